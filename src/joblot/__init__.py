@@ -1,0 +1,1 @@
+"""joblot keeps the count of big jobs right."""
