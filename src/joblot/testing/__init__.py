@@ -1,0 +1,1 @@
+"""For adopters and for joblot itself: what tests need."""
