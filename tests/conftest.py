@@ -1,0 +1,135 @@
+"""Fixtures of the whole suite.
+
+A test that asks for `ledger_db` runs once on SQLite and once on PostgreSQL (`pytest --db sqlite`
+for one of them), on empty tables and with commits that are real. `postgres_only` and
+`sqlite_only` are the same for one database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from pytest_django import DjangoDbBlocker
+
+from joblot.testing.postgres import PostgresServer
+from tests import databases
+from tests.threads import Threads
+
+ONLY = {"sqlite_only": "sqlite", "postgres_only": "postgres"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--db", choices=databases.ALIASES, help="run on this database only")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "db_alias" not in metafunc.fixturenames:
+        return
+    wanted = {alias for name, alias in ONLY.items() if name in metafunc.fixturenames}
+    wanted = wanted or set(databases.ALIASES)
+    if chosen := metafunc.config.getoption("--db"):
+        wanted &= {chosen}
+    metafunc.parametrize("db_alias", sorted(wanted), indirect=True)
+
+
+@pytest.fixture
+def db_alias(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def sqlite_database(
+    tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbBlocker
+) -> Path:
+    """A migrated file."""
+    path = tmp_path_factory.mktemp("sqlite") / "joblot.sqlite3"
+    with django_db_blocker.unblock():
+        databases.point("sqlite", {"NAME": str(path)})
+        databases.migrate("sqlite")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """The suite's own server; it does not survive a crash (see `durable_postgres`)."""
+    with PostgresServer(durable=False) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_database(
+    postgres_server: PostgresServer, django_db_blocker: DjangoDbBlocker
+) -> PostgresServer:
+    """A migrated database on the suite's own server."""
+    _open_database(postgres_server, django_db_blocker)
+    return postgres_server
+
+
+@pytest.fixture
+def ledger_db(
+    db_alias: str, request: pytest.FixtureRequest, django_db_blocker: DjangoDbBlocker
+) -> Iterator[str]:
+    """Joblot's tables, empty, on the database whose alias this is."""
+    request.getfixturevalue(f"{db_alias}_database")
+    with django_db_blocker.unblock(), databases.using(db_alias):
+        yield db_alias
+        databases.empty(db_alias)
+
+
+@pytest.fixture
+def postgres_only(ledger_db: str) -> str:
+    return ledger_db
+
+
+@pytest.fixture
+def sqlite_only(ledger_db: str) -> str:
+    return ledger_db
+
+
+@pytest.fixture
+def durable_postgres(django_db_blocker: DjangoDbBlocker) -> Iterator[PostgresServer]:
+    """A server of the test's own, whose commits wait for the disk: stop it as you like."""
+    with PostgresServer() as server, databases.using("postgres"):
+        before = _open_database(server, django_db_blocker)
+        with django_db_blocker.unblock():
+            yield server
+            databases.point("postgres", before)
+
+
+@pytest.fixture
+def in_thread(ledger_db: str) -> Iterator[Threads]:
+    """`in_thread(call, *args)` runs it in a thread with its own connection; see tests.threads.
+
+    What a test has not asked the result of is waited for, and its error fails the test.
+    """
+    threads = Threads()
+    yield threads
+    threads.end()
+
+
+@pytest.fixture
+def connect(ledger_db: str) -> Iterator[Callable[[], BaseDatabaseWrapper]]:
+    """`connect()` opens one more connection to the test's database, usable in any thread."""
+    opened: list[BaseDatabaseWrapper] = []
+
+    def connect() -> BaseDatabaseWrapper:
+        connection = connections[ledger_db].copy()
+        connection.inc_thread_sharing()
+        opened.append(connection)
+        return connection
+
+    yield connect
+    for connection in opened:
+        connection.close()
+
+
+def _open_database(server: PostgresServer, blocker: DjangoDbBlocker) -> dict[str, str]:
+    server.create_database("joblot")
+    with blocker.unblock():
+        before = databases.point("postgres", server.django_settings("joblot"))
+        databases.migrate("postgres")
+    return before

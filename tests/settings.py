@@ -1,0 +1,34 @@
+"""Two databases, and `default` is neither: what does not ask the router fails at once.
+
+The tests' own processes find the databases of the test that started them in the environment.
+"""
+
+import os
+
+SECRET_KEY = "only for tests"
+USE_TZ = True
+TIME_ZONE = "UTC"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+INSTALLED_APPS = ["joblot"]
+
+DATABASES = {
+    "default": {},
+    "sqlite": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": os.environ.get("JOBLOT_TEST_SQLITE_NAME", ":memory:"),
+        "OPTIONS": {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,  # seconds
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        },
+    },
+    "postgres": {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": os.environ.get("JOBLOT_TEST_POSTGRES_NAME", ""),
+        "USER": os.environ.get("JOBLOT_TEST_POSTGRES_USER", ""),
+        "HOST": os.environ.get("JOBLOT_TEST_POSTGRES_HOST", ""),
+        "PORT": os.environ.get("JOBLOT_TEST_POSTGRES_PORT", ""),
+    },
+}
+DATABASE_ROUTERS = ["tests.databases.CurrentDatabase"]

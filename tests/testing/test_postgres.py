@@ -1,0 +1,73 @@
+"""The throw-away server: starts, survives a crash, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from joblot.errors import Unavailable
+from joblot.testing.postgres import PostgresServer
+
+ORPHAN = """
+import sys, time
+from joblot.testing.postgres import PostgresServer
+server = PostgresServer(durable=False)
+server.start()
+print(server.home, (server.data_dir / "postmaster.pid").read_text().split()[0], flush=True)
+time.sleep(600)
+"""
+
+
+def test_what_is_committed_survives_an_immediate_stop():
+    with PostgresServer() as server:
+        url = server.create_database("crashed")
+        with psycopg.connect(url) as connection:
+            connection.execute("CREATE TABLE kept AS SELECT 1 AS n")
+        server.restart("immediate")
+        with psycopg.connect(url) as connection:
+            assert connection.execute("SELECT n FROM kept").fetchone() == (1,)
+        home = server.home
+    assert not home.exists()
+
+
+def test_a_killed_process_leaves_no_server_and_no_folder():
+    parent = subprocess.Popen([sys.executable, "-c", ORPHAN], stdout=subprocess.PIPE, text=True)
+    with parent:
+        assert parent.stdout is not None
+        home, pid = parent.stdout.readline().split()
+        assert _runs(int(pid))
+        parent.send_signal(signal.SIGKILL)
+    _wait_until(lambda: not _runs(int(pid)), "the server ended")
+    _wait_until(lambda: not Path(home).exists(), "its folder is gone")
+
+
+def test_missing_programs_are_told_with_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setenv("JOBLOT_POSTGRES_BIN", str(tmp_path))
+    with pytest.raises(Unavailable, match=r"expected PostgreSQL 15 .* found .* Install it"):
+        PostgresServer().start()
+
+
+def test_a_server_that_can_not_start_tells_its_log():
+    with pytest.raises(Unavailable, match="shared_buffers"):
+        PostgresServer(durable=False, options={"shared_buffers": "nonsense"}).start()
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+
+
+def _wait_until(holds, what: str) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline, f"expected within 20 s: {what} (pid {os.getpid()})"
+        time.sleep(0.05)

@@ -1,0 +1,75 @@
+"""Code in a thread of its own, with a database connection of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Generic, ParamSpec, TypeVar
+
+from django.db import connections
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+RESULT_SECONDS_MAX = 30
+
+
+class InThread(Generic[T]):
+    """A running call. `result` waits for it and raises what it raised."""
+
+    def __init__(self, call: Callable[[], T], name: str) -> None:
+        self._future: Future[T] = Future()
+        self._call = call
+        self._looked_at = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    @property
+    def done(self) -> bool:
+        return self._future.done()
+
+    def result(self, timeout: float = RESULT_SECONDS_MAX) -> T:
+        self._looked_at = True
+        answer = self._future.result(timeout)
+        self._thread.join(timeout)
+        return answer
+
+    def error(self, timeout: float = RESULT_SECONDS_MAX) -> BaseException | None:
+        """What it raised, or None."""
+        self._looked_at = True
+        return self._future.exception(timeout)
+
+    def end(self) -> None:
+        """Wait; raise its error unless the test has looked at it."""
+        if not self._looked_at:
+            self.result()
+        self._thread.join(RESULT_SECONDS_MAX)
+        assert not self._thread.is_alive(), f"{self._thread.name} still runs after the test"
+
+    def _run(self) -> None:
+        try:
+            answer = self._call()
+        except BaseException as error:  # noqa: BLE001 (raised again where the result is asked)
+            connections.close_all()
+            self._future.set_exception(error)
+        else:
+            connections.close_all()
+            self._future.set_result(answer)
+
+
+class Threads:
+    """Starts calls in threads, and ends them all with the test."""
+
+    def __init__(self) -> None:
+        self._started: list[InThread[object]] = []
+
+    def __call__(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> InThread[T]:
+        name = f"{getattr(call, '__name__', 'call')}-{len(self._started)}"
+        running = InThread(lambda: call(*args, **kwargs), name)
+        self._started.append(running)  # type: ignore[arg-type]
+        return running
+
+    def end(self) -> None:
+        for running in self._started:
+            running.end()
