@@ -6,8 +6,8 @@ import threading
 
 import pytest
 from django.apps import apps
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, transaction
-from django.db.utils import ConnectionDoesNotExist, ImproperlyConfigured
 
 from joblot.models import Job
 from tests import databases
@@ -29,14 +29,14 @@ def test_tables_are_there_and_empty(ledger_db):
 
 
 def test_emptying_removes_what_was_committed(ledger_db):
-    Job.ledger.create(name="left behind")
+    Job.ledger.bulk_create([Job(name="left behind")])
     databases.empty(ledger_db)
     assert not Job.objects.exists()
 
 
 def test_emptying_tells_of_a_transaction_that_was_left_open(postgres_only, connect, monkeypatch):
     monkeypatch.setattr(databases, "LOCK_SECONDS_MAX", 0.01)
-    Job.ledger.create(name="locked")
+    Job.ledger.bulk_create([Job(name="locked")])
     forgotten = connect()
     forgotten.set_autocommit(False)
     with forgotten.cursor() as cursor:
@@ -46,7 +46,7 @@ def test_emptying_tells_of_a_transaction_that_was_left_open(postgres_only, conne
 
 
 def test_a_query_that_does_not_ask_the_router_fails():
-    with pytest.raises((ConnectionDoesNotExist, ImproperlyConfigured)), transaction.atomic():
+    with pytest.raises(ImproperlyConfigured), transaction.atomic():
         pass
 
 
@@ -92,4 +92,4 @@ def test_a_second_connection_sees_only_what_is_committed(ledger_db, connect):
 def _count(connection) -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT COUNT(*) FROM committed")
-        return cursor.fetchone()[0]
+        return int(cursor.fetchone()[0])
