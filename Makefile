@@ -1,0 +1,55 @@
+# `make` alone tells what there is. Every recipe sets up what it needs, in .venv.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+BIN := .venv/bin
+DB ?= sqlite
+JOBS ?= 2
+ARGS ?=
+
+SETUP := pyproject.toml constraints.txt scripts/venv
+DEMO_READY := .venv/.ready-demo
+DEV_READY := .venv/.ready-dev
+
+.PHONY: help demo test check format bench constraints clean
+
+help: ## Tell what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "Variables: DB=sqlite|postgres (demo), JOBS=2 (tests at once), ARGS='…' (passed on)"
+
+demo: $(DEMO_READY) ## Count 1,797 real digits right, with faults on (DB=postgres: on PostgreSQL)
+	$(BIN)/joblot demo --db $(DB) $(ARGS)
+
+test: $(DEV_READY) ## Run all tests, on SQLite and PostgreSQL
+	$(BIN)/pytest -n $(JOBS) $(ARGS)
+
+check: $(DEV_READY) ## Check format, lint, layers, types
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/mypy
+
+format: $(DEV_READY) ## Put the code into the one format
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+bench: $(DEV_READY) ## Measure settling and claiming on PostgreSQL
+	$(BIN)/python -m bench $(ARGS)
+
+constraints: ## Pin the newest versions that fit into constraints.txt (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --all-extras --upgrade \
+		--no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+		--no-emit-package joblot --output-file constraints.txt pyproject.toml
+
+clean: ## Remove .venv and the tools' caches
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(DEMO_READY): $(SETUP)
+	scripts/venv demo,postgres,pgserver
+	touch $@
+
+$(DEV_READY): $(SETUP)
+	scripts/venv dev
+	touch $@ $(DEMO_READY)

@@ -1,0 +1,78 @@
+"""What holds for every file of the repository."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.meta.sources import ROOT, functions, python_files, repository_files
+
+FILE_LINES_MAX = 400
+FUNCTION_LINES_MAX = 60
+
+# A place (file, or file::function) and why it may be longer. What is no longer needed fails.
+LONGER_FOR_A_REASON: dict[str, str] = {}
+
+# Written in two parts, so that this file does not name them.
+REGISTRY_HOSTS = [
+    "pypi" + ".org",
+    "pythonhosted" + ".org",
+    "registry.npmjs" + ".org",
+    "deb.debian" + ".org",
+    "proxy.golang" + ".org",
+]
+INDEX_OPTION = re.compile(r"(?:index-url|index_url|find-links|find_links)[ =:]+\S*(?:://|^/)")
+
+SQL_HEADER = ("-- purpose: ", "-- guard: ", "-- locks: ")
+
+# Also `joblot` itself, since importing any of the others imports it.
+WITHOUT_DJANGO = ["joblot", "joblot.errors", "joblot.states", "joblot.wire", "joblot.worker"]
+
+
+def _exists(module: str) -> bool:
+    path = ROOT / "src" / module.replace(".", "/")
+    return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
+
+
+def test_no_file_names_a_package_registry():
+    found = []
+    for path in repository_files():
+        text = path.read_bytes().decode("utf-8", errors="ignore")
+        found += [f"{path.relative_to(ROOT)}: {host}" for host in REGISTRY_HOSTS if host in text]
+        found += [f"{path.relative_to(ROOT)}: {hit}" for hit in INDEX_OPTION.findall(text)]
+    assert found == []
+
+
+def test_files_and_functions_fit_one_look():
+    longer = {}
+    for path in python_files("src", "tests", "bench"):
+        lines = len(path.read_text(encoding="utf-8").splitlines())
+        if lines > FILE_LINES_MAX:
+            longer[str(path.relative_to(ROOT))] = lines
+        longer |= {f.name: f.lines for f in functions(path) if f.lines > FUNCTION_LINES_MAX}
+    unexplained = {
+        place: lines for place, lines in longer.items() if place not in LONGER_FOR_A_REASON
+    }
+    assert unexplained == {}, "split them: there is usually a second noun inside"
+    assert set(LONGER_FOR_A_REASON) <= set(longer), "these are short enough now"
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted((ROOT / "src/joblot/ledger/sql").rglob("*.sql")),
+    ids=lambda path: f"{path.parent.name}/{path.stem}",
+)
+def test_a_statement_tells_its_purpose_guard_and_locks(path):
+    header = [line for line in path.read_text(encoding="utf-8").splitlines() if line[:2] == "--"]
+    for start in SQL_HEADER:
+        told = [line for line in header if line.startswith(start) and len(line) > len(start)]
+        assert len(told) == 1, f"{path.name} needs one header line {start!r}, has {len(told)}"
+
+
+@pytest.mark.parametrize("module", [name for name in WITHOUT_DJANGO if _exists(name)])
+def test_a_module_for_workers_imports_without_django(module):
+    code = f"import sys, {module}; sys.exit('django' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
