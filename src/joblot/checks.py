@@ -1,0 +1,1 @@
+"""System checks: what a project must have so that joblot's promises hold."""

@@ -1,0 +1,43 @@
+"""The one clock: the database's.
+
+Workers and servers disagree about the time; the database they share does not. Tests may set the
+clock of their process, and every statement then takes that time instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+from django.db.models import DateTimeField, Value
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Now
+
+_frozen: datetime | None = None
+
+
+def now() -> Now | Value:
+    """The statement's time, as an expression for the ORM."""
+    return Now() if _frozen is None else Value(_frozen, output_field=DateTimeField())
+
+
+def after(seconds: float) -> Combinable:
+    """`seconds` from now, as an expression for the ORM."""
+    return now() + timedelta(seconds=seconds)
+
+
+def frozen() -> datetime | None:
+    """The time a test has set, for statements written in SQL."""
+    return _frozen
+
+
+@contextmanager
+def set_clock(moment: datetime) -> Iterator[None]:
+    """For tests: inside the block, it is `moment` in every statement of this process."""
+    global _frozen
+    before, _frozen = _frozen, moment
+    try:
+        yield
+    finally:
+        _frozen = before

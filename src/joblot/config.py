@@ -1,0 +1,137 @@
+"""Every limit and every per-job policy, named, with its unit.
+
+Limits belong to an installation: `settings.JOBLOT` overrides them by name. A policy belongs to a
+job: `submit(policy={...})` overrides the installation's default for that job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Self
+
+from joblot.errors import InvalidPolicy
+
+
+def _bounded(low: float, high: float, names: Mapping[str, float]) -> None:
+    for name, value in names.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise InvalidPolicy(f"{name}: expected a number, got {value!r}")
+        if not low <= value <= high:
+            raise InvalidPolicy(f"{name}: expected {low:g} to {high:g}, got {value:g}")
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How one job is judged and how patient it is."""
+
+    failure_threshold: float = 0.5  # share of items (0 to 1) above which the job is a FAILURE
+    failures_max: int = 3  # reported failures of an item in a stage; the last one is final
+    expiries_max: int = 5  # leases of this item alone that may expire; the last one loses it
+    lease_seconds: float = 300.0  # how long a claim holds without being renewed
+    retry_backoff_seconds: float = 1.0  # wait after the first failure; doubles with each
+    retry_backoff_seconds_max: float = 600.0
+    cancel_grace_seconds: float = 10.0  # how long a cancel waits for the leases in flight
+
+    def __post_init__(self) -> None:
+        _bounded(0, 1, {"failure_threshold": self.failure_threshold})
+        _bounded(1, 1000, {"failures_max": self.failures_max, "expiries_max": self.expiries_max})
+        _bounded(0.001, 7 * 86_400, {"lease_seconds": self.lease_seconds})
+        _bounded(
+            0,
+            7 * 86_400,
+            {
+                "retry_backoff_seconds": self.retry_backoff_seconds,
+                "retry_backoff_seconds_max": self.retry_backoff_seconds_max,
+                "cancel_grace_seconds": self.cancel_grace_seconds,
+            },
+        )
+        for name in ("failures_max", "expiries_max"):
+            if not isinstance(getattr(self, name), int):
+                raise InvalidPolicy(f"{name}: expected a whole number")
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any] | None, default: Policy | None = None) -> Self | Policy:
+        """`default` with the values of `given`; raises InvalidPolicy for a name it doesn't know."""
+        given = given or {}
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(given) - known):
+            raise InvalidPolicy(
+                f"unknown policy {', '.join(unknown)}; known are {', '.join(sorted(known))}"
+            )
+        return replace(default or cls(), **given)
+
+    def backoff_seconds(self, failures: int) -> float:
+        """How long an item waits after its `failures`-th reported failure (1, 2, …)."""
+        doubled = self.retry_backoff_seconds * 2.0 ** min(failures - 1, 32)
+        return min(doubled, self.retry_backoff_seconds_max)
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What this installation accepts, and how much it does at once."""
+
+    item_key_chars_max: int = 512
+    name_chars_max: int = 200
+    stages_max: int = 32
+    payload_bytes_max: int = 262_144
+    config_bytes_max: int = 262_144
+    output_bytes_max: int = 67_108_864
+    output_bytes_inline_max: int = 65_536  # a larger output goes to Django's storage
+    error_chars_max: int = 4_000
+    metrics_per_result_max: int = 32
+    results_per_report_max: int = 1_000
+    claim_items_max: int = 1_000
+    page_items_max: int = 1_000
+
+    add_chunk_items: int = 2_000  # items numbered under one lock of the job's row
+    add_chunk_bytes: int = 4_194_304
+    range_items_min: int = 64
+    ranges_per_job: int = 256  # aimed at; more for a job whose size isn't known beforehand
+    range_wait_seconds: float = 2.0  # for a locked range, before "none" is said
+    range_floor_seconds: float = 5.0  # how long a claimer trusts where the live ranges begin
+
+    conflict_retries_max: int = 30
+    conflict_backoff_seconds: float = 0.005
+    look_rounds_max: int = 100
+    close_leases_batch: int = 500
+    reopen_chunk_items: int = 2_000
+    merge_ranges_batch: int = 1_000
+    merge_ranges_min: int = 256  # fewer waiting ranges than this are left alone
+    sweep_jobs_batch: int = 500
+    sweep_seconds: float = 1.0
+    outbox_batch_events: int = 100
+    outbox_backoff_seconds: float = 1.0
+    outbox_backoff_seconds_max: float = 3_600.0
+
+
+_limits = Limits()
+_default_policy = Policy()
+
+
+def limits() -> Limits:
+    return _limits
+
+
+def default_policy() -> Policy:
+    return _default_policy
+
+
+def configure(settings: Mapping[str, Any]) -> None:
+    """Take the installation's settings: limits by name, and `POLICY`, the default policy.
+
+    Raises InvalidPolicy for a name it doesn't know.
+    """
+    global _limits, _default_policy
+    given = {name.lower(): value for name, value in settings.items()}
+    policy = Policy.of(given.pop("policy", None))
+    known = {field.name for field in fields(Limits)}
+    if unknown := sorted(set(given) - known):
+        raise InvalidPolicy(
+            f"unknown name in settings.JOBLOT: {', '.join(unknown)}; "
+            f"known are POLICY and {', '.join(sorted(known))}"
+        )
+    _limits, _default_policy = replace(Limits(), **given), policy

@@ -1,0 +1,121 @@
+"""Everything joblot raises.
+
+    JoblotError
+    ├── InvalidInput            what was given can't be right, whatever the state
+    │   ├── InvalidItem         an item's key or payload
+    │   ├── InvalidPolicy       a policy, or a setting
+    │   └── InvalidResult       a worker's result
+    ├── Refused                 right in itself, but not now
+    │   ├── NotFound            no such job, lease or item
+    │   ├── WrongStatus         the job's status doesn't allow it
+    │   ├── KeyConflict         a key is taken by something different
+    │   ├── LeaseEnded          the lease is no longer live
+    │   ├── NotDurable          called inside somebody's transaction
+    │   └── LedgerOwned         a write to what only the ledger writes
+    ├── Unavailable             try again later; nothing was done
+    │   └── NotMigrated         the tables are missing or old
+    ├── PermanentError          raised by a hook or a worker's function: trying again is no use
+    └── RetryableError          raised by a worker's function: trying again may help
+
+Each class has a stable `code`. A message says what was expected, what came, and what to do.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class JoblotError(Exception):
+    """The root of the tree."""
+
+    code: ClassVar[str] = "error"
+
+
+class InvalidInput(JoblotError):
+    """What was given can't be right, whatever the state."""
+
+    code = "invalid_input"
+
+
+class InvalidItem(InvalidInput):
+    """An item's key or payload is not acceptable."""
+
+    code = "invalid_item"
+
+
+class InvalidPolicy(InvalidInput):
+    """A policy or setting has an unknown name or a value out of its range."""
+
+    code = "invalid_policy"
+
+
+class InvalidResult(InvalidInput):
+    """A result does not have the shape of one."""
+
+    code = "invalid_result"
+
+
+class Refused(JoblotError):
+    """Right in itself, but not now."""
+
+    code = "refused"
+
+
+class NotFound(Refused):
+    """No such job, lease or item."""
+
+    code = "not_found"
+
+
+class WrongStatus(Refused):
+    """The job's status doesn't allow what was asked."""
+
+    code = "wrong_status"
+
+
+class KeyConflict(Refused):
+    """A key is taken by something different."""
+
+    code = "key_conflict"
+
+
+class LeaseEnded(Refused):
+    """The lease is no longer live: its items went back to the queue, or its run is over."""
+
+    code = "lease_ended"
+
+
+class NotDurable(Refused):
+    """A verb whose answer promises durability was called inside somebody's transaction."""
+
+    code = "not_durable"
+
+
+class LedgerOwned(Refused):
+    """A write to what only the ledger writes."""
+
+    code = "ledger_owned"
+
+
+class Unavailable(JoblotError):
+    """The database can't be used now; nothing was done, so try again later."""
+
+    code = "unavailable"
+
+
+class NotMigrated(Unavailable):
+    """The tables are missing or of an older version."""
+
+    code = "not_migrated"
+
+
+class PermanentError(JoblotError):
+    """Raised by a hook or a worker's function: the item fails at once, with this as its cause."""
+
+    code = "permanent"
+
+
+class RetryableError(JoblotError):
+    """Raised by a worker's function: the item is tried again while its budget lasts."""
+
+    code = "retryable"

@@ -1,0 +1,24 @@
+"""Named points where a test may stop, kill or fail the code. In production they do nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+_armed: dict[str, Callable[[], None]] = {}
+
+
+def point(name: str) -> None:
+    """Here something may go wrong; a test that has armed `name` decides what."""
+    if _armed and (action := _armed.get(name)):
+        action()
+
+
+@contextmanager
+def armed(name: str, action: Callable[[], None]) -> Iterator[None]:
+    """For tests: inside the block, passing the point `name` runs `action`, in any thread."""
+    _armed[name] = action
+    try:
+        yield
+    finally:
+        del _armed[name]

@@ -1,0 +1,60 @@
+"""Fold: when a job has ended, its slots become one, so that reading it stays cheap for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.db.models import F
+
+from joblot.ledger.jobs import stages_of
+from joblot.ledger.transactions import alias, durable, repeated
+from joblot.models import Metric, Tally
+
+_COUNTS = ("succeeded", "failed", "lost", "skipped", "late")
+
+
+def fold(job_id: int) -> None:
+    """Add every slot of the job to slot 0, a stage at a time, in the order of the locks."""
+    for stage in stages_of(job_id):
+        _fold_stage(job_id, stage.position)
+
+
+@repeated
+def _fold_stage(job_id: int, stage: int) -> None:
+    """An amendment that comes meanwhile waits for its slot or finds it gone and makes it anew."""
+    with durable():
+        _fold_tallies(job_id, stage)
+        _fold_metrics(job_id, stage)
+
+
+def _fold_tallies(job_id: int, stage: int) -> None:
+    slots = Tally.ledger.using(alias()).filter(job_id=job_id, stage=stage)
+    locked = list(slots.select_for_update().order_by("slot"))
+    spread = [tally for tally in locked if tally.slot > 0]
+    if not spread:
+        return
+    slots.filter(slot__in=[tally.slot for tally in spread]).delete()
+    sums = {name: sum(getattr(tally, name) for tally in spread) for name in _COUNTS}
+    folded = slots.filter(slot=0)
+    if not folded.update(**{name: F(name) + value for name, value in sums.items()}):
+        Tally.ledger.using(alias()).create(job_id=job_id, stage=stage, slot=0, **sums)
+
+
+def _fold_metrics(job_id: int, stage: int) -> None:
+    slots = Metric.ledger.using(alias()).filter(job_id=job_id, stage=stage)
+    spread = list(slots.filter(slot__gt=0).select_for_update().order_by("slot", "name"))
+    if not spread:
+        return
+    slots.filter(slot__in={metric.slot for metric in spread}).delete()
+    for name, value in _sums(spread).items():
+        if not slots.filter(slot=0, name=name).update(value=F("value") + value):
+            Metric.ledger.using(alias()).create(
+                job_id=job_id, stage=stage, slot=0, name=name, value=value
+            )
+
+
+def _sums(metrics: Iterable[Metric]) -> dict[str, int]:
+    sums: dict[str, int] = {}
+    for metric in metrics:
+        sums[metric.name] = sums.get(metric.name, 0) + metric.value
+    return sums

@@ -1,0 +1,202 @@
+"""What a producer or an operator does to a whole job: start, pause, resume, cancel, retry, delete.
+
+Each changes the status by compare-and-set first and does what follows after, in steps that may be
+repeated: whoever dies on the way, the sweep goes on from there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from joblot import clock, faults
+from joblot.config import limits
+from joblot.errors import Unavailable, WrongStatus
+from joblot.ledger.jobs import advance, policy_of, read_job, record_event, require_event
+from joblot.ledger.leases import close_leases
+from joblot.ledger.look import look
+from joblot.ledger.reopen import reopen
+from joblot.ledger.transactions import alias, durable, repeated
+from joblot.models import ItemRange, Job, Lease
+from joblot.states import RETRYABLE, TERMINAL, JobEvent, JobStatus, LeaseState
+
+
+def start(job_id: int) -> Job:
+    """Let the job's items be claimed. Starting a job that was started already does nothing."""
+    job = read_job(job_id)
+    if job.status == JobStatus.CREATED and job.reopening is not None:
+        _reopen(job_id)
+    if job.status == JobStatus.CREATED:
+        _change(job_id, JobEvent.START, "pending")
+        look(job_id)
+    return read_job(job_id)
+
+
+def pause(job_id: int) -> Job:
+    """Grant no more leases; results of those in flight still count."""
+    if read_job(job_id).status != JobStatus.PAUSED:
+        _change(job_id, JobEvent.PAUSE, "paused")
+    return read_job(job_id)
+
+
+def resume(job_id: int) -> Job:
+    """Grant leases again after a pause."""
+    job = read_job(job_id)
+    if job.status == JobStatus.PAUSED:
+        began = job.started_at or clock.now()
+        _change(job_id, JobEvent.RESUME, "resumed", started_at=began)
+    elif job.status not in (JobStatus.PENDING, JobStatus.STARTED):
+        require_event(job, JobEvent.RESUME)
+    return read_job(job_id)
+
+
+def cancel(job_id: int, *, grace_seconds: float | None = None) -> Job:
+    """End the job without its open items.
+
+    No lease is granted once this returns. Leases in flight may report for `grace_seconds` (the
+    policy's `cancel_grace_seconds`); when none is left, or the grace is over, the job is REVOKED
+    and its counts are final. Cancelling a cancelled job does nothing more; one that has ended
+    otherwise raises WrongStatus.
+    """
+    job = read_job(job_id)
+    if job.status not in (JobStatus.CANCELING, JobStatus.REVOKED):
+        _change(job_id, JobEvent.CANCEL, "canceling", cancel_closes_at=None)
+    return end_cancel(job_id, grace_seconds=grace_seconds)
+
+
+def end_cancel(job_id: int, *, grace_seconds: float | None = None) -> Job:
+    """Go on with a cancel: drain the claims, and once the grace is over close and revoke."""
+    job = read_job(job_id, deleted=True)
+    if job.status == JobStatus.CANCELING and job.cancel_closes_at is None:
+        _drain_claims(job_id)
+        if grace_seconds is None:
+            grace_seconds = policy_of(job).cancel_grace_seconds
+        _set_cancel_deadline(job_id, grace_seconds)
+    if _cancel_is_due(job_id):
+        close_leases(job_id)
+        look(job_id)
+    return read_job(job_id, deleted=True)
+
+
+@repeated
+def _drain_claims(job_id: int) -> None:
+    """Take away the ranges, and so wait for every claim that read the status before the cancel."""
+    with durable():
+        ItemRange.ledger.using(alias()).filter(job_id=job_id).delete()
+
+
+def _set_cancel_deadline(job_id: int, grace_seconds: float) -> None:
+    for _ in range(limits().look_rounds_max):
+        job = read_job(job_id, deleted=True)
+        if job.status != JobStatus.CANCELING or job.cancel_closes_at is not None:
+            return
+        if _advance_durably(job, cancel_closes_at=clock.after(grace_seconds)):
+            return
+    raise _overtaken(job_id)
+
+
+@repeated
+def _advance_durably(job: Job, **changes: Any) -> bool:
+    with durable():
+        return advance(job.pk, job.version, **changes)
+
+
+def _cancel_is_due(job_id: int) -> bool:
+    """True when the claims are drained and the grace is over, or nothing is in flight any more."""
+    cancelling = Job.ledger.using(alias()).filter(pk=job_id, status=JobStatus.CANCELING)
+    if cancelling.filter(cancel_closes_at__lte=clock.now()).exists():
+        return True
+    live = Lease.ledger.using(alias()).filter(job_id=job_id, state=LeaseState.LIVE)
+    return cancelling.filter(cancel_closes_at__isnull=False).exists() and not live.exists()
+
+
+def retry(job_id: int, *, config: Any = None, start_now: bool = True) -> Job:
+    """Begin the next run of a job that has ended, with only what did not succeed.
+
+    `config` replaces the job's for the new run. Raises WrongStatus for a job that is active, or
+    that succeeded. May be called again after a crash: it goes on where it was.
+    """
+    job = read_job(job_id)
+    if not (job.status == JobStatus.CREATED and job.reopening is not None):
+        _begin_run(job_id, config)
+        faults.point("retry: next run begun")
+    _reopen(job_id)
+    return start(job_id) if start_now else read_job(job_id)
+
+
+def _reopen(job_id: int) -> None:
+    """Closing first: a result of the run before must not settle what is being reopened."""
+    close_leases(job_id)
+    reopen(job_id)
+
+
+def _begin_run(job_id: int, config: Any) -> None:
+    job = read_job(job_id)
+    if job.status not in RETRYABLE:
+        allowed = ", ".join(sorted(RETRYABLE))
+        raise WrongStatus(f"job {job_id} is {job.status}; a retry is possible in {allowed} only")
+    changes: dict[str, Any] = {
+        "run": job.run + 1,
+        "revision": 0,
+        "recorded": None,
+        "reopening": [0, 0],
+        "started_at": None,
+        "finished_at": None,
+        "cancel_closes_at": None,
+    }
+    if config is not None:
+        changes["config"] = config
+    _change(job_id, JobEvent.RETRY, "retried", **changes)
+
+
+def delete(job_id: int) -> None:
+    """Cancel the job at once, drain its leases, and hide it; `prune` removes its rows.
+
+    Results that come later are told that the job was deleted.
+    """
+    job = read_job(job_id)
+    if job.status not in TERMINAL:
+        cancel(job_id, grace_seconds=0)
+    job = read_job(job_id)
+    if job.status == JobStatus.CANCELING:  # a cancel with a longer grace was under way
+        close_leases(job_id)
+        look(job_id)
+    close_leases(job_id)
+    _bury(job_id)
+
+
+def _bury(job_id: int) -> None:
+    for _ in range(limits().look_rounds_max):
+        job = read_job(job_id, deleted=True)
+        if job.deleted_at is not None:
+            return
+        if job.status not in TERMINAL:
+            raise WrongStatus(f"job {job_id} is {job.status} again; delete it again")
+        if _change_once(job, "deleted", deleted_at=clock.now()):
+            return
+    raise _overtaken(job_id)
+
+
+def _change(job_id: int, event: JobEvent, kind: str, **changes: Any) -> None:
+    """The transition that `event` makes, with its event in the outbox; repeated while overtaken."""
+    for _ in range(limits().look_rounds_max):
+        job = read_job(job_id)
+        target = require_event(job, event)
+        if _change_once(job, kind, status=target.value, **changes):
+            return
+    raise _overtaken(job_id)
+
+
+@repeated
+def _change_once(job: Job, kind: str, **changes: Any) -> bool:
+    with durable():
+        won = advance(job.pk, job.version, **changes)
+        if won:
+            run, revision = changes.get("run", job.run), changes.get("revision", job.revision)
+            record_event(job.pk, run, revision, kind, {})
+    return won
+
+
+def _overtaken(job_id: int) -> Unavailable:
+    return Unavailable(
+        f"job {job_id}: {limits().look_rounds_max} tries were overtaken by other changes; try again"
+    )

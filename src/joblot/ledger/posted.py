@@ -1,0 +1,63 @@
+"""A result on its way to its receipt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from joblot.states import ItemState, Receipt, Report
+from joblot.wire import Error, ItemReceipt, Result
+
+
+@dataclass(slots=True)
+class Posted:
+    """A result, prepared; `receipt` is what it will be answered unless it is overtaken."""
+
+    result: Result
+    hash: bytes
+    output_ref: str | None
+    receipt: Receipt | None = None
+    reason: str = ""
+
+    @property
+    def number(self) -> int:
+        return self.result.item
+
+    @property
+    def state(self) -> ItemState:
+        return ItemState.SUCCEEDED if self.result.succeeded else ItemState.FAILED
+
+    @property
+    def error(self) -> Error:
+        return self.result.error or Error("Error", "the worker gave no cause")
+
+    def answer(self) -> ItemReceipt:
+        if self.receipt is None:
+            return ItemReceipt(self.number, Receipt.REJECTED, "unknown lease")
+        return ItemReceipt(self.number, self.receipt, self.reason)
+
+    def columns(self) -> dict[str, Any]:
+        """What its outcome row says, but for the key."""
+        good = self.result.succeeded
+        return {
+            "state": self.state.value,
+            "hash": self.hash if good else None,
+            "output": self.result.output if good and self.output_ref is None else None,
+            "output_ref": self.output_ref,
+            "metrics": dict(self.result.metrics) if good and self.result.metrics else None,
+            "error_type": None if good else self.error.type,
+            "error_message": None if good else self.error.message,
+        }
+
+    def row(self) -> dict[str, Any]:
+        """The same as JSON, for a statement."""
+        columns = self.columns()
+        columns["hash"] = columns["hash"].hex() if columns["hash"] else None
+        return {"number": self.number} | columns
+
+    def report(self, failures: int, failures_max: int) -> Report:
+        """What the receipt table is asked, for an item that has failed `failures` times."""
+        if self.result.succeeded:
+            return Report.SUCCESS
+        within = self.result.retryable and failures + 1 < failures_max
+        return Report.RETRYABLE_FAILURE if within else Report.FINAL_FAILURE

@@ -1,0 +1,70 @@
+"""Prune: remove the rows of jobs that were deleted, or that ended long ago."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import models
+
+from joblot import clock
+from joblot.config import limits
+from joblot.ledger.transactions import alias, durable, repeated
+from joblot.models import (
+    Attempt,
+    Delivery,
+    Event,
+    Item,
+    ItemRange,
+    Job,
+    Lease,
+    LedgerModel,
+    Log,
+    Metric,
+    Outcome,
+    Stage,
+    Tally,
+    Uncounted,
+)
+from joblot.states import TERMINAL
+
+_BULKY: tuple[type[LedgerModel], ...] = (Item, Outcome, Attempt, ItemRange, Log, Metric, Tally)
+
+
+def prune(older_than: timedelta) -> int:
+    """Remove every job that ended longer ago than this, with all its rows; returns how many.
+
+    Results that come later are answered `rejected`: unknown lease.
+    """
+    ended = Job.ledger.using(alias()).filter(
+        status__in=TERMINAL, finished_at__lt=clock.now() - older_than
+    )
+    job_ids = list(ended.values_list("pk", flat=True))
+    for job_id in job_ids:
+        _remove_job(job_id)
+    return len(job_ids)
+
+
+def purge_deleted() -> None:
+    """Remove the bulk of deleted jobs. Leases stay, so that late results get a clear answer."""
+    mine = {"job_id": models.OuterRef("pk")}
+    bulky = models.Exists(Item.ledger.filter(**mine)) | models.Exists(Tally.ledger.filter(**mine))
+    deleted = Job.ledger.using(alias()).filter(bulky, deleted_at__isnull=False)
+    for job_id in deleted.values_list("pk", flat=True)[: limits().sweep_jobs_batch]:
+        for model in _BULKY:
+            _remove_rows(model, job_id)
+
+
+def _remove_job(job_id: int) -> None:
+    """Leases first: from then on nothing can be settled. The job's row last, to be found again."""
+    _remove_rows(Lease, job_id)
+    events = Event.ledger.using(alias()).filter(job_id=job_id).values_list("pk", flat=True)
+    Delivery.ledger.using(alias()).filter(event_id__in=list(events)).delete()
+    for model in (*_BULKY, Uncounted, Event, Stage):
+        _remove_rows(model, job_id)
+    Job.ledger.using(alias()).filter(pk=job_id).delete()
+
+
+@repeated
+def _remove_rows(model: type[LedgerModel], job_id: int) -> None:
+    with durable():
+        model.ledger.using(alias()).filter(job_id=job_id).delete()

@@ -1,0 +1,153 @@
+"""The queue of a job's stage: ranges, walked behind a cursor.
+
+Each process remembers, per stage, the last range it took and begins behind it; at the end it
+wraps to where the live ranges begin. So claimers spread over the ranges, and none walks over the
+index entries of ranges that are used up. The cursor is a hint: whatever it skips is found when it
+wraps, and the place it wraps to is forgotten every `range_floor_seconds`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from django.db import OperationalError
+from django.db.models import F
+
+from joblot.config import limits
+from joblot.ledger.ranges import Span
+from joblot.ledger.statements import fetch
+from joblot.ledger.transactions import alias, connection, is_conflict, savepoint
+from joblot.models import ItemRange
+
+_CURSORS_MAX = 4_096
+
+
+@dataclass(slots=True)
+class _Cursor:
+    after: int = 0  # the id of the range taken last
+    floor: int = 0  # no live range was seen up to this id
+    floor_until: float = 0.0
+
+
+_cursors: OrderedDict[tuple[str, int, int], _Cursor] = OrderedDict()
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A range of the queue, locked."""
+
+    id: int
+    next: int
+    last: int
+    failures: int
+    expiries: int
+    returns: int
+
+    def piece(self, items_max: int) -> Piece:
+        """Its first items, at most so many."""
+        last = min(self.last, self.next + items_max - 1)
+        span = Span(self.next, last, self.failures, self.expiries, self.returns)
+        return Piece(self, span)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What a claim takes from one range."""
+
+    source: Waiting
+    span: Span
+
+    def __len__(self) -> int:
+        return len(self.span)
+
+    @property
+    def whole(self) -> bool:
+        return self.span.last == self.source.last
+
+    @property
+    def came_back(self) -> bool:
+        """True if another lease once held these items, and may have settled some since."""
+        return self.source.returns > 0 or self.source.failures > 0
+
+
+def lock_free(job_id: int, stage: int) -> Waiting | None:
+    """A range that nobody holds; if all are held, the first one, when it is let go.
+
+    None if nothing is ready. Locks the range.
+    """
+    cursor = _cursor(job_id, stage)
+    found = (
+        _lock_after(job_id, stage, cursor.after)
+        or _wrap(job_id, stage, cursor)
+        or _lock_after(job_id, stage, 0)
+        or _wait(job_id, stage)
+    )
+    if found is not None:
+        cursor.after = found.id
+    return found
+
+
+def lock_small(job_id: int, stage: int, after: int, items: int) -> list[Waiting]:
+    """More ranges behind `after`, none larger than `items` and none that must go alone."""
+    rows = fetch(
+        connection(),
+        "lock_small_ranges",
+        job=job_id,
+        stage=stage,
+        after=after,
+        items=items,
+        ranges=items,
+    )
+    return [Waiting(*row) for row in rows]
+
+
+def cut(pieces: list[Piece]) -> None:
+    """Take the pieces out of the queue. The caller holds their ranges."""
+    ranges = ItemRange.ledger.using(alias())
+    if whole := [piece.source.id for piece in pieces if piece.whole]:
+        ranges.filter(pk__in=whole).delete()
+    for piece in pieces:
+        if not piece.whole:
+            ranges.filter(pk=piece.source.id).update(next=F("next") + len(piece))
+
+
+def _lock_after(job_id: int, stage: int, after: int) -> Waiting | None:
+    rows = fetch(connection(), "lock_free_range", job=job_id, stage=stage, after=after)
+    return Waiting(*rows[0]) if rows else None
+
+
+def _wrap(job_id: int, stage: int, cursor: _Cursor) -> Waiting | None:
+    now = time.monotonic()
+    if now >= cursor.floor_until:
+        cursor.floor, cursor.floor_until = 0, now + limits().range_floor_seconds
+    found = _lock_after(job_id, stage, cursor.floor)
+    if found is not None:
+        cursor.floor = found.id - 1
+    return found
+
+
+def _wait(job_id: int, stage: int) -> Waiting | None:
+    """Busy is not empty: wait for a range that another claim holds, if there is one."""
+    if connection().vendor == "sqlite":
+        return None
+    try:
+        with savepoint():
+            with connection().cursor() as cursor:
+                cursor.execute(f"SET LOCAL lock_timeout = '{limits().range_wait_seconds}s'")
+            rows = fetch(connection(), "wait_for_range", job=job_id, stage=stage)
+    except OperationalError as error:
+        if is_conflict(error):
+            return None
+        raise
+    return Waiting(*rows[0]) if rows else None
+
+
+def _cursor(job_id: int, stage: int) -> _Cursor:
+    key = (alias(), job_id, stage)
+    cursor = _cursors.setdefault(key, _Cursor())
+    _cursors.move_to_end(key)
+    while len(_cursors) > _CURSORS_MAX:
+        _cursors.popitem(last=False)
+    return cursor

@@ -1,0 +1,140 @@
+"""Report: judge results one by one, settle them together, answer one receipt each.
+
+Locks, in order: own lease, items by number, the adopter's rows, slots by stage. Two reports wait
+for each other only if they share a lease, an item or, for the length of a commit, a slot.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from joblot import faults, wire
+from joblot.config import limits
+from joblot.errors import InvalidResult
+from joblot.ledger import hooks
+from joblot.ledger.look import look
+from joblot.ledger.outputs import store_if_large
+from joblot.ledger.posted import Posted
+from joblot.ledger.settlement import Settlement
+from joblot.ledger.statements import fetch
+from joblot.ledger.transactions import connection, durable, repeated, require_durable
+from joblot.states import Receipt
+from joblot.wire import ItemReceipt, Result
+
+
+def report(token: str | UUID, results: Iterable[Result | Mapping[str, Any]]) -> list[ItemReceipt]:
+    """Report results of the items of a lease; returns one receipt each, in the same order.
+
+    When it returns, everything it says is committed. It may be called again with the same
+    results at any time: what was counted is then a `duplicate`. A bad result is `rejected` and
+    harms no other. Raises InvalidResult for more than `results_per_report_max` results,
+    Unavailable when the database can't be used (nothing is half done), NotDurable inside a
+    transaction.
+    """
+    posted = _prepare(list(results))
+    job_id = None
+    if known := _uuid(token):
+        for one_round in _rounds(posted):
+            job_id = _settle_round(known, one_round) or job_id
+    faults.point("report: committed, not looked")
+    if job_id is not None:
+        look(job_id)
+    return [one.answer() for one in posted]
+
+
+@dataclass(slots=True)
+class _Rejected:
+    """A result that is bad in itself."""
+
+    receipt: ItemReceipt
+
+    def answer(self) -> ItemReceipt:
+        return self.receipt
+
+
+def _prepare(results: Sequence[Result | Mapping[str, Any]]) -> list[Posted | _Rejected]:
+    if len(results) > limits().results_per_report_max:
+        raise InvalidResult(
+            f"expected at most {limits().results_per_report_max} results in one report, "
+            f"got {len(results)}; split them"
+        )
+    return [_prepared(result) for result in wire.parse_results(results)]
+
+
+def _prepared(result: Result | ItemReceipt) -> Posted | _Rejected:
+    """The result with its hash, its output stored if it is large: all before the transaction."""
+    if isinstance(result, ItemReceipt):
+        return _Rejected(result)
+    try:
+        canonical = wire.canonical(result.output)
+        digest = wire.result_hash(canonical)
+        ref = store_if_large(canonical, digest) if result.succeeded else None
+    except InvalidResult as error:
+        return _Rejected(ItemReceipt(result.item, Receipt.REJECTED, str(error)))
+    return Posted(result, digest, ref)
+
+
+def _uuid(token: str | UUID) -> UUID | None:
+    try:
+        return token if isinstance(token, UUID) else UUID(str(token))
+    except ValueError:
+        return None
+
+
+def _rounds(posted: Iterable[Posted | _Rejected]) -> list[list[Posted]]:
+    """Each item once a round: a repeat in the same report is judged after the first."""
+    rounds: list[dict[int, Posted]] = []
+    for one in posted:
+        if isinstance(one, _Rejected):
+            continue
+        for known in rounds:
+            if one.number not in known:
+                known[one.number] = one
+                break
+        else:
+            rounds.append({one.number: one})
+    return [list(one_round.values()) for one_round in rounds]
+
+
+def _settle_round(token: UUID, posted: list[Posted]) -> int | None:
+    """Settle results of different items; returns the job that may now be due, if any."""
+    require_durable(connection())
+    job_id = _settle_at_once(token, posted)
+    left = [one for one in posted if one.receipt is None]
+    return _settle_judged(token, left) if left else job_id
+
+
+@repeated
+def _settle_at_once(token: UUID, posted: list[Posted]) -> int | None:
+    """The usual report in one statement; what it leaves alone is to be judged."""
+    simple = [one for one in posted if one.result.succeeded or not one.result.retryable]
+    if not simple or connection().vendor != "postgresql" or hooks.any_result_hook():
+        return None
+    rows = fetch(
+        connection(), "settle_if_held", token=token, posted=json.dumps([p.row() for p in simple])
+    )
+    if not rows:
+        return None
+    job_id, moved = rows[0]
+    counted = set(moved or ())
+    for one in simple:
+        if one.number in counted:
+            one.receipt = Receipt.COUNTED
+    return int(job_id)
+
+
+@repeated
+def _settle_judged(token: UUID, posted: list[Posted]) -> int | None:
+    """Any report, in one transaction of several statements; gives every result its receipt."""
+    for one in posted:
+        one.receipt = None
+    with durable():
+        settlement = Settlement.begin(token)
+        if settlement is None:
+            return None  # the receipts say so: unknown lease
+        settlement.settle(posted)
+    return settlement.job_id

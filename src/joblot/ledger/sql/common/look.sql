@@ -1,0 +1,16 @@
+-- purpose: read all that decides whether a job is to be finished, amended or revoked, at one instant
+-- guard: none; what is written on the strength of it is guarded by the version read here
+-- locks: none
+SELECT j.version, j.run, j.revision, j.status, j.sealed, j.total, j.recorded, j.policy,
+       j.status = 'CANCELING' AND j.cancel_closes_at IS NOT NULL AND NOT EXISTS (
+           SELECT 1 FROM joblot_lease l WHERE l.job_id = j.id AND l.state IN ({UNCLOSED})
+       ) AS drained,
+       s.position, s.name,
+       COALESCE(SUM(t.succeeded), 0), COALESCE(SUM(t.failed), 0),
+       COALESCE(SUM(t.lost), 0), COALESCE(SUM(t.skipped), 0)
+FROM joblot_job j
+JOIN joblot_stage s ON s.job_id = j.id
+LEFT JOIN joblot_tally t ON t.job_id = s.job_id AND t.stage = s.position
+WHERE j.id = %(job)s
+GROUP BY j.id, s.position, s.name
+ORDER BY s.position

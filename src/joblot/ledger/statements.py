@@ -1,0 +1,94 @@
+"""The statements written in SQL: one a file, named by its guard.
+
+A file holds `%(name)s` parameters and `{NAME}` places for what differs by database or comes from
+`states`: `{now}`, `{slot}`, `{lease_end}`, sets such as `{CLAIMABLE}`, and single states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import IntEnum, StrEnum
+from functools import cache
+from importlib.resources import files
+from typing import Any
+from uuid import UUID
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from joblot import clock
+from joblot.states import (
+    CLAIMABLE,
+    FINALIZABLE,
+    HOLDING,
+    TERMINAL,
+    UNCLOSED,
+    ItemState,
+    LeaseState,
+)
+
+SLOTS = 64  # tally slots of a stage, numbered from 1; slot 0 is the folded one
+
+_PLACES = {
+    "postgresql": {
+        "now": "statement_timestamp()",
+        "frozen": "%(clock)s::timestamptz",
+        "slot": f"(pg_backend_pid() %% {SLOTS} + 1)",
+        "lease_end": "{now} + make_interval(secs => %(lease_seconds)s)",
+    },
+    "sqlite": {
+        "now": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')",
+        "frozen": "%(clock)s",
+        "slot": "1",
+        "lease_end": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', {now}, %(lease_seconds)s || ' seconds')",
+    },
+}
+
+
+def _sql_set(states: Iterable[IntEnum | StrEnum]) -> str:
+    values = sorted(state.value for state in states)
+    return ", ".join(f"'{v}'" if isinstance(v, str) else str(v) for v in values)
+
+
+_STATES = {
+    **{state.name: str(state.value) for kind in (ItemState, LeaseState) for state in kind},
+    "CLAIMABLE": _sql_set(CLAIMABLE),
+    "FINALIZABLE": _sql_set(FINALIZABLE),
+    "HOLDING": _sql_set(HOLDING),
+    "TERMINAL": _sql_set(TERMINAL),
+    "UNCLOSED": _sql_set(UNCLOSED),
+}
+
+
+@cache
+def text(name: str, vendor: str, *, frozen: bool) -> str:
+    """The statement `name` as this database wants it."""
+    folder = files("joblot.ledger") / "sql"
+    path = folder / vendor / f"{name}.sql"
+    if not path.is_file():
+        path = folder / "common" / f"{name}.sql"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    body = "\n".join(line for line in lines if not line.lstrip().startswith("--"))
+    places = _PLACES[vendor]
+    now = places["frozen"] if frozen else places["now"]
+    lease_end = places["lease_end"].format(now=now)
+    return body.format(now=now, lease_end=lease_end, slot=places["slot"], **_STATES)
+
+
+def fetch(connection: BaseDatabaseWrapper, name: str, /, **params: Any) -> list[tuple[Any, ...]]:
+    """Run the statement `name` and return its rows."""
+    moment = clock.frozen()
+    if moment is not None:
+        params["clock"] = moment
+    adapted = {key: _adapted(connection, value) for key, value in params.items()}
+    with connection.cursor() as cursor:
+        cursor.execute(text(name, connection.vendor, frozen=moment is not None), adapted)
+        return cursor.fetchall() if cursor.description else []
+
+
+def _adapted(connection: BaseDatabaseWrapper, value: Any) -> Any:
+    if isinstance(value, datetime):
+        return connection.ops.adapt_datetimefield_value(value)
+    if isinstance(value, UUID) and connection.vendor == "sqlite":
+        return value.hex
+    return value

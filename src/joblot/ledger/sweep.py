@@ -1,0 +1,77 @@
+"""The sweep: what time brings, and what somebody who died has left undone.
+
+Every part may run in several processes at once and at any moment; none waits for a report.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+
+from joblot.config import limits
+from joblot.errors import JoblotError, Unavailable
+from joblot.ledger.fold import fold
+from joblot.ledger.leases import expire_overdue
+from joblot.ledger.lifecycle import end_cancel
+from joblot.ledger.look import look
+from joblot.ledger.merge import merge_ranges
+from joblot.ledger.outbox import deliver
+from joblot.ledger.prune import purge_deleted
+from joblot.ledger.statements import fetch
+from joblot.ledger.transactions import alias, connection, repeated
+from joblot.models import Job
+from joblot.states import TERMINAL, JobStatus
+
+logger = logging.getLogger("joblot.ledger")
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What one sweep did."""
+
+    leases_expired: int
+    jobs_looked_at: int
+    events_delivered: int
+
+
+def sweep() -> Swept:
+    """One round: expire leases, go on with cancels, look, merge, deliver events, purge."""
+    expired = expire_overdue()
+    for job_id in _cancelling():
+        end_cancel(job_id)
+    due = _due()
+    for job_id in due:
+        if look(job_id) in TERMINAL:
+            fold(job_id)
+    merge_ranges()
+    delivered = deliver()
+    purge_deleted()
+    return Swept(expired, len(due), delivered)
+
+
+def sweep_until(stop: threading.Event) -> None:
+    """Sweep every `sweep_seconds` until `stop` is set; a failure is logged and tried again."""
+    while not stop.is_set():
+        began = time.monotonic()
+        try:
+            sweep()
+        except Unavailable as error:
+            logger.warning("sweep: %s", error)
+        except JoblotError:
+            logger.exception("sweep failed; the next one goes on")
+        stop.wait(max(0.0, limits().sweep_seconds - (time.monotonic() - began)))
+    connection().close()
+
+
+@repeated
+def _cancelling() -> list[int]:
+    jobs = Job.ledger.using(alias()).filter(status=JobStatus.CANCELING)
+    return list(jobs.values_list("pk", flat=True)[: limits().sweep_jobs_batch])
+
+
+@repeated
+def _due() -> list[int]:
+    rows = fetch(connection(), "jobs_due", jobs=limits().sweep_jobs_batch)
+    return [job_id for (job_id,) in rows]

@@ -1,0 +1,126 @@
+"""The ledger's transactions: durable, on the writing database, repeated on a conflict.
+
+What a caller may rely on: a verb that returns has committed; a verb that raises `Unavailable` may
+be called again with the same arguments.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import ParamSpec, TypeVar, cast
+
+from django.db import (
+    DatabaseError,
+    InterfaceError,
+    OperationalError,
+    ProgrammingError,
+    connections,
+    router,
+    transaction,
+)
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from joblot.config import limits
+from joblot.errors import NotDurable, NotMigrated, Unavailable
+from joblot.models import Job
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+logger = logging.getLogger("joblot.ledger")
+
+_CONFLICTS = frozenset({"40001", "40P01", "55P03"})  # serialization, deadlock, lock not available
+_MISSING = frozenset({"42P01", "42703"})  # table, column
+
+
+def alias() -> str:
+    """The database that the ledger writes, and in which it looks."""
+    return cast(str, router.db_for_write(Job))
+
+
+def connection() -> BaseDatabaseWrapper:
+    return connections[alias()]
+
+
+@contextmanager
+def durable() -> Iterator[BaseDatabaseWrapper]:
+    """A transaction of its own. Raises NotDurable inside somebody else's."""
+    using = alias()
+    require_durable(connections[using])
+    with transaction.atomic(using=using, durable=True):
+        yield connections[using]
+
+
+@contextmanager
+def savepoint() -> Iterator[None]:
+    with transaction.atomic(using=alias()):
+        yield
+
+
+def require_durable(conn: BaseDatabaseWrapper) -> None:
+    """Refuse inside a transaction, whose rollback would undo what the answer promises."""
+    blocks = conn.atomic_blocks
+    if blocks and not blocks[-1]._from_testcase:
+        raise NotDurable(
+            "this verb commits before it answers, so it can't run inside transaction.atomic(); "
+            "call it after the block, or in transaction.on_commit(). With ATOMIC_REQUESTS, put "
+            "@transaction.non_atomic_requests on the view"
+        )
+
+
+def repeated(verb: Callable[P, R]) -> Callable[P, R]:
+    """Run the verb again when the database says it met another; translate what is beyond that."""
+
+    @wraps(verb)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        for round_ in range(limits().conflict_retries_max):
+            try:
+                return verb(*args, **kwargs)
+            except DatabaseError as error:
+                if not is_conflict(error) or connection().in_atomic_block:
+                    raise _translated(error) from error
+                logger.debug("%s met a conflict, round %d: %s", verb.__name__, round_, error)
+                time.sleep(
+                    random.uniform(0, limits().conflict_backoff_seconds * 2 ** min(round_, 6))
+                )
+            except InterfaceError as error:
+                raise _translated(error) from error
+        raise Unavailable(
+            f"{verb.__name__}: {limits().conflict_retries_max} tries met other transactions; "
+            "nothing was done, try again later"
+        )
+
+    return wrapper
+
+
+def sqlstate(error: BaseException) -> str:
+    return getattr(error.__cause__, "sqlstate", None) or ""
+
+
+def is_conflict(error: BaseException) -> bool:
+    """True if running the same transaction again may go through."""
+    if sqlstate(error) in _CONFLICTS:
+        return True
+    return isinstance(error, OperationalError) and "is locked" in str(error)
+
+
+def is_lost(error: BaseException) -> bool:
+    """True if the database itself is what failed, so that nothing can be said of the work."""
+    return isinstance(error, (OperationalError, InterfaceError))
+
+
+def _translated(error: Exception) -> Exception:
+    if sqlstate(error) in _MISSING or "no such table" in str(error):
+        return NotMigrated(
+            "joblot's tables are missing or of an older version; run the migrations "
+            "(`joblot migrate`, or `python manage.py migrate joblot`)"
+        )
+    if isinstance(error, ProgrammingError) or not is_lost(error):
+        return error
+    connection().close_if_unusable_or_obsolete()
+    return Unavailable(f"the database does not answer: {error}; nothing was done, try again later")

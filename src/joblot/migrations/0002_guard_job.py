@@ -1,0 +1,127 @@
+"""The database's own guard of the job's row: a stale save, a second pool, a hand-written UPDATE.
+
+The pairs below are the state machine's; a test compares them with `joblot.states`.
+"""
+
+from django.db import migrations
+
+# (from, to, runs further)
+TRANSITIONS = [
+    ("CREATED", "PENDING", 0),
+    ("PENDING", "STARTED", 0),
+    ("PENDING", "PAUSED", 0),
+    ("STARTED", "PAUSED", 0),
+    ("PAUSED", "STARTED", 0),
+    ("CREATED", "CANCELING", 0),
+    ("PENDING", "CANCELING", 0),
+    ("STARTED", "CANCELING", 0),
+    ("PAUSED", "CANCELING", 0),
+    ("CANCELING", "REVOKED", 0),
+    ("PENDING", "SUCCESS", 0),
+    ("PENDING", "COMPLETED_WITH_ERRORS", 0),
+    ("PENDING", "FAILURE", 0),
+    ("STARTED", "SUCCESS", 0),
+    ("STARTED", "COMPLETED_WITH_ERRORS", 0),
+    ("STARTED", "FAILURE", 0),
+    ("PAUSED", "SUCCESS", 0),
+    ("PAUSED", "COMPLETED_WITH_ERRORS", 0),
+    ("PAUSED", "FAILURE", 0),
+    ("FAILURE", "SUCCESS", 0),
+    ("FAILURE", "COMPLETED_WITH_ERRORS", 0),
+    ("COMPLETED_WITH_ERRORS", "SUCCESS", 0),
+    ("COMPLETED_WITH_ERRORS", "CREATED", 1),
+    ("FAILURE", "CREATED", 1),
+    ("REVOKED", "CREATED", 1),
+]
+
+OWNED = [
+    "idempotency_key", "status", "run", "revision", "version", "sealed", "total", "config",
+    "policy", "recorded", "reopening", "created_at", "started_at", "finished_at",
+    "cancel_closes_at", "deleted_at",
+]
+
+TERMINAL = "'SUCCESS', 'COMPLETED_WITH_ERRORS', 'FAILURE', 'REVOKED'"
+
+MESSAGE_VERSION = "joblot: the job was changed without its version: use a verb of joblot"
+MESSAGE_STATUS = "joblot: this change of status, run or revision is not in the transition table"
+
+PAIRS = ", ".join(f"('{old}', '{new}', {runs})" for old, new, runs in TRANSITIONS)
+
+# True when status and run stay, or change as the table says; and what an ended run has recorded
+# changes only with the next revision.
+ALLOWED = f"""(
+    (NEW.status = OLD.status AND NEW.run = OLD.run)
+    OR (OLD.status, NEW.status, NEW.run - OLD.run) IN (VALUES {PAIRS})
+) AND (
+    OLD.status NOT IN ({TERMINAL}) OR NEW.run > OLD.run
+    OR NEW.revision = OLD.revision + 1
+    OR (NEW.status = OLD.status AND NEW.revision = OLD.revision)
+)"""
+
+POSTGRESQL = f"""
+CREATE FUNCTION joblot_guard_job() RETURNS trigger LANGUAGE plpgsql AS $guard$
+BEGIN
+    IF ({", ".join(f"NEW.{c}" for c in OWNED)})
+       IS NOT DISTINCT FROM ({", ".join(f"OLD.{c}" for c in OWNED)}) THEN
+        RETURN NEW;
+    END IF;
+    IF NEW.version <> OLD.version + 1 THEN
+        RAISE EXCEPTION '{MESSAGE_VERSION}' USING ERRCODE = 'check_violation';
+    END IF;
+    IF NOT ({ALLOWED}) THEN
+        RAISE EXCEPTION '{MESSAGE_STATUS}: % -> %', OLD.status, NEW.status
+            USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NEW;
+END $guard$;
+CREATE TRIGGER joblot_guard_job BEFORE UPDATE ON joblot_job
+    FOR EACH ROW EXECUTE FUNCTION joblot_guard_job();
+"""
+
+CHANGED = " OR ".join(f"NEW.{c} IS NOT OLD.{c}" for c in OWNED)
+
+SQLITE = [
+    f"""
+CREATE TRIGGER joblot_guard_job_version BEFORE UPDATE ON joblot_job
+WHEN ({CHANGED}) AND NEW.version <> OLD.version + 1
+BEGIN SELECT RAISE(ABORT, '{MESSAGE_VERSION}'); END
+""",
+    f"""
+CREATE TRIGGER joblot_guard_job_status BEFORE UPDATE ON joblot_job
+WHEN NOT ({ALLOWED})
+BEGIN SELECT RAISE(ABORT, '{MESSAGE_STATUS}'); END
+""",
+]
+
+# Small hot tables: vacuum them by what changed, not by what share changed.
+POSTGRESQL_STORAGE = """
+ALTER TABLE joblot_range SET (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 2000, fillfactor = 70);
+ALTER TABLE joblot_lease SET (autovacuum_vacuum_scale_factor = 0.05, fillfactor = 70);
+ALTER TABLE joblot_tally SET (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 2000, fillfactor = 50);
+ALTER TABLE joblot_metric SET (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 2000, fillfactor = 50);
+"""
+
+
+def guard(apps, schema_editor):
+    if schema_editor.connection.vendor == "postgresql":
+        schema_editor.execute(POSTGRESQL, params=None)
+        schema_editor.execute(POSTGRESQL_STORAGE, params=None)
+    elif schema_editor.connection.vendor == "sqlite":
+        for statement in SQLITE:
+            schema_editor.execute(statement, params=None)
+    else:
+        raise NotImplementedError("joblot runs on PostgreSQL and SQLite")
+
+
+def unguard(apps, schema_editor):
+    if schema_editor.connection.vendor == "postgresql":
+        schema_editor.execute("DROP TRIGGER joblot_guard_job ON joblot_job")
+        schema_editor.execute("DROP FUNCTION joblot_guard_job()")
+    else:
+        schema_editor.execute("DROP TRIGGER joblot_guard_job_version")
+        schema_editor.execute("DROP TRIGGER joblot_guard_job_status")
+
+
+class Migration(migrations.Migration):
+    dependencies = [("joblot", "0001_initial")]
+    operations = [migrations.RunPython(guard, unguard)]

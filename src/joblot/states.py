@@ -1,0 +1,211 @@
+"""The state machines of joblot, pure and complete.
+
+Nothing else decides who is eligible: claiming, settling, finishing, cancelling and sweeping read
+the tables and sets below, the database's trigger holds the same pairs, and the chart in the docs
+is drawn from them. This module imports nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum, StrEnum
+from fractions import Fraction
+from types import MappingProxyType
+
+
+class JobStatus(StrEnum):
+    """Where a job stands in its current run."""
+
+    CREATED = "CREATED"  # being filled, set up, or reopened by a retry
+    PENDING = "PENDING"  # started, no lease granted yet
+    STARTED = "STARTED"  # a lease was granted
+    PAUSED = "PAUSED"  # grants no lease; results are still welcome
+    CANCELING = "CANCELING"  # grants no lease; results are welcome until its leases are closed
+    SUCCESS = "SUCCESS"
+    COMPLETED_WITH_ERRORS = "COMPLETED_WITH_ERRORS"
+    FAILURE = "FAILURE"
+    REVOKED = "REVOKED"
+
+
+class JobEvent(StrEnum):
+    """What can happen to a job."""
+
+    START = "start"
+    CLAIM = "claim"
+    PAUSE = "pause"
+    RESUME = "resume"
+    CANCEL = "cancel"
+    REVOKE = "revoke"
+    FINISH = "finish"
+    AMEND = "amend"
+    RETRY = "retry"
+
+
+_S, _E = JobStatus, JobEvent
+_VERDICTS = frozenset({_S.SUCCESS, _S.COMPLETED_WITH_ERRORS, _S.FAILURE})
+
+CLAIMABLE = frozenset({_S.PENDING, _S.STARTED})
+ACCEPTING = frozenset({_S.PENDING, _S.STARTED, _S.PAUSED, _S.CANCELING})
+FINALIZABLE = frozenset({_S.PENDING, _S.STARTED, _S.PAUSED})
+CANCELLABLE = frozenset({_S.CREATED, _S.PENDING, _S.STARTED, _S.PAUSED})
+FILLABLE = frozenset({_S.CREATED, _S.PENDING, _S.STARTED, _S.PAUSED})
+RETRYABLE = frozenset({_S.COMPLETED_WITH_ERRORS, _S.FAILURE, _S.REVOKED})
+AMENDABLE = frozenset({_S.COMPLETED_WITH_ERRORS, _S.FAILURE})
+TERMINAL = frozenset({_S.SUCCESS, _S.COMPLETED_WITH_ERRORS, _S.FAILURE, _S.REVOKED})
+ACTIVE = frozenset(_S) - TERMINAL
+
+# (status, event) -> the statuses it may lead to. Where there are several, the verdict picks one.
+# A pair that is not listed is refused.
+TRANSITIONS: Mapping[tuple[JobStatus, JobEvent], frozenset[JobStatus]] = MappingProxyType(
+    {
+        (_S.CREATED, _E.START): frozenset({_S.PENDING}),
+        (_S.PENDING, _E.CLAIM): frozenset({_S.STARTED}),
+        (_S.PENDING, _E.PAUSE): frozenset({_S.PAUSED}),
+        (_S.STARTED, _E.PAUSE): frozenset({_S.PAUSED}),
+        (_S.PAUSED, _E.RESUME): frozenset({_S.STARTED}),
+        **{(status, _E.CANCEL): frozenset({_S.CANCELING}) for status in CANCELLABLE},
+        (_S.CANCELING, _E.REVOKE): frozenset({_S.REVOKED}),
+        **{(status, _E.FINISH): _VERDICTS for status in FINALIZABLE},
+        # An amendment only ever improves the report of a run that has ended.
+        (_S.FAILURE, _E.AMEND): _VERDICTS,
+        (_S.COMPLETED_WITH_ERRORS, _E.AMEND): frozenset({_S.COMPLETED_WITH_ERRORS, _S.SUCCESS}),
+        # The only way out of a terminal status, and it begins the next run.
+        **{(status, _E.RETRY): frozenset({_S.CREATED}) for status in RETRYABLE},
+    }
+)
+
+
+def sources(event: JobEvent) -> frozenset[JobStatus]:
+    """The statuses in which `event` is allowed."""
+    return frozenset(status for status, known in TRANSITIONS if known is event)
+
+
+def verdict(total: int, succeeded: int, failure_threshold: float) -> JobStatus:
+    """How a run ends: `succeeded` of `total` items came through the last stage.
+
+    `failure_threshold` is the share of items (0 to 1) that may fail before the whole job counts
+    as failed. The comparison is exact, so 1 of 2 with a threshold of 0.5 is not a failure.
+    """
+    if succeeded == total:
+        return JobStatus.SUCCESS
+    if Fraction(total - succeeded, total) > Fraction(str(failure_threshold)):
+        return JobStatus.FAILURE
+    return JobStatus.COMPLETED_WITH_ERRORS
+
+
+class ItemState(IntEnum):
+    """Where an item stands in one stage. Everything but OPEN is settled."""
+
+    OPEN = 0
+    SUCCEEDED = 1
+    FAILED = 2
+    LOST = 3
+    SKIPPED = 4
+
+
+SETTLED = frozenset({ItemState.SUCCEEDED, ItemState.FAILED, ItemState.LOST, ItemState.SKIPPED})
+
+
+class LeaseState(IntEnum):
+    """What a lease is still good for.
+
+    LIVE and SPENT are told apart only so that the leases in flight can be found quickly: a spent
+    lease is a live one with nothing left open.
+    """
+
+    LIVE = 0
+    SPENT = 1
+    EXPIRED = 2
+    CLOSED = 3
+
+
+HOLDING = frozenset({LeaseState.LIVE, LeaseState.SPENT})
+UNCLOSED = frozenset({LeaseState.LIVE, LeaseState.SPENT, LeaseState.EXPIRED})
+
+
+class Outcome(StrEnum):
+    """What a worker says of an item."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+class Receipt(StrEnum):
+    """What joblot answers for one result."""
+
+    COUNTED = "counted"
+    REQUEUED = "requeued"
+    DUPLICATE = "duplicate"
+    CONFLICTING = "conflicting"
+    SUPERSEDED = "superseded"
+    AMENDED = "amended"
+    LATE = "late"
+    DEFERRED = "deferred"
+    REJECTED = "rejected"
+
+
+class Report(StrEnum):
+    """A result, as far as the receipt depends on it."""
+
+    SUCCESS = "success"
+    FINAL_FAILURE = "final failure"  # not retryable, or the budget is used up
+    RETRYABLE_FAILURE = "retryable failure"  # within the budget
+
+
+class Standing(StrEnum):
+    """An item, as seen by a lease that holds or held it in the lease's stage."""
+
+    OPEN = "open"
+    RETURNED = "returned"  # open, but this lease gave it back
+    SAME = "succeeded, same result"
+    OTHER = "succeeded, another result"
+    FAILED = "failed"
+    LOST = "lost"
+
+
+_R = Receipt
+_LIVE = {
+    #                  success          final failure    retryable failure
+    Standing.OPEN: (_R.COUNTED, _R.COUNTED, _R.REQUEUED),
+    Standing.RETURNED: (_R.COUNTED, _R.DUPLICATE, _R.DUPLICATE),
+    Standing.SAME: (_R.DUPLICATE, _R.SUPERSEDED, _R.SUPERSEDED),
+    Standing.OTHER: (_R.CONFLICTING, _R.SUPERSEDED, _R.SUPERSEDED),
+    Standing.FAILED: (_R.AMENDED, _R.DUPLICATE, _R.DUPLICATE),
+    Standing.LOST: (_R.AMENDED, _R.SUPERSEDED, _R.SUPERSEDED),
+}
+# A stale failure must not fail an item that is being worked again; a success is still welcome.
+_EXPIRED = _LIVE | {Standing.OPEN: (_R.COUNTED, _R.SUPERSEDED, _R.SUPERSEDED)}
+# The run is over: what repeats or contradicts something recorded is told so, the rest is late.
+_CLOSED = _LIVE | {
+    Standing.OPEN: (_R.LATE, _R.LATE, _R.LATE),
+    Standing.RETURNED: (_R.LATE, _R.DUPLICATE, _R.DUPLICATE),
+    Standing.FAILED: (_R.LATE, _R.DUPLICATE, _R.DUPLICATE),
+    Standing.LOST: (_R.LATE, _R.LATE, _R.LATE),
+}
+
+# (lease, standing, report) -> receipt, for an item in the last stage.
+RECEIPTS: Mapping[tuple[LeaseState, Standing, Report], Receipt] = MappingProxyType(
+    {
+        (lease, standing, report): receipt
+        for lease, rows in (
+            (LeaseState.LIVE, _LIVE),
+            (LeaseState.SPENT, _LIVE),
+            (LeaseState.EXPIRED, _EXPIRED),
+            (LeaseState.CLOSED, _CLOSED),
+        )
+        for standing, row in rows.items()
+        for report, receipt in zip(Report, row, strict=True)
+    }
+)
+
+
+def receipt_for(
+    lease: LeaseState, standing: Standing, report: Report, *, last_stage: bool
+) -> Receipt:
+    """The receipt for one result.
+
+    Before the last stage nothing is amended: the item was given up and its later stages were
+    skipped, so a success comes too late.
+    """
+    receipt = RECEIPTS[lease, standing, report]
+    return Receipt.LATE if receipt is Receipt.AMENDED and not last_stage else receipt

@@ -1,0 +1,227 @@
+"""The shapes that cross a boundary: what a worker gets, what it reports, what it is answered.
+
+Shared by the ledger, the API and the worker, so it imports neither Django nor the ledger.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from joblot.config import limits
+from joblot.errors import InvalidResult
+from joblot.states import Outcome, Receipt
+
+METRIC_MAX = 2**43  # so that the sum over a million items still fits 64 bits
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """Why an item failed."""
+
+    type: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedItem:
+    """One item of a lease. `id` is its number in the job; `attempt` counts from 1."""
+
+    id: int
+    key: str
+    payload: Any
+    input: Any
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to report on `items` until `expires_at` (ISO 8601)."""
+
+    token: str
+    job: int
+    run: int
+    stage: str
+    pipeline: str
+    expires_at: str
+    config: Any
+    items: tuple[ClaimedItem, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The answer to a claim: leases, or why there are none and when to ask again."""
+
+    leases: tuple[Lease, ...]
+    reason: str = ""
+    retry_after_seconds: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a worker reports for one item.
+
+    `output` is any JSON; `metrics` are whole numbers, summed exactly over the stage when the
+    result is counted; `retryable` matters for a failure only.
+    """
+
+    item: int
+    outcome: Outcome
+    output: Any = None
+    metrics: Mapping[str, int] = field(default_factory=dict)
+    error: Error | None = None
+    retryable: bool = False
+
+    @property
+    def succeeded(self) -> bool:
+        return self.outcome is Outcome.SUCCEEDED
+
+
+@dataclass(frozen=True, slots=True)
+class ItemReceipt:
+    """The answer to one result."""
+
+    item: int | None
+    receipt: Receipt
+    reason: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        return {"item": self.item, "receipt": self.receipt.value, "reason": self.reason}
+
+
+def canonical(value: Any) -> str:
+    """`value` as JSON text, the same for equal values.
+
+    Raises InvalidResult for what no database can keep: NaN, infinities, U+0000, lone surrogates,
+    or something that isn't JSON at all.
+    """
+    try:
+        text = json.dumps(
+            value, allow_nan=False, sort_keys=True, separators=(",", ":"), ensure_ascii=False
+        )
+        text.encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidResult(f"expected JSON, got something else: {error}") from error
+    if "\\u0000" in text and "\\u0000" in text.replace("\\\\", ""):
+        raise InvalidResult("expected text without the character U+0000; remove it")
+    return text
+
+
+def result_hash(canonical_output: str) -> bytes:
+    """What tells the same success from another one: 32 bytes of SHA-256."""
+    return hashlib.sha256(canonical_output.encode()).digest()
+
+
+def success(item: int, output: Any = None, metrics: Mapping[str, int] | None = None) -> Result:
+    return Result(item, Outcome.SUCCEEDED, output, metrics or {})
+
+
+def failure(item: int, type: str, message: str = "", *, retryable: bool = False) -> Result:
+    return Result(item, Outcome.FAILED, error=Error(type, message), retryable=retryable)
+
+
+def parse_result(given: Result | Mapping[str, Any]) -> Result:
+    """A Result from its JSON shape, checked. Raises InvalidResult, saying what was expected."""
+    result = given if isinstance(given, Result) else _result_from_json(given)
+    _check_metrics(result.metrics)
+    return result
+
+
+def parse_results(
+    given: Iterable[Result | Mapping[str, Any]],
+) -> list[Result | ItemReceipt]:
+    """One entry for each result given: the result, or the receipt that rejects it."""
+    return [_parse_or_reject(one) for one in given]
+
+
+def _parse_or_reject(given: Result | Mapping[str, Any]) -> Result | ItemReceipt:
+    try:
+        return parse_result(given)
+    except InvalidResult as error:
+        item = given.get("item") if isinstance(given, Mapping) else given.item
+        known = item if isinstance(item, int) and not isinstance(item, bool) else None
+        return ItemReceipt(known, Receipt.REJECTED, str(error))
+
+
+def _result_from_json(given: Any) -> Result:
+    if not isinstance(given, Mapping):
+        raise InvalidResult(f"a result: expected an object, got {type(given).__name__}")
+    item = given.get("item")
+    if not isinstance(item, int) or isinstance(item, bool):
+        raise InvalidResult(f"item: expected the id from the claim (a number), got {item!r:.100}")
+    return Result(
+        item=item,
+        outcome=_outcome(given.get("outcome")),
+        output=given.get("output"),
+        metrics=given.get("metrics") or {},
+        error=_error(given.get("error")),
+        retryable=_flag(given.get("retryable", False)),
+    )
+
+
+def _outcome(given: Any) -> Outcome:
+    try:
+        return Outcome(given)
+    except ValueError:
+        expected = " or ".join(f'"{one.value}"' for one in Outcome)
+        raise InvalidResult(f"outcome: expected {expected}, got {given!r:.100}") from None
+
+
+def _flag(given: Any) -> bool:
+    if not isinstance(given, bool):
+        raise InvalidResult(f"retryable: expected true or false, got {given!r:.100}")
+    return given
+
+
+def _error(given: Any) -> Error | None:
+    if given is None:
+        return None
+    if isinstance(given, Error):
+        return given
+    if not isinstance(given, Mapping):
+        raise InvalidResult(f'error: expected {{"type", "message"}}, got {given!r:.100}')
+    longest = limits().error_chars_max
+    return Error(
+        _text(str(given.get("type") or "Error"), 200),
+        _text(str(given.get("message") or ""), longest),
+    )
+
+
+def _text(given: str, longest: int) -> str:
+    """Diagnostics are cut and cleaned rather than refused: a strange message is still a cause."""
+    clean = given.replace("\x00", "\ufffd").encode(errors="replace").decode()
+    return clean if len(clean) <= longest else clean[: longest - 1] + "…"
+
+
+def _check_metrics(metrics: Any) -> None:
+    if not isinstance(metrics, Mapping):
+        raise InvalidResult(f"metrics: expected an object of whole numbers, got {metrics!r:.100}")
+    if len(metrics) > limits().metrics_per_result_max:
+        raise InvalidResult(
+            f"metrics: expected at most {limits().metrics_per_result_max}, got {len(metrics)}"
+        )
+    for name, value in metrics.items():
+        if not isinstance(name, str) or not 0 < len(name) <= 100 or "\x00" in name:
+            raise InvalidResult(
+                f"metrics: expected names of 1 to 100 characters, got {name!r:.120}"
+            )
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise InvalidResult(
+                f"metrics.{name}: expected a whole number so that sums are exact, got {value!r:.100}; "
+                "scale it (milliseconds instead of seconds)"
+            )
+        if abs(value) > METRIC_MAX:
+            raise InvalidResult(f"metrics.{name}: expected -2^43 to 2^43, got {value}")
+
+
+def receipts_json(receipts: Sequence[ItemReceipt]) -> dict[str, Any]:
+    return {"receipts": [receipt.as_json() for receipt in receipts]}
