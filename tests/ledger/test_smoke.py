@@ -17,3 +17,30 @@ def test_a_job_is_submitted_worked_and_finished(ledger_db: str) -> None:
     assert state["status"] == "SUCCESS"
     assert state["stages"][0]["succeeded"] == 100
     assert state["stages"][0]["metrics"] == {"bytes": 300}
+
+
+def test_readers(ledger_db: str) -> None:
+    from joblot.ledger.audit import audit
+    from joblot.ledger.events import events
+    from joblot.ledger.items import items, outputs
+    from joblot.ledger.logs import log, logs
+    from joblot.ledger.why import why
+    from joblot.wire import failure
+
+    stages = [{"name": "a", "pipeline": "pa"}, {"name": "b", "pipeline": "pb"}]
+    job = submit("two", [str(n) for n in range(40)], stages=stages)
+    lease = claim("pa", 10).leases[0]
+    report(lease.token, [success(i.id, i.key) for i in lease.items[1:]])
+    report(lease.token, [failure(lease.items[0].id, "Bad", "broken")])
+    lease = claim("pb", 10).leases[0]
+    assert [i.input for i in lease.items] == [i.key for i in lease.items]
+    report(lease.token, [success(i.id, [i.key]) for i in lease.items])
+    assert audit(job.pk) == {"ok": True, "checks": audit(job.pk)["checks"]}
+    assert len(items(job.pk, state="open")) == 30
+    assert len(items(job.pk, state="failed")) == 1
+    assert len(items(job.pk, state="succeeded")) == 9
+    assert len(items(job.pk, state="skipped", stage="b")) == 1
+    assert dict(outputs(job.pk))["3"] == ["3"]
+    assert [e["kind"] for e in events(job.pk)] == ["pending", "started"]
+    assert log(job.pk, "hello") and logs(job.pk)[0]["message"] == "hello"
+    assert why(job.pk)["reasons"]

@@ -1,0 +1,28 @@
+"""The events of a job, in order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from joblot.config import limits
+from joblot.ledger.jobs import read_job
+from joblot.ledger.transactions import alias, repeated
+from joblot.models import Event
+
+
+@repeated
+def events(job_id: int, *, after: int = 0, limit: int = 100) -> list[dict[str, Any]]:
+    """A page of events, oldest first; the next page is `after` the last id. Raises NotFound."""
+    read_job(job_id)
+    rows = Event.ledger.using(alias()).filter(job_id=job_id, pk__gt=after).order_by("pk")
+    return [
+        {
+            "id": event.pk,
+            "run": event.run,
+            "revision": event.revision,
+            "kind": event.kind,
+            "data": event.data,
+            "at": event.at.isoformat(),
+        }
+        for event in rows[: max(1, min(limit, limits().page_items_max))]
+    ]

@@ -1,0 +1,78 @@
+"""Why a job stands where it stands: what each of its open items waits for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import F, Sum
+
+from joblot import clock
+from joblot.ledger.jobs import read_job
+from joblot.ledger.progress import progress
+from joblot.ledger.transactions import alias, repeated
+from joblot.models import ItemRange, Job, Lease
+from joblot.states import CLAIMABLE, TERMINAL, JobStatus, LeaseState
+
+Reason = dict[str, Any]
+
+
+@repeated
+def why(job_id: int) -> dict[str, list[Reason]]:
+    """Reasons as `{"code", "text", "count"}`; `count` is of items, 0 where it is the whole job.
+
+    Momentary, for people; nothing is decided by it. Raises NotFound.
+    """
+    job = read_job(job_id)
+    state = progress(job_id)
+    return {"reasons": [*_of_job(job, state), *_of_items(job, state)]}
+
+
+def _reason(code: str, text: str, count: int = 0) -> Reason:
+    return {"code": code, "text": text, "count": count}
+
+
+def _of_job(job: Job, state: dict[str, Any]) -> list[Reason]:
+    status = JobStatus(job.status)
+    reasons = []
+    if status in TERMINAL:
+        reasons.append(_reason("ended", f"run {job.run} ended as {status}"))
+    elif state["finishing"]:
+        reasons.append(_reason("finishing", "everything is settled; the next look finishes it"))
+    if status is JobStatus.CREATED and job.reopening is not None:
+        reasons.append(_reason("reopening", "a retry is reopening what did not succeed"))
+    elif status is JobStatus.CREATED:
+        reasons.append(_reason("not_started", "the job was not started yet"))
+    if status is JobStatus.PAUSED:
+        reasons.append(_reason("paused", "the job is paused; resume it to go on"))
+    if status is JobStatus.CANCELING:
+        reasons.append(_reason("canceling", "the job is being cancelled; leases may still report"))
+    if status not in TERMINAL and not job.sealed:
+        reasons.append(_reason("open", "the job still takes items; seal it so that it can finish"))
+    return reasons
+
+
+def _of_items(job: Job, state: dict[str, Any]) -> list[Reason]:
+    if job.status not in CLAIMABLE | {JobStatus.PAUSED, JobStatus.CANCELING}:
+        return []
+    reasons = []
+    if leased := sum(stage["in_flight"] for stage in state["stages"]):
+        workers = _live_leases(job).values("worker").distinct().count()
+        reasons.append(_reason("in_flight", f"being worked on by {workers} workers", leased))
+    if delayed := _waiting(job, not_before__gt=clock.now()):
+        reasons.append(_reason("backing_off", "failed and wait for their next try", delayed))
+    if ready := _waiting(job, not_before__lte=clock.now()):
+        text = "ready, and no worker has claimed them yet"
+        reasons.append(_reason("ready", text, ready))
+    if blamed := _waiting(job, returns__gte=2):
+        text = "came back from expired leases more than once and are tried alone"
+        reasons.append(_reason("suspect", text, blamed))
+    return reasons
+
+
+def _live_leases(job: Job) -> Any:
+    return Lease.ledger.using(alias()).filter(job_id=job.pk, state=LeaseState.LIVE)
+
+
+def _waiting(job: Job, **where: Any) -> int:
+    rows = ItemRange.ledger.using(alias()).filter(job_id=job.pk, **where)
+    return int(rows.aggregate(items=Sum(F("last") - F("next") + 1))["items"] or 0)

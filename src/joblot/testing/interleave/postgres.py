@@ -1,0 +1,110 @@
+"""PostgreSQL: ask the server who waits for whom."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg.pq import PipelineStatus, TransactionStatus
+
+from joblot.testing.interleave.database import HOLD, Performer
+from joblot.testing.interleave.psycopg_watch import WatchedConnection
+from joblot.testing.interleave.wrapper import watched
+
+# Whoever waits has the server look for a deadlock after this time. Short, so that a deadlock costs
+# a schedule nothing; and over before the next operation moves, so that it is always the one who
+# closes the circle that gets the error, and a schedule can be replayed.
+DEADLOCK_TIMEOUT_MS = 1
+WAIT_SETTLES_SECONDS = 0.003
+GONE_SECONDS_MAX = 10.0
+
+WAITS = "SELECT pid, pg_catalog.pg_blocking_pids(pid) FROM unnest(%s::int[]) AS pid"
+ALIVE = "SELECT 1 FROM pg_catalog.pg_stat_activity WHERE pid = %s"
+
+# Of the parameters that Django connects with, those that only it can use.
+DJANGO_ONLY = {"cursor_factory", "context", "application_name"}
+
+
+class PostgresDatabase:
+    def __init__(self, alias: str) -> None:
+        self.alias = alias
+        self._model = connections[alias]
+        self._monitor = self._connect("interleave monitor")
+        self._holder = self._connect("interleave hold")
+        self._waits_since: dict[tuple[int, frozenset[int]], float] = {}
+
+    def open(self, operation: Performer) -> BaseDatabaseWrapper:
+        def watch(raw: Any) -> None:
+            quicken_deadlocks(raw)
+            WatchedConnection.watch(raw, operation)
+            operation.backend_id = raw.info.backend_pid
+
+        options = {"application_name": f"interleave {operation.letter}"}
+        return watched(self._model, watch, options)
+
+    def in_transaction(self, raw: Any) -> bool:
+        if raw.closed:
+            return False
+        # Inside a pipeline the server does not tell the state before the next sync.
+        status, pipeline = raw.pgconn.transaction_status, raw.pgconn.pipeline_status
+        return bool(status != TransactionStatus.IDLE or pipeline != PipelineStatus.OFF)
+
+    def would_wait(self, operation: Performer, others: Sequence[Performer]) -> set[str]:
+        return set()  # waiting has effects here (a place in the queue, an old snapshot)
+
+    def waits(
+        self, running: Sequence[Performer], everybody: Sequence[Performer]
+    ) -> dict[str, set[str]]:
+        """A wait counts when the server has also looked whether it closes a deadlock."""
+        letters = {op.backend_id: op.letter for op in everybody}
+        letters[self._holder.info.backend_pid] = HOLD
+        rows = self._monitor.execute(WAITS, [[op.backend_id for op in running]]).fetchall()
+        now = time.monotonic()
+        blocked = {(pid, frozenset(blockers)) for pid, blockers in rows if blockers}
+        self._waits_since = {wait: self._waits_since.get(wait, now) for wait in blocked}
+        return {
+            letters[pid]: {letters.get(blocker, f"process {blocker}") for blocker in blockers}
+            for (pid, blockers), since in self._waits_since.items()
+            if now - since >= WAIT_SETTLES_SECONDS
+        }
+
+    def wait_until_gone(self, operation: Performer) -> None:
+        deadline = time.monotonic() + GONE_SECONDS_MAX
+        while self._monitor.execute(ALIVE, [operation.backend_id]).fetchone():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the server still runs the connection of {operation.letter}")
+
+    def hold(self, lock: str) -> bool:
+        self._holder.execute("BEGIN; SET LOCAL lock_timeout = '1ms'")
+        try:
+            self._holder.execute(lock.encode())
+        except psycopg.errors.LockNotAvailable:
+            self.release()
+            return False
+        return True
+
+    def release(self) -> None:
+        self._holder.execute("ROLLBACK")
+
+    def close(self) -> None:
+        self._monitor.close()
+        self._holder.close()
+
+    def _connect(self, name: str) -> psycopg.Connection[Any]:
+        """Past Django: no pool, no wrappers, no transaction but those it asks for."""
+        given = self._model.get_connection_params()
+        plain = {key: value for key, value in given.items() if key not in DJANGO_ONLY}
+        return psycopg.connect(**plain, autocommit=True, application_name=name)
+
+
+def quicken_deadlocks(raw: psycopg.Connection[Any]) -> None:
+    """Only a superuser may; without, each deadlock takes the server's own time (1 s)."""
+    try:
+        raw.execute(f"SET deadlock_timeout = '{DEADLOCK_TIMEOUT_MS}ms'".encode())
+        raw.commit()
+    except psycopg.errors.InsufficientPrivilege:
+        raw.rollback()

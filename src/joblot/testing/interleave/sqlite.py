@@ -1,0 +1,71 @@
+"""SQLite: a statement that meets another writer is refused at once, and tried again later.
+
+The connections have no patience (`busy_timeout = 0`), and the explorer has it in their place: a
+statement for which SQLite would wait is repeated when another operation has ended its transaction.
+A statement for which SQLite would *not* wait, because that could never help, fails as ever: a
+transaction that has read and now wants to write while another one writes.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from joblot.testing.interleave.database import Performer
+from joblot.testing.interleave.sqlite_watch import WatchedConnection
+from joblot.testing.interleave.wrapper import watched
+
+WRITES = {"INSERT", "UPDATE", "DELETE", "REPLACE"}
+
+
+class SqliteDatabase:
+    def __init__(self, alias: str) -> None:
+        self.alias = alias
+        self._model = connections[alias]
+        if self._model.is_in_memory_db():  # type: ignore[attr-defined]
+            raise ValueError(
+                f"the database {alias!r} is in memory, where SQLite locks otherwise than in a"
+                " file: expected a file (for tests, DATABASES[…]['TEST'] = {'NAME': path})."
+            )
+
+    def open(self, operation: Performer) -> BaseDatabaseWrapper:
+        def watch(raw: WatchedConnection) -> None:
+            sqlite3.Connection.execute(raw, "PRAGMA busy_timeout = 0").close()
+            raw.operation = operation
+
+        return watched(self._model, watch, {"factory": WatchedConnection})
+
+    def in_transaction(self, raw: Any) -> bool:
+        return raw is not None and raw.is_open and bool(raw.in_transaction)
+
+    def would_wait(self, operation: Performer, others: Sequence[Performer]) -> set[str]:
+        statement = operation.next
+        if statement is None or operation.in_transaction or not wants_to_write(statement.text):
+            return set()
+        return {other.letter for other in others if other.holds_write_lock}
+
+    def waits(
+        self, running: Sequence[Performer], everybody: Sequence[Performer]
+    ) -> dict[str, set[str]]:
+        return {}  # nobody waits inside a statement
+
+    def wait_until_gone(self, operation: Performer) -> None:
+        """Closing has rolled back already."""
+
+    def hold(self, lock: str) -> bool:
+        raise ValueError("SQLite has no locks to hold a statement by: expected PostgreSQL.")
+
+    def release(self) -> None:
+        """Nothing is held."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def wants_to_write(text: str) -> bool:
+    words = text.upper().split(maxsplit=2)
+    return words[0] in WRITES or words[:2] in (["BEGIN", "IMMEDIATE"], ["BEGIN", "EXCLUSIVE"])
