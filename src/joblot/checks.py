@@ -1,1 +1,111 @@
 """System checks: what a project must have so that joblot's promises hold."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import connections, router
+
+from joblot import config
+from joblot.errors import InvalidPolicy
+from joblot.models import Job
+
+SQLITE_MIN = (3, 35)  # RETURNING
+
+
+@register()
+def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """`settings.JOBLOT` names known limits only."""
+    try:
+        config.configure(getattr(settings, "JOBLOT", {}))
+    except InvalidPolicy as error:
+        return [Error(str(error), hint="Correct settings.JOBLOT.", id="joblot.E001")]
+    return []
+
+
+@register(Tags.database)
+def check_database(
+    app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """The database that joblot writes commits and isolates as the ledger needs it."""
+    alias = router.db_for_write(Job)
+    if databases is not None and alias not in databases:
+        return []
+    connection = connections[alias]
+    options = connection.settings_dict.get("OPTIONS", {})
+    if connection.vendor == "sqlite":
+        return [*_sqlite_mode(alias, options), *_sqlite_version()]
+    if connection.vendor == "postgresql":
+        return _isolation(alias, options)
+    return [
+        Error(
+            f'DATABASES["{alias}"] is {connection.display_name}; joblot runs on PostgreSQL and '
+            "SQLite",
+            hint="Route joblot's tables to one of these with a database router.",
+            id="joblot.E002",
+        )
+    ]
+
+
+def _sqlite_mode(alias: str, options: dict[str, Any]) -> list[CheckMessage]:
+    """A transaction that begins by reading fails at once when it meets another that writes."""
+    if str(options.get("transaction_mode", "")).upper() == "IMMEDIATE":
+        return []
+    return [
+        Error(
+            f'DATABASES["{alias}"] begins its transactions DEFERRED; two of joblot\'s would fail '
+            'with "database is locked" instead of waiting for each other',
+            hint='Set OPTIONS = {"transaction_mode": "IMMEDIATE", "init_command": '
+            '"PRAGMA journal_mode=WAL"}.',
+            id="joblot.E003",
+        )
+    ]
+
+
+def _sqlite_version() -> list[CheckMessage]:
+    if sqlite3.sqlite_version_info >= SQLITE_MIN:
+        return []
+    needed = ".".join(map(str, SQLITE_MIN))
+    return [
+        Error(
+            f"SQLite {sqlite3.sqlite_version} is too old; joblot needs {needed}",
+            hint="Install a newer SQLite, or use PostgreSQL.",
+            id="joblot.E004",
+        )
+    ]
+
+
+def _isolation(alias: str, options: dict[str, Any]) -> list[CheckMessage]:
+    """The look must see, in a new statement, what was committed a moment ago."""
+    level = options.get("isolation_level")
+    if level in (None, 2):  # psycopg.IsolationLevel.READ_COMMITTED
+        return _plans(alias, options)
+    return [
+        Error(
+            f'DATABASES["{alias}"] isolates above READ COMMITTED; joblot\'s guards read anew after '
+            "each lock",
+            hint="Remove isolation_level from OPTIONS, or route joblot's tables to an alias "
+            "without it.",
+            id="joblot.E005",
+        )
+    ]
+
+
+def _plans(alias: str, options: dict[str, Any]) -> list[CheckMessage]:
+    if options.get("server_side_binding"):
+        return []
+    return [
+        Warning(
+            f'DATABASES["{alias}"] plans every statement anew; reports are slower than they could '
+            "be",
+            hint='Set OPTIONS = {"server_side_binding": True, "prepare_threshold": 1, "options": '
+            '"-c plan_cache_mode=force_generic_plan"}, unless a pooler in transaction mode is '
+            "between. Silence joblot.W001 if it is.",
+            id="joblot.W001",
+        )
+    ]

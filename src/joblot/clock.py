@@ -8,18 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db.models import DateTimeField, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
-_frozen: datetime | None = None
+
+@dataclass(slots=True)
+class _Clock:
+    frozen: datetime | None = None
+
+
+_clock = _Clock()
 
 
 def now() -> Now | Value:
     """The statement's time, as an expression for the ORM."""
-    return Now() if _frozen is None else Value(_frozen, output_field=DateTimeField())
+    return Now() if _clock.frozen is None else Value(_clock.frozen, output_field=DateTimeField())
 
 
 def after(seconds: float) -> Combinable:
@@ -29,15 +36,14 @@ def after(seconds: float) -> Combinable:
 
 def frozen() -> datetime | None:
     """The time a test has set, for statements written in SQL."""
-    return _frozen
+    return _clock.frozen
 
 
 @contextmanager
 def set_clock(moment: datetime) -> Iterator[None]:
     """For tests: inside the block, it is `moment` in every statement of this process."""
-    global _frozen
-    before, _frozen = _frozen, moment
+    before, _clock.frozen = _clock.frozen, moment
     try:
         yield
     finally:
-        _frozen = before
+        _clock.frozen = before

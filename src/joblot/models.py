@@ -7,7 +7,7 @@ result may wait for another's.
 from __future__ import annotations
 
 import uuid
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from django.db import models
 from django.db.models import Q
@@ -26,9 +26,14 @@ class ReadOnlyQuerySet(models.QuerySet[Any]):
             "(submit, report, cancel, retry, …); use the verb that says what should happen"
         )
 
-    create = get_or_create = update_or_create = _refuse
-    bulk_create = bulk_update = update = delete = _refuse
-    _raw_delete = _refuse
+    create: Any = _refuse
+    get_or_create: Any = _refuse
+    update_or_create: Any = _refuse
+    bulk_create: Any = _refuse
+    bulk_update: Any = _refuse
+    update: Any = _refuse
+    delete: Any = _refuse
+    _raw_delete: Any = _refuse
 
 
 class LedgerQuerySet(models.QuerySet[Any]):
@@ -62,8 +67,8 @@ def _owned_message(fields: list[str]) -> str:
 class LedgerModel(models.Model):
     """A table that only the ledger writes, through its second manager."""
 
-    objects = ReadOnlyQuerySet.as_manager()
-    ledger = LedgerQuerySet.as_manager()
+    objects: ClassVar[Any] = ReadOnlyQuerySet.as_manager()
+    ledger: ClassVar[Any] = LedgerQuerySet.as_manager()
 
     class Meta:
         abstract = True
@@ -116,8 +121,7 @@ class Job(LedgerModel):
     cancel_closes_at = models.DateTimeField(null=True)
     deleted_at = models.DateTimeField(null=True)
 
-    objects = JobQuerySet.as_manager()
-    ledger = LedgerQuerySet.as_manager()
+    objects: ClassVar[Any] = JobQuerySet.as_manager()
 
     class Meta:
         constraints = [

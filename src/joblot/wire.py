@@ -125,8 +125,8 @@ def success(item: int, output: Any = None, metrics: Mapping[str, int] | None = N
     return Result(item, Outcome.SUCCEEDED, output, metrics or {})
 
 
-def failure(item: int, type: str, message: str = "", *, retryable: bool = False) -> Result:
-    return Result(item, Outcome.FAILED, error=Error(type, message), retryable=retryable)
+def failure(item: int, error_type: str, message: str = "", *, retryable: bool = False) -> Result:
+    return Result(item, Outcome.FAILED, error=Error(error_type, message), retryable=retryable)
 
 
 def parse_result(given: Result | Mapping[str, Any]) -> Result:
@@ -216,7 +216,7 @@ def _check_metrics(metrics: Any) -> None:
             )
         if isinstance(value, bool) or not isinstance(value, int):
             raise InvalidResult(
-                f"metrics.{name}: expected a whole number so that sums are exact, got {value!r:.100}; "
+                f"metrics.{name}: expected a whole number, got {value!r:.100}; sums are exact, so "
                 "scale it (milliseconds instead of seconds)"
             )
         if abs(value) > METRIC_MAX:

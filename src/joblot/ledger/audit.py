@@ -16,7 +16,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Count, Sum
 
-from joblot.ledger.jobs import read_job, stages_of
+from joblot.ledger.jobs import read_job
 from joblot.ledger.look import Counts, Seen, decide, read
 from joblot.ledger.ranges import Span
 from joblot.ledger.transactions import alias, connection, repeated

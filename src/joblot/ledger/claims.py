@@ -154,7 +154,8 @@ def _grant(candidate: Candidate, spans: list[Span], worker: str, key: str | None
     )
     if not rows:
         return None
-    return Lease.ledger.using(alias()).get(pk=token)
+    lease: Lease = Lease.ledger.using(alias()).get(pk=token)
+    return lease
 
 
 def _start_if_pending(job_id: int) -> None:
@@ -174,7 +175,8 @@ def _start(job_id: int, version: int, run: int) -> None:
 
 def _lease_by_key(key: str) -> Lease | None:
     live = Lease.ledger.using(alias()).filter(idempotency_key=key, state=LeaseState.LIVE)
-    return live.first()
+    found: Lease | None = live.first()
+    return found
 
 
 @repeated

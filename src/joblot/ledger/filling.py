@@ -24,6 +24,9 @@ from joblot.states import FILLABLE
 
 Given = Mapping[str, Any] | str
 
+_COPY = "COPY joblot_item (job_id, number, key, payload) FROM STDIN"
+_INSERT = "INSERT INTO joblot_item (job_id, number, key, payload) VALUES (%s, %s, %s, %s)"
+
 
 @dataclass(frozen=True, slots=True)
 class NewItem:
@@ -150,14 +153,13 @@ def _conflict(key: str) -> KeyConflict:
 
 def _insert(job: Job, new: list[NewItem]) -> None:
     rows = ((job.pk, job.total + n, item.key, item.payload) for n, item in enumerate(new))
-    columns = "joblot_item (job_id, number, key, payload)"
     with connection().cursor() as cursor:
         if connection().vendor == "postgresql":
-            with cursor.copy(f"COPY {columns} FROM STDIN") as copy:
+            with cursor.copy(_COPY) as copy:
                 for row in rows:
                     copy.write_row(row)
         else:
-            cursor.executemany(f"INSERT INTO {columns} VALUES (%s, %s, %s, %s)", list(rows))
+            cursor.executemany(_INSERT, list(rows))
 
 
 def _spans(first: int, items: int) -> Iterator[Span]:

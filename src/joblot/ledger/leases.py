@@ -98,7 +98,7 @@ def _expire_in_transaction(which: Q, cause: str, skip_locked: bool) -> int | Non
     with durable():
         live = Lease.ledger.using(alias()).filter(which, state=LeaseState.LIVE)
         locked = live.select_for_update(skip_locked=skip_locked)
-        lease = locked.order_by("expires_at").first()
+        lease: Lease | None = locked.order_by("expires_at").first()
         if lease is None:
             return None
         job = read_job(lease.job_id, deleted=True)
@@ -219,7 +219,8 @@ def _find(token: str | UUID) -> Lease:
         pk = token if isinstance(token, UUID) else UUID(str(token))
     except ValueError:
         pk = None
-    found = Lease.ledger.using(alias()).filter(pk=pk).first() if pk else None
+    leases = Lease.ledger.using(alias())
+    found: Lease | None = leases.filter(pk=pk).first() if pk else None
     if found is None:
         raise NotFound("unknown lease: expected the token of a claim; claim again")
     return found

@@ -28,6 +28,7 @@ from joblot.models import (
 from joblot.states import TERMINAL
 
 _BULKY: tuple[type[LedgerModel], ...] = (Item, Outcome, Attempt, ItemRange, Log, Metric, Tally)
+_ALL: tuple[type[LedgerModel], ...] = (*_BULKY, Uncounted, Event, Stage)
 
 
 def prune(older_than: timedelta) -> int:
@@ -59,7 +60,7 @@ def _remove_job(job_id: int) -> None:
     _remove_rows(Lease, job_id)
     events = Event.ledger.using(alias()).filter(job_id=job_id).values_list("pk", flat=True)
     Delivery.ledger.using(alias()).filter(event_id__in=list(events)).delete()
-    for model in (*_BULKY, Uncounted, Event, Stage):
+    for model in _ALL:
         _remove_rows(model, job_id)
     Job.ledger.using(alias()).filter(pk=job_id).delete()
 

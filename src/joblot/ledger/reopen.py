@@ -40,7 +40,7 @@ def _reopen_chunk(job_id: int) -> bool:
         deltas = Deltas(stages_total)
         _reopen_items(job, stage, range(first, last), deltas)
         cursor = [stage, last] if last < job.total else [stage + 1, 0]
-        more = cursor[0] < stages_total
+        more = bool(cursor[0] < stages_total)
         advance(job_id, job.version, reopening=cursor if more else None)
         deltas.write(job_id)
     return more

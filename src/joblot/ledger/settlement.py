@@ -102,7 +102,7 @@ class Settlement:
         if outcome is None:
             return Standing.RETURNED if one.number in self.given_up else Standing.OPEN
         if outcome.state == ItemState.SUCCEEDED:
-            return Standing.SAME if bytes(outcome.hash) == one.hash else Standing.OTHER
+            return Standing.SAME if outcome.hash == one.hash else Standing.OTHER
         return Standing.LOST if outcome.state == ItemState.LOST else Standing.FAILED
 
     def _act(self, judged: Sequence[Posted]) -> list[Posted]:
@@ -278,9 +278,9 @@ class Settlement:
     def _let_go(self, posted: Sequence[Posted]) -> None:
         """What another lease has settled is no longer held by this one."""
         for one in posted:
-            if one.number in self.existing and one.number not in self.settled:
-                if self.existing[one.number].lease_token != self.lease.pk:
-                    self.given_up.add(one.number)
+            outcome = self.existing.get(one.number)
+            if outcome and one.number not in self.settled and outcome.lease_token != self.lease.pk:
+                self.given_up.add(one.number)
 
     def _write(self) -> None:
         """Queue the next stage, credit the lease, and last of all count."""

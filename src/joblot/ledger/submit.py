@@ -119,12 +119,13 @@ def _by_key(fields: Mapping[str, Any]) -> Job | None:
     if key is None:
         return None
     jobs = Job.ledger.using(alias())
-    return jobs.filter(project=fields["project"], idempotency_key=key).first()
+    found: Job | None = jobs.filter(project=fields["project"], idempotency_key=key).first()
+    return found
 
 
 def _create(fields: Mapping[str, Any], stages: Sequence[tuple[str, str]]) -> Job:
     with transaction.atomic(using=alias()):
-        job = Job.ledger.using(alias()).bulk_create([Job(**fields, created_at=clock.now())])[0]
+        job: Job = Job.ledger.using(alias()).create(**fields, created_at=clock.now())
         Stage.ledger.using(alias()).bulk_create(
             Stage(job_id=job.pk, position=position, name=name, pipeline=pipeline)
             for position, (name, pipeline) in enumerate(stages)

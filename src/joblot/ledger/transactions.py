@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import ParamSpec, TypeVar, cast
+from typing import ParamSpec, TypeVar
 
 from django.db import (
     DatabaseError,
@@ -40,7 +40,7 @@ _MISSING = frozenset({"42P01", "42703"})  # table, column
 
 def alias() -> str:
     """The database that the ledger writes, and in which it looks."""
-    return cast(str, router.db_for_write(Job))
+    return router.db_for_write(Job)
 
 
 def connection() -> BaseDatabaseWrapper:
@@ -65,7 +65,8 @@ def savepoint() -> Iterator[None]:
 def require_durable(conn: BaseDatabaseWrapper) -> None:
     """Refuse inside a transaction, whose rollback would undo what the answer promises."""
     blocks = conn.atomic_blocks
-    if blocks and not blocks[-1]._from_testcase:
+    within_testcase = bool(blocks) and getattr(blocks[-1], "_from_testcase", False)
+    if blocks and not within_testcase:
         raise NotDurable(
             "this verb commits before it answers, so it can't run inside transaction.atomic(); "
             "call it after the block, or in transaction.on_commit(). With ATOMIC_REQUESTS, put "

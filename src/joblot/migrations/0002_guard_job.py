@@ -3,6 +3,8 @@
 The pairs below are the state machine's; a test compares them with `joblot.states`.
 """
 
+from typing import Any
+
 from django.db import migrations
 
 # (from, to, runs further)
@@ -35,9 +37,22 @@ TRANSITIONS = [
 ]
 
 OWNED = [
-    "idempotency_key", "status", "run", "revision", "version", "sealed", "total", "config",
-    "policy", "recorded", "reopening", "created_at", "started_at", "finished_at",
-    "cancel_closes_at", "deleted_at",
+    "idempotency_key",
+    "status",
+    "run",
+    "revision",
+    "version",
+    "sealed",
+    "total",
+    "config",
+    "policy",
+    "recorded",
+    "reopening",
+    "created_at",
+    "started_at",
+    "finished_at",
+    "cancel_closes_at",
+    "deleted_at",
 ]
 
 TERMINAL = "'SUCCESS', 'COMPLETED_WITH_ERRORS', 'FAILURE', 'REVOKED'"
@@ -102,7 +117,7 @@ ALTER TABLE joblot_metric SET (autovacuum_vacuum_scale_factor = 0.0, autovacuum_
 """
 
 
-def guard(apps, schema_editor):
+def guard(apps: Any, schema_editor: Any) -> None:
     if schema_editor.connection.vendor == "postgresql":
         schema_editor.execute(POSTGRESQL, params=None)
         schema_editor.execute(POSTGRESQL_STORAGE, params=None)
@@ -113,7 +128,7 @@ def guard(apps, schema_editor):
         raise NotImplementedError("joblot runs on PostgreSQL and SQLite")
 
 
-def unguard(apps, schema_editor):
+def unguard(apps: Any, schema_editor: Any) -> None:
     if schema_editor.connection.vendor == "postgresql":
         schema_editor.execute("DROP TRIGGER joblot_guard_job ON joblot_job")
         schema_editor.execute("DROP FUNCTION joblot_guard_job()")

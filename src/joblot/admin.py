@@ -1,0 +1,37 @@
+"""Jobs in Django's admin: to look at, to rename and to re-prioritise. Verbs are not buttons."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from joblot.models import Job
+
+
+@admin.register(Job)
+class JobAdmin(admin.ModelAdmin[Job]):
+    list_display = ("id", "name", "project", "status", "run", "total", "created_at", "finished_at")
+    list_filter = ("status", "project")
+    search_fields = ("name",)
+    fields = tuple(sorted(Job.ADOPTER_FIELDS)) + (
+        "status",
+        "run",
+        "revision",
+        "sealed",
+        "total",
+        "config",
+        "policy",
+        "recorded",
+        "created_at",
+        "started_at",
+        "finished_at",
+    )
+    readonly_fields = fields[len(Job.ADOPTER_FIELDS) :]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
