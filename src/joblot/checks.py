@@ -8,7 +8,8 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.checks import CheckMessage, Error, register
+from django.core.checks import Warning as Advice
 from django.db import connections, router
 
 from joblot import config
@@ -28,7 +29,7 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
     return []
 
 
-@register(Tags.database)
+@register()
 def check_database(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
@@ -100,7 +101,7 @@ def _plans(alias: str, options: dict[str, Any]) -> list[CheckMessage]:
     if options.get("server_side_binding"):
         return []
     return [
-        Warning(
+        Advice(
             f'DATABASES["{alias}"] plans every statement anew; reports are slower than they could '
             "be",
             hint='Set OPTIONS = {"server_side_binding": True, "prepare_threshold": 1, "options": '
