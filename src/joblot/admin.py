@@ -15,7 +15,7 @@ class JobAdmin(admin.ModelAdmin[Job]):
     list_display = ("id", "name", "project", "status", "run", "total", "created_at", "finished_at")
     list_filter = ("status", "project")
     search_fields = ("name",)
-    fields = (
+    fields: tuple[str, ...] = (
         *sorted(Job.ADOPTER_FIELDS),
         "status",
         "run",

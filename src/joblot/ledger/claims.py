@@ -16,17 +16,17 @@ from django.db import IntegrityError, transaction
 
 from joblot import clock
 from joblot.config import limits
-from joblot.errors import InvalidInput
+from joblot.errors import InvalidInput, KeyConflict
 from joblot.ledger import queue
 from joblot.ledger.candidates import Candidate, candidates
-from joblot.ledger.jobs import advance, read_job, record_event, stages_of
+from joblot.ledger.jobs import advance, record_event
 from joblot.ledger.leases import settled_among
 from joblot.ledger.outputs import output_of
 from joblot.ledger.queue import Piece
 from joblot.ledger.ranges import ALONE, Span, islands
-from joblot.ledger.statements import fetch
+from joblot.ledger.statements import fetch, moment
 from joblot.ledger.transactions import alias, connection, durable, repeated
-from joblot.models import Item, Lease, Outcome
+from joblot.models import Item, Job, Lease, Outcome, Stage
 from joblot.states import JobEvent, JobStatus, LeaseState, sources
 from joblot.wire import Claim, ClaimedItem
 from joblot.wire import Lease as GrantedLease
@@ -50,7 +50,7 @@ def claim(
     if not 1 <= limit <= limits().claim_items_max:
         raise InvalidInput(f"limit: expected 1 to {limits().claim_items_max}, got {limit}")
     if idempotency_key and (known := _lease_by_key(idempotency_key)):
-        return _answer(known)
+        return _granted(known)
     return _claim_from_any(wanted, limit, job, worker, idempotency_key)
 
 
@@ -63,11 +63,10 @@ def _claim_from_any(
         except IntegrityError:
             # The same key was used at the same time, and the other claim was granted.
             if key and (known := _lease_by_key(key)):
-                return _answer(known)
+                return _granted(known)
             raise
         if lease is not None:
-            _start_if_pending(candidate.job_id)
-            return _answer(lease)
+            return _granted(lease)
     return Claim((), "nothing ready", limits().sweep_seconds)
 
 
@@ -138,8 +137,8 @@ def _still_open(job_id: int, stage: int, pieces: list[Piece]) -> list[Span]:
 
 def _grant(candidate: Candidate, spans: list[Span], worker: str, key: str | None) -> Lease | None:
     """Write the lease if the job is claimable now; read in a new statement, after the ranges."""
-    size = sum(len(span) for span in spans)
-    token = uuid4()
+    token, size = uuid4(), sum(len(span) for span in spans)
+    ranges = [span.as_list() for span in spans]
     rows = fetch(
         connection(),
         "grant_if_claimable",
@@ -147,49 +146,69 @@ def _grant(candidate: Candidate, spans: list[Span], worker: str, key: str | None
         job=candidate.job_id,
         stage=candidate.stage,
         size=size,
-        ranges=json.dumps([span.as_list() for span in spans]),
+        ranges=json.dumps(ranges),
         worker=worker,
         idempotency_key=key,
         lease_seconds=candidate.lease_seconds,
     )
     if not rows:
         return None
-    lease: Lease = Lease.ledger.using(alias()).get(pk=token)
-    return lease
-
-
-def _start_if_pending(job_id: int) -> None:
-    """PENDING -> STARTED, in a transaction of its own, so that no claim waits for the job's row."""
-    job = read_job(job_id, deleted=True)
-    if job.status in sources(JobEvent.CLAIM):
-        _start(job_id, job.version, job.run)
-
-
-@repeated
-def _start(job_id: int, version: int, run: int) -> None:
-    with durable():
-        started = advance(job_id, version, status=JobStatus.STARTED.value, started_at=clock.now())
-        if started:
-            record_event(job_id, run, 0, "started", {})
+    run, expires_at = rows[0]
+    return Lease(
+        token=token,
+        job_id=candidate.job_id,
+        run=run,
+        stage=candidate.stage,
+        size=size,
+        ranges=ranges,
+        expires_at=moment(expires_at),
+    )
 
 
 def _lease_by_key(key: str) -> Lease | None:
-    live = Lease.ledger.using(alias()).filter(idempotency_key=key, state=LeaseState.LIVE)
-    found: Lease | None = live.first()
+    found: Lease | None = Lease.ledger.using(alias()).filter(idempotency_key=key).first()
+    if found is not None and found.state != LeaseState.LIVE:
+        raise KeyConflict(
+            f"idempotency key {key!r:.100}: its lease has ended; claim again with a new key"
+        )
     return found
 
 
 @repeated
-def _answer(lease: Lease) -> Claim:
+def _granted(lease: Lease) -> Claim:
     """The lease with its items' payloads, and the outputs of the stage before as their input."""
-    job = read_job(lease.job_id, deleted=True)
-    stage = stages_of(lease.job_id)[lease.stage]
+    stages = Stage.ledger.using(alias()).select_related("job")
+    stage = stages.get(job_id=lease.job_id, position=lease.stage)
+    _start_if_pending(stage.job)
+    granted = GrantedLease(
+        token=str(lease.pk),
+        job=lease.job_id,
+        run=lease.run,
+        stage=stage.name,
+        pipeline=stage.pipeline,
+        expires_at=lease.expires_at.isoformat(),
+        config=stage.job.config,
+        items=_claimed_items(lease),
+    )
+    return Claim((granted,))
+
+
+def _start_if_pending(job: Job) -> None:
+    """PENDING -> STARTED, in a transaction of its own, so that no claim waits for the job's row."""
+    if job.status not in sources(JobEvent.CLAIM):
+        return
+    with durable():
+        status = JobStatus.STARTED.value
+        if advance(job.pk, job.version, status=status, started_at=clock.now()):
+            record_event(job.pk, job.run, 0, "started", {})
+
+
+def _claimed_items(lease: Lease) -> tuple[ClaimedItem, ...]:
     spans = [Span(*span) for span in lease.ranges]
-    numbers = [n for span in spans for n in span.numbers]
-    rows = Item.ledger.using(alias()).filter(job_id=lease.job_id, number__in=numbers)
-    inputs = _inputs(lease, numbers)
     tries = {n: span.failures + span.expiries + 1 for span in spans for n in span.numbers}
-    items = tuple(
+    rows = Item.ledger.using(alias()).filter(job_id=lease.job_id, number__in=list(tries))
+    inputs = _inputs(lease, list(tries))
+    return tuple(
         ClaimedItem(
             id=item.number,
             key=item.key,
@@ -199,17 +218,6 @@ def _answer(lease: Lease) -> Claim:
         )
         for item in rows.order_by("number")
     )
-    granted = GrantedLease(
-        token=str(lease.pk),
-        job=lease.job_id,
-        run=lease.run,
-        stage=stage.name,
-        pipeline=stage.pipeline,
-        expires_at=lease.expires_at.isoformat(),
-        config=job.config,
-        items=items,
-    )
-    return Claim((granted,))
 
 
 def _inputs(lease: Lease, numbers: list[int]) -> dict[int, object]:

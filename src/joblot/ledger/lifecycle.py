@@ -22,10 +22,8 @@ from joblot.states import RETRYABLE, TERMINAL, JobEvent, JobStatus, LeaseState
 
 def start(job_id: int) -> Job:
     """Let the job's items be claimed. Starting a job that was started already does nothing."""
-    job = read_job(job_id)
-    if job.status == JobStatus.CREATED and job.reopening is not None:
-        _reopen(job_id)
-    if job.status == JobStatus.CREATED:
+    go_on_reopening(job_id)
+    if read_job(job_id).status == JobStatus.CREATED:
         _change(job_id, JobEvent.START, "pending")
         look(job_id)
     return read_job(job_id)
@@ -66,11 +64,13 @@ def cancel(job_id: int, *, grace_seconds: float | None = None) -> Job:
 def end_cancel(job_id: int, *, grace_seconds: float | None = None) -> Job:
     """Go on with a cancel: drain the claims, and once the grace is over close and revoke."""
     job = read_job(job_id, deleted=True)
-    if job.status == JobStatus.CANCELING and job.cancel_closes_at is None:
-        _drain_claims(job_id)
-        if grace_seconds is None:
-            grace_seconds = policy_of(job).cancel_grace_seconds
-        _set_cancel_deadline(job_id, grace_seconds)
+    if job.status == JobStatus.CANCELING:
+        if job.cancel_closes_at is None:
+            _drain_claims(job_id)
+            if grace_seconds is None:
+                grace_seconds = policy_of(job).cancel_grace_seconds
+        if grace_seconds is not None:
+            _close_by(job_id, grace_seconds)
     if _cancel_is_due(job_id):
         close_leases(job_id)
         look(job_id)
@@ -84,14 +84,20 @@ def _drain_claims(job_id: int) -> None:
         ItemRange.ledger.using(alias()).filter(job_id=job_id).delete()
 
 
-def _set_cancel_deadline(job_id: int, grace_seconds: float) -> None:
+def _close_by(job_id: int, grace_seconds: float) -> None:
+    """Set the deadline of a cancel, or bring it forward; never later than it was."""
     for _ in range(limits().look_rounds_max):
         job = read_job(job_id, deleted=True)
-        if job.status != JobStatus.CANCELING or job.cancel_closes_at is not None:
+        if job.status != JobStatus.CANCELING or _closes_before(job, grace_seconds):
             return
         if _advance_durably(job, cancel_closes_at=clock.after(grace_seconds)):
             return
     raise _overtaken(job_id)
+
+
+def _closes_before(job: Job, seconds: float) -> bool:
+    row = Job.ledger.using(alias()).filter(pk=job.pk, cancel_closes_at__lte=clock.after(seconds))
+    return bool(row.exists())
 
 
 @repeated
@@ -116,20 +122,26 @@ def retry(job_id: int, *, config: Any = None, start_now: bool = True) -> Job:
     that succeeded. May be called again after a crash: it goes on where it was.
     """
     job = read_job(job_id)
-    if not (job.status == JobStatus.CREATED and job.reopening is not None):
-        _begin_run(job_id, config)
+    if job.reopening is None:
+        _begin_run(job_id, config, start_now=start_now)
         faults.point("retry: next run begun")
-    _reopen(job_id)
-    return start(job_id) if start_now else read_job(job_id)
+    go_on_reopening(job_id)
+    return read_job(job_id)
 
 
-def _reopen(job_id: int) -> None:
-    """Closing first: a result of the run before must not settle what is being reopened."""
+def go_on_reopening(job_id: int) -> None:
+    """Finish what a retry has begun; does nothing where there is nothing to finish.
+
+    Closing the leases comes first: a result of the run before must not settle what is reopened.
+    """
+    if read_job(job_id).reopening is None:
+        return
     close_leases(job_id)
     reopen(job_id)
+    look(job_id)
 
 
-def _begin_run(job_id: int, config: Any) -> None:
+def _begin_run(job_id: int, config: Any, *, start_now: bool) -> None:
     job = read_job(job_id)
     if job.status not in RETRYABLE:
         allowed = ", ".join(sorted(RETRYABLE))
@@ -138,7 +150,7 @@ def _begin_run(job_id: int, config: Any) -> None:
         "run": job.run + 1,
         "revision": 0,
         "recorded": None,
-        "reopening": [0, 0],
+        "reopening": {"stage": 0, "number": 0, "start": start_now},
         "started_at": None,
         "finished_at": None,
         "cancel_closes_at": None,
@@ -153,13 +165,8 @@ def delete(job_id: int) -> None:
 
     Results that come later are told that the job was deleted.
     """
-    job = read_job(job_id)
-    if job.status not in TERMINAL:
+    if read_job(job_id).status not in TERMINAL:
         cancel(job_id, grace_seconds=0)
-    job = read_job(job_id)
-    if job.status == JobStatus.CANCELING:  # a cancel with a longer grace was under way
-        close_leases(job_id)
-        look(job_id)
     close_leases(job_id)
     _bury(job_id)
 

@@ -8,6 +8,7 @@ from django.db import models
 
 from joblot import clock
 from joblot.config import limits
+from joblot.guards import LedgerModel
 from joblot.ledger.transactions import alias, durable, repeated
 from joblot.models import (
     Attempt,
@@ -17,7 +18,6 @@ from joblot.models import (
     ItemRange,
     Job,
     Lease,
-    LedgerModel,
     Log,
     Metric,
     Outcome,

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from joblot.config import limits
-from joblot.ledger.jobs import advance, lock_job, stages_of
+from joblot.ledger.jobs import advance, lock_job, record_event, require_event, stages_of
 from joblot.ledger.leases import settled_among
 from joblot.ledger.ranges import Span, enqueue, islands
 from joblot.ledger.tallies import Deltas
 from joblot.ledger.transactions import alias, durable, repeated
 from joblot.models import Attempt, ItemRange, Job, Outcome
-from joblot.states import ItemState, JobStatus
+from joblot.states import ItemState, JobEvent, JobStatus
 
 
 def reopen(job_id: int) -> None:
@@ -32,18 +32,32 @@ def _reopen_chunk(job_id: int) -> bool:
         job = lock_job(job_id)
         if job.reopening is None or job.status != JobStatus.CREATED:
             return False
-        stage, first = job.reopening
+        stage, first = job.reopening["stage"], job.reopening["number"]
         stages_total = len(stages_of(job_id))
         if (stage, first) == (0, 0):
             ItemRange.ledger.using(alias()).filter(job_id=job_id).delete()
         last = min(first + limits().reopen_chunk_items, job.total)
         deltas = Deltas(stages_total)
         _reopen_items(job, stage, range(first, last), deltas)
-        cursor = [stage, last] if last < job.total else [stage + 1, 0]
-        more = bool(cursor[0] < stages_total)
-        advance(job_id, job.version, reopening=cursor if more else None)
+        stage, first = (stage, last) if last < job.total else (stage + 1, 0)
+        more = bool(stage < stages_total)
+        if more:
+            cursor = {"stage": stage, "number": first, "start": job.reopening["start"]}
+            advance(job_id, job.version, reopening=cursor)
+        else:
+            _end(job, start=job.reopening["start"])
         deltas.write(job_id)
     return more
+
+
+def _end(job: Job, *, start: bool) -> None:
+    """All is reopened: the run may start, if the retry said so."""
+    if not start:
+        advance(job.pk, job.version, reopening=None)
+        return
+    status = require_event(job, JobEvent.START)
+    advance(job.pk, job.version, reopening=None, status=status.value)
+    record_event(job.pk, job.run, 0, "pending", {})
 
 
 def _reopen_items(job: Job, stage: int, numbers: Iterable[int], deltas: Deltas) -> None:

@@ -7,7 +7,7 @@ A file holds `%(name)s` parameters and `{NAME}` places for what differs by datab
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
 from functools import cache
 from importlib.resources import files
@@ -84,6 +84,13 @@ def fetch(connection: BaseDatabaseWrapper, name: str, /, **params: Any) -> list[
     with connection.cursor() as cursor:
         cursor.execute(text(name, connection.vendor, frozen=moment is not None), adapted)
         return cursor.fetchall() if cursor.description else []
+
+
+def moment(value: Any) -> datetime:
+    """A time from a row, aware; SQLite gives text."""
+    if isinstance(value, datetime):
+        return value
+    return datetime.fromisoformat(value).replace(tzinfo=UTC)
 
 
 def _adapted(connection: BaseDatabaseWrapper, value: Any) -> Any:

@@ -9,12 +9,13 @@ import logging
 import threading
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from joblot.config import limits
 from joblot.errors import JoblotError, Unavailable
 from joblot.ledger.fold import fold
 from joblot.ledger.leases import expire_overdue
-from joblot.ledger.lifecycle import end_cancel
+from joblot.ledger.lifecycle import end_cancel, go_on_reopening
 from joblot.ledger.look import look
 from joblot.ledger.merge import merge_ranges
 from joblot.ledger.outbox import deliver
@@ -39,8 +40,10 @@ class Swept:
 def sweep() -> Swept:
     """One round: expire leases, go on with cancels, look, merge, deliver events, purge."""
     expired = expire_overdue()
-    for job_id in _cancelling():
+    for job_id in _jobs(status=JobStatus.CANCELING):
         end_cancel(job_id)
+    for job_id in _jobs(status=JobStatus.CREATED, reopening__isnull=False):
+        go_on_reopening(job_id)
     due = _due()
     for job_id in due:
         if look(job_id) in TERMINAL:
@@ -66,8 +69,8 @@ def sweep_until(stop: threading.Event) -> None:
 
 
 @repeated
-def _cancelling() -> list[int]:
-    jobs = Job.ledger.using(alias()).filter(status=JobStatus.CANCELING)
+def _jobs(**where: Any) -> list[int]:
+    jobs = Job.ledger.using(alias()).filter(deleted_at__isnull=True, **where)
     return list(jobs.values_list("pk", flat=True)[: limits().sweep_jobs_batch])
 
 

@@ -1,17 +1,16 @@
--- purpose: jobs whose look may be due: all settled and not finished, or changed after their end
+-- purpose: jobs whose look may be due: all settled and not finished, or counted in since their end
 -- guard: none; the look decides
 -- locks: none
 SELECT j.id
 FROM joblot_job j
-WHERE (
-    j.sealed AND j.status IN ({FINALIZABLE})
-    AND j.total * (SELECT count(*) FROM joblot_stage s WHERE s.job_id = j.id) = COALESCE((
-        SELECT sum(t.succeeded + t.failed + t.lost + t.skipped)
-        FROM joblot_tally t WHERE t.job_id = j.id
-    ), 0)
-) OR (
-    j.status IN ({TERMINAL})
-    AND EXISTS (SELECT 1 FROM joblot_tally t WHERE t.job_id = j.id AND t.slot > 0)
-)
-ORDER BY j.id
+WHERE j.sealed AND j.status IN ({FINALIZABLE})
+  AND j.total * (SELECT count(*) FROM joblot_stage s WHERE s.job_id = j.id) = COALESCE((
+      SELECT sum(t.succeeded + t.failed + t.lost + t.skipped)
+      FROM joblot_tally t WHERE t.job_id = j.id
+  ), 0)
+UNION
+SELECT t.job_id
+FROM joblot_tally t
+JOIN joblot_job j ON j.id = t.job_id
+WHERE t.slot > 0 AND j.status IN ({TERMINAL})
 LIMIT %(jobs)s

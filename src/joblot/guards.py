@@ -1,0 +1,58 @@
+"""What keeps everybody but the ledger from writing its tables through the ORM.
+
+The database refuses too, for the job's row: see the triggers in the migrations.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NoReturn
+
+from django.db import models
+
+from joblot.errors import LedgerOwned
+
+
+class ReadOnlyQuerySet(models.QuerySet[Any]):
+    """What everybody but the ledger gets: every read, no write."""
+
+    def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise LedgerOwned(
+            f"{self.model.__name__} rows are written by joblot's verbs only "
+            "(submit, report, cancel, retry, …); use the verb that says what should happen"
+        )
+
+    create: Any = _refuse
+    get_or_create: Any = _refuse
+    update_or_create: Any = _refuse
+    bulk_create: Any = _refuse
+    bulk_update: Any = _refuse
+    update: Any = _refuse
+    delete: Any = _refuse
+    _raw_delete: Any = _refuse
+
+
+class LedgerQuerySet(models.QuerySet[Any]):
+    """What the ledger gets. It inserts without save(), which is closed to everybody."""
+
+    def create(self, **kwargs: Any) -> Any:
+        return self.bulk_create([self.model(**kwargs)])[0]
+
+
+class LedgerModel(models.Model):
+    """A table that only the ledger writes, through its second manager."""
+
+    objects: ClassVar[Any] = ReadOnlyQuerySet.as_manager()
+    ledger: ClassVar[Any] = LedgerQuerySet.as_manager()
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        raise LedgerOwned(
+            f"{type(self).__name__} is written by joblot's verbs only, never by save()"
+        )
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        raise LedgerOwned(
+            f"{type(self).__name__} is removed by joblot.ledger's delete and prune only"
+        )
