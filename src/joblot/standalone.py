@@ -1,0 +1,187 @@
+"""Django's settings for joblot without a Django project: the command line, the demo, a server.
+
+Where the database is, in this order: what the caller names; the project that
+DJANGO_SETTINGS_MODULE names; JOBLOT_DATABASE_URL; an SQLite file in the user's data folder.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import django
+from django.apps import apps as installed
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
+
+from joblot.errors import InvalidInput, Unavailable
+
+BUSY_SECONDS_MAX = 20  # how long SQLite waits for another writer
+CONNECT_SECONDS_MAX = 10
+SQLITE_PRAGMAS = (
+    # FULL: a commit that was answered survives a power cut; in WAL mode NORMAL would not.
+    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+)
+# Settling is one statement; planned once, it costs two thirds of what it costs planned each time.
+GENERIC_PLANS = "-c plan_cache_mode=force_generic_plan"
+
+
+def setup(
+    url: str | None = None, *, path: Path | str | None = None, apps: Sequence[str] = ()
+) -> None:
+    """Set Django up, once; later calls, and calls inside a Django project, change nothing.
+
+    `url` is postgresql://… or sqlite:///file; `path` an SQLite file. `apps` are installed beside
+    joblot. Raises InvalidInput for a URL that is neither, Unavailable if the file's folder can't
+    be made or PostgreSQL's driver is missing.
+    """
+    if settings.configured:
+        if not installed.ready:
+            django.setup()
+        return
+    if os.environ.get("DJANGO_SETTINGS_MODULE") and url is None and path is None and not apps:
+        _setup_project()
+        return
+    database = _chosen(url, path)
+    settings.configure(
+        JOBLOT_STANDALONE=True,  # tells these from a project's settings
+        DATABASES={"default": database},
+        INSTALLED_APPS=["joblot", *apps],
+        DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
+        MEDIA_ROOT=str(_outputs_folder(database)),
+        SECRET_KEY=secrets.token_urlsafe(),  # nothing here is signed beyond this process
+        USE_TZ=True,
+        TIME_ZONE="UTC",
+    )
+    django.setup()
+
+
+def data_folder() -> Path:
+    """The user's data folder for joblot, by the XDG rules."""
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "joblot"
+
+
+def default_path() -> Path:
+    """The SQLite file that is used when no database is named."""
+    return data_folder() / "joblot.sqlite3"
+
+
+def is_embedded() -> bool:
+    """True if the database is an SQLite file of joblot's own, not a project's or a server's."""
+    return hasattr(settings, "JOBLOT_STANDALONE") and connection.vendor == "sqlite"
+
+
+def _setup_project() -> None:
+    try:
+        django.setup()
+    except (ImportError, ImproperlyConfigured) as error:
+        module = os.environ["DJANGO_SETTINGS_MODULE"]
+        raise InvalidInput(
+            f"DJANGO_SETTINGS_MODULE={module} can't be used: {error}; correct it, or unset it to "
+            "use joblot's own database"
+        ) from error
+
+
+def _chosen(url: str | None, path: Path | str | None) -> dict[str, Any]:
+    if path is not None:
+        return sqlite(Path(path))
+    named = url or os.environ.get("JOBLOT_DATABASE_URL")
+    return database_of(named) if named else sqlite(default_path())
+
+
+def database_of(url: str) -> dict[str, Any]:
+    """An entry of Django's DATABASES for a URL. Raises InvalidInput, without the password."""
+    scheme = urlsplit(url).scheme
+    if scheme in ("postgres", "postgresql"):
+        return _postgresql(url)
+    if scheme == "sqlite":
+        return sqlite(_sqlite_path(url))
+    raise InvalidInput(
+        f"database URL: expected postgresql://user@host/name or sqlite:///file, got {scheme!r}://…"
+    )
+
+
+def sqlite(path: Path) -> dict[str, Any]:
+    """An SQLite file as the ledger needs it; its folder is made."""
+    path = path.expanduser().absolute()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(
+            f"the database's folder {path.parent} can't be made: {error.strerror}; "
+            "name another with --db"
+        ) from error
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": str(path),
+        "CONN_MAX_AGE": None,
+        "OPTIONS": {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": BUSY_SECONDS_MAX,
+            "init_command": SQLITE_PRAGMAS,
+        },
+    }
+
+
+def _sqlite_path(url: str) -> Path:
+    """sqlite:///file is relative to the working folder, sqlite:////file is absolute."""
+    parts = urlsplit(url)
+    path = unquote(parts.path)[1:]
+    if parts.netloc or not path or path == ":memory:":
+        raise InvalidInput(
+            f"database URL: expected sqlite:///relative/file or sqlite:////absolute/file, got {url}"
+        )
+    return Path(path)
+
+
+def _postgresql(url: str) -> dict[str, Any]:
+    """Parsed by libpq's own rules: sockets, several hosts, sslmode and the rest."""
+    given = _conninfo(url)
+    options = f"{given.pop('options', '')} {GENERIC_PLANS}".strip()
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": given.pop("dbname", ""),
+        "USER": given.pop("user", ""),
+        "PASSWORD": given.pop("password", ""),
+        "HOST": given.pop("host", ""),
+        "PORT": given.pop("port", ""),
+        "CONN_MAX_AGE": None,
+        "OPTIONS": {
+            "connect_timeout": CONNECT_SECONDS_MAX,
+            "application_name": "joblot",
+            **given,
+            "options": options,
+            "server_side_binding": True,
+            "prepare_threshold": 1,
+        },
+    }
+
+
+def _conninfo(url: str) -> dict[str, Any]:
+    try:
+        import psycopg  # noqa: PLC0415 (an extra; SQLite needs nothing)
+        from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
+    except ImportError as error:
+        raise Unavailable(
+            "PostgreSQL's driver is missing; install it with: pip install 'joblot[postgres]'"
+        ) from error
+    try:
+        return dict(conninfo_to_dict(url))
+    except psycopg.ProgrammingError as error:
+        raise InvalidInput(
+            "database URL: expected postgresql://user:password@host:port/name; special characters "
+            "in the password must be percent-encoded"
+        ) from error
+
+
+def _outputs_folder(database: Mapping[str, Any]) -> Path:
+    """Where outputs go that are too large for a row: beside the file that refers to them."""
+    if database["ENGINE"].endswith("sqlite3"):
+        return Path(f"{database['NAME']}-outputs")
+    return data_folder() / "outputs"
