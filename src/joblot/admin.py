@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -15,7 +15,7 @@ class JobAdmin(admin.ModelAdmin[Job]):
     list_display = ("id", "name", "project", "status", "run", "total", "created_at", "finished_at")
     list_filter = ("status", "project")
     search_fields = ("name",)
-    fields: tuple[str, ...] = (
+    fields: ClassVar[tuple[str, ...]] = (
         *sorted(Job.ADOPTER_FIELDS),
         "status",
         "run",

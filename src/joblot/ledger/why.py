@@ -11,7 +11,7 @@ from joblot.ledger.jobs import read_job
 from joblot.ledger.progress import progress
 from joblot.ledger.transactions import alias, repeated
 from joblot.models import ItemRange, Job, Lease
-from joblot.states import CLAIMABLE, TERMINAL, JobStatus, LeaseState
+from joblot.states import ACCEPTING, TERMINAL, JobStatus, LeaseState
 
 Reason = dict[str, Any]
 
@@ -52,7 +52,7 @@ def _of_job(job: Job, state: dict[str, Any]) -> list[Reason]:
 
 
 def _of_items(job: Job, state: dict[str, Any]) -> list[Reason]:
-    if job.status not in CLAIMABLE | {JobStatus.PAUSED, JobStatus.CANCELING}:
+    if job.status not in ACCEPTING:
         return []
     reasons = []
     if leased := sum(stage["in_flight"] for stage in state["stages"]):
