@@ -29,6 +29,11 @@ DATABASES = {
         "USER": os.environ.get("JOBLOT_TEST_POSTGRES_USER", ""),
         "HOST": os.environ.get("JOBLOT_TEST_POSTGRES_HOST", ""),
         "PORT": os.environ.get("JOBLOT_TEST_POSTGRES_PORT", ""),
+        "OPTIONS": {
+            "server_side_binding": True,
+            "prepare_threshold": 1,
+            "options": "-c plan_cache_mode=force_generic_plan",
+        },
     },
 }
 DATABASE_ROUTERS = ["tests.databases.CurrentDatabase"]
