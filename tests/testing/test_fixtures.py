@@ -45,6 +45,13 @@ def test_emptying_tells_of_a_transaction_that_was_left_open(postgres_only, conne
         databases.empty(postgres_only)
 
 
+def test_a_durable_server_keeps_rows_over_a_crash(durable_postgres):
+    Job.ledger.bulk_create([Job(name="kept")])
+    durable_postgres.restart("immediate")
+    connections["postgres"].close()
+    assert Job.objects.get().name == "kept"
+
+
 def test_a_query_that_does_not_ask_the_router_fails():
     with pytest.raises(ImproperlyConfigured), transaction.atomic():
         pass
