@@ -1,0 +1,38 @@
+"""What a worker needs of joblot, wherever that is: over HTTP, or in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from joblot.wire import Claim, ItemReceipt, Result
+
+
+class Client(Protocol):
+    """The worker's verbs. Called from several threads at once.
+
+    Each may raise Unavailable (nothing was done: call again with the same arguments) or Refused.
+    """
+
+    def claim(
+        self,
+        pipelines: Sequence[str],
+        limit: int,
+        *,
+        job: int | None,
+        worker: str,
+        idempotency_key: str,
+    ) -> Claim:
+        """Up to `limit` items to work on; asking again with the key gives the same lease."""
+
+    def renew(self, token: str) -> str:
+        """Hold the lease for longer. Raises LeaseEnded, NotFound."""
+
+    def report(self, token: str, results: Sequence[Result]) -> Sequence[ItemReceipt]:
+        """One receipt for each result, in order; what was counted may be reported again."""
+
+    def release(self, token: str) -> object:
+        """Give back what the lease still holds, at no cost to the items."""
+
+    def close(self) -> None:
+        """The calling thread needs the client no more."""

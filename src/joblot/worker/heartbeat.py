@@ -1,0 +1,110 @@
+"""Renewing leases, as long as the work goes on.
+
+A lease is renewed for progress, not for the process being alive: when one call of the function
+takes longer than `item_seconds_max`, its lease is left to expire and others get the items.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from joblot.errors import Refused, Unavailable
+from joblot.worker.client import Client
+from joblot.worker.held import Held, HeldLease
+
+logger = logging.getLogger("joblot.worker")
+
+RENEWALS_PER_LEASE = 3  # so that two may fail before it expires
+RENEW_SECONDS_MIN = 0.05
+RENEW_SECONDS_MAX = 60.0
+
+
+class Heartbeat:
+    """A thread that renews what is held. `on_frozen` is called once when a call takes too long."""
+
+    def __init__(
+        self,
+        client: Client,
+        held: Held,
+        *,
+        item_seconds_max: float,
+        on_frozen: Callable[[float], None] | None = None,
+    ) -> None:
+        self._client = client
+        self._held = held
+        self._item_seconds_max = item_seconds_max
+        self._on_frozen = on_frozen
+        self._lease_seconds = RENEW_SECONDS_MAX * RENEWALS_PER_LEASE
+        self._stop = threading.Event()
+        self._changed = threading.Event()
+        self._frozen = False
+        self._thread = threading.Thread(target=self._run, name="joblot-heartbeat", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._changed.set()
+        self._thread.join()
+
+    def watch(self, held: HeldLease) -> None:
+        """A lease was granted: learn from its deadline how often to renew."""
+        deadline = datetime.fromisoformat(held.lease.expires_at)
+        seconds = (deadline - datetime.now(UTC)).total_seconds()
+        if 0 < seconds < self._lease_seconds:
+            self._lease_seconds = seconds
+            self._changed.set()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._beat()
+            self._changed.wait(self._pause_seconds())
+            self._changed.clear()
+        self._client.close()
+
+    def _every_seconds(self) -> float:
+        every = self._lease_seconds / RENEWALS_PER_LEASE
+        return min(max(every, RENEW_SECONDS_MIN), RENEW_SECONDS_MAX)
+
+    def _pause_seconds(self) -> float:
+        left = self._item_seconds_max - self._held.call_seconds()
+        return min(self._every_seconds() / 2, max(left, RENEW_SECONDS_MIN))
+
+    def _beat(self) -> None:
+        seconds = self._held.call_seconds()
+        if seconds > self._item_seconds_max:
+            self._tell_frozen(seconds)
+            return
+        self._frozen = False
+        due = time.monotonic() - self._every_seconds()
+        for held in self._held.leases():
+            if not held.ended and held.renewed_at <= due:
+                self._renew(held)
+
+    def _tell_frozen(self, seconds: float) -> None:
+        if self._frozen:
+            return
+        self._frozen = True
+        logger.warning(
+            "one call has taken %.0f s, more than item_seconds_max = %g; its lease is no longer "
+            "renewed",
+            seconds,
+            self._item_seconds_max,
+        )
+        if self._on_frozen is not None:
+            self._on_frozen(seconds)
+
+    def _renew(self, held: HeldLease) -> None:
+        try:
+            self._client.renew(held.lease.token)
+            held.renewed_at = time.monotonic()
+        except Refused as error:
+            held.ended = True
+            logger.info("%s", error)
+        except Unavailable as error:
+            logger.warning("a lease could not be renewed, trying again: %s", error)

@@ -1,0 +1,71 @@
+"""The leases a worker holds, and how the work on them goes: shared by its threads."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from joblot.wire import Lease
+
+
+@dataclass(slots=True)
+class HeldLease:
+    """A lease with the items it still owes a receipt for.
+
+    `ended` is set once joblot has said that the lease is no longer live.
+    """
+
+    lease: Lease
+    owed: set[int]
+    renewed_at: float
+    ended: bool = False
+
+
+@dataclass(slots=True)
+class Held:
+    """Leases by token, and since when the function has been at its current call.
+
+    Invariant: a lease is here from its claim until the last of its items has its receipt or was
+    given back; whoever iterates gets a copy.
+    """
+
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _leases: dict[str, HeldLease] = field(default_factory=dict)
+    _call_began: float | None = None
+
+    def take(self, lease: Lease) -> HeldLease:
+        held = HeldLease(lease, {item.id for item in lease.items}, time.monotonic())
+        with self._lock:
+            self._leases[lease.token] = held
+        return held
+
+    def settle(self, token: str, numbers: Iterable[int]) -> None:
+        """These items are owed no more."""
+        with self._lock:
+            held = self._leases.get(token)
+            if held is None:
+                return
+            held.owed.difference_update(numbers)
+            if not held.owed:
+                del self._leases[token]
+
+    def let_go(self, token: str) -> None:
+        with self._lock:
+            self._leases.pop(token, None)
+
+    def leases(self) -> list[HeldLease]:
+        with self._lock:
+            return list(self._leases.values())
+
+    def begin_call(self) -> None:
+        self._call_began = time.monotonic()
+
+    def end_call(self) -> None:
+        self._call_began = None
+
+    def call_seconds(self) -> float:
+        """How long the function has been at its current call; 0 between calls."""
+        began = self._call_began
+        return 0.0 if began is None else time.monotonic() - began
