@@ -1,0 +1,166 @@
+"""A recount of every job from its tables alone, written without any of the ledger's code.
+
+What the audit says of itself is compared with this: two independent counts must agree.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+from joblot.models import (
+    Event,
+    Item,
+    ItemRange,
+    Job,
+    Lease,
+    Metric,
+    Outcome,
+    Stage,
+    Tally,
+    Uncounted,
+)
+
+SUCCEEDED, FAILED, LOST = 1, 2, 3
+LIVE, SPENT, EXPIRED, CLOSED = 0, 1, 2, 3
+ENDED = ("SUCCESS", "COMPLETED_WITH_ERRORS", "FAILURE")
+RUNNING = ("PENDING", "STARTED", "PAUSED")
+
+
+@dataclass
+class Rows:
+    """All rows of one job."""
+
+    job: Job
+    stages: int = 0
+    numbers: list[int] = field(default_factory=list)
+    settled: dict[int, dict[int, int]] = field(default_factory=dict)  # stage -> number -> state
+
+    @classmethod
+    def of(cls, job: Job) -> Rows:
+        rows = cls(job, Stage.objects.filter(job_id=job.pk).count())
+        items = Item.objects.filter(job_id=job.pk)
+        rows.numbers = sorted(items.values_list("number", flat=True))
+        rows.settled = {stage: {} for stage in range(rows.stages)}
+        for outcome in Outcome.objects.filter(job_id=job.pk):
+            rows.settled[outcome.stage][outcome.number] = outcome.state
+        return rows
+
+    def succeeded(self, stage: int) -> set[int]:
+        return {n for n, state in self.settled[stage].items() if state == SUCCEEDED}
+
+    def arrived(self, stage: int) -> set[int]:
+        return set(self.numbers) if stage == 0 else self.succeeded(stage - 1)
+
+    def recount(self, stage: int) -> dict[str, int]:
+        states = Counter(self.settled[stage].values())
+        earlier = range(stage)
+        gone = sum(len(self.settled[s]) - len(self.succeeded(s)) for s in earlier)
+        return {
+            "succeeded": states[SUCCEEDED],
+            "failed": states[FAILED],
+            "lost": states[LOST],
+            "skipped": gone,
+        }
+
+    @property
+    def all_settled(self) -> bool:
+        return all(sum(self.recount(s).values()) == self.job.total for s in range(self.stages))
+
+
+def check_all() -> None:
+    """Assert the invariants of every job that was not deleted."""
+    for job in Job.objects.filter(deleted_at__isnull=True):
+        check(job)
+
+
+def check(job: Job) -> None:
+    rows = Rows.of(job)
+    _numbers_are_dense(rows)
+    _tallies_are_the_recount(rows)
+    _metrics_are_the_sums(rows)
+    _stages_follow_each_other(rows)
+    _open_items_are_in_one_place(rows)
+    _leases_say_what_they_hold(rows)
+    _ends_are_told_once(rows)
+
+
+def _numbers_are_dense(rows: Rows) -> None:
+    assert rows.numbers == list(range(rows.job.total))
+
+
+def _tallies_are_the_recount(rows: Rows) -> None:
+    sums: dict[int, Counter[str]] = defaultdict(Counter)
+    for tally in Tally.objects.filter(job_id=rows.job.pk):
+        for name in ("succeeded", "failed", "lost", "skipped", "late"):
+            sums[tally.stage][name] += getattr(tally, name)
+    for stage in range(rows.stages):
+        tallied = {name: sums[stage][name] for name in rows.recount(stage)}
+        assert tallied == rows.recount(stage), f"stage {stage}"
+        late = Uncounted.objects.filter(job_id=rows.job.pk, stage=stage, receipt="late").count()
+        assert sums[stage]["late"] == late
+
+
+def _metrics_are_the_sums(rows: Rows) -> None:
+    drift: Counter[tuple[int, str]] = Counter()
+    for outcome in Outcome.objects.filter(job_id=rows.job.pk):
+        for name, value in (outcome.metrics or {}).items():
+            drift[outcome.stage, name] += value
+    for metric in Metric.objects.filter(job_id=rows.job.pk):
+        drift[metric.stage, metric.name] -= metric.value
+    assert not {name: value for name, value in drift.items() if value}
+
+
+def _stages_follow_each_other(rows: Rows) -> None:
+    for stage in range(rows.stages):
+        assert set(rows.settled[stage]) <= rows.arrived(stage)
+
+
+def _open_items_are_in_one_place(rows: Rows) -> None:
+    if rows.job.status not in RUNNING:
+        return
+    places: Counter[tuple[int, int]] = Counter()
+    for waiting in ItemRange.objects.filter(job_id=rows.job.pk):
+        places.update((waiting.stage, n) for n in range(waiting.next, waiting.last + 1))
+    for lease in Lease.objects.filter(job_id=rows.job.pk, state=LIVE):
+        places.update((lease.stage, n) for n in _held(lease))
+    for stage in range(rows.stages):
+        for number in rows.arrived(stage) - set(rows.settled[stage]):
+            assert places[stage, number] == 1, f"item {number} in stage {stage}"
+
+
+def _held(lease: Lease) -> set[int]:
+    spans = [range(span[0], span[1] + 1) for span in lease.ranges]
+    granted = [number for span in spans for number in span]
+    assert len(granted) == len(set(granted)) == lease.size
+    return set(granted) - set(lease.gone)
+
+
+def _leases_say_what_they_hold(rows: Rows) -> None:
+    for lease in Lease.objects.filter(job_id=rows.job.pk, run=rows.job.run):
+        really_open = len(_held(lease) - set(rows.settled[lease.stage]))
+        if lease.state == LIVE:
+            assert lease.open >= max(really_open, 1)
+        if lease.state == SPENT:
+            assert (lease.open, really_open) == (0, 0)
+
+
+def _ends_are_told_once(rows: Rows) -> None:
+    job = rows.job
+    told = Event.objects.filter(job_id=job.pk)
+    finished = told.filter(kind="finished").values_list("run", flat=True)
+    ended = [*ENDED, "REVOKED"]
+    assert sorted(finished) == list(range(1, job.run + (job.status in ended)))
+    amended = told.filter(kind="amended", run=job.run).values_list("revision", flat=True)
+    assert sorted(amended) == list(range(2, job.revision + 1))
+    if job.status in ENDED:
+        assert job.sealed
+        assert rows.all_settled
+    if job.status == "REVOKED":
+        assert not Lease.objects.filter(job_id=job.pk).exclude(state=CLOSED).exists()
+    if job.status in ended:
+        counted = [rows.recount(stage) for stage in range(rows.stages)]
+        assert job.recorded == counted, "what was recorded is not what is counted"
+        return
+    assert (job.revision, job.recorded, job.finished_at) == (0, None, None)
+    assert not (job.sealed and job.status in RUNNING and rows.all_settled), "not finished"

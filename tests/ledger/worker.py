@@ -1,0 +1,77 @@
+"""A worker in a few words: claims, reports, and reads what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from joblot.ledger.claims import claim
+from joblot.ledger.events import events
+from joblot.ledger.progress import progress
+from joblot.ledger.settle import report
+from joblot.models import Job
+from joblot.wire import Lease, Result, failure, success
+
+TWO_STAGES = [{"name": "read", "pipeline": "p"}, {"name": "save", "pipeline": "q"}]
+
+
+def keys(items: int) -> list[str]:
+    return [f"k{n}" for n in range(items)]
+
+
+def lease(pipelines: str | Iterable[str] = "p", limit: int = 16, **more: Any) -> Lease:
+    """The lease of a claim that must be granted."""
+    answer = claim(pipelines, limit, **more)
+    assert answer.leases, f"no lease: {answer.reason}"
+    return answer.leases[0]
+
+
+def nothing(pipelines: str | Iterable[str] = "p", **more: Any) -> bool:
+    return not claim(pipelines, **more).leases
+
+
+def numbers(lease: Lease) -> list[int]:
+    return [item.id for item in lease.items]
+
+
+def receipts(lease: Lease | str, *results: Result | dict[str, Any]) -> list[str]:
+    token = lease if isinstance(lease, str) else lease.token
+    return [answer.receipt.value for answer in report(token, results)]
+
+
+def succeed(lease: Lease, *only: int, output: Any = None) -> list[str]:
+    """Report success for these items, or for all."""
+    return receipts(lease, *(success(number, output) for number in only or numbers(lease)))
+
+
+def fail(lease: Lease, *only: int, retryable: bool = False) -> list[str]:
+    given = only or numbers(lease)
+    return receipts(lease, *(failure(n, "Bad", "broken", retryable=retryable) for n in given))
+
+
+def drain(*pipelines: str) -> None:
+    """Work until nothing is ready, always with success."""
+    while leases := claim(pipelines or ("p",)).leases:
+        succeed(leases[0])
+
+
+def counts(job: Job, stage: int = 0) -> dict[str, int]:
+    """The settled items of a stage; what is nought is left out."""
+    known = progress(job.pk)["stages"][stage]
+    return {name: known[name] for name in ("succeeded", "failed", "lost", "skipped") if known[name]}
+
+
+def metrics(job: Job, stage: int = 0) -> dict[str, int]:
+    return dict(progress(job.pk)["stages"][stage]["metrics"])
+
+
+def status(job: Job) -> str:
+    return str(progress(job.pk)["status"])
+
+
+def revision(job: Job) -> int:
+    return int(progress(job.pk)["revision"])
+
+
+def kinds(job: Job) -> list[str]:
+    return [event["kind"] for event in events(job.pk)]
