@@ -16,6 +16,7 @@ from joblot import clock
 from joblot.errors import PermanentError
 from joblot.ledger import hooks, uncounted
 from joblot.ledger.jobs import policy_of, read_job, stages_of
+from joblot.ledger.leases import settled_among
 from joblot.ledger.posted import Posted
 from joblot.ledger.ranges import Span, enqueue, islands
 from joblot.ledger.statements import fetch
@@ -291,11 +292,11 @@ class Settlement:
         self.deltas.write(self.job_id)
 
     def _credit(self) -> None:
-        before = set(self.lease.gone)
-        ended = len((self.settled | self.given_up) - before)
-        if not ended or self.state is not LeaseState.LIVE:
+        """Say what the lease still holds: recounted, for what it settled before may be amended."""
+        if self.state is not LeaseState.LIVE or not (self.settled or self.given_up):
             return
-        left = self.lease.open - ended
+        held = {n for span in self.spans for n in span.numbers} - self.given_up
+        left = len(held - settled_among(self.job_id, self.stage, held))
         Lease.ledger.using(alias()).filter(pk=self.lease.pk).update(
             open=left,
             gone=sorted(self.given_up),
