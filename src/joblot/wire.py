@@ -16,14 +16,20 @@ from joblot.errors import InvalidResult
 from joblot.states import Outcome, Receipt
 
 METRIC_MAX = 2**43  # so that the sum over a million items still fits 64 bits
+ITEM_MAX = 2**31 - 1  # the largest number that an item may have
+ERROR_TYPE_CHARS_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """Why an item failed."""
+    """Why an item failed, cut and cleaned to what every database can keep."""
 
     type: str
     message: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "type", _text(self.type or "Error", ERROR_TYPE_CHARS_MAX))
+        object.__setattr__(self, "message", _text(self.message, limits().error_chars_max))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +122,15 @@ def canonical(value: Any) -> str:
     return text
 
 
+def is_storable(text: str) -> bool:
+    """False for text with U+0000 or lone surrogates, which no database keeps."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\x00" not in text
+
+
 def result_hash(canonical_output: str) -> bytes:
     """What tells the same success from another one: 32 bytes of SHA-256."""
     return hashlib.sha256(canonical_output.encode()).digest()
@@ -132,6 +147,9 @@ def failure(item: int, error_type: str, message: str = "", *, retryable: bool = 
 def parse_result(given: Result | Mapping[str, Any]) -> Result:
     """A Result from its JSON shape, checked. Raises InvalidResult, saying what was expected."""
     result = given if isinstance(given, Result) else _result_from_json(given)
+    _check_item(result.item)
+    if not isinstance(result.outcome, Outcome):
+        raise InvalidResult(f"outcome: expected an Outcome, got {result.outcome!r:.100}")
     _check_metrics(result.metrics)
     return result
 
@@ -147,7 +165,7 @@ def _parse_or_reject(given: Result | Mapping[str, Any]) -> Result | ItemReceipt:
     try:
         return parse_result(given)
     except InvalidResult as error:
-        item = given.get("item") if isinstance(given, Mapping) else given.item
+        item = given.get("item") if isinstance(given, Mapping) else getattr(given, "item", None)
         known = item if isinstance(item, int) and not isinstance(item, bool) else None
         return ItemReceipt(known, Receipt.REJECTED, str(error))
 
@@ -155,9 +173,8 @@ def _parse_or_reject(given: Result | Mapping[str, Any]) -> Result | ItemReceipt:
 def _result_from_json(given: Any) -> Result:
     if not isinstance(given, Mapping):
         raise InvalidResult(f"a result: expected an object, got {type(given).__name__}")
-    item = given.get("item")
-    if not isinstance(item, int) or isinstance(item, bool):
-        raise InvalidResult(f"item: expected the id from the claim (a number), got {item!r:.100}")
+    item: Any = given.get("item")
+    _check_item(item)
     return Result(
         item=item,
         outcome=_outcome(given.get("outcome")),
@@ -166,6 +183,11 @@ def _result_from_json(given: Any) -> Result:
         error=_error(given.get("error")),
         retryable=_flag(given.get("retryable", False)),
     )
+
+
+def _check_item(item: Any) -> None:
+    if not isinstance(item, int) or isinstance(item, bool) or not 0 <= item <= ITEM_MAX:
+        raise InvalidResult(f"item: expected the id from the claim (a number), got {item!r:.100}")
 
 
 def _outcome(given: Any) -> Outcome:
@@ -189,16 +211,12 @@ def _error(given: Any) -> Error | None:
         return given
     if not isinstance(given, Mapping):
         raise InvalidResult(f'error: expected {{"type", "message"}}, got {given!r:.100}')
-    longest = limits().error_chars_max
-    return Error(
-        _text(str(given.get("type") or "Error"), 200),
-        _text(str(given.get("message") or ""), longest),
-    )
+    return Error(given.get("type") or "Error", given.get("message") or "")
 
 
-def _text(given: str, longest: int) -> str:
+def _text(given: Any, longest: int) -> str:
     """Diagnostics are cut and cleaned rather than refused: a strange message is still a cause."""
-    clean = given.replace("\x00", "\ufffd").encode(errors="replace").decode()
+    clean = str(given).replace("\x00", "\ufffd").encode(errors="replace").decode()
     return clean if len(clean) <= longest else clean[: longest - 1] + "…"
 
 
@@ -210,7 +228,7 @@ def _check_metrics(metrics: Any) -> None:
             f"metrics: expected at most {limits().metrics_per_result_max}, got {len(metrics)}"
         )
     for name, value in metrics.items():
-        if not isinstance(name, str) or not 0 < len(name) <= 100 or "\x00" in name:
+        if not isinstance(name, str) or not 0 < len(name) <= 100 or not is_storable(name):
             raise InvalidResult(
                 f"metrics: expected names of 1 to 100 characters, got {name!r:.120}"
             )

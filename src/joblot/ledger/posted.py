@@ -43,7 +43,7 @@ class Posted:
             "state": self.state.value,
             "hash": self.hash if good else None,
             "output": self.result.output if good and self.output_ref is None else None,
-            "output_ref": self.output_ref,
+            "output_ref": self.output_ref if good else None,
             "metrics": dict(self.result.metrics) if good and self.result.metrics else None,
             "error_type": None if good else self.error.type,
             "error_message": None if good else self.error.message,
