@@ -30,8 +30,12 @@ def now() -> Now | Value:
 
 
 def after(seconds: float) -> Combinable:
-    """`seconds` from now, as an expression for the ORM."""
-    return now() + timedelta(seconds=seconds)
+    """`seconds` from now, as an expression for the ORM.
+
+    Nothing is added for 0: SQLite compares times as text, and a sum is written with more digits
+    than a time, so that it would come after the very moment it names.
+    """
+    return now() + timedelta(seconds=seconds) if seconds else now()
 
 
 def frozen() -> datetime | None:
