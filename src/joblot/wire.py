@@ -45,7 +45,11 @@ class ClaimedItem:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to report on `items` until `expires_at` (ISO 8601)."""
+    """The right to report on `items` until `expires_at` (ISO 8601), or longer by renewing.
+
+    `lease_seconds` is how long a renewal holds; a worker goes by it, for its clock is not
+    the database's.
+    """
 
     token: str
     job: int
@@ -55,6 +59,7 @@ class Lease:
     expires_at: str
     config: Any
     items: tuple[ClaimedItem, ...]
+    lease_seconds: float = 300.0
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -19,7 +19,7 @@ from joblot.config import limits
 from joblot.errors import InvalidInput, KeyConflict
 from joblot.ledger import queue
 from joblot.ledger.candidates import Candidate, candidates
-from joblot.ledger.jobs import advance, record_event
+from joblot.ledger.jobs import advance, policy_of, record_event
 from joblot.ledger.leases import settled_among
 from joblot.ledger.outputs import output_of
 from joblot.ledger.queue import Piece
@@ -189,6 +189,7 @@ def _granted(lease: Lease) -> Claim:
         expires_at=lease.expires_at.isoformat(),
         config=stage.job.config,
         items=_claimed_items(lease),
+        lease_seconds=policy_of(stage.job).lease_seconds,
     )
     return Claim((granted,))
 

@@ -87,10 +87,9 @@ def fetch(connection: BaseDatabaseWrapper, name: str, /, **params: Any) -> list[
 
 
 def moment(value: Any) -> datetime:
-    """A time from a row, aware; SQLite gives text."""
-    if isinstance(value, datetime):
-        return value
-    return datetime.fromisoformat(value).replace(tzinfo=UTC)
+    """A time from a row, aware; SQLite gives text, or a time that is UTC and does not say so."""
+    read = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    return read if read.tzinfo else read.replace(tzinfo=UTC)
 
 
 def _adapted(connection: BaseDatabaseWrapper, value: Any) -> Any:

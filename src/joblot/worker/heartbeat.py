@@ -10,7 +10,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from joblot.errors import Refused, Unavailable
 from joblot.worker.client import Client
@@ -53,11 +52,9 @@ class Heartbeat:
         self._thread.join()
 
     def watch(self, held: HeldLease) -> None:
-        """A lease was granted: learn from its deadline how often to renew."""
-        deadline = datetime.fromisoformat(held.lease.expires_at)
-        seconds = (deadline - datetime.now(UTC)).total_seconds()
-        if 0 < seconds < self._lease_seconds:
-            self._lease_seconds = seconds
+        """A lease was granted: learn how often to renew."""
+        if held.lease.lease_seconds < self._lease_seconds:
+            self._lease_seconds = held.lease.lease_seconds
             self._changed.set()
 
     def _run(self) -> None:
