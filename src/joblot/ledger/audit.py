@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
 from django.db import transaction
@@ -60,7 +61,7 @@ def _counts(seen: Seen) -> Iterator[Check]:
     """The tallies are the recount, and what is recorded is the tallies."""
     recounted = _recount(seen)
     for name, tallied, recount in zip(seen.names, seen.stages, recounted, strict=True):
-        yield _check(f"tallies of {name} equal the recount", recount, tallied)
+        yield _check(f"tallies of {name} equal the recount", asdict(recount), asdict(tallied))
         yield _check(f"settled in {name} is at most the total", True, tallied.settled <= seen.total)
     if seen.recorded is not None and decide(seen) is None:
         yield _check("recorded counts equal the tallies", seen.counts, seen.recorded)
