@@ -127,7 +127,11 @@ class Worker:
         self._draining.wait(longest * random.uniform(0.5, 1.0))
 
     def _serve(self, lease: Lease) -> None:
-        """Compute the lease's items, call by call, and hand each call's results on at once."""
+        """Compute the lease's items, call by call, and hand each call's results on at once.
+
+        All are reported before the next lease is begun: an item that kills this process must not
+        take along the finished ones of another lease, for these would seem to have done it too.
+        """
         held = self._held.take(lease)
         self._heartbeat.watch(held)
         size = self._settings.batch_items
@@ -137,6 +141,7 @@ class Worker:
                 return
             items = lease.items[first : first + size]
             self._reporter.put(lease.token, self._call(items))
+        self._reporter.flush()
 
     def _call(self, items: Sequence[ClaimedItem]) -> list[Result]:
         began = time.monotonic()

@@ -49,6 +49,10 @@ def backoff_seconds(tries: int) -> float:
     return longest * random.uniform(0.5, 1.0)
 
 
+def _is_new(one: _Kept) -> bool:
+    return one.tries == 0
+
+
 class Reporter:
     """A thread that posts results until each has its receipt."""
 
@@ -57,7 +61,7 @@ class Reporter:
         self._held = held
         self._kept: list[_Kept] = []
         self._state = threading.Condition()
-        self._posting = 0
+        self._posting = False
         self._ending_at: float | None = None
         self.counted = 0
         self._thread = threading.Thread(target=self._run, name="joblot-reporter", daemon=True)
@@ -72,6 +76,11 @@ class Reporter:
             self._kept += [_Kept(token, result) for result in results]
             self._state.notify_all()
 
+    def flush(self) -> None:
+        """Wait until each result has its receipt, but for those that are to be posted later."""
+        with self._state:
+            self._state.wait_for(lambda: not self._posting and not any(map(_is_new, self._kept)))
+
     def end(self, seconds_max: float) -> int:
         """Post what is left, for at most `seconds_max`; returns how many have no receipt."""
         with self._state:
@@ -84,6 +93,7 @@ class Reporter:
         while (batch := self._next_batch()) is not None:
             again = self._post(batch)
             with self._state:
+                self._posting = False
                 self._kept += again
                 self._state.notify_all()
         self._client.close()
@@ -104,6 +114,7 @@ class Reporter:
         batch = [one for one in due if one.token == token][: limits().results_per_report_max]
         taken = set(map(id, batch))
         self._kept = [one for one in self._kept if id(one) not in taken]
+        self._posting = True
         return batch
 
     def _pause_seconds(self, now: float) -> float | None:

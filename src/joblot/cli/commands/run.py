@@ -1,0 +1,197 @@
+"""`joblot run`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Annotated, Any
+
+import typer
+
+from joblot.cli import text, verbs
+from joblot.cli.database import open_database
+from joblot.cli.exits import exit_code_of
+from joblot.cli.options import Db, JsonLines, Lines, Policies, policy_of
+from joblot.cli.run import Plan, Run, begin, reawaken, require_resumable, workers_default
+from joblot.cli.source import STDIN, Source
+from joblot.errors import InvalidInput, Unavailable
+from joblot.states import TERMINAL
+
+CAUSES_SHOWN_MAX = 10
+BATCH_MAX = 1000
+
+
+def run(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="FUNC ITEMS…",
+            help="module:function, then files and globs. With --resume only the items.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    lines: Lines = None,
+    jsonl: JsonLines = None,
+    batch: Annotated[
+        int,
+        typer.Option(
+            "--batch",
+            metavar="N",
+            min=0,
+            max=BATCH_MAX,
+            help="The function takes lists of up to N.",
+            show_default="0: one item at a time",
+        ),
+    ] = 0,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", metavar="N", min=1, max=512, help="Processes [default: cores]."),
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option("--out", metavar="FILE", help="Write outputs as JSON lines; - is stdout."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="The job's name [default: FUNC].")
+    ] = None,
+    resume: Annotated[
+        int | None,
+        typer.Option("--resume", metavar="JOB", help="Go on with what is left of a job."),
+    ] = None,
+    item_seconds_max: Annotated[
+        float,
+        typer.Option(
+            "--item-seconds-max",
+            min=0.1,
+            help="A call that takes longer counts as frozen; its worker is replaced.",
+        ),
+    ] = 3600.0,
+    policy: Policies = None,
+    db: Db = None,
+) -> None:
+    """Call a function for many items, on several processes, durably.
+
+    Ctrl-C, a crash, a power cut: `joblot run --resume JOB` goes on with what is left.
+    """
+    given = list(arguments or ())
+    function = None if resume is not None else _function(given)
+    source = Source(given, lines, jsonl)
+    source.check()
+    _check_out(out)
+    settings = policy_of(policy)
+    open_database(db, make=resume is None)
+    if function is None:
+        assert resume is not None
+        plan = require_resumable(resume, source)
+    else:
+        plan = Plan(function, batch, str(Path.cwd()), item_seconds_max)
+    one = Run(plan, workers or workers_default(), str(db) if db else None, text.err())
+    if resume is not None and verbs.read_job(resume).status in TERMINAL:
+        state = verbs.progress(resume)
+    else:
+        state = _work(one, resume, source, name, settings)
+    raise typer.Exit(_end(one, state, out, source))
+
+
+def _function(given: list[str]) -> str:
+    if not given:
+        raise InvalidInput(
+            "expected FUNC, as module:function, and its items; see joblot run --help"
+        )
+    return given.pop(0)
+
+
+def _work(
+    one: Run, resume: int | None, source: Source, name: str | None, settings: dict[str, Any]
+) -> dict[str, Any]:
+    if resume is None and not source.given:
+        raise InvalidInput("items: expected files, --lines FILE or --jsonl FILE")
+    one.prepare()
+    if resume is None:
+        job_id = begin(one.plan, name=name, policy=settings)
+    else:
+        job_id = resume
+        reawaken(job_id)
+    text.err().print(f"job {job_id}: {one.plan.function} on {one.workers} workers")
+    return one.work(job_id, source if source.given else None)
+
+
+def _end(one: Run, state: dict[str, Any], out: str | None, source: Source) -> int:
+    """Tell how it went; the exit code."""
+    text.err().print(f"job {state['id']}: {state['status']}, {text.progress_line(state)}")
+    _tell_causes(state)
+    if state["status"] in TERMINAL:
+        if out is not None:
+            _write_outputs(state["id"], out)
+        return exit_code_of(state["status"])
+    _tell_how_to_go_on(state, source)
+    if one.error is not None:
+        raise one.error
+    return 128 + one.interrupted
+
+
+def _tell_causes(state: dict[str, Any]) -> None:
+    """Some of the failed items, and how to see the others."""
+    bad = sum(stage["failed"] + stage["lost"] for stage in state["stages"])
+    if not bad:
+        return
+    shown: list[dict[str, Any]] = []
+    for kind in ("failed", "lost"):
+        left = CAUSES_SHOWN_MAX - len(shown)
+        if left > 0:
+            shown += verbs.items(state["id"], state=kind, limit=left)
+    for item in shown:
+        text.err().print(f"  {item['key']}: {text.cause(item)}", soft_wrap=True)
+    if bad > len(shown):
+        text.err().print(
+            f"  and {bad - len(shown):,} more: joblot items {state['id']} --state failed (or lost)"
+        )
+
+
+def _tell_how_to_go_on(state: dict[str, Any], source: Source) -> None:
+    rest = "" if state["sealed"] else f" {source.arguments()}"
+    why = "" if state["sealed"] else " (not all items were submitted: give the same ones again)"
+    text.err().print(f"go on with: joblot run --resume {state['id']}{rest}{why}", soft_wrap=True)
+
+
+def _check_out(out: str | None) -> None:
+    if out is None or out == STDIN:
+        return
+    folder = Path(out).absolute().parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK) or Path(out).is_dir():
+        raise InvalidInput(f"--out: {out} can't be written; name a file in a folder that can be")
+
+
+def _write_outputs(job_id: int, out: str) -> None:
+    """The whole file or none of it: an earlier one stays until this one is complete."""
+    try:
+        with _opened(out) as file:
+            for key, output in verbs.outputs(job_id):
+                file.write(json.dumps({"key": key, "output": output}, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise Unavailable(
+            f"--out: {out} could not be written: {error.strerror or error}; the outputs are kept: "
+            f"joblot run --resume {job_id} --out FILE writes them again"
+        ) from error
+
+
+@contextmanager
+def _opened(out: str) -> Iterator[IO[str]]:
+    if out == STDIN:
+        yield sys.stdout
+        sys.stdout.flush()
+        return
+    part = Path(f"{out}.part")
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,64 @@
+"""How the command line ends: exit codes, and an error as one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+from django.db.utils import DatabaseError
+from typer.core import TyperGroup
+
+from joblot.errors import InvalidInput, JoblotError, Refused, Unavailable
+from joblot.states import JobStatus
+
+DONE, ENDED_BADLY, USAGE, REFUSED, UNAVAILABLE = range(5)
+
+_CODES: Mapping[type[Exception], int] = {
+    InvalidInput: USAGE,
+    Refused: REFUSED,
+    Unavailable: UNAVAILABLE,
+    DatabaseError: UNAVAILABLE,
+    OSError: UNAVAILABLE,
+}
+DEBUG = "JOBLOT_DEBUG"
+
+
+class Commands(TyperGroup):
+    """A group of commands whose errors are one line on stderr and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (JoblotError, DatabaseError, OSError) as error:
+            if isinstance(error, BrokenPipeError):
+                _stop_writing()
+            else:
+                tell(error)
+            ctx.exit(exit_code(error))
+
+
+def exit_code(error: Exception) -> int:
+    return next((code for kind, code in _CODES.items() if isinstance(error, kind)), ENDED_BADLY)
+
+
+def exit_code_of(status: str) -> int:
+    """0 for a job that succeeded or is still going on, 1 for one that ended otherwise."""
+    ended_badly = (JobStatus.COMPLETED_WITH_ERRORS, JobStatus.FAILURE, JobStatus.REVOKED)
+    return ENDED_BADLY if status in ended_badly else DONE
+
+
+def tell(error: Exception) -> None:
+    """`joblot: what happened and what to do`; with --debug, where."""
+    if os.environ.get(DEBUG):
+        traceback.print_exception(error)
+    line = " ".join(str(error).split()) or type(error).__name__
+    what = "" if isinstance(error, JoblotError) else f"{type(error).__name__}: "
+    print(f"joblot: {what}{line}", file=sys.stderr)
+
+
+def _stop_writing() -> None:
+    """Nobody reads any longer (`joblot items 7 | head`): the interpreter must not flush again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,39 @@
+"""The worker's client for a ledger in this process: its verbs, called directly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.db import connections
+
+from joblot.cli import verbs
+from joblot.wire import Claim, ItemReceipt, Result
+
+
+class LocalClient:
+    """A worker's verbs are the ledger's; each thread has its own database connection."""
+
+    def claim(
+        self,
+        pipelines: Sequence[str],
+        limit: int,
+        *,
+        job: int | None,
+        worker: str,
+        idempotency_key: str,
+    ) -> Claim:
+        return verbs.claim(
+            pipelines, limit, job=job, worker=worker, idempotency_key=idempotency_key
+        )
+
+    def renew(self, token: str) -> str:
+        return verbs.renew(token)
+
+    def report(self, token: str, results: Sequence[Result]) -> Sequence[ItemReceipt]:
+        return verbs.report(token, results)
+
+    def release(self, token: str) -> object:
+        return verbs.release(token)
+
+    def close(self) -> None:
+        connections.close_all()

@@ -1,0 +1,61 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from joblot.errors import InvalidInput
+
+JobId = Annotated[int, typer.Argument(metavar="JOB", help="The job's number.")]
+Db = Annotated[
+    Path | None,
+    typer.Option(
+        "--db",
+        metavar="PATH",
+        help="An SQLite file [default: JOBLOT_DATABASE_URL, or one in your data folder].",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Policies = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--policy",
+        metavar="NAME=VALUE",
+        help="How patient the job is, e.g. failures_max=5. May be repeated.",
+    ),
+]
+Lines = Annotated[
+    str | None,
+    typer.Option("--lines", metavar="FILE", help="Each line is an item; - is stdin."),
+]
+JsonLines = Annotated[
+    str | None,
+    typer.Option("--jsonl", metavar="FILE", help="Each line is an item in JSON; - is stdin."),
+]
+After = Annotated[
+    int | None, typer.Option("--after", metavar="ID", help="Begin behind this one: the next page.")
+]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many at most.")]
+
+
+def policy_of(given: Iterable[str] | None) -> dict[str, Any]:
+    """NAME=VALUE pairs; values are JSON. Raises InvalidInput."""
+    policy: dict[str, Any] = {}
+    for pair in given or ():
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise InvalidInput(f"--policy: expected NAME=VALUE, got {pair!r}")
+        policy[name] = json_of(value, f"--policy {name}")
+    return policy
+
+
+def json_of(text: str, what: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise InvalidInput(f"{what}: expected JSON, got {text!r:.100} ({error})") from None

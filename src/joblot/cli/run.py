@@ -1,0 +1,334 @@
+"""`joblot run`: a function over many items, on worker processes, to be gone on with at any time.
+
+Three things go on at once: a thread submits, a thread sweeps, and this one watches the workers
+and shows the progress. All that a later `--resume` needs is in the job's config.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+
+from joblot.cli import alive, verbs
+from joblot.cli.display import ProgressDisplay, settled
+from joblot.cli.pool import Answered, Died, Pool, require_ready
+from joblot.cli.source import Source
+from joblot.cli.submission import Submission, Submitted
+from joblot.cli.worker_process import Order
+from joblot.errors import JoblotError, Refused, Unavailable, WrongStatus
+from joblot.states import TERMINAL, JobStatus
+
+logger = logging.getLogger("joblot.cli")
+
+SHOW_SECONDS = 0.2
+UNAVAILABLE_SECONDS_MAX = 60.0  # how long the database may be away before the run gives up
+FRUITLESS_DEATHS_MAX = 3  # workers that die one after the other without having held an item
+END_SECONDS_MAX = 5.0  # for workers to end once the job has
+EXPIRIES_MAX = 3  # a run's default: an item that has killed so many workers alone is lost
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """A signal came."""
+
+    number: int
+
+
+Happening = Died | Answered | Interrupted | Submitted
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run does; kept in the job's config, so that it can be gone on with."""
+
+    function: str
+    batch: int
+    cwd: str
+    item_seconds_max: float
+
+    @property
+    def pipeline(self) -> str:
+        return f"run {self.function}"[:200]
+
+    def as_config(self) -> dict[str, Any]:
+        return {
+            "run": {
+                "function": self.function,
+                "batch": self.batch,
+                "cwd": self.cwd,
+                "item_seconds_max": self.item_seconds_max,
+            }
+        }
+
+    @classmethod
+    def of(cls, job_id: int, config: Any) -> Plan:
+        """The plan of a job. Raises Refused if it was not made by `joblot run`."""
+        if not isinstance(config, Mapping) or not isinstance(config.get("run"), Mapping):
+            raise Refused(f"job {job_id} was not made by `joblot run`, so it can't be resumed so")
+        return cls(**config["run"])
+
+
+def begin(plan: Plan, *, name: str | None, policy: Mapping[str, Any]) -> int:
+    """Make the job, open and empty; returns its id."""
+    stage = plan.function.rpartition(":")[2][:200]
+    job = verbs.submit(
+        (name or plan.function)[:200],
+        stages=[{"name": stage, "pipeline": plan.pipeline}],
+        config=plan.as_config(),
+        policy={"expiries_max": EXPIRIES_MAX, **policy},
+        seal=False,
+    )
+    return int(job.pk)
+
+
+def require_resumable(job_id: int, source: Source) -> Plan:
+    """The plan of a job that can be gone on with. Raises NotFound, Refused, WrongStatus."""
+    job = verbs.read_job(job_id)
+    plan = Plan.of(job_id, job.config)
+    if job.status in (JobStatus.CANCELING, JobStatus.REVOKED):
+        raise WrongStatus(
+            f"job {job_id} was cancelled; `joblot retry {job_id}` begins its next run, which can "
+            "then be resumed"
+        )
+    if not job.sealed and not source.given:
+        raise Refused(
+            f"job {job_id} was not submitted to its end ({job.total:,} items so far); give it the "
+            f"same items again: joblot run --resume {job_id} ITEMS… (those it has are skipped)"
+        )
+    return plan
+
+
+def reawaken(job_id: int) -> None:
+    """Let the job be worked again, and free what workers that died with their run still hold."""
+    job = verbs.read_job(job_id)
+    if job.status == JobStatus.PAUSED:
+        verbs.resume(job_id)
+    elif job.status == JobStatus.CREATED:
+        verbs.start(job_id)
+    for lease in verbs.in_flight(job=job_id):
+        if alive.is_dead(lease["worker"]):
+            verbs.release(lease["token"])
+
+
+@dataclass(slots=True)
+class Run:
+    """One process's part in a job: its workers, its submission, and what has happened to them."""
+
+    plan: Plan
+    workers: int
+    db: str | None
+    console: Console
+    job_id: int = 0
+    interrupted: int = 0
+    error: JoblotError | None = None
+    _happened: queue.SimpleQueue[Happening] = field(default_factory=queue.SimpleQueue)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _submission: Submission | None = None
+    _fruitless: int = 0
+    _settled: int = 0
+    _away_since: float | None = None
+    _pool: Pool = field(init=False)
+
+    def __post_init__(self) -> None:
+        plan = self.plan
+        order = Order(
+            "", plan.function, plan.pipeline, plan.batch, plan.item_seconds_max, self.db, -1
+        )
+        self._pool = Pool(order, self.workers, plan.cwd, self._happened.put)
+
+    def prepare(self) -> None:
+        """Start the workers, and see one of them load the function. Raises InvalidInput."""
+        try:
+            self._pool.start()
+            require_ready(self._first_answer())
+        except BaseException:
+            self._pool.kill()
+            raise
+
+    def _first_answer(self) -> Died | Answered:
+        while True:
+            happening = self._happened.get()
+            if isinstance(happening, (Died, Answered)):
+                return happening
+
+    def work(self, job_id: int, source: Source | None) -> dict[str, Any]:
+        """Work the job until it has ended, or this run has; returns its progress then.
+
+        What stopped the run before the job's end is in `interrupted` or `error`.
+        """
+        self.job_id = job_id
+        self._pool.assign(job_id)
+        if source is not None:
+            self._submission = Submission(job_id, source, self._happened.put)
+            self._submission.start()
+        with self._sweeping(), self._signals(), ProgressDisplay(self.console) as display:
+            try:
+                while not self._is_over(display):
+                    self._take_note()
+            finally:
+                self._end()
+        return verbs.progress(job_id)
+
+    def _is_over(self, display: ProgressDisplay) -> bool:
+        """True when the job has ended, or the run was stopped and its workers have drained."""
+        state = self._progress()
+        if state is not None:
+            display.update(state)
+            self._settled = sum(settled(stage) for stage in state["stages"])
+            if state["status"] in TERMINAL:
+                return True
+        return self._stop.is_set() and not self._pool.names
+
+    def _progress(self) -> dict[str, Any] | None:
+        try:
+            state = verbs.progress(self.job_id)
+        except Unavailable as error:
+            self._away(error)
+            return None
+        except Refused as error:  # deleted meanwhile
+            self._give_up(error)
+            return None
+        self._away_since = None
+        return state
+
+    def _away(self, error: Unavailable) -> None:
+        now = time.monotonic()
+        self._away_since = self._away_since or now
+        if now - self._away_since > UNAVAILABLE_SECONDS_MAX:
+            self._give_up(error)
+
+    def _give_up(self, error: JoblotError) -> None:
+        self.error = self.error or error
+        self._drain()
+
+    def _drain(self) -> None:
+        self._stop.set()
+        if self._submission is not None:
+            self._submission.stop()
+        self._pool.drain()
+
+    def _take_note(self) -> None:
+        """Wait for something to happen, at most until the next look at the progress."""
+        try:
+            happening = self._happened.get(timeout=SHOW_SECONDS)
+        except queue.Empty:
+            return
+        match happening:
+            case Died():
+                self._bury(happening)
+            case Interrupted():
+                self._interrupt(happening.number)
+            case Answered(error=str(error)):
+                self._give_up(Unavailable(error))
+            case Submitted(error=JoblotError() as error):
+                self._give_up(error)
+
+    def _interrupt(self, number: int) -> None:
+        """The first time drains, the second kills."""
+        if self.interrupted:
+            self._pool.kill()
+            return
+        self.interrupted = number
+        self.console.print(
+            "finishing what was begun; once more to end it now", markup=False, highlight=False
+        )
+        self._drain()
+
+    def _bury(self, died: Died) -> None:
+        """End the leases of a dead worker, and start another unless this one was told to end."""
+        try:
+            leases = verbs.in_flight(worker=died.name)
+            for lease in leases:
+                self._end_lease(lease, died, worked_on=lease is leases[-1])
+        except Unavailable as error:
+            logger.warning("leases of a dead worker wait until they expire: %s", error)
+            leases = []
+        self._pool.forget(died.name)
+        if not died.asked:
+            self._replace(died, held=bool(leases))
+
+    def _end_lease(self, lease: dict[str, Any], died: Died, *, worked_on: bool) -> None:
+        """Only what was worked on can have killed the worker; older leases only owed receipts."""
+        if died.asked or not worked_on:
+            verbs.release(lease["token"])
+            return
+        cause = f"its worker died ({died.how})"
+        if lease["expiries"]:
+            cause = f"poison: killed its worker {lease['expiries'] + 1} times ({died.how})"
+        verbs.expire(lease["token"], cause)
+
+    def _replace(self, died: Died, *, held: bool) -> None:
+        self._fruitless = 0 if held else self._fruitless + 1
+        if self._fruitless > FRUITLESS_DEATHS_MAX:
+            self._give_up(
+                Unavailable(
+                    f"{self._fruitless} workers died one after the other before they held an item "
+                    f"({died.how}); see what they wrote above"
+                )
+            )
+        elif not self._stop.is_set():
+            try:
+                self._pool.start_one()
+            except Unavailable as error:
+                self._give_up(error)
+
+    def _end(self) -> None:
+        """Let workers and submission end; what will not is killed, and its leases given back."""
+        self._drain()
+        deadline = time.monotonic() + END_SECONDS_MAX
+        while self._pool.names:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                self._pool.kill()
+            try:
+                happening = self._happened.get(timeout=max(left, SHOW_SECONDS))
+            except queue.Empty:
+                continue
+            if isinstance(happening, Died):
+                self._bury(happening)
+        if self._submission is not None:
+            self._submission.join()
+            self.error = self.error or self._submission.error
+
+    @contextmanager
+    def _sweeping(self) -> Iterator[None]:
+        stop = threading.Event()
+        thread = threading.Thread(target=verbs.sweep_until, args=(stop,), name="joblot-sweep")
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """SIGINT and SIGTERM are happenings like others; outside the main thread, not at all."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def note(number: int, _: FrameType | None) -> None:
+            self._happened.put(Interrupted(number))
+
+        before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def workers_default() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,151 @@
+"""The items given on the command line: files and globs, lines, JSON lines. All are streams."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from joblot.config import limits
+from joblot.errors import InvalidInput, InvalidItem
+
+STDIN = "-"
+NewItem = dict[str, Any] | str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where items come from: `files` (paths and globs), a file of `lines`, or one of `jsonl`."""
+
+    files: Sequence[str] = ()
+    lines: str | None = None
+    jsonl: str | None = None
+
+    @property
+    def given(self) -> bool:
+        return bool(self.files) or self.lines is not None or self.jsonl is not None
+
+    def check(self) -> None:
+        """Raise InvalidInput for what can be seen to be wrong before anything is read."""
+        if sum([bool(self.files), self.lines is not None, self.jsonl is not None]) > 1:
+            raise InvalidInput("items: expected files, or --lines, or --jsonl, got several")
+        for name in self.files:
+            _check_path(name)
+        for listed in (self.lines, self.jsonl):
+            if listed is not None and listed != STDIN:
+                _check_readable(listed)
+
+    def items(self) -> Iterator[NewItem]:
+        """Items as the ledger takes them. Raises InvalidItem, naming the line."""
+        if self.lines is not None:
+            yield from _lines(self.lines)
+        elif self.jsonl is not None:
+            yield from _json_lines(self.jsonl)
+        else:
+            for name in self.files:
+                yield from _paths(name)
+
+    def arguments(self) -> str:
+        """The same on a command line, for a message that says how to go on."""
+        if self.lines is not None:
+            return f"--lines {self.lines}"
+        return f"--jsonl {self.jsonl}" if self.jsonl is not None else "ITEMS…"
+
+
+def _check_path(name: str) -> None:
+    if Path(name).exists():
+        return
+    if not glob.has_magic(name):
+        raise InvalidInput(f"items: there is no file {name}")
+    if next(_matches(name), None) is None:
+        raise InvalidInput(f"items: no file matches {name}")
+
+
+def _check_readable(name: str) -> None:
+    if not Path(name).is_file() and not Path(name).is_fifo():
+        raise InvalidInput(f"items: there is no file {name}")
+    try:
+        with Path(name).open("rb"):
+            pass
+    except OSError as error:
+        raise InvalidInput(f"items: {name} can't be read: {error.strerror}") from error
+
+
+def _paths(name: str) -> Iterator[NewItem]:
+    if Path(name).exists():
+        yield _path(name)
+        return
+    for found in _matches(name):
+        yield _path(found)
+
+
+def _matches(pattern: str) -> Iterator[str]:
+    found = glob.iglob(pattern, recursive=True)  # noqa: PTH207 (Path.glob refuses an absolute one)
+    return (name for name in found if not Path(name).is_dir())
+
+
+def _path(name: str) -> NewItem:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise InvalidItem(f"{name!r}: expected a file name in UTF-8; rename the file") from None
+    return keyed(name)
+
+
+def keyed(text: str) -> NewItem:
+    """An item whose key is the text, or begins as it does and ends in its hash where that's long.
+
+    The function gets the whole text either way.
+    """
+    longest = limits().item_key_chars_max
+    if len(text) <= longest:
+        return text
+    digest = hashlib.sha256(text.encode()).hexdigest()[:32]
+    return {"key": f"{text[: longest - 33]}…{digest}", "payload": text}
+
+
+def _lines(name: str) -> Iterator[NewItem]:
+    for _, line in _numbered(name):
+        yield keyed(line)
+
+
+def _json_lines(name: str) -> Iterator[NewItem]:
+    for number, line in _numbered(name):
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise InvalidItem(f"{name} line {number}: expected JSON: {error}") from None
+        if isinstance(value, dict) and "key" in value and set(value) <= {"key", "payload"}:
+            yield value
+        else:
+            yield {"key": str(number), "payload": value}
+
+
+def _numbered(name: str) -> Iterator[tuple[int, str]]:
+    """The lines that are not empty, with their numbers from 1, without their ends."""
+    with _opened(name) as stream:
+        for number, raw in enumerate(stream, start=1):
+            try:
+                line = raw.decode().rstrip("\r\n")
+            except UnicodeDecodeError as error:
+                raise InvalidItem(f"{name} line {number}: expected UTF-8: {error}") from None
+            if line.strip():
+                yield number, line
+
+
+@contextmanager
+def _opened(name: str) -> Iterator[IO[bytes]]:
+    if name == STDIN:
+        yield sys.stdin.buffer
+        return
+    try:
+        with Path(name).open("rb") as stream:
+            yield stream
+    except OSError as error:
+        raise InvalidInput(f"items: {name} can't be read: {error.strerror}") from error

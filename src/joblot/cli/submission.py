@@ -1,0 +1,67 @@
+"""Submitting a run's items while they are worked already, in a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from django.db import connections
+
+from joblot.cli import verbs
+from joblot.cli.source import NewItem, Source
+from joblot.errors import JoblotError
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The submission has ended; with an error, or because it was stopped, the job stays open."""
+
+    error: JoblotError | None
+
+
+class _Stopped(Exception):
+    """Asked to stop: what was added stays, the rest is for the next time."""
+
+
+class Submission:
+    """Streams items into an open job and seals it; tells `tell` when it has ended."""
+
+    def __init__(self, job_id: int, source: Source, tell: Callable[[Submitted], None]) -> None:
+        self._job_id = job_id
+        self._source = source
+        self._tell = tell
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="joblot-submit", daemon=True)
+        self.error: JoblotError | None = None
+        self.given = 0
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the chunk at hand. A source that is waited for is not waited for any longer."""
+        self._stop.set()
+
+    def join(self) -> None:
+        """Wait for the chunk at hand, but not for a pipe that sends nothing."""
+        self._thread.join(None if not self._stop.is_set() else 5.0)
+
+    def _run(self) -> None:
+        try:
+            verbs.add_items(self._job_id, self._items())
+            verbs.seal(self._job_id)
+        except _Stopped:
+            pass
+        except JoblotError as error:
+            self.error = error
+        finally:
+            connections.close_all()
+        self._tell(Submitted(self.error))
+
+    def _items(self) -> Iterator[NewItem]:
+        for item in self._source.items():
+            if self._stop.is_set():
+                raise _Stopped
+            self.given += 1
+            yield item

@@ -1,0 +1,137 @@
+"""What the reading commands print for people; with --json they print the reader's own answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from joblot.cli.display import settled
+
+Row = dict[str, Any]
+
+
+def out() -> Console:
+    """Standard output, without Rich's guesses at what a text means."""
+    return Console(markup=False, highlight=False, emoji=False)
+
+
+def err() -> Console:
+    return Console(stderr=True, markup=False, highlight=False, emoji=False)
+
+
+def print_json(value: Any) -> None:
+    print(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def print_json_line(value: Any) -> None:
+    print(json.dumps(value, ensure_ascii=False), flush=True)
+
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Columns for a terminal; whole values, one row a line, where there is none."""
+    console = out()
+    shown = Table(*titles, box=None, pad_edge=False)
+    plain = []
+    for row in rows:
+        cells = [_cell(value) for value in row]
+        shown.add_row(*cells)
+        plain.append("\t".join(cells))
+    if console.is_terminal:
+        console.print(shown)
+    else:
+        for line in ["\t".join(titles), *plain]:
+            print(line)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    text = (
+        value if isinstance(value, str) else f"{value:,}" if isinstance(value, int) else f"{value}"
+    )
+    return " ".join(text.split())
+
+
+def jobs(page: Sequence[Row]) -> None:
+    table(["job", "name", "status", "done", "total", "created"], map(_job_cells, page))
+
+
+def _job_cells(job: Row) -> list[Any]:
+    done = f"{job['percent']:g} %"
+    return [str(job["id"]), job["name"], job["status"], done, job["total"], job["created_at"][:19]]
+
+
+def job(state: Row) -> None:
+    run = f", run {state['run']}" if state["run"] > 1 else ""
+    open_ = "" if state["sealed"] else ", still open for items"
+    out().print(
+        f"job {state['id']} {state['name']}: {state['status']}, {state['percent']:g} % of "
+        f"{state['total']:,} items{run}{open_}"
+    )
+    stages(state)
+
+
+def stages(state: Row) -> None:
+    names = ["ready", "in_flight", "succeeded", "failed", "lost", "skipped", "cancelled"]
+    table(
+        ["stage", *names],
+        ([stage["name"], *(stage[name] for name in names)] for stage in state["stages"]),
+    )
+    for stage in state["stages"]:
+        for name, total in stage["metrics"].items():
+            out().print(f"{stage['name']} {name}: {total:,}")
+
+
+def reasons(answer: Row) -> None:
+    for reason in answer["reasons"]:
+        count = f"{reason['count']:,} items " if reason["count"] else ""
+        out().print(f"{count}{reason['text']} ({reason['code']})")
+
+
+def items(page: Sequence[Row]) -> None:
+    table(
+        ["item", "key", "state", "cause"],
+        ([str(item["id"]), item["key"], item["state"], cause(item)] for item in page),
+    )
+
+
+def cause(item: Row) -> str:
+    """Why the item failed or was lost; for an open one, what its last try ended with."""
+    errors = [one["error"] for one in item["outcomes"] if one["error"]]
+    if not errors and item["state"] == "open":
+        errors = [one["error"] for one in item["attempts"]]
+    if not errors:
+        return ""
+    last = errors[-1]
+    return f"{last['type']}: {last['message']}" if last["message"] else str(last["type"])
+
+
+def logs(page: Sequence[Row]) -> None:
+    for line in page:
+        out().print(f"{line['at'][:19]} {line['level']:7} {line['message']}", soft_wrap=True)
+
+
+def audit(answer: Row) -> None:
+    for check in answer["checks"]:
+        if check["ok"]:
+            out().print(f"ok      {check['invariant']}", soft_wrap=True)
+        else:
+            out().print(
+                f"BROKEN  {check['invariant']}: expected {check['expected']}, "
+                f"found {check['found']}",
+                soft_wrap=True,
+            )
+
+
+def progress_line(state: Row) -> str:
+    """One line: for each stage how many are settled, of how many, and what was not a success."""
+    parts = []
+    for stage in state["stages"]:
+        bad = [f"{stage[name]:,} {name}" for name in ("failed", "lost", "skipped") if stage[name]]
+        note = f" ({', '.join(bad)})" if bad else ""
+        parts.append(f"{stage['name']} {settled(stage):,} of {stage['total']:,}{note}")
+    return "; ".join(parts)

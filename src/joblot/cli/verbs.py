@@ -1,0 +1,75 @@
+"""The ledger's verbs and readers that commands call.
+
+They are loaded when first used, for the ledger can be imported only once Django is set up, and
+where the database is, is said on the command line.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from joblot.ledger.audit import audit
+    from joblot.ledger.claims import claim
+    from joblot.ledger.in_flight import in_flight
+    from joblot.ledger.items import items, outputs
+    from joblot.ledger.jobs import read_job
+    from joblot.ledger.leases import expire, release, renew
+    from joblot.ledger.lifecycle import cancel, delete, pause, resume, retry, start
+    from joblot.ledger.logs import logs
+    from joblot.ledger.progress import jobs, progress
+    from joblot.ledger.settle import report
+    from joblot.ledger.submit import add_items, seal, submit
+    from joblot.ledger.sweep import sweep_until
+    from joblot.ledger.why import why
+
+__all__ = [
+    "add_items",
+    "audit",
+    "cancel",
+    "claim",
+    "delete",
+    "expire",
+    "in_flight",
+    "items",
+    "jobs",
+    "logs",
+    "outputs",
+    "pause",
+    "progress",
+    "read_job",
+    "release",
+    "renew",
+    "report",
+    "resume",
+    "retry",
+    "seal",
+    "start",
+    "submit",
+    "sweep_until",
+    "why",
+]
+
+_HOMES = {
+    "audit": ["audit"],
+    "claims": ["claim"],
+    "in_flight": ["in_flight"],
+    "items": ["items", "outputs"],
+    "jobs": ["read_job"],
+    "leases": ["expire", "release", "renew"],
+    "lifecycle": ["cancel", "delete", "pause", "resume", "retry", "start"],
+    "logs": ["logs"],
+    "progress": ["jobs", "progress"],
+    "settle": ["report"],
+    "submit": ["add_items", "seal", "submit"],
+    "sweep": ["sweep_until"],
+    "why": ["why"],
+}
+_HOME = {verb: f"joblot.ledger.{module}" for module, verbs in _HOMES.items() for verb in verbs}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
