@@ -21,6 +21,7 @@ from joblot.ledger import queue
 from joblot.ledger.candidates import Candidate, candidates
 from joblot.ledger.jobs import advance, policy_of, record_event
 from joblot.ledger.leases import settled_among
+from joblot.ledger.names import checked_name
 from joblot.ledger.outputs import output_of
 from joblot.ledger.queue import Piece
 from joblot.ledger.ranges import ALONE, Span, islands
@@ -44,13 +45,17 @@ def claim(
 
     Returns a Claim with one lease, or with none, a reason, and when to ask again. With an
     `idempotency_key`, asking again gives the same lease, as long as it is live. Raises
-    InvalidInput for a limit outside 1 to `claim_items_max`.
+    InvalidInput for a limit outside 1 to `claim_items_max` or a name that can't be kept,
+    KeyConflict if the lease of this key has ended.
     """
     wanted = [pipelines] if isinstance(pipelines, str) else list(pipelines)
     if not 1 <= limit <= limits().claim_items_max:
         raise InvalidInput(f"limit: expected 1 to {limits().claim_items_max}, got {limit}")
-    if idempotency_key and (known := _lease_by_key(idempotency_key)):
-        return _granted(known)
+    worker = worker and checked_name(worker, "worker")
+    if idempotency_key is not None:
+        checked_name(idempotency_key, "idempotency_key")
+        if known := _lease_by_key(idempotency_key):
+            return _granted(known)
     return _claim_from_any(wanted, limit, job, worker, idempotency_key)
 
 

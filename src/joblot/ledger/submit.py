@@ -14,9 +14,12 @@ from joblot.ledger.filling import Given, fill
 from joblot.ledger.jobs import advance, read_job, record_event
 from joblot.ledger.lifecycle import start as start_job
 from joblot.ledger.look import look
+from joblot.ledger.names import checked_name
 from joblot.ledger.transactions import alias, connection, repeated, require_durable
 from joblot.models import Job, Stage
 from joblot.states import FILLABLE, JobStatus
+
+PRIORITY_MAX = 2**31 - 1
 
 
 def submit(
@@ -45,12 +48,12 @@ def submit(
     another payload. What was added before the error stays, in the open job, to be gone on with.
     """
     fields = {
-        "name": _text(name, "name"),
-        "project": _text(project, "project"),
-        "priority": priority,
+        "name": checked_name(name, "name"),
+        "project": checked_name(project, "project"),
+        "priority": _priority(priority),
         "config": _config(config),
         "policy": Policy.of(policy, default_policy()).as_json(),
-        "idempotency_key": idempotency_key,
+        "idempotency_key": idempotency_key and checked_name(idempotency_key, "idempotency_key"),
         "status": (JobStatus.PENDING if start else JobStatus.CREATED).value,
     }
     job = _find_or_create(fields, _stages(pipeline, stages))
@@ -141,12 +144,15 @@ def _stages(
     if (pipeline is None) == (stages is None):
         raise InvalidInput('expected either pipeline="…" or stages=[{"name", "pipeline"}, …]')
     if pipeline is not None:
-        return [(_text(pipeline, "pipeline"), pipeline)]
+        return [(checked_name(pipeline, "pipeline"), pipeline)]
     assert stages is not None
     if not 1 <= len(stages) <= limits().stages_max:
         raise InvalidInput(f"stages: expected 1 to {limits().stages_max}, got {len(stages)}")
     named = [
-        (_text(stage.get("name"), "stage name"), _text(stage.get("pipeline"), "pipeline"))
+        (
+            checked_name(stage.get("name"), "stage name"),
+            checked_name(stage.get("pipeline"), "pipeline"),
+        )
         for stage in stages
     ]
     if len({name for name, _ in named}) < len(named):
@@ -154,11 +160,11 @@ def _stages(
     return named
 
 
-def _text(given: Any, what: str) -> str:
-    longest = limits().name_chars_max
-    if not isinstance(given, str) or not 0 < len(given) <= longest or "\x00" in given:
+def _priority(given: Any) -> int:
+    if not isinstance(given, int) or isinstance(given, bool) or abs(given) > PRIORITY_MAX:
         raise InvalidInput(
-            f"{what}: expected text of 1 to {longest} characters, got {given!r:.100}"
+            f"priority: expected a whole number, -{PRIORITY_MAX} to {PRIORITY_MAX}, "
+            f"got {given!r:.100}"
         )
     return given
 
