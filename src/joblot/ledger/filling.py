@@ -7,8 +7,10 @@ it again from the beginning, and what is there already is skipped.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
@@ -59,7 +61,7 @@ def _new_item(given: Given) -> NewItem:
         raise InvalidItem(
             f"key: expected text of 1 to {limits().item_key_chars_max} characters, got {key!r:.100}"
         )
-    if "\x00" in key or not _encodable(key):
+    if not wire.is_storable(key):
         raise InvalidItem(f"key: expected text without U+0000 or lone surrogates, got {key!r:.100}")
     if payload is None:
         return NewItem(key, None)
@@ -78,14 +80,6 @@ def _key_and_payload(given: Any) -> tuple[Any, Any]:
     if unknown := sorted(set(given) - {"key", "payload"}, key=str):
         raise InvalidItem(f'expected only "key" and "payload", got also {unknown[0]!r:.100}')
     return given.get("key"), given.get("payload")
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _chunks(items: Iterable[NewItem]) -> Iterator[list[NewItem]]:
@@ -138,10 +132,25 @@ def _not_there_yet(job: Job, distinct: dict[str, NewItem]) -> list[NewItem]:
         return list(distinct.values())
     known = Item.ledger.using(alias()).filter(job_id=job.pk, key__in=list(distinct))
     for key, payload in known.values_list("key", "payload"):
-        text = None if payload is None else wire.canonical(payload)
-        if distinct.pop(key).payload != text:
+        if not _alike(distinct.pop(key).payload, payload):
             raise _conflict(key)
     return list(distinct.values())
+
+
+def _alike(given: str | None, stored: Any) -> bool:
+    """True if the payload is the one stored, however the database writes its numbers."""
+    if given is None or stored is None:
+        return given is stored
+    return bool(_numbers_by_value(given) == _numbers_by_value(wire.canonical(stored)))
+
+
+def _numbers_by_value(text: str) -> Any:
+    """PostgreSQL gives 1e+22 back as a whole number; the pair keeps numbers apart from booleans."""
+
+    def number(digits: str) -> tuple[str, Decimal]:
+        return "number", Decimal(digits)
+
+    return json.loads(text, parse_int=number, parse_float=number)
 
 
 def _conflict(key: str) -> KeyConflict:
