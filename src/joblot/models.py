@@ -143,7 +143,8 @@ class ItemRange(LedgerModel):
     """Items that wait, by number: `next` to `last`, of one job and stage.
 
     `failures` and `expiries` are used-up budget. `returns` says how often these items came back
-    by expiry: 0 never; 1 together; 2 one by one, and such an item is leased alone.
+    by expiry: -1 never, but a worker gave them back; 0 never; 1 together; 2 one by one, and such
+    an item is leased alone.
     """
 
     id: int

@@ -16,7 +16,7 @@ from joblot.config import limits
 from joblot.errors import LeaseEnded, NotFound
 from joblot.ledger.jobs import policy_of, read_job, stages_of
 from joblot.ledger.look import look
-from joblot.ledger.ranges import ALONE, Span, enqueue, islands
+from joblot.ledger.ranges import ALONE, RELEASED, Span, enqueue, islands
 from joblot.ledger.tallies import Deltas
 from joblot.ledger.transactions import alias, durable, repeated
 from joblot.models import Attempt, Job, Lease, Outcome
@@ -57,7 +57,7 @@ def release(token: str | UUID) -> int:
         if lease.state != LeaseState.LIVE:
             return 0
         spans = [
-            span.part(first, last)
+            Span(first, last, span.failures, span.expiries, span.returns or RELEASED)
             for span, open_numbers in _open_spans(lease)
             for first, last in islands(open_numbers)
         ]
@@ -113,7 +113,7 @@ def _return_items(job: Job, lease: Lease, cause: str) -> None:
     for span, open_numbers in _open_spans(lease):
         if not open_numbers:
             continue
-        if span.returns == 0:
+        if span.returns <= 0:
             together = (span.part(first, last) for first, last in islands(open_numbers))
             back = [Span(s.first, s.last, s.failures, s.expiries, 1) for s in together]
         elif lease.size > 1:

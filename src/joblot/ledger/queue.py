@@ -69,7 +69,7 @@ class Piece:
     @property
     def came_back(self) -> bool:
         """True if another lease once held these items, and may have settled some since."""
-        return self.source.returns > 0 or self.source.failures > 0
+        return self.source.returns != 0 or self.source.failures > 0
 
 
 def lock_free(job_id: int, stage: int) -> Waiting | None:

@@ -9,6 +9,7 @@ from joblot import clock
 from joblot.ledger.transactions import alias
 from joblot.models import ItemRange
 
+RELEASED = -1  # returns: given back by a worker, never by expiry; some may be settled since
 ALONE = 2  # returns: from here on an item is leased alone, so that it takes no neighbours along
 
 
