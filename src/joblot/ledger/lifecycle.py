@@ -178,7 +178,8 @@ def _bury(job_id: int) -> None:
             return
         if job.status not in TERMINAL:
             raise WrongStatus(f"job {job_id} is {job.status} again; delete it again")
-        if _change_once(job, "deleted", deleted_at=clock.now()):
+        # Without its key, so that the same submission may be made anew.
+        if _change_once(job, "deleted", deleted_at=clock.now(), idempotency_key=None):
             return
     raise _overtaken(job_id)
 
