@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import NoReturn, ParamSpec, TypeVar
 
 from django.db import (
     DatabaseError,
@@ -84,13 +84,13 @@ def repeated(verb: Callable[P, R]) -> Callable[P, R]:
                 return verb(*args, **kwargs)
             except DatabaseError as error:
                 if not is_conflict(error) or connection().in_atomic_block:
-                    raise _translated(error) from error
+                    _raise_translated(error)
                 logger.debug("%s met a conflict, round %d: %s", verb.__name__, round_, error)
                 time.sleep(
                     random.uniform(0, limits().conflict_backoff_seconds * 2 ** min(round_, 6))
                 )
             except InterfaceError as error:
-                raise _translated(error) from error
+                _raise_translated(error)
         raise Unavailable(
             f"{verb.__name__}: {limits().conflict_retries_max} tries met other transactions; "
             "nothing was done, try again later"
@@ -113,6 +113,14 @@ def is_conflict(error: BaseException) -> bool:
 def is_lost(error: BaseException) -> bool:
     """True if the database itself is what failed, so that nothing can be said of the work."""
     return isinstance(error, (OperationalError, InterfaceError))
+
+
+def _raise_translated(error: Exception) -> NoReturn:
+    """An error that stays what it is keeps its cause, by which the caller knows a conflict."""
+    translated = _translated(error)
+    if translated is error:
+        raise error
+    raise translated from error
 
 
 def _translated(error: Exception) -> Exception:
