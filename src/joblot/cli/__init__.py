@@ -3,6 +3,6 @@
 
 def main() -> None:
     """The `joblot` command."""
-    from joblot.cli.app import run  # noqa: PLC0415 (Typer and Rich, which a worker doesn't need)
+    from joblot.cli.app import start  # noqa: PLC0415 (Typer and Rich, which a worker doesn't need)
 
-    run()
+    start()

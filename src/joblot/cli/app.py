@@ -8,8 +8,31 @@ from typing import Annotated
 
 import typer
 
-from joblot.cli.commands import run as running
+from joblot.cli.commands import change, install, read
+from joblot.cli.commands.run import run
+from joblot.cli.commands.submit import submit
 from joblot.cli.exits import DEBUG, Commands
+from joblot.demo.command import demo
+
+COMMANDS = (
+    run,
+    submit,
+    read.jobs,
+    read.show,
+    read.watch,
+    read.why,
+    read.items,
+    read.logs,
+    change.cancel,
+    change.pause,
+    change.resume,
+    change.retry,
+    change.delete,
+    read.audit,
+    install.doctor,
+    install.migrate,
+    demo,
+)
 
 app = typer.Typer(
     cls=Commands,
@@ -46,9 +69,10 @@ def options(
         os.environ[DEBUG] = "1"
 
 
-app.command()(running.run)
+for command in COMMANDS:
+    app.command()(command)
 
 
-def run() -> None:
+def start() -> None:
     """The entry point."""
     app(prog_name="joblot")

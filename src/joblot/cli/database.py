@@ -16,11 +16,10 @@ from joblot.errors import InvalidInput, NotMigrated, Unavailable
 from joblot.standalone import is_embedded, setup
 
 
-def open_database(db: Path | None = None, *, make: bool = False) -> None:
-    """Set Django up on the database that is meant; `--db` is a file, and not for a project.
+def choose_database(db: Path | None) -> None:
+    """Set Django up on the database that is meant; nothing is opened yet.
 
-    With `make` an SQLite file of joblot's own is created and migrated as needed; any other
-    database has to be migrated. Raises InvalidInput, Unavailable, NotMigrated.
+    `db` is an SQLite file, and not for a project. Raises InvalidInput, Unavailable.
     """
     if db is not None and os.environ.get("DJANGO_SETTINGS_MODULE"):
         raise InvalidInput(
@@ -29,17 +28,37 @@ def open_database(db: Path | None = None, *, make: bool = False) -> None:
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # a project's settings, as manage.py finds them
     setup(path=db)
-    if make:
-        _require_migrated()
-    else:
-        _require_file()
+
+
+def open_database(db: Path | None) -> None:
+    """For reading and changing: makes no database, so that a mistyped path is told."""
+    choose_database(db)
+    if is_embedded() and not sqlite_file().exists():
+        raise Unavailable(
+            f"there is no database at {sqlite_file()}; `joblot run` and `joblot submit` make one"
+        )
+
+
+def make_database(db: Path | None) -> None:
+    """For submitting: makes and migrates a file of joblot's own; others have to be migrated.
+
+    Raises NotMigrated where `joblot migrate` is somebody's decision to take.
+    """
+    choose_database(db)
+    if not pending():
+        return
+    if not is_embedded():
+        raise NotMigrated(
+            "joblot's tables are missing or of an older version; run `joblot migrate`"
+        )
+    migrate()
 
 
 def migrate() -> list[str]:
     """Apply what is pending; returns the names of what was applied."""
     names = pending()
     if is_embedded():
-        with file_lock(Path(f"{_file()}-migrate.lock")):
+        with file_lock(Path(f"{sqlite_file()}-migrate.lock")):
             call_command("migrate", "joblot", verbosity=0, interactive=False)
     else:
         call_command("migrate", "joblot", verbosity=0, interactive=False)
@@ -56,23 +75,16 @@ def pending() -> list[str]:
     return [migration.name for migration, _ in plan]
 
 
-def _require_migrated() -> None:
-    if not pending():
-        return
-    if not is_embedded():
-        raise NotMigrated(
-            "joblot's tables are missing or of an older version; run `joblot migrate`"
-        )
-    migrate()
-
-
-def _require_file() -> None:
-    """Reading makes no database: a mistyped path is told."""
-    if is_embedded() and not _file().exists():
-        raise Unavailable(
-            f"there is no database at {_file()}; `joblot run` and `joblot submit` make one"
-        )
-
-
-def _file() -> Path:
+def sqlite_file() -> Path:
+    """Joblot's own SQLite file; only where `is_embedded`."""
     return Path(connections[DEFAULT_DB_ALIAS].settings_dict["NAME"])
+
+
+def describe() -> str:
+    """The database in a few words, without its password."""
+    connection = connections[DEFAULT_DB_ALIAS]
+    given = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return f"SQLite {given['NAME']}"
+    host = f" on {given['HOST']}" if given["HOST"] else ""
+    return f"{connection.display_name} {given['NAME']}{host}"

@@ -135,3 +135,10 @@ def progress_line(state: Row) -> str:
         note = f" ({', '.join(bad)})" if bad else ""
         parts.append(f"{stage['name']} {settled(stage):,} of {stage['total']:,}{note}")
     return "; ".join(parts)
+
+
+def examination(checks: Iterable[Row]) -> None:
+    for check in checks:
+        verdict = "ok " if check["ok"] else "BAD"
+        advice = f" - {check['advice']}" if check["advice"] else ""
+        out().print(f"{verdict} {check['check']}: {check['found']}{advice}", soft_wrap=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from joblot.ledger.audit import audit
     from joblot.ledger.claims import claim
+    from joblot.ledger.health import health
     from joblot.ledger.in_flight import in_flight
     from joblot.ledger.items import items, outputs
     from joblot.ledger.jobs import read_job
@@ -31,6 +32,7 @@ __all__ = [
     "claim",
     "delete",
     "expire",
+    "health",
     "in_flight",
     "items",
     "jobs",
@@ -54,6 +56,7 @@ __all__ = [
 _HOMES = {
     "audit": ["audit"],
     "claims": ["claim"],
+    "health": ["health"],
     "in_flight": ["in_flight"],
     "items": ["items", "outputs"],
     "jobs": ["read_job"],

@@ -13,7 +13,7 @@ from typing import IO, Annotated, Any
 import typer
 
 from joblot.cli import text, verbs
-from joblot.cli.database import open_database
+from joblot.cli.database import make_database, open_database
 from joblot.cli.exits import exit_code_of
 from joblot.cli.options import Db, JsonLines, Lines, Policies, policy_of
 from joblot.cli.run import Plan, Run, begin, reawaken, require_resumable, workers_default
@@ -84,7 +84,7 @@ def run(
     source.check()
     _check_out(out)
     settings = policy_of(policy)
-    open_database(db, make=resume is None)
+    make_database(db) if resume is None else open_database(db)
     if function is None:
         assert resume is not None
         plan = require_resumable(resume, source)
@@ -154,9 +154,15 @@ def _tell_causes(state: dict[str, Any]) -> None:
 
 
 def _tell_how_to_go_on(state: dict[str, Any], source: Source) -> None:
-    rest = "" if state["sealed"] else f" {source.arguments()}"
-    why = "" if state["sealed"] else " (not all items were submitted: give the same ones again)"
-    text.err().print(f"go on with: joblot run --resume {state['id']}{rest}{why}", soft_wrap=True)
+    command = f"joblot run --resume {state['id']}"
+    if state["sealed"]:
+        text.err().print(f"go on with: {command}", soft_wrap=True)
+        return
+    text.err().print(
+        f"go on with: {command} {source.arguments()} (not all items were submitted: give the same "
+        f"ones again, those it has are skipped), or drop it: joblot delete {state['id']}",
+        soft_wrap=True,
+    )
 
 
 def _check_out(out: str | None) -> None:

@@ -1,0 +1,130 @@
+"""Reading: `jobs`, `show`, `watch`, `why`, `items`, `logs`, `audit`. None of them writes."""
+
+from __future__ import annotations
+
+import time
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from joblot.cli import text, verbs
+from joblot.cli.database import open_database
+from joblot.cli.display import ProgressDisplay
+from joblot.cli.exits import DONE, ENDED_BADLY, exit_code_of
+from joblot.cli.options import After, AsJson, Db, JobId, Limit
+from joblot.states import TERMINAL, ItemState, JobStatus
+
+State = StrEnum("State", [(state.name, state.name.lower()) for state in ItemState])  # type: ignore[misc]
+
+
+def jobs(
+    *,
+    project: Annotated[str | None, typer.Option("--project", help="Of this project.")] = None,
+    status: Annotated[JobStatus | None, typer.Option("--status", help="In this status.")] = None,
+    before: Annotated[
+        int | None, typer.Option("--before", metavar="JOB", help="Older than this: the next page.")
+    ] = None,
+    limit: Limit = 50,
+    as_json: AsJson = False,
+    db: Db = None,
+) -> None:
+    """List jobs, the newest first."""
+    open_database(db)
+    page = verbs.jobs(project=project, status=status, before=before, limit=limit)
+    text.print_json(page) if as_json else text.jobs(page)
+
+
+def show(job: JobId, *, as_json: AsJson = False, db: Db = None) -> None:
+    """Show a job: its status, and the counts of its stages."""
+    open_database(db)
+    state = verbs.progress(job)
+    text.print_json(state) if as_json else text.job(state)
+
+
+def watch(
+    job: JobId,
+    *,
+    every: Annotated[
+        float, typer.Option("--every", metavar="SECONDS", min=0.05, help="How often to look.")
+    ] = 1.0,
+    as_json: AsJson = False,
+    db: Db = None,
+) -> None:
+    """Watch a job until it ends; with --json, a line for each change. Exits as the job did."""
+    open_database(db)
+    state = _watch_as_json(job, every) if as_json else _watch(job, every)
+    raise typer.Exit(exit_code_of(state["status"]))
+
+
+def _watch(job: int, every: float) -> dict[str, Any]:
+    with ProgressDisplay(text.err()) as display:
+        while True:
+            state = verbs.progress(job)
+            display.update(state)
+            if state["status"] in TERMINAL:
+                break
+            time.sleep(every)
+    text.job(state)
+    return state
+
+
+def _watch_as_json(job: int, every: float) -> dict[str, Any]:
+    told: dict[str, Any] | None = None
+    while True:
+        state = verbs.progress(job)
+        if told is None or {**state, "eta": None} != {**told, "eta": None}:
+            text.print_json_line(state)
+            told = state
+        if state["status"] in TERMINAL:
+            return state
+        time.sleep(every)
+
+
+def why(job: JobId, *, as_json: AsJson = False, db: Db = None) -> None:
+    """Tell why a job stands where it stands: what its open items wait for."""
+    open_database(db)
+    answer = verbs.why(job)
+    text.print_json(answer) if as_json else text.reasons(answer)
+
+
+def items(
+    job: JobId,
+    *,
+    state: Annotated[
+        State | None, typer.Option("--state", help="Only those that stand so.")
+    ] = None,
+    stage: Annotated[str | None, typer.Option("--stage", help="How they stand in it.")] = None,
+    after: After = None,
+    limit: Limit = 100,
+    as_json: AsJson = False,
+    db: Db = None,
+) -> None:
+    """List items by number, with the causes of those that failed."""
+    open_database(db)
+    begin = -1 if after is None else after
+    wanted = state.value if state else None
+    page = verbs.items(job, state=wanted, stage=stage, after=begin, limit=limit)
+    if as_json:
+        text.print_json(page)
+        return
+    text.items(page)
+    if len(page) == limit:
+        text.err().print(f"the next page: --after {page[-1]['id']}")
+
+
+def logs(
+    job: JobId, *, after: After = None, limit: Limit = 100, as_json: AsJson = False, db: Db = None
+) -> None:
+    """Print a job's log, oldest first."""
+    open_database(db)
+    page = verbs.logs(job, after=after or 0, limit=limit)
+    text.print_json(page) if as_json else text.logs(page)
+
+
+def audit(job: JobId, *, as_json: AsJson = False, db: Db = None) -> None:
+    """Recount a job and compare; exit code 1 if an invariant is broken."""
+    open_database(db)
+    answer = verbs.audit(job)
+    text.print_json(answer) if as_json else text.audit(answer)
+    raise typer.Exit(DONE if answer["ok"] else ENDED_BADLY)

@@ -1,0 +1,68 @@
+"""Health: is the database one that keeps joblot's promises?"""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import UTC, datetime
+from typing import Any
+
+from joblot.ledger.statements import fetch, moment
+from joblot.ledger.transactions import connection, repeated
+
+Check = dict[str, Any]
+
+GUARDS = {
+    "postgresql": ["joblot_guard_job"],
+    "sqlite": ["joblot_guard_job_status", "joblot_guard_job_version"],
+}
+SQLITE_MIN = (3, 35, 0)
+POSTGRESQL_MIN = 150_000
+CLOCK_SECONDS_MAX = 5.0
+
+
+@repeated
+def health() -> list[Check]:
+    """Checks as `{"check", "ok", "found", "advice"}`; `advice` is "" where all is well.
+
+    Raises Unavailable if the database does not answer.
+    """
+    conn = connection()
+    conn.ensure_connection()
+    return [_version(), _guards(), _clock()]
+
+
+def check(name: str, ok: bool, found: str, advice: str) -> Check:
+    return {"check": name, "ok": ok, "found": found, "advice": "" if ok else advice}
+
+
+def _version() -> Check:
+    conn = connection()
+    if conn.vendor == "sqlite":
+        ok, found = sqlite3.sqlite_version_info >= SQLITE_MIN, f"SQLite {sqlite3.sqlite_version}"
+    else:
+        number = int(getattr(conn, "pg_version", 0))
+        ok, found = number >= POSTGRESQL_MIN, f"{conn.display_name} {number // 10_000}"
+    return check("version", ok, found, "expected SQLite 3.35 or PostgreSQL 15, or newer")
+
+
+def _guards() -> Check:
+    found = [name for (name,) in fetch(connection(), "guards")]
+    missing = sorted(set(GUARDS[connection().vendor]) - set(found))
+    return check(
+        "guards",
+        not missing,
+        f"missing: {', '.join(missing)}" if missing else "in place",
+        "the triggers that guard a job's row are missing or disabled; run `joblot migrate`, or "
+        "take them over from joblot's migrations",
+    )
+
+
+def _clock() -> Check:
+    ((now,),) = fetch(connection(), "clock")
+    apart = abs((datetime.now(UTC) - moment(now)).total_seconds())
+    return check(
+        "clock",
+        apart <= CLOCK_SECONDS_MAX,
+        f"{apart:.1f} s from this machine's",
+        "set the clocks by NTP; joblot goes by the database's, but logs will puzzle people",
+    )

@@ -1,0 +1,2 @@
+-- Purpose: the database's time. Guard: none. Locks: none.
+SELECT {now}
