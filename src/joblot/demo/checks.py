@@ -1,0 +1,67 @@
+"""What must hold at the demo's end: each number as the input says it, and not nearly so."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from joblot.demo.run import Run
+from joblot.states import JobStatus, Receipt
+
+OUTCOMES = ("succeeded", "failed", "lost", "skipped")
+WELCOME = frozenset({Receipt.COUNTED, Receipt.DUPLICATE})
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    what: str
+    expected: Any
+    found: Any
+
+    @property
+    def ok(self) -> bool:
+        return bool(self.expected == self.found)
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "ok": self.ok}
+
+
+def checks(run: Run) -> list[Check]:
+    return [*_counts(run), *_workers(run), *_rows(run), *_finish(run)]
+
+
+def _counts(run: Run) -> Iterator[Check]:
+    images = len(run.digits.images)
+    classify, save = run.job["stages"]
+    yield Check("status", JobStatus.COMPLETED_WITH_ERRORS.value, run.job["status"])
+    for stage, expected in ((classify, [images, 1, 0, 0]), (save, [images, 0, 0, 1])):
+        found = [stage[outcome] for outcome in OUTCOMES]
+        yield Check(f"{stage['name']}: {', '.join(OUTCOMES)}", expected, found)
+    yield Check("ink in all images, a metric", run.digits.ink, classify["metrics"].get("ink"))
+    causes = [[one["key"], why["error"]["type"]] for one in run.failed for why in one["outcomes"]]
+    yield Check("failed items, with their causes", [["broken", "ValueError"]], causes)
+
+
+def _workers(run: Run) -> Iterator[Check]:
+    """What the workers were told must agree with what the ledger says."""
+    settled = 2 * len(run.digits.images) + 1
+    yield Check("results that workers were told are counted", settled, run.receipts["counted"])
+    exit_code = run.killed.exit_code if run.killed else None
+    yield Check("exit code of the worker killed with a lease", -signal.SIGKILL, exit_code)
+    held = run.late.items if run.late else 0
+    received = 0 < held <= run.late_receipts.total() and set(run.late_receipts) <= WELCOME
+    yield Check("results after the lease's end were received", True, received)
+
+
+def _rows(run: Run) -> Iterator[Check]:
+    yield Check("rows saved by the hook", len(run.digits.images), len(run.saved))
+    yield Check("digits seen right, as without joblot", run.digits.right_alone(), run.right)
+
+
+def _finish(run: Run) -> Iterator[Check]:
+    yield Check("finished events", 1, run.finished_events)
+    yield Check("finished events told to the handler", 1, run.finishes_told)
+    broken = [check["invariant"] for check in run.audit["checks"] if not check["ok"]]
+    yield Check("invariants that the audit finds broken", [], broken)

@@ -1,0 +1,122 @@
+"""The parent's side of its child processes: start them together, let them suffer, end them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+from multiprocessing import forkserver
+from typing import Any, Self
+
+from joblot.demo import child
+from joblot.errors import Unavailable
+
+END_SECONDS_MAX = 10
+
+# Importing these takes seconds: one process does it once, and the children are its forks.
+PRELOADED = ["sklearn.datasets", "sklearn.svm", "django.db.models", "joblot.demo.command"]
+CONTEXT = multiprocessing.get_context("forkserver")
+
+
+def prepare() -> None:
+    """Begin to import, in the process that children will be forked from; returns at once.
+
+    That process has no ear for Ctrl-C, which is for the parent alone, and so its forks have none.
+    """
+    CONTEXT.set_forkserver_preload(PRELOADED)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class Child:
+    """One child process with its label."""
+
+    def __init__(self, module: str, task: dict[str, Any]) -> None:
+        self.name: str = task["name"]
+        self._pipe, theirs = CONTEXT.Pipe()
+        self._process = CONTEXT.Process(
+            target=child.main, args=[module, task, theirs], name=self.name, daemon=True
+        )
+        self._process.start()
+        theirs.close()  # so that the pipe ends when the child does
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid or 0
+
+    @property
+    def ended(self) -> bool:
+        return not self._process.is_alive()
+
+    def tell(self, **word: Any) -> None:
+        """Say something to a child that waits for it; one that is gone does not hear it."""
+        with suppress(OSError):
+            self._pipe.send(word)
+
+    def hear(self) -> dict[str, Any] | None:
+        """What the child says next; None if it has ended."""
+        try:
+            word: dict[str, Any] = self._pipe.recv()
+        except (EOFError, OSError):
+            return None
+        return word
+
+    def kill(self) -> int:
+        """SIGKILL; returns the exit code, which tells so."""
+        self._process.kill()
+        return self.wait()
+
+    def hang_up(self) -> None:
+        self._pipe.close()
+
+    def wait(self) -> int:
+        """The exit code; a child that does not end is killed."""
+        self._process.join(END_SECONDS_MAX)
+        if self._process.exitcode is None:
+            return self.kill()
+        return self._process.exitcode
+
+
+class Crew:
+    """Children that begin together and end with the block, whatever happens in it."""
+
+    def __init__(self, module: str, tasks: Sequence[dict[str, Any]]) -> None:
+        prepare()
+        self.children: list[Child] = []
+        try:
+            for task in tasks:
+                self.children.append(Child(module, task))
+        except BaseException:
+            self.kill()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self.kill()
+        self.end()
+
+    def begin(self, **word: Any) -> None:
+        """Wait until all are ready, then give all the same word. Raises Unavailable."""
+        for one in self.children:
+            if one.hear() is None:
+                raise Unavailable(f"{one.name} ended before it began, with {one.wait()}")
+        for one in self.children:
+            one.tell(**word)
+
+    def kill(self) -> None:
+        for one in self.children:
+            one.kill()
+
+    def end(self) -> None:
+        """Hang up, and wait for them to finish what they are doing."""
+        for one in self.children:
+            one.hang_up()
+        for one in self.children:
+            one.wait()

@@ -1,0 +1,62 @@
+"""What befalls two of the workers, and what came of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from joblot.demo.crew import Child
+from joblot.ledger.transactions import alias, connection
+from joblot.models import Lease
+from joblot.states import LeaseState
+
+POLL_SECONDS = 0.02
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """A worker that was struck while it held a lease on `items` items."""
+
+    worker: str
+    pid: int
+    lease: str
+    items: int
+    exit_code: int | None  # None: it lives on
+
+    def __str__(self) -> str:
+        return f"{self.worker}, with a lease on {self.items} items"
+
+
+def kill_when_holding(child: Child, say: Say) -> Fate | None:
+    """SIGKILL as soon as the child holds a lease; None if it never did."""
+    holding = child.hear()
+    if holding is None:
+        return None
+    exit_code = child.kill()
+    say(f"{child.name} (pid {child.pid}) killed with SIGKILL, holding {holding['items']} items")
+    return Fate(child.name, child.pid, holding["holding"], holding["items"], exit_code)
+
+
+def call_back_when_expired(child: Child, say: Say) -> Fate | None:
+    """Let the child report only after its lease has expired; None if it never held one."""
+    holding = child.hear()
+    if holding is None:
+        return None
+    say(f"{child.name} (pid {child.pid}) not heard of, holding {holding['items']} items")
+    try:
+        while not _expired(holding["holding"]):
+            if child.ended:
+                return None
+            time.sleep(POLL_SECONDS)
+    finally:
+        connection().close()
+    child.tell(report=True)
+    say(f"{child.name} comes back, its lease has expired, and reports")
+    return Fate(child.name, child.pid, holding["holding"], holding["items"], None)
+
+
+def _expired(token: str) -> bool:
+    return Lease.ledger.using(alias()).filter(pk=token, state=LeaseState.EXPIRED).exists()

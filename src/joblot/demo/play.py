@@ -1,0 +1,186 @@
+"""The demo from its beginning to its end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from django.core.management import call_command
+from django.db import DatabaseError
+from rich.console import Console
+
+from joblot import config, on_event, progress, submit
+from joblot.demo import fates, hooks, record
+from joblot.demo.crew import Crew, prepare
+from joblot.demo.digits import load
+from joblot.demo.display import Display, display
+from joblot.demo.fates import Fate
+from joblot.demo.models import SavedDigit, UnlockedJob
+from joblot.demo.record import Reported
+from joblot.demo.run import Run
+from joblot.errors import Unavailable
+from joblot.ledger.audit import audit
+from joblot.ledger.events import events
+from joblot.ledger.hooks import JobEvent
+from joblot.ledger.items import items
+from joblot.ledger.sweep import sweep, sweep_until
+from joblot.ledger.why import why
+
+STRIKES = {"worker-2": fates.kill_when_holding, "worker-3": fates.call_back_when_expired}
+WORKERS = ("worker-1", "worker-2", "worker-3", "worker-4")
+LEASE_SECONDS = 2.0
+SWEEP_SECONDS = 0.2
+SHOW_SECONDS = 0.1
+RUN_SECONDS_MAX = 50.0
+
+Tasks = Sequence[dict[str, Any]]
+
+
+def play(url: str, seed: int, console: Console, *, lost_key: str | None = None) -> Run:
+    """Run the job to its end under all the faults, then look at what is left of it.
+
+    `lost_key` keeps one row from being saved, so that the checks must fail. Raises Unavailable if
+    the job does not end.
+    """
+    prepare()
+    load()  # takes seconds, and so does what is prepared meanwhile
+    _migrate()
+    config.configure({"sweep_seconds": SWEEP_SECONDS})
+    with TemporaryDirectory(prefix="joblot-demo-record-") as folder:
+        tasks = [
+            {
+                "url": url,
+                "seed": seed,
+                "name": name,
+                "holds": name in STRIKES,
+                "record": str(Path(folder) / f"{name}.jsonl"),
+                "lost_key": lost_key,
+            }
+            for name in WORKERS
+        ]
+        worked = _work(tasks, seed, console)
+        console.print("the same reports again, to a counter without a lock …", highlight=False)
+        return _look_back(worked, seed, _reports(tasks), _count_unlocked(tasks))
+
+
+def _migrate() -> None:
+    try:
+        call_command("migrate", verbosity=0, interactive=False)
+    except DatabaseError as error:
+        raise Unavailable(f"the database can't be used: {error}") from error
+
+
+@dataclass(slots=True)
+class _Worked:
+    """The job, worked to its end, and what happened meanwhile."""
+
+    job_id: int
+    told: list[JobEvent] = field(default_factory=list)
+    fates: dict[str, Future[Fate | None]] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def fate(self, worker: str) -> Fate | None:
+        return self.fates[worker].result()
+
+
+def _work(tasks: Tasks, seed: int, console: Console) -> _Worked:
+    # The crew ends before the pool, which may still wait for what a child will never say.
+    with ThreadPoolExecutor() as pool, Crew("worker", tasks) as crew:
+        worked = _Worked(_submit(seed))
+        with display(console) as shown, _swept(worked) as finished:
+            crew.begin(job=worked.job_id, items_total=len(load().images) + 1)
+            began = time.monotonic()
+            for child in crew.children:
+                if strike := STRIKES.get(child.name):
+                    worked.fates[child.name] = pool.submit(strike, child, shown.say)
+            _watch(worked.job_id, shown, finished)
+            worked.seconds = time.monotonic() - began
+            crew.end()
+            sweep()  # so that a second finish would be told, too
+    return worked
+
+
+def _submit(seed: int) -> int:
+    job = submit(
+        "handwritten digits",
+        load().items(seed),
+        stages=hooks.STAGES,
+        policy={"lease_seconds": LEASE_SECONDS},
+    )
+    return int(job.pk)
+
+
+@contextmanager
+def _swept(worked: _Worked) -> Iterator[threading.Event]:
+    """Sweep in a thread; what is given is set when the sweep tells of the job's finish."""
+    finished, stop = threading.Event(), threading.Event()
+
+    @on_event("finished")
+    def note(event: JobEvent) -> None:
+        if event.job_id == worked.job_id:
+            worked.told.append(event)
+            finished.set()
+
+    thread = threading.Thread(target=sweep_until, args=[stop], daemon=True)
+    thread.start()
+    try:
+        yield finished
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _watch(job_id: int, shown: Display, finished: threading.Event) -> None:
+    deadline = time.monotonic() + RUN_SECONDS_MAX
+    while not finished.wait(SHOW_SECONDS):
+        shown.show(progress(job_id))
+        if time.monotonic() > deadline:
+            reasons = "; ".join(reason["text"] for reason in why(job_id)["reasons"])
+            raise Unavailable(f"job {job_id} did not end in {RUN_SECONDS_MAX:g} s: {reasons}")
+    shown.show(progress(job_id))
+
+
+def _reports(tasks: Tasks) -> list[Reported]:
+    reports = [one for task in tasks for one in record.read(Path(task["record"]))]
+    return sorted(reports, key=lambda one: one.at)
+
+
+def _count_unlocked(tasks: Tasks) -> int:
+    """The same reports, from as many processes, at the same moments; how many were counted."""
+    job = UnlockedJob.objects.create(progress={})
+    began = _reports(tasks)[0].at
+    with Crew("unlocked", [{**task, "began": began} for task in tasks]) as crew:
+        crew.begin(job=job.pk)
+        for child in crew.children:
+            if child.hear() is None:
+                raise Unavailable(f"{child.name} of the unlocked counter did not end its work")
+    job.refresh_from_db()
+    return sum(sum(stage.values()) for stage in job.progress.values())
+
+
+def _look_back(worked: _Worked, seed: int, reports: Sequence[Reported], unlocked: int) -> Run:
+    job_id = worked.job_id
+    saved = SavedDigit.objects.filter(job_id=job_id)
+    kinds = [event["kind"] for event in events(job_id, limit=1_000)]
+    return Run(
+        seed=seed,
+        digits=load(),
+        seconds=worked.seconds,
+        job=progress(job_id),
+        failed=items(job_id, state="failed"),
+        finished_events=kinds.count("finished"),
+        finishes_told=len(worked.told),
+        audit=audit(job_id),
+        saved=list(saved.values_list("key", "digit")),
+        reports=reports,
+        killed=worked.fate("worker-2"),
+        late=worked.fate("worker-3"),
+        unlocked=unlocked,
+    )
