@@ -122,7 +122,7 @@ def retry(job_id: int, *, config: Any = None, start_now: bool = True) -> Job:
     that succeeded. May be called again after a crash: it goes on where it was.
     """
     job = read_job(job_id)
-    if job.reopening is None:
+    if job.status != JobStatus.CREATED or job.reopening is None:
         _begin_run(job_id, config, start_now=start_now)
         faults.point("retry: next run begun")
     go_on_reopening(job_id)
