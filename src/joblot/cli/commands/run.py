@@ -16,7 +16,8 @@ from joblot.cli import text, verbs
 from joblot.cli.database import make_database, open_database
 from joblot.cli.exits import exit_code_of
 from joblot.cli.options import Db, JsonLines, Lines, Policies, policy_of
-from joblot.cli.run import Plan, Run, begin, reawaken, require_resumable, workers_default
+from joblot.cli.plan import Plan, begin, reawaken, require_resumable
+from joblot.cli.run import Run, workers_default
 from joblot.cli.source import STDIN, Source
 from joblot.errors import InvalidInput, Unavailable
 from joblot.states import TERMINAL
@@ -25,52 +26,59 @@ CAUSES_SHOWN_MAX = 10
 BATCH_MAX = 1000
 
 
+Arguments = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="FUNC ITEMS…",
+        help="module:function, then files and globs. With --resume only the items.",
+        show_default=False,
+    ),
+]
+Batch = Annotated[
+    int,
+    typer.Option(
+        "--batch",
+        metavar="N",
+        min=0,
+        max=BATCH_MAX,
+        help="The function takes lists of up to N [default: one item at a time].",
+        show_default=False,
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", metavar="N", min=1, max=512, help="Processes [default: cores]."),
+]
+Out = Annotated[
+    str | None,
+    typer.Option("--out", metavar="FILE", help="Write outputs as JSON lines; - is stdout."),
+]
+Name = Annotated[str | None, typer.Option("--name", help="The job's name [default: FUNC].")]
+Resume = Annotated[
+    int | None,
+    typer.Option("--resume", metavar="JOB", help="Go on with what is left of a job."),
+]
+ItemSecondsMax = Annotated[
+    float,
+    typer.Option(
+        "--item-seconds-max",
+        min=0.1,
+        help="A call that takes longer counts as frozen; its worker is replaced.",
+    ),
+]
+
+
 def run(
-    arguments: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="FUNC ITEMS…",
-            help="module:function, then files and globs. With --resume only the items.",
-            show_default=False,
-        ),
-    ] = None,
+    arguments: Arguments = None,
     *,
     lines: Lines = None,
     jsonl: JsonLines = None,
-    batch: Annotated[
-        int,
-        typer.Option(
-            "--batch",
-            metavar="N",
-            min=0,
-            max=BATCH_MAX,
-            help="The function takes lists of up to N.",
-            show_default="0: one item at a time",
-        ),
-    ] = 0,
-    workers: Annotated[
-        int | None,
-        typer.Option("--workers", metavar="N", min=1, max=512, help="Processes [default: cores]."),
-    ] = None,
-    out: Annotated[
-        str | None,
-        typer.Option("--out", metavar="FILE", help="Write outputs as JSON lines; - is stdout."),
-    ] = None,
-    name: Annotated[
-        str | None, typer.Option("--name", help="The job's name [default: FUNC].")
-    ] = None,
-    resume: Annotated[
-        int | None,
-        typer.Option("--resume", metavar="JOB", help="Go on with what is left of a job."),
-    ] = None,
-    item_seconds_max: Annotated[
-        float,
-        typer.Option(
-            "--item-seconds-max",
-            min=0.1,
-            help="A call that takes longer counts as frozen; its worker is replaced.",
-        ),
-    ] = 3600.0,
+    batch: Batch = 0,
+    workers: Workers = None,
+    out: Out = None,
+    name: Name = None,
+    resume: Resume = None,
+    item_seconds_max: ItemSecondsMax = 3600.0,
     policy: Policies = None,
     db: Db = None,
 ) -> None:

@@ -1,2 +1,4 @@
--- Purpose: the database's time. Guard: none. Locks: none.
+-- purpose: the database's time.
+-- guard: none
+-- locks: none
 SELECT {now}

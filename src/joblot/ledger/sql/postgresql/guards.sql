@@ -1,4 +1,6 @@
--- Purpose: which triggers guard the job's row, and are not disabled. Guard: none. Locks: none.
+-- purpose: which triggers guard the job's row, and are not disabled.
+-- guard: none
+-- locks: none
 SELECT tgname FROM pg_trigger
 WHERE tgrelid = to_regclass('joblot_job') AND NOT tgisinternal AND tgenabled IN ('O', 'A')
 ORDER BY tgname

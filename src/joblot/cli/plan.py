@@ -1,0 +1,87 @@
+"""What a run does, kept in its job's config: all that a later `--resume` needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from joblot.cli import alive, verbs
+from joblot.cli.source import Source
+from joblot.errors import Refused, WrongStatus
+from joblot.states import JobStatus
+
+EXPIRIES_MAX = 3  # a run's default: an item that has killed so many workers alone is lost
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The function, and how it is called. `batch` 0 is a function of one item."""
+
+    function: str
+    batch: int
+    cwd: str
+    item_seconds_max: float
+
+    @property
+    def pipeline(self) -> str:
+        return f"run {self.function}"[:200]
+
+    def as_config(self) -> dict[str, Any]:
+        return {
+            "run": {
+                "function": self.function,
+                "batch": self.batch,
+                "cwd": self.cwd,
+                "item_seconds_max": self.item_seconds_max,
+            }
+        }
+
+    @classmethod
+    def of(cls, job_id: int, config: Any) -> Plan:
+        """The plan of a job. Raises Refused if it was not made by `joblot run`."""
+        if not isinstance(config, Mapping) or not isinstance(config.get("run"), Mapping):
+            raise Refused(f"job {job_id} was not made by `joblot run`, so it can't be resumed so")
+        return cls(**config["run"])
+
+
+def begin(plan: Plan, *, name: str | None, policy: Mapping[str, Any]) -> int:
+    """Make the job, open and empty; returns its id."""
+    stage = plan.function.rpartition(":")[2][:200]
+    job = verbs.submit(
+        (name or plan.function)[:200],
+        stages=[{"name": stage, "pipeline": plan.pipeline}],
+        config=plan.as_config(),
+        policy={"expiries_max": EXPIRIES_MAX, **policy},
+        seal=False,
+    )
+    return int(job.pk)
+
+
+def require_resumable(job_id: int, source: Source) -> Plan:
+    """The plan of a job that can be gone on with. Raises NotFound, Refused, WrongStatus."""
+    job = verbs.read_job(job_id)
+    plan = Plan.of(job_id, job.config)
+    if job.status in (JobStatus.CANCELING, JobStatus.REVOKED):
+        raise WrongStatus(
+            f"job {job_id} was cancelled; `joblot retry {job_id}` begins its next run, which can "
+            "then be resumed"
+        )
+    if not job.sealed and not source.given:
+        raise Refused(
+            f"job {job_id} was not submitted to its end ({job.total:,} items so far); give it the "
+            f"same items again: joblot run --resume {job_id} ITEMS… (those it has are skipped)"
+        )
+    return plan
+
+
+def reawaken(job_id: int) -> None:
+    """Let the job be worked again, and free what workers that died with their run still hold."""
+    job = verbs.read_job(job_id)
+    if job.status == JobStatus.PAUSED:
+        verbs.resume(job_id)
+    elif job.status == JobStatus.CREATED:
+        verbs.start(job_id)
+    for lease in verbs.in_flight(job=job_id):
+        if alive.is_dead(lease["worker"]):
+            verbs.release(lease["token"])
