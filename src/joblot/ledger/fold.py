@@ -4,27 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from django.db import transaction
 from django.db.models import F
 
 from joblot.ledger.jobs import stages_of
+from joblot.ledger.look import decide, read
 from joblot.ledger.transactions import alias, durable, repeated
 from joblot.models import Metric, Tally
 
 _COUNTS = ("succeeded", "failed", "lost", "skipped", "late")
 
 
-def fold(job_id: int) -> None:
-    """Add every slot of the job to slot 0, a stage at a time, in the order of the locks."""
-    for stage in stages_of(job_id):
-        _fold_stage(job_id, stage.position)
-
-
 @repeated
-def _fold_stage(job_id: int, stage: int) -> None:
-    """An amendment that comes meanwhile waits for its slot or finds it gone and makes it anew."""
-    with durable():
-        _fold_tallies(job_id, stage)
-        _fold_metrics(job_id, stage)
+def fold(job_id: int) -> bool:
+    """Add every slot of an ended job to slot 0, in the order of the locks; False if it must wait.
+
+    It waits while an amendment was counted that no look has told yet: that the amendment has a
+    slot of its own is how the sweep finds it. One that comes meanwhile waits for its slot, or
+    finds it gone and makes it anew.
+    """
+    stages = stages_of(job_id)
+    with durable() as conn:
+        for stage in stages:
+            _fold_tallies(job_id, stage.position)
+        for stage in stages:
+            _fold_metrics(job_id, stage.position)
+        seen = read(job_id)
+        untold = seen is not None and decide(seen) is not None
+        if untold:
+            transaction.set_rollback(True, using=conn.alias)
+    return not untold
 
 
 def _fold_tallies(job_id: int, stage: int) -> None:
