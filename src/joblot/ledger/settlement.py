@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Self
 from uuid import UUID
+
+from django.db import InternalError
 
 from joblot import clock
 from joblot.errors import PermanentError
@@ -31,6 +34,16 @@ logger = logging.getLogger("joblot.ledger")
 
 class HookFailed(Exception):
     """The adopter's hook raised; its own error is the cause."""
+
+
+@contextmanager
+def _hooked() -> Iterator[None]:
+    """A savepoint around a hook. One that swallowed an error of the database has failed too."""
+    try:
+        with savepoint():
+            yield
+    except InternalError as error:
+        raise HookFailed from error
 
 
 class Settlement:
@@ -135,7 +148,7 @@ class Settlement:
 
     def _record(self, batch: list[Posted]) -> list[Posted]:
         """Settle the batch and run the hook, all or nothing; returns what was overtaken."""
-        with savepoint():
+        with _hooked():
             moved = self._insert_if_open([p for p in batch if p.receipt is Receipt.COUNTED])
             moved |= {p.number for p in batch if p.receipt is Receipt.AMENDED and self._amend(p)}
             done = [one for one in batch if one.number in moved]
@@ -188,6 +201,8 @@ class Settlement:
         if hook is None or not done:
             return
         results = self._hook_results(done)
+        if not results:
+            return
         try:
             hook(results)
         except Exception as error:
@@ -266,13 +281,16 @@ class Settlement:
         if not one.result.succeeded:
             return
         try:
-            with savepoint():
+            with _hooked():
                 kept = uncounted.keep(self.lease, one)
                 if kept and late:
                     self._run_hook(hooks.late_hook(self.pipeline), [one])
         except HookFailed as error:
-            self._defer(one, "on_late", error.__cause__)
-            return
+            if not isinstance(error.__cause__, PermanentError):
+                self._defer(one, "on_late", error.__cause__)
+                return
+            one.reason += f"; the hook refused it: {error.__cause__}"
+            kept = uncounted.keep(self.lease, one)
         if kept and late:
             self.deltas.late(self.stage)
 
