@@ -1,0 +1,81 @@
+"""Prune: what ended long ago goes with all its rows, and nothing else does."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.apps import apps
+
+from joblot.errors import NotFound
+from joblot.ledger.hooks import on_event
+from joblot.ledger.lifecycle import cancel, delete
+from joblot.ledger.logs import log
+from joblot.ledger.progress import progress
+from joblot.ledger.prune import prune, purge_deleted
+from joblot.ledger.submit import submit
+from joblot.ledger.sweep import sweep
+from tests.ledger import worker
+from tests.ledger.worker import fail, keys, status, succeed
+
+DAY = timedelta(days=1)
+
+
+def rows() -> dict[str, int]:
+    models = apps.get_app_config("joblot").get_models()
+    return {m.__name__: n for m in models if (n := m._default_manager.count())}
+
+
+def test_a_job_that_ended_long_ago_is_removed_with_all_its_rows(ledger_db: str, clock: Any) -> None:
+    on_event("finished")(lambda event: None)
+    job = submit("old", keys(3), pipeline="p", policy={"retry_backoff_seconds": 0})
+    lease = worker.lease()
+    succeed(lease, 0, output="x")
+    succeed(lease, 0, output="conflicting")
+    fail(lease, 1)
+    fail(lease, 2, retryable=True)
+    log(job.pk, "a line")
+    succeed(worker.lease())
+    sweep()
+    assert len(rows()) >= 10
+    clock.forward(86_400)
+    assert prune(DAY) == 0
+    clock.forward(1)
+    assert prune(DAY) == 1
+    assert rows() == {}
+    with pytest.raises(NotFound):
+        progress(job.pk)
+    assert succeed(lease, 0) == ["rejected"]
+
+
+def test_what_runs_or_ended_lately_stays(ledger_db: str, clock: Any) -> None:
+    running = submit("running", keys(2), pipeline="p")
+    succeed(worker.lease(limit=1))
+    clock.forward(10 * 86_400)
+    lately = submit("lately", keys(1), pipeline="q")
+    worker.drain("q")
+    cancelled = submit("cancelled", keys(1), pipeline="r")
+    cancel(cancelled.pk, grace_seconds=0)
+    assert prune(DAY) == 0
+    assert [status(job) for job in (running, lately, cancelled)] == [
+        "STARTED",
+        "SUCCESS",
+        "REVOKED",
+    ]
+    clock.forward(2 * 86_400)
+    assert prune(DAY) == 2
+    worker.drain("p")
+    assert status(running) == "SUCCESS"
+
+
+def test_a_deleted_job_keeps_its_leases_until_it_is_pruned(ledger_db: str, clock: Any) -> None:
+    job = submit("deleted", keys(2), pipeline="p")
+    lease = worker.lease()
+    delete(job.pk)
+    purge_deleted()
+    assert set(rows()) == {"Job", "Stage", "Lease", "Event"}
+    assert succeed(lease) == ["late", "late"]
+    clock.forward(2 * 86_400)
+    assert prune(DAY) == 1
+    assert rows() == {}
