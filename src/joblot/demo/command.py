@@ -1,6 +1,6 @@
 """`joblot demo`: options, and what the shell is told.
 
-Imports neither Django nor scikit-learn: what needs them is imported once Django is set up.
+What needs Django to be set up is imported after that.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from rich.console import Console
 from joblot import standalone
 from joblot.demo.database import APPS, opened
 from joblot.demo.digits import key
-from joblot.errors import InvalidInput, JoblotError
+from joblot.errors import Unavailable
 
-OK, NOT_EXACT, USAGE, UNAVAILABLE, INTERRUPTED = 0, 1, 2, 4, 130
+NOT_EXACT, INTERRUPTED = 1, 130  # exit codes
 
 
 def demo(
@@ -32,51 +32,40 @@ def demo(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     svg: Annotated[Path | None, typer.Option(help="Draw the report into this file, too.")] = None,
     lose_a_row: Annotated[
-        bool, typer.Option(help="Leave one row out, on purpose: see the demo fail.")
+        bool, typer.Option("--lose-a-row", help="Save one row too few, to see the demo fail.")
     ] = False,
 ) -> None:
     """Count 1,797 real digits right, with workers that die, come late and report twice.
 
     Exit codes: 0 every number is exact, 1 one is not, 4 something is missing on this machine.
     """
-    console = Console(stderr=as_json)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if find_spec("sklearn") is None:
-        _refuse(console, "scikit-learn is missing; install it with: pip install 'joblot[demo]'")
+        raise Unavailable("scikit-learn is missing; install it with: pip install 'joblot[demo]'")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the same as Ctrl-C
+    console = Console(stderr=as_json)
     try:
         with opened(db) as url:
-            exact = _play(console, url, seed, as_json=as_json, svg=svg, lose_a_row=lose_a_row)
+            run, found = _play(console, url, seed, key(0) if lose_a_row else None)
     except KeyboardInterrupt:
         console.print("interrupted; the workers have ended")
         raise typer.Exit(INTERRUPTED) from None
-    except InvalidInput as error:
-        _refuse(console, str(error), USAGE)
-    except JoblotError as error:
-        _refuse(console, str(error))
-    raise typer.Exit(OK if exact else NOT_EXACT)
+    report: Any = import_module("joblot.demo.report")
+    console.print(report.page(run, found), highlight=False)
+    if as_json:
+        print(json.dumps(report.as_json(run, found)))
+    if svg is not None:
+        report.draw(run, found, svg)
+    if not all(check.ok for check in found):
+        raise typer.Exit(NOT_EXACT)
 
 
-def _refuse(console: Console, why: str, code: int = UNAVAILABLE) -> None:
-    console.print(f"joblot demo: {why}", highlight=False, markup=False, soft_wrap=True)
-    raise typer.Exit(code)
-
-
-def _play(
-    console: Console, url: str, seed: int, *, as_json: bool, svg: Path | None, lose_a_row: bool
-) -> bool:
+def _play(console: Console, url: str, seed: int, lost_key: str | None) -> tuple[Any, list[Any]]:
+    """The run, and its checks."""
     # Four processes share the cores; each of them with threads of its own would only wait.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     standalone.setup(url, apps=APPS)
     console.print(
         f"1,797 digits and a broken one, 4 worker processes, seed {seed}", highlight=False
     )
-    play: Any = import_module("joblot.demo.play").play
-    report: Any = import_module("joblot.demo.report")
-    run = play(url, seed, console, lost_key=key(0) if lose_a_row else None)
-    found = import_module("joblot.demo.checks").checks(run)
-    console.print(report.page(run, found), highlight=False)
-    if as_json:
-        print(json.dumps(report.as_json(run, found)))
-    if svg is not None:
-        report.draw(run, found, svg)
-    return all(check.ok for check in found)
+    run = import_module("joblot.demo.play").play(url, seed, console, lost_key=lost_key)
+    return run, import_module("joblot.demo.checks").checks(run)
