@@ -1,0 +1,23 @@
+"""Waiting for something to become true, in a test: as briefly as it takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+SECONDS_MAX = 30.0
+POLL_SECONDS = 0.01
+
+
+def eventually(look: Callable[[], T], *, seconds_max: float = SECONDS_MAX) -> T:
+    """What `look` answers once that is true; the test fails if it never is."""
+    deadline = time.monotonic() + seconds_max
+    while True:
+        if seen := look():
+            return seen
+        if time.monotonic() > deadline:
+            raise AssertionError(f"still not true after {seconds_max} s: {seen!r}")
+        time.sleep(POLL_SECONDS)
