@@ -52,8 +52,9 @@ def exact(digits: Digits, right: int) -> Run:
             reported("others", 2 * IMAGES + 1 - 16, "counted"),
             reported("others", 700, "duplicate"),
         ],
-        killed=Fate("worker-2", 2, "lost", 16, -signal.SIGKILL),
-        late=Fate("worker-3", 3, "late", 16, None),
+        exit_codes={"worker-1": 0, "worker-2": -signal.SIGKILL, "worker-3": 0},
+        killed=Fate("worker-2", 2, "lost", 16),
+        late=Fate("worker-3", 3, "late", 16),
         unlocked=0,
     )
 
@@ -91,6 +92,8 @@ def test_an_exact_run_passes(exact):
         {"finished_events": 2},
         {"finishes_told": 0},
         {"killed": None},
+        {"exit_codes": {"worker-1": 1, "worker-2": -signal.SIGKILL, "worker-3": 0}},
+        {"exit_codes": {"worker-1": 0, "worker-2": 0, "worker-3": 0}},
         {"late": None},
         {"failed": []},
         {"audit": {"ok": False, "checks": [{"invariant": "all is well", "ok": False}]}},

@@ -48,8 +48,9 @@ def _workers(run: Run) -> Iterator[Check]:
     """What the workers were told must agree with what the ledger says."""
     settled = 2 * len(run.digits.images) + 1
     yield Check("results that workers were told are counted", settled, run.receipts["counted"])
-    exit_code = run.killed.exit_code if run.killed else None
-    yield Check("exit code of the worker killed with a lease", -signal.SIGKILL, exit_code)
+    killed = run.killed.worker if run.killed else None
+    expected = {name: -signal.SIGKILL if name == killed else 0 for name in run.exit_codes}
+    yield Check("exit codes of the workers", expected, run.exit_codes)
     held = run.late.items if run.late else 0
     received = 0 < held <= run.late_receipts.total() and set(run.late_receipts) <= WELCOME
     yield Check("results after the lease's end were received", True, received)

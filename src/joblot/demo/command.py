@@ -54,7 +54,7 @@ def demo(
     if as_json:
         print(json.dumps(report.as_json(run, found)))
     if svg is not None:
-        report.draw(run, found, svg)
+        report.draw(run, found, svg, f"joblot demo --db {db}")
     if not all(check.ok for check in found):
         raise typer.Exit(NOT_EXACT)
 

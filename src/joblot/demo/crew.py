@@ -65,10 +65,10 @@ class Child:
             return None
         return word
 
-    def kill(self) -> int:
-        """SIGKILL; returns the exit code, which tells so."""
+    def kill(self) -> None:
+        """SIGKILL, and wait for the end."""
         self._process.kill()
-        return self.wait()
+        self._process.join()
 
     def hang_up(self) -> None:
         self._pipe.close()
@@ -77,7 +77,8 @@ class Child:
         """The exit code; a child that does not end is killed."""
         self._process.join(END_SECONDS_MAX)
         if self._process.exitcode is None:
-            return self.kill()
+            self.kill()
+        assert self._process.exitcode is not None
         return self._process.exitcode
 
 
@@ -114,9 +115,8 @@ class Crew:
         for one in self.children:
             one.kill()
 
-    def end(self) -> None:
-        """Hang up, and wait for them to finish what they are doing."""
+    def end(self) -> dict[str, int]:
+        """Hang up, and wait for them to finish what they are doing; their exit codes by name."""
         for one in self.children:
             one.hang_up()
-        for one in self.children:
-            one.wait()
+        return {one.name: one.wait() for one in self.children}

@@ -13,7 +13,7 @@ from typing import Any
 
 SIDE = 8  # pixels
 INK_MAX = 16  # of a pixel
-BROKEN = {"key": "broken", "payload": {"pixels": "this is no image"}}
+BROKEN = {"key": "broken", "payload": {"pixels": "no image"}}
 
 
 @dataclass(frozen=True, slots=True)

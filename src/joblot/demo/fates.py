@@ -24,7 +24,6 @@ class Fate:
     pid: int
     lease: str
     items: int
-    exit_code: int | None  # None: it lives on
 
     def __str__(self) -> str:
         return f"{self.worker}, with a lease on {self.items} items"
@@ -35,9 +34,9 @@ def kill_when_holding(child: Child, say: Say) -> Fate | None:
     holding = child.hear()
     if holding is None:
         return None
-    exit_code = child.kill()
+    child.kill()
     say(f"{child.name} (pid {child.pid}) killed with SIGKILL, holding {holding['items']} items")
-    return Fate(child.name, child.pid, holding["holding"], holding["items"], exit_code)
+    return Fate(child.name, child.pid, holding["holding"], holding["items"])
 
 
 def call_back_when_expired(child: Child, say: Say) -> Fate | None:
@@ -55,7 +54,7 @@ def call_back_when_expired(child: Child, say: Say) -> Fate | None:
         connection().close()
     child.tell(report=True)
     say(f"{child.name} comes back, its lease has expired, and reports")
-    return Fate(child.name, child.pid, holding["holding"], holding["items"], None)
+    return Fate(child.name, child.pid, holding["holding"], holding["items"])
 
 
 def _expired(token: str) -> bool:

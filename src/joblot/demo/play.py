@@ -76,6 +76,7 @@ class _Worked:
     job_id: int
     told: list[JobEvent] = field(default_factory=list)
     fates: dict[str, Future[Fate | None]] = field(default_factory=dict)
+    exit_codes: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
 
     def fate(self, worker: str) -> Fate | None:
@@ -94,7 +95,7 @@ def _work(tasks: Tasks, seed: int, console: Console) -> _Worked:
                     worked.fates[child.name] = pool.submit(strike, child, shown.say)
             _watch(worked.job_id, shown, finished)
             worked.seconds = time.monotonic() - began
-            crew.end()
+            worked.exit_codes = crew.end()
             sweep()  # so that a second finish would be told, too
     return worked
 
@@ -172,6 +173,7 @@ def _look_back(worked: _Worked, seed: int, reports: Sequence[Reported], unlocked
         audit=audit(job_id),
         saved=list(saved.values_list("key", "digit")),
         reports=reports,
+        exit_codes=worked.exit_codes,
         killed=worked.fate("worker-2"),
         late=worked.fate("worker-3"),
         unlocked=unlocked,

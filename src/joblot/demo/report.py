@@ -17,7 +17,7 @@ from joblot.demo.checks import OUTCOMES, Check
 from joblot.demo.run import Run
 from joblot.states import Receipt
 
-PICTURE_COLUMNS = 88
+PICTURE_COLUMNS = 92
 
 
 def as_json(run: Run, found: Sequence[Check]) -> dict[str, Any]:
@@ -43,11 +43,11 @@ def page(run: Run, found: Sequence[Check]) -> RenderableType:
     return Group(_stages(run), "", _story(run), "", _unlocked(run), "", _verdict(found))
 
 
-def draw(run: Run, found: Sequence[Check], picture: Path) -> None:
+def draw(run: Run, found: Sequence[Check], picture: Path, title: str) -> None:
     """The page as an SVG file, without the fonts that Rich would load from elsewhere."""
     console = Console(record=True, width=PICTURE_COLUMNS, file=io.StringIO())
     console.print(page(run, found), highlight=False)
-    drawn = console.export_svg(title="make demo")
+    drawn = console.export_svg(title=title)
     plain = re.sub(r"@font-face \{.*?\}", "", drawn, flags=re.DOTALL)
     picture.write_text(plain, encoding="utf-8")
 
@@ -80,7 +80,7 @@ def _story(run: Run) -> RenderableType:
     grid.add_row("accuracy", f"{run.right} of the {run.judged} not learnt from: {share:.1%}")
     grid.add_row("time", f"{run.seconds:.1f} s, {run.reported / run.seconds:,.0f} results/s")
     invariants = len(run.audit["checks"])
-    grid.add_row("audit", f"all {invariants} hold" if run.audit["ok"] else "BROKEN")
+    grid.add_row("audit", f"all {invariants} invariants hold" if run.audit["ok"] else "BROKEN")
     return grid
 
 
@@ -99,7 +99,7 @@ def _unlocked(run: Run) -> RenderableType:
         "The same reports at the same moments, to a counter in a JSON blob that is read, "
         f"changed and written back without a lock: of {run.reported:,} it ",
         (f"lost {run.lost_unlocked:,}", "bold red"),
-        f". (And the {run.repeated:,} that came again, it can't tell.)",
+        f". (It can't tell the {run.repeated:,} that came again.)",
     )
     return Panel(text, title="the usual way", title_align="left")
 

@@ -24,6 +24,7 @@ class Run:
     audit: Mapping[str, Any]
     saved: Sequence[tuple[str, int]]  # key and digit of each row that the hook saved
     reports: Sequence[Reported]  # of all workers, in the order in which they were sent
+    exit_codes: Mapping[str, int]  # of the workers, by name
     killed: Fate | None
     late: Fate | None
     unlocked: int  # how many results the unlocked counter counted
