@@ -90,9 +90,11 @@ class Limits:
     add_chunk_items: int = 2_000  # items numbered under one lock of the job's row
     add_chunk_bytes: int = 4_194_304
     range_items_min: int = 64
-    ranges_per_job: int = 256  # aimed at; more for a job whose size isn't known beforehand
+    range_items_max: int = 256  # each claim leaves a dead version of its range's row behind
+    ranges_per_job: int = 256  # aimed at, between the two
     range_wait_seconds: float = 2.0  # for a locked range, before "none" is said
-    range_floor_seconds: float = 5.0  # how long a claimer trusts where the live ranges begin
+    range_floor_seconds: float = 5.0  # how long a claimer trusts where the ranges begin
+    range_floor_step_seconds: float = 0.2  # how often it looks whether they begin further on
 
     conflict_retries_max: int = 30
     conflict_backoff_seconds: float = 0.005

@@ -5,18 +5,16 @@ A hint only: whether a job may be claimed is decided when its range is locked.
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef
 
-from joblot import clock
-from joblot.config import Policy
-from joblot.ledger.transactions import alias, repeated
-from joblot.models import ItemRange, Stage
-from joblot.states import CLAIMABLE
+from joblot.ledger import queue
+from joblot.ledger.statements import fetch
+from joblot.ledger.transactions import connection, repeated
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +40,16 @@ def candidates(pipelines: Collection[str], job_id: int | None) -> Iterator[Candi
 
 @repeated
 def _by_project(pipelines: Collection[str], job_id: int | None) -> dict[str, list[Candidate]]:
-    ready = ItemRange.ledger.filter(
-        job_id=OuterRef("job_id"), stage=OuterRef("position"), not_before__lte=clock.now()
-    )
-    stages = Stage.ledger.using(alias()).filter(
-        Exists(ready), pipeline__in=list(pipelines), job__status__in=CLAIMABLE
-    )
-    if job_id is not None:
-        stages = stages.filter(job_id=job_id)
-    rows = stages.order_by("-job__priority", "job_id", "-position").values_list(
-        "job_id", "position", "job__project", "job__policy"
+    rows = fetch(
+        connection(),
+        "claimable_stages",
+        pipelines=json.dumps(list(pipelines)),
+        job=job_id,
+        floors=json.dumps(queue.floors()),
     )
     grouped: dict[str, list[Candidate]] = {}
-    for job, position, project, policy in rows:
-        candidate = Candidate(job, position, project, Policy(**policy).lease_seconds)
+    for job, stage, project, lease_seconds in rows:
+        candidate = Candidate(job, stage, project, float(lease_seconds))
         grouped.setdefault(project, []).append(candidate)
     return grouped
 

@@ -173,6 +173,7 @@ def _insert(job: Job, new: list[NewItem]) -> None:
 
 def _spans(first: int, items: int) -> Iterator[Span]:
     """New items cut into ranges that grow with the job: many enough that claimers rarely meet."""
-    size = max(limits().range_items_min, (first + items) // limits().ranges_per_job)
+    wanted = (first + items) // limits().ranges_per_job
+    size = min(max(limits().range_items_min, wanted), limits().range_items_max)
     for begin in range(first, first + items, size):
         yield Span(begin, min(begin + size, first + items) - 1)

@@ -9,7 +9,6 @@ wraps, and the place it wraps to is forgotten every `range_floor_seconds`.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from dataclasses import dataclass
 
 from django.db import OperationalError
@@ -27,11 +26,12 @@ _CURSORS_MAX = 4_096
 @dataclass(slots=True)
 class _Cursor:
     after: int = 0  # the id of the range taken last
-    floor: int = 0  # no live range was seen up to this id
-    floor_until: float = 0.0
+    floor: int = 0  # no range was seen up to this id
+    floor_until: float = 0.0  # when the floor is looked for again, behind where it was
+    floor_ends: float = 0.0  # when it is looked for from the very beginning
 
 
-_cursors: OrderedDict[tuple[str, int, int], _Cursor] = OrderedDict()
+_cursors: dict[tuple[str, int, int], _Cursor] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +78,25 @@ def lock_free(job_id: int, stage: int) -> Waiting | None:
     None if nothing is ready. Locks the range.
     """
     cursor = _cursor(job_id, stage)
+    _raise_floor(job_id, stage, cursor)
     found = (
         _lock_after(job_id, stage, cursor.after)
-        or _wrap(job_id, stage, cursor)
-        or _lock_after(job_id, stage, 0)
-        or _wait(job_id, stage)
+        or _lock_after(job_id, stage, cursor.floor)
+        or _wait_after(job_id, stage, cursor.floor)
     )
     if found is not None:
         cursor.after = found.id
     return found
+
+
+def floors() -> list[dict[str, int]]:
+    """Where this process knows the ranges of a stage to begin, as `{"job", "stage", "floor"}`."""
+    using, now = alias(), time.monotonic()
+    return [
+        {"job": job_id, "stage": stage, "floor": cursor.floor}
+        for (at, job_id, stage), cursor in list(_cursors.items())
+        if at == using and cursor.floor and now < cursor.floor_ends
+    ]
 
 
 def lock_small(job_id: int, stage: int, after: int, items: int) -> list[Waiting]:
@@ -118,17 +128,25 @@ def _lock_after(job_id: int, stage: int, after: int) -> Waiting | None:
     return Waiting(*rows[0]) if rows else None
 
 
-def _wrap(job_id: int, stage: int, cursor: _Cursor) -> Waiting | None:
+def _raise_floor(job_id: int, stage: int, cursor: _Cursor) -> None:
+    """Learn where the ranges begin, so that used-up ones are not walked over again and again.
+
+    A range that was inserted below by a transaction still open is seen when the floor is looked
+    for from the beginning; one that is locked, or not yet due, keeps the floor below itself.
+    """
     now = time.monotonic()
-    if now >= cursor.floor_until:
-        cursor.floor, cursor.floor_until = 0, now + limits().range_floor_seconds
-    found = _lock_after(job_id, stage, cursor.floor)
-    if found is not None:
-        cursor.floor = found.id - 1
-    return found
+    if now < cursor.floor_until or connection().vendor == "sqlite":
+        return
+    if now >= cursor.floor_ends:
+        cursor.floor, cursor.floor_ends = 0, now + limits().range_floor_seconds
+    rows = ItemRange.ledger.using(alias()).filter(job_id=job_id, stage=stage, id__gt=cursor.floor)
+    first = rows.order_by("id").values_list("id", flat=True).first()
+    cursor.floor_until = now + limits().range_floor_step_seconds
+    if first is not None:
+        cursor.floor = first - 1
 
 
-def _wait(job_id: int, stage: int) -> Waiting | None:
+def _wait_after(job_id: int, stage: int, after: int) -> Waiting | None:
     """Busy is not empty: wait for a range that another claim holds, if there is one."""
     if connection().vendor == "sqlite":
         return None
@@ -136,7 +154,7 @@ def _wait(job_id: int, stage: int) -> Waiting | None:
         with savepoint():
             with connection().cursor() as cursor:
                 cursor.execute(f"SET LOCAL lock_timeout = '{limits().range_wait_seconds}s'")
-            rows = fetch(connection(), "wait_for_range", job=job_id, stage=stage)
+            rows = fetch(connection(), "wait_for_range", job=job_id, stage=stage, after=after)
     except OperationalError as error:
         if is_conflict(error):
             return None
@@ -145,9 +163,6 @@ def _wait(job_id: int, stage: int) -> Waiting | None:
 
 
 def _cursor(job_id: int, stage: int) -> _Cursor:
-    key = (alias(), job_id, stage)
-    cursor = _cursors.setdefault(key, _Cursor())
-    _cursors.move_to_end(key)
-    while len(_cursors) > _CURSORS_MAX:
-        _cursors.popitem(last=False)
-    return cursor
+    if len(_cursors) > _CURSORS_MAX:
+        _cursors.clear()
+    return _cursors.setdefault((alias(), job_id, stage), _Cursor())

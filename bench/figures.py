@@ -1,0 +1,61 @@
+"""Figures: ratios inside one run, with what they must be, written to bench/results."""
+
+from __future__ import annotations
+
+import json
+import platform
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import django
+import psycopg
+
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A median ratio with its range over the rounds; `must` is ">= x" or "<= x"."""
+
+    figure: str
+    value: float
+    low: float
+    high: float
+    must: str
+    ok: bool
+
+
+def figure(name: str, ratios: Sequence[float], must: str) -> Figure:
+    """Judged by the round nearest to what it must be, so that noise alone fails nothing."""
+    sign, bound = must.split()
+    low, high = min(ratios), max(ratios)
+    ok = high >= float(bound) if sign == ">=" else low <= float(bound)
+    return Figure(name, *(round(x, 3) for x in (statistics.median(ratios), low, high)), must, ok)
+
+
+def write(name: str, figures: Sequence[Figure], measured: dict[str, Any]) -> None:
+    """Write results/NAME.json and print the figures."""
+    RESULTS.mkdir(exist_ok=True)
+    document = {"about": _about(), "figures": [asdict(f) for f in figures], "measured": measured}
+    (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
+    for one in figures:
+        verdict = "ok" if one.ok else "MISSED"
+        print(f"{one.figure}: {one.value} ({one.low} to {one.high}), must {one.must}: {verdict}")
+
+
+def _about() -> dict[str, str]:
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return {
+        "commit": commit.stdout.strip(),
+        "command": " ".join(sys.argv),
+        "python": platform.python_version(),
+        "django": django.get_version(),
+        "psycopg": psycopg.__version__,
+    }

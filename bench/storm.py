@@ -1,0 +1,67 @@
+"""Handlers: many processes that do the same thing at once, each on its own connection."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connections
+
+Act = Callable[[], Any]  # one act of a handler; False or None ends it early
+Prepare = Callable[[int], Act]  # by the handler's number, in its own process
+
+
+@dataclass(frozen=True, slots=True)
+class Storm:
+    """What the handlers did together: acts per second, and the seconds each act took."""
+
+    acts: int
+    seconds: float
+    latencies: list[float]
+
+    @property
+    def rate(self) -> float:
+        return self.acts / self.seconds
+
+    def percentile(self, share: float) -> float:
+        ordered = sorted(self.latencies)
+        return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+def storm(prepare: Prepare, *, handlers: int, seconds: float) -> Storm:
+    """Let `handlers` processes act for `seconds` after all of them are ready."""
+    connections.close_all()  # a forked connection would be shared
+    fork = multiprocessing.get_context("fork")
+    ready = fork.Barrier(handlers + 1)
+    pipes = [fork.Pipe(duplex=False) for _ in range(handlers)]
+    children = [
+        fork.Process(target=_handle, args=(prepare, number, ready, seconds, sender), daemon=True)
+        for number, (_, sender) in enumerate(pipes)
+    ]
+    for child in children:
+        child.start()
+    ready.wait()
+    began = time.monotonic()
+    latencies = [latency for receiver, _ in pipes for latency in receiver.recv()]
+    elapsed = min(time.monotonic() - began, seconds)
+    for child in children:
+        child.join()
+    return Storm(len(latencies), elapsed, latencies)
+
+
+def _handle(prepare: Prepare, number: int, ready: Any, seconds: float, sender: Any) -> None:
+    act = prepare(number)
+    ready.wait()
+    sender.send(list(_acts(act, time.monotonic() + seconds)))
+    connections.close_all()
+
+
+def _acts(act: Act, until: float) -> Iterator[float]:
+    began = time.monotonic()
+    while began < until and act() not in (None, False):
+        ended = time.monotonic()
+        yield ended - began
+        began = ended
