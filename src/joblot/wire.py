@@ -109,6 +109,11 @@ class ItemReceipt:
         return {"item": self.item, "receipt": self.receipt.value, "reason": self.reason}
 
 
+_ENCODER = json.JSONEncoder(
+    allow_nan=False, sort_keys=True, separators=(",", ":"), ensure_ascii=False
+)
+
+
 def canonical(value: Any) -> str:
     """`value` as JSON text, the same for equal values.
 
@@ -116,9 +121,7 @@ def canonical(value: Any) -> str:
     or something that isn't JSON at all.
     """
     try:
-        text = json.dumps(
-            value, allow_nan=False, sort_keys=True, separators=(",", ":"), ensure_ascii=False
-        )
+        text = _ENCODER.encode(value)
         text.encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidResult(f"expected JSON, got something else: {error}") from error
@@ -226,6 +229,8 @@ def _text(given: Any, longest: int) -> str:
 
 
 def _check_metrics(metrics: Any) -> None:
+    if metrics == {}:
+        return
     if not isinstance(metrics, Mapping):
         raise InvalidResult(f"metrics: expected an object of whole numbers, got {metrics!r:.100}")
     if len(metrics) > limits().metrics_per_result_max:

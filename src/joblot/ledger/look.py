@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from joblot import clock
-from joblot.config import Policy, limits
+from joblot.config import limits
 from joblot.errors import Unavailable
 from joblot.ledger.jobs import advance, record_event
 from joblot.ledger.statements import fetch
@@ -47,7 +47,7 @@ class Seen:
     sealed: bool
     total: int
     recorded: list[dict[str, int]] | None
-    policy: Policy
+    policy: str  # as JSON: only a verdict needs it
     drained: bool  # a cancel has waited for all claims, and every lease is closed
     stages: tuple[Counts, ...]
     names: tuple[str, ...]
@@ -62,7 +62,9 @@ class Seen:
 
     @property
     def verdict(self) -> JobStatus:
-        return verdict(self.total, self.stages[-1].succeeded, self.policy.failure_threshold)
+        return verdict(
+            self.total, self.stages[-1].succeeded, json.loads(self.policy)["failure_threshold"]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ def read(job_id: int) -> Seen | None:
         sealed=bool(sealed),
         total=total,
         recorded=_json(recorded),
-        policy=Policy(**_json(policy)),
+        policy=policy,
         drained=bool(drained),
         stages=tuple(Counts(*(int(count) for count in row[11:15])) for row in rows),
         names=tuple(row[10] for row in rows),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from joblot import wire
 from joblot.states import ItemState, Receipt, Report
 from joblot.wire import Error, ItemReceipt, Result
 
@@ -14,6 +16,7 @@ class Posted:
     """A result, prepared; `receipt` is what it will be answered unless it is overtaken."""
 
     result: Result
+    canonical_output: str
     hash: bytes
     output_ref: str | None
     receipt: Receipt | None = None
@@ -49,11 +52,18 @@ class Posted:
             "error_message": None if good else self.error.message,
         }
 
-    def row(self) -> dict[str, Any]:
-        """The same as JSON, for a statement."""
-        columns = self.columns()
-        columns["hash"] = columns["hash"].hex() if columns["hash"] else None
-        return {"number": self.number} | columns
+    def row(self) -> str:
+        """The same as JSON text, for a statement; the output is not serialised once more."""
+        if not self.result.succeeded:
+            return wire.canonical({"number": self.number} | self.columns())
+        parts = [f'"number":{self.number},"state":{self.state.value},"hash":"{self.hash.hex()}"']
+        if self.output_ref is not None:
+            parts.append(f'"output_ref":{wire.canonical(self.output_ref)}')
+        elif self.result.output is not None:
+            parts.append(f'"output":{self.canonical_output}')
+        if self.result.metrics:
+            parts.append(f'"metrics":{wire.canonical(dict(self.result.metrics))}')
+        return f"{{{','.join(parts)}}}"
 
     def report(self, failures: int, failures_max: int) -> Report:
         """What the receipt table is asked, for an item that has failed `failures` times."""
@@ -61,3 +71,8 @@ class Posted:
             return Report.SUCCESS
         within = self.result.retryable and failures + 1 < failures_max
         return Report.RETRYABLE_FAILURE if within else Report.FINAL_FAILURE
+
+
+def rows_of(posted: Iterable[Posted]) -> str:
+    """Results as the JSON array that the settling statements take."""
+    return f"[{','.join(one.row() for one in posted)}]"

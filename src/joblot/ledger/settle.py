@@ -6,7 +6,6 @@ for each other only if they share a lease, an item or, for the length of a commi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,7 @@ from joblot.errors import InvalidResult
 from joblot.ledger import hooks
 from joblot.ledger.look import look
 from joblot.ledger.outputs import store_if_large
-from joblot.ledger.posted import Posted
+from joblot.ledger.posted import Posted, rows_of
 from joblot.ledger.settlement import Settlement
 from joblot.ledger.statements import fetch
 from joblot.ledger.transactions import connection, durable, repeated, require_durable
@@ -75,7 +74,7 @@ def _prepared(result: Result | ItemReceipt) -> Posted | _Rejected:
         ref = store_if_large(canonical, digest) if result.succeeded else None
     except InvalidResult as error:
         return _Rejected(ItemReceipt(result.item, Receipt.REJECTED, str(error)))
-    return Posted(result, digest, ref)
+    return Posted(result, canonical, digest, ref)
 
 
 def _uuid(token: str | UUID) -> UUID | None:
@@ -114,9 +113,7 @@ def _settle_at_once(token: UUID, posted: list[Posted]) -> int | None:
     simple = [one for one in posted if one.result.succeeded or not one.result.retryable]
     if not simple or connection().vendor != "postgresql" or hooks.any_result_hook():
         return None
-    rows = fetch(
-        connection(), "settle_if_held", token=token, posted=json.dumps([p.row() for p in simple])
-    )
+    rows = fetch(connection(), "settle_if_held", token=token, posted=rows_of(simple))
     if not rows:
         return None
     job_id, moved = rows[0]

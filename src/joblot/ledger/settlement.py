@@ -6,7 +6,6 @@ overtakes between the read and the write is judged again.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from joblot.errors import PermanentError
 from joblot.ledger import hooks, uncounted
 from joblot.ledger.jobs import policy_of, read_job, stages_of
 from joblot.ledger.leases import settled_among
-from joblot.ledger.posted import Posted
+from joblot.ledger.posted import Posted, rows_of
 from joblot.ledger.ranges import Span, enqueue, islands
 from joblot.ledger.statements import fetch
 from joblot.ledger.tallies import Deltas
@@ -169,7 +168,7 @@ class Settlement:
                 stage=self.stage,
                 run=self.lease.run,
                 token=self.lease.pk,
-                posted=json.dumps([one.row() for one in batch]),
+                posted=rows_of(batch),
             )
             return {number for (number,) in rows}
         # The transaction holds the only write lock, so what was judged open still is.

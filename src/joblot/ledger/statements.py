@@ -6,7 +6,8 @@ A file holds `%(name)s` parameters and `{NAME}` places for what differs by datab
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
 from functools import cache
@@ -15,6 +16,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
 
 from joblot import clock
 from joblot.states import (
@@ -77,13 +79,28 @@ def text(name: str, vendor: str, *, frozen: bool) -> str:
 
 def fetch(connection: BaseDatabaseWrapper, name: str, /, **params: Any) -> list[tuple[Any, ...]]:
     """Run the statement `name` and return its rows."""
+    with _executed(connection, name, params) as cursor:
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
+
+
+def execute(connection: BaseDatabaseWrapper, name: str, /, **params: Any) -> None:
+    """Run the statement `name`, which returns no rows."""
+    with _executed(connection, name, params):
+        pass
+
+
+@contextmanager
+def _executed(
+    connection: BaseDatabaseWrapper, name: str, params: dict[str, Any]
+) -> Iterator[CursorWrapper]:
     moment = clock.frozen()
     if moment is not None:
         params["clock"] = moment
     adapted = {key: _adapted(connection, value) for key, value in params.items()}
     with connection.cursor() as cursor:
         cursor.execute(text(name, connection.vendor, frozen=moment is not None), adapted)
-        return cursor.fetchall() if cursor.description else []
+        yield cursor
 
 
 def moment(value: Any) -> datetime:

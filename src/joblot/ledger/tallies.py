@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from joblot.ledger.statements import fetch
+from joblot.ledger.statements import execute
 from joblot.ledger.transactions import connection
 from joblot.states import ItemState
 
@@ -55,7 +55,7 @@ class Deltas:
         columns = (*COLUMNS.values(), "late")
         for stage, counts in sorted(self.by_stage.items()):
             row = {column: counts[column] for column in columns}
-            fetch(connection(), "tally_add", job=job_id, stage=stage, **row)
+            execute(connection(), "tally_add", job=job_id, stage=stage, **row)
         for (stage, name), value in sorted(self.metrics.items()):
             if value:
-                fetch(connection(), "metric_add", job=job_id, stage=stage, name=name, value=value)
+                execute(connection(), "metric_add", job=job_id, stage=stage, name=name, value=value)
