@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,25 +56,38 @@ def test_a_row_too_few_is_found(tmp_path):
     assert database.exists()
 
 
-def test_an_interrupt_ends_all_of_it_with_one_line(tmp_path):
-    database = tmp_path / "interrupted.sqlite3"
-    running = subprocess.Popen(
-        [JOBLOT, "demo", "--db", str(database)],
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A demo in the middle of its work."""
+    with subprocess.Popen(
+        [JOBLOT, "demo", "--db", str(tmp_path / "running.sqlite3")],
         cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(tmp_path)},  # what it leaves behind when it is killed
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
-    assert running.stdout is not None
-    for line in running.stdout:
-        if "killed with SIGKILL" in line:
-            running.send_signal(signal.SIGINT)
-            break
-    # Its children hold these pipes, too: they end when the last of them has ended.
-    rest, errors = running.communicate(timeout=60)
-    assert running.returncode == 130
-    assert rest.splitlines()[-1] == "interrupted; the workers have ended"
-    assert errors == ""
+    ) as running:
+        assert running.stdout is not None
+        next(line for line in running.stdout if "killed with SIGKILL" in line)
+        yield running
+
+
+def rest(running: subprocess.Popen[str]) -> tuple[str, str]:
+    """What it still writes. Its children hold the pipes, too: the last of them has ended then."""
+    return running.communicate(timeout=60)
+
+
+def test_an_interrupt_ends_all_of_it_with_one_line(running):
+    running.send_signal(signal.SIGINT)
+    output, errors = rest(running)
+    assert (running.returncode, errors) == (130, "")
+    assert output.splitlines()[-1] == "interrupted; the workers have ended"
+
+
+def test_the_workers_end_when_their_parent_is_killed(running):
+    running.kill()
+    _, errors = rest(running)
+    assert "Traceback" not in errors
 
 
 def test_what_is_wrong_with_the_database_is_one_line(tmp_path):

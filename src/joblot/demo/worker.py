@@ -100,6 +100,8 @@ class Worker:
             post = self.outbox.pop()
             if again := self.send_one(post):
                 self.outbox.insert(0, Post(post.lease, again))
+                if self.parent.hung_up(IDLE_SECONDS):
+                    return  # the database may be gone, too
 
     def send_one(self, post: Post) -> Sequence[Result]:
         """Report, and record the answer; returns what is to be reported again."""
