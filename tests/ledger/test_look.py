@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from joblot import faults
-from joblot.config import Policy
 from joblot.ledger.events import events
 from joblot.ledger.leases import expire
 from joblot.ledger.lifecycle import cancel, pause, retry, start
@@ -39,7 +38,7 @@ def seen(status: JobStatus, *stages: Counts, **changes: Any) -> Seen:
         "sealed": True,
         "total": 2,
         "recorded": None,
-        "policy": Policy(),
+        "failure_threshold": 0.5,
         "drained": False,
         "stages": stages,
         "names": tuple(f"s{n}" for n, _ in enumerate(stages)),

@@ -47,7 +47,7 @@ class Seen:
     sealed: bool
     total: int
     recorded: list[dict[str, int]] | None
-    policy: str  # as JSON: only a verdict needs it
+    failure_threshold: float
     drained: bool  # a cancel has waited for all claims, and every lease is closed
     stages: tuple[Counts, ...]
     names: tuple[str, ...]
@@ -62,9 +62,7 @@ class Seen:
 
     @property
     def verdict(self) -> JobStatus:
-        return verdict(
-            self.total, self.stages[-1].succeeded, json.loads(self.policy)["failure_threshold"]
-        )
+        return verdict(self.total, self.stages[-1].succeeded, self.failure_threshold)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +115,7 @@ def read(job_id: int) -> Seen | None:
         sealed=bool(sealed),
         total=total,
         recorded=_json(recorded),
-        policy=policy,
+        failure_threshold=_json(policy)["failure_threshold"],
         drained=bool(drained),
         stages=tuple(Counts(*(int(count) for count in row[11:15])) for row in rows),
         names=tuple(row[10] for row in rows),
