@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q
 
 from joblot.config import limits
 from joblot.errors import InvalidInput
@@ -99,10 +99,8 @@ def _standing(state: str, position: int | None, stages_total: int) -> Q:
 
 
 def _has(states: list[ItemState], **where: Any) -> Exists:
-    rows: QuerySet[Any] = Outcome.ledger.filter(
-        job_id=OuterRef("job_id"), number=OuterRef("number"), state__in=states, **where
-    )
-    return Exists(rows)
+    here = {"job_id": OuterRef("job_id"), "number": OuterRef("number"), "state__in": states}
+    return Exists(Outcome.ledger.filter(**here, **where))
 
 
 def _described(job_id: int, page: list[Any], names: list[str]) -> list[dict[str, Any]]:
