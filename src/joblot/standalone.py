@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import django
 from django.apps import apps as installed
@@ -21,7 +21,8 @@ from django.db import connection
 
 from joblot.errors import InvalidInput, Unavailable
 
-BUSY_SECONDS_MAX = 20  # how long SQLite waits for another writer
+BUSY_SECONDS_MAX = 20.0  # how long SQLite waits for another writer
+BUSY_TRIES_MAX = 3  # and how often: together well below a lease
 CONNECT_SECONDS_MAX = 10
 SQLITE_PRAGMAS = (
     # FULL: a commit that was answered survives a power cut; in WAL mode NORMAL would not.
@@ -57,6 +58,7 @@ def setup(
         SECRET_KEY=secrets.token_urlsafe(),  # nothing here is signed beyond this process
         USE_TZ=True,
         TIME_ZONE="UTC",
+        JOBLOT=_limits(database),
     )
     django.setup()
 
@@ -101,13 +103,13 @@ def database_of(url: str) -> dict[str, Any]:
     if scheme in ("postgres", "postgresql"):
         return _postgresql(url)
     if scheme == "sqlite":
-        return sqlite(_sqlite_path(url))
+        return _sqlite_of(url)
     raise InvalidInput(
         f"database URL: expected postgresql://user@host/name or sqlite:///file, got {scheme!r}://…"
     )
 
 
-def sqlite(path: Path) -> dict[str, Any]:
+def sqlite(path: Path, *, busy_seconds_max: float = BUSY_SECONDS_MAX) -> dict[str, Any]:
     """An SQLite file as the ledger needs it; its folder is made."""
     path = path.expanduser().absolute()
     try:
@@ -123,21 +125,44 @@ def sqlite(path: Path) -> dict[str, Any]:
         "CONN_MAX_AGE": None,
         "OPTIONS": {
             "transaction_mode": "IMMEDIATE",
-            "timeout": BUSY_SECONDS_MAX,
+            "timeout": busy_seconds_max,
             "init_command": SQLITE_PRAGMAS,
         },
     }
 
 
-def _sqlite_path(url: str) -> Path:
-    """sqlite:///file is relative to the working folder, sqlite:////file is absolute."""
+def _sqlite_of(url: str) -> dict[str, Any]:
+    """sqlite:///file is relative to the working folder, sqlite:////file is absolute.
+
+    `?timeout=` says how many seconds to wait for another writer.
+    """
     parts = urlsplit(url)
     path = unquote(parts.path)[1:]
     if parts.netloc or not path or path == ":memory:":
         raise InvalidInput(
             f"database URL: expected sqlite:///relative/file or sqlite:////absolute/file, got {url}"
         )
-    return Path(path)
+    return sqlite(Path(path), busy_seconds_max=_timeout(parts.query))
+
+
+def _timeout(query: str) -> float:
+    given = dict(parse_qsl(query, keep_blank_values=True))
+    timeout = given.pop("timeout", str(BUSY_SECONDS_MAX))
+    try:
+        seconds = float(timeout)
+    except ValueError:
+        seconds = -1.0
+    if given or not 0 <= seconds <= 3600:
+        raise InvalidInput(
+            f"database URL: expected nothing but ?timeout=SECONDS behind the file, got ?{query}"
+        )
+    return seconds
+
+
+def _limits(database: Mapping[str, Any]) -> dict[str, Any]:
+    """SQLite itself waits for a lock, so few tries are many seconds."""
+    sqlite = database["ENGINE"].endswith("sqlite3")
+    return {"CONFLICT_RETRIES_MAX": BUSY_TRIES_MAX} if sqlite else {}
 
 
 def _postgresql(url: str) -> dict[str, Any]:

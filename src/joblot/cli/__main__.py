@@ -1,0 +1,5 @@
+"""`python -m joblot.cli` is `joblot`."""
+
+from joblot.cli import main
+
+main()
