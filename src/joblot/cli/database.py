@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 from django.core.management import call_command
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
 from django.db.utils import DatabaseError
 
+from joblot.cli import verbs
 from joblot.cli.lock import file_lock
 from joblot.errors import InvalidInput, NotMigrated, Unavailable
 from joblot.standalone import is_embedded, setup
@@ -59,16 +60,20 @@ def migrate() -> list[str]:
     names = pending()
     if is_embedded():
         with file_lock(Path(f"{sqlite_file()}-migrate.lock")):
-            call_command("migrate", "joblot", verbosity=0, interactive=False)
+            _apply()
     else:
-        call_command("migrate", "joblot", verbosity=0, interactive=False)
+        _apply()
     return names
+
+
+def _apply() -> None:
+    call_command("migrate", "joblot", database=verbs.alias(), verbosity=0, interactive=False)
 
 
 def pending() -> list[str]:
     """The migrations of joblot that the database does not have. Raises Unavailable."""
     try:
-        executor = MigrationExecutor(connections[DEFAULT_DB_ALIAS])
+        executor = MigrationExecutor(connections[verbs.alias()])
         plan = executor.migration_plan(executor.loader.graph.leaf_nodes("joblot"))
     except DatabaseError as error:
         raise Unavailable(f"the database does not answer: {error}") from error
@@ -77,12 +82,12 @@ def pending() -> list[str]:
 
 def sqlite_file() -> Path:
     """Joblot's own SQLite file; only where `is_embedded`."""
-    return Path(connections[DEFAULT_DB_ALIAS].settings_dict["NAME"])
+    return Path(connections[verbs.alias()].settings_dict["NAME"])
 
 
 def describe() -> str:
     """The database in a few words, without its password."""
-    connection = connections[DEFAULT_DB_ALIAS]
+    connection = connections[verbs.alias()]
     given = connection.settings_dict
     if connection.vendor == "sqlite":
         return f"SQLite {given['NAME']}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import connections
 
 from joblot.cli import verbs
 from joblot.cli.database import describe, pending, sqlite_file
@@ -27,7 +27,7 @@ def examine() -> list[Check]:
         advice = "see that it runs, and that JOBLOT_DATABASE_URL or --db names it"
         return [_check("database", False, f"{where}: {error}", advice), *_disk()]
     finally:
-        connections[DEFAULT_DB_ALIAS].close()
+        connections[verbs.alias()].close()
     return [_check("database", True, where), _migrations(waiting), *health, *_disk()]
 
 

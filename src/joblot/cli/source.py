@@ -31,8 +31,10 @@ class Source:
     def given(self) -> bool:
         return bool(self.files) or self.lines is not None or self.jsonl is not None
 
-    def check(self) -> None:
+    def check(self, *, needed: bool) -> None:
         """Raise InvalidInput for what can be seen to be wrong before anything is read."""
+        if needed and not self.given:
+            raise InvalidInput("items: expected files, --lines FILE or --jsonl FILE")
         if sum([bool(self.files), self.lines is not None, self.jsonl is not None]) > 1:
             raise InvalidInput("items: expected files, or --lines, or --jsonl, got several")
         for name in self.files:

@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from joblot.ledger.settle import report
     from joblot.ledger.submit import add_items, seal, submit
     from joblot.ledger.sweep import sweep_until
+    from joblot.ledger.transactions import alias
     from joblot.ledger.why import why
 
 __all__ = [
     "add_items",
+    "alias",
     "audit",
     "cancel",
     "claim",
@@ -67,6 +69,7 @@ _HOMES = {
     "settle": ["report"],
     "submit": ["add_items", "seal", "submit"],
     "sweep": ["sweep_until"],
+    "transactions": ["alias"],
     "why": ["why"],
 }
 _HOME = {verb: f"joblot.ledger.{module}" for module, verbs in _HOMES.items() for verb in verbs}

@@ -89,7 +89,7 @@ def run(
     given = list(arguments or ())
     function = None if resume is not None else _function(given)
     source = Source(given, lines, jsonl)
-    source.check()
+    source.check(needed=resume is None)
     _check_out(out)
     settings = policy_of(policy)
     make_database(db) if resume is None else open_database(db)
@@ -117,8 +117,6 @@ def _function(given: list[str]) -> str:
 def _work(
     one: Run, resume: int | None, source: Source, name: str | None, settings: dict[str, Any]
 ) -> dict[str, Any]:
-    if resume is None and not source.given:
-        raise InvalidInput("items: expected files, --lines FILE or --jsonl FILE")
     one.prepare()
     if resume is None:
         job_id = begin(one.plan, name=name, policy=settings)

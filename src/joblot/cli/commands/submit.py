@@ -49,7 +49,7 @@ def submit(
 ) -> None:
     """Make a job of items, for workers to claim. Prints its number."""
     source = Source(list(files or ()), lines, jsonl)
-    source.check()
+    source.check(needed=False)
     settings = policy_of(policy)
     told = None if config is None else json_of(config, "--config")
     stages = _stages(stage)

@@ -1,0 +1,191 @@
+"""The command line as its users have it: real processes, a database and a folder of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from joblot.testing.postgres import PostgresServer
+from tests.polling import eventually
+
+SECONDS_MAX = 60
+WORK = '''
+"""What the tests run. A call is noted in a file; a gate is waited for without end."""
+
+import os
+import signal
+import sqlite3
+import time
+from pathlib import Path
+
+from joblot.errors import RetryableError
+
+
+def note(key):
+    with open("calls", "a") as calls:
+        calls.write(f"{key}\\n")
+
+
+def gate(name):
+    Path(f"at-{name}").write_text(str(os.getpid()))
+    while not Path(f"open-{name}").exists():
+        time.sleep(0.01)
+
+
+def upper(key):
+    note(key)
+    return key.upper()
+
+
+def size(path):
+    return Path(path).stat().st_size
+
+
+def double(numbers):
+    return [2 * n for n in numbers]
+
+
+def picky(key):
+    note(key)
+    if key.startswith("bad"):
+        raise ValueError(f"{key} is bad")
+    if key == "busy" and not Path("was-busy").exists():
+        Path("was-busy").touch()
+        raise RetryableError("busy")
+    return key
+
+
+def poison(key):
+    note(key)
+    if key == "poison":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return key
+
+
+def leaves(key):
+    os._exit(7)
+
+
+def gated(key):
+    note(key)
+    if key == "gate":
+        gate("gate")
+    return key
+'''
+
+
+@dataclass
+class Joblot:
+    """`joblot("show", "7")` runs a command to its end; `start` leaves it running."""
+
+    folder: Path
+    environment: dict[str, str]
+    _started: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def __call__(
+        self, *args: str, expect: int | None = 0, given: str | None = None, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "joblot.cli", *args],
+            cwd=self.folder,
+            env=self.environment | environment,
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS_MAX,
+            check=False,
+        )
+        if expect is not None:
+            assert done.returncode == expect, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        return done
+
+    def start(self, *args: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "joblot.cli", *args],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._started.append(process)
+        return process
+
+    def json(self, *args: str) -> Any:
+        return json.loads(self(*args, "--json").stdout)
+
+    def settled(self) -> int:
+        """How many items have an outcome: the file is read, without another process."""
+        path = self.folder / "data" / "joblot" / "joblot.sqlite3"
+        if not path.exists():
+            return 0
+        with closing(sqlite3.connect(path)) as connection, suppress(sqlite3.OperationalError):
+            return int(connection.execute("SELECT count(*) FROM joblot_outcome").fetchone()[0])
+        return 0  # not migrated yet
+
+    def write(self, name: str, text: str) -> str:
+        (self.folder / name).write_text(text)
+        return name
+
+    def lines(self, name: str) -> list[str]:
+        path = self.folder / name
+        return path.read_text().splitlines() if path.exists() else []
+
+    def at_gate(self, name: str = "gate") -> int:
+        """Wait until a worker waits at the gate; returns its process id."""
+        path = self.folder / f"at-{name}"
+        return int(eventually(lambda: path.exists() and path.read_text()))
+
+    def open_gate(self, name: str = "gate") -> None:
+        (self.folder / f"open-{name}").touch()
+
+    def end(self) -> None:
+        self.open_gate()
+        for process in self._started:
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+            process.communicate()
+
+
+@pytest.fixture
+def make_joblot(tmp_path: Path) -> Iterator[Callable[..., Joblot]]:
+    made = []
+
+    def make(**environment: str) -> Joblot:
+        ours = {k: v for k, v in os.environ.items() if not k.startswith(("JOBLOT_", "DJANGO_"))}
+        (tmp_path / "work.py").write_text(WORK)
+        settings = ours | {"XDG_DATA_HOME": str(tmp_path / "data"), "COLUMNS": "200"} | environment
+        made.append(Joblot(tmp_path, settings))
+        return made[-1]
+
+    yield make
+    for joblot in made:
+        joblot.end()
+
+
+@pytest.fixture
+def joblot(make_joblot: Callable[..., Joblot]) -> Joblot:
+    """On an SQLite file of its own, which is not there yet."""
+    return make_joblot()
+
+
+@pytest.fixture
+def joblot_on_postgres(
+    make_joblot: Callable[..., Joblot], postgres_server: PostgresServer, tmp_path: Path
+) -> Joblot:
+    """On an empty PostgreSQL database of its own, not migrated."""
+    name = "cli_" + "".join(c if c.isalnum() else "_" for c in tmp_path.name.lower())
+    return make_joblot(JOBLOT_DATABASE_URL=postgres_server.create_database(name))

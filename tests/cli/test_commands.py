@@ -1,0 +1,142 @@
+"""The commands in this process: what they print, refuse, and end with."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from joblot.cli.app import app
+from joblot.ledger.claims import claim
+from joblot.ledger.logs import log
+from joblot.ledger.settle import report
+from joblot.ledger.submit import submit
+from joblot.wire import failure, success
+
+
+def call(*args: object, given: str | None = None) -> Result:
+    return CliRunner().invoke(app, [str(arg) for arg in args], input=given)
+
+
+def read(*args: object) -> Any:
+    done = call(*args, "--json")
+    assert done.exit_code == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture
+def job(ledger_db: str) -> int:
+    """Three items: one succeeded, one failed, one is open."""
+    made = submit("three", ["a", "b", "c"], pipeline="p")
+    (lease,) = claim("p", 2).leases
+    first, second = lease.items
+    report(lease.token, [success(first.id, 1), failure(second.id, "ValueError", "bad b")])
+    log(made.pk, "half way")
+    return int(made.pk)
+
+
+def test_every_reading_command_answers_as_the_ledger_does(job: int):
+    assert read("show", job)["status"] == "STARTED"
+    assert [one["id"] for one in read("jobs")] == [job]
+    assert [one["key"] for one in read("items", job, "--state", "failed")] == ["b"]
+    assert [line["message"] for line in read("logs", job)] == ["half way"]
+    assert [one["code"] for one in read("why", job)["reasons"]] == ["ready"]
+    assert read("audit", job)["ok"]
+    assert {one["check"] for one in read("doctor")["checks"]} >= {"database", "guards", "clock"}
+
+
+def test_every_reading_command_says_it_for_people(job: int):
+    assert f"job {job} three: STARTED, 66.66 % of 3 items" in call("show", job).stdout
+    assert "three\tSTARTED\t66.66 %\t3" in call("jobs").stdout
+    assert "b\tfailed\tValueError: bad b" in call("items", job).stdout
+    assert "half way" in call("logs", job).stdout
+    assert "1 items ready" in call("why", job).stdout
+    assert "ok      items equal the total" in call("audit", job).stdout
+    assert "ok  guards: in place" in call("doctor").stdout
+
+
+def test_items_are_read_page_by_page(job: int):
+    first = call("items", job, "--limit", 2)
+    assert "the next page: --after 1" in first.stderr
+    assert [one["key"] for one in read("items", job, "--after", 1)] == ["c"]
+
+
+def test_a_job_is_paused_resumed_cancelled_retried_and_deleted(job: int):
+    for command, status in [
+        (("pause", job), "PAUSED"),
+        (("resume", job), "STARTED"),
+        (("cancel", job, "--grace-seconds", 0), "REVOKED"),
+        (("retry", job, "--hold"), "CREATED"),
+    ]:
+        done = call(*command)
+        assert done.exit_code == 0, done.stderr
+        assert f"job {job}: {status}" in done.stdout
+    assert call("delete", job, given="n\n").exit_code == 1
+    assert read("show", job)["run"] == 2
+    assert call("delete", job, "--yes").exit_code == 0
+    assert call("show", job).exit_code == 3
+
+
+def test_watch_ends_with_the_job_and_as_it_did(job: int):
+    (lease,) = claim("p").leases
+    report(lease.token, [success(lease.items[0].id)])
+    done = call("watch", job, "--json")
+    assert done.exit_code == 1
+    assert json.loads(done.stdout.splitlines()[-1])["status"] == "COMPLETED_WITH_ERRORS"
+    assert call("watch", job).exit_code == 1
+
+
+def test_submit_makes_a_job_for_workers_elsewhere(ledger_db: str):
+    stages = ["--stage", "find=finder", "--stage", "keep=keeper"]
+    done = call("submit", "two", "--lines", "-", "--key", "k", *stages, given="a\nb\n")
+    number = int(done.stdout)
+    state = read("show", number)
+    assert [stage["pipeline"] for stage in state["stages"]] == ["finder", "keeper"]
+    assert (state["total"], state["sealed"], state["status"]) == (2, True, "PENDING")
+    again = call("submit", "two", "--lines", "-", "--key", "k", *stages, given="a\nb\n")
+    assert int(again.stdout) == number
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "said"),
+    [
+        (["run", "work:f", "missing.txt"], 2, "there is no file missing.txt"),
+        (["run", "work:f", "*.nothing"], 2, "no file matches *.nothing"),
+        (["run", "work:f", "--lines", "missing"], 2, "there is no file missing"),
+        (["run", "work:f"], 2, "expected files, --lines FILE or --jsonl FILE"),
+        (["run"], 2, "expected FUNC"),
+        (["run", "work:f", ".", "--lines", "x"], 2, "got several"),
+        (["run", "work:f", ".", "--policy", "x"], 2, "expected NAME=VALUE"),
+        (["run", "work:f", ".", "--out", "no/folder/out"], 2, "can't be written"),
+        (["run", "--resume", "999999999"], 3, "there is none"),
+        (["show", "999999999"], 3, "there is none"),
+        (["submit", "x", "--pipeline", "p", "--config", "{"], 2, "--config: expected JSON"),
+        (["submit", "x", "--stage", "p"], 2, "expected NAME=PIPELINE"),
+        (["submit", "x"], 2, 'expected either pipeline="…" or stages'),
+        (["submit", "", "--pipeline", "p"], 2, "name: expected text"),
+        (["show", "1", "--db", "file"], 2, "DJANGO_SETTINGS_MODULE names a project"),
+    ],
+)
+def test_what_cannot_be_right_is_one_line_with_its_exit_code(
+    sqlite_only: str, args: list[str], code: int, said: str
+):
+    done = call(*args)
+    assert done.exit_code == code
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("joblot: ")
+    assert said in line
+
+
+def test_only_a_job_of_run_can_be_resumed_by_run(job: int):
+    done = call("run", "--resume", job)
+    assert done.exit_code == 3
+    assert "was not made by `joblot run`" in done.stderr
+
+
+def test_usage_is_told_by_the_parser():
+    assert call("show", "seven").exit_code == 2
+    assert call("nothing").exit_code == 2
+    assert "Exit codes" in call("--help").stdout
+    assert call("--version").stdout.startswith("joblot ")

@@ -1,0 +1,96 @@
+"""`joblot run`: what goes in, what comes out, and how it ends."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.cli.conftest import Joblot
+
+
+def test_lines_are_worked_once_each_and_their_outputs_written(joblot: Joblot):
+    joblot.write("names", "ann\nbob\n\ncleo\nann\n")
+    done = joblot("run", "work:upper", "--lines", "names", "--out", "out.jsonl")
+    assert "SUCCESS" in done.stderr
+    assert done.stdout == ""
+    outputs = [json.loads(line) for line in joblot.lines("out.jsonl")]
+    assert [(one["key"], one["output"]) for one in outputs] == [
+        ("ann", "ANN"),
+        ("bob", "BOB"),
+        ("cleo", "CLEO"),
+    ]
+    assert sorted(joblot.lines("calls")) == ["ann", "bob", "cleo"]
+    assert joblot.json("audit", "1")["ok"]
+
+
+def test_files_come_by_name_and_by_glob(joblot: Joblot):
+    for name in ("a.txt", "b.txt", "c.dat"):
+        joblot.write(name, name)
+    done = joblot("run", "work:size", "*.txt", "c.dat", "--out", "-")
+    outputs = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {one["key"]: one["output"] for one in outputs} == {"a.txt": 5, "b.txt": 5, "c.dat": 5}
+
+
+def test_json_lines_from_stdin_in_batches_on_postgres(joblot_on_postgres: Joblot):
+    joblot = joblot_on_postgres
+    refused = joblot("run", "work:double", "--jsonl", "-", given="1\n", expect=4)
+    assert refused.stderr.strip().endswith("run `joblot migrate`")
+    joblot("migrate")
+    given = "".join(f"{n}\n" for n in range(50)) + '{"key": "own", "payload": 100}\n'
+    done = joblot("run", "work:double", "--batch", "8", "--jsonl", "-", "--out", "-", given=given)
+    outputs = {one["key"]: one["output"] for one in map(json.loads, done.stdout.splitlines())}
+    assert outputs == {str(n + 1): 2 * n for n in range(50)} | {"own": 200}
+    assert joblot.json("doctor")["ok"]
+
+
+def test_failed_items_are_told_with_their_causes(joblot: Joblot):
+    joblot.write("names", "good\nbusy\n" + "".join(f"bad{n}\n" for n in range(12)))
+    policy = ["--policy", "retry_backoff_seconds=0.01", "--policy", "failure_threshold=1"]
+    done = joblot("run", "work:picky", "--lines", "names", *policy, expect=1)
+    assert "COMPLETED_WITH_ERRORS" in done.stderr
+    assert "bad0: ValueError: bad0 is bad" in done.stderr
+    assert "and 2 more: joblot items 1 --state failed" in done.stderr
+    assert joblot.lines("calls").count("busy") == 2
+    assert joblot.lines("calls").count("bad3") == 1
+    assert len(joblot.json("items", "1", "--state", "failed")) == 12
+
+
+def test_an_item_that_kills_its_worker_every_time_is_lost_alone(joblot: Joblot):
+    joblot.write("names", "".join(f"n{n}\n" for n in range(20)) + "poison\nlast\n")
+    done = joblot("run", "work:poison", "--lines", "names", "--workers", "2", expect=1)
+    assert "poison: killed its worker 3 times (signal 9)" in done.stderr
+    (stage,) = joblot.json("show", "1")["stages"]
+    assert (stage["succeeded"], stage["lost"], stage["failed"]) == (21, 1, 0)
+    assert 4 <= joblot.lines("calls").count("poison") <= 5
+    assert joblot.json("audit", "1")["ok"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("work:nothing", "work has no nothing"), ("gone:f", "no module named gone")]
+)
+def test_an_unknown_function_is_one_line_and_leaves_no_job(joblot: Joblot, name: str, said: str):
+    done = joblot("run", name, "work.py", expect=2)
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("joblot: function: ")
+    assert said in line
+    assert joblot.json("jobs") == []
+
+
+def test_items_that_are_wrong_midway_are_told_and_the_job_can_be_gone_on_with(joblot: Joblot):
+    joblot.write("items", '{"key": "a", "payload": 1}\n{"key": "a", "payload": 2}\n')
+    done = joblot("run", "work:upper", "--jsonl", "items", expect=3)
+    assert "given before in this job with another payload" in done.stderr.splitlines()[-1]
+    assert "joblot run --resume 1 --jsonl items" in done.stderr
+    joblot.write("items", '{"key": "a", "payload": "x"}\n{"key": "b"')
+    done = joblot("run", "--resume", "1", "--jsonl", "items", expect=2)
+    assert "items line 2: expected JSON" in done.stderr.splitlines()[-1]
+    joblot.write("items", '{"key": "a", "payload": "x"}\n{"key": "b", "payload": "y"}\n')
+    joblot("run", "--resume", "1", "--jsonl", "items")
+    assert joblot.json("show", "1")["stages"][0]["succeeded"] == 2
+
+
+def test_a_payload_over_the_limit_is_one_line(joblot: Joblot):
+    joblot.write("items", json.dumps({"key": "large", "payload": "x" * 300_000}) + "\n")
+    done = joblot("run", "work:upper", "--jsonl", "items", expect=2)
+    assert "expected at most 262144 bytes" in done.stderr.splitlines()[-1]

@@ -1,0 +1,162 @@
+"""`joblot run` when something ends before its time: workers, the run itself, the submission."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Joblot
+from tests.polling import eventually
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def either(request: pytest.FixtureRequest) -> Joblot:
+    if request.param == "sqlite":
+        joblot: Joblot = request.getfixturevalue("joblot")
+        return joblot
+    joblot = request.getfixturevalue("joblot_on_postgres")
+    joblot("migrate")
+    return joblot
+
+
+def _names(joblot: Joblot) -> str:
+    """Some items before the one that waits at the gate, and some behind."""
+    names = [f"n{n}" for n in range(10)]
+    return joblot.write("names", "\n".join([*names[:5], "gate", *names[5:]]) + "\n")
+
+
+def _process_is_there(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return not _is_zombie(pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return False
+
+
+def _wait_for_line(running: subprocess.Popen[str], said: str) -> None:
+    assert running.stderr is not None
+    assert any(said in line for line in iter(running.stderr.readline, ""))
+
+
+def _counted(joblot: Joblot, number: int = 1) -> set[str]:
+    return {item["key"] for item in joblot.json("items", str(number), "--state", "succeeded")}
+
+
+def test_a_worker_that_is_killed_costs_no_more_than_a_new_lease(joblot: Joblot):
+    running = joblot.start("run", "work:gated", "--lines", _names(joblot), "--workers", "1")
+    worker = joblot.at_gate()
+    eventually(lambda: joblot.settled() == 5)  # reported, not only computed
+    os.kill(worker, signal.SIGKILL)
+    joblot.open_gate()
+    _, said = running.communicate(timeout=30)
+    assert running.returncode == 0, said
+    assert joblot.lines("calls").count("gate") == 2
+    assert {joblot.lines("calls").count(f"n{n}") for n in range(10)} == {1}
+
+
+def test_after_a_power_cut_what_is_left_is_done_and_nothing_twice(either: Joblot):
+    """The run and its worker are killed at once; the dead worker's lease is not waited for."""
+    joblot = either
+    running = joblot.start("run", "work:gated", "--lines", _names(joblot), "--workers", "1")
+    worker = joblot.at_gate()
+    eventually(lambda: len(_counted(joblot)) == 5)
+    running.kill()
+    os.kill(worker, signal.SIGKILL)
+    running.communicate()
+    joblot.open_gate()
+    done = joblot("run", "--resume", "1", "--workers", "1")
+    assert "SUCCESS, gated 11 of 11" in done.stderr
+    calls = joblot.lines("calls")
+    assert calls.count("gate") == 2
+    assert {calls.count(f"n{n}") for n in range(10)} == {1}
+    assert joblot.json("audit", "1")["ok"]
+
+
+def test_workers_end_with_the_run_that_was_killed_and_report_what_they_began(joblot: Joblot):
+    running = joblot.start("run", "work:gated", "--lines", _names(joblot), "--workers", "1")
+    worker = joblot.at_gate()
+    running.kill()
+    running.wait(30)
+    joblot.open_gate()
+    eventually(lambda: not _process_is_there(worker))
+    assert "gate" in _counted(joblot)
+    assert joblot.json("show", "1")["stages"][0]["in_flight"] == 0
+    joblot("run", "--resume", "1")
+    assert len(joblot.lines("calls")) == 11  # each once
+
+
+def test_a_submission_that_was_cut_off_is_completed_with_the_same_items(joblot: Joblot):
+    lines = [f"line {n}\n" for n in range(4_500)]
+    running = joblot.start("run", "work:upper", "--lines", "-", "--workers", "1")
+    assert running.stdin is not None
+    running.stdin.writelines(lines[:4_100])
+    running.stdin.flush()
+    eventually(lambda: joblot.settled() >= 1)  # so a first chunk of 2,000 was added
+    running.kill()
+    running.wait(30)
+    eventually(lambda: not joblot.json("show", "1")["stages"][0]["in_flight"])
+
+    refused = joblot("run", "--resume", "1", expect=3)
+    assert "was not submitted to its end" in refused.stderr
+    assert "joblot run --resume 1 ITEMS" in refused.stderr
+    joblot.write("all", "".join(lines))
+    joblot("run", "--resume", "1", "--lines", "all")
+    state = joblot.json("show", "1")
+    assert (state["status"], state["total"]) == ("SUCCESS", 4_500)
+    assert len(set(joblot.lines("calls"))) == 4_500
+    assert joblot.json("audit", "1")["ok"]
+
+
+def test_ctrl_c_finishes_what_was_begun_and_says_how_to_go_on(joblot: Joblot):
+    running = joblot.start("run", "work:gated", "--lines", _names(joblot), "--workers", "1")
+    joblot.at_gate()
+    running.send_signal(signal.SIGINT)
+    _wait_for_line(running, "finishing what was begun")
+    joblot.open_gate()
+    _, said = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert "go on with: joblot run --resume 1" in said
+    (stage,) = joblot.json("show", "1")["stages"]
+    assert (stage["succeeded"], stage["in_flight"], stage["ready"]) == (6, 0, 5)
+    joblot("run", "--resume", "1")
+    assert len(joblot.lines("calls")) == 11
+
+
+def test_ctrl_c_twice_kills_and_gives_the_items_back(joblot: Joblot):
+    running = joblot.start("run", "work:gated", "--lines", _names(joblot), "--workers", "1")
+    worker = joblot.at_gate()
+    running.send_signal(signal.SIGINT)
+    _wait_for_line(running, "finishing what was begun")
+    running.send_signal(signal.SIGINT)
+    running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert not _process_is_there(worker)
+    (stage,) = joblot.json("show", "1")["stages"]
+    assert (stage["in_flight"], stage["lost"]) == (0, 0)
+    assert stage["ready"] + stage["succeeded"] == 11
+
+
+def test_workers_that_die_at_once_end_the_run_and_not_the_job(joblot: Joblot):
+    (joblot.folder / "dies.py").write_text("import os\nos._exit(3)\n")
+    done = joblot("run", "dies:anything", "work.py", expect=2)
+    assert done.stderr.strip().endswith("importing its module ended the worker (exit code 3)")
+
+
+def test_a_frozen_call_costs_its_worker_and_is_told(joblot: Joblot):
+    joblot.write("names", "gate\nother\n")
+    options = ["--workers", "1", "--item-seconds-max", "0.2", "--policy", "expiries_max=1"]
+    done = joblot("run", "work:gated", "--lines", "names", *options, expect=1)
+    assert "frozen: no progress for too long" in done.stderr
+    (stage,) = joblot.json("show", "1")["stages"]
+    assert (stage["succeeded"], stage["lost"]) == (1, 1)
