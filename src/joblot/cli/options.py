@@ -17,7 +17,7 @@ Db = Annotated[
     typer.Option(
         "--db",
         metavar="PATH",
-        help="An SQLite file [default: JOBLOT_DATABASE_URL, or one in your data folder].",
+        help="An SQLite file (default: JOBLOT_DATABASE_URL, or one in your data folder).",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]

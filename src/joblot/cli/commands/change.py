@@ -19,7 +19,7 @@ def cancel(
         typer.Option(
             "--grace-seconds",
             min=0,
-            help="How long leases in flight may still report [default: the job's policy].",
+            help="How long leases in flight may still report (default: the job's policy).",
         ),
     ] = None,
     db: Db = None,

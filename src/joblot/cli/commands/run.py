@@ -41,19 +41,19 @@ Batch = Annotated[
         metavar="N",
         min=0,
         max=BATCH_MAX,
-        help="The function takes lists of up to N [default: one item at a time].",
+        help="The function takes lists of up to N (default: one item at a time).",
         show_default=False,
     ),
 ]
 Workers = Annotated[
     int | None,
-    typer.Option("--workers", metavar="N", min=1, max=512, help="Processes [default: cores]."),
+    typer.Option("--workers", metavar="N", min=1, max=512, help="Processes (default: cores)."),
 ]
 Out = Annotated[
     str | None,
     typer.Option("--out", metavar="FILE", help="Write outputs as JSON lines; - is stdout."),
 ]
-Name = Annotated[str | None, typer.Option("--name", help="The job's name [default: FUNC].")]
+Name = Annotated[str | None, typer.Option("--name", help="The job's name (default: FUNC).")]
 Resume = Annotated[
     int | None,
     typer.Option("--resume", metavar="JOB", help="Go on with what is left of a job."),

@@ -1,0 +1,80 @@
+"""The pages on the command line are true: what they say is run, and nothing is left out."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from joblot.cli.app import app
+from tests.meta.sources import ROOT
+
+BLOCK = re.compile(r"```(python|console)\n(.*?)```", re.DOTALL)
+
+
+def _steps(page: str) -> Iterator[tuple[str, str]]:
+    """("file", its text) and ("command", with the lines it is said to print), in their order."""
+    for kind, text in BLOCK.findall(page):
+        if kind == "python":
+            yield "file", text
+        else:
+            yield from (
+                ("command", part) for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]
+            )
+
+
+def test_the_tutorial_runs_as_it_is_written(tmp_path: Path):
+    ours = {k: v for k, v in os.environ.items() if not k.startswith(("JOBLOT_", "DJANGO_"))}
+    path = f"{Path(sys.executable).parent}:{ours['PATH']}"
+    environment = ours | {"PATH": path, "XDG_DATA_HOME": str(tmp_path / "data")}
+    for kind, text in _steps((ROOT / "docs/run.md").read_text(encoding="utf-8")):
+        first, _, rest = text.partition("\n")
+        if kind == "file":
+            (tmp_path / first.removeprefix("# ")).write_text(rest)
+            continue
+        done = subprocess.run(
+            ["bash", "-c", first],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, f"{first}\n{done.stdout}"
+        missing = [line for line in rest.splitlines() if line not in done.stdout]
+        assert missing == [], f"{first}\n{done.stdout}"
+
+
+def _commands() -> dict[str, set[str]]:
+    group = get_command(app)
+    commands = {"": group, **group.commands}  # type: ignore[attr-defined]
+    return {
+        name: {option for param in command.params for option in param.opts if option[0] == "-"}
+        for name, command in commands.items()
+    }
+
+
+@pytest.mark.parametrize("command", _commands())
+def test_every_command_and_option_is_in_the_reference(command: str):
+    page = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
+    sections = dict(
+        re.findall(r"^## `joblot ?(\S*)[^`]*`\n(.*?)(?=^## |\Z)", page, re.DOTALL | re.MULTILINE)
+    )
+    assert command in sections, f"docs/cli.md has no section for {command}"
+    documented = set(re.findall(r"`(--?[a-z-]+)", sections[command]))
+    common = {"--db", "--json", "--help", "-h"}
+    assert _commands()[command] - common <= documented
+    assert documented - common <= _commands()[command], "the page knows more than the command"
+
+
+def test_the_reference_knows_no_other_command():
+    page = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^## `joblot ?(\S*)[^`]*`$", page, re.MULTILINE)) == set(_commands())
