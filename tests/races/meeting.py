@@ -1,0 +1,108 @@
+"""How two connections meet: one stops where the test says, the other goes on until it waits.
+
+No sleeps: a gate is an event, and "it waits" is what PostgreSQL says of its locks.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, TypeVar
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from joblot.ledger.transactions import connection
+from tests.polling import eventually
+
+T = TypeVar("T")
+
+SECONDS_MAX = 30
+COMMIT = "COMMIT"
+
+
+class Gate:
+    """Stops whoever comes through before a statement, until it is opened.
+
+    `before` is a part of the statement's text, or COMMIT; `nth` says which of them, from 1.
+    """
+
+    def __init__(self, before: str, nth: int = 1) -> None:
+        self._before = before
+        self._left = nth
+        self._reached = threading.Event()
+        self._opened = threading.Event()
+
+    def through(self, act: Callable[[], T]) -> Callable[[], T]:
+        """`act`, stopping at this gate; to be run in a thread of its own."""
+
+        def stopping() -> T:
+            with ExitStack() as stack:
+                stack.enter_context(connection().execute_wrapper(self._at_statement))
+                stack.enter_context(self._at_commit(connection()))
+                return act()
+
+        return stopping
+
+    def wait(self) -> None:
+        """Until somebody stands at the gate."""
+        assert self._reached.wait(SECONDS_MAX), f"nobody came to {self._before!r}"
+
+    def open(self) -> None:
+        self._opened.set()
+
+    def _at_statement(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if self._before != COMMIT and self._before in sql:
+            self._stand()
+        return execute(sql, params, many, context)
+
+    @contextmanager
+    def _at_commit(self, conn: BaseDatabaseWrapper) -> Iterator[None]:
+        plain: Callable[[], None] = conn._commit
+
+        def commit() -> None:
+            if self._before == COMMIT:
+                self._stand()
+            plain()
+
+        conn._commit = commit
+        try:
+            yield
+        finally:
+            conn._commit = plain
+
+    def _stand(self) -> None:
+        self._left -= 1
+        if self._left == 0:
+            self._reached.set()
+            assert self._opened.wait(SECONDS_MAX), f"the gate {self._before!r} was never opened"
+
+
+def until_waiting(backends: int = 1) -> None:
+    """Until so many connections to the test's database wait for a lock."""
+    eventually(lambda: waiting() >= backends)
+
+
+def waiting() -> int:
+    with connection().cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return int(cursor.fetchone()[0])
+
+
+@contextmanager
+def holding(conn: BaseDatabaseWrapper, sql: str, params: Any = ()) -> Iterator[Any]:
+    """A transaction of the test's own that holds what `sql` locks; ends with the block."""
+    conn.set_autocommit(False)
+    with conn.cursor() as cursor:
+        cursor.execute(sql, params)
+        try:
+            yield cursor
+            conn.commit()
+        finally:
+            conn.rollback()
+            conn.set_autocommit(True)
+
+
