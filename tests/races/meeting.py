@@ -104,5 +104,3 @@ def holding(conn: BaseDatabaseWrapper, sql: str, params: Any = ()) -> Iterator[A
         finally:
             conn.rollback()
             conn.set_autocommit(True)
-
-

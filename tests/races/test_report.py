@@ -129,7 +129,9 @@ def test_reports_of_different_leases_do_not_wait(in_thread: Any) -> None:
 
 
 class TestReportAndCancel:
-    def test_a_report_in_flight_is_counted_and_the_cancel_waits_for_it(self, in_thread: Any) -> None:
+    def test_a_report_in_flight_is_counted_and_the_cancel_waits_for_it(
+        self, in_thread: Any
+    ) -> None:
         job = submit("meet", keys(4), pipeline="p")
         lease = worker.lease(limit=2)
         gate = Gate(COMMIT)

@@ -1,0 +1,184 @@
+"""Claims that meet each other, a cancel, a pause, a merge: each order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import connections
+
+from joblot.ledger.claims import claim
+from joblot.ledger.leases import release
+from joblot.ledger.lifecycle import cancel, pause, resume
+from joblot.ledger.merge import merge_ranges
+from joblot.ledger.submit import submit
+from joblot.models import ItemRange, Lease
+from tests.ledger import worker
+from tests.ledger.worker import keys, nothing, numbers, status, succeed
+from tests.races.meeting import COMMIT, Gate, holding, until_waiting
+
+pytestmark = pytest.mark.usefixtures("postgres_only")
+
+GRANT = "INSERT INTO joblot_lease"
+JOB_LOCKS = """
+SELECT count(*) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+WHERE c.relname = 'joblot_job' AND l.mode NOT IN ('AccessShareLock')
+"""
+
+
+def test_two_claims_take_different_ranges_without_waiting(in_thread: Any) -> None:
+    submit("meet", keys(100), pipeline="p")  # two ranges
+    gate = Gate(COMMIT)
+    a = in_thread(gate.through(lambda: worker.lease(limit=10)))
+    gate.wait()
+    b = worker.lease(limit=10)
+    gate.open()
+    assert not set(numbers(a.result())) & set(numbers(b))
+
+
+def test_a_claim_waits_for_the_only_range_rather_than_say_there_is_none(in_thread: Any) -> None:
+    submit("meet", keys(20), pipeline="p")
+    gate = Gate(COMMIT)
+    a = in_thread(gate.through(lambda: worker.lease(limit=5)))
+    gate.wait()
+    b = in_thread(lambda: worker.lease(limit=5))
+    until_waiting()
+    gate.open()
+    assert sorted(numbers(a.result()) + numbers(b.result())) == list(range(10))
+
+
+def test_a_claim_that_waits_too_long_says_there_is_none(
+    in_thread: Any, configure: Any, connect: Any
+) -> None:
+    configure(range_wait_seconds=0.1)
+    submit("meet", keys(20), pipeline="p")
+    with holding(connect(), "SELECT 1 FROM joblot_range FOR UPDATE"):
+        assert not claim("p").leases
+    assert numbers(worker.lease(limit=5)) == list(range(5))
+
+
+class TestClaimAndCancel:
+    def test_a_claim_that_has_its_range_grants_nothing_after_the_cancel(
+        self, in_thread: Any
+    ) -> None:
+        job = submit("meet", keys(20), pipeline="p")
+        gate = Gate(GRANT)
+        a = in_thread(gate.through(lambda: claim("p")))
+        gate.wait()
+        b = in_thread(lambda: cancel(job.pk, grace_seconds=0).status)
+        until_waiting()  # the cancel has changed the status and waits for the range
+        gate.open()
+        assert not a.result().leases
+        assert b.result() == "REVOKED"
+        assert not Lease.objects.exists()
+
+    def test_the_cancel_waits_for_a_claim_that_was_granted_and_closes_its_lease(
+        self, in_thread: Any
+    ) -> None:
+        job = submit("meet", keys(20), pipeline="p")
+        gate = Gate(COMMIT)
+        a = in_thread(gate.through(lambda: worker.lease()))
+        gate.wait()
+        b = in_thread(lambda: cancel(job.pk, grace_seconds=0).status)
+        until_waiting()
+        gate.open()
+        assert b.result() == "REVOKED"
+        assert set(succeed(a.result())) == {"late"}
+
+    def test_after_a_cancel_nothing_is_granted(self) -> None:
+        job = submit("meet", keys(20), pipeline="p")
+        worker.lease(limit=5)
+        cancel(job.pk, grace_seconds=60)
+        assert nothing()
+
+    def test_claims_lock_nothing_that_a_cancel_needs_before_it_has_changed_the_status(
+        self, in_thread: Any
+    ) -> None:
+        """32 claimers inside their claims: the cancel's change of status waits for none of them."""
+        job = submit("meet", keys(64 * 32), pipeline="p")
+        gates = [Gate(GRANT) for _ in range(32)]
+        claims = [in_thread(gate.through(lambda: claim("p"))) for gate in gates]
+        for gate in gates:
+            gate.wait()
+        with connections["postgres"].cursor() as cursor:
+            cursor.execute(JOB_LOCKS)
+            assert cursor.fetchone() == (0,)
+        paused = in_thread(lambda: pause(job.pk).status)  # the same compare-and-set
+        assert paused.result() == "PAUSED"
+        for gate in gates:
+            gate.open()
+        assert not any(claimed.result().leases for claimed in claims)
+        assert cancel(job.pk).status == "REVOKED"
+
+
+class TestClaimAndPause:
+    def test_a_claim_that_has_its_range_grants_nothing_after_the_pause(
+        self, in_thread: Any
+    ) -> None:
+        job = submit("meet", keys(20), pipeline="p")
+        gate = Gate(GRANT)
+        a = in_thread(gate.through(lambda: claim("p")))
+        gate.wait()
+        pause(job.pk)
+        gate.open()
+        assert not a.result().leases
+        resume(job.pk)
+        assert numbers(worker.lease(limit=5)) == list(range(5))
+
+    def test_a_claim_that_was_granted_before_the_pause_counts(self, in_thread: Any) -> None:
+        job = submit("meet", keys(20), pipeline="p")
+        gate = Gate(COMMIT)
+        a = in_thread(gate.through(lambda: worker.lease(limit=20)))
+        gate.wait()
+        pause(job.pk)
+        gate.open()
+        assert set(succeed(a.result())) == {"counted"}
+        assert status(job) == "SUCCESS"
+
+
+class TestClaimAndMerge:
+    def crowd(self, configure: Any) -> Any:
+        configure(merge_ranges_min=2)
+        job = submit("meet", keys(16), pipeline="p")
+        for _ in range(8):
+            worker.lease(limit=2)
+        for lease in Lease.objects.all():
+            release(lease.token)
+        assert ItemRange.objects.count() == 8
+        return job
+
+    def test_a_merge_leaves_alone_what_a_claim_holds(self, in_thread: Any, configure: Any) -> None:
+        self.crowd(configure)
+        gate = Gate(GRANT)
+        a = in_thread(gate.through(lambda: worker.lease(limit=2)))
+        gate.wait()
+        merge_ranges()
+        gate.open()
+        a.result()
+        assert ItemRange.objects.count() < 7
+
+    def test_a_claim_waits_for_a_merge_and_takes_what_it_made(
+        self, in_thread: Any, configure: Any
+    ) -> None:
+        self.crowd(configure)
+        gate = Gate(COMMIT)
+        a = in_thread(gate.through(merge_ranges))
+        gate.wait()
+        b = in_thread(lambda: claim("p", 16))
+        until_waiting()
+        gate.open()
+        a.result()
+        taken = b.result()
+        assert len(numbers(taken.leases[0]) if taken.leases else numbers(worker.lease())) == 16
+
+
+def test_two_claims_with_one_idempotency_key_get_one_lease(in_thread: Any) -> None:
+    submit("meet", keys(200), pipeline="p")
+    gate = Gate(COMMIT)
+    a = in_thread(gate.through(lambda: worker.lease(idempotency_key="once")))
+    gate.wait()
+    b = in_thread(lambda: worker.lease(idempotency_key="once"))
+    until_waiting()
+    gate.open()
+    assert a.result().token == b.result().token
+    assert Lease.objects.count() == 1
