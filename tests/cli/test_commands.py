@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from joblot import config
 from joblot.cli.app import app
 from joblot.ledger.claims import claim
 from joblot.ledger.logs import log
@@ -127,6 +128,23 @@ def test_what_cannot_be_right_is_one_line_with_its_exit_code(
     (line,) = done.stderr.splitlines()
     assert line.startswith("joblot: ")
     assert said in line
+
+
+def test_a_payload_over_the_limit_is_one_line_and_what_came_before_it_stays(sqlite_only: str):
+    config.configure({"add_chunk_items": 1})
+    try:
+        given = '{"key": "small", "payload": 1}\n' + json.dumps(
+            {"key": "x", "payload": "x" * 300_000}
+        )
+        command = ["submit", "j", "--pipeline", "p", "--jsonl", "-", "--key", "k"]
+        done = call(*command, given=given)
+        assert done.exit_code == 2
+        (line,) = done.stderr.splitlines()
+        assert "expected at most 262144 bytes" in line
+        again = call(*command, given=given.splitlines()[0])
+        assert read("show", again.stdout.strip())["total"] == 1
+    finally:
+        config.configure({})
 
 
 def test_only_a_job_of_run_can_be_resumed_by_run(job: int):

@@ -16,6 +16,8 @@ from joblot.cli.app import app
 from tests.meta.sources import ROOT
 
 BLOCK = re.compile(r"```(python|console)\n(.*?)```", re.DOTALL)
+COMMAND = re.compile(r"^\$ ", re.MULTILINE)
+SECTION = re.compile(r"^## `joblot ?(\S*)[^`]*`\n(.*?)(?=^## |\Z)", re.DOTALL | re.MULTILINE)
 
 
 def _steps(page: str) -> Iterator[tuple[str, str]]:
@@ -77,4 +79,4 @@ def test_every_command_and_option_is_in_the_reference(command: str):
 
 def test_the_reference_knows_no_other_command():
     page = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"^## `joblot ?(\S*)[^`]*`$", page, re.MULTILINE)) == set(_commands())
+    assert {name for name, _ in SECTION.findall(page)} == set(_commands())

@@ -24,14 +24,6 @@ def test_lines_are_worked_once_each_and_their_outputs_written(joblot: Joblot):
     assert joblot.json("audit", "1")["ok"]
 
 
-def test_files_come_by_name_and_by_glob(joblot: Joblot):
-    for name in ("a.txt", "b.txt", "c.dat"):
-        joblot.write(name, name)
-    done = joblot("run", "work:size", "*.txt", "c.dat", "--out", "-")
-    outputs = [json.loads(line) for line in done.stdout.splitlines()]
-    assert {one["key"]: one["output"] for one in outputs} == {"a.txt": 5, "b.txt": 5, "c.dat": 5}
-
-
 def test_json_lines_from_stdin_in_batches_on_postgres(joblot_on_postgres: Joblot):
     joblot = joblot_on_postgres
     refused = joblot("run", "work:double", "--jsonl", "-", given="1\n", expect=4)
@@ -88,9 +80,3 @@ def test_items_that_are_wrong_midway_are_told_and_the_job_can_be_gone_on_with(jo
     joblot.write("items", '{"key": "a", "payload": "x"}\n{"key": "b", "payload": "y"}\n')
     joblot("run", "--resume", "1", "--jsonl", "items")
     assert joblot.json("show", "1")["stages"][0]["succeeded"] == 2
-
-
-def test_a_payload_over_the_limit_is_one_line(joblot: Joblot):
-    joblot.write("items", json.dumps({"key": "large", "payload": "x" * 300_000}) + "\n")
-    done = joblot("run", "work:upper", "--jsonl", "items", expect=2)
-    assert "expected at most 262144 bytes" in done.stderr.splitlines()[-1]

@@ -82,6 +82,10 @@ def reawaken(job_id: int) -> None:
         verbs.resume(job_id)
     elif job.status == JobStatus.CREATED:
         verbs.start(job_id)
+    dead = set()
     for lease in verbs.in_flight(job=job_id):
         if alive.is_dead(lease["worker"]):
             verbs.release(lease["token"])
+            dead.add(lease["worker"])
+    for worker in dead:
+        alive.forget(worker)

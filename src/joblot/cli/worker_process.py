@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import IO, Any
 
+from joblot.cli import alive
 from joblot.cli.local_client import LocalClient
 from joblot.errors import JoblotError
 from joblot.standalone import setup
@@ -82,7 +83,10 @@ def _work(order: Order, function: Callable[..., Any], job: int, orders: IO[str])
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.drain())
     threading.Thread(target=_drain_at_end, args=(orders, worker), daemon=True).start()
-    return 1 if worker.run() else 0
+    if worker.run():
+        return 1
+    alive.forget(order.name)  # it holds nothing; its supervisor may be gone
+    return 0
 
 
 def _drain_at_end(orders: IO[str], worker: Worker) -> None:

@@ -92,8 +92,8 @@ def repeated(verb: Callable[P, R]) -> Callable[P, R]:
             except InterfaceError as error:
                 _raise_translated(error)
         raise Unavailable(
-            f"{verb.__name__}: {limits().conflict_retries_max} tries met other transactions; "
-            "nothing was done, try again later"
+            f"the database is busy: {limits().conflict_retries_max} tries met other transactions "
+            "or a lock; nothing was done, try again later"
         )
 
     return wrapper
