@@ -77,7 +77,7 @@ class TestClaimAndCancel:
     ) -> None:
         job = submit("meet", keys(20), pipeline="p")
         gate = Gate(COMMIT)
-        a = in_thread(gate.through(lambda: worker.lease()))
+        a = in_thread(gate.through(worker.lease))
         gate.wait()
         b = in_thread(lambda: cancel(job.pk, grace_seconds=0).status)
         until_waiting()

@@ -132,8 +132,10 @@ class TestAFinishStalledInsideItsStatement:
             # Meanwhile another looker finishes, and an operator retries.
             for change in (
                 "status = 'FAILURE', revision = 1, finished_at = now(), recorded = '[]'",
-                "status = 'CREATED', run = 2, revision = 0, recorded = NULL, finished_at = NULL, "
-                'reopening = \'{"stage": 0, "number": 0, "start": true}\'',
+                (
+                    "status = 'CREATED', run = 2, revision = 0, recorded = NULL, "
+                    'finished_at = NULL, reopening = \'{"stage": 0, "number": 0, "start": true}\''
+                ),
             ):
                 cursor.execute(f"UPDATE joblot_job SET version = version + 1, {change}")
             cursor.execute(
