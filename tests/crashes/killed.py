@@ -1,0 +1,52 @@
+"""A process to be killed: `python -m tests.crashes.killed report|submit ARG`.
+
+It does its act up to a point in the middle, says so on standard output, and waits there.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+
+import django
+
+ITEMS = 50
+
+
+def main() -> None:
+    django.setup()
+    {"report": in_the_middle_of_a_report, "submit": in_the_middle_of_a_submission}[sys.argv[1]]()
+
+
+def wait_to_be_killed() -> None:
+    print("here", flush=True)
+    threading.Event().wait()
+
+
+def in_the_middle_of_a_report() -> None:
+    """Everything is written, nothing is committed: the hook runs inside the transaction."""
+    from joblot import on_result, report
+    from joblot.wire import success
+
+    on_result("p")(lambda results: wait_to_be_killed())
+    report(sys.argv[2], [success(number) for number in range(ITEMS)])
+
+
+def in_the_middle_of_a_submission() -> None:
+    """Some chunks are committed."""
+    from joblot import config, submit
+
+    config.configure({"add_chunk_items": 10})
+    submit("stream", stream(), pipeline="p", idempotency_key=sys.argv[2])
+
+
+def stream() -> Iterator[str]:
+    for number in range(ITEMS):
+        if number == ITEMS // 2:  # two whole chunks and half a one
+            wait_to_be_killed()
+        yield f"k{number}"
+
+
+if __name__ == "__main__":
+    main()
