@@ -5,7 +5,7 @@ The database refuses too, for the job's row: see the triggers in the migrations.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from django.db import models
 
@@ -41,8 +41,12 @@ class LedgerQuerySet(models.QuerySet[Any]):
 class LedgerModel(models.Model):
     """A table that only the ledger writes, through its second manager."""
 
-    objects: ClassVar[Any] = ReadOnlyQuerySet.as_manager()
-    ledger: ClassVar[Any] = LedgerQuerySet.as_manager()
+    if TYPE_CHECKING:  # the stubs would take the rows for rows of this abstract class
+        objects: ClassVar[Any]
+        ledger: ClassVar[Any]
+    else:
+        objects = ReadOnlyQuerySet.as_manager()
+        ledger = LedgerQuerySet.as_manager()
 
     class Meta:
         abstract = True

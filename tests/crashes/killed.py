@@ -20,7 +20,8 @@ def main() -> None:
 
 
 def wait_to_be_killed() -> None:
-    print("here", flush=True)
+    sys.stdout.write("here\n")
+    sys.stdout.flush()
     threading.Event().wait()
 
 

@@ -205,12 +205,15 @@ def test_an_amendment_that_its_hook_refuses_leaves_the_item_failed(
     def refuse(results: Sequence[SettledResult]) -> None:
         raise PermanentError("no")
 
+    def breaks(results: Sequence[SettledResult]) -> None:
+        raise ZeroDivisionError
+
     job = submit("amend", keys(1), pipeline="p")
     lease = worker.lease()
     fail(lease)
     assert succeed(lease) == ["duplicate"]
     assert counts(job) == {"failed": 1}
-    on_result("p")(lambda results: 1 / 0)
+    on_result("p")(breaks)
     assert succeed(lease) == ["deferred"]
     assert counts(job) == {"failed": 1}
 

@@ -63,7 +63,7 @@ VERBS: dict[JobEvent, Callable[[int], Any]] = {
 }
 # Asking for what is so already does nothing.
 SO_ALREADY: dict[JobEvent, set[str]] = {
-    JobEvent.START: set(JobStatus) - {"CREATED"},
+    JobEvent.START: {status.value for status in JobStatus} - {"CREATED"},
     JobEvent.PAUSE: {"PAUSED"},
     JobEvent.RESUME: {"PENDING", "STARTED"},
     JobEvent.CANCEL: {"CANCELING", "REVOKED"},

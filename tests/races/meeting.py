@@ -57,7 +57,7 @@ class Gate:
         return execute(sql, params, many, context)
 
     @contextmanager
-    def _at_commit(self, conn: BaseDatabaseWrapper) -> Iterator[None]:
+    def _at_commit(self, conn: Any) -> Iterator[None]:
         plain: Callable[[], None] = conn._commit
 
         def commit() -> None:

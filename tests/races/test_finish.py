@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -61,7 +62,7 @@ class TestLastAndLast:
         looks = [Gate(LOOK), Gate(LOOK)]
         writes = [Gate(FINISH), Gate(FINISH)]
         calls = [
-            in_thread(looks[n].through(writes[n].through(lambda lease=lease: succeed(lease))))
+            in_thread(looks[n].through(writes[n].through(partial(succeed, lease))))
             for n, lease in enumerate((first, second))
         ]
         for gate in looks:

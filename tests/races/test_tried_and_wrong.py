@@ -32,6 +32,14 @@ def run(sql: str, params: Any = ()) -> list[Any]:
         return cursor.fetchall() if cursor.description else []
 
 
+def recorded() -> dict[str, int]:
+    """What the last finish or amendment has recorded of the only stage."""
+    stages = Job.objects.get().recorded
+    assert stages is not None
+    (stage,) = stages
+    return dict(stage)
+
+
 def is_deadlock(error: BaseException | None) -> bool:
     return getattr(getattr(error, "__cause__", None), "sqlstate", "") == "40P01"
 
@@ -76,9 +84,9 @@ class TestClosingOnlyLiveLeasesAtCancel:
         cancel(job.pk, grace_seconds=0)
         # As if the cancel had closed the live leases only.
         Lease.ledger.filter(pk=lease.token).update(state=LeaseState.EXPIRED)
-        recorded = Job.objects.get().recorded
+        before = recorded()
         succeed(lease)
-        assert recorded[0]["succeeded"] == 0
+        assert before["succeeded"] == 0
         assert counts(job) == {"succeeded": 2}  # "final" counts that went on
         Outcome.ledger.filter(job_id=job.pk).delete()
         Tally.ledger.filter(job_id=job.pk).delete()
@@ -132,7 +140,7 @@ class TestFinishingWithoutTheVersion:
 
 
 class TestAmendingWithoutTheSecondLook:
-    """Finish has read the tallies and stalls; the amendment commits; the finish writes old counts."""
+    """The finish has read the tallies and stalls; an amendment commits; it writes old counts."""
 
     def set_up(self) -> tuple[Any, Any, Any]:
         job = submit("amend", keys(2), pipeline="p", policy={"expiries_max": 1})
@@ -148,13 +156,13 @@ class TestAmendingWithoutTheSecondLook:
         amender = in_thread(gate.through(lambda: succeed(late)))
         gate.wait()
         assert counts(job) == {"succeeded": 2}
-        assert Job.objects.get().recorded[0]["lost"] == 1
+        assert recorded()["lost"] == 1
         seen = read(job.pk)
         assert seen is not None
         assert decide(seen) is not None  # a second look would amend it
         gate.open()
         amender.result()
-        assert Job.objects.get().recorded[0]["lost"] == 0
+        assert recorded()["lost"] == 0
 
     def test_right_whoever_is_second_sees_both(self, in_thread: Any) -> None:
         job, late, last = self.set_up()
@@ -164,7 +172,7 @@ class TestAmendingWithoutTheSecondLook:
         assert succeed(late) == ["amended"]
         gate.open()
         finisher.result()
-        assert (status(job), Job.objects.get().recorded[0]["lost"]) == ("SUCCESS", 0)
+        assert (status(job), recorded()["lost"]) == ("SUCCESS", 0)
         assert kinds(job).count("finished") == 1
 
 
