@@ -15,7 +15,7 @@ from joblot.ledger.submit import submit
 from joblot.models import Job
 from joblot.models import Lease as LeaseRow
 from tests.ledger import worker
-from tests.ledger.worker import TWO_STAGES, fail, keys, status, succeed
+from tests.ledger.worker import TWO_STAGES, fail, keys, numbers, status, succeed
 
 
 def test_a_lease_carries_all_that_its_worker_needs(ledger_db: str) -> None:
