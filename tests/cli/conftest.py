@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from joblot.testing.postgres import PostgresServer
@@ -128,13 +129,24 @@ class Joblot:
         return json.loads(self(*args, "--json").stdout)
 
     def settled(self) -> int:
-        """How many items have an outcome: the file is read, without another process."""
+        """How many items have an outcome."""
+        return self._count("SELECT count(*) FROM joblot_outcome")
+
+    def in_flight(self) -> int:
+        """How many items live leases hold."""
+        return self._count("SELECT coalesce(sum(open), 0) FROM joblot_lease WHERE state = 0")
+
+    def _count(self, query: str) -> int:
+        """Asked of the database itself, for starting a process takes long."""
+        if url := self.environment.get("JOBLOT_DATABASE_URL"):
+            with psycopg.connect(url) as server:
+                (row,) = server.execute(query.encode()).fetchall()
+                return int(row[0])
         path = self.folder / "data" / "joblot" / "joblot.sqlite3"
-        if not path.exists():
-            return 0
-        with closing(sqlite3.connect(path)) as connection, suppress(sqlite3.OperationalError):
-            return int(connection.execute("SELECT count(*) FROM joblot_outcome").fetchone()[0])
-        return 0  # not migrated yet
+        if path.exists():
+            with closing(sqlite3.connect(path)) as file, suppress(sqlite3.OperationalError):
+                return int(file.execute(query).fetchone()[0])
+        return 0  # not there, or not migrated yet
 
     def write(self, name: str, text: str) -> str:
         (self.folder / name).write_text(text)

@@ -147,6 +147,14 @@ def test_a_payload_over_the_limit_is_one_line_and_what_came_before_it_stays(sqli
         config.configure({})
 
 
+def test_a_key_with_two_payloads_is_one_line(sqlite_only: str):
+    given = '{"key": "a", "payload": 1}\n{"key": "a", "payload": 2}\n'
+    done = call("submit", "j", "--pipeline", "p", "--jsonl", "-", given=given)
+    assert done.exit_code == 3
+    (line,) = done.stderr.splitlines()
+    assert "given before in this job with another payload" in line
+
+
 def test_only_a_job_of_run_can_be_resumed_by_run(job: int):
     done = call("run", "--resume", job)
     assert done.exit_code == 3

@@ -49,10 +49,6 @@ def _wait_for_line(running: subprocess.Popen[str], said: str) -> None:
     assert any(said in line for line in iter(running.stderr.readline, ""))
 
 
-def _counted(joblot: Joblot, number: int = 1) -> set[str]:
-    return {item["key"] for item in joblot.json("items", str(number), "--state", "succeeded")}
-
-
 def test_a_worker_that_is_killed_costs_no_more_than_a_new_lease(joblot: Joblot):
     running = joblot.start("run", "work:gated", "--lines", _names(joblot), "--workers", "1")
     worker = joblot.at_gate()
@@ -70,7 +66,7 @@ def test_after_a_power_cut_what_is_left_is_done_and_nothing_twice(either: Joblot
     joblot = either
     running = joblot.start("run", "work:gated", "--lines", _names(joblot), "--workers", "1")
     worker = joblot.at_gate()
-    eventually(lambda: len(_counted(joblot)) == 5)
+    eventually(lambda: joblot.settled() == 5)
     running.kill()
     os.kill(worker, signal.SIGKILL)
     running.communicate()
@@ -90,9 +86,8 @@ def test_workers_end_with_the_run_that_was_killed_and_report_what_they_began(job
     running.wait(30)
     joblot.open_gate()
     eventually(lambda: not _process_is_there(worker))
-    assert "gate" in _counted(joblot)
-    assert joblot.json("show", "1")["stages"][0]["in_flight"] == 0
-    joblot("run", "--resume", "1")
+    assert (joblot.settled(), joblot.in_flight()) == (6, 0)
+    joblot("run", "--resume", "1", "--workers", "1")
     assert len(joblot.lines("calls")) == 11  # each once
 
 
@@ -105,13 +100,13 @@ def test_a_submission_that_was_cut_off_is_completed_with_the_same_items(joblot: 
     eventually(lambda: joblot.settled() >= 1)  # so a first chunk of 2,000 was added
     running.kill()
     running.wait(30)
-    eventually(lambda: not joblot.json("show", "1")["stages"][0]["in_flight"])
+    eventually(lambda: not joblot.in_flight())
 
     refused = joblot("run", "--resume", "1", expect=3)
     assert "was not submitted to its end" in refused.stderr
     assert "joblot run --resume 1 ITEMS" in refused.stderr
     joblot.write("all", "".join(lines))
-    joblot("run", "--resume", "1", "--lines", "all")
+    joblot("run", "--resume", "1", "--lines", "all", "--workers", "1")
     state = joblot.json("show", "1")
     assert (state["status"], state["total"]) == ("SUCCESS", 4_500)
     assert len(set(joblot.lines("calls"))) == 4_500
@@ -129,7 +124,7 @@ def test_ctrl_c_finishes_what_was_begun_and_says_how_to_go_on(joblot: Joblot):
     assert "go on with: joblot run --resume 1" in said
     (stage,) = joblot.json("show", "1")["stages"]
     assert (stage["succeeded"], stage["in_flight"], stage["ready"]) == (6, 0, 5)
-    joblot("run", "--resume", "1")
+    joblot("run", "--resume", "1", "--workers", "1")
     assert len(joblot.lines("calls")) == 11
 
 
@@ -149,7 +144,7 @@ def test_ctrl_c_twice_kills_and_gives_the_items_back(joblot: Joblot):
 
 def test_workers_that_die_at_once_end_the_run_and_not_the_job(joblot: Joblot):
     (joblot.folder / "dies.py").write_text("import os\nos._exit(3)\n")
-    done = joblot("run", "dies:anything", "work.py", expect=2)
+    done = joblot("run", "dies:anything", "work.py", "--workers", "1", expect=2)
     assert done.stderr.strip().endswith("importing its module ended the worker (exit code 3)")
 
 
