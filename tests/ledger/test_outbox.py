@@ -1,0 +1,196 @@
+"""The outbox: at least once, by a stable id; exactly once for what is in the same database."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import connections
+
+from joblot.errors import NotDurable
+from joblot.ledger.hooks import JobEvent, on_event
+from joblot.ledger.lifecycle import cancel, retry
+from joblot.ledger.outbox import deliver
+from joblot.ledger.progress import progress
+from joblot.ledger.submit import submit
+from joblot.ledger.sweep import sweep
+from joblot.models import Delivery, Event
+from tests import databases
+from tests.ledger import worker
+from tests.ledger.worker import fail, keys, succeed
+
+
+def finished(pipeline: str = "p") -> int:
+    job = submit("told", keys(1), pipeline=pipeline)
+    worker.drain(pipeline)
+    return job.pk
+
+
+def insert(event: JobEvent) -> None:
+    with connections[databases.current()].cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO saved_row (key, value) VALUES (%s, %s)", [f"{event.id}", event.kind]
+        )
+
+
+def test_a_handler_is_told_of_its_kinds_only_in_order(ledger_db: str) -> None:
+    told: list[JobEvent] = []
+    on_event("pending", "finished")(told.append)
+    job_id = finished()
+    assert told == []  # nothing is delivered inside anybody's work
+    assert sweep().events_delivered == 3
+    assert [(event.kind, event.job_id, event.run) for event in told] == [
+        ("pending", job_id, 1),
+        ("finished", job_id, 1),
+    ]
+    assert (told[1].revision, told[1].data["status"]) == (1, "SUCCESS")
+    assert deliver() == 0
+    assert len(told) == 2
+
+
+def test_runs_and_amendments_are_told_apart(ledger_db: str) -> None:
+    told: list[tuple[str, int, int]] = []
+
+    @on_event("finished", "amended")
+    def tell(event: JobEvent) -> None:
+        told.append((event.kind, event.run, event.revision))
+
+    job = submit("told", keys(2), pipeline="p")
+    lease = worker.lease()
+    fail(lease)
+    succeed(lease, 0)
+    retry(job.pk)
+    worker.drain()
+    sweep()
+    assert told == [("finished", 1, 1), ("amended", 1, 2), ("finished", 2, 1)]
+
+
+def test_effects_in_the_same_database_happen_exactly_once(ledger_db: str, saved: Any) -> None:
+    """The handler does its work, then dies; what it wrote is not there, and is done again."""
+    tries: list[int] = []
+
+    @on_event("finished")
+    def dies_first(event: JobEvent) -> None:
+        insert(event)
+        tries.append(event.id)
+        if len(tries) < 3:
+            raise ConnectionError
+
+    finished()
+    for _ in range(4):
+        assert (saved() == {}) is (len(tries) < 3)
+        deliver()
+        Event.ledger.update(next_try_at="2000-01-01T00:00:00Z")
+    assert len(set(tries)) == 1
+    assert len(tries) == 3
+    assert saved() == {str(tries[0]): "finished"}
+
+
+def test_an_event_delivered_again_does_not_reach_a_handler_that_had_it(
+    ledger_db: str, saved: Any
+) -> None:
+    """Another process delivered it and died before it closed the event."""
+    on_event("finished")(insert)
+    finished()
+    deliver()
+    Event.ledger.update(dispatched_at=None)
+    deliver()
+    assert len(saved()) == 1
+    assert not Event.objects.filter(dispatched_at=None).exists()
+
+
+def test_a_failing_handler_is_tried_again_later_and_keeps_no_other_from_the_event(
+    ledger_db: str, clock: Any, configure: Any
+) -> None:
+    configure(outbox_backoff_seconds=10)
+    good: list[int] = []
+    bad: list[int] = []
+
+    @on_event("finished")
+    def fails(event: JobEvent) -> None:
+        bad.append(event.id)
+        raise ValueError
+
+    @on_event("finished")
+    def works(event: JobEvent) -> None:
+        good.append(event.id)
+
+    first = finished()
+    deliver()
+    assert (len(bad), len(good)) == (1, 1)
+    deliver()
+    assert len(bad) == 1  # not before its time
+    second = finished("q")
+    deliver()
+    assert (len(bad), len(good)) == (2, 2)  # the event that fails stands in nobody's way
+    for wait, tries in ((10, 2), (20, 3), (40, 4)):
+        clock.forward(wait - 1)
+        before = bad.count(bad[0])
+        deliver()
+        assert bad.count(bad[0]) == before
+        clock.forward(1)
+        deliver()
+        assert bad.count(bad[0]) == tries
+    assert len(good) == 2
+    assert first != second
+    assert Event.objects.filter(kind="finished", dispatched_at=None).count() == 2
+
+
+def test_the_wait_of_a_failing_handler_has_a_maximum(
+    ledger_db: str, clock: Any, configure: Any
+) -> None:
+    configure(outbox_backoff_seconds=10, outbox_backoff_seconds_max=15)
+    tries: list[int] = []
+
+    @on_event("finished")
+    def fails(event: JobEvent) -> None:
+        tries.append(1)
+        raise ValueError
+
+    finished()
+    for _ in range(5):
+        deliver()
+        clock.forward(15)
+    assert len(tries) == 5
+
+
+def test_more_events_than_a_batch_are_delivered_by_and_by(ledger_db: str, configure: Any) -> None:
+    configure(outbox_batch_events=2)
+    told: list[int] = []
+    on_event("pending", "started", "finished")(lambda event: told.append(event.id))
+    finished()
+    finished()
+    assert [deliver() for _ in range(4)] == [2, 2, 2, 0]
+    assert told == sorted(told)
+    assert len(told) == 6
+
+
+def test_a_handler_may_read_the_ledger_but_not_settle_in_it(ledger_db: str) -> None:
+    seen: list[str] = []
+
+    @on_event("finished")
+    def read(event: JobEvent) -> None:
+        seen.append(progress(event.job_id)["status"])
+        with pytest.raises(NotDurable):
+            cancel(job.pk, grace_seconds=0)
+
+    job = submit("other", keys(1), pipeline="other")
+    finished()
+    deliver()
+    assert seen == ["SUCCESS"]
+    assert worker.status(job) == "PENDING"
+    assert not Event.objects.filter(dispatched_at=None).exists()
+
+
+def test_a_handler_may_submit_the_next_job(ledger_db: str) -> None:
+    @on_event("finished")
+    def follow(event: JobEvent) -> None:
+        submit(f"after {event.job_id}", keys(2), pipeline="next")
+
+    finished()
+    deliver()
+    Event.ledger.filter(kind="finished").update(dispatched_at=None)
+    deliver()
+    assert len(worker.lease("next").items) == 2
+    assert worker.nothing("next")
+    assert Delivery.objects.count() == 1
