@@ -1,0 +1,399 @@
+"""All verbs in random order, against the model, on both databases; checked after every step.
+
+`JOBLOT_MODEL_EXAMPLES=500 pytest tests/ledger/test_model.py` goes deeper. A failure prints the
+steps that lead to it, and a blob that repeats them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from joblot import config, faults
+from joblot.clock import set_clock
+from joblot.errors import LeaseEnded, WrongStatus
+from joblot.ledger import lifecycle, submit
+from joblot.ledger.audit import audit
+from joblot.ledger.claims import claim
+from joblot.ledger.events import events
+from joblot.ledger.fold import fold
+from joblot.ledger.leases import expire, release, renew
+from joblot.ledger.merge import merge_ranges
+from joblot.ledger.progress import progress
+from joblot.ledger.settle import report
+from joblot.ledger.sweep import sweep
+from joblot.models import Job as JobRow
+from joblot.models import Lease as LeaseRow
+from joblot.states import (
+    CANCELLABLE,
+    FILLABLE,
+    RETRYABLE,
+    TERMINAL,
+    JobStatus,
+    LeaseState,
+    Outcome,
+)
+from joblot.wire import failure, success
+from tests import databases
+from tests.ledger import invariants, model
+
+EXAMPLES = int(os.environ.get("JOBLOT_MODEL_EXAMPLES", "25"))
+START = datetime(2030, 1, 1, tzinfo=UTC)
+POLICY = {
+    "failures_max": model.FAILURES_MAX,
+    "expiries_max": model.EXPIRIES_MAX,
+    "lease_seconds": model.LEASE,
+    "retry_backoff_seconds": model.BACKOFF,
+}
+# Small chunks and batches, so that a few items need several of them.
+SMALL = {
+    "add_chunk_items": 3,
+    "range_items_min": 4,
+    "reopen_chunk_items": 2,
+    "close_leases_batch": 2,
+    "merge_ranges_min": 1,
+}
+
+PICK = st.integers(0, 30)
+RESULTS = st.lists(
+    st.tuples(st.integers(0, 8), st.sampled_from(["a", "a", "bb", "bad", "again"])),
+    min_size=1,
+    max_size=8,
+)
+
+
+class ReporterDied(Exception):
+    pass
+
+
+def die() -> None:
+    raise ReporterDied
+
+
+class Ledger(RuleBasedStateMachine):
+    """The real ledger and its model, side by side."""
+
+    @initialize()
+    def begin(self) -> None:
+        config.configure(SMALL)
+        self.now = 0
+        self.jobs: dict[int, model.Job] = {}
+        self.leases: list[tuple[int, str]] = []
+
+    def teardown(self) -> None:
+        config.configure({})
+        databases.empty(databases.current())
+
+    def at(self) -> Any:
+        return set_clock(START + timedelta(seconds=self.now))
+
+    def pick(self, number: int) -> tuple[int, model.Job]:
+        job_id = sorted(self.jobs)[number % len(self.jobs)]
+        return job_id, self.jobs[job_id]
+
+    def pick_lease(self, number: int) -> tuple[model.Job, str]:
+        job_id, token = self.leases[-1 - number % len(self.leases)]
+        return self.jobs[job_id], token
+
+    def attempt(self, job: model.Job, allowed: bool, verb: Callable[[], Any]) -> bool:
+        """Run the verb; it is refused unless it is allowed."""
+        if job.deleted:
+            return False
+        with self.at():
+            if allowed:
+                verb()
+            else:
+                with pytest.raises(WrongStatus):
+                    verb()
+        return allowed
+
+    # Producers
+
+    @precondition(lambda self: len(self.jobs) < 3)
+    @rule(
+        stages=st.integers(1, 3), items=st.integers(0, 7), start=st.booleans(), seal=st.booleans()
+    )
+    def submit(self, stages: int, items: int, start: bool, seal: bool) -> None:
+        named = [{"name": f"s{n}", "pipeline": f"p{n}"} for n in range(stages)]
+        keys = [f"k{n}" for n in range(items)]
+        with self.at():
+            row = submit.submit("job", keys, stages=named, policy=POLICY, start=start, seal=seal)
+        job = self.jobs[row.pk] = model.Job(stages)
+        job.events.append("pending" if start else "created")
+        job.status = JobStatus.PENDING if start else JobStatus.CREATED
+        job.add(items)
+        if seal:
+            job.seal()
+
+    @precondition(lambda self: self.jobs)
+    @rule(number=PICK, items=st.integers(0, 4))
+    def add(self, number: int, items: int) -> None:
+        job_id, job = self.pick(number)
+        allowed = not job.sealed and job.status in FILLABLE
+        again = [f"k{n}" for n in range(job.total + max(items, 1))]  # with all that are there
+        if self.attempt(job, allowed, lambda: submit.add_items(job_id, again)):
+            job.add(max(items, 1))
+
+    @precondition(lambda self: self.jobs)
+    @rule(number=PICK)
+    def seal(self, number: int) -> None:
+        job_id, job = self.pick(number)
+        allowed = job.sealed or job.status in FILLABLE
+        if self.attempt(job, allowed, lambda: submit.seal(job_id)):
+            job.seal()
+
+    @precondition(lambda self: self.jobs)
+    @rule(number=PICK)
+    def start(self, number: int) -> None:
+        job_id, job = self.pick(number)
+        if self.attempt(job, True, lambda: lifecycle.start(job_id)):
+            job.start()
+
+    @precondition(lambda self: self.jobs)
+    @rule(number=PICK)
+    def pause(self, number: int) -> None:
+        job_id, job = self.pick(number)
+        allowed = job.status in ("PENDING", "STARTED", "PAUSED")
+        if self.attempt(job, allowed, lambda: lifecycle.pause(job_id)):
+            job.pause()
+
+    @precondition(lambda self: self.jobs)
+    @rule(number=PICK)
+    def resume(self, number: int) -> None:
+        job_id, job = self.pick(number)
+        allowed = job.status in ("PENDING", "STARTED", "PAUSED")
+        if self.attempt(job, allowed, lambda: lifecycle.resume(job_id)):
+            job.resume()
+
+    @precondition(lambda self: self.jobs)
+    @rule(number=PICK, grace=st.sampled_from([0, model.GRACE]))
+    def cancel(self, number: int, grace: int) -> None:
+        job_id, job = self.pick(number)
+        allowed = job.status in CANCELLABLE | {JobStatus.CANCELING, JobStatus.REVOKED}
+        in_flight = self.in_flight(job_id, job)
+        verb = lambda: lifecycle.cancel(job_id, grace_seconds=grace)  # noqa: E731
+        if self.attempt(job, allowed, verb):
+            job.cancel(self.now, grace, in_flight)
+
+    @precondition(lambda self: self.jobs)
+    @rule(number=PICK)
+    def retry(self, number: int) -> None:
+        job_id, job = self.pick(number)
+        allowed = job.status in RETRYABLE
+        if self.attempt(job, allowed, lambda: lifecycle.retry(job_id)):
+            job.retry()
+
+    @precondition(lambda self: len(self.jobs) == 3)
+    @rule(number=PICK)
+    def delete(self, number: int) -> None:
+        job_id, job = self.pick(number)
+        if self.attempt(job, True, lambda: lifecycle.delete(job_id)):
+            job.delete(self.now)
+
+    # Workers
+
+    @precondition(lambda self: self.jobs)
+    @rule(number=PICK, limit=st.integers(1, 5), stages=st.sampled_from(["012", "012", "0", "12"]))
+    def claim(self, number: int, limit: int, stages: str) -> None:
+        job_id, job = self.pick(number)
+        with self.at():
+            answer = claim([f"p{n}" for n in stages], limit, job=job_id)
+        served = [n for n in map(int, stages) if n < job.stages and job.ready(n, self.now)]
+        assert bool(answer.leases) == bool(served)
+        if not served:
+            return
+        (lease,) = answer.leases
+        assert (lease.stage, lease.run) == (f"s{max(served)}", job.run)  # the latest stage first
+        ready = job.ready(max(served), self.now)
+        granted = {item.id: item for item in lease.items}
+        assert granted.keys() <= ready.keys()
+        assert 1 <= len(granted) <= limit
+        assert len(granted) == 1 or not any(ready[n].alone for n in granted)
+        for n, item in granted.items():
+            assert item.attempt == ready[n].failures + ready[n].expiries + 1
+            before = job.settled.get((max(served) - 1, n), (None, None))[1]
+            assert item.input == before
+        job.claim(lease.token, max(served), granted, self.now)
+        self.leases.append((job_id, lease.token))
+
+    def results(self, job: model.Job, token: str, wanted: Any) -> list[model.Given]:
+        """Mostly of the items that the lease was granted, some of others."""
+        own = sorted(job.leases[token].held)
+        given: list[model.Given] = []
+        for n, how in wanted:
+            number = own[n % len(own)] if n < 7 else 10 + n
+            good = how in ("a", "bb")
+            outcome = Outcome.SUCCEEDED if good else Outcome.FAILED
+            given.append((number, outcome, how if good else "", how == "again"))
+        return given
+
+    @staticmethod
+    def posted(given: list[model.Given]) -> list[Any]:
+        return [
+            success(number, output, {"bytes": len(output)})
+            if outcome is Outcome.SUCCEEDED
+            else failure(number, "Bad", retryable=retryable)
+            for number, outcome, output, retryable in given
+        ]
+
+    @precondition(lambda self: self.leases)
+    @rule(number=PICK, wanted=RESULTS)
+    def report(self, number: int, wanted: Any) -> None:
+        job, token = self.pick_lease(number)
+        given = self.results(job, token, wanted)
+        with self.at():
+            answers = report(token, self.posted(given))
+        assert [a.item for a in answers] == [item for item, *_ in given]
+        assert [a.receipt for a in answers] == job.report(token, given, self.now)
+
+    @precondition(lambda self: self.leases)
+    @rule(number=PICK)
+    def report_all(self, number: int) -> None:
+        job, token = self.pick_lease(number)
+        self.report(number, [(n, "a") for n in range(len(job.leases[token].held))])
+
+    @precondition(lambda self: self.leases)
+    @rule(number=PICK, wanted=RESULTS, folds=st.booleans())
+    def report_and_die(self, number: int, wanted: Any, folds: bool) -> None:
+        """The reporter dies before its look, and maybe a sweeper was just going to fold."""
+        job, token = self.pick_lease(number)
+        given = self.results(job, token, wanted)
+        was = job.status
+        with (
+            self.at(),
+            faults.armed("report: committed, not looked", die),
+            pytest.raises(ReporterDied),
+        ):
+            report(token, self.posted(given))
+        job.report(token, given, self.now)
+        if folds and was in TERMINAL and not job.deleted:
+            with self.at():
+                fold(next(job_id for job_id, one in self.jobs.items() if one is job))
+        self.sweep()
+
+    @rule()
+    def report_through_an_unknown_lease(self) -> None:
+        assert [a.receipt for a in report(str(uuid4()), [success(0)])] == ["rejected"]
+
+    @precondition(lambda self: self.leases)
+    @rule(number=PICK)
+    def renew(self, number: int) -> None:
+        job, token = self.pick_lease(number)
+        lease = job.leases[token]
+        with self.at():
+            try:
+                renew(token)
+            except LeaseEnded:
+                assert not job.is_live(lease)
+            else:
+                assert lease.state is LeaseState.LIVE
+                lease.deadline = self.now + model.LEASE
+
+    @precondition(lambda self: self.leases)
+    @rule(number=PICK)
+    def release(self, number: int) -> None:
+        job, token = self.pick_lease(number)
+        with self.at():
+            assert release(token) == job.release(token, self.now)
+
+    @precondition(lambda self: self.leases)
+    @rule(number=PICK)
+    def expire(self, number: int) -> None:
+        job, token = self.pick_lease(number)
+        with self.at():
+            expired = expire(token)
+        assert expired >= job.expire(token, self.now)
+
+    # The clock
+
+    @rule(seconds=st.sampled_from([1, model.BACKOFF, model.LEASE + 1]))
+    def wait(self, seconds: int) -> None:
+        self.now += seconds
+
+    @rule()
+    def sweep(self) -> None:
+        for job_id, job in self.jobs.items():
+            for token, lease in job.leases.items():
+                if job.is_overdue(lease, self.now):
+                    job.expire(token, self.now)
+        with self.at():
+            in_flight = {i: self.in_flight(i, job) for i, job in self.jobs.items()}
+            sweep()
+        for job_id, job in self.jobs.items():
+            job.end_cancel(self.now, in_flight[job_id])
+            if job.deleted:
+                job.settled.clear()
+
+    @rule()
+    def merge(self) -> None:
+        with self.at():
+            merge_ranges()
+
+    @precondition(lambda self: any(job.status in TERMINAL for job in self.jobs.values()))
+    @rule(number=PICK)
+    def fold(self, number: int) -> None:
+        job_id, job = self.pick(number)
+        if job.status in TERMINAL and not job.deleted:
+            with self.at():
+                assert fold(job_id)
+
+    def in_flight(self, job_id: int, job: model.Job) -> bool:
+        """Whether a cancel waits: momentary, and never less than the truth."""
+        overdue = START + timedelta(seconds=self.now)
+        live = LeaseRow.objects.filter(
+            job_id=job_id, state=LeaseState.LIVE, expires_at__gte=overdue
+        ).exists()
+        truly = any(job.is_live(lease) for lease in job.leases.values())
+        return live or truly
+
+    # After every step
+
+    @invariant()
+    def the_ledger_is_what_the_model_says(self) -> None:
+        for job_id, job in getattr(self, "jobs", {}).items():
+            if job.deleted:
+                continue
+            known = progress(job_id)
+            assert (known["status"], known["run"], known["revision"]) == (
+                job.status,
+                job.run,
+                job.revision,
+            )
+            counted = [{name: s[name] for name in model.COUNTS} for s in known["stages"]]
+            assert counted == job.counts()
+            sums = [s["metrics"].get("bytes", 0) for s in known["stages"]]
+            assert sums == [job.sums(stage) for stage in range(job.stages)]
+            assert known["finished_after_cancel"] == len(job.late)
+            assert [event["kind"] for event in events(job_id)] == job.events
+            invariants.check(JobRow.objects.get(pk=job_id))
+            checked = audit(job_id)
+            assert checked["ok"], [c for c in checked["checks"] if not c["ok"]]
+
+
+def test_the_ledger_does_what_the_model_says(ledger_db: str) -> None:
+    run_state_machine_as_test(
+        Ledger,
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=40,
+            deadline=None,
+            database=None,
+            print_blob=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
