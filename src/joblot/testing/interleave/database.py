@@ -21,6 +21,7 @@ class Performer(Protocol):
     next: Statement | None
     in_transaction: bool
     backend_id: int | None  # the process that serves it now (PostgreSQL)
+    holds_write_lock: bool  # the database's one write lock (SQLite)
 
     def perform(
         self, statement: Statement, call: Callable[[], Result], is_busy: Callable[[Exception], bool]
@@ -48,6 +49,9 @@ class Database(Protocol):
 
     def wait_until_gone(self, operation: Performer) -> None:
         """Return when the locks of a killed operation are free."""
+
+    def cut_off(self, operation: Performer) -> None:
+        """End a statement that does not end by itself."""
 
     def hold(self, lock: str) -> bool:
         """Take a lock with a connection of the explorer's own; False if it is not free."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -71,6 +71,7 @@ class Operation:
         self.in_transaction = False
         self.statements_run = 0
         self.backend_id: int | None = None
+        self.holds_write_lock = False
         self._database = database
         self._moved = moved
         self._commands: SimpleQueue[Command] = SimpleQueue()
@@ -131,9 +132,12 @@ class Operation:
         statement.in_transaction = self.in_transaction
         self.next = statement
         if self._report(State.STOPPED) is Command.KILL:
-            self._dead = True
-            self._close()
-            raise Killed
+            self._die()
+
+    def _die(self) -> NoReturn:
+        self._dead = True
+        self._close()
+        raise Killed
 
     def _repeat_while_busy(
         self, call: Callable[[], Result], is_busy: Callable[[Exception], bool]
@@ -142,8 +146,13 @@ class Operation:
             try:
                 return call()
             except Exception as error:
-                if not is_busy(error) or self._report(State.BUSY) is Command.GIVE_UP:
+                if not is_busy(error):
                     raise
+                command = self._report(State.BUSY)
+                if command is Command.GIVE_UP:
+                    raise
+                if command is Command.KILL:
+                    self._die()
 
     def _report(self, state: State) -> Command:
         self.state = state
@@ -162,10 +171,10 @@ class Operation:
         try:
             self._open()
             outcome.value = self.body()
-        except Killed:
-            outcome.killed = True
         except BaseException as error:  # noqa: BLE001 (it is the outcome)
             outcome.error = error
+        if self._dead:  # whatever the code made of it
+            outcome.value, outcome.error, outcome.killed = None, None, True
         self._silent = True
         self._leave_nothing_open()
 
@@ -181,22 +190,20 @@ class Operation:
     def _leave_nothing_open(self) -> None:
         """What an operation leaves open is rolled back, as at the end of a request."""
         connection = self._connection
-        if connection is None:
-            return
-        self._look_at_transaction()
-        if self._dead or self.in_transaction or connection.in_atomic_block:
-            self._close()
-        self.in_transaction = False
+        if connection is not None:
+            self._look_at_transaction()
+            if self.in_transaction or connection.in_atomic_block or not connection.is_usable():
+                self._close()
+        self.in_transaction = self.holds_write_lock = False
 
     def _look_at_transaction(self) -> None:
         raw = self._connection.connection if self._connection else None
         self.in_transaction = raw is not None and self._database.in_transaction(raw)
+        self.holds_write_lock &= self.in_transaction
 
     def _close(self) -> None:
-        if self._connection is None:
-            return
-        raw = self._connection.connection
+        """Past Django, which may not close inside `atomic`. The next run opens another one."""
+        connection, self._connection = self._connection, None
+        raw = connection.connection if connection else None
         if raw is not None:
             raw.close()
-        if threading.current_thread() is self._thread:
-            self._connection = None

@@ -35,7 +35,7 @@ class PostgresDatabase:
         self._model = connections[alias]
         self._monitor = self._connect("interleave monitor")
         self._holder = self._connect("interleave hold")
-        self._waits_since: dict[tuple[int, frozenset[int]], float] = {}
+        self._waits_since: dict[tuple[str, int, frozenset[int]], float] = {}
 
     def open(self, operation: Performer) -> BaseDatabaseWrapper:
         def watch(raw: Any) -> None:
@@ -62,13 +62,18 @@ class PostgresDatabase:
         """A wait counts when the server has also looked whether it closes a deadlock."""
         letters = {op.backend_id: op.letter for op in everybody}
         letters[self._holder.info.backend_pid] = HOLD
-        rows = self._monitor.execute(WAITS, [[op.backend_id for op in running]]).fetchall()
+        by_pid = {op.backend_id: op for op in running}
+        rows = self._monitor.execute(WAITS, [list(by_pid)]).fetchall()
         now = time.monotonic()
-        blocked = {(pid, frozenset(blockers)) for pid, blockers in rows if blockers}
-        self._waits_since = {wait: self._waits_since.get(wait, now) for wait in blocked}
+        met = {
+            (by_pid[pid].letter, id(by_pid[pid].next), frozenset(blockers))
+            for pid, blockers in rows
+            if blockers
+        }
+        self._waits_since = {wait: self._waits_since.get(wait, now) for wait in met}
         return {
-            letters[pid]: {letters.get(blocker, f"process {blocker}") for blocker in blockers}
-            for (pid, blockers), since in self._waits_since.items()
+            letter: {letters.get(blocker, f"process {blocker}") for blocker in blockers}
+            for (letter, _, blockers), since in self._waits_since.items()
             if now - since >= WAIT_SETTLES_SECONDS
         }
 
@@ -77,6 +82,9 @@ class PostgresDatabase:
         while self._monitor.execute(ALIVE, [operation.backend_id]).fetchone():
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the server still runs the connection of {operation.letter}")
+
+    def cut_off(self, operation: Performer) -> None:
+        self._monitor.execute("SELECT pg_catalog.pg_terminate_backend(%s)", [operation.backend_id])
 
     def hold(self, lock: str) -> bool:
         self._holder.execute("BEGIN; SET LOCAL lock_timeout = '1ms'")

@@ -25,10 +25,11 @@ class WatchedConnection(psycopg.Connection[Any]):
     """A psycopg connection whose operation stops it before each statement."""
 
     operation: Performer
+    sent_in_pipeline = False  # since the last sync
 
     @classmethod
     def watch(cls, raw: Any, operation: Performer) -> None:
-        """Changes a live connection: Django offers no place to choose the class it connects with."""
+        """Change a live connection: Django lets nobody choose the class that it connects with."""
         kind = type(raw)
         raw.__class__ = cls if kind is psycopg.Connection else type(cls.__name__, (cls, kind), {})
         raw.operation = operation
@@ -57,10 +58,11 @@ class WatchedConnection(psycopg.Connection[Any]):
     def _finish_pipelined(self) -> None:
         """In a pipeline a statement is only queued. Have the server run it before others move."""
         if self._pipeline is not None:
+            self.sent_in_pipeline = True
             super().wait(self._pipeline._fetch_gen(flush=True))  # noqa: SLF001
 
 
-def never_busy(error: Exception) -> bool:  # noqa: ARG001
+def never_busy(error: Exception) -> bool:
     return False
 
 
@@ -121,7 +123,8 @@ def end_of_block(connection: WatchedConnection, arguments: Arguments) -> Stateme
 
 def sync(connection: WatchedConnection, arguments: Arguments) -> Statement | None:
     """Ends the transaction that a pipeline makes of statements outside of any other."""
-    return Statement.of("SYNC") if connection.autocommit and in_transaction(connection) else None
+    sent, connection.sent_in_pipeline = connection.sent_in_pipeline, False
+    return Statement.of("SYNC") if sent and connection.autocommit else None
 
 
 def fixed(text: str) -> Name:

@@ -16,10 +16,8 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from joblot.testing.interleave.database import Performer
-from joblot.testing.interleave.sqlite_watch import WatchedConnection
+from joblot.testing.interleave.sqlite_watch import WatchedConnection, wants_to_write
 from joblot.testing.interleave.wrapper import watched
-
-WRITES = {"INSERT", "UPDATE", "DELETE", "REPLACE"}
 
 
 class SqliteDatabase:
@@ -56,6 +54,9 @@ class SqliteDatabase:
     def wait_until_gone(self, operation: Performer) -> None:
         """Closing has rolled back already."""
 
+    def cut_off(self, operation: Performer) -> None:
+        """No statement waits."""
+
     def hold(self, lock: str) -> bool:
         raise ValueError("SQLite has no locks to hold a statement by: expected PostgreSQL.")
 
@@ -64,8 +65,3 @@ class SqliteDatabase:
 
     def close(self) -> None:
         """Nothing is open."""
-
-
-def wants_to_write(text: str) -> bool:
-    words = text.upper().split(maxsplit=2)
-    return words[0] in WRITES or words[:2] in (["BEGIN", "IMMEDIATE"], ["BEGIN", "EXCLUSIVE"])

@@ -13,6 +13,7 @@ ROWS_SHOWN_MAX = 3
 
 COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 TABLE_PREFIX = re.compile(r'"[^"]+"\.(?=")')
+SAVEPOINT_NAME = re.compile(r"\bs\d+_x(\d+)\b")  # Django's, with the thread's number
 PLACEHOLDER = re.compile(r"%\((?P<name>\w+)\)s|%s|\?")
 
 # These touch nothing that another connection can see, take no lock and give none up. So their order
@@ -42,7 +43,8 @@ class Statement:
     def of(cls, query: object, params: object = None, prefix: str = "") -> Statement:
         sql = as_text(query)
         bare = " ".join(COMMENT.sub(" ", sql).split()).rstrip("; ")
-        text = prefix + fill_in(TABLE_PREFIX.sub("", bare).replace('"', ""), params)
+        plain = SAVEPOINT_NAME.sub(r"s\1", TABLE_PREFIX.sub("", bare).replace('"', ""))
+        text = prefix + fill_in(plain, params)
         return cls(text=shorten(text, TEXT_CHARACTERS_MAX), sql=sql, local=is_local(bare))
 
     def note_row(self, values: Iterable[str]) -> None:

@@ -1,0 +1,22 @@
+"""Try every order of the SQL statements of two or three operations, on a real database.
+
+    from joblot.testing.interleave import explore
+
+    explore(
+        {"A": count_up, "B": count_up},
+        setup=lambda: Counter.objects.update_or_create(id=1, defaults={"n": 0}),
+        check=lambda outcomes: Counter.objects.get(id=1).n == 2,
+    )
+
+Each operation is called in a thread of its own with a connection of its own, and stops before each
+statement, COMMIT and ROLLBACK included. Between two stops it runs alone. It needs nothing of joblot
+but this package, and no change of the code that it explores.
+"""
+
+from joblot.testing.interleave.errors import NeverEnds, ScheduleFailed, Stuck
+from joblot.testing.interleave.explore import explore
+from joblot.testing.interleave.operation import Killed, Outcome
+from joblot.testing.interleave.report import Report
+from joblot.testing.interleave.run import Hold
+
+__all__ = ["Hold", "Killed", "NeverEnds", "Outcome", "Report", "ScheduleFailed", "Stuck", "explore"]

@@ -1,0 +1,117 @@
+"""The one function that tests call."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
+
+from joblot.testing.interleave.explorer import Check, Explorer, Setup
+from joblot.testing.interleave.report import Report, failure
+from joblot.testing.interleave.run import Hold
+from joblot.testing.interleave.schedule import Schedule, follow
+from joblot.testing.interleave.search import Frontier, by_chance, is_schedule, shrink, systematic
+
+SCHEDULES_MAX = 2000
+SAMPLES_MAX = 200
+
+
+def explore(
+    operations: Mapping[str, Callable[[], object]],
+    *,
+    setup: Setup,
+    check: Check,
+    using: str = "default",
+    preemptions: int | None = None,
+    schedules_max: int = SCHEDULES_MAX,
+    samples: int = SAMPLES_MAX,
+    seed: int | None = None,
+    kills: int = 0,
+    hold: Hold | None = None,
+    allowed: tuple[type[BaseException], ...] = (),
+    deadlocks_allowed: bool = False,
+    replay: str | None = None,
+) -> Report:
+    """Run the operations in every order of their statements; check after each.
+
+    `operations`: one to three callables by name; they use Django's connection `using`.
+    `setup`: called before each schedule, by the caller's thread; makes the same scene each time,
+    committed. `check`: called after each schedule with the outcomes by name (`value`, `error`,
+    `killed`); it raises, or returns False, if something is wrong.
+
+    Tried are all schedules, those with the fewest switches first, up to `schedules_max` and up to
+    so many `preemptions`; if that is not all there is, then so many `samples` by chance, drawn
+    from `seed`. Up to `kills` operations die per schedule, after any of their statements. A `hold`
+    has one statement wait inside. `replay` runs one schedule, as a failure printed it.
+
+    An operation's error must be one of `allowed`, and that of a deadlock's victim needs
+    `deadlocks_allowed`; both are outcomes then.
+
+    Raises ScheduleFailed with the smallest failing schedule as a table; ValueError for a database
+    that it can't explore, and inside of a transaction.
+    """
+    begun = time.monotonic()
+    report = Report(seed=random.randrange(2**32) if seed is None else seed)
+    with Explorer(
+        operations,
+        setup,
+        check,
+        using=using,
+        hold=hold,
+        kills=kills,
+        allowed=allowed,
+        deadlocks_allowed=deadlocks_allowed,
+    ) as explorer:
+        if replay is None:
+            failed = search(explorer, report, preemptions, schedules_max, samples)
+        else:
+            failed = replay_one(explorer, report, replay)
+    report.seconds = time.monotonic() - begun
+    if failed is not None:
+        raise failure(report, failed, explorer.names)
+    return report
+
+
+def search(
+    explorer: Explorer, report: Report, preemptions: int | None, schedules_max: int, samples: int
+) -> Schedule | None:
+    """The smallest failing schedule, or None."""
+    frontier = Frontier()
+    tried = systematic(explorer.run, frontier, preemptions)
+    failed = collect(report, islice(tried, schedules_max))
+    if failed:
+        return min(failed, key=lambda schedule: schedule.size)
+    level = frontier.level
+    report.exhaustive = level is None and not report.strayed
+    report.switches = None if not level else level - 1
+    if level is None:
+        return None
+    drawn = islice(by_chance(explorer.run, report.seed or 0), samples)
+    for schedule in drawn:
+        report.sampled += 1
+        report.add(schedule)
+        if schedule.problem:
+            return shrink(schedule, explorer.run)
+    return None
+
+
+def collect(report: Report, schedules: Iterable[Schedule]) -> list[Schedule]:
+    failed = []
+    for schedule in schedules:
+        report.add(schedule)
+        if schedule.problem:
+            failed.append(schedule)
+    return failed
+
+
+def replay_one(explorer: Explorer, report: Report, replay: str) -> Schedule | None:
+    if not is_schedule(replay):
+        raise ValueError(f"replay: expected letters of operations (ABC, abc, !), got {replay!r}.")
+    schedule = explorer.run(follow(replay))
+    report.add(schedule)
+    if schedule.strayed or not schedule.taken.startswith(replay):
+        raise ValueError(
+            f"replay: {replay!r} does not fit; these operations can move as {schedule.taken!r}."
+        )
+    return schedule if schedule.problem else None

@@ -1,0 +1,285 @@
+"""One run of the operations, in one order of their statements."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+
+from joblot.testing.interleave.database import HOLD, Database
+from joblot.testing.interleave.errors import NeverEnds, Stuck
+from joblot.testing.interleave.operation import Operation, State
+from joblot.testing.interleave.schedule import Choice, Chooser, Row, Schedule
+from joblot.testing.interleave.statement import Statement
+
+LOOK_SECONDS = 0.001  # a statement that takes longer is looked up: does it wait for a lock?
+STUCK_SECONDS_MAX = 15.0
+END_SECONDS_MAX = 2.0
+STEPS_MAX = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Have one statement of an operation wait *inside*, with the snapshot it began with.
+
+    The first statement of `operation` in which the pattern `matching` is found meets `lock`, SQL
+    that a connection of the explorer's runs before (a row: `SELECT … FOR UPDATE`, a table: `LOCK
+    TABLE …`, an advisory lock that a trigger of the test asks for). When the lock is given back is
+    a choice like any other: every moment is tried. PostgreSQL only.
+    """
+
+    operation: str
+    matching: str
+    lock: str
+
+
+class Run:
+    def __init__(
+        self,
+        operations: Sequence[Operation],
+        database: Database,
+        moved: SimpleQueue[None],
+        hold: Hold | None = None,
+        kills: int = 0,
+    ) -> None:
+        self._operations = {op.letter: op for op in operations}
+        self._database = database
+        self._moved = moved
+        self._hold = hold
+        self._holding = False
+        self._kills_left = kills
+        self._waiting: dict[str, set[str]] = {}
+        self._arrived: set[str] = set()  # in the last step
+        self._open_rows: dict[str, Row] = {}  # of statements that run or wait
+        self._tries: dict[str, int] = {}  # of a busy one: how many transactions had ended by then
+        self._transactions_ended = 0
+        self._last = ""
+        self.schedule = Schedule()
+
+    def play(self, choose: Chooser) -> Schedule:
+        """Run all operations to their end. What keeps them from it is the schedule's `problem`."""
+        try:
+            for op in self._all:
+                op.begin()
+                self._settle()
+            while any(op.state is not State.ENDED for op in self._all):
+                self._step(choose)
+        except (Stuck, NeverEnds) as problem:
+            self.schedule.problem = problem
+        finally:
+            self._end_all()
+        self.schedule.outcomes = {op.name: op.outcome for op in self._all}
+        return self.schedule
+
+    @property
+    def _all(self) -> list[Operation]:
+        return list(self._operations.values())
+
+    def _step(self, choose: Chooser) -> None:
+        options = self._options()
+        if not options:
+            self._break_tie()
+            return
+        choice = Choice(options, self._last)
+        letter = choose(choice, len(self.schedule.taken))
+        if letter not in options:
+            self.schedule.strayed, letter = True, choice.default
+        self.schedule.choices.append(choice)
+        self.schedule.taken += letter
+        if len(self.schedule.taken) > STEPS_MAX:
+            raise NeverEnds(f"after {STEPS_MAX} statements there is no end")
+        self._take(letter)
+
+    # What can be done now.
+
+    def _options(self) -> str:
+        letters = "".join(op.letter for op in self._all if self._can_go(op))
+        kills = "".join(op.letter.lower() for op in self._all if self._can_be_killed(op))
+        return letters + (HOLD if self._holding else "") + kills
+
+    def _can_go(self, op: Operation) -> bool:
+        if op.state is State.BUSY:
+            return self._transactions_ended > self._tries[op.letter]
+        if op.state is not State.STOPPED or op.next is None:
+            return False
+        met = self._database.would_wait(op, [other for other in self._all if other is not op])
+        self._note_wait(op.next, met)
+        return not met
+
+    def _can_be_killed(self, op: Operation) -> bool:
+        """After each statement. Outside of a transaction just then: later makes no difference."""
+        possible = self._kills_left > 0 and op.state is State.STOPPED and op.statements_run > 0
+        return possible and (op.in_transaction or op.letter in self._arrived)
+
+    def _note_wait(self, statement: Statement, met: set[str]) -> None:
+        if met and not statement.waited_for:
+            self.schedule.waits += 1
+        statement.waited_for |= met
+
+    # Doing it.
+
+    def _take(self, letter: str) -> None:
+        self._arrived = set()
+        if letter == HOLD:
+            self._release()
+        elif letter.islower():
+            self._kill(self._operations[letter.upper()])
+        else:
+            self._last = letter
+            self._go(self._operations[letter])
+
+    def _go(self, op: Operation) -> None:
+        held = self._begin_hold(op)
+        self._send(op)
+        self._settle()
+        if held and HOLD not in self._waiting.get(op.letter, ()):
+            self._holding = False  # the statement did not meet the lock
+            self._database.release()
+
+    def _send(self, op: Operation) -> None:
+        statement = op.next
+        if statement is None:
+            raise RuntimeError(f"{op.letter} is at no statement")
+        row = Row(op.letter, statement.text, statement)
+        self.schedule.rows.append(row)
+        self._open_rows[op.letter] = row
+        op.go()
+
+    def _kill(self, op: Operation) -> None:
+        self._kills_left -= 1
+        self._last = ""
+        self.schedule.rows.append(Row(op.letter, "dies here; its connection closes"))
+        op.kill()
+        self._settle()
+        self._database.wait_until_gone(op)
+        self._settle()
+
+    def _begin_hold(self, op: Operation) -> bool:
+        hold = self._hold
+        if hold is None or op.next is None or op.name != hold.operation:
+            return False
+        if not re.search(hold.matching, op.next.sql) or not self._database.hold(hold.lock):
+            return False
+        self._hold, self._holding = None, True
+        return True
+
+    def _release(self) -> None:
+        self._holding = False
+        self.schedule.rows.append(Row(HOLD, "the lock is given back"))
+        self._database.release()
+        self._settle()
+
+    def _break_tie(self) -> None:
+        """Nobody can go on: the database breaks it, or who was refused last takes it for good."""
+        busy = [op for op in self._all if op.state is State.BUSY]
+        if busy:
+            self.schedule.deadlocks += 1
+            busy[-1].give_up()
+        elif any(map(is_running, self._all)):
+            self._await_move(time.monotonic() + STUCK_SECONDS_MAX)
+        else:
+            raise Stuck("each waits for another")
+        self._settle()
+
+    # Until nobody moves.
+
+    def _settle(self) -> None:
+        """Return when all are stopped, have ended, or wait for one who is stopped.
+
+        Who waited and is free now runs on to his next statement, as on a real server.
+        """
+        self._wait_until_still()
+        while local := next(filter(is_at_local_statement, self._all), None):
+            self._send(local)
+            self._wait_until_still()
+
+    def _wait_until_still(self) -> None:
+        waited, self._waiting = set(self._waiting), {}
+        deadline = time.monotonic() + STUCK_SECONDS_MAX
+        while running := [op for op in self._all if op.state is State.RUNNING]:
+            if {op.letter for op in running} <= waited or not self._moved_in_time():
+                self._waiting = self._database.waits(running, self._all)
+                if len(self._waiting) == len(running) and all(map(is_running, running)):
+                    break
+                self._check_deadline(deadline, running)
+                waited &= set(self._waiting)
+        self._note_arrivals()
+
+    def _moved_in_time(self) -> bool:
+        try:
+            self._moved.get(timeout=LOOK_SECONDS)
+        except Empty:
+            return False
+        return True
+
+    def _await_move(self, deadline: float) -> None:
+        while all(op.state is not State.STOPPED for op in self._all) and not self._moved_in_time():
+            self._check_deadline(deadline, [op for op in self._all if op.state is State.RUNNING])
+
+    def _check_deadline(self, deadline: float, running: Sequence[Operation]) -> None:
+        if time.monotonic() > deadline:
+            raise Stuck("; ".join(map(self._describe, running)))
+
+    def _describe(self, op: Operation) -> str:
+        met = ", ".join(sorted(self._waiting.get(op.letter, ())))
+        doing = op.next.text if op.next else "its code before the first statement"
+        after = f", waits for {met}" if met else ""
+        return f"{op.name} has been at it for {STUCK_SECONDS_MAX:g} s: {doing}{after}"
+
+    def _note_arrivals(self) -> None:
+        for letter, row in list(self._open_rows.items()):
+            op = self._operations[letter]
+            if op.state is State.RUNNING:
+                self._note_waiting(row, self._waiting[letter])
+            elif op.state is State.BUSY:
+                self._tries[letter] = self._transactions_ended
+                self._note_waiting(row, {"the writer"})
+                del self._open_rows[letter]
+            else:
+                self._note_arrival(op, row)
+                del self._open_rows[letter]
+
+    def _note_waiting(self, row: Row, met: set[str]) -> None:
+        if row.statement is not None:
+            self._note_wait(row.statement, met)
+        row.result = "waits for " + ", ".join(sorted(met))
+
+    def _note_arrival(self, op: Operation, row: Row) -> None:
+        statement = row.statement
+        if statement is None:
+            return
+        self._arrived.add(op.letter)
+        if row.result:
+            self.schedule.rows.append(Row(op.letter, "… goes on", statement))
+        self.schedule.deadlocks += is_deadlock(statement.error)
+        if statement.text.startswith(("COMMIT", "ROLLBACK")) or op.state is State.ENDED:
+            self._transactions_ended += 1
+
+    def _end_all(self) -> None:
+        """After a problem: nobody may stay in the database with a lock."""
+        if self._holding:
+            self._database.release()
+        deadline = time.monotonic() + END_SECONDS_MAX
+        while alive := [op for op in self._all if op.state is not State.ENDED]:
+            for op in alive:
+                if op.state is not State.RUNNING:
+                    op.kill()
+                elif time.monotonic() > deadline:
+                    self._database.cut_off(op)
+            self._moved_in_time()
+            if time.monotonic() > deadline + END_SECONDS_MAX:
+                raise Stuck("; ".join(map(self._describe, alive)))
+
+
+def is_running(op: Operation) -> bool:
+    return op.state is State.RUNNING
+
+
+def is_at_local_statement(op: Operation) -> bool:
+    return op.state is State.STOPPED and op.next is not None and op.next.local
+
+
+def is_deadlock(error: BaseException | None) -> bool:
+    return getattr(error, "sqlstate", None) == "40P01"

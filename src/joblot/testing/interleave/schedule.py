@@ -1,0 +1,118 @@
+"""A schedule: who moved when, as a string of letters that can be replayed.
+
+`A` lets the first operation run its next statement, `B` the second, `C` the third; `a`, `b`, `c`
+kill it before that statement; `!` gives back the lock that holds a statement inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from joblot.testing.interleave.database import HOLD
+from joblot.testing.interleave.operation import Outcome
+from joblot.testing.interleave.statement import Statement
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A moment at which more than one could move. `options` holds the letters, `last` who just did.
+
+    The cost of an option is 1 where it takes the turn from one who could have gone on, kills, or
+    gives a lock back early. So the cheap schedules are the ones that a reader follows with ease,
+    and most races need few switches.
+    """
+
+    options: str
+    last: str
+
+    @property
+    def default(self) -> str:
+        if self.last and self.last in self.options:
+            return self.last
+        return self.options[0]
+
+    def cost(self, option: str) -> int:
+        if option.islower():
+            return 1
+        if option == HOLD:
+            return 0 if self.options == HOLD else 1
+        return int(self.last != "" and self.last in self.options and option != self.last)
+
+
+Chooser = Callable[[Choice, int], str]
+
+
+@dataclass(slots=True)
+class Row:
+    """A line of the table."""
+
+    letter: str
+    text: str
+    statement: Statement | None = None
+    result: str = ""
+
+    @property
+    def shown_result(self) -> str:
+        return self.result or (self.statement.result if self.statement else "")
+
+
+@dataclass(slots=True)
+class Schedule:
+    """What happened in one run: the choices, what was taken, and what came of it."""
+
+    taken: str = ""
+    choices: list[Choice] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    waits: int = 0
+    deadlocks: int = 0
+    strayed: bool = False  # it could not follow the letters that it was to begin with
+    problem: BaseException | None = None
+
+    @property
+    def cost(self) -> int:
+        return sum(map(Choice.cost, self.choices, self.taken))
+
+    @property
+    def size(self) -> tuple[int, int, str]:
+        """The smaller, the easier to read."""
+        return self.cost, len(self.taken), self.taken
+
+    def neighbours(self, prefix_length: int) -> Iterator[tuple[int, str]]:
+        """(cost, beginning) of each schedule that leaves this one after its prefix.
+
+        A schedule is a beginning and then the defaults. Each arises from one other in just one
+        way, by the last letter that is not the default; so none comes twice.
+        """
+        cost = 0
+        for index, (choice, taken) in enumerate(zip(self.choices, self.taken, strict=True)):
+            if index >= prefix_length:
+                for option in choice.options:
+                    if option != taken:
+                        yield cost + choice.cost(option), self.taken[:index] + option
+            cost += choice.cost(taken)
+
+
+def follow(prefix: str) -> Chooser:
+    """The letters of the prefix, then whoever moved last."""
+    return lambda choice, index: prefix[index] if index < len(prefix) else choice.default
+
+
+def table(schedule: Schedule, names: Sequence[str]) -> str:
+    """Who ran which statement, and what it read or changed."""
+    labels = {letter: name_of(letter, names) for letter in {row.letter for row in schedule.rows}}
+    width_label = max(map(len, labels.values()), default=0)
+    width_text = max((len(row.text) for row in schedule.rows if row.shown_result), default=0)
+    return "\n".join(
+        f"  {labels[row.letter]:{width_label}}  {row.text:{width_text}}"
+        f"{'  → ' + row.shown_result if row.shown_result else ''}".rstrip()
+        for row in schedule.rows
+    )
+
+
+def name_of(letter: str, names: Sequence[str]) -> str:
+    if letter == HOLD:
+        return HOLD
+    name = names[ord(letter.upper()) - ord("A")]
+    return letter if name == letter else f"{letter} {name}"

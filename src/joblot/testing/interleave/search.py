@@ -1,0 +1,96 @@
+"""Which schedules are tried: all, those with the fewest switches first; then some by chance."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import groupby
+
+from joblot.testing.interleave.database import HOLD
+from joblot.testing.interleave.schedule import Choice, Chooser, Schedule, follow
+
+RunSchedule = Callable[[Chooser], Schedule]
+
+# After the first failure of a level (all failures on lower levels are excluded by then), so many
+# more schedules of it are tried for a shorter one.
+FAILING_LEVEL_RUNS_MAX = 50
+SHRINK_RUNS_MAX = 200
+KILL_WEIGHT = 0.1  # by chance alone, few operations would get beyond their first statements
+
+
+class Frontier:
+    """Beginnings of schedules that were not tried yet, by what they cost at least."""
+
+    def __init__(self) -> None:
+        self._levels: list[deque[str]] = [deque([""])]
+
+    @property
+    def level(self) -> int | None:
+        """The cheapest that is left; None if every schedule was tried."""
+        return next((cost for cost, level in enumerate(self._levels) if level), None)
+
+    def take(self) -> str:
+        return next(level for level in self._levels if level).popleft()
+
+    def add_neighbours(self, schedule: Schedule, prefix_length: int) -> None:
+        for cost, prefix in schedule.neighbours(prefix_length):
+            while len(self._levels) <= cost:
+                self._levels.append(deque())
+            self._levels[cost].append(prefix)
+
+
+def systematic(
+    run: RunSchedule, frontier: Frontier, switches_max: int | None
+) -> Iterator[Schedule]:
+    """Each schedule once, cheapest first. Ends soon after a failure, on the failure's level."""
+    failing_level, runs_left = None, FAILING_LEVEL_RUNS_MAX
+    while (level := frontier.level) is not None and runs_left:
+        beyond = switches_max is not None and level > switches_max
+        if beyond or failing_level not in {None, level}:
+            return
+        prefix = frontier.take()
+        schedule = run(follow(prefix))
+        frontier.add_neighbours(schedule, len(prefix))
+        failing_level = level if schedule.problem else failing_level
+        runs_left -= failing_level is not None
+        yield schedule
+
+
+def by_chance(run: RunSchedule, seed: int) -> Iterator[Schedule]:
+    """Endless. The same seed gives the same schedules."""
+    chance = random.Random(seed)
+
+    def choose(choice: Choice, _: int) -> str:
+        weights = [KILL_WEIGHT if option.islower() else 1.0 for option in choice.options]
+        return chance.choices(choice.options, weights)[0]
+
+    while True:
+        yield run(choose)
+
+
+def shrink(failed: Schedule, run: RunSchedule) -> Schedule:
+    """A failing schedule with fewer switches, if one of its relatives is one."""
+    best, runs_left = failed, SHRINK_RUNS_MAX
+    relatives = simpler(best.taken)
+    while runs_left and (prefix := next(relatives, None)) is not None:
+        runs_left -= 1
+        tried = run(follow(prefix))
+        if tried.problem and tried.size < best.size:
+            best, relatives = tried, simpler(tried.taken)
+    return best
+
+
+def simpler(taken: str) -> Iterator[str]:
+    """Only a beginning of it; or with two of its blocks exchanged, so that others grow together."""
+    for length in range(len(taken)):
+        yield taken[:length]
+    blocks = ["".join(block) for _, block in groupby(taken)]
+    for index in range(1, len(blocks)):
+        swapped = blocks.copy()
+        swapped[index - 1 : index + 1] = blocks[index], blocks[index - 1]
+        yield "".join(swapped)
+
+
+def is_schedule(text: str) -> bool:
+    return all(letter in "ABCabc" + HOLD for letter in text)
