@@ -6,7 +6,10 @@ repeated: whoever dies on the way, the sweep goes on from there.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
+
+from django.db.models.functions import Coalesce
 
 from joblot import clock, faults
 from joblot.config import limits
@@ -17,33 +20,27 @@ from joblot.ledger.look import look
 from joblot.ledger.reopen import reopen
 from joblot.ledger.transactions import alias, durable, repeated
 from joblot.models import ItemRange, Job, Lease
-from joblot.states import RETRYABLE, TERMINAL, JobEvent, JobStatus, LeaseState
+from joblot.states import CLAIMABLE, RETRYABLE, TERMINAL, JobEvent, JobStatus, LeaseState
 
 
 def start(job_id: int) -> Job:
     """Let the job's items be claimed. Starting a job that was started already does nothing."""
     go_on_reopening(job_id)
-    if read_job(job_id).status == JobStatus.CREATED:
-        _change(job_id, JobEvent.START, "pending")
-        look(job_id)
+    _change(job_id, JobEvent.START, "pending", unless=frozenset(JobStatus) - {JobStatus.CREATED})
+    look(job_id)
     return read_job(job_id)
 
 
 def pause(job_id: int) -> Job:
     """Grant no more leases; results of those in flight still count."""
-    if read_job(job_id).status != JobStatus.PAUSED:
-        _change(job_id, JobEvent.PAUSE, "paused")
+    _change(job_id, JobEvent.PAUSE, "paused", unless={JobStatus.PAUSED})
     return read_job(job_id)
 
 
 def resume(job_id: int) -> Job:
     """Grant leases again after a pause."""
-    job = read_job(job_id)
-    if job.status == JobStatus.PAUSED:
-        began = job.started_at or clock.now()
-        _change(job_id, JobEvent.RESUME, "resumed", started_at=began)
-    elif job.status not in (JobStatus.PENDING, JobStatus.STARTED):
-        require_event(job, JobEvent.RESUME)
+    began = Coalesce("started_at", clock.now())
+    _change(job_id, JobEvent.RESUME, "resumed", unless=CLAIMABLE, started_at=began)
     return read_job(job_id)
 
 
@@ -55,9 +52,8 @@ def cancel(job_id: int, *, grace_seconds: float | None = None) -> Job:
     and its counts are final. Cancelling a cancelled job does nothing more; one that has ended
     otherwise raises WrongStatus.
     """
-    job = read_job(job_id)
-    if job.status not in (JobStatus.CANCELING, JobStatus.REVOKED):
-        _change(job_id, JobEvent.CANCEL, "canceling", cancel_closes_at=None)
+    cancelled = {JobStatus.CANCELING, JobStatus.REVOKED}
+    _change(job_id, JobEvent.CANCEL, "canceling", unless=cancelled, cancel_closes_at=None)
     return end_cancel(job_id, grace_seconds=grace_seconds)
 
 
@@ -121,10 +117,7 @@ def retry(job_id: int, *, config: Any = None, start_now: bool = True) -> Job:
     `config` replaces the job's for the new run. Raises WrongStatus for a job that is active, or
     that succeeded. May be called again after a crash: it goes on where it was.
     """
-    job = read_job(job_id)
-    if job.status != JobStatus.CREATED or job.reopening is None:
-        _begin_run(job_id, config, start_now=start_now)
-        faults.point("retry: next run begun")
+    _begin_run(job_id, config, start_now=start_now)
     go_on_reopening(job_id)
     return read_job(job_id)
 
@@ -142,11 +135,25 @@ def go_on_reopening(job_id: int) -> None:
 
 
 def _begin_run(job_id: int, config: Any, *, start_now: bool) -> None:
-    job = read_job(job_id)
-    if job.status not in RETRYABLE:
-        allowed = ", ".join(sorted(RETRYABLE))
-        raise WrongStatus(f"job {job_id} is {job.status}; a retry is possible in {allowed} only")
-    changes: dict[str, Any] = {
+    """Terminal -> CREATED in the next run; nothing where a retry is under way."""
+    for _ in range(limits().look_rounds_max):
+        job = read_job(job_id)
+        if job.status == JobStatus.CREATED and job.reopening is not None:
+            return
+        if job.status not in RETRYABLE:
+            allowed = ", ".join(sorted(RETRYABLE))
+            raise WrongStatus(
+                f"job {job_id} is {job.status}; a retry is possible in {allowed} only"
+            )
+        status = require_event(job, JobEvent.RETRY).value
+        if _change_once(job, "retried", status=status, **_next_run(job, config, start_now)):
+            faults.point("retry: next run begun")
+            return
+    raise _overtaken(job_id)
+
+
+def _next_run(job: Job, config: Any, start_now: bool) -> dict[str, Any]:
+    return {
         "run": job.run + 1,
         "revision": 0,
         "recorded": None,
@@ -154,10 +161,8 @@ def _begin_run(job_id: int, config: Any, *, start_now: bool) -> None:
         "started_at": None,
         "finished_at": None,
         "cancel_closes_at": None,
+        "config": job.config if config is None else config,
     }
-    if config is not None:
-        changes["config"] = config
-    _change(job_id, JobEvent.RETRY, "retried", **changes)
 
 
 def delete(job_id: int) -> None:
@@ -184,10 +189,17 @@ def _bury(job_id: int) -> None:
     raise _overtaken(job_id)
 
 
-def _change(job_id: int, event: JobEvent, kind: str, **changes: Any) -> None:
-    """The transition that `event` makes, with its event in the outbox; repeated while overtaken."""
+def _change(
+    job_id: int, event: JobEvent, kind: str, *, unless: Collection[JobStatus] = (), **changes: Any
+) -> None:
+    """The transition that `event` makes, with its event in the outbox; repeated while overtaken.
+
+    Does nothing in a status of `unless`, where what was asked is so already.
+    """
     for _ in range(limits().look_rounds_max):
         job = read_job(job_id)
+        if job.status in unless:
+            return
         target = require_event(job, event)
         if _change_once(job, kind, status=target.value, **changes):
             return
