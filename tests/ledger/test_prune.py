@@ -16,6 +16,7 @@ from joblot.ledger.progress import progress
 from joblot.ledger.prune import prune, purge_deleted
 from joblot.ledger.submit import submit
 from joblot.ledger.sweep import sweep
+from joblot.models import Job
 from tests.ledger import worker
 from tests.ledger.worker import fail, keys, status, succeed
 
@@ -67,6 +68,19 @@ def test_what_runs_or_ended_lately_stays(ledger_db: str, clock: Any) -> None:
     assert prune(DAY) == 2
     worker.drain("p")
     assert status(running) == "SUCCESS"
+
+
+def test_a_late_result_of_a_purged_job_changes_no_report(ledger_db: str) -> None:
+    job = submit("deleted", keys(4), pipeline="p")
+    lease = worker.lease()
+    fail(lease, 0)
+    succeed(lease, 1, 2, 3)
+    delete(job.pk)
+    sweep()
+    assert succeed(lease, 0) == ["late"]
+    sweep()
+    kept = Job.objects.get()
+    assert (kept.status, kept.revision) == ("COMPLETED_WITH_ERRORS", 1)
 
 
 def test_a_deleted_job_keeps_its_leases_until_it_is_pruned(ledger_db: str, clock: Any) -> None:

@@ -1,5 +1,6 @@
 -- purpose: read all that decides whether a job is to be finished, amended or revoked, at one instant
--- guard: none; what is written on the strength of it is guarded by the version read here
+-- guard: the job is not deleted, for the counts of such a job are purged; what is written on the
+--        strength of it is guarded by the version read here
 -- locks: none
 SELECT j.version, j.run, j.revision, j.status, j.sealed, j.total, j.recorded, j.policy,
        j.status = 'CANCELING' AND j.cancel_closes_at IS NOT NULL AND NOT EXISTS (
@@ -11,6 +12,6 @@ SELECT j.version, j.run, j.revision, j.status, j.sealed, j.total, j.recorded, j.
 FROM joblot_job j
 JOIN joblot_stage s ON s.job_id = j.id
 LEFT JOIN joblot_tally t ON t.job_id = s.job_id AND t.stage = s.position
-WHERE j.id = %(job)s
+WHERE j.id = %(job)s AND j.deleted_at IS NULL
 GROUP BY j.id, s.position, s.name
 ORDER BY s.position
