@@ -34,7 +34,8 @@ def log(
     Inside somebody's transaction the line goes to Python's logging only: a failing insert there
     would take the work with it.
     """
-    text = message.replace("\x00", "\ufffd")[: limits().error_chars_max]
+    clean = message.replace("\x00", "\ufffd").encode(errors="replace").decode()
+    text = clean[: limits().error_chars_max]
     if connection().in_atomic_block:
         logger.info("job %s: %s", job_id, text)
         return False
