@@ -101,8 +101,8 @@ def test_a_job_is_made_and_removed_by_the_verbs_only(job: Job) -> None:
 def test_no_table_is_written_through_its_default_manager(ledger_db: str, model: Any) -> None:
     rows = model.objects.all()
     for write in (
-        lambda: rows.delete(),
-        lambda: rows.create(),
+        rows.delete,
+        rows.create,
         lambda: rows.bulk_create([model()]),
         lambda: rows.update_or_create(pk=1),
         lambda: rows.update(pk=1),

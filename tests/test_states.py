@@ -29,15 +29,23 @@ HELD = (LeaseState.LIVE, LeaseState.SPENT)
 
 def expected(lease: LeaseState, standing: Standing, report: Report) -> Receipt:
     """The receipts, said a second time, as rules instead of a table."""
-    if report is Report.SUCCESS:
-        if standing is Standing.SAME:
-            return Receipt.DUPLICATE
-        if standing is Standing.OTHER:
-            return Receipt.CONFLICTING
-        if lease is LeaseState.CLOSED:
-            return Receipt.LATE
-        gave_up = standing in (Standing.FAILED, Standing.LOST)
-        return Receipt.AMENDED if gave_up else Receipt.COUNTED
+    return (
+        _success(lease, standing) if report is Report.SUCCESS else _failure(lease, standing, report)
+    )
+
+
+def _success(lease: LeaseState, standing: Standing) -> Receipt:
+    if standing is Standing.SAME:
+        return Receipt.DUPLICATE
+    if standing is Standing.OTHER:
+        return Receipt.CONFLICTING
+    if lease is LeaseState.CLOSED:
+        return Receipt.LATE
+    gave_up = standing in (Standing.FAILED, Standing.LOST)
+    return Receipt.AMENDED if gave_up else Receipt.COUNTED
+
+
+def _failure(lease: LeaseState, standing: Standing, report: Report) -> Receipt:
     if standing in (Standing.SAME, Standing.OTHER):
         return Receipt.SUPERSEDED
     if standing in (Standing.RETURNED, Standing.FAILED):

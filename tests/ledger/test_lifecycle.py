@@ -392,15 +392,10 @@ def test_a_retry_with_nothing_left_to_do_finishes_at_once(ledger_db: str) -> Non
     assert seal(job.pk).status == "SUCCESS"
 
 
-def dies_at(point: str, passes: int = 0) -> Any:
-    left = [lambda: None] * passes + [die]
-    return faults.armed(point, lambda: left.pop(0)())
-
-
 @pytest.mark.parametrize("goes_on", ["retry", "start", "sweep"])
 def test_a_retry_whose_process_died_is_gone_on_with(ledger_db: str, goes_on: str) -> None:
     job = job_in(JobStatus.FAILURE)
-    with dies_at("retry: next run begun"), pytest.raises(Cut):
+    with faults.armed("retry: next run begun", die), pytest.raises(Cut):
         retry(job.pk)
     assert (status(job), Job.objects.get().run) == ("CREATED", 2)
     assert worker.nothing()
@@ -426,7 +421,7 @@ def test_a_retry_that_died_between_chunks_does_each_chunk_once(
     assert status(job) == "COMPLETED_WITH_ERRORS"
     from joblot.ledger import reopen
 
-    with dies_at("retry: next run begun"), pytest.raises(Cut):
+    with faults.armed("retry: next run begun", die), pytest.raises(Cut):
         retry(job.pk)
     for _ in range(3):  # the process dies after each of these
         assert reopen._reopen_chunk(job.pk)
@@ -453,7 +448,7 @@ def test_a_success_through_the_earlier_run_does_not_settle_what_is_being_reopene
 
 def test_a_job_cancelled_while_it_is_reopened_can_be_retried(ledger_db: str) -> None:
     job = job_in(JobStatus.FAILURE)
-    with dies_at("retry: next run begun"), pytest.raises(Cut):
+    with faults.armed("retry: next run begun", die), pytest.raises(Cut):
         retry(job.pk)
     assert cancel(job.pk, grace_seconds=0).status == "REVOKED"
     sweep()

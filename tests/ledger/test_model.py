@@ -52,7 +52,7 @@ from joblot.wire import failure, success
 from tests import databases
 from tests.ledger import invariants, model
 
-EXAMPLES = int(os.environ.get("JOBLOT_MODEL_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("JOBLOT_MODEL_EXAMPLES", "15"))
 START = datetime(2030, 1, 1, tzinfo=UTC)
 POLICY = {
     "failures_max": model.FAILURES_MAX,
@@ -327,7 +327,7 @@ class Ledger(RuleBasedStateMachine):
 
     @rule()
     def sweep(self) -> None:
-        for job_id, job in self.jobs.items():
+        for job in self.jobs.values():
             for token, lease in job.leases.items():
                 if job.is_overdue(lease, self.now):
                     job.expire(token, self.now)

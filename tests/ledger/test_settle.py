@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from itertools import product
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from django.db import transaction

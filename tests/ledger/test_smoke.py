@@ -42,5 +42,6 @@ def test_readers(ledger_db: str) -> None:
     assert len(items(job.pk, state="skipped", stage="b")) == 1
     assert dict(outputs(job.pk))["3"] == ["3"]
     assert [e["kind"] for e in events(job.pk)] == ["pending", "started"]
-    assert log(job.pk, "hello") and logs(job.pk)[0]["message"] == "hello"
+    assert log(job.pk, "hello")
+    assert logs(job.pk)[0]["message"] == "hello"
     assert why(job.pk)["reasons"]
