@@ -27,6 +27,17 @@ class WatchedConnection(sqlite3.Connection):
     def cursor(self, factory: Any = sqlite3.Cursor) -> Any:
         return super().cursor(watched_cursor(factory))
 
+    # The short cuts of sqlite3 make their cursors without asking `cursor`.
+
+    def execute(self, query: str, params: Any = ()) -> Any:
+        return self.cursor().execute(query, params)
+
+    def executemany(self, query: str, params: Iterable[Any]) -> Any:
+        return self.cursor().executemany(query, params)
+
+    def executescript(self, script: str) -> Any:
+        return self.cursor().executescript(script)
+
     def commit(self) -> None:
         if self.in_transaction:
             self.perform(Statement.of("COMMIT"), super().commit)
@@ -117,5 +128,5 @@ def is_busy(error: Exception) -> bool:
 
 
 def wants_to_write(text: str) -> bool:
-    words = text.upper().split(maxsplit=2)
+    words = text.upper().split(maxsplit=2) or [""]
     return words[0] in WRITES or words[:2] in (["BEGIN", "IMMEDIATE"], ["BEGIN", "EXCLUSIVE"])

@@ -90,6 +90,8 @@ def fill_in(text: str, params: object) -> str:
 
 def show(value: object) -> str:
     plain = getattr(value, "obj", value)  # psycopg's Json wrappers
+    if isinstance(plain, int) and not isinstance(plain, bool):
+        return str(int(plain))  # psycopg's Int4 and the like
     return shorten(repr(plain), VALUE_CHARACTERS_MAX)
 
 
