@@ -3,7 +3,7 @@
 Each process remembers, per stage, the last range it took and begins behind it; at the end it
 wraps to where the live ranges begin. So claimers spread over the ranges, and none walks over the
 index entries of ranges that are used up. The cursor is a hint: whatever it skips is found when it
-wraps, and the place it wraps to is forgotten every `range_floor_seconds`.
+wraps; every `range_floor_seconds` it begins from the beginning.
 """
 
 from __future__ import annotations
@@ -137,13 +137,16 @@ def _raise_floor(job_id: int, stage: int, cursor: _Cursor) -> None:
     now = time.monotonic()
     if now < cursor.floor_until or connection().vendor == "sqlite":
         return
-    if now >= cursor.floor_ends:
+    from_the_beginning = now >= cursor.floor_ends
+    if from_the_beginning:
         cursor.floor, cursor.floor_ends = 0, now + limits().range_floor_seconds
     rows = ItemRange.ledger.using(alias()).filter(job_id=job_id, stage=stage, id__gt=cursor.floor)
     first = rows.order_by("id").values_list("id", flat=True).first()
     cursor.floor_until = now + limits().range_floor_step_seconds
     if first is not None:
         cursor.floor = first - 1
+    if from_the_beginning:  # so that no backlog, however lasting, keeps a range from its turn
+        cursor.after = cursor.floor
 
 
 def _wait_after(job_id: int, stage: int, after: int) -> Waiting | None:
