@@ -1,0 +1,215 @@
+"""Write docs/reference.md from the code: `python docs/make_reference.py`.
+
+The code is read and not run, so that a signature stands here as it stands there.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import joblot
+from joblot import errors
+from joblot.states import Receipt
+
+PAGE = Path(__file__).parent / "reference.md"
+SOURCE = Path(joblot.__file__).parent
+
+HEAD = """# Reference
+
+Made from the code by `python docs/make_reference.py`; a test checks that it is up to date. The
+words are those of the [glossary](glossary.md). Commands are in [their own reference](cli.md).
+
+The names marked **public** are imported from `joblot` itself, the others from the module above
+them.
+"""
+
+VERBS = {
+    "A producer": {
+        "ledger.submit": ["submit", "add_items", "seal"],
+        "ledger.lifecycle": ["start", "pause", "resume", "cancel", "retry", "delete"],
+    },
+    "A worker": {
+        "ledger.claims": ["claim"],
+        "wire": ["success", "failure"],
+        "ledger.settle": ["report"],
+        "ledger.leases": ["renew", "release", "expire"],
+    },
+    "Hooks and events": {"ledger.hooks": ["on_result", "on_late", "on_event"]},
+    "A reader": {
+        "ledger.progress": ["progress", "jobs"],
+        "ledger.items": ["items", "outputs"],
+        "ledger.events": ["events"],
+        "ledger.logs": ["logs", "log"],
+        "ledger.why": ["why"],
+        "ledger.audit": ["audit"],
+    },
+    "The clock": {
+        "ledger.sweep": ["sweep", "sweep_until"],
+        "ledger.prune": ["prune"],
+    },
+    "For tests": {"clock": ["set_clock"]},
+}
+
+SHAPES = {
+    "wire": ["Claim", "Lease", "ClaimedItem", "Result", "Error", "ItemReceipt"],
+    "ledger.hooks": ["SettledResult", "JobEvent"],
+    "ledger.sweep": ["Swept"],
+}
+
+RECEIPTS = {
+    Receipt.COUNTED: "the item is settled by this result",
+    Receipt.REQUEUED: "a retryable failure within the budget; the item waits for its next try",
+    Receipt.DUPLICATE: "the item is settled with this very result; nothing was done",
+    Receipt.CONFLICTING: "the item has succeeded with another output, which stays; this one is "
+    "kept to be looked at",
+    Receipt.SUPERSEDED: "the failure came after something better or newer; nothing was done",
+    Receipt.AMENDED: "the item was failed or lost, and has succeeded now",
+    Receipt.LATE: "the success came when nothing counts any more; it is kept",
+    Receipt.DEFERRED: "the hook failed in a way that may pass; the item is still open: post the "
+    "result again",
+    Receipt.REJECTED: "the result is bad, or this lease was not granted the item; `reason` says "
+    "which",
+}
+
+SETTINGS_HEAD = """
+## Policy
+
+Belongs to a job: `submit(policy={…})`; `settings.JOBLOT["POLICY"]` changes the defaults.
+
+"""
+
+LIMITS_HEAD = """
+## Limits
+
+Belong to an installation: `settings.JOBLOT = {"CLAIM_ITEMS_MAX": 500}`, in upper or lower case.
+An unknown name is refused. The name tells the unit.
+
+"""
+
+
+def parsed(module: str) -> ast.Module:
+    return ast.parse(source(module))
+
+
+def source(module: str) -> str:
+    return SOURCE.joinpath(*module.split(".")).with_suffix(".py").read_text(encoding="utf-8")
+
+
+def named(module: str, name: str) -> ast.FunctionDef | ast.ClassDef:
+    for node in parsed(module).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
+            return node
+    raise LookupError(f"joblot.{module} has no {name}")
+
+
+def first_paragraph(node: ast.FunctionDef | ast.ClassDef) -> str:
+    return (ast.get_docstring(node) or "").partition("\n\n")[0]
+
+
+def verbs() -> Iterator[str]:
+    for caller, modules in VERBS.items():
+        yield f"\n## {caller}\n"
+        for module, names in modules.items():
+            yield f"\n`joblot.{module}`\n"
+            yield from (verb(module, name) for name in names)
+
+
+def verb(module: str, name: str) -> str:
+    node = named(module, name)
+    assert isinstance(node, ast.FunctionDef)
+    public = " **public**" if name in joblot.__all__ else ""
+    text = ast.get_docstring(node)
+    said = f"\n{text}\n" if text else ""
+    return f"\n### `{name}`{public}\n\n```python\n{signature(node)}\n```\n{said}"
+
+
+def signature(node: ast.FunctionDef) -> str:
+    returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
+    parts = list(arguments(node.args))
+    flat = f"{node.name}({', '.join(parts)}){returns}"
+    if len(flat) <= 92:
+        return flat
+    lines = "".join(f"    {part},\n" for part in parts)
+    return f"{node.name}(\n{lines}){returns}"
+
+
+def arguments(given: ast.arguments) -> Iterator[str]:
+    required = len(given.args) - len(given.defaults)
+    defaults = [*[None] * required, *given.defaults]
+    yield from map(argument, given.args, defaults)
+    if given.vararg:
+        yield f"*{argument(given.vararg, None)}"
+    elif given.kwonlyargs:
+        yield "*"
+    yield from map(argument, given.kwonlyargs, given.kw_defaults)
+
+
+def argument(given: ast.arg, default: ast.expr | None) -> str:
+    kind = f": {ast.unparse(given.annotation)}" if given.annotation else ""
+    return f"{given.arg}{kind}" + (f" = {ast.unparse(default)}" if default else "")
+
+
+def shapes() -> Iterator[str]:
+    yield "\n## Shapes\n"
+    for module, names in SHAPES.items():
+        for name in names:
+            node = named(module, name)
+            yield f"\n### `joblot.{module}.{name}`\n\n{first_paragraph(node)}\n\n"
+            yield "| field | type | default |\n|---|---|---|\n"
+            yield from (f"| `{n}` | `{t}` | {d and f'`{d}`'} |\n" for n, t, d, _ in fields(node))
+
+
+def fields(node: ast.FunctionDef | ast.ClassDef) -> Iterator[tuple[str, str, str, int]]:
+    for part in node.body:
+        if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name):
+            default = ast.unparse(part.value) if part.value else ""
+            kind = ast.unparse(part.annotation).replace("|", "\\|")
+            yield part.target.id, kind, default, part.lineno
+
+
+def settings(name: str) -> Iterator[str]:
+    """A table of a class of `config`, with the comments beside its fields."""
+    lines = source("config").splitlines()
+    yield "| name | default | |\n|---|---|---|\n"
+    for field, _, default, number in fields(named("config", name)):
+        comment = re.search(r"#\s*(.*)", lines[number - 1])
+        shown = f"{int(default):,}" if re.fullmatch(r"\d+", default) else default
+        yield f"| `{field}` | {shown} | {comment[1] if comment else ''} |\n"
+
+
+def receipts() -> Iterator[str]:
+    yield "\n## Receipts\n\nWhich one a result gets is in [the state machines](state-machine.md).\n"
+    yield "\n| receipt | |\n|---|---|\n"
+    yield from (f"| `{receipt}` | {RECEIPTS[receipt]} |\n" for receipt in Receipt)
+
+
+def error_tree() -> Iterator[str]:
+    yield "\n## Errors\n\nAll in `joblot.errors`. Codes are stable.\n"
+    yield "\n| error | code | is a | |\n|---|---|---|---|\n"
+    for node in parsed("errors").body:
+        if isinstance(node, ast.ClassDef):
+            kind = getattr(errors, node.name)
+            base = kind.__base__.__name__
+            yield f"| `{node.name}` | `{kind.code}` | `{base}` | {first_paragraph(node)} |\n"
+
+
+def page() -> str:
+    parts: Iterable[str] = (
+        HEAD,
+        *verbs(),
+        *shapes(),
+        *receipts(),
+        *error_tree(),
+        SETTINGS_HEAD,
+        *settings("Policy"),
+        LIMITS_HEAD,
+        *settings("Limits"),
+    )
+    return "".join(parts)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
