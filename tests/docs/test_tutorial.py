@@ -1,0 +1,50 @@
+"""The tutorial is true: its blocks run in order, and each prints what the page says."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+from tests.meta.sources import ROOT
+
+BLOCK = re.compile(r"```(python|text)\n(.*?)```", re.DOTALL)
+MARK = "-- end of a block --"
+
+
+def _steps() -> Iterator[tuple[str, str]]:
+    """Each block of Python, with what it is said to print."""
+    page = (ROOT / "docs/tutorial.md").read_text(encoding="utf-8")
+    blocks = [*BLOCK.findall(page), ("python", "")]
+    for (kind, text), (next_kind, next_text) in pairwise(blocks):
+        if kind == "python":
+            yield text, next_text if next_kind == "text" else ""
+
+
+def _run(directory: Path, *command: str) -> str:
+    ours = {k: v for k, v in os.environ.items() if not k.startswith(("JOBLOT_", "DJANGO_"))}
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=directory,
+        env=ours,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_tutorial_prints_what_it_says(tmp_path: Path) -> None:
+    steps = list(_steps())
+    program = "".join(f"{code}\nprint({MARK!r})\n" for code, _ in steps)
+    (tmp_path / "tutorial.py").write_text(program, encoding="utf-8")
+    printed = _run(tmp_path, "tutorial.py").split(f"{MARK}\n")
+    assert printed[:-1] == [text for _, text in steps]
+    shown = _run(tmp_path, "-m", "joblot.cli", "show", "1", "--db", "tutorial.sqlite3")
+    assert "SUCCESS" in shown
