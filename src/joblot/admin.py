@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin
 from django.http import HttpRequest
 
 from joblot.models import Job
 
+if TYPE_CHECKING:  # at run time Django's class takes no parameter
+    _JobAdmin = admin.ModelAdmin[Job]
+else:
+    _JobAdmin = admin.ModelAdmin
+
 
 @admin.register(Job)
-class JobAdmin(admin.ModelAdmin[Job]):
+class JobAdmin(_JobAdmin):
     list_display = ("id", "name", "project", "status", "run", "total", "created_at", "finished_at")
     list_filter = ("status", "project")
     search_fields = ("name",)
