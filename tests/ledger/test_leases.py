@@ -246,7 +246,7 @@ def test_closing_takes_expired_leases_too_and_in_batches(ledger_db: str, configu
     expire(leases[0].token)
     succeed(leases[1])
     cancel(job.pk, grace_seconds=60)
-    close_leases(job.pk)
+    close_leases(job.pk, 1)
     assert {state(lease) for lease in leases} == {LeaseState.CLOSED}
     assert receipts(leases[0], success(0)) == ["late"]
     sweep()

@@ -424,7 +424,7 @@ def test_a_retry_that_died_between_chunks_does_each_chunk_once(
     with faults.armed("retry: next run begun", die), pytest.raises(Cut):
         retry(job.pk)
     for _ in range(3):  # the process dies after each of these
-        assert reopen._reopen_chunk(job.pk)
+        assert reopen._reopen_chunk(job.pk, 2)
     assert status(job) == "CREATED"
     retry(job.pk)
     assert sorted(worker.numbers(worker.lease("p"))) == [0, 4, 8]

@@ -90,7 +90,7 @@ class TestClosingOnlyLiveLeasesAtCancel:
         assert counts(job) == {"succeeded": 2}  # "final" counts that went on
         Outcome.ledger.filter(job_id=job.pk).delete()
         Tally.ledger.filter(job_id=job.pk).delete()
-        close_leases(job.pk)
+        close_leases(job.pk, 1)
 
     def test_right_a_late_success_is_told_so(self) -> None:
         job, lease = self.expired_lease()

@@ -192,22 +192,27 @@ def _note_expiry(lease: Lease, numbers: list[int], cause: str) -> None:
     )
 
 
-def close_leases(job_id: int) -> None:
-    """Close every lease of the job, in short batches, waiting for reports in flight.
+def close_leases(job_id: int, run: int) -> None:
+    """Close every lease of the job up to this run, in short batches; waits for reports in flight.
 
-    Expired leases too: a success through one would count. Holds nothing while it waits: each
+    Expired leases too: a success through one would count. Those of a later run stay: whoever
+    closes may have been overtaken, the run over and the next begun.
+
+    Holds nothing while it waits: each
     batch takes what is free, and when only locked ones are left it waits for one of them alone.
     """
-    while _close_batch(job_id, limits().close_leases_batch, skip_locked=True):
+    while _close_batch(job_id, run, limits().close_leases_batch, skip_locked=True):
         pass
-    while _close_batch(job_id, 1, skip_locked=False):
+    while _close_batch(job_id, run, 1, skip_locked=False):
         pass
 
 
 @repeated
-def _close_batch(job_id: int, size: int, *, skip_locked: bool) -> int:
+def _close_batch(job_id: int, run: int, size: int, *, skip_locked: bool) -> int:
     with durable():
-        unclosed = Lease.ledger.using(alias()).filter(job_id=job_id, state__in=UNCLOSED)
+        unclosed = Lease.ledger.using(alias()).filter(
+            job_id=job_id, run__lte=run, state__in=UNCLOSED
+        )
         locked = unclosed.select_for_update(skip_locked=skip_locked)
         tokens = list(locked.values_list("pk", flat=True)[:size])
         closed = Lease.ledger.using(alias()).filter(pk__in=tokens)

@@ -1,7 +1,8 @@
 """What a producer or an operator does to a whole job: start, pause, resume, cancel, retry, delete.
 
 Each changes the status by compare-and-set first and does what follows after, in steps that may be
-repeated: whoever dies on the way, the sweep goes on from there.
+repeated: whoever dies on the way, the sweep goes on from there. So two may do the same at once, and
+each step names the run it is for: the slower one must not do it to the next run.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from django.db.models import Exists, OuterRef
 from django.db.models.functions import Coalesce
 
 from joblot import clock, faults
@@ -25,7 +27,6 @@ from joblot.states import CLAIMABLE, RETRYABLE, TERMINAL, JobEvent, JobStatus, L
 
 def start(job_id: int) -> Job:
     """Let the job's items be claimed. Starting a job that was started already does nothing."""
-    go_on_reopening(job_id)
     _change(job_id, JobEvent.START, "pending", unless=frozenset(JobStatus) - {JobStatus.CREATED})
     look(job_id)
     return read_job(job_id)
@@ -66,25 +67,31 @@ def end_cancel(job_id: int, *, grace_seconds: float | None = None) -> Job:
             if grace_seconds is None:
                 grace_seconds = policy_of(job).cancel_grace_seconds
         if grace_seconds is not None:
-            _close_by(job_id, grace_seconds)
+            _close_by(job_id, job.run, grace_seconds)
     if _cancel_is_due(job_id):
-        close_leases(job_id)
+        close_leases(job_id, job.run)
         look(job_id)
     return read_job(job_id, deleted=True)
 
 
 @repeated
 def _drain_claims(job_id: int) -> None:
-    """Take away the ranges, and so wait for every claim that read the status before the cancel."""
+    """Take away the ranges, and so wait for every claim that read the status before the cancel.
+
+    One statement: it sees no range of a later run while it sees the job CANCELING in this one.
+    """
+    cancelling = Job.ledger.filter(pk=OuterRef("job_id"), status=JobStatus.CANCELING)
     with durable():
-        ItemRange.ledger.using(alias()).filter(job_id=job_id).delete()
+        ItemRange.ledger.using(alias()).filter(Exists(cancelling), job_id=job_id).delete()
 
 
-def _close_by(job_id: int, grace_seconds: float) -> None:
-    """Set the deadline of a cancel, or bring it forward; never later than it was."""
+def _close_by(job_id: int, run: int, grace_seconds: float) -> None:
+    """Set the deadline of this run's cancel, or bring it forward; never later than it was."""
     for _ in range(limits().look_rounds_max):
         job = read_job(job_id, deleted=True)
-        if job.status != JobStatus.CANCELING or _closes_before(job, grace_seconds):
+        if (job.status, job.run) != (JobStatus.CANCELING, run):
+            return
+        if _closes_before(job, grace_seconds):
             return
         if _advance_durably(job, cancel_closes_at=clock.after(grace_seconds)):
             return
@@ -127,10 +134,11 @@ def go_on_reopening(job_id: int) -> None:
 
     Closing the leases comes first: a result of the run before must not settle what is reopened.
     """
-    if read_job(job_id).reopening is None:
+    job = read_job(job_id)
+    if job.reopening is None:
         return
-    close_leases(job_id)
-    reopen(job_id)
+    close_leases(job_id, job.run - 1)
+    reopen(job_id, job.run)
     look(job_id)
 
 
@@ -172,7 +180,7 @@ def delete(job_id: int) -> None:
     """
     if read_job(job_id).status not in TERMINAL:
         cancel(job_id, grace_seconds=0)
-    close_leases(job_id)
+    close_leases(job_id, read_job(job_id).run)
     _bury(job_id)
 
 
@@ -200,6 +208,9 @@ def _change(
         job = read_job(job_id)
         if job.status in unless:
             return
+        if event is JobEvent.START and job.reopening is not None:
+            go_on_reopening(job_id)
+            continue
         target = require_event(job, event)
         if _change_once(job, kind, status=target.value, **changes):
             return

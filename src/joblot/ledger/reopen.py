@@ -19,18 +19,18 @@ from joblot.models import Attempt, ItemRange, Job, Outcome
 from joblot.states import ItemState, JobEvent, JobStatus
 
 
-def reopen(job_id: int) -> None:
-    """Reopen all that did not succeed. May be called again, and goes on where it was."""
-    while _reopen_chunk(job_id):
+def reopen(job_id: int, run: int) -> None:
+    """Reopen for `run` all that did not succeed. May be called again, and goes on where it was."""
+    while _reopen_chunk(job_id, run):
         pass
 
 
 @repeated
-def _reopen_chunk(job_id: int) -> bool:
+def _reopen_chunk(job_id: int, run: int) -> bool:
     """One chunk of one stage; False when there is none left. Locks the job's row, then slots."""
     with durable():
         job = lock_job(job_id)
-        if job.reopening is None or job.status != JobStatus.CREATED:
+        if job.reopening is None or (job.status, job.run) != (JobStatus.CREATED, run):
             return False
         stage, first = job.reopening["stage"], job.reopening["number"]
         stages_total = len(stages_of(job_id))

@@ -1,0 +1,80 @@
+"""Verbs that stall after they have read the job, while its run ends and the next one begins.
+
+Two sweeps, or a sweep and the caller, do the same work at once; the slower one must not do to the
+next run what was meant for the last.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from joblot.ledger.lifecycle import cancel, end_cancel, go_on_reopening, retry, start
+from joblot.ledger.submit import submit
+from joblot.models import Job
+from tests.ledger import worker
+from tests.ledger.worker import fail, keys, numbers, status, succeed
+from tests.races.meeting import Gate
+
+pytestmark = pytest.mark.usefixtures("postgres_only")
+
+DRAIN = 'DELETE FROM "joblot_range"'
+READ_JOB = 'FROM "joblot_job"'
+
+
+class TestACancelThatWasFinishedByAnother:
+    def test_leaves_the_ranges_of_the_next_run(self, in_thread: Any) -> None:
+        job = submit("overtaken", keys(2), pipeline="p")
+        gate = Gate(DRAIN)
+        stalled = in_thread(gate.through(lambda: cancel(job.pk, grace_seconds=0)))
+        gate.wait()
+        assert end_cancel(job.pk, grace_seconds=0).status == "REVOKED"
+        retry(job.pk)
+        gate.open()
+        stalled.result()
+        assert numbers(worker.lease()) == [0, 1]
+
+    def test_leaves_the_leases_of_the_next_run(self, in_thread: Any) -> None:
+        job = submit("overtaken", keys(2), pipeline="p")
+        gate = Gate("FOR UPDATE SKIP LOCKED")  # the cancel is due, the leases are to be closed
+        stalled = in_thread(gate.through(lambda: cancel(job.pk, grace_seconds=0)))
+        gate.wait()
+        assert end_cancel(job.pk, grace_seconds=0).status == "REVOKED"
+        retry(job.pk)
+        lease = worker.lease()
+        gate.open()
+        stalled.result()
+        assert succeed(lease) == ["counted", "counted"]
+        assert status(job) == "SUCCESS"
+
+
+class TestARetryThatWasFinishedByAnother:
+    def test_leaves_the_leases_of_its_run(self, in_thread: Any) -> None:
+        job = submit("overtaken", keys(2), pipeline="p")
+        fail(worker.lease())
+        gate = Gate("FOR UPDATE SKIP LOCKED")
+        stalled = in_thread(gate.through(lambda: retry(job.pk)))
+        gate.wait()
+        go_on_reopening(job.pk)  # as a sweep does that sees the retry under way
+        lease = worker.lease()
+        gate.open()
+        stalled.result()
+        assert succeed(lease) == ["counted", "counted"]
+        assert status(job) == "SUCCESS"
+
+
+def test_a_start_that_meets_a_retry_leaves_the_reopening_to_it(in_thread: Any) -> None:
+    job = submit("overtaken", keys(2), pipeline="p")
+    fail(worker.lease())
+    starts, reopens = Gate(READ_JOB, nth=2), Gate("FOR UPDATE SKIP LOCKED")
+    stalled = in_thread(starts.through(lambda: start(job.pk)))
+    starts.wait()  # it has seen that nothing is being reopened
+    retried = in_thread(reopens.through(lambda: retry(job.pk)))
+    reopens.wait()
+    starts.open()
+    stalled.result()
+    reopens.open()
+    retried.result()
+    assert Job.objects.get().run == 2
+    assert numbers(worker.lease()) == [0, 1]
