@@ -136,7 +136,9 @@ class Item(LedgerModel):
     payload = models.JSONField(null=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["job", "key"], name="joblot_item_key")]
+        # The key first: of two indexes that begin with the job, PostgreSQL may read the whole job
+        # through the wrong one, as long as it has no statistics of it.
+        constraints = [models.UniqueConstraint(fields=["key", "job"], name="joblot_item_key")]
 
 
 class ItemRange(LedgerModel):

@@ -19,6 +19,7 @@ from joblot.config import limits
 from joblot.errors import InvalidInput, KeyConflict
 from joblot.ledger import queue
 from joblot.ledger.candidates import Candidate, candidates
+from joblot.ledger.item_rows import items_by_number
 from joblot.ledger.jobs import advance, policy_of, record_event
 from joblot.ledger.leases import settled_among
 from joblot.ledger.names import checked_name
@@ -27,7 +28,7 @@ from joblot.ledger.queue import Piece
 from joblot.ledger.ranges import ALONE, Span, islands
 from joblot.ledger.statements import fetch, moment
 from joblot.ledger.transactions import alias, connection, durable, repeated
-from joblot.models import Item, Job, Lease, Outcome, Stage
+from joblot.models import Job, Lease, Outcome, Stage
 from joblot.states import JobEvent, JobStatus, LeaseState, sources
 from joblot.wire import Claim, ClaimedItem
 from joblot.wire import Lease as GrantedLease
@@ -212,7 +213,6 @@ def _start_if_pending(job: Job) -> None:
 def _claimed_items(lease: Lease) -> tuple[ClaimedItem, ...]:
     spans = [Span(*span) for span in lease.ranges]
     tries = {n: span.failures + span.expiries + 1 for span in spans for n in span.numbers}
-    rows = Item.ledger.using(alias()).filter(job_id=lease.job_id, number__in=list(tries))
     inputs = _inputs(lease, list(tries))
     return tuple(
         ClaimedItem(
@@ -222,7 +222,7 @@ def _claimed_items(lease: Lease) -> tuple[ClaimedItem, ...]:
             input=inputs.get(item.number),
             attempt=tries[item.number],
         )
-        for item in rows.order_by("number")
+        for item in items_by_number(lease.job_id, tries)
     )
 
 

@@ -18,10 +18,11 @@ from django.db import transaction
 from joblot import faults, wire
 from joblot.config import limits
 from joblot.errors import InvalidItem, InvalidResult, KeyConflict, WrongStatus
+from joblot.ledger.item_rows import items_by_key
 from joblot.ledger.jobs import advance, lock_job
 from joblot.ledger.ranges import Span, enqueue
 from joblot.ledger.transactions import alias, connection, repeated
-from joblot.models import Item, Job
+from joblot.models import Job
 from joblot.states import FILLABLE
 
 Given = Mapping[str, Any] | str
@@ -130,10 +131,9 @@ def _distinct(chunk: Iterable[NewItem]) -> dict[str, NewItem]:
 def _not_there_yet(job: Job, distinct: dict[str, NewItem]) -> list[NewItem]:
     if job.total == 0:
         return list(distinct.values())
-    known = Item.ledger.using(alias()).filter(job_id=job.pk, key__in=list(distinct))
-    for key, payload in known.values_list("key", "payload"):
-        if not _alike(distinct.pop(key).payload, payload):
-            raise _conflict(key)
+    for known in items_by_key(job.pk, distinct):
+        if not _alike(distinct.pop(known.key).payload, known.payload):
+            raise _conflict(known.key)
     return list(distinct.values())
 
 

@@ -9,6 +9,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from joblot.config import limits
 from joblot.errors import InvalidInput
+from joblot.ledger.item_rows import items_by_number
 from joblot.ledger.jobs import read_job, stages_of
 from joblot.ledger.outputs import output_of
 from joblot.ledger.transactions import alias, repeated
@@ -62,11 +63,7 @@ def _outputs_page(job_id: int, position: int, after: int) -> list[tuple[int, str
         job_id=job_id, stage=position, state=ItemState.SUCCEEDED, number__gt=after
     )
     page = list(rows.order_by("number")[: limits().page_items_max])
-    keys = dict(
-        Item.ledger.using(alias())
-        .filter(job_id=job_id, number__in=[row.number for row in page])
-        .values_list("number", "key")
-    )
+    keys = {item.number: item.key for item in items_by_number(job_id, [r.number for r in page])}
     return [(row.number, keys[row.number], row.output, row.output_ref) for row in page]
 
 

@@ -17,8 +17,9 @@ from joblot.errors import LeaseEnded, NotFound
 from joblot.ledger.jobs import policy_of, read_job, stages_of
 from joblot.ledger.look import look
 from joblot.ledger.ranges import ALONE, RELEASED, Span, enqueue, islands
+from joblot.ledger.statements import fetch
 from joblot.ledger.tallies import Deltas
-from joblot.ledger.transactions import alias, durable, repeated
+from joblot.ledger.transactions import alias, connection, durable, repeated
 from joblot.models import Attempt, Job, Lease, Outcome
 from joblot.states import HOLDING, UNCLOSED, ItemState, LeaseState
 
@@ -142,10 +143,8 @@ def _open_spans(lease: Lease) -> list[tuple[Span, list[int]]]:
 
 def settled_among(job_id: int, stage: int, numbers: Iterable[int]) -> set[int]:
     """Which of these items have an outcome in this stage."""
-    rows = Outcome.ledger.using(alias()).filter(
-        job_id=job_id, stage=stage, number__in=list(numbers)
-    )
-    return set(rows.values_list("number", flat=True))
+    rows = fetch(connection(), "settled_among", job=job_id, stage=stage, numbers=list(numbers))
+    return {number for (number,) in rows}
 
 
 def _end(lease: Lease) -> None:

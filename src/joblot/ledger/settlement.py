@@ -17,6 +17,7 @@ from django.db import InternalError
 from joblot import clock
 from joblot.errors import PermanentError
 from joblot.ledger import hooks, uncounted
+from joblot.ledger.item_rows import items_by_number
 from joblot.ledger.jobs import policy_of, read_job, stages_of
 from joblot.ledger.leases import settled_among
 from joblot.ledger.posted import Posted, rows_of
@@ -24,7 +25,7 @@ from joblot.ledger.ranges import Span, enqueue, islands
 from joblot.ledger.statements import fetch
 from joblot.ledger.tallies import Deltas
 from joblot.ledger.transactions import alias, connection, is_conflict, is_lost, savepoint
-from joblot.models import Attempt, Item, Lease, Outcome
+from joblot.models import Attempt, Lease, Outcome
 from joblot.states import ItemState, LeaseState, Receipt, Standing, receipt_for
 from joblot.wire import failure
 
@@ -212,7 +213,6 @@ class Settlement:
     def _hook_results(self, done: list[Posted]) -> list[hooks.SettledResult]:
         """The results as a hook gets them, by number; without those whose item was pruned."""
         by_number = {one.number: one.result for one in done}
-        items = Item.ledger.using(alias()).filter(job_id=self.job_id, number__in=by_number)
         return [
             hooks.SettledResult(
                 job_id=self.job_id,
@@ -225,7 +225,7 @@ class Settlement:
                 metrics=by_number[item.number].metrics,
                 config=self.job.config if self.job.run == self.lease.run else None,
             )
-            for item in items.order_by("number")
+            for item in items_by_number(self.job_id, by_number)
         ]
 
     def _blame(self, one: Posted, cause: BaseException | None) -> list[Posted]:

@@ -6,6 +6,7 @@ A file holds `%(name)s` parameters and `{NAME}` places for what differs by datab
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -112,6 +113,9 @@ def moment(value: Any) -> datetime:
 def _adapted(connection: BaseDatabaseWrapper, value: Any) -> Any:
     if isinstance(value, datetime):
         return connection.ops.adapt_datetimefield_value(value)
-    if isinstance(value, UUID) and connection.vendor == "sqlite":
-        return value.hex
+    if connection.vendor == "sqlite":
+        if isinstance(value, UUID):
+            return value.hex
+        if isinstance(value, list):
+            return json.dumps(value)
     return value

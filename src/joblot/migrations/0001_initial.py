@@ -119,7 +119,7 @@ class Migration(migrations.Migration):
                 ('job', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='joblot.job')),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('job', 'key'), name='joblot_item_key')],
+                'constraints': [models.UniqueConstraint(fields=('key', 'job'), name='joblot_item_key')],
             },
         ),
         migrations.CreateModel(
