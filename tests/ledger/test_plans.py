@@ -1,0 +1,179 @@
+"""How PostgreSQL runs the hot statements: by index, however large the tables have become.
+
+What is explained is what the verbs really send, written down while they run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.db import connections
+
+from joblot.ledger.leases import expire_overdue, renew
+from joblot.ledger.look import look
+from joblot.ledger.settle import report
+from joblot.ledger.submit import submit
+from joblot.models import Job
+from joblot.wire import Lease, failure, success
+from tests.ledger import worker
+from tests.ledger.worker import TWO_STAGES, keys
+
+ITEMS = 4_000
+JOBS = 3_000
+
+# Jobs that ended long ago, with an item each; and of the one that runs, many leases and ranges.
+CROWD = f"""
+SET LOCAL session_replication_role = replica;
+CREATE TEMP TABLE crowd ON COMMIT DROP AS
+    SELECT max(id) AS old, n AS new FROM joblot_job, generate_series(-{JOBS}, -1) n GROUP BY n;
+CREATE TEMP TABLE ended ON COMMIT DROP AS SELECT * FROM joblot_job;
+UPDATE ended SET status = 'SUCCESS';
+"""
+COPIES = {
+    "joblot_job": ("ended", "r.id", {"id": "c.new"}),
+    "joblot_stage": ("joblot_stage", "r.job_id", {"job_id": "c.new"}),
+    "joblot_tally": ("joblot_tally", "r.job_id", {"job_id": "c.new"}),
+    "joblot_item": ("(SELECT * FROM joblot_item LIMIT 3)", "r.job_id", {"job_id": "c.new"}),
+    "joblot_outcome": (
+        "(SELECT * FROM joblot_outcome LIMIT 3)",
+        "r.job_id",
+        {"job_id": "c.new"},
+    ),
+    "joblot_lease": (
+        "(SELECT * FROM joblot_lease LIMIT 1)",
+        "r.job_id",
+        {"token": "gen_random_uuid()", "job_id": "c.new", "state": "3"},
+    ),
+    "joblot_range": (
+        "(SELECT * FROM joblot_range LIMIT 1)",
+        "r.job_id",
+        {"id": "c.new", "job_id": "c.new"},
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one statement would do: the tables it walks over, the indexes it uses."""
+
+    sql: str
+    walked: frozenset[str]
+    indexes: frozenset[str]
+
+    @classmethod
+    def of(cls, sql: str, params: Any) -> Plan:
+        with connections["postgres"].cursor() as cursor:
+            cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}", params)
+            (answer,) = cursor.fetchone()
+        nodes = list(_nodes((json.loads(answer) if isinstance(answer, str) else answer)[0]["Plan"]))
+        return cls(
+            sql,
+            frozenset(n["Relation Name"] for n in nodes if n["Node Type"] == "Seq Scan"),
+            frozenset(n["Index Name"] for n in nodes if "Index Name" in n),
+        )
+
+
+def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for below in node.get("Plans", ()):
+        yield from _nodes(below)
+
+
+def plans(act: Callable[[], object]) -> list[Plan]:
+    """The plans of all statements that `act` sends, one for each text."""
+    sent: dict[str, Any] = {}
+
+    def write_down(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.lstrip().split()[0] in {"SELECT", "WITH", "INSERT", "UPDATE", "DELETE"}:
+            sent.setdefault(sql, params)
+        return execute(sql, params, many, context)
+
+    with connections["postgres"].execute_wrapper(write_down):
+        act()
+    return [Plan.of(sql, params) for sql, params in sent.items()]
+
+
+def crowd() -> None:
+    with connections["postgres"].cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute(CROWD)
+        for table, (rows, job, changes) in COPIES.items():
+            cursor.execute(
+                "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass "
+                "AND attnum > 0 AND NOT attisdropped",
+                [table],
+            )
+            names = [name for (name,) in cursor.fetchall()]
+            values = ", ".join(changes.get(name, f'r."{name}"') for name in names)
+            quoted = ", ".join(f'"{name}"' for name in names)
+            cursor.execute(
+                f"INSERT INTO {table} ({quoted}) OVERRIDING SYSTEM VALUE "
+                f"SELECT {values} FROM {rows} r JOIN crowd c ON c.old = {job}"
+            )
+        cursor.execute("COMMIT")
+        cursor.execute(f"ANALYZE {', '.join(COPIES)}")
+
+
+@pytest.fixture
+def job(postgres_only: str) -> Iterator[Job]:
+    job = submit("crowded", keys(ITEMS), stages=TWO_STAGES, policy={"lease_seconds": 600})
+    for _ in range(3):
+        lease = worker.lease("p", 500)
+        report(lease.token, [success(n, {"at": n}, {"bytes": 1}) for n in worker.numbers(lease)])
+    worker.lease("p", 10)
+    crowd()
+    yield job
+    with connections["postgres"].cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        for table in COPIES:
+            column = "id" if table == "joblot_job" else "job_id"
+            cursor.execute(f"DELETE FROM {table} WHERE {column} < 0")
+        cursor.execute("COMMIT")
+
+
+def test_no_hot_verb_walks_over_a_table(job: Job) -> None:
+    first, second = worker.lease("p"), worker.lease("p")
+    one = worker.numbers(second)[0]
+
+    def judged() -> None:
+        """A retryable failure, a repeat and a late success take the longer way."""
+        report(second.token, [failure(one, "Bad", "broken", retryable=True), success(one)])
+
+    verbs: dict[str, Callable[[], object]] = {
+        "claim": lambda: worker.lease("p"),
+        "claim of the second stage": lambda: worker.lease("q"),
+        "report": lambda: worker.succeed(first),
+        "judged": judged,
+        "renew": lambda: renew(second.token),
+        "expire": expire_overdue,
+        "look": lambda: look(job.pk),
+    }
+    walked = {
+        (verb, plan.sql): sorted(plan.walked)
+        for verb, act in verbs.items()
+        for plan in plans(act)
+        if plan.walked
+    }
+    assert walked == {}
+
+
+def using(part: str, act: Callable[[], object]) -> frozenset[str]:
+    """The indexes of the statement that has `part` in its text."""
+    return frozenset().union(*(plan.indexes for plan in plans(act) if part in plan.sql))
+
+
+def test_each_hot_statement_uses_the_index_that_is_meant_for_it(job: Job) -> None:
+    lease: Lease = worker.lease("p")
+    assert "joblot_range_walk" in using("FOR UPDATE SKIP LOCKED", lambda: worker.lease("p"))
+    assert using("WITH held", lambda: worker.succeed(lease)) >= {
+        "joblot_lease_pkey",
+        "joblot_stage_pkey",
+    }
+    looked = using("LEFT JOIN joblot_tally", lambda: look(job.pk))
+    assert looked >= {"joblot_job_pkey", "joblot_tally_pkey", "joblot_lease_job_state"}
+    assert using("FOR UPDATE SKIP LOCKED", expire_overdue) == {"joblot_lease_expiry"}
