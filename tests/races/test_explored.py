@@ -1,0 +1,325 @@
+"""Pairs of verbs in the orders of their statements, on both databases; fewest switches first.
+
+What must hold in each of them: every job passes its audit, and what is said below.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from joblot.errors import WrongStatus
+from joblot.ledger.audit import audit
+from joblot.ledger.claims import claim
+from joblot.ledger.fold import fold
+from joblot.ledger.leases import expire, expire_overdue, renew
+from joblot.ledger.lifecycle import cancel, end_cancel, go_on_reopening, pause, retry, start
+from joblot.ledger.look import look
+from joblot.ledger.merge import merge_ranges
+from joblot.ledger.submit import add_items, seal, submit
+from joblot.models import Job
+from joblot.testing.interleave import Report, explore
+from tests import databases
+from tests.ledger import worker
+from tests.ledger.worker import counts, fail, keys, kinds, numbers, status, succeed
+
+# Of each pair, so that all of them take half a minute; let a pair that you doubt run longer.
+ORDERS = int(os.environ.get("JOBLOT_TEST_ORDERS", "4"))
+SAMPLES = ORDERS * 2
+
+
+class Scene(SimpleNamespace):
+    """A job and its leases, made anew before each order."""
+
+    def explore(
+        self,
+        operations: dict[str, Callable[[], object]],
+        set_up: Callable[[], None],
+        check: Callable[[Any], None],
+        **more: Any,
+    ) -> Report:
+        def anew() -> None:
+            databases.empty(self.db)
+            set_up()
+
+        def checked(outcomes: Any) -> None:
+            check({name: outcome.value for name, outcome in outcomes.items()})
+            found = audit(self.job.pk)
+            assert found["ok"], [c for c in found["checks"] if not c["ok"]]
+
+        return explore(
+            operations,
+            setup=anew,
+            check=checked,
+            using=self.db,
+            schedules_max=ORDERS,
+            samples=SAMPLES,
+            seed=1,
+            **more,
+        )
+
+
+@pytest.fixture
+def scene(ledger_db: str) -> Scene:
+    return Scene(db=ledger_db)
+
+
+def work_off(job: Job) -> None:
+    """What is left can be claimed and done: no item is nowhere, none is in two places."""
+    while leases := claim("p", job=job.pk).leases:
+        assert set(succeed(leases[0])) == {"counted"}
+    look(job.pk)
+    assert status(job) == "SUCCESS"
+
+
+def finished_once(job: Job) -> bool:
+    return kinds(job).count("finished") == 1
+
+
+def two_leases(scene: Scene) -> None:
+    scene.job = submit("explored", keys(2), pipeline="p")
+    scene.a, scene.b = worker.lease(limit=1), worker.lease(limit=1)
+
+
+def one_item_in_two_leases(scene: Scene) -> None:
+    scene.job = submit("explored", keys(1), pipeline="p")
+    scene.a = worker.lease()
+    expire(scene.a.token)
+    scene.b = worker.lease()
+
+
+def failed(scene: Scene) -> None:
+    """Item 0 failed, but a late success may come through the first lease."""
+    scene.job = submit("explored", keys(1), pipeline="p")
+    scene.a = worker.lease()
+    expire(scene.a.token)
+    fail(worker.lease())
+
+
+def test_the_last_two_reports_finish_once(scene: Scene) -> None:
+    def check(said: Any) -> None:
+        assert said == {"A": ["counted"], "B": ["counted"]}
+        assert (status(scene.job), finished_once(scene.job)) == ("SUCCESS", True)
+
+    scene.explore(
+        {"A": lambda: succeed(scene.a), "B": lambda: succeed(scene.b)},
+        lambda: two_leases(scene),
+        check,
+    )
+
+
+def test_two_reports_of_one_item_count_once(scene: Scene) -> None:
+    def check(said: Any) -> None:
+        assert sorted(said["A"] + said["B"]) in (["amended", "counted"], ["counted", "superseded"])
+        assert (status(scene.job), counts(scene.job)) == ("SUCCESS", {"succeeded": 1})
+        assert finished_once(scene.job)
+
+    scene.explore(
+        {"A": lambda: succeed(scene.a), "B": lambda: fail(scene.b)},
+        lambda: one_item_in_two_leases(scene),
+        check,
+    )
+
+
+def test_a_report_and_a_cancel(scene: Scene) -> None:
+    def check(said: Any) -> None:
+        assert said["cancel"].status == "REVOKED"
+        assert counts(scene.job) == ({"succeeded": 1} if said["A"] == ["counted"] else {})
+
+    scene.explore(
+        {"A": lambda: succeed(scene.a), "cancel": lambda: cancel(scene.job.pk, grace_seconds=0)},
+        lambda: two_leases(scene),
+        check,
+    )
+
+
+def test_a_report_and_an_expiry(scene: Scene) -> None:
+    def check(said: Any) -> None:
+        assert said["A"] == ["counted"]
+        succeed(scene.b)
+        work_off(scene.job)
+
+    scene.explore(
+        {"A": lambda: succeed(scene.a), "expire": lambda: expire(scene.a.token)},
+        lambda: two_leases(scene),
+        check,
+    )
+
+
+def test_a_report_and_a_renewal(scene: Scene) -> None:
+    def check(said: Any) -> None:
+        assert said["A"] == ["counted"]
+        assert said["renew"] >= scene.a.expires_at
+
+    scene.explore(
+        {"A": lambda: succeed(scene.a), "renew": lambda: renew(scene.a.token, 600)},
+        lambda: two_leases(scene),
+        check,
+    )
+
+
+def test_an_amendment_and_a_retry(scene: Scene) -> None:
+    def check(said: Any) -> None:
+        if said["A"] == ["amended"]:
+            assert counts(scene.job) == {"succeeded": 1}
+        else:
+            assert said["A"] == ["late"]
+            work_off(scene.job)
+
+    scene.explore(
+        {"A": lambda: succeed(scene.a), "retry": lambda: retry(scene.job.pk)},
+        lambda: failed(scene),
+        check,
+        allowed=(WrongStatus,),  # the amendment was first, so that nothing is left to be retried
+    )
+
+
+def test_two_claims(scene: Scene) -> None:
+    def set_up() -> None:
+        scene.job = submit("explored", keys(4), pipeline="p")
+
+    def check(said: Any) -> None:
+        claimed = [n for answer in said.values() for lease in answer.leases for n in numbers(lease)]
+        assert len(claimed) == len(set(claimed))
+        for answer in said.values():
+            for lease in answer.leases:
+                succeed(lease)
+        work_off(scene.job)
+
+    scene.explore({"A": lambda: claim("p", 2), "B": lambda: claim("p", 2)}, set_up, check)
+
+
+@pytest.mark.parametrize("ends", [cancel, pause])
+def test_a_claim_and_an_end_of_claims(scene: Scene, ends: Callable[..., Any]) -> None:
+    def set_up() -> None:
+        scene.job = submit("explored", keys(2), pipeline="p")
+
+    def check(said: Any) -> None:
+        receipt = "late" if said["end"].status == "REVOKED" else "counted"
+        for lease in said["claim"].leases:
+            assert set(succeed(lease)) == {receipt}
+        assert not claim("p").leases
+
+    more = {"grace_seconds": 0} if ends is cancel else {}
+    scene.explore(
+        {"claim": lambda: claim("p"), "end": lambda: ends(scene.job.pk, **more)}, set_up, check
+    )
+
+
+def test_two_who_go_on_with_one_cancel(scene: Scene) -> None:
+    def check(said: Any) -> None:
+        assert status(scene.job) == "REVOKED"
+        assert finished_once(scene.job)
+
+    scene.explore(
+        {
+            "cancel": lambda: cancel(scene.job.pk, grace_seconds=0),
+            "sweep": lambda: end_cancel(scene.job.pk),
+        },
+        lambda: two_leases(scene),
+        check,
+    )
+
+
+@pytest.mark.parametrize("other", [retry, go_on_reopening, start, fold, look])
+def test_a_retry_and_who_comes_in_between(scene: Scene, other: Callable[..., Any]) -> None:
+    def check(said: Any) -> None:
+        assert Job.objects.get().run == 2
+        work_off(scene.job)
+
+    scene.explore(
+        {"retry": lambda: retry(scene.job.pk), "other": lambda: other(scene.job.pk)},
+        lambda: failed(scene),
+        check,
+        allowed=(WrongStatus,),  # of two retries the second may find the job active again
+    )
+
+
+def test_two_expiries(scene: Scene, clock: Any) -> None:
+    def set_up() -> None:
+        two_leases(scene)
+        clock.forward(1000)
+
+    def check(said: Any) -> None:
+        assert said["A"] + said["B"] == 2
+        work_off(scene.job)
+
+    scene.explore({"A": expire_overdue, "B": expire_overdue}, set_up, check)
+
+
+def test_two_who_add_items(scene: Scene) -> None:
+    def set_up() -> None:
+        scene.job = submit("explored", pipeline="p", seal=False)
+
+    def check(said: Any) -> None:
+        assert said["A"] + said["B"] == 3
+        assert seal(scene.job.pk).total == 3
+        work_off(scene.job)
+
+    scene.explore(
+        {
+            "A": lambda: add_items(scene.job.pk, keys(2)),
+            "B": lambda: add_items(scene.job.pk, keys(3)),
+        },
+        set_up,
+        check,
+    )
+
+
+def test_a_seal_and_the_last_report(scene: Scene) -> None:
+    def set_up() -> None:
+        scene.job = submit("explored", keys(1), pipeline="p", seal=False)
+        scene.a = worker.lease()
+
+    def check(said: Any) -> None:
+        assert (status(scene.job), finished_once(scene.job)) == ("SUCCESS", True)
+
+    scene.explore(
+        {"A": lambda: succeed(scene.a), "seal": lambda: seal(scene.job.pk)}, set_up, check
+    )
+
+
+def test_a_fold_and_an_amendment(scene: Scene) -> None:
+    def check(said: Any) -> None:
+        assert said["A"] == ["amended"]
+        assert (status(scene.job), counts(scene.job)) == ("SUCCESS", {"succeeded": 1})
+
+    scene.explore(
+        {"A": lambda: succeed(scene.a), "fold": lambda: fold(scene.job.pk)},
+        lambda: failed(scene),
+        check,
+    )
+
+
+def test_a_merge_and_a_claim(scene: Scene, configure: Any) -> None:
+    configure(merge_ranges_min=1)
+
+    def set_up() -> None:
+        scene.job = submit("explored", keys(4), pipeline="p")
+        for lease in [worker.lease(limit=1) for _ in range(4)]:
+            expire(lease.token)
+
+    def check(said: Any) -> None:
+        for lease in said["claim"].leases:
+            succeed(lease)
+        work_off(scene.job)
+
+    scene.explore({"claim": lambda: claim("p", 2), "merge": merge_ranges}, set_up, check)
+
+
+def test_whoever_dies_between_two_statements_the_job_ends(scene: Scene) -> None:
+    def check(said: Any) -> None:
+        for lease in (scene.a, scene.b):
+            assert set(succeed(lease)) <= {"counted", "duplicate"}
+        assert (status(scene.job), finished_once(scene.job)) == ("SUCCESS", True)
+
+    scene.explore(
+        {"A": lambda: succeed(scene.a), "B": lambda: succeed(scene.b)},
+        lambda: two_leases(scene),
+        check,
+        kills=1,
+    )

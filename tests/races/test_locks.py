@@ -1,0 +1,94 @@
+"""Who waits for whom: claims and reports for nobody of the other kind, and statements inside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from joblot.ledger.hooks import on_result
+from joblot.ledger.leases import expire
+from joblot.ledger.lifecycle import cancel
+from joblot.ledger.submit import submit
+from joblot.models import Lease
+from joblot.states import LeaseState
+from tests.ledger import worker
+from tests.ledger.worker import counts, keys, numbers, status, succeed
+from tests.races.meeting import COMMIT, Gate, holding, until_waiting, waiting
+
+pytestmark = pytest.mark.usefixtures("postgres_only")
+
+THE_LEASE = "SELECT 1 FROM joblot_lease FOR UPDATE"
+
+
+class TestClaimsAndReports:
+    """Each goes through while the other stands before its COMMIT with all its locks."""
+
+    def test_a_claim_waits_for_no_report(self, in_thread: Any) -> None:
+        on_result("p")(lambda results: None)  # so that the report can be stopped
+        job = submit("locks", keys(8), pipeline="p")
+        first = worker.lease(limit=4)
+        gate = Gate(COMMIT)
+        a = in_thread(gate.through(lambda: succeed(first)))
+        gate.wait()
+        second = worker.lease(limit=4)
+        assert (numbers(second), waiting()) == ([4, 5, 6, 7], 0)
+        gate.open()
+        assert a.result() == ["counted"] * 4
+        succeed(second)
+        assert status(job) == "SUCCESS"
+
+    def test_a_report_waits_for_no_claim(self, in_thread: Any) -> None:
+        job = submit("locks", keys(8), pipeline="p")
+        first = worker.lease(limit=4)
+        gate = Gate(COMMIT)
+        a = in_thread(gate.through(lambda: worker.lease(limit=4)))
+        gate.wait()
+        assert (succeed(first), waiting()) == (["counted"] * 4, 0)
+        gate.open()
+        succeed(a.result())
+        assert status(job) == "SUCCESS"
+
+
+class TestStalledInsideTheOneStatement:
+    """What the statement has read before it waited for its lease is old when it goes on."""
+
+    def test_two_reports_of_one_lease_both_count(self, in_thread: Any, connect: Any) -> None:
+        job = submit("stalled", keys(4), pipeline="p")
+        lease = worker.lease()
+        with holding(connect(), THE_LEASE):
+            a = in_thread(lambda: succeed(lease, 0, 1))
+            b = in_thread(lambda: succeed(lease, 1, 2))
+            until_waiting(2)
+        assert sorted(a.result() + b.result()) == ["counted"] * 3 + ["duplicate"]
+        kept = Lease.objects.get()
+        assert (kept.open, kept.state) == (1, LeaseState.LIVE)
+        assert succeed(lease, 3) == ["counted"]
+        assert Lease.objects.get().state == LeaseState.SPENT
+        assert (status(job), counts(job)) == ("SUCCESS", {"succeeded": 4})
+
+    def test_a_report_and_an_expiry(self, in_thread: Any, connect: Any) -> None:
+        job = submit("stalled", keys(2), pipeline="p")
+        lease = worker.lease()
+        with holding(connect(), THE_LEASE):
+            a = in_thread(lambda: expire(lease.token))
+            until_waiting()
+            b = in_thread(lambda: succeed(lease))
+            until_waiting(2)
+        a.result()
+        assert b.result() == ["counted", "counted"]
+        assert (status(job), counts(job)) == ("SUCCESS", {"succeeded": 2})
+        assert worker.nothing()
+
+    def test_a_report_and_the_closing_of_its_lease(self, in_thread: Any, connect: Any) -> None:
+        job = submit("stalled", keys(2), pipeline="p")
+        lease = worker.lease()
+        with holding(connect(), THE_LEASE):
+            a = in_thread(lambda: cancel(job.pk, grace_seconds=0).status)
+            until_waiting()
+            b = in_thread(lambda: succeed(lease))
+            until_waiting(2)
+        assert a.result() == "REVOKED"
+        said = set(b.result())
+        assert said in ({"late"}, {"counted"})
+        assert counts(job) == ({"succeeded": 2} if said == {"counted"} else {})
