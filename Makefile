@@ -13,10 +13,10 @@ SETUP := pyproject.toml constraints.txt scripts/venv
 DEMO_READY := .venv/.ready-demo
 DEV_READY := .venv/.ready-dev
 
-.PHONY: help demo test check format bench constraints clean
+.PHONY: help demo test check format bench bench-quick constraints clean
 
 help: ## Tell what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "Variables: DB=sqlite|postgres (demo), JOBS=2 (tests at once), ARGS='…' (passed on)"
 
 demo: $(DEMO_READY) ## Count 1,797 real digits right, with faults on (DB=postgres: on PostgreSQL)
@@ -37,6 +37,9 @@ format: $(DEV_READY) ## Put the code into the one format
 
 bench: $(DEV_READY) ## Measure settling and claiming on PostgreSQL
 	$(BIN)/python -m bench $(ARGS)
+
+bench-quick: $(DEV_READY) ## Measure the same for a few minutes only, fewer and shorter rounds
+	$(BIN)/python -m bench --quick
 
 constraints: ## Pin the newest versions that fit into constraints.txt (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --all-extras --upgrade \

@@ -10,17 +10,22 @@ from typing import Any
 
 from django.db import connections
 
-Act = Callable[[], Any]  # one act of a handler; False or None ends it early
+Act = Callable[[], Any]  # one act of a handler, returns its kind; False or None ends it early
 Prepare = Callable[[int], Act]  # by the handler's number, in its own process
 
 
 @dataclass(frozen=True, slots=True)
 class Storm:
-    """What the handlers did together: acts per second, and the seconds each act took."""
+    """What the handlers did together: how long each act took, and when it ended, in seconds."""
 
-    acts: int
     seconds: float
     latencies: list[float]
+    ends: list[float]
+    kinds: list[Any]
+
+    @property
+    def acts(self) -> int:
+        return len(self.latencies)
 
     @property
     def rate(self) -> float:
@@ -45,11 +50,11 @@ def storm(prepare: Prepare, *, handlers: int, seconds: float) -> Storm:
         child.start()
     ready.wait()
     began = time.monotonic()
-    latencies = [latency for receiver, _ in pipes for latency in receiver.recv()]
-    elapsed = min(time.monotonic() - began, seconds)
+    acts = [act for receiver, _ in pipes for act in receiver.recv()]
     for child in children:
         child.join()
-    return Storm(len(latencies), elapsed, latencies)
+    latencies, ends, kinds = (list(column) for column in zip(*acts, strict=True))
+    return Storm(max(ends) - began, latencies, ends, kinds)
 
 
 def _handle(prepare: Prepare, number: int, ready: Any, seconds: float, sender: Any) -> None:
@@ -59,9 +64,10 @@ def _handle(prepare: Prepare, number: int, ready: Any, seconds: float, sender: A
     connections.close_all()
 
 
-def _acts(act: Act, until: float) -> Iterator[float]:
+def _acts(act: Act, until: float) -> Iterator[tuple[float, float, Any]]:
+    """For each act its latency, its end and its kind; one monotonic clock serves all processes."""
     began = time.monotonic()
-    while began < until and act() not in (None, False):
+    while began < until and (kind := act()) not in (None, False):
         ended = time.monotonic()
-        yield ended - began
+        yield ended - began, ended, kind
         began = ended

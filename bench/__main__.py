@@ -1,0 +1,41 @@
+"""Run every benchmark in turn, then write bench/results/summary.json and the page's table.
+
+    python -m bench [--quick]
+
+Ends with 1 if a figure misses what it must be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+FULL = (
+    ("hot_job.py",),
+    ("hot_job.py", "--commit-delay-us", "2000"),
+    ("claims.py", "--items", "160000", "--handlers", "32"),
+    ("cancel.py", "--handlers", "32"),
+    ("progress.py", "--items", "1000000"),
+)
+QUICK = (
+    ("hot_job.py", "--rounds", "1", "--seconds", "1"),
+    ("claims.py", "--items", "8000", "--handlers", "8"),
+    ("cancel.py", "--rounds", "3", "--handlers", "8"),
+    ("progress.py", "--items", "50000", "--rounds", "2"),
+)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
+    for script, *options in QUICK if parser.parse_args().quick else FULL:
+        print(f"== {script} {' '.join(options)}", flush=True)
+        subprocess.run([sys.executable, HERE / script, *options], check=True)
+    return subprocess.run([sys.executable, HERE / "page.py"], check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

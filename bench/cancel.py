@@ -1,0 +1,128 @@
+"""How long does a cancel take while handlers claim from and report to the job that it ends?
+
+    python bench/cancel.py [--rounds 10] [--handlers 16]
+
+Every handler claims 16 items and reports them, in turn. In the midst of it a quiet job with as many
+live leases is cancelled, then the hot one, both without grace: what the hot one takes longer is
+what its handlers hold up. The worst of all rounds stands for the 99th percentile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+from figures import figure, write
+from storm import Act, storm
+
+from joblot import standalone
+from joblot.testing.postgres import PostgresServer
+
+BATCH = 16
+ITEMS = 64_000  # more than can be handled before the cancel
+AFTER_SECONDS = 2.0
+
+
+@dataclass(slots=True)
+class Cancels:
+    """Seconds, one number a round."""
+
+    hot: list[float] = field(default_factory=list)
+    quiet: list[float] = field(default_factory=list)
+    report: list[float] = field(default_factory=list)
+    claim: list[float] = field(default_factory=list)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--handlers", type=int, default=16)
+    asked = parser.parse_args()
+    took = Cancels()
+    with PostgresServer() as server:
+        standalone.setup(server.create_database("bench"))
+        from django.core.management import call_command
+
+        call_command("migrate", verbosity=0)
+        for _ in range(asked.rounds):
+            _cancel_in_the_midst(asked.handlers, took)
+    _tell(took, asked.handlers)
+
+
+def _cancel_in_the_midst(handlers: int, took: Cancels) -> None:
+    from joblot import claim, submit
+
+    keys = [f"k{n}" for n in range(ITEMS)]
+    quiet = submit("quiet", keys[: handlers * BATCH], pipeline="quiet").pk
+    hot = submit("hot", keys, pipeline="hot").pk
+    for _ in range(handlers):
+        claim("quiet", BATCH)
+
+    began: list[float] = []
+    canceller = threading.Timer(AFTER_SECONDS, _cancel_both, (quiet, hot, took, began))
+    canceller.start()  # it connects after the handlers were forked
+    result = storm(_handler, handlers=handlers, seconds=60)
+    canceller.join()
+    acts = list(zip(result.kinds, result.latencies, result.ends, strict=True))
+    for kind, seconds in (("report", took.report), ("claim", took.claim)):
+        before = [latency for of, latency, end in acts if of == kind and end < began[0]]
+        seconds.append(statistics.median(before))
+
+
+def _cancel_both(quiet: int, hot: int, took: Cancels, began: list[float]) -> None:
+    from django.db import connections
+
+    from joblot import cancel, progress
+
+    progress(hot)  # connects
+    began.append(time.monotonic())
+    for job, seconds in ((quiet, took.quiet), (hot, took.hot)):
+        since = time.monotonic()
+        cancel(job, grace_seconds=0)
+        seconds.append(time.monotonic() - since)
+    connections.close_all()
+
+
+def _handler(number: int) -> Act:
+    """Claims and reports in turn, until nothing can be claimed any more."""
+    from joblot import claim, report
+    from joblot.wire import success
+
+    held: list[Callable[[], object]] = []
+
+    def act() -> str | None:
+        if held:
+            held.pop()()
+            return "report"
+        for lease in claim("hot", BATCH).leases:
+            results = [success(item.id, {"label": 1}) for item in lease.items]
+            held.append(partial(report, lease.token, results))
+        return "claim" if held else None
+
+    return act
+
+
+def _tell(took: Cancels, handlers: int) -> None:
+    one_report = statistics.median(took.report)
+    name = f"a cancel under {handlers} handlers, the worst of {len(took.hot)} / one report, median"
+    beside = [hot / quiet for hot, quiet in zip(took.hot, took.quiet, strict=True)]
+    figures = [
+        figure(name, [max(took.hot) / one_report], "<= 10"),
+        figure("a cancel of the hot job / of a quiet one at the same time", beside, "<= 3"),
+    ]
+    measured = {
+        "cancel of the hot job": took.hot,
+        "cancel of the quiet job": took.quiet,
+        "one report, median": took.report,
+        "one claim, median": took.claim,
+    }
+    write("cancel", figures, {"seconds, by round": measured})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+"""Do claims stay as fast as a job drains? Claims of 16 items, the first tenth against the last.
+
+    python bench/claims.py [--items 32000] [--handlers 8]
+
+Each case drains one job, through the real verb: a job of one stage; its second stage, whose ranges
+came from reports; what came back from expired leases; each alone and with one old snapshot held
+open. The peer is the usual queue over item rows, on the same machine in the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from figures import Figure, figure, write
+from storm import Act, storm
+
+from joblot import standalone
+from joblot.testing.postgres import PostgresServer
+
+BATCH = 16
+PIPELINE = "p"
+HELPERS = 4  # processes that prepare a case
+FOREVER = 600.0  # seconds; a drain ends when nothing is left
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--items", type=int, default=32_000)
+    parser.add_argument("--handlers", type=int, default=8)
+    asked = parser.parse_args()
+    with PostgresServer() as server:
+        standalone.setup(server.create_database("bench"))
+        from django.core.management import call_command
+
+        call_command("migrate", verbosity=0)
+        rates = _measure(asked.items, asked.handlers)
+    write("claims", _figures(rates), {"claims/s, first and last tenth": rates})
+
+
+def _measure(items: int, handlers: int) -> dict[str, tuple[float, float]]:
+    cases: dict[str, Callable[[int], Callable[[int], Act]]] = {
+        "one stage": _one_stage,
+        "second stage": _second_stage,
+        "after expiries": _after_expiries,
+        "usual queue": _usual_queue,
+    }
+    rates: dict[str, tuple[float, float]] = {}
+    for name, make in cases.items():
+        for old_snapshot in (False, True):
+            prepare = make(items)
+            with _old_snapshot(held=old_snapshot):
+                case = f"{name}, old snapshot" if old_snapshot else name
+                rates[case] = _drain(prepare, items, handlers)
+            print(
+                f"{case}: {rates[case][0]:.0f} claims/s at first, {rates[case][1]:.0f} at last",
+                flush=True,
+            )
+    return rates
+
+
+def _drain(prepare: Callable[[int], Act], items: int, handlers: int) -> tuple[float, float]:
+    """Claims per second while the first and the last tenth of the items were claimed."""
+    ends = sorted(storm(prepare, handlers=handlers, seconds=FOREVER).ends)
+    assert len(ends) >= items // BATCH, f"claimed {len(ends)} times, expected {items // BATCH}"
+    tenth = len(ends) // 10
+    return tenth / (ends[tenth] - ends[0]), tenth / (ends[-1] - ends[-tenth - 1])
+
+
+@contextmanager
+def _old_snapshot(*, held: bool) -> Iterator[None]:
+    """A transaction that has read something and stays open, so that nothing can be vacuumed."""
+    from django.db import connections
+
+    if not held:
+        yield
+        return
+    reader = connections["default"].copy()
+    reader.set_autocommit(False)
+    with reader.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        cursor.execute("SELECT count(*) FROM joblot_job")
+        yield
+    reader.rollback()
+    reader.close()
+
+
+def _claimer(pipeline: str = PIPELINE) -> Callable[[int], Act]:
+    from joblot import claim
+
+    return lambda number: lambda: bool(claim(pipeline, BATCH).leases)
+
+
+def _keys(items: int) -> Iterator[str]:
+    return (f"k{n}" for n in range(items))
+
+
+def _one_stage(items: int) -> Callable[[int], Act]:
+    from joblot import submit
+
+    _forget()
+    submit("claims", _keys(items), pipeline=PIPELINE)
+    return _claimer()
+
+
+def _second_stage(items: int) -> Callable[[int], Act]:
+    """Its ranges were made by reports of 16, as they came."""
+    from joblot import claim, report, submit
+    from joblot.wire import success
+
+    _forget()
+    stages = [{"name": "one", "pipeline": "first"}, {"name": "two", "pipeline": PIPELINE}]
+    submit("claims", _keys(items), stages=stages)
+
+    def act() -> bool:
+        leases = claim("first", BATCH).leases
+        for lease in leases:
+            report(lease.token, [success(item.id) for item in lease.items])
+        return bool(leases)
+
+    storm(lambda number: act, handlers=HELPERS, seconds=FOREVER)
+    return _claimer()
+
+
+def _after_expiries(items: int) -> Callable[[int], Act]:
+    """All of it was claimed once by workers that died; every range came back."""
+    from joblot import submit
+    from joblot.ledger.leases import expire
+    from joblot.models import Lease
+
+    _forget()
+    submit("claims", _keys(items), pipeline=PIPELINE)
+    storm(_claimer(), handlers=HELPERS, seconds=FOREVER)
+    tokens = list(Lease.ledger.values_list("token", flat=True))
+
+    def prepare(number: int) -> Act:
+        mine = iter(tokens[number::HELPERS])
+
+        def act() -> bool:
+            token = next(mine, None)
+            if token is not None:
+                expire(token)
+            return token is not None
+
+        return act
+
+    storm(prepare, handlers=HELPERS, seconds=FOREVER)
+    return _claimer()
+
+
+def _usual_queue(items: int) -> Callable[[int], Act]:
+    """Item rows with a state, a partial index, and SKIP LOCKED, as most queues do it."""
+    from django.db import connection
+
+    _forget()
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE IF EXISTS usual")
+        cursor.execute("CREATE TABLE usual (id bigint PRIMARY KEY, state int, payload text)")
+        cursor.execute("CREATE INDEX ON usual (id) WHERE state = 0")
+        cursor.execute(
+            "INSERT INTO usual SELECT n, 0, 'k' || n FROM generate_series(1, %s) n", [items]
+        )
+        cursor.execute("ANALYZE usual")
+
+    def act() -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE usual SET state = 1 WHERE id IN (SELECT id FROM usual WHERE state = 0 "
+                "ORDER BY id LIMIT 16 FOR UPDATE SKIP LOCKED) RETURNING id, payload"
+            )
+            return bool(cursor.fetchall())
+
+    return lambda number: act
+
+
+def _forget() -> None:
+    """Empty tables, as if new."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        known = connection.introspection.table_names(cursor)
+        tables = ", ".join(name for name in known if name.startswith("joblot_"))
+        cursor.execute(f"TRUNCATE {tables}")
+
+
+def _figures(rates: dict[str, tuple[float, float]]) -> list[Figure]:
+    flat = [
+        figure(f"claims, last tenth / first tenth: {case}", [last / first], ">= 0.77")
+        for case, (first, last) in rates.items()
+        if not case.startswith("usual")
+    ]
+    for snapshot in ("", ", old snapshot"):
+        ours, usual = rates[f"one stage{snapshot}"], rates[f"usual queue{snapshot}"]
+        name = f"claims/s / the usual queue's, last tenth{snapshot}"
+        flat.append(figure(name, [ours[1] / usual[1]], ">= 10"))
+    return flat
+
+
+if __name__ == "__main__":
+    began = time.monotonic()
+    main()
+    print(f"{time.monotonic() - began:.0f} s")

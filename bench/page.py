@@ -1,0 +1,46 @@
+"""Write bench/results/summary.json and the table of docs/benchmarks.md from the results.
+
+    python bench/page.py
+
+Ends with 1 if a figure misses what it must be; the table shows it either way.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from figures import RESULTS
+
+PAGE = RESULTS.parents[1] / "docs" / "benchmarks.md"
+BEGIN, END = "<!-- table: python bench/page.py -->", "<!-- end of the table -->"
+
+
+def main() -> int:
+    documents = {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))}
+    documents.pop("summary", None)
+    figures = [one for document in documents.values() for one in document["figures"]]
+    (RESULTS / "summary.json").write_text(json.dumps(figures, indent=1) + "\n")
+    before, rest = PAGE.read_text().split(BEGIN)
+    after = rest.split(END)[1]
+    table = "\n\n".join("\n".join(_table(document)) for document in documents.values())
+    PAGE.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{after}")
+    return 0 if all(one["ok"] for one in figures) else 1
+
+
+def _table(document: dict[str, Any]) -> Iterator[str]:
+    about = document["about"]
+    yield f"`python {about['command']}`, commit {about['commit']}"
+    yield ""
+    yield "| figure | median | range | must | |"
+    yield "|---|---|---|---|---|"
+    for one in document["figures"]:
+        verdict = "holds" if one["ok"] else "**missed**"
+        spread = f"{one['low']:g} to {one['high']:g}"
+        yield f"| {one['figure']} | {one['value']:g} | {spread} | {one['must']} | {verdict} |"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
