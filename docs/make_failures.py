@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 TESTS = ROOT / "tests" / "failures"
 PAGE = Path(__file__).parent / "failures.md"
-ID = re.compile(r"(?:LU|ST|RP|RD)\d+")
+ID = re.compile(r"(?<=_)(?:LU|ST|RP|RD|NT|IN|CT|DP|CL|OT|SN|WK)\d+(?=_)")
 
 HEAD = """# What goes wrong elsewhere, and the test that shows it can't here
 
@@ -23,9 +23,20 @@ has a test.
 |---|---|---|
 """
 
+TAIL = """
+What needs more than the ledger, and is not shown here:
+
+| id | what it waits for |
+|---|---|
+"""
+
 
 def rules() -> dict[str, str]:
     return dict(runpy.run_path(str(TESTS / "rules.py"))["RULES"])
+
+
+def waiting() -> dict[str, str]:
+    return dict(runpy.run_path(str(TESTS / "waiting.py"))["WAITING"])
 
 
 def shown() -> dict[str, list[str]]:
@@ -45,7 +56,8 @@ def page() -> str:
         f"| {failure} | {rule} | {'<br>'.join(f'`{test}`' for test in tests.get(failure, []))} |"
         for failure, rule in rules().items()
     ]
-    return HEAD + "\n".join(rows) + "\n"
+    later = [f"| {failure} | {reason} |" for failure, reason in waiting().items()]
+    return HEAD + "\n".join(rows) + "\n" + TAIL + "\n".join(later) + "\n"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,31 @@
+"""What an act says to the database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import connections
+
+from tests import databases
+
+WRITES = ("INSERT", "UPDATE", "DELETE")
+
+
+def statements_of(act: Callable[[], object]) -> list[str]:
+    """The statements that `act` runs, without their white space and comments at the start."""
+    said: list[str] = []
+
+    def listen(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        lines = [line for line in sql.splitlines() if not line.strip().startswith("--")]
+        said.append(" ".join(" ".join(lines).replace('"', "").split()))
+        return execute(sql, params, many, context)
+
+    with connections[databases.current()].execute_wrapper(listen):
+        act()
+    return said
+
+
+def written_by(act: Callable[[], object]) -> list[str]:
+    """Those of them that write."""
+    return [said for said in statements_of(act) if any(word in said for word in WRITES)]

@@ -1,0 +1,107 @@
+"""CT: what results, logs and aggregates wait for."""
+
+from __future__ import annotations
+
+from threading import Event
+from typing import Any
+
+from django.db import DatabaseError, connections
+
+from joblot.ledger.hooks import on_result
+from joblot.ledger.lifecycle import cancel
+from joblot.ledger.logs import log, logs
+from joblot.ledger.submit import submit
+from tests.failures.statements import statements_of, written_by
+from tests.ledger import worker
+from tests.ledger.worker import counts, keys, status, succeed
+
+HANDLERS = 8
+
+
+def writes_job_row(statement: str) -> bool:
+    locks = "FROM joblot_job " in statement and "FOR UPDATE" in statement
+    return "UPDATE joblot_job " in statement or locks
+
+
+def test_CT1_a_result_neither_writes_nor_locks_its_jobs_row(ledger_db: str) -> None:
+    job = submit("ct1", keys(50), pipeline="p")
+    lease = worker.lease(limit=16)
+    said = statements_of(lambda: succeed(lease, *range(10)))
+    assert said
+    assert not [one for one in said if writes_job_row(one)]
+    cancelling = statements_of(lambda: cancel(job.pk))
+    assert any(writes_job_row(one) for one in cancelling)
+
+
+def test_CT1_results_of_one_job_do_not_wait_for_one_that_is_slow(
+    postgres_only: str, in_thread: Any
+) -> None:
+    job = submit("ct1", keys(8 * HANDLERS), pipeline="p")
+    leases = [worker.lease(limit=8) for _ in range(HANDLERS)]
+    saving, go_on = Event(), Event()
+
+    @on_result("p")
+    def slow(results: Any) -> None:
+        if results[0].number in [item.id for item in leases[0].items]:
+            saving.set()
+            assert go_on.wait(30)
+
+    stuck = in_thread(lambda: succeed(leases[0]))
+    assert saving.wait(30)
+    others = [in_thread(lambda lease=lease: succeed(lease)) for lease in leases[1:]]
+    try:
+        assert [other.result() for other in others] == [["counted"] * 8] * (HANDLERS - 1)
+        assert not stuck.done
+        assert counts(job) == {"succeeded": 8 * (HANDLERS - 1)}
+    finally:
+        go_on.set()
+    assert stuck.result() == ["counted"] * 8
+    assert status(job) == "SUCCESS"
+
+
+def test_CT2_CT8_a_log_line_is_one_insert_beside_the_job(ledger_db: str) -> None:
+    job = submit("ct2", keys(1), pipeline="p")
+    said = written_by(lambda: [log(job.pk, f"line {n}") for n in range(50)])
+    assert len(said) == 50
+    assert all(one.startswith("INSERT INTO joblot_log ") for one in said)
+    assert [line["message"] for line in logs(job.pk)] == [f"line {n}" for n in range(50)]
+
+
+def test_CT9_nothing_is_logged_inside_the_transaction_of_a_result(ledger_db: str) -> None:
+    job = submit("ct9", keys(1), pipeline="p")
+    kept: list[bool] = []
+    on_result("p")(lambda results: kept.append(log(job.pk, "so many a second")))
+    said = written_by(lambda: succeed(worker.lease()))
+    assert kept == [False]
+    assert not [one for one in said if "joblot_log " in one]
+
+
+def test_CT3_a_log_that_fails_takes_no_verb_along(ledger_db: str) -> None:
+    job = submit("ct3", keys(2), pipeline="p")
+    lease = worker.lease(limit=1)
+    on_result("p")(lambda results: log(job.pk, "inside") and None)
+
+    def no_logs(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if "joblot_log" in sql:
+            raise DatabaseError("the log's table is full")
+        return execute(sql, params, many, context)
+
+    with connections[ledger_db].execute_wrapper(no_logs):
+        assert log(job.pk, "dropped") is False
+        assert succeed(lease) == ["counted"]
+        cancel(job.pk, grace_seconds=0)
+    assert status(job) == "REVOKED"
+
+
+def test_CT5_CT6_a_result_costs_the_same_in_a_large_job(ledger_db: str) -> None:
+    """No cache is invalidated and nothing of the job is counted anew: the same statements."""
+
+    def said_in_a_job_of(size: int) -> list[str]:
+        job = submit("ct6", keys(size), pipeline="p")
+        lease = worker.lease(limit=8, job=job.pk)
+        said = statements_of(lambda: succeed(lease))
+        return [one for one in said if "SAVEPOINT" not in one]  # each has a name of its own
+
+    small = said_in_a_job_of(20)
+    assert small
+    assert said_in_a_job_of(2000) == small
