@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import Any
 from uuid import uuid4
 
 from django.db import IntegrityError, transaction
@@ -19,16 +20,15 @@ from joblot.config import limits
 from joblot.errors import InvalidInput, KeyConflict
 from joblot.ledger import queue
 from joblot.ledger.candidates import Candidate, candidates
-from joblot.ledger.item_rows import items_by_number
+from joblot.ledger.item_rows import items_by_number, outputs_by_number
 from joblot.ledger.jobs import advance, policy_of, record_event
 from joblot.ledger.leases import settled_among
 from joblot.ledger.names import checked_name
-from joblot.ledger.outputs import output_of
 from joblot.ledger.queue import Piece
 from joblot.ledger.ranges import ALONE, Span, islands
 from joblot.ledger.statements import fetch, moment
 from joblot.ledger.transactions import alias, connection, durable, repeated
-from joblot.models import Job, Lease, Outcome, Stage
+from joblot.models import Job, Lease, Stage
 from joblot.states import JobEvent, JobStatus, LeaseState, sources
 from joblot.wire import Claim, ClaimedItem
 from joblot.wire import Lease as GrantedLease
@@ -226,11 +226,5 @@ def _claimed_items(lease: Lease) -> tuple[ClaimedItem, ...]:
     )
 
 
-def _inputs(lease: Lease, numbers: list[int]) -> dict[int, object]:
-    if lease.stage == 0:
-        return {}
-    before = Outcome.ledger.using(alias()).filter(
-        job_id=lease.job_id, stage=lease.stage - 1, number__in=numbers
-    )
-    rows = before.values_list("number", "output", "output_ref")
-    return {number: output_of(output, ref) for number, output, ref in rows}
+def _inputs(lease: Lease, numbers: list[int]) -> dict[int, Any]:
+    return outputs_by_number(lease.job_id, lease.stage - 1, numbers) if lease.stage else {}

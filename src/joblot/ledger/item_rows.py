@@ -1,13 +1,16 @@
-"""Items, read by what names them."""
+"""Items and their outcomes, read by what names them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
 from typing import Any, NamedTuple
+from uuid import UUID
 
+from joblot.ledger.outputs import output_of
 from joblot.ledger.statements import fetch
 from joblot.ledger.transactions import connection
+from joblot.states import ItemState
 
 
 class ItemRow(NamedTuple):
@@ -18,6 +21,15 @@ class ItemRow(NamedTuple):
     payload: Any
 
 
+class OutcomeRow(NamedTuple):
+    """How an item was settled in a stage, without its output."""
+
+    number: int
+    state: ItemState
+    hash: bytes | None
+    lease_token: UUID | None
+
+
 def items_by_number(job_id: int, numbers: Iterable[int]) -> list[ItemRow]:
     """The items with these numbers, ascending."""
     return _items(fetch(connection(), "items_by_number", job=job_id, numbers=list(numbers)))
@@ -26,6 +38,29 @@ def items_by_number(job_id: int, numbers: Iterable[int]) -> list[ItemRow]:
 def items_by_key(job_id: int, keys: Iterable[str]) -> list[ItemRow]:
     """The items with these keys, by number."""
     return _items(fetch(connection(), "items_by_key", job=job_id, keys=list(keys)))
+
+
+def outcomes_by_number(job_id: int, stage: int, numbers: Iterable[int]) -> dict[int, OutcomeRow]:
+    """The outcomes of these items in this stage, by number; an open item has none."""
+    asked = {"job": job_id, "stage": stage, "numbers": list(numbers)}
+    return {
+        number: OutcomeRow(number, ItemState(state), digest and bytes(digest), _uuid(token))
+        for number, state, digest, token in fetch(connection(), "outcomes_by_number", **asked)
+    }
+
+
+def outputs_by_number(job_id: int, stage: int, numbers: Iterable[int]) -> dict[int, Any]:
+    """The outputs of these items in this stage, by number, wherever they are kept."""
+    asked = {"job": job_id, "stage": stage, "numbers": list(numbers)}
+    return {
+        number: output_of(None if output is None else json.loads(output), ref)
+        for number, output, ref in fetch(connection(), "outputs_by_number", **asked)
+    }
+
+
+def _uuid(token: Any) -> UUID | None:
+    """SQLite keeps it as text."""
+    return token if token is None or isinstance(token, UUID) else UUID(token)
 
 
 def _items(rows: Iterable[tuple[int, str, Any]]) -> list[ItemRow]:

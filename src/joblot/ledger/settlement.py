@@ -17,7 +17,7 @@ from django.db import InternalError
 from joblot import clock
 from joblot.errors import PermanentError
 from joblot.ledger import hooks, uncounted
-from joblot.ledger.item_rows import items_by_number
+from joblot.ledger.item_rows import OutcomeRow, items_by_number, outcomes_by_number
 from joblot.ledger.jobs import policy_of, read_job, stages_of
 from joblot.ledger.leases import settled_among
 from joblot.ledger.posted import Posted, rows_of
@@ -58,7 +58,7 @@ class Settlement:
         self.stages = stages_of(self.job_id)
         self.spans = [Span(*span) for span in lease.ranges]
         self.deltas = Deltas(len(self.stages))
-        self.existing: dict[int, Outcome] = {}
+        self.existing: dict[int, OutcomeRow] = {}
         self.given_up: set[int] = set(lease.gone)  # numbers this lease no longer holds
         self.settled: set[int] = set()
         self.passed_on: list[int] = []
@@ -102,10 +102,7 @@ class Settlement:
     def _judge(self, pending: Sequence[Posted]) -> None:
         """Ask the table, on what is committed now."""
         numbers = [one.number for one in pending]
-        outcomes = Outcome.ledger.using(alias()).filter(
-            job_id=self.job_id, stage=self.stage, number__in=numbers
-        )
-        self.existing |= {outcome.number: outcome for outcome in outcomes.defer("output")}
+        self.existing |= outcomes_by_number(self.job_id, self.stage, numbers)
         for one in pending:
             report = one.report(self._span(one.number).failures, self.policy.failures_max)
             standing = self._standing(one)
@@ -246,7 +243,7 @@ class Settlement:
 
     def _count(self, one: Posted) -> None:
         if one.receipt is Receipt.AMENDED:
-            self.deltas.reopen(self.stage, ItemState(self.existing[one.number].state))
+            self.deltas.reopen(self.stage, self.existing[one.number].state)
         self.deltas.settle(self.stage, one.state)
         self.settled.add(one.number)
         if one.result.succeeded:

@@ -1,0 +1,7 @@
+-- purpose: the outcomes of a stage's items, by their numbers
+-- guard: none
+-- locks: none
+SELECT o.number, o.state, o.hash, o.lease_token
+FROM json_each(%(numbers)s) AS asked
+JOIN joblot_outcome o
+  ON o.job_id = %(job)s AND o.stage = %(stage)s AND o.number = asked.value
