@@ -27,8 +27,8 @@ from tests import databases
 from tests.ledger import worker
 from tests.ledger.worker import counts, fail, keys, kinds, numbers, status, succeed
 
-# Of each pair, so that all of them take half a minute; let a pair that you doubt run longer.
-ORDERS = int(os.environ.get("JOBLOT_TEST_ORDERS", "4"))
+# Of each pair, so that all of them take under half a minute; let a pair that you doubt run longer.
+ORDERS = int(os.environ.get("JOBLOT_TEST_ORDERS", "3"))
 SAMPLES = ORDERS * 2
 
 
