@@ -14,7 +14,9 @@ FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 60
 
 # A place (file, or file::function) and why it may be longer. What is no longer needed fails.
-LONGER_FOR_A_REASON: dict[str, str] = {}
+LONGER_FOR_A_REASON: dict[str, str] = {
+    "tests/ledger/test_model.py": "the rules of one state machine stand in one class",
+}
 
 # Written in two parts, so that this file does not name them.
 REGISTRY_HOSTS = [

@@ -1,0 +1,5 @@
+"""The counter's fixtures."""
+
+from tests.testing.counter import postgres_sql, sql, sqlite_sql
+
+__all__ = ["postgres_sql", "sql", "sqlite_sql"]
