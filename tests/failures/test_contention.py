@@ -82,7 +82,10 @@ def test_CT9_nothing_is_logged_inside_the_transaction_of_a_result(ledger_db: str
 def test_CT3_a_log_that_fails_takes_no_verb_along(ledger_db: str) -> None:
     job = submit("ct3", keys(2), pipeline="p")
     lease = worker.lease(limit=1)
-    on_result("p")(lambda results: log(job.pk, "inside") and None)
+
+    @on_result("p")
+    def logs_inside(results: Any) -> None:
+        log(job.pk, "inside")
 
     def no_logs(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         if "joblot_log" in sql:
