@@ -37,9 +37,17 @@ def _table(document: dict[str, Any]) -> Iterator[str]:
     yield "| figure | median | range | must | |"
     yield "|---|---|---|---|---|"
     for one in document["figures"]:
-        verdict = "holds" if one["ok"] else "**missed**"
         spread = f"{one['low']:g} to {one['high']:g}"
-        yield f"| {one['figure']} | {one['value']:g} | {spread} | {one['must']} | {verdict} |"
+        yield f"| {one['figure']} | {one['value']:g} | {spread} | {one['must']} | {_verdict(one)} |"
+
+
+def _verdict(one: dict[str, Any]) -> str:
+    """`ok` allows for noise: one round reached the bound. The reader is told if the median did."""
+    sign, bound = one["must"].split()
+    median_holds = one["value"] >= float(bound) if sign == ">=" else one["value"] <= float(bound)
+    if median_holds:
+        return "holds"
+    return "missed by the median, not by every round" if one["ok"] else "**missed**"
 
 
 if __name__ == "__main__":
