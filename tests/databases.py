@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 
 from django.apps import apps
 from django.core.management import call_command
@@ -54,6 +55,8 @@ def using(alias: str) -> Iterator[None]:
 def point(alias: str, settings: Mapping[str, str]) -> dict[str, str]:
     """Let `alias` mean another database from now on; answers what to pass to go back."""
     connections[alias].close()
+    if apps.ready:
+        import_module("joblot.ledger.queue").forget()
     entry = connections.settings[alias]
     before = {name: str(entry[name]) for name in settings}
     entry.update(settings)

@@ -169,3 +169,8 @@ def _cursor(job_id: int, stage: int) -> _Cursor:
     if len(_cursors) > _CURSORS_MAX:
         _cursors.clear()
     return _cursors.setdefault((alias(), job_id, stage), _Cursor())
+
+
+def forget() -> None:
+    """Forget all cursors: for whoever points this process at another database."""
+    _cursors.clear()
