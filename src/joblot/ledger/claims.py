@@ -20,9 +20,8 @@ from joblot.config import limits
 from joblot.errors import InvalidInput, KeyConflict
 from joblot.ledger import queue
 from joblot.ledger.candidates import Candidate, candidates
-from joblot.ledger.item_rows import items_by_number, outputs_by_number
+from joblot.ledger.item_rows import items_by_number, outputs_by_number, settled_among
 from joblot.ledger.jobs import advance, policy_of, record_event
-from joblot.ledger.leases import settled_among
 from joblot.ledger.names import checked_name
 from joblot.ledger.queue import Piece
 from joblot.ledger.ranges import ALONE, Span, islands

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from joblot.ledger.outputs import output_of
-from joblot.ledger.statements import fetch
+from joblot.ledger.statements import fetch, json_value
 from joblot.ledger.transactions import connection
 from joblot.states import ItemState
 
@@ -53,9 +52,15 @@ def outputs_by_number(job_id: int, stage: int, numbers: Iterable[int]) -> dict[i
     """The outputs of these items in this stage, by number, wherever they are kept."""
     asked = {"job": job_id, "stage": stage, "numbers": list(numbers)}
     return {
-        number: output_of(None if output is None else json.loads(output), ref)
+        number: output_of(json_value(output), ref)
         for number, output, ref in fetch(connection(), "outputs_by_number", **asked)
     }
+
+
+def settled_among(job_id: int, stage: int, numbers: Iterable[int]) -> set[int]:
+    """Which of these items have an outcome in this stage."""
+    rows = fetch(connection(), "settled_among", job=job_id, stage=stage, numbers=list(numbers))
+    return {number for (number,) in rows}
 
 
 def _uuid(token: Any) -> UUID | None:
@@ -64,8 +69,4 @@ def _uuid(token: Any) -> UUID | None:
 
 
 def _items(rows: Iterable[tuple[int, str, Any]]) -> list[ItemRow]:
-    """A JSON column comes as text from every database that joblot knows."""
-    return [
-        ItemRow(number, key, None if payload is None else json.loads(payload))
-        for number, key, payload in rows
-    ]
+    return [ItemRow(number, key, json_value(payload)) for number, key, payload in rows]

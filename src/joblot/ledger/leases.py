@@ -6,7 +6,6 @@ while holding one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from uuid import UUID
 
 from django.db.models import Q
@@ -14,12 +13,12 @@ from django.db.models import Q
 from joblot import clock
 from joblot.config import limits
 from joblot.errors import LeaseEnded, NotFound
+from joblot.ledger.item_rows import settled_among
 from joblot.ledger.jobs import policy_of, read_job, stages_of
 from joblot.ledger.look import look
 from joblot.ledger.ranges import ALONE, RELEASED, Span, enqueue, islands
-from joblot.ledger.statements import fetch
 from joblot.ledger.tallies import Deltas
-from joblot.ledger.transactions import alias, connection, durable, repeated
+from joblot.ledger.transactions import alias, durable, repeated
 from joblot.models import Attempt, Job, Lease, Outcome
 from joblot.states import HOLDING, UNCLOSED, ItemState, LeaseState
 
@@ -139,12 +138,6 @@ def _open_spans(lease: Lease) -> list[tuple[Span, list[int]]]:
     settled = settled_among(lease.job_id, lease.stage, (n for span in spans for n in span.numbers))
     ended = settled | set(lease.gone)
     return [(span, [n for n in span.numbers if n not in ended]) for span in spans]
-
-
-def settled_among(job_id: int, stage: int, numbers: Iterable[int]) -> set[int]:
-    """Which of these items have an outcome in this stage."""
-    rows = fetch(connection(), "settled_among", job=job_id, stage=stage, numbers=list(numbers))
-    return {number for (number,) in rows}
 
 
 def _end(lease: Lease) -> None:

@@ -8,7 +8,6 @@ written after it. Who loses looks again, until nothing is due.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,7 +15,7 @@ from joblot import clock
 from joblot.config import limits
 from joblot.errors import Unavailable
 from joblot.ledger.jobs import advance, record_event
-from joblot.ledger.statements import fetch
+from joblot.ledger.statements import fetch, json_value
 from joblot.ledger.transactions import connection, durable, repeated
 from joblot.states import AMENDABLE, FINALIZABLE, JobStatus, verdict
 
@@ -114,17 +113,12 @@ def read(job_id: int) -> Seen | None:
         status=JobStatus(status),
         sealed=bool(sealed),
         total=total,
-        recorded=_json(recorded),
-        failure_threshold=_json(policy)["failure_threshold"],
+        recorded=json_value(recorded),
+        failure_threshold=json_value(policy)["failure_threshold"],
         drained=bool(drained),
         stages=tuple(Counts(*(int(count) for count in row[11:15])) for row in rows),
         names=tuple(row[10] for row in rows),
     )
-
-
-def _json(value: Any) -> Any:
-    """Raw JSON columns come as text from every database that joblot knows."""
-    return json.loads(value) if isinstance(value, str) else value
 
 
 @repeated

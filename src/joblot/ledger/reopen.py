@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from joblot.config import limits
+from joblot.ledger.item_rows import settled_among
 from joblot.ledger.jobs import advance, lock_job, record_event, require_event, stages_of
-from joblot.ledger.leases import settled_among
 from joblot.ledger.ranges import Span, enqueue, islands
 from joblot.ledger.tallies import Deltas
 from joblot.ledger.transactions import alias, durable, repeated

@@ -17,9 +17,8 @@ from django.db import InternalError
 from joblot import clock
 from joblot.errors import PermanentError
 from joblot.ledger import hooks, uncounted
-from joblot.ledger.item_rows import OutcomeRow, items_by_number, outcomes_by_number
+from joblot.ledger.item_rows import OutcomeRow, items_by_number, outcomes_by_number, settled_among
 from joblot.ledger.jobs import policy_of, read_job, stages_of
-from joblot.ledger.leases import settled_among
 from joblot.ledger.posted import Posted, rows_of
 from joblot.ledger.ranges import Span, enqueue, islands
 from joblot.ledger.statements import fetch

@@ -110,6 +110,11 @@ def moment(value: Any) -> datetime:
     return read if read.tzinfo else read.replace(tzinfo=UTC)
 
 
+def json_value(value: Any) -> Any:
+    """A JSON column of a row; it comes as text from every database that joblot knows."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
 def _adapted(connection: BaseDatabaseWrapper, value: Any) -> Any:
     if isinstance(value, datetime):
         return connection.ops.adapt_datetimefield_value(value)
