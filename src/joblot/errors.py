@@ -4,16 +4,20 @@
     ├── InvalidInput            what was given can't be right, whatever the state
     │   ├── InvalidItem         an item's key or payload
     │   ├── InvalidPolicy       a policy, or a setting
-    │   └── InvalidResult       a worker's result
+    │   ├── InvalidResult       a worker's result
+    │   └── TooLarge            more bytes, or more of something, than is taken at once
     ├── Refused                 right in itself, but not now
     │   ├── NotFound            no such job, lease or item
     │   ├── WrongStatus         the job's status doesn't allow it
     │   ├── KeyConflict         a key is taken by something different
     │   ├── LeaseEnded          the lease is no longer live
+    │   ├── NotAuthenticated    no token, or none that is known and still good
+    │   ├── NotAllowed          the token is good, but not for this
     │   ├── NotDurable          called inside somebody's transaction
     │   └── LedgerOwned         a write to what only the ledger writes
     ├── Unavailable             try again later; nothing was done
-    │   └── NotMigrated         the tables are missing or old
+    │   ├── NotMigrated         the tables are missing or old
+    │   └── TooManyRequests     this token asks more often than it may
     ├── PermanentError          raised by a hook or a worker's function: trying again is no use
     └── RetryableError          raised by a worker's function: trying again may help
 
@@ -55,6 +59,16 @@ class InvalidResult(InvalidInput):
     code = "invalid_result"
 
 
+class TooLarge(InvalidInput):
+    """More than is taken at once; `limit` says how much is, in the unit that the message names."""
+
+    code = "too_large"
+
+    def __init__(self, message: str, limit: int) -> None:
+        super().__init__(message)
+        self.limit = limit
+
+
 class Refused(JoblotError):
     """Right in itself, but not now."""
 
@@ -85,6 +99,18 @@ class LeaseEnded(Refused):
     code = "lease_ended"
 
 
+class NotAuthenticated(Refused):
+    """No token came with the request, or none that is known, not revoked and not expired."""
+
+    code = "not_authenticated"
+
+
+class NotAllowed(Refused):
+    """The token is good, but not for this: its scopes, projects or pipelines don't include it."""
+
+    code = "not_allowed"
+
+
 class NotDurable(Refused):
     """A verb whose answer promises durability was called inside somebody's transaction."""
 
@@ -98,15 +124,25 @@ class LedgerOwned(Refused):
 
 
 class Unavailable(JoblotError):
-    """The database can't be used now; nothing was done, so try again later."""
+    """Nothing was done; try again later, after `retry_after_seconds` if that is known."""
 
     code = "unavailable"
+
+    def __init__(self, message: str = "", retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class NotMigrated(Unavailable):
     """The tables are missing or of an older version."""
 
     code = "not_migrated"
+
+
+class TooManyRequests(Unavailable):
+    """This token asks more often than it may."""
+
+    code = "too_many_requests"
 
 
 class PermanentError(JoblotError):
