@@ -109,6 +109,17 @@ class Limits:
     outbox_backoff_seconds: float = 1.0
     outbox_backoff_seconds_max: float = 3_600.0
 
+    body_bytes_max: int = 67_108_864  # of one request; a token may have less
+    line_bytes_max: int = 1_048_576  # of a streamed item
+    wait_seconds_max: float = 30.0  # that a claim may wait for work; shorter than any lease
+    answer_seconds_max: float = 60.0  # for a request's own work; shorter than a lease
+    names_per_token_max: int = 100
+    pipelines_per_claim_max: int = 100
+    worker_about_bytes_max: int = 8_192
+    worker_seen_seconds: float = 10.0  # between two writes of when a worker was last seen
+    worker_offline_seconds: float = 60.0  # after it was last seen
+    sweep_overdue_seconds: float = 30.0  # after which a server says that it is not healthy
+
 
 _limits = Limits()
 _default_policy = Policy()

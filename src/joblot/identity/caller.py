@@ -1,0 +1,75 @@
+"""Whoever makes a request, and what they may do and see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from joblot.errors import NotAllowed, NotFound
+
+
+class Scope(StrEnum):
+    """What a token is for. Admin includes all the others."""
+
+    SUBMIT = "submit"  # make, change and end jobs
+    WORK = "work"  # claim and report
+    READ = "read"  # look at jobs
+    ADMIN = "admin"  # all of these, and tokens, workers, webhooks
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The right behind a request. None for `projects` or `pipelines` means all of them."""
+
+    owner: int  # on leases: 0 is whoever needs no token
+    name: str
+    scopes: frozenset[Scope]
+    projects: frozenset[str] | None = None
+    pipelines: frozenset[str] | None = None
+    in_flight_items_max: int | None = None
+    requests_per_minute_max: int | None = None
+    body_bytes_max: int | None = None
+
+    def require(self, *scopes: Scope) -> None:
+        """Raises NotAllowed unless the token has one of these scopes."""
+        if Scope.ADMIN not in self.scopes and not self.scopes.intersection(scopes):
+            wanted = " or ".join(scopes)
+            raise NotAllowed(
+                f"expected a token with the scope {wanted}, got one with "
+                f"{', '.join(sorted(self.scopes)) or 'none'}"
+            )
+
+    def sees(self, project: str) -> bool:
+        return self.projects is None or project in self.projects
+
+    def require_sight(self, job_id: int, project: str) -> None:
+        """Raises NotFound, as for a job that isn't there: who may not see it learns nothing."""
+        if not self.sees(project):
+            raise NotFound(f"job {job_id}: there is none; `joblot jobs` lists them")
+
+    def project_for(self, asked: str | None) -> str:
+        """The project that a new job is to be in. Raises NotAllowed."""
+        if self.projects is None:
+            return "default" if asked is None else asked
+        if asked is None and len(self.projects) == 1:
+            return next(iter(self.projects))
+        if asked is None or asked not in self.projects:
+            raise NotAllowed(
+                f"project: expected one of this token's, {', '.join(sorted(self.projects))}; "
+                f"got {asked!r:.100}"
+            )
+        return asked
+
+    def require_pipelines(self, asked: Iterable[str]) -> None:
+        """Raises NotAllowed if one of them is not this token's."""
+        if self.pipelines is None:
+            return
+        if foreign := sorted(set(asked) - self.pipelines):
+            raise NotAllowed(
+                f"pipelines: expected some of this token's, {', '.join(sorted(self.pipelines))}; "
+                f"got {', '.join(foreign)}"
+            )
+
+
+LOCAL = Caller(owner=0, name="local", scopes=frozenset(Scope))

@@ -1,0 +1,171 @@
+"""Tokens: shown once, kept as a hash, revoked at once.
+
+A token reads joblot_<id>_<secret>. The id finds the row; the secret, 256 random bits, is compared
+in constant time with its SHA-256, so that neither the database nor a timing tells it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from collections.abc import Iterable
+from typing import Any
+
+from django.db import router
+from django.db.models import Q
+
+from joblot import clock
+from joblot.config import limits
+from joblot.errors import InvalidInput, NotAuthenticated, NotFound
+from joblot.identity.caller import Caller, Scope
+from joblot.ledger.names import checked_name
+from joblot.ledger.transactions import repeated
+from joblot.models import Token
+
+_SHAPE = re.compile(r"joblot_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
+_NOBODY = hashlib.sha256(b"nobody").digest()
+
+
+@repeated
+def issue(
+    name: str,
+    scopes: Iterable[str],
+    *,
+    projects: Iterable[str] | None = None,
+    pipelines: Iterable[str] | None = None,
+    expires_in_seconds: float | None = None,
+    in_flight_items_max: int | None = None,
+    requests_per_minute_max: int | None = None,
+    body_bytes_max: int | None = None,
+) -> tuple[str, dict[str, Any]]:
+    """A new token: its text, which can't be had again, and what `tokens` tells of it.
+
+    `scopes` are of submit, work, read, admin. Raises InvalidInput.
+    """
+    public_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
+    if expires_in_seconds is not None and not 0 < expires_in_seconds <= 10 * 366 * 86_400:
+        raise InvalidInput(f"expires: expected up to ten years, got {expires_in_seconds:g} s")
+    row = _tokens().create(
+        public_id=public_id,
+        secret_hash=_hash(secret),
+        name=checked_name(name, "name"),
+        scopes=sorted(_scopes(scopes)),
+        projects=_names(projects, "project"),
+        pipelines=_names(pipelines, "pipeline"),
+        in_flight_items_max=_positive(in_flight_items_max, "in_flight_items_max"),
+        requests_per_minute_max=_positive(requests_per_minute_max, "requests_per_minute_max"),
+        body_bytes_max=_positive(body_bytes_max, "body_bytes_max"),
+        created_at=clock.now(),
+        expires_at=None if expires_in_seconds is None else clock.after(expires_in_seconds),
+    )
+    row.refresh_from_db()
+    return f"joblot_{public_id}_{secret}", _described(row)
+
+
+@repeated
+def authenticate(text: str) -> Caller:
+    """Whose token this is. Raises NotAuthenticated, which never tells what was wrong with it."""
+    shape = _SHAPE.fullmatch(text)
+    row = _good(shape[1]) if shape else None
+    expected = bytes(row.secret_hash) if row else _NOBODY
+    matches = secrets.compare_digest(_hash(shape[2] if shape else ""), expected)
+    if row is None or not matches:
+        raise NotAuthenticated(
+            "expected a token that is known, not revoked and not expired, as "
+            "`Authorization: Bearer joblot_…`; `joblot token create` makes one"
+        )
+    return Caller(
+        owner=row.pk,
+        name=row.name,
+        scopes=frozenset(map(Scope, row.scopes)),
+        projects=None if row.projects is None else frozenset(row.projects),
+        pipelines=None if row.pipelines is None else frozenset(row.pipelines),
+        in_flight_items_max=row.in_flight_items_max,
+        requests_per_minute_max=row.requests_per_minute_max,
+        body_bytes_max=row.body_bytes_max,
+    )
+
+
+@repeated
+def revoke(public_id: str) -> dict[str, Any]:
+    """End a token now; its next request is refused. Raises NotFound."""
+    if (
+        not _tokens()
+        .filter(public_id=public_id, revoked_at__isnull=True)
+        .update(revoked_at=clock.now())
+        and not _tokens().filter(public_id=public_id).exists()
+    ):
+        raise NotFound(f"token {public_id!r:.40}: there is none; `joblot token list` lists them")
+    return _described(_tokens().get(public_id=public_id))
+
+
+@repeated
+def tokens() -> list[dict[str, Any]]:
+    """All tokens, the oldest first, without their secrets."""
+    return [_described(row) for row in _tokens().order_by("pk")]
+
+
+@repeated
+def any_token() -> bool:
+    """True once there is a token that works."""
+    return bool(_usable().exists())
+
+
+def _tokens() -> Any:
+    return Token.objects.using(router.db_for_write(Token))
+
+
+def _usable() -> Any:
+    unexpired = Q(expires_at__isnull=True) | Q(expires_at__gt=clock.now())
+    return _tokens().filter(unexpired, revoked_at__isnull=True)
+
+
+def _good(public_id: str) -> Any:
+    return _usable().filter(public_id=public_id).first()
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def _scopes(given: Iterable[str]) -> set[Scope]:
+    try:
+        scopes = {Scope(one) for one in given}
+    except ValueError as error:
+        raise InvalidInput(f"scope: expected some of {', '.join(Scope)}; {error}") from None
+    if not scopes:
+        raise InvalidInput(f"scope: expected at least one of {', '.join(Scope)}")
+    return scopes
+
+
+def _names(given: Iterable[str] | None, what: str) -> list[str] | None:
+    names = None if given is None else sorted({checked_name(one, what) for one in given})
+    if names is not None and not 0 < len(names) <= limits().names_per_token_max:
+        raise InvalidInput(
+            f"{what}s: expected 1 to {limits().names_per_token_max} names, or none at all for "
+            f"every {what}; got {len(names)}"
+        )
+    return names
+
+
+def _positive(given: int | None, what: str) -> int | None:
+    if given is not None and not 0 < given < 2**31:
+        raise InvalidInput(f"{what}: expected a positive number below 2^31, got {given}")
+    return given
+
+
+def _described(row: Token) -> dict[str, Any]:
+    return {
+        "id": row.public_id,
+        "name": row.name,
+        "scopes": row.scopes,
+        "projects": row.projects,
+        "pipelines": row.pipelines,
+        "in_flight_items_max": row.in_flight_items_max,
+        "requests_per_minute_max": row.requests_per_minute_max,
+        "body_bytes_max": row.body_bytes_max,
+        "created_at": row.created_at.isoformat(),
+        "expires_at": row.expires_at and row.expires_at.isoformat(),
+        "revoked_at": row.revoked_at and row.revoked_at.isoformat(),
+    }

@@ -1,0 +1,33 @@
+"""The tables. Those of jobs are written by `joblot.ledger` only; everybody may read them.
+
+Hot tables have no foreign-key constraint: checking one would share-lock the job's row, and no
+result may wait for another's.
+"""
+
+from joblot.models.access import Token, WorkerInstance
+from joblot.models.history import Delivery, Event, Log
+from joblot.models.job import Job, JobQuerySet, Stage
+from joblot.models.queue import Item, ItemRange, Lease
+from joblot.models.record import Attempt, Metric, Outcome, Tally, Uncounted
+from joblot.models.webhook import Webhook, WebhookDelivery
+
+__all__ = [
+    "Attempt",
+    "Delivery",
+    "Event",
+    "Item",
+    "ItemRange",
+    "Job",
+    "JobQuerySet",
+    "Lease",
+    "Log",
+    "Metric",
+    "Outcome",
+    "Stage",
+    "Tally",
+    "Token",
+    "Uncounted",
+    "Webhook",
+    "WebhookDelivery",
+    "WorkerInstance",
+]

@@ -1,0 +1,42 @@
+"""Who may use joblot from outside, and which workers were seen."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models.functions import Now
+
+
+class Token(models.Model):
+    """The right to use the API. The secret itself is shown once and kept nowhere.
+
+    `projects` and `pipelines` are lists of names; null means all of them.
+    """
+
+    public_id = models.CharField(max_length=32, unique=True)
+    secret_hash = models.BinaryField(max_length=32)  # SHA-256 of a secret of 256 random bits
+    name = models.CharField(max_length=200)
+    scopes = models.JSONField()
+    projects = models.JSONField(null=True)
+    pipelines = models.JSONField(null=True)
+    in_flight_items_max = models.IntegerField(null=True)
+    requests_per_minute_max = models.IntegerField(null=True)
+    body_bytes_max = models.BigIntegerField(null=True)
+    created_at = models.DateTimeField(db_default=Now())
+    expires_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+
+class WorkerInstance(models.Model):
+    """A worker: a token and the instance id that it names itself by. `owner` 0 has no token."""
+
+    owner = models.BigIntegerField()
+    instance = models.CharField(max_length=200)
+    about = models.JSONField(default=dict)  # version, host, hardware: as the worker says
+    first_seen_at = models.DateTimeField(db_default=Now())
+    last_seen_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "joblot_worker"
+        constraints = [
+            models.UniqueConstraint(fields=["owner", "instance"], name="joblot_worker_instance")
+        ]

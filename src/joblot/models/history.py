@@ -1,0 +1,72 @@
+"""What is told of a job: events, their deliveries, logs."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from joblot.guards import LedgerModel
+from joblot.models.job import job_key
+
+
+class Event(LedgerModel):
+    """What happened to a job, in order; the outbox delivers it at least once, by its id."""
+
+    id: int
+    job = job_key()
+    run = models.IntegerField()
+    revision = models.IntegerField()
+    kind = models.CharField(max_length=24)
+    data = models.JSONField(default=dict)
+    at = models.DateTimeField(db_default=Now())
+    dispatched_at = models.DateTimeField(null=True)
+    tries = models.IntegerField(db_default=0)
+    next_try_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["job", "id"], name="joblot_event_job"),
+            models.Index(
+                fields=["next_try_at"],
+                name="joblot_event_undispatched",
+                condition=Q(dispatched_at__isnull=True),
+            ),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["job", "run"],
+                name="joblot_event_finished_once",
+                condition=Q(kind="finished"),
+            ),
+            models.UniqueConstraint(
+                fields=["job", "run", "revision"],
+                name="joblot_event_amended_once",
+                condition=Q(kind="amended"),
+            ),
+        ]
+
+
+class Delivery(LedgerModel):
+    """That a handler has had an event; written in the transaction of the handler's own effects."""
+
+    pk = models.CompositePrimaryKey("event_id", "handler")
+    event_id = models.BigIntegerField()
+    handler = models.CharField(max_length=200)
+    delivered_at = models.DateTimeField(db_default=Now())
+
+
+class Log(LedgerModel):
+    """A diagnostic line. Append-only; never in the transaction of any work."""
+
+    id: int
+    job = job_key()
+    run = models.IntegerField()
+    stage = models.SmallIntegerField(null=True)
+    number = models.IntegerField(null=True)
+    level = models.CharField(max_length=16)
+    message = models.TextField()
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [models.Index(fields=["job", "id"], name="joblot_log_job")]

@@ -1,0 +1,121 @@
+"""The job and its stages."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from joblot.errors import LedgerOwned
+from joblot.guards import LedgerModel, ReadOnlyQuerySet
+from joblot.states import JobStatus
+
+
+class JobQuerySet(ReadOnlyQuerySet):
+    """Jobs may be renamed and re-prioritised by anybody; the rest is the ledger's."""
+
+    def update(self, **kwargs: Any) -> int:
+        if owned := sorted(set(kwargs) - Job.ADOPTER_FIELDS):
+            raise LedgerOwned(_owned_message(owned))
+        return super(ReadOnlyQuerySet, self).update(**kwargs)
+
+    def bulk_update(self, objs: Any, fields: Any, batch_size: int | None = None) -> int:
+        if owned := sorted(set(fields) - Job.ADOPTER_FIELDS):
+            raise LedgerOwned(_owned_message(owned))
+        return super(ReadOnlyQuerySet, self).bulk_update(objs, fields, batch_size)
+
+
+def _owned_message(fields: list[str]) -> str:
+    return (
+        f"Job.{', Job.'.join(fields)}: written by joblot's verbs only, so that a stale instance "
+        f"can't undo them; {', '.join(sorted(Job.ADOPTER_FIELDS))} may be saved"
+    )
+
+
+class Job(LedgerModel):
+    """A named lot of items with its policy and status.
+
+    Invariant: every change of a column that is not in ADOPTER_FIELDS comes with version + 1; a
+    trigger refuses it otherwise, and refuses a status change outside `states.TRANSITIONS`.
+    """
+
+    ADOPTER_FIELDS = frozenset({"name", "project", "priority"})
+
+    name = models.CharField(max_length=200)
+    project = models.CharField(max_length=200, default="default")
+    priority = models.IntegerField(default=0)
+    idempotency_key = models.CharField(max_length=200, null=True)
+
+    status = models.CharField(
+        max_length=24,
+        choices=[(s.value, s.value) for s in JobStatus],
+        default=JobStatus.CREATED.value,
+    )
+    run = models.IntegerField(default=1)
+    revision = models.IntegerField(default=0)
+    version = models.BigIntegerField(default=0)
+    sealed = models.BooleanField(default=False)
+    total = models.IntegerField(default=0)
+    config = models.JSONField(null=True)
+    policy = models.JSONField(default=dict)
+    # What the last finish or amendment recorded, per stage; null until the run has ended.
+    recorded = models.JSONField(null=True)
+    # Where a retry goes on reopening, as [stage, number]; null when it is through.
+    reopening = models.JSONField(null=True)
+
+    created_at = models.DateTimeField(db_default=Now())
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    cancel_closes_at = models.DateTimeField(null=True)
+    deleted_at = models.DateTimeField(null=True)
+
+    objects: ClassVar[Any] = JobQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "idempotency_key"], name="joblot_job_idempotency_key"
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=[s.value for s in JobStatus]), name="joblot_job_status"
+            ),
+            models.CheckConstraint(
+                condition=Q(run__gte=1, revision__gte=0, total__gte=0), name="joblot_job_counts"
+            ),
+        ]
+        indexes = [models.Index(fields=["status"], name="joblot_job_status_idx")]
+
+    def __str__(self) -> str:
+        return f"job {self.pk} ({self.name})"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save what an adopter may change; every other field is left as the database has it."""
+        if self._state.adding:
+            raise LedgerOwned("a job is made by joblot.submit(), so that its items come with it")
+        asked = kwargs.get("update_fields")
+        if asked is not None and (owned := sorted(set(asked) - self.ADOPTER_FIELDS)):
+            raise LedgerOwned(_owned_message(owned))
+        kwargs["update_fields"] = self.ADOPTER_FIELDS if asked is None else asked
+        models.Model.save(self, *args, **kwargs)
+
+
+def job_key() -> models.ForeignKey[Any, Any]:
+    """A column that joins to the job but makes the database check nothing."""
+    return models.ForeignKey(
+        Job, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+
+
+class Stage(LedgerModel):
+    """A named step that every item passes; workers of its pipeline serve it."""
+
+    pk = models.CompositePrimaryKey("job_id", "position")
+    job = job_key()
+    position = models.SmallIntegerField()
+    name = models.CharField(max_length=200)
+    pipeline = models.CharField(max_length=200)
+
+    class Meta:
+        indexes = [models.Index(fields=["pipeline", "job"], name="joblot_stage_pipeline")]

@@ -1,0 +1,112 @@
+"""What became of the items: outcomes, their counts, and what was not counted."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from joblot.guards import LedgerModel
+from joblot.models.job import job_key
+from joblot.states import ItemState
+
+
+class Outcome(LedgerModel):
+    """How an item was settled in a stage. That this row exists is what "settled" means."""
+
+    pk = models.CompositePrimaryKey("job_id", "stage", "number")
+    job = job_key()
+    stage = models.SmallIntegerField()
+    number = models.IntegerField()
+    run = models.IntegerField()
+    state = models.SmallIntegerField(choices=[(s.value, s.name) for s in ItemState])
+    hash = models.BinaryField(max_length=32, null=True)
+    output = models.JSONField(null=True)
+    output_ref = models.CharField(max_length=200, null=True)
+    metrics = models.JSONField(null=True)
+    error_type = models.CharField(max_length=200, null=True)
+    error_message = models.TextField(null=True)
+    lease_token = models.UUIDField(null=True)
+    settled_at = models.DateTimeField(db_default=Now())
+
+
+class Tally(LedgerModel):
+    """The counts of a stage, spread over slots so that writers never meet; the sum is the truth.
+
+    Only sums are >= 0: an amendment subtracts in its own slot what another slot has counted.
+    Slot 0 is where the sweep folds the slots of a job that has ended.
+    """
+
+    pk = models.CompositePrimaryKey("job_id", "stage", "slot")
+    job = job_key()
+    stage = models.SmallIntegerField()
+    slot = models.SmallIntegerField()
+    succeeded = models.BigIntegerField(db_default=0)
+    failed = models.BigIntegerField(db_default=0)
+    lost = models.BigIntegerField(db_default=0)
+    skipped = models.BigIntegerField(db_default=0)
+    late = models.BigIntegerField(db_default=0)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["job"], name="joblot_tally_unfolded", condition=Q(slot__gt=0)),
+        ]
+
+
+class Metric(LedgerModel):
+    """The sums of a stage's metrics, in the same slots as its tally."""
+
+    pk = models.CompositePrimaryKey("job_id", "stage", "slot", "name")
+    job = job_key()
+    stage = models.SmallIntegerField()
+    slot = models.SmallIntegerField()
+    name = models.CharField(max_length=100)
+    value = models.BigIntegerField(db_default=0)
+
+
+class Attempt(LedgerModel):
+    """A try that did not settle its item: a failure within the budget, or an expired lease."""
+
+    id: int
+    job = job_key()
+    run = models.IntegerField()
+    stage = models.SmallIntegerField()
+    number = models.IntegerField()
+    cause = models.CharField(max_length=16)  # failed, expired
+    error_type = models.CharField(max_length=200)
+    error_message = models.TextField()
+    worker = models.CharField(max_length=200, default="")
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [models.Index(fields=["job", "number"], name="joblot_attempt_item")]
+
+
+class Uncounted(LedgerModel):
+    """A result that came and was not counted, kept to be looked at: late or conflicting."""
+
+    id: int
+    job = job_key()
+    run = models.IntegerField()
+    stage = models.SmallIntegerField()
+    number = models.IntegerField()
+    receipt = models.CharField(max_length=16)
+    hash = models.BinaryField(max_length=32)
+    output = models.JSONField(null=True)
+    output_ref = models.CharField(max_length=200, null=True)
+    lease_token = models.UUIDField()
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["job", "run", "stage", "number"],
+                name="joblot_uncounted_late_once",
+                condition=Q(receipt="late"),
+            ),
+            models.UniqueConstraint(
+                fields=["job", "stage", "number", "hash"],
+                name="joblot_uncounted_conflict_once",
+                condition=Q(receipt="conflicting"),
+            ),
+        ]
