@@ -110,9 +110,11 @@ class Limits:
     outbox_backoff_seconds_max: float = 3_600.0
 
     body_bytes_max: int = 67_108_864  # of one request; a token may have less
+    antenna_body_bytes_max: int = 268_435_456  # of the older fleet's batches
     line_bytes_max: int = 1_048_576  # of a streamed item
     wait_seconds_max: float = 30.0  # that a claim may wait for work; shorter than any lease
-    answer_seconds_max: float = 60.0  # for a request's own work; shorter than a lease
+    events_poll_seconds: float = 1.0  # how soon a stream of events looks for the next
+    retry_after_seconds: float = 2.0  # told to a client when the database is away
     names_per_token_max: int = 100
     pipelines_per_claim_max: int = 100
     worker_about_bytes_max: int = 8_192

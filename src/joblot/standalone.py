@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import django
 from django.apps import apps as installed
@@ -33,12 +33,16 @@ GENERIC_PLANS = "-c plan_cache_mode=force_generic_plan"
 
 
 def setup(
-    url: str | None = None, *, path: Path | str | None = None, apps: Sequence[str] = ()
+    url: str | None = None,
+    *,
+    path: Path | str | None = None,
+    apps: Sequence[str] = (),
+    served: bool = False,
 ) -> None:
     """Set Django up, once; later calls, and calls inside a Django project, change nothing.
 
     `url` is postgresql://… or sqlite:///file; `path` an SQLite file. `apps` are installed beside
-    joblot. Raises InvalidInput for a URL that is neither, Unavailable if the file's folder can't
+    joblot; `served` is for a process that answers requests. Raises InvalidInput for a URL that is neither, Unavailable if the file's folder can't
     be made or PostgreSQL's driver is missing.
     """
     if settings.configured:
@@ -59,8 +63,20 @@ def setup(
         USE_TZ=True,
         TIME_ZONE="UTC",
         JOBLOT=_limits(database),
+        **(_serving() if served else {}),
     )
     django.setup()
+
+
+def _serving() -> dict[str, Any]:
+    """JOBLOT_LOCAL in the environment: bound to loopback, whose users need no token."""
+    local = bool(os.environ.get("JOBLOT_LOCAL"))
+    return {
+        "ROOT_URLCONF": "joblot.api.urls",
+        "MIDDLEWARE": [],
+        "ALLOWED_HOSTS": ["localhost", "127.0.0.1", "[::1]"] if local else ["*"],
+        "JOBLOT_LOCAL": local,
+    }
 
 
 def data_folder() -> Path:
@@ -129,6 +145,11 @@ def sqlite(path: Path, *, busy_seconds_max: float = BUSY_SECONDS_MAX) -> dict[st
             "init_command": SQLITE_PRAGMAS,
         },
     }
+
+
+def sqlite_url(path: Path) -> str:
+    """The URL of an SQLite file, for JOBLOT_DATABASE_URL."""
+    return f"sqlite:///{quote(str(path.expanduser().absolute()))}"
 
 
 def _sqlite_of(url: str) -> dict[str, Any]:

@@ -10,12 +10,14 @@ import typer
 
 from joblot.cli.commands import change, install, read
 from joblot.cli.commands.run import run
+from joblot.cli.commands.serve import serve
 from joblot.cli.commands.submit import submit
 from joblot.cli.exits import DEBUG, Commands
 from joblot.demo.command import demo
 
 COMMANDS = (
     run,
+    serve,
     submit,
     read.jobs,
     read.show,

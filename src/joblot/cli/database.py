@@ -55,6 +55,19 @@ def make_database(db: Path | None) -> None:
     migrate()
 
 
+def make_served_database() -> None:
+    """For serving: makes the tables where there are none at all, whatever the database.
+
+    Raises NotMigrated where there are some, and `joblot migrate` is somebody's decision to take.
+    """
+    setup(served=True)
+    names = pending()
+    if names and (is_embedded() or names[0].startswith("0001")):
+        migrate()
+    elif names:
+        raise NotMigrated("joblot's tables are of an older version; run `joblot migrate`")
+
+
 def migrate() -> list[str]:
     """Apply what is pending; returns the names of what was applied."""
     names = pending()
@@ -62,7 +75,8 @@ def migrate() -> list[str]:
         with file_lock(Path(f"{sqlite_file()}-migrate.lock")):
             _apply()
     else:
-        _apply()
+        with verbs.migration_lock():
+            _apply()
     return names
 
 

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from joblot.identity.tokens import any_token, issue, revoke, tokens
     from joblot.ledger.audit import audit
     from joblot.ledger.claims import claim
     from joblot.ledger.health import health
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from joblot.ledger.leases import expire, release, renew
     from joblot.ledger.lifecycle import cancel, delete, pause, resume, retry, start
     from joblot.ledger.logs import logs
+    from joblot.ledger.migration_lock import migration_lock
     from joblot.ledger.progress import jobs, progress
     from joblot.ledger.settle import report
     from joblot.ledger.submit import add_items, seal, submit
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "add_items",
     "alias",
+    "any_token",
     "audit",
     "cancel",
     "claim",
@@ -36,9 +39,11 @@ __all__ = [
     "expire",
     "health",
     "in_flight",
+    "issue",
     "items",
     "jobs",
     "logs",
+    "migration_lock",
     "outputs",
     "pause",
     "progress",
@@ -48,10 +53,12 @@ __all__ = [
     "report",
     "resume",
     "retry",
+    "revoke",
     "seal",
     "start",
     "submit",
     "sweep_until",
+    "tokens",
     "why",
 ]
 
@@ -65,6 +72,7 @@ _HOMES = {
     "leases": ["expire", "release", "renew"],
     "lifecycle": ["cancel", "delete", "pause", "resume", "retry", "start"],
     "logs": ["logs"],
+    "migration_lock": ["migration_lock"],
     "progress": ["jobs", "progress"],
     "settle": ["report"],
     "submit": ["add_items", "seal", "submit"],
@@ -73,6 +81,7 @@ _HOMES = {
     "why": ["why"],
 }
 _HOME = {verb: f"joblot.ledger.{module}" for module, verbs in _HOMES.items() for verb in verbs}
+_HOME |= dict.fromkeys(["any_token", "issue", "revoke", "tokens"], "joblot.identity.tokens")
 
 
 def __getattr__(name: str) -> Any:

@@ -7,6 +7,7 @@ items split into ready and in flight is momentary.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -142,14 +143,20 @@ def _iso(moment: datetime | None) -> str | None:
 def jobs(
     *,
     project: str | None = None,
+    projects: Collection[str] | None = None,
     status: JobStatus | None = None,
     before: int | None = None,
     limit: int = 50,
 ) -> list[dict[str, Any]]:
-    """The newest jobs first, each as `progress` gives it; the next page is `before` the last id."""
+    """The newest jobs first, each as `progress` gives it; the next page is `before` the last id.
+
+    `project` and `projects` both narrow it; None is all.
+    """
     rows = Job.ledger.using(alias()).filter(deleted_at__isnull=True)
     if project is not None:
         rows = rows.filter(project=project)
+    if projects is not None:
+        rows = rows.filter(project__in=projects)
     if status is not None:
         rows = rows.filter(status=status)
     if before is not None:

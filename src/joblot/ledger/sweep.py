@@ -20,6 +20,7 @@ from joblot.ledger.look import look
 from joblot.ledger.merge import merge_ranges
 from joblot.ledger.outbox import deliver
 from joblot.ledger.prune import purge_deleted
+from joblot.ledger.pulse import beat
 from joblot.ledger.statements import fetch
 from joblot.ledger.transactions import alias, connection, repeated
 from joblot.models import Job
@@ -60,6 +61,7 @@ def sweep_until(stop: threading.Event) -> None:
         began = time.monotonic()
         try:
             sweep()
+            beat()
         except Unavailable as error:
             logger.warning("sweep: %s", error)
         except JoblotError:

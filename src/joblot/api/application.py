@@ -1,0 +1,60 @@
+"""The API as a whole: its routers, who may call it, how it tells errors."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from ninja import NinjaAPI
+from ninja.errors import HttpError, ValidationError
+
+from joblot.api import items, jobs, work
+from joblot.api.auth import Bearer
+from joblot.api.body import JsonParser, NotReadable
+from joblot.api.problems import of_error, of_path, of_surprise, problem
+from joblot.errors import JoblotError
+
+api = NinjaAPI(
+    title="joblot",
+    version=version("joblot"),
+    description="Jobs of many items, counted exactly. Errors are RFC 9457 problems.",
+    docs_url=None,  # its page would load scripts from elsewhere
+    urls_namespace="joblot",
+    auth=Bearer(),
+    parser=JsonParser(),
+)
+api.add_router("", jobs.router)
+api.add_router("", items.router)
+api.add_router("", work.router)
+
+
+@api.exception_handler(JoblotError)
+def _joblot_error(request: HttpRequest, error: Any) -> HttpResponse:
+    return of_error(error)
+
+
+@api.exception_handler(Exception)
+def _surprise(request: HttpRequest, error: Any) -> HttpResponse:
+    return of_surprise(error)
+
+
+@api.exception_handler(Http404)
+def _no_path(request: HttpRequest, error: Any) -> HttpResponse:
+    return of_path(request)
+
+
+@api.exception_handler(HttpError)
+def _http_error(request: HttpRequest, error: Any) -> HttpResponse:
+    """Raised by django-ninja itself, for a body that its parser gave up on."""
+    known = error.__cause__ if isinstance(error.__cause__, JoblotError) else None
+    return of_error(known or NotReadable(str(error)))
+
+
+@api.exception_handler(ValidationError)
+def _not_valid(request: HttpRequest, error: Any) -> HttpResponse:
+    told = [
+        {"where": ".".join(map(str, one["loc"][1:])), "what": one["msg"]} for one in error.errors
+    ]
+    detail = "; ".join(f"{one['where']}: {one['what']}" for one in told[:5])
+    return problem(422, "invalid_input", detail[:2_000], errors=told[:20])

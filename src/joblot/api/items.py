@@ -1,0 +1,140 @@
+"""Items, events and logs: streamed in, and read page by page or as streams."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from django.http import HttpRequest, HttpResponse
+from ninja import Query, Router
+
+from joblot.api.body import NDJSON, json_lines, json_of
+from joblot.api.jobs import JobIdInPath, to_change, to_read
+from joblot.api.patience import LAST_EVENT, go_on
+from joblot.api.schemas import (
+    BIGINT_MAX,
+    EventsOut,
+    ItemsAdded,
+    ItemsIn,
+    ItemsOut,
+    LogsOut,
+    Name,
+)
+from joblot.config import limits
+from joblot.errors import InvalidInput
+from joblot.ledger.events import events as events_page
+from joblot.ledger.items import items as items_page
+from joblot.ledger.jobs import read_job
+from joblot.ledger.logs import logs as logs_page
+from joblot.ledger.submit import add_items
+
+router = Router(tags=["items"])
+
+SSE = "text/event-stream"
+SSE_RETRY_MS = 2_000  # how soon a browser asks again after it was cut off
+
+Limit = Annotated[int, Query(ge=1, le=1_000)]
+After = Annotated[int, Query(ge=-1, le=BIGINT_MAX)]
+
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": ItemsIn.model_json_schema()},
+            NDJSON: {"schema": {"type": "string", "description": "an item a line"}},
+        },
+    }
+}
+
+
+@router.post("jobs/{job_id}/items", response=ItemsAdded, openapi_extra=_BODY)
+def add(request: HttpRequest, job_id: JobIdInPath) -> Any:
+    """Add items to an open job, as JSON or as a stream of JSON lines.
+
+    An item that is there already is skipped, so a stream that broke off is simply sent again.
+    """
+    to_change(request, job_id)
+    added = add_items(job_id, _given(request))
+    return {"added": added, "total": read_job(job_id).total}
+
+
+def _given(request: HttpRequest) -> Iterable[Any]:
+    """What came, a line or an entry each; the ledger judges them one by one."""
+    if request.content_type == NDJSON:
+        return json_lines(request)
+    body = json_of(request)
+    given = body.get("items") if isinstance(body, dict) else None
+    if not isinstance(given, list):
+        raise InvalidInput('expected {"items": [{"key", "payload"}, …]}')
+    return given
+
+
+@router.get("jobs/{job_id}/items", response=ItemsOut)
+def list_items(
+    request: HttpRequest,
+    job_id: JobIdInPath,
+    *,
+    state: str | None = None,
+    stage: Name | None = None,
+    after: After = -1,
+    limit: Limit = 100,
+) -> Any:
+    """Items by number; with `Accept: application/x-ndjson` all of them, an item a line."""
+    to_read(request, job_id)
+    streaming = request.accepts(NDJSON) and not request.accepts("application/json")
+    size = limits().page_items_max if streaming else limit
+    page = items_page(job_id, state=state, stage=stage, after=after, limit=size)
+    following = page[-1]["id"] if len(page) == size else None
+    if not streaming:
+        return {"items": page, "next": following}
+    answer = HttpResponse("".join(json.dumps(one) + "\n" for one in page), content_type=NDJSON)
+    if following is not None:
+        answer["Link"] = f'<{request.path}?after={following}>; rel="next"'
+        go_on(request, answer, 0.0, after=following)
+    return answer
+
+
+@router.get("jobs/{job_id}/events", response=EventsOut)
+def list_events(
+    request: HttpRequest, job_id: JobIdInPath, after: After = 0, limit: Limit = 100
+) -> Any:
+    """What happened, in order; with `Accept: text/event-stream` as it happens."""
+    to_read(request, job_id)
+    if request.accepts(SSE) and not request.accepts("application/json"):
+        return _event_stream(request, job_id, after)
+    page = events_page(job_id, after=after, limit=limit)
+    return {"events": page, "next": page[-1]["id"] if len(page) == limit else None}
+
+
+@router.get("jobs/{job_id}/logs", response=LogsOut)
+def list_logs(
+    request: HttpRequest, job_id: JobIdInPath, after: After = 0, limit: Limit = 100
+) -> Any:
+    """The job's log, oldest line first."""
+    to_read(request, job_id)
+    page = logs_page(job_id, after=after, limit=limit)
+    return {"logs": page, "next": page[-1]["id"] if len(page) == limit else None}
+
+
+def _event_stream(request: HttpRequest, job_id: int, after: int) -> HttpResponse:
+    """The events behind the last one that the client has. A browser asks again by itself."""
+    seen = request.headers.get(LAST_EVENT)
+    if seen is not None and "after" not in request.GET:
+        after = _event_id(seen)
+    page = events_page(job_id, after=after, limit=limits().page_items_max)
+    text = "".join(
+        f"id: {event['id']}\nevent: {event['kind']}\ndata: {json.dumps(event)}\n\n"
+        for event in page
+    )
+    answer = HttpResponse(text or f"retry: {SSE_RETRY_MS}\n\n", content_type=SSE)
+    answer["Cache-Control"] = "no-cache"
+    last = page[-1]["id"] if page else after
+    go_on(request, answer, limits().events_poll_seconds, after=last)
+    return answer
+
+
+def _event_id(given: str) -> int:
+    if given.isascii() and given.isdigit() and int(given[:19]) <= BIGINT_MAX and len(given) < 20:
+        return int(given)
+    raise InvalidInput(f"{LAST_EVENT}: expected the id of an event, got {given!r:.40}")

@@ -1,0 +1,181 @@
+"""Jobs: made, read, and what an operator does to them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from django.http import HttpRequest
+from ninja import Path, Query, Router, Status
+
+from joblot.api.schemas import (
+    BIGINT_MAX,
+    AuditOut,
+    CancelIn,
+    JobIn,
+    JobOut,
+    JobsOut,
+    Name,
+    RetryIn,
+    WhyOut,
+)
+from joblot.errors import InvalidInput
+from joblot.identity.caller import Caller, Scope
+from joblot.ledger import lifecycle
+from joblot.ledger.audit import audit as audit_job
+from joblot.ledger.jobs import read_job
+from joblot.ledger.names import checked_name
+from joblot.ledger.progress import jobs as jobs_page
+from joblot.ledger.progress import progress
+from joblot.ledger.submit import seal as seal_job
+from joblot.ledger.submit import submit
+from joblot.ledger.why import why as why_job
+from joblot.models import Job
+from joblot.states import JobStatus
+
+router = Router(tags=["jobs"])
+
+JobIdInPath = Annotated[int, Path(ge=1, le=BIGINT_MAX)]
+
+
+def caller_with(request: HttpRequest, *scopes: Scope) -> Caller:
+    """The caller, who has one of these scopes. Raises NotAllowed."""
+    caller: Caller = request.auth  # type: ignore[attr-defined]
+    caller.require(*scopes)
+    return caller
+
+
+def require_sight(caller: Caller, job_id: int) -> Job:
+    """The job, if the caller may see it. Raises NotFound."""
+    job = read_job(job_id)
+    caller.require_sight(job_id, job.project)
+    return job
+
+
+def to_change(request: HttpRequest, job_id: int) -> Job:
+    return require_sight(caller_with(request, Scope.SUBMIT), job_id)
+
+
+def to_read(request: HttpRequest, job_id: int) -> Job:
+    return require_sight(caller_with(request, Scope.READ, Scope.SUBMIT), job_id)
+
+
+@router.post("jobs", response={201: JobOut})
+def create_job(request: HttpRequest, body: JobIn) -> Any:
+    """Make a job. With an idempotency key, asking again finds the same job and adds what lacks."""
+    caller = caller_with(request, Scope.SUBMIT)
+    project = caller.project_for(body.project)
+    header = request.headers.get("Idempotency-Key")
+    if body.idempotency_key and header and header != body.idempotency_key:
+        raise InvalidInput("idempotency_key: expected the same in the body and in the header")
+    job = submit(
+        body.name,
+        [one if isinstance(one, str) else one.dict() for one in body.items],
+        pipeline=body.pipeline,
+        stages=None if body.stages is None else [stage.dict() for stage in body.stages],
+        project=project,
+        priority=body.priority,
+        config=body.config,
+        policy=body.policy,
+        start=body.start,
+        seal=body.seal,
+        idempotency_key=body.idempotency_key or header,
+    )
+    return Status(201, progress(job.pk))
+
+
+@router.get("jobs", response=JobsOut)
+def list_jobs(
+    request: HttpRequest,
+    project: Name | None = None,
+    status: JobStatus | None = None,
+    before: Annotated[int | None, Query(ge=1, le=BIGINT_MAX)] = None,
+    limit: Annotated[int, Query(ge=1, le=1_000)] = 50,
+) -> Any:
+    """The newest jobs first, a page at a time."""
+    caller = caller_with(request, Scope.READ, Scope.SUBMIT)
+    if project is not None:
+        checked_name(project, "project")
+    page = jobs_page(
+        project=project, projects=caller.projects, status=status, before=before, limit=limit
+    )
+    return {"jobs": page, "next": page[-1]["id"] if len(page) == limit else None}
+
+
+@router.get("jobs/{job_id}", response=JobOut)
+def get_job(request: HttpRequest, job_id: JobIdInPath) -> Any:
+    """Status and counts, exact at this instant."""
+    to_read(request, job_id)
+    return progress(job_id)
+
+
+@router.delete("jobs/{job_id}", response={202: None})
+def delete_job(request: HttpRequest, job_id: JobIdInPath) -> Any:
+    """Cancel, let leases in flight come in, and remove the job. Late results get a receipt."""
+    to_change(request, job_id)
+    lifecycle.delete(job_id)
+    return Status(202, None)
+
+
+@router.post("jobs/{job_id}/seal", response=JobOut)
+def seal_a_job(request: HttpRequest, job_id: JobIdInPath) -> Any:
+    """Say that no more items will come."""
+    to_change(request, job_id)
+    seal_job(job_id)
+    return progress(job_id)
+
+
+@router.post("jobs/{job_id}/start", response=JobOut)
+def start_job(request: HttpRequest, job_id: JobIdInPath) -> Any:
+    """Let the items be claimed."""
+    to_change(request, job_id)
+    lifecycle.start(job_id)
+    return progress(job_id)
+
+
+@router.post("jobs/{job_id}/pause", response=JobOut)
+def pause_job(request: HttpRequest, job_id: JobIdInPath) -> Any:
+    """Grant no more leases; results of those in flight still count."""
+    to_change(request, job_id)
+    lifecycle.pause(job_id)
+    return progress(job_id)
+
+
+@router.post("jobs/{job_id}/resume", response=JobOut)
+def resume_job(request: HttpRequest, job_id: JobIdInPath) -> Any:
+    """Grant leases again."""
+    to_change(request, job_id)
+    lifecycle.resume(job_id)
+    return progress(job_id)
+
+
+@router.post("jobs/{job_id}/cancel", response=JobOut)
+def cancel_job(request: HttpRequest, job_id: JobIdInPath, body: CancelIn | None = None) -> Any:
+    """End the job without its open items, after a grace for leases in flight."""
+    to_change(request, job_id)
+    lifecycle.cancel(job_id, grace_seconds=body.grace_seconds if body else None)
+    return progress(job_id)
+
+
+@router.post("jobs/{job_id}/retry", response=JobOut)
+def retry_job(request: HttpRequest, job_id: JobIdInPath, body: RetryIn | None = None) -> Any:
+    """Begin the next run, of what did not succeed."""
+    job = to_change(request, job_id)
+    if body is None or body.run is None or body.run > job.run:
+        if body is not None and body.run is not None and body.run != job.run + 1:
+            raise InvalidInput(f"run: expected {job.run + 1}, the next one, got {body.run}")
+        lifecycle.retry(job_id)
+    return progress(job_id)
+
+
+@router.get("jobs/{job_id}/why", response=WhyOut)
+def get_why(request: HttpRequest, job_id: JobIdInPath) -> Any:
+    """Why the job stands where it stands."""
+    to_read(request, job_id)
+    return why_job(job_id)
+
+
+@router.get("jobs/{job_id}/audit", response=AuditOut)
+def get_audit(request: HttpRequest, job_id: JobIdInPath) -> Any:
+    """Recount the job and compare; reads every item."""
+    to_read(request, job_id)
+    return audit_job(job_id)

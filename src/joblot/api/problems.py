@@ -1,0 +1,103 @@
+"""Errors as `application/problem+json` (RFC 9457), each with the stable code of its class."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+
+from joblot.config import limits
+from joblot.errors import (
+    InvalidInput,
+    JoblotError,
+    KeyConflict,
+    NotAllowed,
+    NotAuthenticated,
+    NotFound,
+    Refused,
+    TooLarge,
+    TooManyRequests,
+    Unavailable,
+)
+
+logger = logging.getLogger("joblot.api")
+
+# The nearest class in an error's own order of bases decides.
+STATUS: Mapping[type[JoblotError], int] = {
+    InvalidInput: 422,
+    TooLarge: 413,
+    Refused: 409,
+    KeyConflict: 409,
+    NotFound: 404,
+    NotAuthenticated: 401,
+    NotAllowed: 403,
+    Unavailable: 503,
+    TooManyRequests: 429,
+    JoblotError: 500,
+}
+TITLES = {
+    400: "Not readable",
+    401: "Not authenticated",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Method not allowed",
+    406: "Not acceptable",
+    409: "Refused in this state",
+    413: "Too large",
+    415: "Media type not supported",
+    422: "Invalid input",
+    429: "Too many requests",
+    500: "Internal error",
+    503: "Unavailable",
+}
+
+
+def problem(status: int, code: str, detail: str, **more: Any) -> HttpResponse:
+    """The answer that tells an error; `more` are further members of the problem."""
+    body = {
+        "type": "about:blank",
+        "title": TITLES[status],
+        "status": status,
+        "code": code,
+        "detail": detail,
+        **more,
+    }
+    return HttpResponse(json.dumps(body), status=status, content_type="application/problem+json")
+
+
+def of_error(error: JoblotError) -> HttpResponse:
+    """The answer to an error of joblot's tree."""
+    status = next(STATUS[base] for base in type(error).__mro__ if base in STATUS)
+    if isinstance(error, TooLarge):
+        return problem(status, error.code, str(error), limit=error.limit)
+    if isinstance(error, Unavailable):
+        return _later(status, error)
+    if status == 500:
+        return of_surprise(error)
+    answer = problem(status, error.code, str(error))
+    if status == 401:
+        answer["WWW-Authenticate"] = 'Bearer realm="joblot"'
+    return answer
+
+
+def of_surprise(error: Exception) -> HttpResponse:
+    """The answer to an error that nobody foresaw: the log has it, the caller a code."""
+    logger.error("a request failed", exc_info=error)
+    return problem(500, "internal", "joblot failed to answer; its log says why")
+
+
+def of_path(request: HttpRequest, *_: Any, **__: Any) -> HttpResponse:
+    """The answer to a path that leads nowhere."""
+    return problem(404, "not_found", f"there is nothing at {request.path[:200]}")
+
+
+def _later(status: int, error: Unavailable) -> HttpResponse:
+    seconds = error.retry_after_seconds
+    seconds = limits().retry_after_seconds if seconds is None else seconds
+    answer = problem(status, error.code, str(error), retry_after_seconds=round(seconds, 3))
+    answer["Retry-After"] = str(max(1, math.ceil(seconds)))
+    return answer

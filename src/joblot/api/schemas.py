@@ -1,0 +1,329 @@
+"""The shapes of requests and answers, as OpenAPI tells them. Fields may be added, never renamed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from ninja import Schema
+from pydantic import ConfigDict, Field
+
+BIGINT_MAX = 2**63 - 1
+
+JobId = Annotated[int, Field(ge=1, le=BIGINT_MAX)]
+Cursor = Annotated[int, Field(ge=-1, le=BIGINT_MAX)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Shape(Schema):
+    """An object of a request: a field that isn't known is a mistake, and told as one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class StageIn(Shape):
+    name: Name
+    pipeline: Name
+
+
+class ItemIn(Shape):
+    """`key` is unique in its job; without a `payload` the worker's function gets the key."""
+
+    key: str
+    payload: Any = None
+
+
+class JobIn(Shape):
+    """Give `pipeline`, or `stages`. With `seal` false more items may follow."""
+
+    name: Name
+    project: Name | None = None
+    pipeline: Name | None = None
+    stages: list[StageIn] | None = None
+    items: list[ItemIn | str] = Field(default_factory=list)
+    config: Any = None
+    policy: dict[str, Any] | None = None
+    priority: int = 0
+    start: bool = True
+    seal: bool = True
+    idempotency_key: Name | None = None
+
+
+class ItemsIn(Shape):
+    items: list[ItemIn | str]
+
+
+class ItemsAdded(Schema):
+    added: int
+    total: int
+
+
+class CancelIn(Shape):
+    grace_seconds: Annotated[float, Field(ge=0, le=7 * 86_400)] | None = None
+
+
+class RetryIn(Shape):
+    """`run` is the run to be begun: asking again for one that has begun does nothing more."""
+
+    run: Annotated[int, Field(ge=2, le=2**31 - 1)] | None = None
+
+
+class StageOut(Schema):
+    name: str
+    pipeline: str
+    total: int
+    ready: int
+    in_flight: int
+    succeeded: int
+    failed: int
+    lost: int
+    skipped: int
+    cancelled: int
+    metrics: dict[str, int]
+
+
+class Eta(Schema):
+    """Seconds."""
+
+    p50: float
+    p90: float
+
+
+class JobOut(Schema):
+    """`percent` is rounded down; of an open job it is of the items known so far."""
+
+    id: int
+    name: str
+    project: str
+    priority: int
+    status: str
+    run: int
+    revision: int
+    sealed: bool
+    total: int
+    percent: float
+    finishing: bool
+    stages: list[StageOut]
+    finished_after_cancel: int
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    eta: Eta | None
+
+
+class JobsOut(Schema):
+    """`next` is the `before` of the next page, null on the last one."""
+
+    jobs: list[JobOut]
+    next: int | None
+
+
+class NextJob(Schema):
+    id: int
+    name: str
+    project: str
+    pipeline: str
+    stage: str
+
+
+class NextOut(Schema):
+    """The job that a claim would be served from now; null, and why, if there is none."""
+
+    job: NextJob | None
+    reason: str = ""
+
+
+class ErrorOut(Schema):
+    type: str | None
+    message: str | None
+
+
+class OutcomeOut(Schema):
+    stage: str
+    state: str
+    run: int
+    output: Any
+    output_ref: str | None
+    metrics: dict[str, int]
+    error: ErrorOut | None
+    settled_at: str
+
+
+class AttemptOut(Schema):
+    stage: str
+    run: int
+    cause: str
+    error: ErrorOut
+    worker: str
+    at: str
+
+
+class ItemOut(Schema):
+    id: int
+    key: str
+    payload: Any
+    state: str
+    outcomes: list[OutcomeOut]
+    attempts: list[AttemptOut]
+
+
+class ItemsOut(Schema):
+    """`next` is the `after` of the next page, null on the last one."""
+
+    items: list[ItemOut]
+    next: int | None
+
+
+class EventOut(Schema):
+    id: int
+    run: int
+    revision: int
+    kind: str
+    data: dict[str, Any]
+    at: str
+
+
+class EventsOut(Schema):
+    events: list[EventOut]
+    next: int | None
+
+
+class LogOut(Schema):
+    id: int
+    run: int
+    stage: int | None
+    item: int | None
+    level: str
+    message: str
+    at: str
+
+
+class LogsOut(Schema):
+    logs: list[LogOut]
+    next: int | None
+
+
+class Reason(Schema):
+    code: str
+    text: str
+    count: int
+
+
+class WhyOut(Schema):
+    reasons: list[Reason]
+
+
+class CheckOut(Schema):
+    invariant: Any
+    ok: bool
+    expected: Any
+    found: Any
+
+
+class AuditOut(Schema):
+    ok: bool
+    checks: list[CheckOut]
+
+
+class ClaimIn(Shape):
+    """`about` is what the worker says of itself: version, host, hardware."""
+
+    pipelines: Annotated[list[Name], Field(min_length=1)]
+    limit: Annotated[int, Field(ge=1, le=BIGINT_MAX)] = 16
+    wait_seconds: Annotated[float, Field(ge=0, le=BIGINT_MAX)] = 0.0
+    job: JobId | None = None
+    idempotency_key: Annotated[str, Field(min_length=1, max_length=150)] | None = None
+    about: dict[str, Any] | None = None
+
+
+class ClaimedItemOut(Schema):
+    id: int
+    key: str
+    payload: Any
+    input: Any
+    attempt: int
+
+
+class LeaseOut(Schema):
+    token: str
+    job: int
+    run: int
+    stage: str
+    pipeline: str
+    expires_at: str
+    lease_seconds: float
+    config: Any
+    items: list[ClaimedItemOut]
+
+
+class ClaimOut(Schema):
+    """Leases, or the reason why there are none and when to ask again."""
+
+    leases: list[LeaseOut]
+    reason: str
+    retry_after_seconds: float
+
+
+class RenewIn(Shape):
+    seconds: Annotated[float, Field(gt=0, le=7 * 86_400)] | None = None
+
+
+class RenewOut(Schema):
+    expires_at: str
+
+
+class ReleaseOut(Schema):
+    released: int
+
+
+class ResultError(Schema):
+    type: str = "Error"
+    message: str = ""
+
+
+class ResultIn(Schema):
+    """One result. `metrics` are whole numbers; `retryable` matters for a failure only."""
+
+    item: Annotated[int, Field(ge=0, le=2**31 - 1)]
+    outcome: Literal["succeeded", "failed"]
+    output: Any = None
+    metrics: dict[str, int] = Field(default_factory=dict)
+    error: ResultError | None = None
+    retryable: bool = False
+
+
+class ReportIn(Schema):
+    lease: str
+    results: list[ResultIn]
+
+
+class ReceiptOut(Schema):
+    item: int | None
+    receipt: str
+    reason: str
+
+
+class ReportOut(Schema):
+    receipts: list[ReceiptOut]
+
+
+class WorkerOut(Schema):
+    owner: int
+    instance: str
+    about: dict[str, Any]
+    first_seen_at: str
+    last_seen_at: str
+    online: bool
+
+
+class WorkersOut(Schema):
+    workers: list[WorkerOut]
+
+
+class Problem(Schema):
+    """RFC 9457. `code` is stable; `detail` says what was expected, what came, what to do."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str

@@ -1,0 +1,26 @@
+"""Where the API is: `path("", include("joblot.api.urls"))`."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, include, path, re_path
+
+from joblot.api.application import api
+from joblot.api.edge import edge
+from joblot.api.health import healthz, readyz
+from joblot.api.problems import of_path
+
+
+def _edged(patterns: list[URLPattern]) -> list[URLPattern]:
+    for pattern in patterns:
+        pattern.callback = edge(pattern.callback)
+    return patterns
+
+
+_patterns, _app, _namespace = api.urls
+
+urlpatterns = [
+    path("api/v1/", include((_edged(_patterns), _app), namespace=_namespace)),
+    re_path(r"^api/v1/", of_path),
+    path("healthz", healthz),
+    path("readyz", readyz),
+]

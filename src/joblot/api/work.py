@@ -1,0 +1,132 @@
+"""The workers' verbs: claim, renew, release, report."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+from django.http import HttpRequest, HttpResponse
+from ninja import Path, Router
+
+from joblot.api.body import json_of
+from joblot.api.jobs import caller_with, require_sight
+from joblot.api.patience import may_wait
+from joblot.api.schemas import (
+    ClaimIn,
+    ClaimOut,
+    ReleaseOut,
+    RenewIn,
+    RenewOut,
+    ReportIn,
+    ReportOut,
+    WorkersOut,
+)
+from joblot.config import limits
+from joblot.errors import InvalidInput, TooLarge
+from joblot.identity import workers
+from joblot.identity.caller import Caller, Scope
+from joblot.ledger.claims import claim
+from joblot.ledger.leases import release, renew
+from joblot.ledger.settle import report
+from joblot.wire import receipts_json
+
+router = Router(tags=["work"])
+
+WORKER = "Joblot-Worker"
+
+LeaseToken = Annotated[str, Path(max_length=64)]
+
+
+def worker_of(request: HttpRequest, caller: Caller, about: Any = None) -> str:
+    """The instance id that the worker names itself by; it was seen just now."""
+    instance = request.headers.get(WORKER, "")
+    if instance:
+        workers.seen(caller.owner, instance, about)
+    return instance
+
+
+@router.post("claims", response=ClaimOut)
+def create_claim(request: HttpRequest, body: ClaimIn) -> Any:
+    """Take items to work on. Without work, the answer says why and when to ask again."""
+    caller = caller_with(request, Scope.WORK)
+    if len(body.pipelines) > limits().pipelines_per_claim_max:
+        raise InvalidInput(
+            f"pipelines: expected at most {limits().pipelines_per_claim_max}, "
+            f"got {len(body.pipelines)}"
+        )
+    caller.require_pipelines(body.pipelines)
+    if body.job is not None:
+        require_sight(caller, body.job)
+    granted = claim(
+        body.pipelines,
+        min(body.limit, limits().claim_items_max),
+        job=body.job,
+        worker=worker_of(request, caller, body.about),
+        # Of this token alone: a key is a guess, and must not give away another's lease.
+        idempotency_key=body.idempotency_key and f"{caller.owner}:{body.idempotency_key}",
+    )
+    answer = HttpResponse(json.dumps(granted.as_json()), content_type="application/json")
+    if not granted.leases and body.wait_seconds > 0:
+        may_wait(request, answer, min(body.wait_seconds, limits().wait_seconds_max), body.pipelines)
+    return answer
+
+
+@router.post("leases/{token}/renew", response=RenewOut)
+def renew_lease(request: HttpRequest, token: LeaseToken, body: RenewIn | None = None) -> Any:
+    """Hold the lease for longer."""
+    caller = caller_with(request, Scope.WORK)
+    until = renew(token, body.seconds if body else None)
+    worker_of(request, caller)
+    return {"expires_at": until}
+
+
+@router.post("leases/{token}/release", response=ReleaseOut)
+def release_lease(request: HttpRequest, token: LeaseToken) -> Any:
+    """Give back what the lease still holds, at no cost to the items."""
+    caller = caller_with(request, Scope.WORK)
+    released = release(token)
+    worker_of(request, caller)
+    return {"released": released}
+
+
+@router.post(
+    "results",
+    response=ReportOut,
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": ReportIn.model_json_schema()}},
+        }
+    },
+)
+def create_results(request: HttpRequest) -> Any:
+    """Report results of a lease: judged one by one, settled together, answered after the commit.
+
+    Posting the same again is always safe. The lease's token is the right to report, whoever's
+    token the request carries, so that a worker whose token was changed loses no result.
+    """
+    caller = caller_with(request, Scope.WORK)
+    lease, results = _reported(json_of(request))
+    receipts = report(lease, results)
+    worker_of(request, caller)
+    return HttpResponse(json.dumps(receipts_json(receipts)), content_type="application/json")
+
+
+def _reported(body: Any) -> tuple[str, list[Any]]:
+    """The lease and the results, which are judged one by one later. Raises InvalidInput."""
+    lease = body.get("lease") if isinstance(body, dict) else None
+    results = body.get("results") if isinstance(body, dict) else None
+    if not isinstance(lease, str) or not isinstance(results, list):
+        raise InvalidInput('expected {"lease": "<token>", "results": [{"item", "outcome", …}, …]}')
+    most = limits().results_per_report_max
+    if len(results) > most:
+        raise TooLarge(f"results: expected at most {most}, got {len(results)}; split them", most)
+    return lease, results
+
+
+@router.get("workers", response=WorkersOut)
+def list_workers(request: HttpRequest) -> Any:
+    """The workers that were seen; a token without the scope admin sees its own."""
+    caller = caller_with(request, Scope.READ, Scope.WORK)
+    everybody = Scope.ADMIN in caller.scopes
+    return {"workers": workers.workers(None if everybody else caller.owner)}

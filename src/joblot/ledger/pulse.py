@@ -1,0 +1,60 @@
+"""Whether the sweep keeps up, judged by what it should have done, whichever process does it."""
+
+from __future__ import annotations
+
+import time
+
+from django.db.models import Q
+
+from joblot import clock
+from joblot.config import limits
+from joblot.ledger.statements import fetch
+from joblot.ledger.transactions import alias, connection, repeated
+from joblot.models import Event, Job, Lease
+from joblot.states import JobStatus, LeaseState
+
+_swept_at: float | None = None
+
+
+def beat() -> None:
+    """The sweep of this process has come through a round."""
+    global _swept_at  # noqa: PLW0603 (of the process)
+    _swept_at = time.monotonic()
+
+
+@repeated
+def require_database() -> None:
+    """Raises Unavailable if the database does not answer, NotMigrated if its tables lack."""
+    fetch(connection(), "clock")
+    Job.ledger.using(alias()).filter(pk=0).exists()
+
+
+@repeated
+def overdue() -> list[str]:
+    """What the sweep should have done by now, in words; empty if it keeps up.
+
+    Raises Unavailable if the database does not answer.
+    """
+    since = clock.after(-limits().sweep_overdue_seconds)
+    leases = Lease.ledger.using(alias()).filter(state=LeaseState.LIVE, expires_at__lt=since)
+    events = Event.ledger.using(alias()).filter(
+        dispatched_at__isnull=True, tries=0, next_try_at__lt=since
+    )
+    cancels = Job.ledger.using(alias()).filter(
+        Q(cancel_closes_at__lt=since), status=JobStatus.CANCELING
+    )
+    found = {
+        "leases that have expired are still live": leases.exists(),
+        "events wait to be delivered": events.exists(),
+        "cancels wait to be ended": cancels.exists(),
+        "this process has not swept": _is_silent(),
+    }
+    seconds = f"for more than {limits().sweep_overdue_seconds:g} s"
+    return [f"{what} {seconds}" for what, so in found.items() if so]
+
+
+def _is_silent() -> bool:
+    """Only a process that has swept once is expected to go on."""
+    if _swept_at is None:
+        return False
+    return time.monotonic() - _swept_at > limits().sweep_overdue_seconds

@@ -1,0 +1,1 @@
+"""One process that serves: the API by threads, waiting by none, and the sweep."""

@@ -1,0 +1,52 @@
+"""A stream that a client reads: pages, one behind the other, zipped as one."""
+
+from __future__ import annotations
+
+import time
+import zlib
+
+from joblot.api.patience import CONTINUE
+from joblot.server.bridge import Answer, Send
+
+KEEP_ALIVE = b": nothing new\n\n"  # a comment, by which both ends see that the other is there
+KEEP_ALIVE_SECONDS = 15.0
+SSE = b"text/event-stream"
+
+
+class OutgoingStream:
+    """The answer that pages are put into."""
+
+    def __init__(self, send: Send, *, zipped: bool) -> None:
+        self._send = send
+        self._zip = zlib.compressobj(wbits=zlib.MAX_WBITS | 16) if zipped else None
+        self._put_at = time.monotonic()
+        self._kept_alive = False
+
+    async def begin(self, first: Answer) -> None:
+        headers = first.without(CONTINUE, "Content-Length")
+        self._kept_alive = any(value.startswith(SSE) for _, value in headers)
+        if self._zip:
+            headers.append((b"Content-Encoding", b"gzip"))
+        await self._send(
+            {"type": "http.response.start", "status": first.status, "headers": headers}
+        )
+
+    async def put(self, page: bytes) -> None:
+        """Send a page; of one that is empty, a sign of life from time to time."""
+        silent = time.monotonic() - self._put_at
+        if not page and self._kept_alive and silent > KEEP_ALIVE_SECONDS:
+            page = KEEP_ALIVE
+        if page:
+            await self._body(self._zipped(page), more=True)
+            self._put_at = time.monotonic()
+
+    async def end(self) -> None:
+        await self._body(self._zip.flush() if self._zip else b"", more=False)
+
+    def _zipped(self, page: bytes) -> bytes:
+        if self._zip is None:
+            return page
+        return self._zip.compress(page) + self._zip.flush(zlib.Z_SYNC_FLUSH)
+
+    async def _body(self, content: bytes, *, more: bool) -> None:
+        await self._send({"type": "http.response.body", "body": content, "more_body": more})

@@ -1,0 +1,83 @@
+"""Claims that wait for work: a waiter costs a little memory, and no thread.
+
+One look at the database serves all waiters of this process. It wakes only as many as could be
+served at once, the longest waiting first, so that a thousand idle workers don't all ask for one
+item; who comes too late waits on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Collection
+
+from joblot.errors import JoblotError
+
+logger = logging.getLogger("joblot.server")
+
+LOOK_SECONDS = 0.02  # between two looks
+LOOK_SHARE_MAX = 0.1  # of the time that looking may take
+AWAKE_MAX = 16  # of one pipeline, at a look
+
+Ready = Callable[[Collection[str]], Awaitable[set[str]]]
+
+
+class _Waiter:
+    """One claim that waits."""
+
+    def __init__(self, pipelines: Collection[str]) -> None:
+        self.pipelines = frozenset(pipelines)
+        self.woken = asyncio.get_running_loop().create_future()
+
+
+class WaitingRoom:
+    """All claims of this process that wait. `ready` says which pipelines have work now."""
+
+    def __init__(self, ready: Ready) -> None:
+        self._ready = ready
+        self._waiters: dict[_Waiter, None] = {}  # in the order in which they came
+        self._looking: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._waiters)
+
+    async def wait(self, pipelines: Collection[str], seconds: float) -> bool:
+        """True when there may be work of these pipelines; False if there was none in time."""
+        waiter = _Waiter(pipelines)
+        self._waiters[waiter] = None
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look_on())
+        try:
+            await asyncio.wait_for(waiter.woken, seconds)
+        except TimeoutError:
+            return False
+        finally:
+            self._waiters.pop(waiter, None)
+        return True
+
+    def close(self) -> None:
+        """Let all go, to be told that there is nothing."""
+        for waiter in list(self._waiters):
+            if not waiter.woken.done():
+                waiter.woken.set_result(None)
+
+    async def _look_on(self) -> None:
+        """Look as long as somebody waits."""
+        while self._waiters:
+            began = time.monotonic()
+            try:
+                wanted = {name for waiter in self._waiters for name in waiter.pipelines}
+                self._wake(await self._ready(wanted))
+            except JoblotError as error:
+                logger.warning("can't see whether there is work: %s", error)
+            took = time.monotonic() - began
+            await asyncio.sleep(max(LOOK_SECONDS, took / LOOK_SHARE_MAX))
+
+    def _wake(self, ready: set[str]) -> None:
+        left = dict.fromkeys(ready, AWAKE_MAX)
+        for waiter in list(self._waiters):
+            name = next((one for one in waiter.pipelines if left.get(one)), None)
+            if name is not None and not waiter.woken.done():
+                left[name] -= 1
+                waiter.woken.set_result(None)
