@@ -4,6 +4,7 @@
     ├── InvalidInput            what was given can't be right, whatever the state
     │   ├── InvalidItem         an item's key or payload
     │   ├── InvalidPolicy       a policy, or a setting
+    │   ├── NotReadable         not the JSON, or the encoding, that it says it is
     │   ├── InvalidResult       a worker's result
     │   └── TooLarge            more bytes, or more of something, than is taken at once
     ├── Refused                 right in itself, but not now
@@ -57,6 +58,12 @@ class InvalidResult(InvalidInput):
     """A result does not have the shape of one."""
 
     code = "invalid_result"
+
+
+class NotReadable(InvalidInput):
+    """What came is not the JSON, or not in the encoding, that it says it is."""
+
+    code = "not_readable"
 
 
 class TooLarge(InvalidInput):

@@ -11,9 +11,9 @@ from ninja.errors import HttpError, ValidationError
 
 from joblot.api import items, jobs, work
 from joblot.api.auth import Bearer
-from joblot.api.body import JsonParser, NotReadable
+from joblot.api.body import JsonParser
 from joblot.api.problems import of_error, of_path, of_surprise, problem
-from joblot.errors import JoblotError
+from joblot.errors import JoblotError, NotReadable
 
 api = NinjaAPI(
     title="joblot",

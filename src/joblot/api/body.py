@@ -13,16 +13,10 @@ from ninja.parser import Parser
 from ninja.types import DictStrAny
 
 from joblot.config import limits
-from joblot.errors import InvalidInput, TooLarge, Unavailable
+from joblot.errors import NotReadable, TooLarge, Unavailable
 
 CHUNK_BYTES = 65_536
 NDJSON = "application/x-ndjson"
-
-
-class NotReadable(InvalidInput):
-    """The body is not what its headers say."""
-
-    code = "not_readable"
 
 
 class JsonParser(Parser):

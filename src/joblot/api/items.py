@@ -127,7 +127,8 @@ def _event_stream(request: HttpRequest, job_id: int, after: int) -> HttpResponse
         f"id: {event['id']}\nevent: {event['kind']}\ndata: {json.dumps(event)}\n\n"
         for event in page
     )
-    answer = HttpResponse(text or f"retry: {SSE_RETRY_MS}\n\n", content_type=SSE)
+    begins = "" if "after" in request.GET else f"retry: {SSE_RETRY_MS}\n\n"
+    answer = HttpResponse(begins + text, content_type=SSE)
     answer["Cache-Control"] = "no-cache"
     last = page[-1]["id"] if page else after
     go_on(request, answer, limits().events_poll_seconds, after=last)

@@ -18,6 +18,7 @@ from joblot.errors import (
     NotAllowed,
     NotAuthenticated,
     NotFound,
+    NotReadable,
     Refused,
     TooLarge,
     TooManyRequests,
@@ -29,6 +30,7 @@ logger = logging.getLogger("joblot.api")
 # The nearest class in an error's own order of bases decides.
 STATUS: Mapping[type[JoblotError], int] = {
     InvalidInput: 422,
+    NotReadable: 400,
     TooLarge: 413,
     Refused: 409,
     KeyConflict: 409,

@@ -11,10 +11,9 @@ import json
 import zlib
 from collections.abc import AsyncIterator
 
-from joblot.api.body import NotReadable
 from joblot.api.problems import of_error
 from joblot.config import limits
-from joblot.errors import JoblotError, TooLarge
+from joblot.errors import JoblotError, NotReadable, TooLarge
 from joblot.server.bridge import Answer, Bridge, Gone, Receive, Scope
 
 UNZIP_BYTES = 262_144
