@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from pathlib import Path
 
+import psycopg
 import pytest
-from django.db import DatabaseError
+from django.db import DatabaseError, connections
 
 from joblot.testing.interleave import Hold, NeverEnds, ScheduleFailed, Stuck
 from joblot.testing.interleave import run as run_module
@@ -60,6 +62,26 @@ def test_who_dies_can_not_be_caught(sql):
             sql.add()
 
     sql.explore({"A": operation}, check=lambda outcomes: sql.value() in {1, 2}, kills=1)
+
+
+def test_who_dies_leaves_no_connection_open(sql):
+    opened = []
+
+    def operation():
+        connection = connections[sql.alias]
+        try:
+            sql.add()
+            sql.add()
+        finally:
+            connection.close()
+            connection.ensure_connection()
+            opened.append(connection.connection)
+
+    sql.explore({"A": operation}, check=lambda outcomes: True, kills=1)
+    assert len(opened) > 1
+    for raw in opened:
+        with pytest.raises((sqlite3.ProgrammingError, psycopg.OperationalError), match="closed"):
+            raw.cursor().execute("SELECT 1")
 
 
 def test_a_statement_held_inside_checks_the_new_row_with_an_old_snapshot(postgres_sql):

@@ -136,7 +136,7 @@ class Operation:
 
     def _die(self) -> NoReturn:
         self._dead = True
-        self._close()
+        self._close_raw()
         raise Killed
 
     def _repeat_while_busy(
@@ -188,11 +188,15 @@ class Operation:
         self._silent = False
 
     def _leave_nothing_open(self) -> None:
-        """What an operation leaves open is rolled back, as at the end of a request."""
+        """What an operation leaves open is rolled back, as at the end of a request.
+
+        Of a dead one that is what its handlers have opened anew on their way out.
+        """
         connection = self._connection
         if connection is not None:
             self._look_at_transaction()
-            if self.in_transaction or connection.in_atomic_block or not connection.is_usable():
+            left = self._dead or self.in_transaction or connection.in_atomic_block
+            if left or not connection.is_usable():
                 self._close()
         self.in_transaction = self.holds_write_lock = False
 
@@ -202,8 +206,12 @@ class Operation:
         self.holds_write_lock &= self.in_transaction
 
     def _close(self) -> None:
-        """Past Django, which may not close inside `atomic`. The next run opens another one."""
-        connection, self._connection = self._connection, None
-        raw = connection.connection if connection else None
+        """The next run opens another one."""
+        self._close_raw()
+        self._connection = None
+
+    def _close_raw(self) -> None:
+        """Past Django, which may not close inside `atomic`."""
+        raw = self._connection.connection if self._connection else None
         if raw is not None:
             raw.close()
