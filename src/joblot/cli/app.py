@@ -12,6 +12,7 @@ from joblot.cli.commands import change, install, read
 from joblot.cli.commands.run import run
 from joblot.cli.commands.serve import serve
 from joblot.cli.commands.submit import submit
+from joblot.cli.commands.token import token
 from joblot.cli.exits import DEBUG, Commands
 from joblot.demo.command import demo
 
@@ -73,6 +74,7 @@ def options(
 
 for command in COMMANDS:
     app.command()(command)
+app.add_typer(token, name="token")
 
 
 def start() -> None:

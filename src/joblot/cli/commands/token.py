@@ -1,0 +1,111 @@
+"""`joblot token`: who may use the API."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+import typer
+
+from joblot.cli import text, verbs
+from joblot.cli.database import make_database, open_database
+from joblot.cli.exits import Commands
+from joblot.cli.options import AsJson, Db
+from joblot.errors import InvalidInput
+
+token = typer.Typer(cls=Commands, no_args_is_help=True, help="Make, list and revoke API tokens.")
+
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
+
+@token.command()
+def create(
+    name: Annotated[str, typer.Argument(help="Whose it is; for people.")],
+    *,
+    scope: Annotated[
+        list[str],
+        typer.Option("--scope", help="submit, work, read or admin. May be repeated."),
+    ],
+    project: Annotated[
+        list[str] | None, typer.Option("--project", help="Only in this one. May be repeated.")
+    ] = None,
+    pipeline: Annotated[
+        list[str] | None, typer.Option("--pipeline", help="Only of this one. May be repeated.")
+    ] = None,
+    expires: Annotated[
+        str | None, typer.Option("--expires", metavar="TIME", help="In 90s, 15m, 12h, 30d, 8w.")
+    ] = None,
+    in_flight_items_max: Annotated[
+        int | None,
+        typer.Option("--in-flight-items-max", min=1, help="Items its workers may hold at once."),
+    ] = None,
+    requests_per_minute_max: Annotated[
+        int | None,
+        typer.Option("--requests-per-minute-max", min=1, help="For each server process."),
+    ] = None,
+    body_bytes_max: Annotated[
+        int | None, typer.Option("--body-bytes-max", min=1, help="Of one request.")
+    ] = None,
+    as_json: AsJson = False,
+    db: Db = None,
+) -> None:
+    """Make a token and print it. It is shown this once; what is kept is a hash."""
+    make_database(db)
+    secret, told = verbs.issue(
+        name,
+        scope,
+        projects=project or None,
+        pipelines=pipeline or None,
+        expires_in_seconds=None if expires is None else _seconds(expires),
+        in_flight_items_max=in_flight_items_max,
+        requests_per_minute_max=requests_per_minute_max,
+        body_bytes_max=body_bytes_max,
+    )
+    if as_json:
+        text.print_json({**told, "token": secret})
+    else:
+        print(secret)
+        text.err().print(f"token {told['id']}; keep it, for it can't be shown again")
+
+
+@token.command(name="list")
+def list_tokens(*, as_json: AsJson = False, db: Db = None) -> None:
+    """List the tokens, without their secrets."""
+    open_database(db)
+    page = verbs.tokens()
+    if as_json:
+        text.print_json(page)
+        return
+    titles = ["token", "name", "scopes", "projects", "pipelines", "expires", "revoked"]
+    text.table(titles, [_cells(one) for one in page])
+
+
+@token.command()
+def revoke(
+    token_id: Annotated[str, typer.Argument(metavar="TOKEN", help="The id, as `list` tells it.")],
+    *,
+    db: Db = None,
+) -> None:
+    """End a token: its next request is refused."""
+    open_database(db)
+    told = verbs.revoke(token_id)
+    print(f"token {told['id']} ({told['name']}) was revoked at {told['revoked_at'][:19]}")
+
+
+def _cells(one: dict[str, Any]) -> list[Any]:
+    return [
+        one["id"],
+        one["name"],
+        ", ".join(one["scopes"]),
+        "all" if one["projects"] is None else ", ".join(one["projects"]),
+        "all" if one["pipelines"] is None else ", ".join(one["pipelines"]),
+        (one["expires_at"] or "never")[:19],
+        (one["revoked_at"] or "")[:19],
+    ]
+
+
+def _seconds(given: str) -> float:
+    found = re.fullmatch(r"(\d{1,6})([smhdw])", given)
+    if found is None:
+        raise InvalidInput(f"--expires: expected a time like 90s, 15m, 12h, 30d, 8w, got {given!r}")
+    return float(int(found[1]) * _SECONDS[found[2]])
