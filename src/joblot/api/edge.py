@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from django.db import transaction
+from django.db import connections, transaction
 from django.http import HttpRequest, HttpResponseBase
 from django.views.decorators.gzip import gzip_page
 
@@ -22,7 +22,6 @@ View = Callable[..., HttpResponseBase]
 def edge(view: View) -> View:
     """Wrap a view: joblot's verbs commit themselves, and answers come after the commit."""
 
-    @transaction.non_atomic_requests
     @gzip_page
     @wraps(view)
     def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -43,4 +42,6 @@ def edge(view: View) -> View:
         return answer
 
     wrapper.csrf_exempt = True  # type: ignore[attr-defined]  # tokens are no cookies
+    for alias in connections:
+        wrapper = transaction.non_atomic_requests(using=alias)(wrapper)
     return wrapper

@@ -27,6 +27,7 @@ from joblot.identity import workers
 from joblot.identity.caller import Caller, Scope
 from joblot.ledger.claims import claim
 from joblot.ledger.leases import release, renew
+from joblot.ledger.names import checked_name
 from joblot.ledger.settle import report
 from joblot.wire import receipts_json
 
@@ -54,7 +55,7 @@ def create_claim(request: HttpRequest, body: ClaimIn) -> Any:
             f"pipelines: expected at most {limits().pipelines_per_claim_max}, "
             f"got {len(body.pipelines)}"
         )
-    caller.require_pipelines(body.pipelines)
+    caller.require_pipelines(checked_name(name, "pipelines") for name in body.pipelines)
     if body.job is not None:
         require_sight(caller, body.job)
     granted = claim(

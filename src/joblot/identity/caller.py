@@ -63,9 +63,8 @@ class Caller:
 
     def require_pipelines(self, asked: Iterable[str]) -> None:
         """Raises NotAllowed if one of them is not this token's."""
-        if self.pipelines is None:
-            return
-        if foreign := sorted(set(asked) - self.pipelines):
+        wanted = set(asked)
+        if self.pipelines is not None and (foreign := sorted(wanted - self.pipelines)):
             raise NotAllowed(
                 f"pipelines: expected some of this token's, {', '.join(sorted(self.pipelines))}; "
                 f"got {', '.join(foreign)}"

@@ -1,0 +1,193 @@
+"""Jobs over HTTP: made, filled, read, changed."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import pytest
+from django.db import connections
+
+from joblot.config import limits
+from tests.api.conftest import Api
+
+TWO_STAGES = [{"name": "classify", "pipeline": "moths"}, {"name": "save", "pipeline": "store"}]
+
+
+def made(api: Api, **fields: object) -> dict:
+    job = api.post("jobs", {"name": "night", "pipeline": "moths", "items": ["a", "b"]} | fields)
+    assert api.status == 201, job
+    return job
+
+
+def test_a_job_is_made_and_read(admin: Api) -> None:
+    job = made(admin, pipeline=None, stages=TWO_STAGES, project="alps", config={"size": 3})
+    assert admin.get(f"jobs/{job['id']}") == job
+    assert (job["status"], job["project"], job["total"]) == ("PENDING", "alps", 2)
+    assert [(one["name"], one["ready"]) for one in job["stages"]] == [("classify", 2), ("save", 0)]
+
+
+def test_a_job_may_be_filled_and_started_later(admin: Api) -> None:
+    job = made(admin, items=[], start=False, seal=False)
+    path = f"jobs/{job['id']}"
+    assert admin.post(f"{path}/items", {"items": [{"key": "c", "payload": {"n": 1}}, "d"]}) == {
+        "added": 2,
+        "total": 2,
+    }
+    assert admin.post(f"{path}/items", {"items": ["d", "e"]}) == {"added": 1, "total": 3}
+    assert admin.post(f"{path}/seal")["sealed"]
+    assert admin.post(f"{path}/start")["status"] == "PENDING"
+    assert admin.post(f"{path}/items", {"items": ["f"]})["code"] == "wrong_status"
+    assert admin.status == 409
+
+
+def test_items_come_as_lines_zipped_or_not(admin: Api) -> None:
+    job = made(admin, items=[], seal=False)
+    lines = "".join(json.dumps({"key": f"k{n}"}) + "\n" for n in range(5_000)).encode()
+    path, kind = f"jobs/{job['id']}/items", "application/x-ndjson"
+    assert admin.post_bytes(path, lines, kind)["added"] == 5_000
+    zipped = gzip.compress(lines + b'{"key": "one more"}\n\n')
+    told = admin.post_bytes(path, zipped, kind, **{"Content-Encoding": "gzip"})
+    assert told == {"added": 1, "total": 5_001}
+
+
+def test_a_line_that_is_no_json_is_told_by_its_number(admin: Api) -> None:
+    job = made(admin, items=[], seal=False)
+    told = admin.post_bytes(
+        f"jobs/{job['id']}/items", b'{"key": "a"}\n{"ke', "application/x-ndjson"
+    )
+    assert (admin.status, told["code"]) == (400, "not_readable")
+    assert "line 2" in told["detail"]
+
+
+def test_the_same_key_finds_the_same_job(admin: Api) -> None:
+    first = made(admin, idempotency_key="night-1")
+    again = made(admin, idempotency_key="night-1")
+    by_header = admin.post(
+        "jobs", {"name": "night", "pipeline": "moths"}, **{"Idempotency-Key": "night-1"}
+    )
+    assert first["id"] == again["id"] == by_header["id"]
+    assert len(admin.get("jobs")["jobs"]) == 1
+
+
+def test_two_different_keys_are_refused(admin: Api) -> None:
+    body = {"name": "x", "pipeline": "p", "idempotency_key": "a"}
+    told = admin.post("jobs", body, **{"Idempotency-Key": "b"})
+    assert (admin.status, told["code"]) == (422, "invalid_input")
+
+
+def test_jobs_come_in_pages_the_newest_first(admin: Api) -> None:
+    ids = [made(admin, name=f"job {n}")["id"] for n in range(5)]
+    page = admin.get("jobs", {"limit": 2})
+    assert [job["id"] for job in page["jobs"]] == ids[:2:-1]
+    page = admin.get("jobs", {"limit": 3, "before": page["next"]})
+    assert [job["id"] for job in page["jobs"]] == ids[2::-1]
+    assert admin.get("jobs", {"status": "SUCCESS"})["jobs"] == []
+
+
+def test_an_operator_pauses_resumes_cancels_and_retries(admin: Api) -> None:
+    path = f"jobs/{made(admin)['id']}"
+    assert admin.post(f"{path}/pause")["status"] == "PAUSED"
+    assert admin.post(f"{path}/resume")["status"] == "STARTED"
+    assert admin.post(f"{path}/cancel", {"grace_seconds": 0})["status"] == "REVOKED"
+    assert admin.post(f"{path}/cancel")["status"] == "REVOKED"
+    assert admin.post(f"{path}/retry", {"run": 2})["run"] == 2
+
+
+def test_a_retry_that_is_asked_for_twice_begins_one_run(admin: Api) -> None:
+    path = f"jobs/{made(admin)['id']}"
+    admin.post(f"{path}/cancel", {"grace_seconds": 0})
+    assert admin.post(f"{path}/retry", {"run": 2})["run"] == 2
+    assert admin.post(f"{path}/retry", {"run": 2})["run"] == 2
+    assert admin.status == 200
+    admin.post(f"{path}/retry", {"run": 5})
+    assert admin.status == 422
+
+
+def test_a_deleted_job_is_gone(admin: Api) -> None:
+    path = f"jobs/{made(admin)['id']}"
+    admin.delete(path)
+    assert admin.status == 202
+    assert admin.get(path)["code"] == "not_found"
+    assert admin.get("jobs")["jobs"] == []
+
+
+def test_everything_of_a_job_can_be_read(admin: Api) -> None:
+    path = f"jobs/{made(admin)['id']}"
+    assert admin.get(f"{path}/why")["reasons"][0]["code"] == "ready"
+    assert admin.get(f"{path}/audit")["ok"]
+    assert [one["kind"] for one in admin.get(f"{path}/events")["events"]] == ["pending"]
+    assert admin.get(f"{path}/logs") == {"logs": [], "next": None}
+    page = admin.get(f"{path}/items", {"limit": 1, "state": "open"})
+    assert [one["key"] for one in page["items"]] == ["a"]
+    assert [one["key"] for one in admin.get(f"{path}/items", {"after": page["next"]})["items"]] == [
+        "b"
+    ]
+
+
+def test_items_are_read_as_lines(admin: Api) -> None:
+    path = f"jobs/{made(admin)['id']}/items"
+    lines = admin.get(path, Accept="application/x-ndjson").splitlines()
+    assert [json.loads(line)["key"] for line in lines] == ["a", "b"]
+
+
+def test_events_are_read_as_a_stream_behind_the_last_one_seen(admin: Api) -> None:
+    path = f"jobs/{made(admin)['id']}/events"
+    seen = str(admin.get(path)["events"][0]["id"])
+    everything = admin.get(path, Accept="text/event-stream")
+    assert f"id: {seen}\nevent: pending\ndata: {{" in everything
+    rest = admin.get(path, Accept="text/event-stream", **{"Last-Event-ID": seen})
+    assert "event:" not in rest
+    admin.get(path, Accept="text/event-stream", **{"Last-Event-ID": "x"})
+    assert admin.status == 422
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"{", 400, "not_readable"),
+        (b"\xff", 400, "not_readable"),
+        (b'{"name": NaN}', 400, "not_readable"),
+        (b"[" * 100_000, 400, "not_readable"),
+        (b'{"name": 1, "pipeline": "p"}', 422, "invalid_input"),
+        (b'{"name": "x", "pipeline": "p", "surprise": 1}', 422, "invalid_input"),
+        (b'{"name": "x"}', 422, "invalid_input"),
+        (b'{"name": "x", "pipeline": "p", "items": [{"key": ""}]}', 422, "invalid_item"),
+        (b'{"name": "x", "pipeline": "p", "policy": {"x": 1}}', 422, "invalid_policy"),
+        (b'{"name": "a\\u0000", "pipeline": "p"}', 422, "invalid_input"),
+    ],
+)
+def test_bad_input_is_told_and_changes_nothing(
+    admin: Api, body: bytes, status: int, code: str
+) -> None:
+    told = admin.post_bytes("jobs", body, "application/json")
+    assert (admin.status, told["code"], told["status"]) == (status, code, status)
+    assert admin.headers["Content-Type"] == "application/problem+json"
+
+
+def test_a_body_over_the_limit_is_refused_with_the_limit(admin: Api, configure) -> None:
+    configure(body_bytes_max=1_000)
+    told = admin.post("jobs", {"name": "x", "pipeline": "p", "items": ["k" * 2_000]})
+    assert (admin.status, told["code"], told["limit"]) == (413, "too_large", 1_000)
+    zipped = gzip.compress(b"[" * 1_000_000)
+    told = admin.post_bytes("jobs", zipped, "application/json", **{"Content-Encoding": "gzip"})
+    assert (admin.status, told["limit"]) == (413, limits().body_bytes_max)
+
+
+def test_what_is_not_there_is_a_problem_too(admin: Api) -> None:
+    assert (admin.get("jobs/999")["code"], admin.status) == ("not_found", 404)
+    assert (admin.get("nowhere")["code"], admin.status) == ("not_found", 404)
+    assert (admin.delete("jobs")["code"], admin.status) == ("method_not_allowed", 405)
+    admin.get("jobs/99999999999999999999999")
+    assert admin.status == 422
+
+
+def test_a_project_with_atomic_requests_still_gets_durable_answers(admin: Api, ledger_db) -> None:
+    entry = connections[ledger_db].settings_dict
+    before = entry["ATOMIC_REQUESTS"]
+    entry["ATOMIC_REQUESTS"] = True
+    try:
+        path = f"jobs/{made(admin)['id']}"
+        assert admin.post(f"{path}/pause")["status"] == "PAUSED"
+    finally:
+        entry["ATOMIC_REQUESTS"] = before

@@ -1,0 +1,156 @@
+"""Who may do and see what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.test import Client, override_settings
+
+from joblot.identity.tokens import issue, revoke
+from joblot.ledger.submit import submit
+from tests.api.conftest import Api
+
+ASKED = {
+    "GET jobs": {"read", "submit"},
+    "POST jobs": {"submit"},
+    "GET jobs/{id}": {"read", "submit"},
+    "GET jobs/{id}/items": {"read", "submit"},
+    "POST jobs/{id}/items": {"submit"},
+    "POST jobs/{id}/pause": {"submit"},
+    "POST jobs/{id}/cancel": {"submit"},
+    "DELETE jobs/{id}": {"submit"},
+    "POST claims": {"work"},
+    "POST results": {"work"},
+    "GET workers": {"read", "work"},
+}
+BODIES: dict[str, object] = {
+    "POST jobs": {"name": "x", "pipeline": "p"},
+    "POST jobs/{id}/items": {"items": []},
+    "POST claims": {"pipelines": ["p"]},
+    "POST results": {"lease": "x", "results": []},
+}
+
+
+def ask(api: Api, what: str, job: int) -> None:
+    method, path = what.split()
+    path = path.format(id=job)
+    if method == "GET":
+        api.get(path)
+    elif method == "DELETE":
+        api.delete(path)
+    else:
+        api.post(path, BODIES.get(what))
+
+
+@pytest.mark.parametrize("what", ASKED)
+@pytest.mark.parametrize("scope", ["submit", "work", "read", "admin"])
+def test_a_scope_is_for_what_it_says(api: Callable[..., Api], what: str, scope: str) -> None:
+    job = submit("night", ["a"], pipeline="moths", seal=False)
+    caller = api(scope)
+    ask(caller, what, job.pk)
+    allowed = scope == "admin" or scope in ASKED[what]
+    assert (caller.status != 403) == allowed
+    if allowed:
+        assert caller.status < 300
+
+
+@pytest.mark.parametrize("what", [one for one in ASKED if "{id}" in one])
+def test_another_project_is_not_there(api: Callable[..., Api], what: str) -> None:
+    job = submit("night", ["a"], pipeline="moths", project="alps", seal=False)
+    stranger = api("admin", projects=["andes"])
+    ask(stranger, what, job.pk)
+    hidden = stranger.content
+    assert stranger.status == 404
+    ask(stranger, what, job.pk + 1)
+    assert stranger.content == hidden.replace(b"job %d:" % job.pk, b"job %d:" % (job.pk + 1))
+
+
+def test_a_list_shows_the_own_projects_only(api: Callable[..., Api]) -> None:
+    submit("theirs", ["a"], pipeline="moths", project="alps")
+    mine = submit("mine", ["a"], pipeline="moths", project="andes")
+    caller = api("read", projects=["andes"])
+    assert [job["id"] for job in caller.get("jobs")["jobs"]] == [mine.pk]
+    assert caller.get("jobs", {"project": "alps"})["jobs"] == []
+
+
+def test_a_job_is_made_in_an_own_project_only(api: Callable[..., Api]) -> None:
+    body = {"name": "x", "pipeline": "p"}
+    assert api("submit", projects=["andes"]).post("jobs", body)["project"] == "andes"
+    caller = api("submit", projects=["andes", "alps"])
+    assert caller.post("jobs", body)["code"] == "not_allowed"
+    assert caller.post("jobs", body | {"project": "ural"})["code"] == "not_allowed"
+    assert caller.post("jobs", body | {"project": "alps"})["project"] == "alps"
+
+
+def test_a_worker_of_some_pipelines_claims_no_other(api: Callable[..., Api]) -> None:
+    submit("night", ["a"], pipeline="moths")
+    caller = api("work", pipelines=["birds"])
+    assert caller.post("claims", {"pipelines": ["birds", "moths"]})["code"] == "not_allowed"
+    assert caller.post("claims", {"pipelines": ["birds"]})["leases"] == []
+
+
+def test_a_worker_of_one_project_gets_work_of_no_other(api: Callable[..., Api]) -> None:
+    theirs = submit("theirs", ["a"], pipeline="moths", project="alps")
+    mine = submit("mine", ["a"], pipeline="moths", project="andes")
+    caller = api("work", projects=["andes"])
+    assert caller.post("claims", {"pipelines": ["moths"], "job": theirs.pk})["code"] == "not_found"
+    (lease,) = caller.post("claims", {"pipelines": ["moths"]})["leases"]
+    assert lease["job"] == mine.pk
+    assert caller.post("claims", {"pipelines": ["moths"]})["leases"] == []
+
+
+def test_a_token_is_refused_once_it_is_revoked(ledger_db: str) -> None:
+    secret, told = issue("short-lived", ["read"])
+    caller = Api(secret)
+    caller.get("jobs")
+    assert caller.status == 200
+    revoke(told["id"])
+    assert (caller.get("jobs")["code"], caller.status) == ("not_authenticated", 401)
+    assert caller.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize(
+    "header", ["", "Bearer", "Bearer x", "Basic abc", "Bearer joblot_000000000000_" + "A" * 43]
+)
+def test_what_is_no_token_is_refused_without_a_hint(ledger_db: str, header: str) -> None:
+    caller = Api(None, Authorization=header)
+    told = caller.get("jobs")
+    assert (caller.status, told["code"]) == (401, "not_authenticated")
+    assert "x" not in told["detail"].replace("expected", "").replace("expired", "")
+
+
+def test_a_request_without_a_token_is_refused(ledger_db: str) -> None:
+    assert (Api(None).get("jobs")["code"]) == "not_authenticated"
+
+
+class TestOnThisMachine:
+    """`joblot serve` on loopback lets this machine's users in, until the first token is made."""
+
+    @pytest.fixture(autouse=True)
+    def local(self, ledger_db: str):
+        with override_settings(JOBLOT_LOCAL=True):
+            yield
+
+    def status(self, **extra: str) -> int:
+        return Client().get("/api/v1/jobs", **extra).status_code  # type: ignore[arg-type]
+
+    def test_no_token_is_needed(self) -> None:
+        assert self.status() == 200
+
+    def test_but_by_whoever_comes_from_elsewhere(self) -> None:
+        assert self.status(REMOTE_ADDR="10.0.0.7") == 401
+
+    def test_but_by_whoever_comes_through_a_proxy(self) -> None:
+        assert self.status(HTTP_X_FORWARDED_FOR="127.0.0.1") == 401
+
+    def test_but_by_somebody_elses_web_page(self) -> None:
+        assert self.status(HTTP_ORIGIN="http://evil.example") == 401
+        assert self.status(HTTP_SEC_FETCH_SITE="cross-site") == 401
+        assert self.status(HTTP_ORIGIN="http://testserver") == 200
+
+    def test_but_by_everybody_once_there_is_a_token(self) -> None:
+        _, told = issue("first", ["read"])
+        assert self.status() == 401
+        revoke(told["id"])
+        assert self.status() == 200

@@ -1,0 +1,120 @@
+"""The workers' verbs over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import uuid4
+
+import pytest
+
+from joblot.config import limits
+from joblot.ledger.submit import submit
+from tests.api.conftest import Api
+
+
+@pytest.fixture
+def worker(api: Callable[..., Api]) -> Api:
+    return api("work", worker="gpu-1")
+
+
+def succeeded(item: int, output: object = None) -> dict:
+    return {"item": item, "outcome": "succeeded", "output": output}
+
+
+def test_a_job_is_worked_to_its_end(worker: Api, admin: Api) -> None:
+    job = submit("night", ["a", "b"], pipeline="moths", config={"size": 3})
+    (lease,) = worker.post("claims", {"pipelines": ["moths"], "limit": 16})["leases"]
+    assert [item["key"] for item in lease["items"]] == ["a", "b"]
+    assert (lease["job"], lease["run"], lease["config"]) == (job.pk, 1, {"size": 3})
+    results = [
+        succeeded(0, {"n": 1}),
+        {"item": 1, "outcome": "failed", "error": {"type": "OSError", "message": "torn"}},
+    ]
+    told = worker.post("results", {"lease": lease["token"], "results": results})
+    assert [one["receipt"] for one in told["receipts"]] == ["counted", "counted"]
+    state = admin.get(f"jobs/{job.pk}")
+    assert (state["status"], state["percent"]) == ("COMPLETED_WITH_ERRORS", 100)
+    again = worker.post("results", {"lease": lease["token"], "results": results})
+    assert [one["receipt"] for one in again["receipts"]] == ["duplicate", "duplicate"]
+
+
+def test_results_are_judged_one_by_one_in_their_order(worker: Api) -> None:
+    submit("night", ["a", "b", "c"], pipeline="moths")
+    (lease,) = worker.post("claims", {"pipelines": ["moths"]})["leases"]
+    results = [succeeded(2), {"item": "x"}, 7, succeeded(0), {"item": 1, "outcome": "perhaps"}]
+    told = worker.post("results", {"lease": lease["token"], "results": results})
+    assert [(one["item"], one["receipt"]) for one in told["receipts"]] == [
+        (2, "counted"),
+        (None, "rejected"),
+        (None, "rejected"),
+        (0, "counted"),
+        (1, "rejected"),
+    ]
+
+
+def test_an_unknown_lease_is_told_by_receipts(worker: Api) -> None:
+    for token in (str(uuid4()), "nonsense"):
+        told = worker.post("results", {"lease": token, "results": [succeeded(0)]})
+        assert [one["receipt"] for one in told["receipts"]] == ["rejected"]
+        assert worker.status == 200
+
+
+def test_more_results_than_are_taken_at_once(worker: Api) -> None:
+    results = [succeeded(n) for n in range(limits().results_per_report_max + 1)]
+    told = worker.post("results", {"lease": str(uuid4()), "results": results})
+    assert (worker.status, told["limit"]) == (413, limits().results_per_report_max)
+
+
+@pytest.mark.parametrize("body", [[], {"lease": 1, "results": []}, {"lease": "x", "results": {}}])
+def test_a_report_that_is_none(worker: Api, body: object) -> None:
+    assert (worker.post("results", body)["code"], worker.status) == ("invalid_input", 422)
+
+
+def test_a_lost_answer_to_a_claim_is_given_again(worker: Api, api: Callable[..., Api]) -> None:
+    submit("night", ["a", "b"], pipeline="moths")
+    asked = {"pipelines": ["moths"], "limit": 1, "idempotency_key": "k1"}
+    first = worker.post("claims", asked)["leases"]
+    assert worker.post("claims", asked)["leases"] == first
+    stranger = api("work").post("claims", asked)["leases"]
+    assert stranger[0]["token"] != first[0]["token"], "a key is its token's alone"
+
+
+def test_leases_are_renewed_and_given_back(worker: Api) -> None:
+    submit("night", ["a", "b"], pipeline="moths")
+    (lease,) = worker.post("claims", {"pipelines": ["moths"]})["leases"]
+    path = f"leases/{lease['token']}"
+    assert worker.post(f"{path}/renew", {})["expires_at"] >= lease["expires_at"]
+    assert worker.post(f"{path}/release") == {"released": 2}
+    assert (worker.post(f"{path}/renew")["code"], worker.status) == ("lease_ended", 409)
+    assert worker.post(f"leases/{uuid4()}/renew")["code"] == "not_found"
+    assert worker.post("leases/nonsense/release")["code"] == "not_found"
+
+
+def test_a_worker_says_what_it_is(worker: Api) -> None:
+    about = {"version": "1.2", "host": "gpu", "hardware": {"gpus": 2}}
+    worker.post("claims", {"pipelines": ["moths"], "about": about})
+    (seen,) = worker.get("workers")["workers"]
+    assert (seen["instance"], seen["about"], seen["online"]) == ("gpu-1", about, True)
+
+
+def test_the_lease_tells_who_has_it(worker: Api, admin: Api) -> None:
+    job = submit("night", ["a"], pipeline="moths")
+    worker.post("claims", {"pipelines": ["moths"]})
+    (reason,) = admin.get(f"jobs/{job.pk}/why")["reasons"]
+    assert (reason["code"], reason["count"]) == ("in_flight", 1)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"pipelines": []},
+        {"pipelines": ["p"], "limit": 0},
+        {"pipelines": ["p"], "wait_seconds": -1},
+        {"pipelines": ["p\u0000"]},
+        {"pipelines": ["p"] * 101},
+        {"pipelines": ["p"], "about": {"x": "y" * 10_000}},
+        {"pipelines": ["p"], "idempotency_key": ""},
+    ],
+)
+def test_a_claim_that_can_not_be_right(worker: Api, body: object) -> None:
+    assert (worker.post("claims", body)["code"], worker.status) == ("invalid_input", 422)
