@@ -11,12 +11,13 @@ import pytest
 from joblot.cli.local_client import LocalClient
 from joblot.ledger.progress import progress
 from joblot.states import TERMINAL
-from joblot.worker import Client, Worker, WorkerSettings
+from joblot.worker import Client, Handler, Worker, WorkerSettings
 from joblot.worker.function import Work
 from tests.polling import eventually
 from tests.threads import Threads
 
 Working = Callable[..., Any]
+MORE = ("on_frozen", "spool", "spools")
 
 
 @pytest.fixture
@@ -25,10 +26,11 @@ def working(in_thread: Threads) -> Working:
 
     @contextmanager
     def working(work: Work, *, client: Client | None = None, **settings: Any) -> Iterator[Worker]:
-        on_frozen = settings.pop("on_frozen", None)
+        more = {name: settings.pop(name) for name in MORE if name in settings}
+        serving = Handler("p", work, settings.pop("batch_items", 1))
         settings.setdefault("idle_seconds_max", 0.05)
-        serving = WorkerSettings(pipelines=["p"], **settings)
-        worker = Worker(client or LocalClient(), work, serving, on_frozen=on_frozen)
+        client = client or LocalClient()
+        worker = Worker(client, [serving], WorkerSettings(**settings), **more)
         running = in_thread(worker.run)
         try:
             yield worker

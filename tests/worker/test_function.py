@@ -7,8 +7,13 @@ import sys
 import pytest
 
 from joblot.errors import InvalidInput, PermanentError, RetryableError
-from joblot.wire import ClaimedItem
+from joblot.wire import ClaimedItem, Result
 from joblot.worker import Output, batched, each, load
+from joblot.worker.function import Work
+
+
+def _all(work: Work, *payloads: object) -> list[Result]:
+    return [result for results in work(_items(*payloads)) for result in results]
 
 
 def _items(*payloads: object) -> list[ClaimedItem]:
@@ -23,25 +28,25 @@ def _raises(error: BaseException):
 
 
 def test_a_function_gets_the_payload_and_the_key_where_there_is_none():
-    got = each(lambda given: given)(_items({"n": 1}, None))
+    got = _all(each(lambda given: given), {"n": 1}, None)
     assert [result.output for result in got] == [{"n": 1}, "k1"]
 
 
 def test_numbers_to_be_summed_come_beside_the_output():
-    (result,) = each(lambda n: Output(n, {"bytes": 3}))(_items(7))
+    (result,) = _all(each(lambda n: Output(n, {"bytes": 3})), 7)
     assert (result.output, result.metrics) == (7, {"bytes": 3})
 
 
 @pytest.mark.parametrize("error", [RetryableError("busy"), ConnectionResetError(), TimeoutError()])
 def test_an_error_that_may_pass_is_retryable(error):
-    (result,) = each(_raises(error))(_items(1))
+    (result,) = _all(each(_raises(error)), 1)
     assert not result.succeeded
     assert result.retryable
 
 
 @pytest.mark.parametrize("error", [ValueError("bad"), PermanentError("bad"), SystemExit("bad")])
 def test_any_other_error_fails_the_item_with_its_cause(error):
-    (result,) = each(_raises(error))(_items(1))
+    (result,) = _all(each(_raises(error)), 1)
     assert not result.succeeded
     assert not result.retryable
     assert result.error is not None
@@ -50,13 +55,13 @@ def test_any_other_error_fails_the_item_with_its_cause(error):
 
 @pytest.mark.parametrize("output", [object(), float("nan"), {"a": b"bytes"}, "\ud800"])
 def test_an_output_that_is_no_json_fails_the_item(output):
-    (result,) = each(lambda _: output)(_items(1))
+    (result,) = _all(each(lambda _: output), 1)
     assert result.error is not None
     assert "what it returned" in result.error.message
 
 
 def test_numbers_that_cannot_be_summed_exactly_fail_the_item():
-    (result,) = each(lambda _: Output(1, {"share": 0.5}))(_items(1))  # type: ignore[dict-item]
+    (result,) = _all(each(lambda _: Output(1, {"share": 0.5})), 1)  # type: ignore[dict-item]
     assert result.error is not None
     assert "whole number" in result.error.message
 
@@ -68,7 +73,7 @@ def test_a_batch_is_one_call():
         calls.append(numbers)
         return [2 * n for n in numbers]
 
-    assert [result.output for result in batched(double)(_items(1, 2, 3))] == [2, 4, 6]
+    assert [result.output for result in _all(batched(double), 1, 2, 3)] == [2, 4, 6]
     assert calls == [[1, 2, 3]]
 
 
@@ -78,21 +83,21 @@ def test_a_batch_that_raises_is_tried_one_by_one_before_any_item_fails():
             raise MemoryError("out of memory")
         return numbers
 
-    results = batched(picky)(_items(1, 2, 3))
+    results = _all(batched(picky), 1, 2, 3)
     assert [result.succeeded for result in results] == [True, False, True]
 
 
 def test_a_batch_with_too_few_outputs_is_not_guessed_at():
-    results = batched(lambda numbers: [0])(_items(1, 2, 3))
+    results = _all(batched(lambda numbers: [0]), 1, 2, 3)
     assert [result.output for result in results] == [0, 0, 0]  # each was asked for alone
-    results = batched(lambda numbers: [])(_items(1, 2))
+    results = _all(batched(lambda numbers: []), 1, 2)
     assert all("expected 1 outputs" in result.error.message for result in results if result.error)
     assert not any(result.succeeded for result in results)
 
 
 @pytest.mark.parametrize("answer", ["ab", {"a": 1, "b": 2}, None, 5])
 def test_a_batch_that_answers_no_list_fails_with_a_clear_cause(answer):
-    results = batched(lambda numbers: answer)(_items(1, 2))
+    results = _all(batched(lambda numbers: answer), 1, 2)
     assert all("expected a list" in result.error.message for result in results if result.error)
     assert not any(result.succeeded for result in results)
 
@@ -122,7 +127,6 @@ def test_a_function_is_found_by_its_name(module):
         ("no_such_work:go", "no module named no_such_work"),
         ("some_work:nothing", "some_work has no nothing"),
         ("some_work:text", "callable"),
-        ("some_work:later", "async"),
         ("broken_work:go", "no_such_dependency"),
         ("leaving_work:go", "SystemExit: 3"),
     ],

@@ -21,6 +21,7 @@ class LocalClient:
         job: int | None,
         worker: str,
         idempotency_key: str,
+        wait_seconds: float = 0.0,
     ) -> Claim:
         return verbs.claim(
             pipelines, limit, job=job, worker=worker, idempotency_key=idempotency_key

@@ -21,7 +21,7 @@ from joblot.cli import alive
 from joblot.cli.local_client import LocalClient
 from joblot.errors import JoblotError
 from joblot.standalone import setup
-from joblot.worker import Worker, WorkerSettings, batched, each, load
+from joblot.worker import Worker, WorkerSettings, handler, load
 
 FROZEN_EXIT = 75  # a call took longer than item_seconds_max
 
@@ -70,14 +70,8 @@ def _take_stdin() -> IO[str]:
 def _work(order: Order, function: Callable[..., Any], job: int, orders: IO[str]) -> int:
     worker = Worker(
         LocalClient(),
-        batched(function) if order.batch else each(function),
-        WorkerSettings(
-            pipelines=[order.pipeline],
-            job=job,
-            name=order.name,
-            batch_items=order.batch or 1,
-            item_seconds_max=order.item_seconds_max,
-        ),
+        [handler(order.pipeline, function, batch=order.batch)],
+        WorkerSettings(job=job, name=order.name, item_seconds_max=order.item_seconds_max),
         on_frozen=_leave_frozen,
     )
     for number in (signal.SIGTERM, signal.SIGINT):

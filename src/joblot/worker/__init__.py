@@ -2,6 +2,21 @@
 
 from joblot.worker.client import Client
 from joblot.worker.function import Output, batched, each, load
-from joblot.worker.loop import Worker, WorkerSettings
+from joblot.worker.handler import Handler, handler, work
+from joblot.worker.http import HttpClient
+from joblot.worker.loop import Worker
+from joblot.worker.settings import WorkerSettings
 
-__all__ = ["Client", "Output", "Worker", "WorkerSettings", "batched", "each", "load"]
+__all__ = [
+    "Client",
+    "Handler",
+    "HttpClient",
+    "Output",
+    "Worker",
+    "WorkerSettings",
+    "batched",
+    "each",
+    "handler",
+    "load",
+    "work",
+]

@@ -11,7 +11,8 @@ from joblot.wire import Claim, ItemReceipt, Result
 class Client(Protocol):
     """The worker's verbs. Called from several threads at once.
 
-    Each may raise Unavailable (nothing was done: call again with the same arguments) or Refused.
+    Each may raise Unavailable (nothing is known to be done: call again with the same arguments),
+    Refused, or InvalidInput; TooLarge says that less at once may be taken.
     """
 
     def claim(
@@ -22,8 +23,12 @@ class Client(Protocol):
         job: int | None,
         worker: str,
         idempotency_key: str,
+        wait_seconds: float = 0.0,
     ) -> Claim:
-        """Up to `limit` items to work on; asking again with the key gives the same lease."""
+        """Up to `limit` items to work on; asking again with the key gives the same lease.
+
+        Where there is nothing ready, the answer may wait for it, for up to `wait_seconds`.
+        """
 
     def renew(self, token: str) -> str:
         """Hold the lease for longer. Raises LeaseEnded, NotFound."""

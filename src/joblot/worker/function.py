@@ -7,11 +7,13 @@ first, so that one bad item fails alone.
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import inspect
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import weakref
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +25,11 @@ logger = logging.getLogger("joblot.worker")
 
 RETRYABLE = (RetryableError, ConnectionError, TimeoutError)
 
-Work = Callable[[Sequence[ClaimedItem]], list[Result]]
+# Works items and yields their results in any order, each as soon as it is known: a yield is
+# progress, and what was yielded is not computed again.
+Work = Callable[[Sequence[ClaimedItem]], Iterator[list[Result]]]
+
+Argument = Callable[[ClaimedItem], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,36 +45,59 @@ def argument(item: ClaimedItem) -> Any:
     return item.key if item.payload is None else item.payload
 
 
-def each(function: Callable[[Any], Any]) -> Work:
-    """Work of a function that takes one argument and returns its output."""
+def whole(item: ClaimedItem) -> ClaimedItem:
+    """For a function that is called with all there is: key, payload, input, attempt."""
+    return item
 
-    def work(items: Sequence[ClaimedItem]) -> list[Result]:
-        return [_result_of_one(function, item) for item in items]
+
+def each(function: Callable[[Any], Any], argument: Argument = argument) -> Work:
+    """Work of a function that takes one argument and returns its output."""
+    function = finished(function)
+
+    def work(items: Sequence[ClaimedItem]) -> Iterator[list[Result]]:
+        for item in items:
+            yield [_result_of_one(lambda one: function(argument(one)), item)]
 
     return work
 
 
-def batched(function: Callable[[list[Any]], Sequence[Any]]) -> Work:
+def batched(function: Callable[[list[Any]], Sequence[Any]], argument: Argument = argument) -> Work:
     """Work of a function that takes a list and returns as many outputs, in the same order."""
+    function = finished(function)
 
-    def work(items: Sequence[ClaimedItem]) -> list[Result]:
+    def several(items: Sequence[ClaimedItem]) -> list[Any]:
+        return _as_many(function([argument(item) for item in items]), len(items))
+
+    def work(items: Sequence[ClaimedItem]) -> Iterator[list[Result]]:
         if len(items) > 1:
             try:
-                outputs = _outputs(function, items)
-                return [_success(item, out) for item, out in zip(items, outputs, strict=True)]
+                outputs = several(items)
             except (Exception, SystemExit) as error:  # noqa: BLE001 (whose fault it was is asked next)
                 logger.info("a batch of %d raised, trying one by one: %r", len(items), error)
-        return [_result_of_one(lambda one: _single(function, one), item) for item in items]
+            else:
+                yield [_success(item, out) for item, out in zip(items, outputs, strict=True)]
+                return
+        for item in items:
+            yield [_result_of_one(lambda one: several([one])[0], item)]
 
     return work
 
 
-def _outputs(function: Callable[[list[Any]], Any], items: Sequence[ClaimedItem]) -> list[Any]:
-    return _as_many(function([argument(item) for item in items]), len(items))
+def finished(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The function, or for an async one, one that waits for it: on one event loop for all calls."""
+    calls = getattr(function, "__call__", None)  # noqa: B004 (an object may be async to call)
+    if not (inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(calls)):
+        return function
+    runner = asyncio.Runner()
 
+    async def awaited(call: Awaitable[Any]) -> Any:
+        return await call
 
-def _single(function: Callable[[list[Any]], Any], one: Any) -> Any:
-    return _as_many(function([one]), 1)[0]
+    def finish(given: Any) -> Any:
+        return runner.run(awaited(function(given)))
+
+    weakref.finalize(finish, runner.close)
+    return finish
 
 
 def _as_many(outputs: Any, expected: int) -> list[Any]:
@@ -82,9 +111,9 @@ def _as_many(outputs: Any, expected: int) -> list[Any]:
     return list(outputs)
 
 
-def _result_of_one(function: Callable[[Any], Any], item: ClaimedItem) -> Result:
+def _result_of_one(function: Callable[[ClaimedItem], Any], item: ClaimedItem) -> Result:
     try:
-        return _success(item, function(argument(item)))
+        return _success(item, function(item))
     except (Exception, SystemExit) as error:
         logger.debug("item %s failed", item.key, exc_info=True)
         return wire.failure(
@@ -114,8 +143,6 @@ def load(name: str) -> Callable[..., Any]:
             raise InvalidInput(f"function: {module_name} has no {path}") from None
     if not callable(found):
         raise InvalidInput(f"function: expected {name} to be callable, got {type(found).__name__}")
-    if inspect.iscoroutinefunction(found):
-        raise InvalidInput(f"function: {name} is async; wrap it in one that calls asyncio.run()")
     return found  # type: ignore[no-any-return]
 
 

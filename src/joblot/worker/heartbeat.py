@@ -57,9 +57,17 @@ class Heartbeat:
             self._lease_seconds = held.lease.lease_seconds
             self._changed.set()
 
+    def require_live(self, held: HeldLease) -> None:
+        """Ask whether a lease that could not be renewed for long is still live; sets `ended`."""
+        if time.monotonic() - held.renewed_at > held.lease.lease_seconds:
+            self._renew(held)
+
     def _run(self) -> None:
         while not self._stop.is_set():
-            self._beat()
+            try:
+                self._beat()
+            except Exception:
+                logger.exception("leases could not be renewed, trying again")
             self._changed.wait(self._pause_seconds())
             self._changed.clear()
         self._client.close()

@@ -1,156 +1,173 @@
 """The worker's loop: claim, compute, report; and a drain that finishes what was begun.
 
-Three threads: the caller's claims and computes, one reports, one renews. They share `Held`.
+The caller's thread claims and computes; others report, renew, write to disk and claim ahead. They
+share `Held`.
 """
 
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from uuid import uuid4
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 
 from joblot.config import limits
-from joblot.errors import KeyConflict, Unavailable
-from joblot.wire import ClaimedItem, Lease, Result
+from joblot.wire import ClaimedItem, Result
+from joblot.worker.claimer import Claimer, release
 from joblot.worker.client import Client
-from joblot.worker.function import Work
+from joblot.worker.handler import Handler, by_pipeline
 from joblot.worker.heartbeat import Heartbeat
 from joblot.worker.held import Held, HeldLease
 from joblot.worker.pace import Pace
-from joblot.worker.reporter import Reporter, backoff_seconds
+from joblot.worker.reporter import Reporter
+from joblot.worker.settings import WorkerSettings
+from joblot.worker.spool import Spool
 
 logger = logging.getLogger("joblot.worker")
 
-
-@dataclass(frozen=True, slots=True)
-class WorkerSettings:
-    """What a worker serves, and how."""
-
-    pipelines: Sequence[str]
-    job: int | None = None  # only this one
-    name: str = ""  # on its leases
-    batch_items: int = 1  # items a call of the function gets
-    claim_aim_seconds: float = 1.0  # work to claim at once
-    item_seconds_max: float = 3_600.0  # a call that takes longer counts as frozen
-    idle_seconds_max: float = 1.0  # between two claims that found nothing
-    drain_seconds_max: float = 60.0  # for the last reports
+__all__ = ["Worker", "WorkerSettings"]
 
 
 class Worker:
-    """One worker. `run` works until `drain` is called, from a signal handler or any thread."""
+    """One worker. `run` works until `drain` is called, from a signal handler or any thread.
+
+    With a `spool`, results are on disk before they count as done, and those that dead workers
+    left in its `spools` (a folder) are reported.
+    """
 
     def __init__(
         self,
         client: Client,
-        work: Work,
-        settings: WorkerSettings,
+        handlers: Iterable[Handler],
+        settings: WorkerSettings | None = None,
         *,
+        spool: Spool | None = None,
+        spools: Path | None = None,
         on_frozen: Callable[[float], None] | None = None,
     ) -> None:
         self._client = client
-        self._work = work
-        self._settings = settings
+        self._handlers = by_pipeline(handlers)
+        self._settings = settings or WorkerSettings()
+        self._spool = spool
+        self._spools = spools
+        self._taken_over: list[Spool] = []
         self._held = Held()
-        self._reporter = Reporter(client, self._held)
+        self._draining = threading.Event()
+        self._reporter = Reporter(client, self._held, self._draining, spool=spool)
         self._heartbeat = Heartbeat(
             client,
             self._held,
-            item_seconds_max=settings.item_seconds_max,
+            item_seconds_max=self._settings.item_seconds_max,
             on_frozen=on_frozen,
         )
-        most = max(settings.batch_items, limits().claim_items_max)
-        self._pace = Pace(settings.claim_aim_seconds, settings.batch_items, most)
-        self._draining = threading.Event()
+        self._paces = {name: self._pace(one) for name, one in self._handlers.items()}
+        self._claimer = Claimer(
+            client,
+            self._held,
+            self._paces,
+            self._settings,
+            self._draining,
+            on_granted=self._heartbeat.watch,
+        )
+
+    def _pace(self, handler: Handler) -> Pace:
+        most = max(handler.batch_items, limits().claim_items_max)
+        return Pace(self._settings.claim_aim_seconds, handler.batch_items, most)
 
     def drain(self) -> None:
         """Finish the current call, report, give back the rest, and return from `run`."""
         self._draining.set()
 
     def run(self) -> int:
-        """Work; returns how many results have no receipt, 0 unless joblot was unavailable."""
+        """Work; returns how many results have no receipt, 0 unless joblot was unavailable.
+
+        Raises Refused and InvalidInput if joblot will not have this worker: its token, its
+        pipelines. Results without a receipt are in the spool then, if there is one.
+        """
         self._reporter.start()
         self._heartbeat.start()
         try:
+            self._take_over()
             while not self._draining.is_set():
-                if (lease := self._claim()) is not None:
-                    self._serve(lease)
+                if self._reporter.refused:
+                    raise self._reporter.refused
+                if (held := self._claimer.next()) is not None:
+                    self._serve(held)
+                else:
+                    self._take_over()
         finally:
             left = self._end()
         return left
 
     def _end(self) -> int:
+        self._draining.set()
+        self._claimer.end()
         left = self._reporter.end(self._settings.drain_seconds_max)
         self._heartbeat.stop()
+        owed = self._reporter.owes()
         for held in self._held.leases():
-            self._release(held)
+            if held.lease.token not in owed:  # else others would compute what is done here
+                release(self._client, self._held, held)
+        for spool in (*self._taken_over, *filter(None, [self._spool])):
+            spool.end()
         self._client.close()
         return left
 
-    def _release(self, held: HeldLease) -> None:
-        try:
-            self._client.release(held.lease.token)
-        except Unavailable as error:
-            logger.warning("a lease could not be given back and will expire: %s", error)
-        self._held.let_go(held.lease.token)
+    def _take_over(self) -> None:
+        """Report what workers have left behind that are dead, before anything is claimed.
 
-    def _claim(self) -> Lease | None:
-        """A lease; None if there was nothing ready, after a pause, or a drain began."""
-        key, tries = str(uuid4()), 0
-        while not self._draining.is_set():
+        Their leases are not given back: an item that kills has to be found out, and so pays for
+        the lease that it let expire.
+        """
+        for spool in Spool.taken_over(self._spools) if self._spools else ():
+            self._taken_over.append(spool)
             try:
-                claim = self._client.claim(
-                    self._settings.pipelines,
-                    self._pace.limit(),
-                    job=self._settings.job,
-                    worker=self._settings.name,
-                    idempotency_key=key,
-                )
-            except KeyConflict:
-                return None  # granted, and ended before the answer came
-            except Unavailable as error:
-                logger.warning("claiming waits: %s", error)
-                self._draining.wait(backoff_seconds(tries))
-                tries += 1
-                continue
-            if claim.leases:
-                return claim.leases[0]
-            self._pause(claim.retry_after_seconds)
-            return None
-        return None
+                if results := self._reporter.adopt(spool):
+                    logger.info("took over %d results of a dead worker: %s", results, spool.home)
+                    self._reporter.flush()
+            except OSError as error:
+                logger.error("%s can't be read: %s", spool.home, error)  # noqa: TRY400
 
-    def _pause(self, seconds: float) -> None:
-        longest = min(seconds, self._settings.idle_seconds_max)
-        self._draining.wait(longest * random.uniform(0.5, 1.0))
-
-    def _serve(self, lease: Lease) -> None:
+    def _serve(self, held: HeldLease) -> None:
         """Compute the lease's items, call by call, and hand each call's results on at once.
 
-        All are reported before the next lease is begun: an item that kills this process must not
-        take along the finished ones of another lease, for these would seem to have done it too.
+        What would be lost or blamed if the next lease killed this process is reported before it
+        begins: results that are in memory only, and an item that was leased alone.
         """
-        held = self._held.take(lease)
-        self._heartbeat.watch(held)
-        size = self._settings.batch_items
-        for first in range(0, len(lease.items), size):
+        lease = held.lease
+        self._heartbeat.require_live(held)
+        handler = self._handlers[lease.pipeline]
+        begun = 0
+        for items in handler.calls(lease.items):
             if self._draining.is_set() or held.ended:
-                self._give_up(held, lease.items[first:])
+                self._give_up(held, lease.items[begun:])
                 return
-            items = lease.items[first : first + size]
-            self._reporter.put(lease.token, self._call(items))
-        self._reporter.flush()
+            begun += len(items)
+            if begun == len(lease.items):
+                self._claimer.claim_ahead(lease)
+            self._call(handler, lease.token, items)
+        if len(lease.items) == 1 or not self._reporter.durable:
+            self._reporter.flush()
 
-    def _call(self, items: Sequence[ClaimedItem]) -> list[Result]:
-        began = time.monotonic()
+    def _call(self, handler: Handler, token: str, items: Sequence[ClaimedItem]) -> None:
+        working, seconds = iter(handler.work(items)), 0.0
+        while True:
+            began = time.monotonic()
+            results = self._until_progress(working)
+            seconds += time.monotonic() - began
+            if results is None:
+                break
+            self._reporter.put(token, results)
+        self._paces[handler.pipeline].measure(len(items), seconds)
+
+    def _until_progress(self, working: Iterator[list[Result]]) -> list[Result] | None:
+        """The next results, or None. The heartbeat watches how long they take."""
         self._held.begin_call()
         try:
-            return self._work(items)
+            return next(working, None)
         finally:
             self._held.end_call()
-            self._pace.measure(len(items), time.monotonic() - began)
 
     def _give_up(self, held: HeldLease, items: Sequence[ClaimedItem]) -> None:
         """Not begun, and not to be: a live lease is released at the end, after the last report."""

@@ -1,146 +1,167 @@
 """Reporting results, and keeping each until its receipt.
 
 One thread posts all that waits as soon as it is free, so slow items are reported one by one and
-quick ones in large batches, without a timer.
+quick ones in large batches, without a timer. With a spool another thread writes to disk, likewise
+all that waits at once, and what it has not written yet is not posted.
 """
 
 from __future__ import annotations
 
 import logging
-import random
 import threading
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from joblot import wire
-from joblot.config import limits
-from joblot.errors import JoblotError, Unavailable
+from joblot.errors import InvalidInput, JoblotError, TooLarge, Unavailable
 from joblot.states import Receipt
 from joblot.wire import ItemReceipt, Result
+from joblot.worker.backlog import Backlog, Kept
 from joblot.worker.client import Client
 from joblot.worker.held import Held
+from joblot.worker.spool import Spool, record_of
 
 logger = logging.getLogger("joblot.worker")
 
-BACKOFF_SECONDS = 0.5
-BACKOFF_SECONDS_MAX = 30.0
-WAITING_RESULTS_MAX = 10_000  # more than this waiting, and the function waits too
-
-
-@dataclass(slots=True)
-class _Kept:
-    """A result that has no receipt yet."""
-
-    token: str
-    result: Result
-    not_before: float = 0.0
-    tries: int = 0
-
-    def later(self) -> _Kept:
-        self.not_before = time.monotonic() + backoff_seconds(self.tries)
-        self.tries += 1
-        return self
-
-
-def backoff_seconds(tries: int) -> float:
-    """A wait that doubles with each try, drawn from its upper half so that many don't meet."""
-    longest = min(BACKOFF_SECONDS * 2.0 ** min(tries, 16), BACKOFF_SECONDS_MAX)
-    return longest * random.uniform(0.5, 1.0)
-
-
-def _is_new(one: _Kept) -> bool:
-    return one.tries == 0
-
 
 class Reporter:
-    """A thread that posts results until each has its receipt."""
+    """Posts results until each has its receipt.
 
-    def __init__(self, client: Client, held: Held) -> None:
+    `refused` is why joblot takes none from this worker, if it said so: they are kept.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        held: Held,
+        draining: threading.Event,
+        *,
+        spool: Spool | None = None,
+    ) -> None:
         self._client = client
         self._held = held
-        self._kept: list[_Kept] = []
-        self._state = threading.Condition()
-        self._posting = False
-        self._ending_at: float | None = None
+        self._spool = spool
+        self._draining = draining
+        self._backlog = Backlog(draining)
+        self.refused: JoblotError | None = None
         self.counted = 0
-        self._thread = threading.Thread(target=self._run, name="joblot-reporter", daemon=True)
+        self._threads = [threading.Thread(target=self._run, name="joblot-reporter", daemon=True)]
+        if spool is not None:
+            keeper = threading.Thread(target=self._keep_all, name="joblot-spool", daemon=True)
+            self._threads.append(keeper)
 
     def start(self) -> None:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def durable(self) -> bool:
+        """Whether results outlive this process."""
+        return self._spool is not None
 
     def put(self, token: str, results: Sequence[Result]) -> None:
-        """Post these soon; waits while too many wait already."""
-        with self._state:
-            self._state.wait_for(lambda: len(self._kept) < WAITING_RESULTS_MAX)
-            self._kept += [_Kept(token, result) for result in results]
-            self._state.notify_all()
+        """Post these soon; waits while too many wait already, or the spool is full."""
+        self._backlog.put([self._to_keep(token, result) for result in results])
+
+    def adopt(self, spool: Spool) -> int:
+        """Post what another worker has left behind; returns how many results that is."""
+        adopted = 0
+        for left in spool.left():
+            if self._draining.is_set():
+                break  # the rest stays where it is
+            one = Kept(left.token, left.result, left.size, spool=spool, place=left.place)
+            self._backlog.put([one])
+            adopted += 1
+        return adopted
 
     def flush(self) -> None:
         """Wait until each result has its receipt, but for those that are to be posted later."""
-        with self._state:
-            self._state.wait_for(lambda: not self._posting and not any(map(_is_new, self._kept)))
+        self._backlog.flush()
+
+    def owes(self) -> set[str]:
+        """The leases of the results that wait."""
+        return self._backlog.tokens()
 
     def end(self, seconds_max: float) -> int:
         """Post what is left, for at most `seconds_max`; returns how many have no receipt."""
-        with self._state:
-            self._ending_at = time.monotonic() + seconds_max
-            self._state.notify_all()
-        self._thread.join()
-        return len(self._kept)
+        self._backlog.end(0.0 if self.refused else seconds_max)
+        for thread in self._threads:
+            thread.join()
+        return len(self._backlog)
+
+    def _to_keep(self, token: str, result: Result) -> Kept:
+        record = record_of(token, result)
+        if self._spool is None:
+            return Kept(token, result, len(record))
+        return Kept(token, result, len(record), record, ready=False)
+
+    def _keep_all(self) -> None:
+        assert self._spool is not None
+        while (results := self._backlog.unkept()) is not None:
+            self._backlog.wait_for_room(self._spool, sum(one.size for one in results))
+            self._keep(self._spool, results)
+            self._backlog.kept(results)
+
+    def _keep(self, spool: Spool, results: Sequence[Kept]) -> None:
+        try:
+            place = spool.keep([one.record for one in results])
+        except OSError as error:
+            logger.error(  # noqa: TRY400 (the disk's words say it all)
+                "%d results can't be written to %s (%s): they are in memory only until joblot has "
+                "them",
+                len(results),
+                spool.home,
+                error.strerror or error,
+            )
+            return
+        for one in results:
+            one.spool, one.place = spool, place
 
     def _run(self) -> None:
-        while (batch := self._next_batch()) is not None:
-            again = self._post(batch)
-            with self._state:
-                self._posting = False
-                self._kept += again
-                self._state.notify_all()
+        while (batch := self._backlog.next_batch()) is not None:
+            try:
+                again = self._post(batch)
+            except Exception:
+                logger.exception("%d results wait to be reported", len(batch))
+                again = [one.later() for one in batch]
+            self._backlog.posted(batch, again)
         self._client.close()
 
-    def _next_batch(self) -> list[_Kept] | None:
-        """What is due of the lease whose results wait longest; None when it is time to end."""
-        with self._state:
-            while True:
-                now = time.monotonic()
-                if self._ending_at is not None and (not self._kept or now >= self._ending_at):
-                    return None
-                if due := [one for one in self._kept if one.not_before <= now]:
-                    return self._take(due)
-                self._state.wait(self._pause_seconds(now))
-
-    def _take(self, due: list[_Kept]) -> list[_Kept]:
-        token = due[0].token
-        batch = [one for one in due if one.token == token][: limits().results_per_report_max]
-        taken = set(map(id, batch))
-        self._kept = [one for one in self._kept if id(one) not in taken]
-        self._posting = True
-        return batch
-
-    def _pause_seconds(self, now: float) -> float | None:
-        wakes = [one.not_before for one in self._kept]
-        if self._ending_at is not None:
-            wakes.append(self._ending_at)
-        return max(0.0, min(wakes) - now) if wakes else None
-
-    def _post(self, batch: list[_Kept]) -> list[_Kept]:
+    def _post(self, batch: list[Kept]) -> list[Kept]:
         """Post results of one lease; returns what is to be posted again."""
         token = batch[0].token
         try:
             receipts = self._client.report(token, [one.result for one in batch])
         except Unavailable as error:
             logger.warning("%d results wait to be reported: %s", len(batch), error)
+            return [one.later(error) for one in batch]
+        except InvalidInput as error:
+            return self._split(batch, error)
+        except JoblotError as error:
+            logger.warning("%d results are kept, for joblot refused them: %s", len(batch), error)
+            self.refused = error
             return [one.later() for one in batch]
-        except JoblotError:
-            logger.exception("%d results were refused as a whole", len(batch))
-            self._held.settle(token, (one.result.item for one in batch))
-            return []
         return self._judged(token, batch, receipts)
 
-    def _judged(
-        self, token: str, batch: list[_Kept], receipts: Sequence[ItemReceipt]
-    ) -> list[_Kept]:
-        again: list[_Kept] = []
+    def _split(self, batch: list[Kept], error: InvalidInput) -> list[Kept]:
+        """Refused as a whole: in halves, down to the result that can't be taken, which fails."""
+        if len(batch) == 1:
+            return self._failed(batch[0], error)
+        logger.info("%d results are posted in halves: %s", len(batch), error)
+        if isinstance(error, TooLarge):
+            self._backlog.shrink(sum(one.size for one in batch))
+        middle = len(batch) // 2
+        return self._post(batch[:middle]) + self._post(batch[middle:])
+
+    def _failed(self, one: Kept, error: InvalidInput) -> list[Kept]:
+        if not one.result.succeeded:
+            logger.error("item %s: its failure can't be reported: %s", one.result.item, error)
+            return [one.later()]
+        logger.warning("item %s: its result can't be taken: %s", one.result.item, error)
+        cause = f"its result of {one.size} bytes was refused: {error}"
+        return [one.instead(wire.failure(one.result.item, type(error).__name__, cause))]
+
+    def _judged(self, token: str, batch: list[Kept], receipts: Sequence[ItemReceipt]) -> list[Kept]:
+        again: list[Kept] = []
         done: list[int] = []
         for one, receipt in zip(batch, receipts, strict=True):
             if receipt.receipt is Receipt.DEFERRED:
@@ -148,12 +169,19 @@ class Reporter:
             elif receipt.receipt is Receipt.REJECTED and one.result.succeeded:
                 # Not a matter of time: the item fails, and its cause says what was wrong.
                 failed = wire.failure(one.result.item, "Rejected", receipt.reason)
-                again.append(_Kept(token, failed))
+                again.append(one.instead(failed))
             else:
                 self._note(receipt)
                 done.append(one.result.item)
+                self._forget(one)
         self._held.settle(token, done)
         return again
+
+    @staticmethod
+    def _forget(one: Kept) -> None:
+        if one.spool is not None and one.place is not None:
+            one.spool.receipted(one.place)
+            one.place = None
 
     def _note(self, receipt: ItemReceipt) -> None:
         if receipt.receipt is Receipt.COUNTED:

@@ -1,0 +1,131 @@
+"""What serves a pipeline: a function or a command, and how many items a call of it gets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from joblot.errors import InvalidInput
+from joblot.wire import ClaimedItem
+from joblot.worker.function import Work, argument, batched, each, whole
+
+BATCH_ITEMS_MAX = 1_000
+BATCH_BYTES_MAX = 67_108_864  # of the payloads and inputs of one call; one item may have more
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """Work for a pipeline, in calls of up to `batch_items` items."""
+
+    pipeline: str
+    work: Work
+    batch_items: int = 1
+    batch_bytes_max: int = BATCH_BYTES_MAX
+
+    def calls(self, items: Sequence[ClaimedItem]) -> Iterator[Sequence[ClaimedItem]]:
+        """The items of a lease, in their order, as many as a call takes."""
+        if self.batch_items == 1:
+            yield from ([item] for item in items)
+            return
+        call: list[ClaimedItem] = []
+        size = 0
+        for item in items:
+            more = bytes_of(item)
+            if call and (len(call) == self.batch_items or size + more > self.batch_bytes_max):
+                yield call
+                call, size = [], 0
+            call.append(item)
+            size += more
+        if call:
+            yield call
+
+
+def bytes_of(item: ClaimedItem) -> int:
+    """What its payload and input take as JSON, about."""
+    return len(json.dumps([item.payload, item.input], separators=(",", ":")))
+
+
+def handler(
+    pipeline: str,
+    function: Callable[[Any], Any],
+    *,
+    batch: int = 0,
+    whole_item: bool = False,
+    batch_bytes_max: int = BATCH_BYTES_MAX,
+) -> Handler:
+    """A handler of a function: of one item where `batch` is 0, else of lists of up to so many.
+
+    Raises InvalidInput for a batch that is too large or negative, or a pipeline without a name.
+    """
+    if not pipeline:
+        raise InvalidInput("pipeline: expected its name, got nothing")
+    if not 0 <= batch <= BATCH_ITEMS_MAX:
+        raise InvalidInput(f"batch: expected 0 to {BATCH_ITEMS_MAX}, got {batch}")
+    takes = whole if whole_item else argument
+    work = batched(function, takes) if batch else each(function, takes)
+    return Handler(pipeline, work, batch or 1, batch_bytes_max)
+
+
+@dataclass(frozen=True, slots=True)
+class _Declared:
+    function: Callable[[Any], Any]
+    pipeline: str
+    batch: int
+    whole_item: bool
+
+    def handler(self, pipeline: str | None, batch: int | None) -> Handler:
+        return handler(
+            pipeline or self.pipeline,
+            self.function,
+            batch=self.batch if batch is None else batch,
+            whole_item=self.whole_item,
+        )
+
+
+_declared: list[_Declared] = []
+
+
+def work(pipeline: str, *, batch: int = 0, whole_item: bool = False) -> Callable[[F], F]:
+    """Say that the function below serves a pipeline; it stays an ordinary function.
+
+    It gets an item's payload, or its key where there is none; with `whole_item` a ClaimedItem,
+    which has the key, the `input` (the output of the stage before) and the attempt too. With
+    `batch` it gets a list of up to so many and returns as many outputs. It may be async.
+    """
+
+    def declare(function: F) -> F:
+        _declared.append(_Declared(function, pipeline, batch, whole_item))
+        return function
+
+    handler(pipeline, lambda given: given, batch=batch)  # a mistake is told where it is made
+    return declare
+
+
+def declared(
+    function: Callable[[Any], Any] | None = None,
+    *,
+    pipeline: str | None = None,
+    batch: int | None = None,
+) -> list[Handler]:
+    """The handlers of the functions with `@work`: of one of them, or of all.
+
+    `pipeline` and `batch` take the place of what was declared.
+    """
+    chosen = [one for one in _declared if function is None or one.function is function]
+    return [one.handler(pipeline, batch) for one in chosen]
+
+
+def by_pipeline(handlers: Iterable[Handler]) -> dict[str, Handler]:
+    """Raises InvalidInput if there is none, or two serve the same pipeline."""
+    served: dict[str, Handler] = {}
+    for one in handlers:
+        if one.pipeline in served:
+            raise InvalidInput(f"pipeline {one.pipeline}: expected one function, got two")
+        served[one.pipeline] = one
+    if not served:
+        raise InvalidInput("expected a function with @work(PIPELINE) above it, found none")
+    return served

@@ -1,0 +1,181 @@
+"""The worker's verbs over HTTP.
+
+Every call has a deadline shorter than a lease. What goes wrong on the way, and every answer that
+is not joblot's own, is Unavailable: nothing is known, and the same request is made again. Making
+it again is always safe.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote, urlsplit
+
+import httpx
+
+from joblot.errors import InvalidInput, JoblotError, Unavailable
+from joblot.wire import Claim, ItemReceipt, Result
+from joblot.worker.shapes import claim_of, deadline_of, error_of, receipts_of, result_json
+
+logger = logging.getLogger("joblot.worker")
+
+CALL_SECONDS_MAX = 30.0  # for a call to connect, to send a piece or to get one
+CALL_SECONDS_MIN = 1.0
+CALLS_PER_LEASE = 3  # so long must a lease be that a call may fail and be made again in time
+CONNECT_SECONDS_MAX = 10.0
+GZIP_BYTES_MIN = 4_096
+GZIP_LEVEL = 3
+INSTANCE_CHARS_MAX = 200
+PROBLEM = "application/problem+json"
+
+
+class HttpClient:
+    """A joblot server at `url`. Closing it closes its connections; any thread may use it.
+
+    `token` is never logged and in no error's message. `instance` names this worker in each of its
+    requests; `about` is what its claims tell of it. Raises InvalidInput for a URL or token that
+    can't be one.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str = "",
+        instance: str = "",
+        *,
+        about: Mapping[str, Any] | None = None,
+        call_seconds_max: float = CALL_SECONDS_MAX,
+    ) -> None:
+        self._about = about
+        self._call_seconds = call_seconds_max
+        headers = {"Joblot-Worker": _header("worker", instance)[:INSTANCE_CHARS_MAX]}
+        if token:
+            headers["Authorization"] = f"Bearer {_header('token', token)}"
+        self._http = httpx.Client(base_url=f"{base_of(url)}/api/v1/", headers=headers)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._http.close()
+
+    def claim(
+        self,
+        pipelines: Sequence[str],
+        limit: int,
+        *,
+        job: int | None,
+        worker: str,
+        idempotency_key: str,
+        wait_seconds: float = 0.0,
+    ) -> Claim:
+        asked: dict[str, Any] = {
+            "pipelines": list(pipelines),
+            "limit": limit,
+            "wait_seconds": wait_seconds,
+            "job": job,
+            "idempotency_key": idempotency_key,
+        }
+        if self._about is not None:
+            asked["about"] = self._about
+        claim = claim_of(self._post("claims", asked, wait_seconds))
+        for lease in claim.leases:
+            in_time = max(lease.lease_seconds / CALLS_PER_LEASE, CALL_SECONDS_MIN)
+            self._call_seconds = min(self._call_seconds, in_time)
+        return claim
+
+    def renew(self, token: str) -> str:
+        return deadline_of(self._post(f"leases/{quote(token, safe='')}/renew", {}))
+
+    def report(self, token: str, results: Sequence[Result]) -> Sequence[ItemReceipt]:
+        posted = {"lease": token, "results": [result_json(result) for result in results]}
+        return receipts_of(self._post("results", posted), len(results))
+
+    def release(self, token: str) -> object:
+        return self._post(f"leases/{quote(token, safe='')}/release", {})
+
+    def close(self) -> None:
+        """A thread holds nothing of its own here."""
+
+    def _post(self, path: str, given: Any, wait_seconds: float = 0.0) -> Any:
+        body, headers = _encoded(given)
+        seconds = self._call_seconds
+        timeout = httpx.Timeout(
+            seconds, connect=min(seconds, CONNECT_SECONDS_MAX), read=seconds + wait_seconds
+        )
+        try:
+            answer = self._http.post(path, content=body, headers=headers, timeout=timeout)
+        except httpx.HTTPError as error:
+            told = str(error) or "no answer in time"
+            raise Unavailable(f"{type(error).__name__}: {told}") from error
+        return _judged(answer)
+
+
+def base_of(url: str) -> str:
+    """The server's address without a slash at its end. Raises InvalidInput if it is none."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        plain = not (parts.username or parts.password or parts.query or parts.fragment)
+    except ValueError:
+        good = plain = False
+    if not (good and plain):
+        raise InvalidInput(
+            "url: expected the server's address, as https://host:port, without a name, a password "
+            "or a query"
+        )
+    return url.rstrip("/").removesuffix("/api/v1")
+
+
+def _encoded(given: Any) -> tuple[bytes, dict[str, str]]:
+    body = json.dumps(given, ensure_ascii=False, separators=(",", ":")).encode()
+    headers = {"Content-Type": "application/json"}
+    if len(body) >= GZIP_BYTES_MIN:
+        body = gzip.compress(body, GZIP_LEVEL, mtime=0)
+        headers["Content-Encoding"] = "gzip"
+    return body, headers
+
+
+def _judged(answer: httpx.Response) -> Any:
+    """The answer's JSON. Raises what it tells of."""
+    if not answer.is_success:
+        raise _told(answer)
+    try:
+        return answer.json()
+    except ValueError as error:
+        raise Unavailable("expected JSON, got something else: is this a joblot server?") from error
+
+
+def _told(answer: httpx.Response) -> JoblotError:
+    problem = None
+    if answer.headers.get("Content-Type", "").startswith(PROBLEM):
+        try:
+            problem = answer.json()
+        except ValueError:
+            logger.warning("the server's account of status %d is no JSON", answer.status_code)
+    given = problem if isinstance(problem, dict) else None
+    return error_of(answer.status_code, given, _retry_after(answer))
+
+
+def _retry_after(answer: httpx.Response) -> float | None:
+    """Seconds; the form with a date is not understood, and costs nothing but the hint."""
+    try:
+        return max(0.0, float(answer.headers["Retry-After"]))
+    except (KeyError, ValueError):
+        return None
+
+
+def _header(what: str, value: str) -> str:
+    """What may stand in a header; the message does not show it, for it may be secret."""
+    if not value.isascii() or not value.isprintable() or " " in value:
+        raise InvalidInput(f"{what}: expected visible ASCII characters, without spaces")
+    return value

@@ -1,0 +1,134 @@
+"""JSON as it crosses to a server and back: results, and its answers and errors as ours.
+
+Fields of an answer that are not known are left alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from joblot import errors
+from joblot.errors import JoblotError, TooLarge, Unavailable
+from joblot.states import Receipt
+from joblot.wire import Claim, ClaimedItem, ItemReceipt, Lease, Result
+
+TOO_LARGE_STATUS = 413
+SHOWN_CHARS_MAX = 300
+LEASE_SECONDS = 300.0  # where it is not told
+
+
+def _tree(kind: type[JoblotError]) -> Iterator[type[JoblotError]]:
+    yield kind
+    for one in kind.__subclasses__():
+        yield from _tree(one)
+
+
+_BY_CODE = {kind.code: kind for kind in _tree(JoblotError) if kind.__module__ == errors.__name__}
+
+
+def result_json(result: Result) -> dict[str, Any]:
+    """A result as it is posted and kept."""
+    shape: dict[str, Any] = {"item": result.item, "outcome": result.outcome.value}
+    if result.succeeded:
+        shape["output"] = result.output
+    if result.metrics:
+        shape["metrics"] = dict(result.metrics)
+    if result.error is not None:
+        shape["error"] = {"type": result.error.type, "message": result.error.message}
+    if result.retryable:
+        shape["retryable"] = True
+    return shape
+
+
+def claim_of(answer: Any) -> Claim:
+    """Raises Unavailable if this is not what a joblot server answers; so do all below."""
+    with _expected("leases"):
+        return Claim(
+            tuple(map(_lease_of, answer["leases"])),
+            str(answer.get("reason") or ""),
+            float(answer.get("retry_after_seconds") or 0.0),
+        )
+
+
+def receipts_of(answer: Any, expected: int) -> Sequence[ItemReceipt]:
+    with _expected(f"{expected} receipts"):
+        receipts = [
+            ItemReceipt(one["item"], Receipt(one["receipt"]), str(one.get("reason") or ""))
+            for one in answer["receipts"]
+        ]
+        if len(receipts) != expected:
+            raise ValueError(f"{len(receipts)} receipts")
+        return receipts
+
+
+def deadline_of(answer: Any) -> str:
+    with _expected("expires_at"):
+        return str(answer["expires_at"])
+
+
+def _lease_of(given: Mapping[str, Any]) -> Lease:
+    return Lease(
+        token=str(given["token"]),
+        job=int(given["job"]),
+        run=int(given["run"]),
+        stage=str(given["stage"]),
+        pipeline=str(given["pipeline"]),
+        expires_at=str(given["expires_at"]),
+        config=given.get("config"),
+        items=tuple(map(_item_of, given["items"])),
+        lease_seconds=float(given.get("lease_seconds") or LEASE_SECONDS),
+    )
+
+
+def _item_of(given: Mapping[str, Any]) -> ClaimedItem:
+    return ClaimedItem(
+        id=int(given["id"]),
+        key=str(given["key"]),
+        payload=given.get("payload"),
+        input=given.get("input"),
+        attempt=int(given.get("attempt") or 1),
+    )
+
+
+@contextlib.contextmanager
+def _expected(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Unavailable(
+            f"expected an answer with {what}, got something else ({type(error).__name__}: "
+            f"{error}); is this a joblot server of this version?"
+        ) from error
+
+
+def error_of(
+    status: int, problem: Mapping[str, Any] | None, retry_after_seconds: float | None
+) -> JoblotError:
+    """The error that a status other than 2xx tells of; `problem` is joblot's own account of it.
+
+    Only joblot itself can refuse: without its account (a proxy answered, or an old process that
+    is going down) nothing is known, and so the request is to be made again. Too large is too
+    large, whoever says so.
+    """
+    problem = problem or {}
+    kind = _BY_CODE.get(str(problem.get("code")))
+    said = str(problem.get("detail") or problem.get("title") or f"the server answered {status}")
+    if kind is TooLarge or (status == TOO_LARGE_STATUS and kind is None):
+        return TooLarge(said[:SHOWN_CHARS_MAX], _limit_of(problem))
+    if kind is None:
+        return Unavailable(f"the server answered {status}", retry_after_seconds)
+    if issubclass(kind, Unavailable):
+        return kind(said, _seconds_of(problem.get("retry_after_seconds"), retry_after_seconds))
+    return kind(said)
+
+
+def _limit_of(problem: Mapping[str, Any]) -> int:
+    """0 where it is not told."""
+    limit = problem.get("limit")
+    return int(limit) if isinstance(limit, int | float) else 0
+
+
+def _seconds_of(told: Any, otherwise: float | None) -> float | None:
+    return float(told) if isinstance(told, int | float) else otherwise
