@@ -32,6 +32,7 @@ class Policy:
     retry_backoff_seconds: float = 1.0  # wait after the first failure; doubles with each
     retry_backoff_seconds_max: float = 600.0
     cancel_grace_seconds: float = 10.0  # how long a cancel waits for the leases in flight
+    in_flight_items_max: int | None = None  # in live leases; one claim more may exceed it
 
     def __post_init__(self) -> None:
         _bounded(0, 1, {"failure_threshold": self.failure_threshold})
@@ -46,7 +47,11 @@ class Policy:
                 "cancel_grace_seconds": self.cancel_grace_seconds,
             },
         )
-        for name in ("failures_max", "expiries_max"):
+        whole = ["failures_max", "expiries_max"]
+        if self.in_flight_items_max is not None:
+            _bounded(1, 2**31 - 1, {"in_flight_items_max": self.in_flight_items_max})
+            whole.append("in_flight_items_max")
+        for name in whole:
             if not isinstance(getattr(self, name), int):
                 raise InvalidPolicy(f"{name}: expected a whole number")
 
@@ -85,6 +90,7 @@ class Limits:
     metrics_per_result_max: int = 32
     results_per_report_max: int = 1_000
     claim_items_max: int = 1_000
+    lease_seconds_max: float = 604_800.0  # that a renewal may ask for
     page_items_max: int = 1_000
 
     add_chunk_items: int = 2_000  # items numbered under one lock of the job's row
@@ -95,6 +101,12 @@ class Limits:
     range_wait_seconds: float = 2.0  # for a locked range, before "none" is said
     range_floor_seconds: float = 5.0  # how long a claimer trusts where the ranges begin
     range_floor_step_seconds: float = 0.2  # how often it looks whether they begin further on
+    candidates_seconds: float = 1.0  # how long a process goes by the order of jobs that it has read
+    claim_stages_batch: int = 16  # looked at for a free range by one statement
+    claim_reason_ranges_max: int = 64  # of a stage, looked at for when the next one is due
+    claim_retry_seconds_min: float = 0.1  # told to a claim that found nothing
+    claim_retry_seconds_max: float = 5.0
+    priority_step_seconds: float = 3_600.0  # of age, that one more of priority counts like
 
     conflict_retries_max: int = 30
     conflict_backoff_seconds: float = 0.005
@@ -138,7 +150,7 @@ def default_policy() -> Policy:
 def configure(settings: Mapping[str, Any]) -> None:
     """Take the installation's settings: limits by name, and `POLICY`, the default policy.
 
-    Raises InvalidPolicy for a name it doesn't know.
+    Raises InvalidPolicy for a name it doesn't know, or a value that can't be right.
     """
     global _limits, _default_policy
     given = {name.lower(): value for name, value in settings.items()}
@@ -149,4 +161,15 @@ def configure(settings: Mapping[str, Any]) -> None:
             f"unknown name in settings.JOBLOT: {', '.join(unknown)}; "
             f"known are POLICY and {', '.join(sorted(known))}"
         )
+    for name, value in given.items():
+        _check_limit(name, value)
     _limits, _default_policy = replace(Limits(), **given), policy
+
+
+def _check_limit(name: str, value: Any) -> None:
+    whole = isinstance(getattr(Limits(), name), int)
+    expected = "a whole number" if whole else "a number"
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+        raise InvalidPolicy(f"settings.JOBLOT: {name}: expected {expected}, got {value!r:.100}")
+    if not 0 < value < float("inf"):
+        raise InvalidPolicy(f"settings.JOBLOT: {name}: expected {expected} above 0, got {value}")

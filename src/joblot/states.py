@@ -123,6 +123,16 @@ HOLDING = frozenset({LeaseState.LIVE, LeaseState.SPENT})
 UNCLOSED = frozenset({LeaseState.LIVE, LeaseState.SPENT, LeaseState.EXPIRED})
 
 
+class NoLease(StrEnum):
+    """Why a claim was granted nothing."""
+
+    NONE_QUEUED = "none_queued"  # no open item waits for these pipelines
+    ALL_LEASED = "all_leased"  # all open items are in live leases, or their time has not come
+    PAUSED = "paused"  # what is open belongs to paused jobs
+    UNKNOWN_PIPELINE = "unknown_pipeline"  # no job has a stage of these pipelines
+    AT_LIMIT = "at_limit"  # the caller, or the only jobs with ready items, have enough in flight
+
+
 class Outcome(StrEnum):
     """What a worker says of an item."""
 

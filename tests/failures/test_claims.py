@@ -95,5 +95,5 @@ def test_CL10_no_reading_takes_work_or_writes(ledger_db: str) -> None:
 
 
 def test_CL9_an_idle_worker_is_told_when_to_ask_again(ledger_db: str, configure: Any) -> None:
-    configure(sweep_seconds=7)
+    configure(claim_retry_seconds_max=7)
     assert claim("p").retry_after_seconds == 7

@@ -143,7 +143,7 @@ def test_NT7_work_of_a_closed_run_is_not_leasable_and_not_renewable(ledger_db: s
 def test_NT8_empty_and_unavailable_are_different_answers(ledger_db: str) -> None:
     job = submit("nt8", keys(1), pipeline="p")
     empty = claim("another")
-    assert (empty.leases, empty.reason) == ((), "nothing ready")
+    assert (empty.leases, empty.reason) == ((), "unknown_pipeline")
     assert empty.retry_after_seconds > 0
 
     def stopped(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:

@@ -7,27 +7,26 @@ then waits for the ranges has waited for every claim that could still be granted
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterable
+import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
-from uuid import uuid4
+from itertools import islice
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from joblot import clock
 from joblot.config import limits
 from joblot.errors import InvalidInput, KeyConflict
-from joblot.ledger import queue
-from joblot.ledger.candidates import Candidate, candidates
-from joblot.ledger.item_rows import items_by_number, outputs_by_number, settled_among
+from joblot.ledger import candidates, queue, reasons
+from joblot.ledger.candidates import Board, Candidate, Wanted
+from joblot.ledger.grants import Grant, Holder, grant
+from joblot.ledger.item_rows import ItemRow, items_by_number, outputs_by_number, settled_among
 from joblot.ledger.jobs import advance, policy_of, record_event
 from joblot.ledger.names import checked_name
-from joblot.ledger.queue import Piece
+from joblot.ledger.queue import Piece, StageKey, Waiting
 from joblot.ledger.ranges import ALONE, Span, islands
-from joblot.ledger.statements import fetch, moment
-from joblot.ledger.transactions import alias, connection, durable, repeated
-from joblot.models import Job, Lease, Stage
+from joblot.ledger.transactions import alias, connection, durable, repeated, require_durable
+from joblot.models import Lease, Stage
 from joblot.states import JobEvent, JobStatus, LeaseState, sources
 from joblot.wire import Claim, ClaimedItem
 from joblot.wire import Lease as GrantedLease
@@ -38,99 +37,153 @@ def claim(
     limit: int = 16,
     *,
     job: int | None = None,
+    projects: Collection[str] | None = None,
     worker: str = "",
+    owner: int | None = None,
+    owner_items_max: int | None = None,
     idempotency_key: str | None = None,
 ) -> Claim:
     """Claim up to `limit` items of one job and stage served by `pipelines`.
 
-    Returns a Claim with one lease, or with none, a reason, and when to ask again. With an
-    `idempotency_key`, asking again gives the same lease, as long as it is live. Raises
-    InvalidInput for a limit outside 1 to `claim_items_max` or a name that can't be kept,
+    Returns a Claim with one lease, or with none, a reason (a `NoLease`), and when to ask again.
+    Projects share the claims by `settings.JOBLOT_PROJECT_WEIGHTS`; inside a project the older job
+    is served first, and a step of priority counts like `priority_step_seconds` of age. `job` and
+    `projects` serve these only. `owner` is kept with the lease; with `owner_items_max` it gets
+    nothing while its live leases hold that many items, which claims made at the same moment may
+    exceed. With an `idempotency_key`, asking again gives the same lease, as long as it is live.
+
+    Raises InvalidInput for a limit outside 1 to `claim_items_max` or a name that can't be kept,
     KeyConflict if the lease of this key has ended.
     """
-    wanted = [pipelines] if isinstance(pipelines, str) else list(pipelines)
+    wanted = Wanted.of(pipelines, job, projects)
     if not 1 <= limit <= limits().claim_items_max:
         raise InvalidInput(f"limit: expected 1 to {limits().claim_items_max}, got {limit}")
-    worker = worker and checked_name(worker, "worker")
     if idempotency_key is not None:
         checked_name(idempotency_key, "idempotency_key")
-        if known := _lease_by_key(idempotency_key):
-            return _granted(known)
-    return _claim_from_any(wanted, limit, job, worker, idempotency_key)
+    worker = worker and checked_name(worker, "worker")
+    holder = Holder(worker, owner, owner_items_max, idempotency_key)
+    require_durable(connection())
+    return _claim(wanted, limit, holder)
 
 
-def _claim_from_any(
-    pipelines: Collection[str], limit: int, job: int | None, worker: str, key: str | None
-) -> Claim:
-    for candidate in candidates(pipelines, job):
-        try:
-            lease = _claim_from(candidate, limit, worker, key)
-        except IntegrityError:
-            # The same key was used at the same time, and the other claim was granted.
-            if key and (known := _lease_by_key(key)):
-                return _granted(known)
-            raise
-        if lease is not None:
-            return _granted(lease)
-    return Claim((), "nothing ready", limits().sweep_seconds)
+def _claim(wanted: Wanted, limit: int, holder: Holder) -> Claim:
+    room = int(min(limit, reasons.room(holder.owner, holder.items_max)))
+    if room > 0 and (answer := _Search(wanted, room, holder).answer()):
+        return answer
+    # An answer that was lost: its lease may be what has taken the last items, or reached the cap.
+    if answer := _answer_by_key(holder.idempotency_key):
+        return answer
+    return reasons.no_lease(wanted) if room > 0 else reasons.at_limit()
+
+
+class _Search:
+    """One claim's way through the candidates, until a lease is granted or nothing is ready."""
+
+    def __init__(self, wanted: Wanted, limit: int, holder: Holder) -> None:
+        self._wanted = wanted
+        self._limit = limit
+        self._holder = holder
+        self._refused: set[StageKey] = set()
+
+    def answer(self) -> Claim | None:
+        """Busy is not empty: where all that is ready is held by other claims, it waits for one."""
+        board, just_read = candidates.board(self._wanted)
+        turn = board.next_turn()
+        until = time.monotonic() + limits().range_wait_seconds
+        while True:
+            if answer := self._first_free(board, turn):
+                return answer
+            if just_read:
+                best = next((one for one in self._left(board, turn) if one.ready), None)
+                if best is None or time.monotonic() >= until:
+                    return None
+                if answer := self._try([best], wait=True):
+                    return answer
+            board, just_read = candidates.board(self._wanted, anew=True)
+
+    def _left(self, board: Board, turn: float) -> Iterator[Candidate]:
+        return (one for one in board.in_order(turn) if one.stage not in self._refused)
+
+    def _first_free(self, board: Board, turn: float) -> Claim | None:
+        """From the first stage that has a free range; some are asked for with each statement."""
+        left, passed_over = self._left(board, turn), 0
+        while asked := list(islice(left, limits().claim_stages_batch)):
+            if answer := self._try(asked):
+                board.passed_over(passed_over)
+                return answer
+            passed_over += len(asked)
+        return None
+
+    def _try(self, asked: Sequence[Candidate], *, wait: bool = False) -> Claim | None:
+        while asked:
+            found = _claim_once(asked, self._limit, self._holder, wait=wait)
+            if found is None:
+                return None
+            if found.grant is not None:
+                return _answer(found.grant)
+            if found.refused:
+                if answer := _answer_by_key(self._holder.idempotency_key):
+                    return answer
+                self._refused.add(found.candidate.stage)
+                asked = [one for one in asked if one != found.candidate]
+        return None
 
 
 @dataclass(frozen=True, slots=True)
-class _Taken:
-    """Pieces cut from the queue, and what of them is still open."""
+class _Found:
+    """What became of a free range: a lease, or a refusal, or all of it was settled already."""
 
-    pieces: list[Piece]
-    spans: list[Span]
-
-
-def _claim_from(candidate: Candidate, limit: int, worker: str, key: str | None) -> Lease | None:
-    """A lease on items of this job's stage; None if it has none ready, or is not claimable."""
-    while True:
-        lease, retry = _claim_once(candidate, limit, worker, key)
-        if not retry:
-            return lease
+    candidate: Candidate
+    grant: Grant | None = None
+    refused: bool = False
 
 
 @repeated
 def _claim_once(
-    candidate: Candidate, limit: int, worker: str, key: str | None
-) -> tuple[Lease | None, bool]:
-    """One try. The second answer is True when all that was found was settled already."""
+    asked: Sequence[Candidate], limit: int, holder: Holder, *, wait: bool
+) -> _Found | None:
+    """One transaction; None if no candidate asked for has a free range."""
     with durable() as conn:
-        taken = _take(candidate, limit)
-        if taken is None:
-            return None, False
-        if not taken.spans:
-            queue.cut(taken.pieces)
-            return None, True
-        lease = _grant(candidate, taken.spans, worker, key)
-        if lease is None:
+        candidate, first = _held(asked[0]) if wait else _free(asked)
+        if first is None:
+            return None
+        stage = candidate.stage
+        pieces = _pieces(stage, first, min(limit, candidate.items_max or limit))
+        spans = _still_open(stage, pieces)
+        if not spans:
+            queue.cut(pieces)
+            return _Found(candidate)
+        granted = grant(stage, pieces, spans, holder)
+        if granted is None:
             transaction.set_rollback(True, using=conn.alias)
-            return None, False
-        queue.cut(taken.pieces)
-    return lease, False
+    return _Found(candidate, granted, refused=granted is None)
 
 
-def _take(candidate: Candidate, limit: int) -> _Taken | None:
-    """Lock ranges for up to `limit` items, beginning behind the one this process took last."""
-    job_id, stage = candidate.job_id, candidate.stage
-    first = queue.lock_free(job_id, stage)
-    if first is None:
-        return None
+def _free(asked: Sequence[Candidate]) -> tuple[Candidate, Waiting | None]:
+    place, first = queue.lock_free([one.stage for one in asked]) or (0, None)
+    return asked[place], first
+
+
+def _held(best: Candidate) -> tuple[Candidate, Waiting | None]:
+    return best, queue.lock_held(best.stage)
+
+
+def _pieces(stage: StageKey, first: Waiting, limit: int) -> list[Piece]:
+    """Up to `limit` items of this range and, if it is small, of more; locks these."""
     pieces = [first.piece(1 if first.returns >= ALONE else limit)]
     left = limit - len(pieces[0])
     if left and first.returns < ALONE:
-        for more in queue.lock_small(job_id, stage, first.id, left):
+        for more in queue.lock_small(stage, first.id, left):
             if left:
                 pieces.append(more.piece(left))
                 left -= len(pieces[-1])
-    return _Taken(pieces, _still_open(job_id, stage, pieces))
+    return pieces
 
 
-def _still_open(job_id: int, stage: int, pieces: list[Piece]) -> list[Span]:
+def _still_open(stage: StageKey, pieces: list[Piece]) -> list[Span]:
     """The pieces as spans, without items that were settled since they came back to the queue."""
     numbers = [n for piece in pieces if piece.came_back for n in piece.span.numbers]
-    settled = settled_among(job_id, stage, numbers) if numbers else set()
+    settled = settled_among(*stage, numbers) if numbers else set()
     if not settled:
         return [piece.span for piece in pieces]
     return [
@@ -140,52 +193,48 @@ def _still_open(job_id: int, stage: int, pieces: list[Piece]) -> list[Span]:
     ]
 
 
-def _grant(candidate: Candidate, spans: list[Span], worker: str, key: str | None) -> Lease | None:
-    """Write the lease if the job is claimable now; read in a new statement, after the ranges."""
-    token, size = uuid4(), sum(len(span) for span in spans)
-    ranges = [span.as_list() for span in spans]
-    rows = fetch(
-        connection(),
-        "grant_if_claimable",
-        token=token,
-        job=candidate.job_id,
-        stage=candidate.stage,
-        size=size,
-        ranges=json.dumps(ranges),
-        worker=worker,
-        idempotency_key=key,
-        lease_seconds=candidate.lease_seconds,
+@repeated
+def _answer(granted: Grant) -> Claim:
+    if granted.job_status in sources(JobEvent.CLAIM):
+        _start(granted)
+    lease = GrantedLease(
+        token=str(granted.token),
+        job=granted.job_id,
+        run=granted.run,
+        stage=granted.stage_name,
+        pipeline=granted.pipeline,
+        expires_at=granted.expires_at.isoformat(),
+        config=granted.config,
+        items=_claimed_items(granted.job_id, granted.stage, granted.spans, granted.items),
+        lease_seconds=granted.lease_seconds,
     )
-    if not rows:
-        return None
-    run, expires_at = rows[0]
-    return Lease(
-        token=token,
-        job_id=candidate.job_id,
-        run=run,
-        stage=candidate.stage,
-        size=size,
-        ranges=ranges,
-        expires_at=moment(expires_at),
-    )
+    return Claim((lease,))
 
 
-def _lease_by_key(key: str) -> Lease | None:
-    found: Lease | None = Lease.ledger.using(alias()).filter(idempotency_key=key).first()
-    if found is not None and found.state != LeaseState.LIVE:
-        raise KeyConflict(
-            f"idempotency key {key!r:.100}: its lease has ended; claim again with a new key"
-        )
-    return found
+def _start(granted: Grant) -> None:
+    """PENDING -> STARTED, in a transaction of its own, so that no claim waits for the job's row."""
+    with durable():
+        status = JobStatus.STARTED.value
+        job_id, version = granted.job_id, granted.job_version
+        if advance(job_id, version, status=status, started_at=clock.now()):
+            record_event(job_id, granted.run, 0, "started", {})
 
 
 @repeated
-def _granted(lease: Lease) -> Claim:
-    """The lease with its items' payloads, and the outputs of the stage before as their input."""
+def _answer_by_key(key: str | None) -> Claim | None:
+    """The lease of an earlier claim with this key. Raises KeyConflict if it has ended."""
+    lease = key and Lease.ledger.using(alias()).filter(idempotency_key=key).first()
+    if not lease:
+        return None
+    if lease.state != LeaseState.LIVE:
+        raise KeyConflict(
+            f"idempotency key {key!r:.100}: its lease has ended; claim again with a new key"
+        )
     stages = Stage.ledger.using(alias()).select_related("job")
     stage = stages.get(job_id=lease.job_id, position=lease.stage)
-    _start_if_pending(stage.job)
-    granted = GrantedLease(
+    spans = [Span(*span) for span in lease.ranges]
+    items = items_by_number(lease.job_id, (n for span in spans for n in span.numbers))
+    again = GrantedLease(
         token=str(lease.pk),
         job=lease.job_id,
         run=lease.run,
@@ -193,26 +242,18 @@ def _granted(lease: Lease) -> Claim:
         pipeline=stage.pipeline,
         expires_at=lease.expires_at.isoformat(),
         config=stage.job.config,
-        items=_claimed_items(lease),
+        items=_claimed_items(lease.job_id, lease.stage, spans, items),
         lease_seconds=policy_of(stage.job).lease_seconds,
     )
-    return Claim((granted,))
+    return Claim((again,))
 
 
-def _start_if_pending(job: Job) -> None:
-    """PENDING -> STARTED, in a transaction of its own, so that no claim waits for the job's row."""
-    if job.status not in sources(JobEvent.CLAIM):
-        return
-    with durable():
-        status = JobStatus.STARTED.value
-        if advance(job.pk, job.version, status=status, started_at=clock.now()):
-            record_event(job.pk, job.run, 0, "started", {})
-
-
-def _claimed_items(lease: Lease) -> tuple[ClaimedItem, ...]:
-    spans = [Span(*span) for span in lease.ranges]
+def _claimed_items(
+    job_id: int, stage: int, spans: list[Span], items: list[ItemRow]
+) -> tuple[ClaimedItem, ...]:
+    """The items with the outputs of the stage before as their input."""
     tries = {n: span.failures + span.expiries + 1 for span in spans for n in span.numbers}
-    inputs = _inputs(lease, list(tries))
+    inputs = outputs_by_number(job_id, stage - 1, tries) if stage else {}
     return tuple(
         ClaimedItem(
             id=item.number,
@@ -221,9 +262,5 @@ def _claimed_items(lease: Lease) -> tuple[ClaimedItem, ...]:
             input=inputs.get(item.number),
             attempt=tries[item.number],
         )
-        for item in items_by_number(lease.job_id, tries)
+        for item in items
     )
-
-
-def _inputs(lease: Lease, numbers: list[int]) -> dict[int, Any]:
-    return outputs_by_number(lease.job_id, lease.stage - 1, numbers) if lease.stage else {}

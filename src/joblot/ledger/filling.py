@@ -18,6 +18,7 @@ from django.db import transaction
 from joblot import faults, wire
 from joblot.config import limits
 from joblot.errors import InvalidItem, InvalidResult, KeyConflict, WrongStatus
+from joblot.ledger import candidates
 from joblot.ledger.item_rows import items_by_key
 from joblot.ledger.jobs import advance, lock_job
 from joblot.ledger.ranges import Span, enqueue
@@ -107,6 +108,7 @@ def _add_chunk(job_id: int, chunk: list[NewItem]) -> int:
             _insert(job, new)
             enqueue(job_id, 0, _spans(job.total, len(new)))
             advance(job_id, job.version, total=job.total + len(new))
+            candidates.forget()
     return len(new)
 
 

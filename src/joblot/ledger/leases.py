@@ -12,7 +12,7 @@ from django.db.models import Q
 
 from joblot import clock
 from joblot.config import limits
-from joblot.errors import LeaseEnded, NotFound
+from joblot.errors import InvalidInput, LeaseEnded, NotFound
 from joblot.ledger.item_rows import settled_among
 from joblot.ledger.jobs import policy_of, read_job, stages_of
 from joblot.ledger.look import look
@@ -28,9 +28,11 @@ def renew(token: str | UUID, seconds: float | None = None) -> str:
     """Hold the lease for another `seconds` (the job's `lease_seconds`); returns the new deadline.
 
     The deadline is ISO 8601, in the database's time. Waits for a report through the same lease,
-    and succeeds then. Raises LeaseEnded if it has expired or its run is over, NotFound if there
-    is no such lease.
+    and succeeds then. Raises InvalidInput for no more than 0, or more than `lease_seconds_max`,
+    LeaseEnded if the lease has expired or its run is over, NotFound if there is no such lease.
     """
+    if seconds is not None:
+        _check_seconds(seconds)
     lease = _find(token)
     if seconds is None:
         seconds = policy_of(read_job(lease.job_id, deleted=True)).lease_seconds
@@ -44,6 +46,15 @@ def renew(token: str | UUID, seconds: float | None = None) -> str:
             )
         lease.refresh_from_db(using=alias())
     return lease.expires_at.isoformat()
+
+
+def _check_seconds(seconds: float) -> None:
+    longest = limits().lease_seconds_max
+    is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+    if not is_number or not 0 < seconds <= longest:
+        raise InvalidInput(
+            f"seconds: expected a number above 0, at most {longest:g}, got {seconds!r:.100}"
+        )
 
 
 @repeated

@@ -16,6 +16,7 @@ from django.db.models.functions import Coalesce
 from joblot import clock, faults
 from joblot.config import limits
 from joblot.errors import Unavailable, WrongStatus
+from joblot.ledger import candidates
 from joblot.ledger.jobs import advance, policy_of, read_job, record_event, require_event
 from joblot.ledger.leases import close_leases
 from joblot.ledger.look import look
@@ -139,6 +140,7 @@ def go_on_reopening(job_id: int) -> None:
         return
     close_leases(job_id, job.run - 1)
     reopen(job_id, job.run)
+    candidates.forget()
     look(job_id)
 
 
@@ -213,6 +215,7 @@ def _change(
             continue
         target = require_event(job, event)
         if _change_once(job, kind, status=target.value, **changes):
+            candidates.forget()
             return
     raise _overtaken(job_id)
 

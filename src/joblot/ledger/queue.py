@@ -9,6 +9,7 @@ wraps; every `range_floor_seconds` it begins from the beginning.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db import OperationalError
@@ -22,16 +23,26 @@ from joblot.models import ItemRange
 
 _CURSORS_MAX = 4_096
 
+StageKey = tuple[int, int]  # a job's id, and the stage's position
+
 
 @dataclass(slots=True)
 class _Cursor:
     after: int = 0  # the id of the range taken last
     floor: int = 0  # no range was seen up to this id
     floor_until: float = 0.0  # when the floor is looked for again, behind where it was
-    floor_ends: float = 0.0  # when it is looked for from the very beginning
+    floor_ends: float = 0.0  # when all begins from the very beginning
+
+    def walks(self) -> list[int]:
+        """Behind which ids to look, one after the other."""
+        now = time.monotonic()
+        if now >= self.floor_ends:  # so that no backlog, however lasting, keeps a range waiting
+            self.after = self.floor = 0
+            self.floor_ends = now + limits().range_floor_seconds
+        return [self.after, self.floor] if self.after > self.floor else [self.floor]
 
 
-_cursors: dict[tuple[str, int, int], _Cursor] = {}
+_cursors: dict[tuple[str, StageKey], _Cursor] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +83,48 @@ class Piece:
         return self.source.returns != 0 or self.source.failures > 0
 
 
-def lock_free(job_id: int, stage: int) -> Waiting | None:
-    """A range that nobody holds; if all are held, the first one, when it is let go.
+def lock_free(stages: Sequence[StageKey]) -> tuple[int, Waiting] | None:
+    """A range that nobody holds, of the first of these stages that has one; and that stage's place.
 
-    None if nothing is ready. Locks the range.
+    Locks the range.
     """
-    cursor = _cursor(job_id, stage)
-    _raise_floor(job_id, stage, cursor)
-    found = (
-        _lock_after(job_id, stage, cursor.after)
-        or _lock_after(job_id, stage, cursor.floor)
-        or _wait_after(job_id, stage, cursor.floor)
+    walks = [
+        (place, after) for place, stage in enumerate(stages) for after in _cursor(stage).walks()
+    ]
+    rows = fetch(
+        connection(),
+        "lock_free_range",
+        jobs=[stages[place][0] for place, _ in walks],
+        stages=[stages[place][1] for place, _ in walks],
+        afters=[after for _, after in walks],
     )
-    if found is not None:
-        cursor.after = found.id
-    return found
+    if not rows:
+        return None
+    walk, *found = rows[0]
+    place = walks[walk - 1][0]
+    return place, _taken(stages[place], Waiting(*found))
+
+
+def lock_held(stage: StageKey) -> Waiting | None:
+    """Busy is not empty: a range of this stage that another claim holds, when it is let go.
+
+    None if there is none, or it was used up, or not let go within `range_wait_seconds`. Locks the
+    range.
+    """
+    if connection().vendor == "sqlite":
+        return None
+    job_id, position = stage
+    after = _cursor(stage).floor
+    try:
+        with savepoint():
+            with connection().cursor() as cursor:
+                cursor.execute(f"SET LOCAL lock_timeout = '{limits().range_wait_seconds}s'")
+            rows = fetch(connection(), "wait_for_range", job=job_id, stage=position, after=after)
+    except OperationalError as error:
+        if is_conflict(error):
+            return None
+        raise
+    return _taken(stage, Waiting(*rows[0])) if rows else None
 
 
 def floors() -> list[dict[str, int]]:
@@ -94,18 +132,18 @@ def floors() -> list[dict[str, int]]:
     using, now = alias(), time.monotonic()
     return [
         {"job": job_id, "stage": stage, "floor": cursor.floor}
-        for (at, job_id, stage), cursor in list(_cursors.items())
+        for (at, (job_id, stage)), cursor in list(_cursors.items())
         if at == using and cursor.floor and now < cursor.floor_ends
     ]
 
 
-def lock_small(job_id: int, stage: int, after: int, items: int) -> list[Waiting]:
+def lock_small(stage: StageKey, after: int, items: int) -> list[Waiting]:
     """More ranges behind `after`, none larger than `items` and none that must go alone."""
     rows = fetch(
         connection(),
         "lock_small_ranges",
-        job=job_id,
-        stage=stage,
+        job=stage[0],
+        stage=stage[1],
         after=after,
         items=items,
         ranges=items,
@@ -123,12 +161,16 @@ def cut(pieces: list[Piece]) -> None:
             ranges.filter(pk=piece.source.id).update(next=F("next") + len(piece))
 
 
-def _lock_after(job_id: int, stage: int, after: int) -> Waiting | None:
-    rows = fetch(connection(), "lock_free_range", job=job_id, stage=stage, after=after)
-    return Waiting(*rows[0]) if rows else None
+def _taken(stage: StageKey, found: Waiting) -> Waiting:
+    cursor = _cursor(stage)
+    wrapped = found.id <= cursor.after
+    cursor.after = found.id
+    if wrapped:
+        _raise_floor(stage, cursor)
+    return found
 
 
-def _raise_floor(job_id: int, stage: int, cursor: _Cursor) -> None:
+def _raise_floor(stage: StageKey, cursor: _Cursor) -> None:
     """Learn where the ranges begin, so that used-up ones are not walked over again and again.
 
     A range that was inserted below by a transaction still open is seen when the floor is looked
@@ -137,38 +179,18 @@ def _raise_floor(job_id: int, stage: int, cursor: _Cursor) -> None:
     now = time.monotonic()
     if now < cursor.floor_until or connection().vendor == "sqlite":
         return
-    from_the_beginning = now >= cursor.floor_ends
-    if from_the_beginning:
-        cursor.floor, cursor.floor_ends = 0, now + limits().range_floor_seconds
-    rows = ItemRange.ledger.using(alias()).filter(job_id=job_id, stage=stage, id__gt=cursor.floor)
-    first = rows.order_by("id").values_list("id", flat=True).first()
+    job_id, position = stage
+    rows = ItemRange.ledger.using(alias()).filter(job_id=job_id, stage=position)
+    first = rows.filter(id__gt=cursor.floor).order_by("id").values_list("id", flat=True).first()
     cursor.floor_until = now + limits().range_floor_step_seconds
     if first is not None:
         cursor.floor = first - 1
-    if from_the_beginning:  # so that no backlog, however lasting, keeps a range from its turn
-        cursor.after = cursor.floor
 
 
-def _wait_after(job_id: int, stage: int, after: int) -> Waiting | None:
-    """Busy is not empty: wait for a range that another claim holds, if there is one."""
-    if connection().vendor == "sqlite":
-        return None
-    try:
-        with savepoint():
-            with connection().cursor() as cursor:
-                cursor.execute(f"SET LOCAL lock_timeout = '{limits().range_wait_seconds}s'")
-            rows = fetch(connection(), "wait_for_range", job=job_id, stage=stage, after=after)
-    except OperationalError as error:
-        if is_conflict(error):
-            return None
-        raise
-    return Waiting(*rows[0]) if rows else None
-
-
-def _cursor(job_id: int, stage: int) -> _Cursor:
+def _cursor(stage: StageKey) -> _Cursor:
     if len(_cursors) > _CURSORS_MAX:
         _cursors.clear()
-    return _cursors.setdefault((alias(), job_id, stage), _Cursor())
+    return _cursors.setdefault((alias(), stage), _Cursor())
 
 
 def forget() -> None:

@@ -1,7 +1,7 @@
 """The statements written in SQL: one a file, named by its guard.
 
 A file holds `%(name)s` parameters and `{NAME}` places for what differs by database or comes from
-`states`: `{now}`, `{slot}`, `{lease_end}`, sets such as `{CLAIMABLE}`, and single states.
+`states`: `{now}`, `{slot}`, sets such as `{CLAIMABLE}`, and single states.
 """
 
 from __future__ import annotations
@@ -37,13 +37,11 @@ _PLACES = {
         "now": "statement_timestamp()",
         "frozen": "%(clock)s::timestamptz",
         "slot": f"(pg_backend_pid() %% {SLOTS} + 1)",
-        "lease_end": "{now} + make_interval(secs => %(lease_seconds)s)",
     },
     "sqlite": {
         "now": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')",
         "frozen": "%(clock)s",
         "slot": "1",
-        "lease_end": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', {now}, %(lease_seconds)s || ' seconds')",
     },
 }
 
@@ -74,8 +72,7 @@ def text(name: str, vendor: str, *, frozen: bool) -> str:
     body = "\n".join(line for line in lines if not line.lstrip().startswith("--"))
     places = _PLACES[vendor]
     now = places["frozen"] if frozen else places["now"]
-    lease_end = places["lease_end"].format(now=now)
-    return body.format(now=now, lease_end=lease_end, slot=places["slot"], **_STATES)
+    return body.format(now=now, slot=places["slot"], **_STATES)
 
 
 def fetch(connection: BaseDatabaseWrapper, name: str, /, **params: Any) -> list[tuple[Any, ...]]:

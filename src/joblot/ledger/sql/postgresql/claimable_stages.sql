@@ -1,17 +1,34 @@
--- purpose: the stages a claim may be served from: of claimable jobs, with a range whose time has come
+-- purpose: the jobs a claim may be served from: claimable, within their cap, with a range whose time
+--          has come; with all their stages that are served, the latest first, and whether it has
+--          such a range; a step of priority counts like so much age
 -- guard: none; whether the job may be claimed is decided when its range is locked
 -- locks: none
-SELECT j.id, s.position, j.project, (j.policy ->> 'lease_seconds')::float
-FROM joblot_job j
-JOIN joblot_stage s ON s.job_id = j.id
-LEFT JOIN jsonb_to_recordset(%(floors)s::jsonb) AS f (job bigint, stage int, floor bigint)
-       ON f.job = j.id AND f.stage = s.position
-WHERE j.status IN ({CLAIMABLE})
-  AND s.pipeline IN (SELECT jsonb_array_elements_text(%(pipelines)s::jsonb))
-  AND (%(job)s::bigint IS NULL OR j.id = %(job)s::bigint)
-  AND EXISTS (
-      SELECT 1 FROM joblot_range r
-      WHERE r.job_id = j.id AND r.stage = s.position AND r.id > COALESCE(f.floor, 0)
-        AND r.not_before <= {now}
-  )
-ORDER BY j.priority DESC, j.id, s.position DESC
+SELECT id, position, project, items_max, ready
+FROM (
+    SELECT o.*, bool_or(ready) OVER (PARTITION BY id) AS any_ready
+    FROM (
+        SELECT j.id, s.position, j.project, j.created_at, j.priority,
+               (j.policy ->> 'in_flight_items_max')::int AS items_max,
+               EXISTS (
+                   SELECT 1 FROM joblot_range r
+                   WHERE r.job_id = j.id AND r.stage = s.position
+                     AND r.id > COALESCE(f.floor, 0) AND r.not_before <= {now}
+               ) AS ready
+        FROM joblot_job j
+        JOIN joblot_stage s ON s.job_id = j.id
+        LEFT JOIN jsonb_to_recordset(%(floors)s::jsonb) AS f (job bigint, stage int, floor bigint)
+               ON f.job = j.id AND f.stage = s.position
+        WHERE j.status IN ({CLAIMABLE})
+          AND s.pipeline IN (SELECT jsonb_array_elements_text(%(pipelines)s::jsonb))
+          AND (%(job)s::bigint IS NULL OR j.id = %(job)s::bigint)
+          AND (%(projects)s::jsonb IS NULL
+               OR j.project IN (SELECT jsonb_array_elements_text(%(projects)s::jsonb)))
+    ) o
+) c
+WHERE any_ready
+  AND (items_max IS NULL OR (
+      SELECT COALESCE(sum(l.open), 0) FROM joblot_lease l
+      WHERE l.job_id = c.id AND l.state = {LIVE}
+  ) < items_max)
+ORDER BY EXTRACT(EPOCH FROM created_at)::float8 - priority * %(priority_step_seconds)s::float8,
+         id, position DESC

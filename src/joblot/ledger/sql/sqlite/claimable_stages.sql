@@ -1,14 +1,30 @@
--- purpose: the stages a claim may be served from: of claimable jobs, with a range whose time has come
+-- purpose: the jobs a claim may be served from: claimable, within their cap, with a range whose time
+--          has come; with all their stages that are served, the latest first, and whether it has
+--          such a range; a step of priority counts like so much age
 -- guard: none; whether the job may be claimed is decided when its range is locked
 -- locks: none
-SELECT j.id, s.position, j.project, json_extract(j.policy, '$.lease_seconds')
-FROM joblot_job j
-JOIN joblot_stage s ON s.job_id = j.id
-WHERE j.status IN ({CLAIMABLE})
-  AND s.pipeline IN (SELECT value FROM json_each(%(pipelines)s))
-  AND (%(job)s IS NULL OR j.id = %(job)s)
-  AND EXISTS (
-      SELECT 1 FROM joblot_range r
-      WHERE r.job_id = j.id AND r.stage = s.position AND r.not_before <= {now}
-  )
-ORDER BY j.priority DESC, j.id, s.position DESC
+SELECT id, position, project, items_max, ready
+FROM (
+    SELECT o.*, max(ready) OVER (PARTITION BY id) AS any_ready
+    FROM (
+        SELECT j.id, s.position, j.project, j.created_at, j.priority,
+               json_extract(j.policy, '$.in_flight_items_max') AS items_max,
+               EXISTS (
+                   SELECT 1 FROM joblot_range r
+                   WHERE r.job_id = j.id AND r.stage = s.position AND r.not_before <= {now}
+               ) AS ready
+        FROM joblot_job j
+        JOIN joblot_stage s ON s.job_id = j.id
+        WHERE j.status IN ({CLAIMABLE})
+          AND s.pipeline IN (SELECT value FROM json_each(%(pipelines)s))
+          AND (%(job)s IS NULL OR j.id = %(job)s)
+          AND (%(projects)s IS NULL OR j.project IN (SELECT value FROM json_each(%(projects)s)))
+    ) o
+) c
+WHERE any_ready
+  AND (items_max IS NULL OR (
+      SELECT COALESCE(sum(l.open), 0) FROM joblot_lease l
+      WHERE l.job_id = c.id AND l.state = {LIVE}
+  ) < items_max)
+ORDER BY julianday(created_at) * 86400.0 - priority * %(priority_step_seconds)s,
+         id, position DESC

@@ -1,0 +1,102 @@
+"""Granting: the lease's row, the cut of the queue, and what the worker is told, at one instant."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from joblot.ledger import queue
+from joblot.ledger.item_rows import ItemRow
+from joblot.ledger.queue import Piece, StageKey
+from joblot.ledger.ranges import Span
+from joblot.ledger.statements import fetch, json_value, moment
+from joblot.ledger.transactions import connection
+from joblot.states import JobStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who a lease is for. `items_max` is how many items its owner may have in flight, None any."""
+
+    worker: str = ""
+    owner: int | None = None
+    items_max: int | None = None
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A lease that was just granted, and its job and stage as they were then."""
+
+    token: UUID
+    job_id: int
+    run: int
+    stage: int
+    spans: list[Span]
+    expires_at: datetime
+    job_status: JobStatus
+    job_version: int
+    config: Any
+    lease_seconds: float
+    stage_name: str
+    pipeline: str
+    items: list[ItemRow]
+
+
+def grant(stage: StageKey, pieces: list[Piece], spans: list[Span], holder: Holder) -> Grant | None:
+    """Write a lease on `spans`, what is open of `pieces`, and take the pieces out of the queue.
+
+    None, and nothing is done, if the job is not claimable now, a cap is reached, or the key is
+    taken. The caller holds the ranges, so this must be a statement behind the one that locked them.
+    """
+    token, size = uuid4(), sum(len(span) for span in spans)
+    part = next((piece for piece in pieces if not piece.whole), None)
+    rows = fetch(
+        connection(),
+        "grant_if_claimable",
+        token=token,
+        job=stage[0],
+        stage=stage[1],
+        size=size,
+        ranges=json.dumps([span.as_list() for span in spans]),
+        numbers=[number for span in spans for number in span.numbers],
+        worker=holder.worker,
+        owner=holder.owner,
+        owner_items_max=holder.items_max,
+        idempotency_key=holder.idempotency_key,
+        **_cut(pieces, part),
+    )
+    if not rows:
+        return None
+    if connection().vendor == "sqlite":
+        queue.cut(pieces)
+    run, expires_at, status, version, config, lease_seconds, name, pipeline, items = rows[0]
+    return Grant(
+        token=token,
+        job_id=stage[0],
+        run=run,
+        stage=stage[1],
+        spans=spans,
+        expires_at=moment(expires_at),
+        job_status=JobStatus(status),
+        job_version=version,
+        config=json_value(config),
+        lease_seconds=lease_seconds,
+        stage_name=name,
+        pipeline=pipeline,
+        items=sorted(ItemRow(*item) for item in json.loads(items)),
+    )
+
+
+def _cut(pieces: list[Piece], part: Piece | None) -> dict[str, Any]:
+    """What is to be deleted of the queue, and the one range that keeps its rest, if any."""
+    if connection().vendor == "sqlite":
+        return {}
+    return {
+        "whole": [piece.source.id for piece in pieces if piece.whole],
+        "part": part and part.source.id,
+        "next": part and part.span.last + 1,
+    }

@@ -1,0 +1,37 @@
+-- purpose: grant a lease on items of ranges that the caller has locked, and read all that their
+--          worker needs; the caller takes the items out of the queue
+-- guard: the job is claimable, it and the owner are within their caps, and the key is unused: read in
+--        this statement, after the ranges were locked
+-- locks: none of its own; the transaction holds the database's write lock
+INSERT INTO joblot_lease (
+    token, job_id, run, stage, state, size, open, ranges, gone, worker, owner, idempotency_key,
+    claimed_at, expires_at
+)
+SELECT %(token)s, j.id, j.run, %(stage)s, {LIVE}, %(size)s, %(size)s, %(ranges)s, '[]',
+       %(worker)s, %(owner)s, %(idempotency_key)s, {now},
+       strftime('%%Y-%%m-%%d %%H:%%M:%%f', {now}, j.lease_seconds || ' seconds')
+FROM (
+    SELECT id, run, status, json_extract(policy, '$.lease_seconds') AS lease_seconds,
+           json_extract(policy, '$.in_flight_items_max') AS items_max
+    FROM joblot_job
+) j
+WHERE j.id = %(job)s AND j.status IN ({CLAIMABLE})
+  AND (j.items_max IS NULL OR (
+      SELECT COALESCE(sum(l.open), 0) FROM joblot_lease l
+      WHERE l.job_id = %(job)s AND l.state = {LIVE}
+  ) < j.items_max)
+  AND (%(owner_items_max)s IS NULL OR (
+      SELECT COALESCE(sum(l.open), 0) FROM joblot_lease l
+      WHERE l.owner = %(owner)s AND l.state = {LIVE}
+  ) < %(owner_items_max)s)
+ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
+RETURNING run, expires_at,
+    (SELECT j.status FROM joblot_job j WHERE j.id = job_id),
+    (SELECT j.version FROM joblot_job j WHERE j.id = job_id),
+    (SELECT j.config FROM joblot_job j WHERE j.id = job_id),
+    (SELECT json_extract(j.policy, '$.lease_seconds') FROM joblot_job j WHERE j.id = job_id),
+    (SELECT s.name FROM joblot_stage s WHERE s.job_id = %(job)s AND s.position = %(stage)s),
+    (SELECT s.pipeline FROM joblot_stage s WHERE s.job_id = %(job)s AND s.position = %(stage)s),
+    (SELECT json_group_array(json_array(i.number, i.key, json(i.payload)))
+     FROM json_each(%(numbers)s) AS asked
+     JOIN joblot_item i ON i.job_id = %(job)s AND i.number = asked.value)

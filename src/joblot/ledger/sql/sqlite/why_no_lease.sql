@@ -1,0 +1,35 @@
+-- purpose: why a claim found nothing: whether the pipelines are known, and what stands in the way of
+--          what is open in them; and in how many seconds something may be ready
+-- guard: none
+-- locks: none
+SELECT EXISTS (
+           SELECT 1 FROM joblot_stage
+           WHERE pipeline IN (SELECT value FROM json_each(%(pipelines)s))
+       ),
+       COALESCE(max(o.status = 'PAUSED'), 0),
+       COALESCE(max(o.status <> 'PAUSED'), 0),
+       COALESCE(max(o.status <> 'PAUSED' AND o.due <= {now} AND o.items_max <= (
+           SELECT COALESCE(sum(l.open), 0) FROM joblot_lease l
+           WHERE l.job_id = o.job AND l.state = {LIVE}
+       )), 0),
+       (julianday(min(COALESCE(min(o.due, o.ends), o.due, o.ends))
+            FILTER (WHERE o.status <> 'PAUSED')) - julianday({now})) * 86400.0
+FROM (
+    SELECT j.id AS job, j.status,
+           json_extract(j.policy, '$.in_flight_items_max') AS items_max,
+           (SELECT min(soonest.not_before) FROM (
+                SELECT r.not_before FROM joblot_range r
+                WHERE r.job_id = j.id AND r.stage = s.position
+                ORDER BY r.id
+                LIMIT %(ranges)s
+            ) soonest) AS due,
+           (SELECT min(l.expires_at) FROM joblot_lease l
+            WHERE l.job_id = j.id AND l.stage = s.position AND l.state = {LIVE}) AS ends
+    FROM joblot_job j
+    JOIN joblot_stage s ON s.job_id = j.id
+    WHERE j.status IN ({CLAIMABLE}, 'PAUSED')
+      AND s.pipeline IN (SELECT value FROM json_each(%(pipelines)s))
+      AND (%(job)s IS NULL OR j.id = %(job)s)
+      AND (%(projects)s IS NULL OR j.project IN (SELECT value FROM json_each(%(projects)s)))
+) o
+WHERE o.due IS NOT NULL OR o.ends IS NOT NULL
