@@ -71,7 +71,7 @@ def make_served_database() -> None:
 def migrate() -> list[str]:
     """Apply what is pending; returns the names of what was applied."""
     names = pending()
-    if is_embedded():
+    if connections[verbs.alias()].vendor == "sqlite":
         with file_lock(Path(f"{sqlite_file()}-migrate.lock")):
             _apply()
     else:
@@ -95,7 +95,7 @@ def pending() -> list[str]:
 
 
 def sqlite_file() -> Path:
-    """Joblot's own SQLite file; only where `is_embedded`."""
+    """The file of joblot's tables; only on SQLite."""
     return Path(connections[verbs.alias()].settings_dict["NAME"])
 
 
