@@ -8,7 +8,6 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
-from django.db.utils import DatabaseError
 from typer.core import TyperGroup
 
 from joblot.errors import InvalidInput, JoblotError, Refused, Unavailable
@@ -20,7 +19,6 @@ _CODES: Mapping[type[Exception], int] = {
     InvalidInput: USAGE,
     Refused: REFUSED,
     Unavailable: UNAVAILABLE,
-    DatabaseError: UNAVAILABLE,
     OSError: UNAVAILABLE,
 }
 DEBUG = "JOBLOT_DEBUG"
@@ -32,7 +30,9 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except (JoblotError, DatabaseError, OSError) as error:
+        except Exception as error:
+            if not (isinstance(error, JoblotError | OSError) or _is_of_database(error)):
+                raise
             if isinstance(error, BrokenPipeError):
                 _stop_writing()
             else:
@@ -41,7 +41,15 @@ class Commands(TyperGroup):
 
 
 def exit_code(error: Exception) -> int:
+    if _is_of_database(error):
+        return UNAVAILABLE
     return next((code for kind, code in _CODES.items() if isinstance(error, kind)), ENDED_BADLY)
+
+
+def _is_of_database(error: Exception) -> bool:
+    """Without importing Django, which a worker does not need; who raised this has imported it."""
+    django = sys.modules.get("django.db.utils")
+    return django is not None and isinstance(error, django.DatabaseError)
 
 
 def exit_code_of(status: str) -> int:

@@ -5,6 +5,7 @@ from joblot.worker.function import Output, batched, each, load
 from joblot.worker.handler import Handler, handler, work
 from joblot.worker.http import HttpClient
 from joblot.worker.loop import Worker
+from joblot.worker.serving import run
 from joblot.worker.settings import WorkerSettings
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "each",
     "handler",
     "load",
+    "run",
     "work",
 ]

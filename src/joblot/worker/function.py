@@ -135,7 +135,7 @@ def load(name: str) -> Callable[..., Any]:
     module_name, colon, path = name.partition(":")
     if not (module_name and colon and path):
         raise InvalidInput(f"function: expected module:function, got {name!r}")
-    found: Any = _module(module_name)
+    found: Any = load_module(module_name)
     for part in path.split("."):
         try:
             found = getattr(found, part)
@@ -146,7 +146,8 @@ def load(name: str) -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]
 
 
-def _module(name: str) -> Any:
+def load_module(name: str) -> Any:
+    """The module, imported. Raises InvalidInput, with what was wrong."""
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:

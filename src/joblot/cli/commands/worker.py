@@ -1,0 +1,133 @@
+"""`joblot worker`. Imports no Django."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from joblot.errors import InvalidInput
+from joblot.worker.crew import Crew
+from joblot.worker.handler import BATCH_ITEMS_MAX
+from joblot.worker.order import TOKEN, TOKEN_FILE, URL, Order, token_of, url_of
+from joblot.worker.settings import ITEM_SECONDS_MAX
+from joblot.worker.spool import SPOOL_BYTES_MAX
+
+Function = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="FUNC",
+        help="module:function, or a module whose functions have @work.",
+        show_default=False,
+    ),
+]
+Exec = Annotated[
+    str | None,
+    typer.Option(
+        "--exec",
+        metavar="CMD",
+        help="A command instead of a function; {path} is a field of the payload, {key} the key.",
+    ),
+]
+Url = Annotated[str | None, typer.Option("--url", help=f"The server's address (default: {URL}).")]
+Token = Annotated[
+    str | None,
+    typer.Option(
+        "--token",
+        help=f"Others on this machine can see it here: better {TOKEN} or {TOKEN_FILE}.",
+    ),
+]
+Pipelines = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--pipeline", metavar="NAME", help="What it serves (default: as @work says). Repeatable."
+    ),
+]
+Batch = Annotated[
+    int | None,
+    typer.Option(
+        "--batch",
+        metavar="N",
+        min=0,
+        max=BATCH_ITEMS_MAX,
+        help="The function takes lists of up to N; 0 one item (default: as @work says).",
+        show_default=False,
+    ),
+]
+Processes = Annotated[
+    int, typer.Option("--processes", metavar="N", min=1, max=512, help="How many at once.")
+]
+Spool = Annotated[
+    Path | None,
+    typer.Option(
+        "--spool",
+        metavar="DIR",
+        help="Where results are kept until their receipts (default: in your data folder).",
+    ),
+]
+SpoolBytesMax = Annotated[
+    int,
+    typer.Option(
+        "--spool-bytes-max",
+        metavar="N",
+        min=1,
+        help="How much of them a process keeps before its function waits.",
+    ),
+]
+Job = Annotated[int | None, typer.Option("--job", metavar="JOB", help="Work this one only.")]
+ItemSecondsMax = Annotated[
+    float,
+    typer.Option(
+        "--item-seconds-max",
+        min=0.1,
+        help="A call that takes longer counts as frozen; a command is killed.",
+    ),
+]
+
+
+def worker(
+    function: Function = None,
+    *,
+    command: Exec = None,
+    url: Url = None,
+    token: Token = None,
+    pipeline: Pipelines = None,
+    batch: Batch = None,
+    processes: Processes = 1,
+    spool: Spool = None,
+    spool_bytes_max: SpoolBytesMax = SPOOL_BYTES_MAX,
+    job: Job = None,
+    item_seconds_max: ItemSecondsMax = ITEM_SECONDS_MAX,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Tell more of what happens.")
+    ] = False,
+) -> None:
+    """Work for a joblot server, until SIGTERM or Ctrl-C: then finish what was begun, and report.
+
+    Results are on disk before they count as done, until the server has receipted them.
+    """
+    if (function is None) == (command is None):
+        raise InvalidInput("expected FUNC or --exec CMD, one of them; see joblot worker --help")
+    if command is not None and batch:
+        raise InvalidInput("--batch: a command gets one item; leave it out")
+    order = Order(
+        url=url_of(url),
+        token=token_of(token),
+        function=function or "",
+        command=command or "",
+        pipelines=pipeline or [],
+        batch=batch,
+        job=job,
+        item_seconds_max=item_seconds_max,
+        spool=str(spool.absolute()) if spool else "",
+        spool_bytes_max=spool_bytes_max,
+        verbose=verbose,
+    )
+    logging.basicConfig(level=logging.WARNING, format="joblot worker: %(message)s")
+    crew = Crew(order, processes)
+    served = ", ".join(crew.start())
+    print(f"joblot worker: serves {served} at {order.url}", file=sys.stderr, flush=True)
+    raise typer.Exit(crew.work())

@@ -1,0 +1,52 @@
+"""A group of commands with the options that come before them. Imports no Django."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from importlib.metadata import version
+from typing import Annotated, Any
+
+import typer
+
+from joblot.cli.exits import DEBUG, Commands
+
+
+def group(commands: Iterable[Callable[..., Any]]) -> typer.Typer:
+    """The `joblot` command with these subcommands."""
+    made = typer.Typer(
+        cls=Commands,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    made.callback()(options)
+    for command in commands:
+        made.command()(command)
+    return made
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        print(f"joblot {version('joblot')}")
+        raise typer.Exit
+
+
+def options(
+    *,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_tell_version, is_eager=True, help="Tell joblot's version."
+        ),
+    ] = False,
+) -> None:
+    """Keep the count of big jobs right.
+
+    Exit codes: 0 done, 1 the job ended with errors or failed, 2 usage, 3 not found or refused,
+    4 unavailable.
+    """
+    if debug:
+        os.environ[DEBUG] = "1"
