@@ -12,6 +12,7 @@ from django.http.request import UnreadablePostError
 from ninja.parser import Parser
 from ninja.types import DictStrAny
 
+from joblot.api.patience import lines_before
 from joblot.config import limits
 from joblot.errors import NotReadable, TooLarge, Unavailable
 
@@ -52,31 +53,51 @@ def parse_json(text: bytes) -> Any:
         raise NotReadable(f"body: expected JSON, {error}") from None
 
 
-def json_lines(request: HttpRequest) -> Iterator[Any]:
-    """Each line as JSON; empty lines are skipped. Raises NotReadable, TooLarge with the line."""
-    for number, line in enumerate(_lines(request), start=1):
-        if not line.strip():
-            continue
-        try:
-            yield parse_json(line)
-        except NotReadable as error:
-            raise NotReadable(f"line {number}: {error}") from None
+class JsonLines:
+    """The lines of a stream, each as JSON; empty ones are skipped.
+
+    `number` is that of the line it is at, in the whole stream. Iterating raises NotReadable and
+    TooLarge, with that number.
+    """
+
+    def __init__(self, request: HttpRequest) -> None:
+        self._request = request
+        self.number = lines_before(request)
+
+    def __iter__(self) -> Iterator[Any]:
+        for line in self._lines():
+            self.number += 1
+            self._require_size(line)
+            if not line.strip():
+                continue
+            try:
+                yield parse_json(line)
+            except NotReadable as error:
+                raise NotReadable(f"line {self.number}: {error}") from None
+
+    def _lines(self) -> Iterator[bytes]:
+        rest = b""
+        for piece in _unzipped(self._request):
+            *whole, rest = (rest + piece).split(b"\n")
+            yield from whole
+            if len(rest) > limits().line_bytes_max:
+                break
+        if rest:
+            yield rest
+
+    def _require_size(self, line: bytes) -> None:
+        most = limits().line_bytes_max
+        if len(line) > most:
+            raise TooLarge(f"line {self.number}: expected at most {most} bytes", most)
+
+
+def takes_stream(method: str, path: str, content_type: str) -> bool:
+    """True for a request whose body is a stream of lines, and is read as it comes."""
+    return method == "POST" and content_type == NDJSON and path.endswith("/items")
 
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
-
-
-def _lines(request: HttpRequest) -> Iterator[bytes]:
-    longest = limits().line_bytes_max
-    rest = b""
-    for piece in _unzipped(request):
-        *whole, rest = (rest + piece).split(b"\n")
-        if len(rest) > longest or any(len(line) > longest for line in whole):
-            raise TooLarge(f"line: expected at most {longest} bytes", longest)
-        yield from whole
-    if rest:
-        yield rest
 
 
 def _unzipped(request: HttpRequest) -> Iterator[bytes]:
@@ -84,24 +105,47 @@ def _unzipped(request: HttpRequest) -> Iterator[bytes]:
     if coding == "identity":
         yield from _pieces(request)
     elif coding == "gzip":
-        yield from gunzip(_pieces(request))
+        yield from _gunzip(_pieces(request))
     else:
         raise NotReadable(f"Content-Encoding: expected gzip or none, got {coding!r:.40}")
 
 
-def gunzip(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Unzip piece by piece, so that what a bomb unfolds to is never held. Raises NotReadable."""
-    unzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-    try:
-        for piece in pieces:
-            left = piece
-            while left and not unzip.eof:
-                yield unzip.decompress(left, CHUNK_BYTES)
-                left = unzip.unconsumed_tail
-    except zlib.error as error:
-        raise NotReadable(f"body: expected gzip as Content-Encoding says, {error}") from None
-    if not unzip.eof:
-        raise NotReadable("body: expected gzip as Content-Encoding says, it breaks off")
+class Unzip:
+    """Unzips piece by piece, so that what a bomb unfolds to is never held.
+
+    Several gzip members one after the other are one text, as gzip itself has it.
+    """
+
+    def __init__(self) -> None:
+        self._member = self._new()
+
+    def plain(self, piece: bytes) -> Iterator[bytes]:
+        """What one more piece brings. Raises NotReadable."""
+        left = piece
+        try:
+            while left:
+                if self._member.eof:
+                    self._member = self._new()
+                yield self._member.decompress(left, CHUNK_BYTES)
+                left = self._member.unused_data or self._member.unconsumed_tail
+        except zlib.error as error:
+            raise NotReadable(f"body: expected gzip as Content-Encoding says, {error}") from None
+
+    def end(self) -> None:
+        """No more will come. Raises NotReadable if it breaks off."""
+        if not self._member.eof:
+            raise NotReadable("body: expected gzip as Content-Encoding says, it breaks off")
+
+    @staticmethod
+    def _new() -> Any:
+        return zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+
+
+def _gunzip(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    unzip = Unzip()
+    for piece in pieces:
+        yield from unzip.plain(piece)
+    unzip.end()
 
 
 def _pieces(request: HttpRequest) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.views.decorators.gzip import gzip_page
 
 from joblot.api.auth import caller_of
-from joblot.api.body import NDJSON, read_body
+from joblot.api.body import read_body, takes_stream
 from joblot.api.problems import of_error, of_surprise, problem
 from joblot.config import limits
 from joblot.errors import JoblotError
@@ -28,7 +28,7 @@ def edge(view: View) -> View:
         try:
             if request.method in ("POST", "PUT", "PATCH"):
                 most = caller_of(request).body_bytes_max or limits().body_bytes_max
-                if request.content_type != NDJSON:
+                if not takes_stream(request.method, request.path, request.content_type or ""):
                     request._body = read_body(request, most)  # type: ignore[attr-defined]  # noqa: SLF001 (where Django keeps it)
             answer = view(request, *args, **kwargs)
         except JoblotError as error:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from typing import Annotated, Any
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.encoding import iri_to_uri
 from ninja import Query, Router
 
-from joblot.api.body import NDJSON, json_lines, json_of
+from joblot.api.body import NDJSON, JsonLines, json_of, takes_stream
 from joblot.api.jobs import JobIdInPath, to_change, to_read
 from joblot.api.patience import LAST_EVENT, go_on
 from joblot.api.schemas import (
@@ -22,7 +22,7 @@ from joblot.api.schemas import (
     Name,
 )
 from joblot.config import limits
-from joblot.errors import InvalidInput
+from joblot.errors import InvalidInput, InvalidItem
 from joblot.ledger.events import events as events_page
 from joblot.ledger.items import items as items_page
 from joblot.ledger.jobs import read_job
@@ -55,15 +55,22 @@ def add(request: HttpRequest, job_id: JobIdInPath) -> Any:
     An item that is there already is skipped, so a stream that broke off is simply sent again.
     """
     to_change(request, job_id)
-    added = add_items(job_id, _given(request))
+    if takes_stream("POST", request.path, request.content_type or ""):
+        added = _add_lines(job_id, JsonLines(request))
+    else:
+        added = add_items(job_id, _listed(json_of(request)))
     return {"added": added, "total": read_job(job_id).total}
 
 
-def _given(request: HttpRequest) -> Iterable[Any]:
-    """What came, a line or an entry each; the ledger judges them one by one."""
-    if request.content_type == NDJSON:
-        return json_lines(request)
-    body = json_of(request)
+def _add_lines(job_id: int, lines: JsonLines) -> int:
+    """Items are judged one by one as they are read, so the last line read is the bad one."""
+    try:
+        return add_items(job_id, lines)
+    except InvalidItem as error:
+        raise InvalidItem(f"line {lines.number}: {error.__cause__ or error}") from error
+
+
+def _listed(body: Any) -> list[Any]:
     given = body.get("items") if isinstance(body, dict) else None
     if not isinstance(given, list):
         raise InvalidInput('expected {"items": [{"key", "payload"}, …]}')
@@ -90,7 +97,9 @@ def list_items(
         return {"items": page, "next": following}
     answer = HttpResponse("".join(json.dumps(one) + "\n" for one in page), content_type=NDJSON)
     if following is not None:
-        answer["Link"] = f'<{request.path}?after={following}>; rel="next"'
+        rest = request.GET.copy()
+        rest["after"] = str(following)
+        answer["Link"] = f'<{iri_to_uri(request.path)}?{rest.urlencode()}>; rel="next"'
         go_on(request, answer, 0.0, after=following)
     return answer
 
@@ -118,10 +127,13 @@ def list_logs(
 
 
 def _event_stream(request: HttpRequest, job_id: int, after: int) -> HttpResponse:
-    """The events behind the last one that the client has. A browser asks again by itself."""
+    """The events behind the last one that the client has.
+
+    A browser asks again by itself: with the same query, and the last event it has seen.
+    """
     seen = request.headers.get(LAST_EVENT)
-    if seen is not None and "after" not in request.GET:
-        after = _event_id(seen)
+    if seen is not None:
+        after = max(after, _event_id(seen))
     page = events_page(job_id, after=after, limit=limits().page_items_max)
     text = "".join(
         f"id: {event['id']}\nevent: {event['kind']}\ndata: {json.dumps(event)}\n\n"

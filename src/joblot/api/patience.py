@@ -17,6 +17,7 @@ from django.http import HttpRequest, HttpResponse
 OUTER = "Joblot-Outer"  # on a request: whoever asks goes on asking
 CONTINUE = "Joblot-Continue"  # on an answer: the query of the next page
 WAIT = "Joblot-Wait"  # on an answer: what to wait for
+LINES = "Joblot-Lines-Before"  # on a request: this is a block of a stream, behind so many lines
 LAST_EVENT = "Last-Event-ID"
 
 
@@ -53,6 +54,11 @@ class Wait:
 
 def has_outer(request: HttpRequest) -> bool:
     return OUTER in request.headers
+
+
+def lines_before(request: HttpRequest) -> int:
+    """How many lines of the same stream came in blocks before this one."""
+    return int(request.headers.get(LINES, 0)) if has_outer(request) else 0
 
 
 def go_on(request: HttpRequest, answer: HttpResponse, pause_seconds: float, **query: int) -> None:

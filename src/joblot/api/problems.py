@@ -48,6 +48,7 @@ TITLES = {
     404: "Not found",
     405: "Method not allowed",
     406: "Not acceptable",
+    408: "Not sent in time",
     409: "Refused in this state",
     413: "Too large",
     415: "Media type not supported",

@@ -7,31 +7,27 @@ peer ever holds a thread, and each thread keeps its database connection.
 from __future__ import annotations
 
 import asyncio
-import tempfile
-from collections.abc import Awaitable, Callable, Sequence
+import threading
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import IO, Any, ParamSpec, TypeVar
+from typing import IO, Any, ParamSpec, Self, TypeVar
 
 from django.core.handlers.asgi import ASGIRequest
 from django.core.handlers.base import BaseHandler
 from django.core.signals import request_started
+from django.db import connections
 from django.http import HttpResponse, HttpResponseBase
 from django.urls import set_script_prefix
 
+from joblot.api.problems import problem
+
 Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-SPOOL_BYTES = 1_048_576  # a larger body waits in a file
-
-
-class Gone(Exception):
-    """The client went away before its request was complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +44,19 @@ class Answer:
         value = next(found, None)
         return None if value is None else value.decode("latin-1")
 
+    @classmethod
+    def of(cls, response: HttpResponseBase) -> Self:
+        """What a view answered, its length included."""
+        assert isinstance(response, HttpResponse), "views answer whole; streams are many answers"
+        headers = [(name.encode(), value.encode("latin-1")) for name, value in response.items()]
+        headers += [
+            (b"Set-Cookie", cookie.output(header="").strip().encode("ascii"))
+            for cookie in response.cookies.values()
+        ]
+        if not response.has_header("Content-Length"):
+            headers.append((b"Content-Length", str(len(response.content)).encode()))
+        return cls(response.status_code, headers, response.content)
+
     def without(self, *names: str) -> list[tuple[bytes, bytes]]:
         dropped = {name.lower().encode() for name in names}
         return [(key, value) for key, value in self.headers if key.lower() not in dropped]
@@ -59,6 +68,7 @@ class Bridge(BaseHandler):
     def __init__(self, threads: int) -> None:
         super().__init__()
         self.load_middleware()
+        self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="joblot-request")
 
     async def ask(self, scope: Scope, body: IO[bytes]) -> Answer:
@@ -72,60 +82,28 @@ class Bridge(BaseHandler):
         return await loop.run_in_executor(self._pool, partial(verb, *args, **kwargs))
 
     def close(self) -> None:
-        """Wait for what the threads are at."""
+        """Wait for what the threads are at; each closes its database connections."""
+        all_there = threading.Barrier(self._threads)
+
+        def end() -> None:
+            all_there.wait()  # so that each thread gets one of these
+            connections.close_all()
+
+        for _ in range(self._threads):
+            self._pool.submit(end)
         self._pool.shutdown(wait=True)
 
     def _answer(self, scope: Scope, body: IO[bytes]) -> Answer:
         with body:
             set_script_prefix(scope.get("root_path", "") or "/")
             request_started.send(sender=type(self), scope=scope)
-            response = self.get_response(ASGIRequest(scope, body))
             try:
-                return _whole(response)
+                request = ASGIRequest(scope, body)
+            except UnicodeDecodeError:
+                response = problem(400, "not_readable", "query: expected text in UTF-8, quoted")
+            else:
+                response = self.get_response(request)
+            try:
+                return Answer.of(response)
             finally:
                 response.close()
-
-
-async def read_body(receive: Receive, bytes_max: int) -> IO[bytes] | None:
-    """The request's body, on disk where it is large; None if it is larger than `bytes_max`.
-
-    What is too much is read to its end all the same, up to as much again, so that a client that
-    only listens after it has sent gets its answer. Raises Gone.
-    """
-    body: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)  # type: ignore[assignment]  # noqa: SIM115
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            body.close()
-            raise Gone
-        piece = message.get("body", b"")
-        size += len(piece)
-        if size <= bytes_max:
-            body.write(piece)
-        if not message.get("more_body", False) or size > 2 * bytes_max:
-            break
-    if size > bytes_max:
-        body.close()
-        return None
-    body.seek(0)
-    return body
-
-
-async def send_answer(
-    send: Send, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes
-) -> None:
-    await send({"type": "http.response.start", "status": status, "headers": list(headers)})
-    await send({"type": "http.response.body", "body": body})
-
-
-def _whole(response: HttpResponseBase) -> Answer:
-    assert isinstance(response, HttpResponse), "views answer whole; streams are many answers"
-    headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in response.items()]
-    headers += [
-        (b"Set-Cookie", cookie.output(header="").strip().encode("ascii"))
-        for cookie in response.cookies.values()
-    ]
-    if not response.has_header("Content-Length"):
-        headers.append((b"Content-Length", str(len(response.content)).encode()))
-    return Answer(response.status_code, headers, response.content)

@@ -8,103 +8,85 @@ from __future__ import annotations
 
 import io
 import json
-import zlib
 from collections.abc import AsyncIterator
 
+from joblot.api.body import Unzip
+from joblot.api.patience import LINES
 from joblot.api.problems import of_error
 from joblot.config import limits
-from joblot.errors import JoblotError, NotReadable, TooLarge
-from joblot.server.bridge import Answer, Bridge, Gone, Receive, Scope
-
-UNZIP_BYTES = 262_144
+from joblot.errors import JoblotError
+from joblot.server.bridge import Answer, Bridge, Scope
+from joblot.server.incoming_body import Gone, IncomingBody, Silent
 
 
 class IncomingStream:
     """The lines of one request."""
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
+    def __init__(self, scope: Scope, body: IncomingBody) -> None:
         coding = dict(scope["headers"]).get(b"content-encoding", b"").lower()
-        self._unzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16) if coding == b"gzip" else None
-        dropped = {b"content-length"} | ({b"content-encoding"} if self._unzip else set())
+        self._unzip = Unzip() if coding == b"gzip" else None
+        dropped = {b"content-length", b"accept-encoding"}
+        if self._unzip:
+            dropped.add(b"content-encoding")
         headers = [(name, value) for name, value in scope["headers"] if name not in dropped]
         self._scope = {**scope, "headers": headers}
-        self._receive = receive
-        self._gone = False
+        self._body = body
+        self._broke_off: Gone | Silent | None = None
 
     async def post_blocks(self, bridge: Bridge) -> Answer:
         """The answer to the whole stream, or to the first block that was refused.
 
-        Raises Gone if the client went away; the whole lines it had sent are posted.
+        Raises Gone or Silent if the stream broke off; the whole lines that had come are posted.
         """
         added, lines = 0, 0
         answer: Answer | None = None
         try:
             async for block in self._blocks():
-                answer = await self._post(bridge, block)
+                answer = await self._post(bridge, block, lines)
                 if answer.status != 200:
                     return _told(answer, added, lines)
                 added += json.loads(answer.body)["added"]
                 lines += block.count(b"\n")
         except JoblotError as error:
-            return _told(_refusal(error), added, lines)
-        if self._gone:
-            raise Gone
-        return _told(answer or await self._post(bridge, b""), added, lines)
+            return _told(Answer.of(of_error(error)), added, lines)
+        if self._broke_off:
+            raise self._broke_off
+        return _told(answer or await self._post(bridge, b"", lines), added, lines)
 
-    async def _post(self, bridge: Bridge, block: bytes) -> Answer:
-        length = (b"content-length", str(len(block)).encode())
-        scope = {**self._scope, "headers": [*self._scope["headers"], length]}
+    async def _post(self, bridge: Bridge, block: bytes, lines: int) -> Answer:
+        more = {b"content-length": len(block), LINES.lower().encode(): lines}
+        headers = [(name, str(value).encode()) for name, value in more.items()]
+        scope = {**self._scope, "headers": [*self._scope["headers"], *headers]}
         return await bridge.ask(scope, io.BytesIO(block))
 
     async def _blocks(self) -> AsyncIterator[bytes]:
         """Blocks of whole lines; the last may lack its newline, unless the stream broke off."""
         rest, longest = b"", limits().line_bytes_max
-        async for piece in self._pieces():
+        async for piece in self._plain():
             rest += piece
             if len(rest) < limits().add_chunk_bytes:
                 continue
             whole, newline, rest = rest.rpartition(b"\n")
             if newline:
                 yield whole + newline
-            if len(rest) > longest:
-                raise TooLarge(f"line: expected at most {longest} bytes", longest)
-        if self._gone:
+            if len(rest) > longest:  # more than a block, and no end: the line after those posted
+                yield rest
+        if self._broke_off:
             rest = rest[: rest.rfind(b"\n") + 1]
         if rest:
             yield rest
 
-    async def _pieces(self) -> AsyncIterator[bytes]:
-        more = True
-        while more:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                self._gone = True
-                return
-            more = message.get("more_body", False)
-            for piece in self._plain(message.get("body", b"")):
-                yield piece
-        if self._unzip is not None and not self._unzip.eof:
-            raise NotReadable("body: expected gzip as Content-Encoding says, it breaks off")
-
-    def _plain(self, piece: bytes) -> list[bytes]:
-        """The piece unzipped: at most a thousandfold, so bounded by what the network brings."""
-        if self._unzip is None:
-            return [piece]
-        plain = []
+    async def _plain(self) -> AsyncIterator[bytes]:
+        """What the client sends, unzipped, until it ends or breaks off."""
         try:
-            while piece and not self._unzip.eof:
-                plain.append(self._unzip.decompress(piece, UNZIP_BYTES))
-                piece = self._unzip.unconsumed_tail
-        except zlib.error as error:
-            raise NotReadable(f"body: expected gzip as Content-Encoding says, {error}") from None
-        return plain
-
-
-def _refusal(error: JoblotError) -> Answer:
-    told = of_error(error)
-    return Answer(
-        told.status_code, [(b"Content-Type", told["Content-Type"].encode())], told.content
-    )
+            async for piece in self._body.pieces():
+                for plain in self._unzip.plain(piece) if self._unzip else (piece,):
+                    yield plain
+        except (Gone, Silent) as error:
+            self._broke_off = error
+            return
+        if self._unzip:
+            self._unzip.end()
 
 
 def _told(answer: Answer, added: int, lines_before: int) -> Answer:
@@ -113,4 +95,5 @@ def _told(answer: Answer, added: int, lines_before: int) -> Answer:
     if answer.status != 200:
         body["lines_before"] = lines_before
     content = json.dumps(body).encode()
-    return Answer(answer.status, answer.without("Content-Length", "Content-Encoding"), content)
+    length = (b"Content-Length", str(len(content)).encode())
+    return Answer(answer.status, [*answer.without("Content-Length"), length], content)

@@ -11,17 +11,19 @@ import asyncio
 import io
 import time
 
-from joblot.api.body import NDJSON
+from joblot.api.body import NDJSON, takes_stream
 from joblot.api.items import SSE
-from joblot.api.patience import CONTINUE, OUTER, WAIT, Continue, Wait
+from joblot.api.patience import CONTINUE, LINES, OUTER, WAIT, Continue, Wait
 from joblot.api.problems import problem
 from joblot.api.sizes import body_bytes_max
-from joblot.server.bridge import Answer, Bridge, Gone, Receive, Scope, Send, read_body, send_answer
+from joblot.server.bridge import Answer, Bridge, Scope, Send
 from joblot.server.incoming import IncomingStream
+from joblot.server.incoming_body import SILENCE_SECONDS_MAX, Gone, IncomingBody, Receive, Silent
 from joblot.server.outgoing import OutgoingStream
 from joblot.server.waiting import WaitingRoom
 
 STREAMS = (NDJSON.encode(), SSE.encode())
+OURS = frozenset(name.lower().encode() for name in (OUTER, LINES))
 
 
 class Outer:
@@ -43,70 +45,86 @@ class Outer:
         scope = _marked(scope)
         if _asks_for_stream(scope):
             scope = {**_plain(scope), "joblot.zipped": _takes_gzip(scope)}
+        body = IncomingBody(receive)
         try:
-            if _is_stream(scope):
-                await self._take_stream(scope, receive, send)
+            if _brings_stream(scope):
+                answer = await IncomingStream(scope, body).post_blocks(self._bridge)
             else:
-                await self._answer(scope, receive, send)
+                answer = await self._answer(scope, body)
         except Gone:
             return
-
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        most = body_bytes_max(scope["path"])
-        body = await read_body(receive, most)
-        if body is None:
-            await _refuse_size(send, most)
-            return
-        content = body.read() if _may_be_asked_again(scope) else None
-        body.seek(0)
-        answer = await self._bridge.ask(scope, body)
-        if content is not None and answer.header(WAIT):
-            gone = asyncio.create_task(_until_gone(receive))
-            answer = await self._wait(scope, content, answer, gone)
-            gone.cancel()
+        except Silent:
+            answer = _silent()
         if answer.header(CONTINUE):
-            await self._stream(scope, answer, receive, send)
-            return
-        await send_answer(send, answer.status, answer.without(WAIT, CONTINUE), answer.body)
+            await self._stream(scope, answer, body, send)
+        else:
+            await _send(send, answer, body)
+
+    async def _answer(self, scope: Scope, body: IncomingBody) -> Answer:
+        most = body_bytes_max(scope["path"])
+        whole = await body.whole(most)
+        if whole is None:
+            return _too_large(most)
+        content = whole.read() if _may_be_asked_again(scope) else b""
+        whole.seek(0)
+        answer = await self._bridge.ask(scope, whole)
+        if answer.header(WAIT):
+            return await self._wait(scope, content, answer, body)
+        return answer
 
     async def _wait(
-        self, scope: Scope, content: bytes, answer: Answer, gone: asyncio.Task[None]
+        self, scope: Scope, content: bytes, answer: Answer, body: IncomingBody
     ) -> Answer:
         """Ask again whenever there may be work, until the client's time is over."""
         asked = Wait.of(answer.header(WAIT) or "")
         ends = time.monotonic() + asked.seconds
-        while answer.header(WAIT) and not self._stopping.is_set():
-            left = ends - time.monotonic()
-            waiting = asyncio.create_task(self._room.wait(asked.pipelines, left))
-            await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if gone.done():
-                waiting.cancel()
-                raise Gone
-            if not await waiting:
-                break
-            answer = await self._bridge.ask(scope, io.BytesIO(content))
+        gone = asyncio.create_task(body.gone())
+        try:
+            while answer.header(WAIT) and not self._stopping.is_set():
+                left = ends - time.monotonic()
+                waiting = asyncio.create_task(self._room.wait(asked.pipelines, left))
+                await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
+                if gone.done():
+                    waiting.cancel()
+                    raise Gone
+                if not await waiting or self._stopping.is_set():  # let go, not woken
+                    break
+                answer = await self._bridge.ask(scope, io.BytesIO(content))
+        finally:
+            gone.cancel()
         return answer
 
-    async def _stream(self, scope: Scope, answer: Answer, receive: Receive, send: Send) -> None:
-        """Send page after page, each asked for when the one before has been taken."""
-        gone = asyncio.create_task(_until_gone(receive))
+    async def _stream(self, scope: Scope, answer: Answer, body: IncomingBody, send: Send) -> None:
+        """Send page after page, each asked for when the one before has been taken.
+
+        Raises BrokenOff, which ends the connection without the end of the stream.
+        """
+        gone = asyncio.create_task(body.gone())
         stream = OutgoingStream(send, zipped=scope.get("joblot.zipped", False))
         await stream.begin(answer)
-        while not gone.done():
-            await stream.put(answer.body)
-            following = answer.header(CONTINUE)
-            if following is None or answer.status != 200:
-                break
-            page = Continue.of(following)
-            if page.pause_seconds and await self._pause(page.pause_seconds, gone):
-                break
-            scope = {**scope, "query_string": page.query.encode()}
-            answer = await self._bridge.ask(scope, io.BytesIO())
-        gone.cancel()
+        try:
+            while not gone.done():
+                await stream.put(answer.body)
+                following = answer.header(CONTINUE)
+                if following is None:
+                    break
+                page = Continue.of(following)
+                if await self._pause(page.pause_seconds, gone):
+                    stream.break_off("this server stops")
+                    break
+                scope = {**scope, "query_string": page.query.encode()}
+                answer = await self._bridge.ask(scope, io.BytesIO())
+                if answer.status != 200:
+                    stream.break_off(f"the next page was answered with status {answer.status}")
+                    break
+        finally:
+            gone.cancel()
         await stream.end()
 
     async def _pause(self, seconds: float, gone: asyncio.Task[None]) -> bool:
         """True if it is time to end: the client went away, or this server stops."""
+        if not seconds:
+            return self._stopping.is_set() or gone.done()
         stopping = asyncio.create_task(self._stopping.wait())
         done, _ = await asyncio.wait(
             {stopping, gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
@@ -114,22 +132,25 @@ class Outer:
         stopping.cancel()
         return bool(done)
 
-    async def _take_stream(self, scope: Scope, receive: Receive, send: Send) -> None:
-        stream = IncomingStream(scope, receive)
-        answer = await stream.post_blocks(self._bridge)
-        await send_answer(send, answer.status, answer.headers, answer.body)
+
+async def _send(send: Send, answer: Answer, body: IncomingBody) -> None:
+    """Send a whole answer; it ends when the request has ended too."""
+    headers = answer.without(WAIT, CONTINUE)
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body, "more_body": True})
+    await body.drain()
+    await send({"type": "http.response.body", "body": b""})
 
 
 def _marked(scope: Scope) -> Scope:
     """The request with our mark, and with nobody else's."""
-    mark = OUTER.lower().encode()
-    headers = [(name, value) for name, value in scope["headers"] if name.lower() != mark]
-    return {**scope, "headers": [*headers, (mark, b"1")]}
+    headers = [(name, value) for name, value in scope["headers"] if name.lower() not in OURS]
+    return {**scope, "headers": [*headers, (OUTER.lower().encode(), b"1")]}
 
 
-def _is_stream(scope: Scope) -> bool:
+def _brings_stream(scope: Scope) -> bool:
     given = _header(scope, b"content-type").decode("latin-1")
-    return scope["method"] == "POST" and given.partition(";")[0].strip().lower() == NDJSON
+    return takes_stream(scope["method"], scope["path"], given.partition(";")[0].strip().lower())
 
 
 def _header(scope: Scope, name: bytes) -> bytes:
@@ -155,12 +176,17 @@ def _may_be_asked_again(scope: Scope) -> bool:
     return bool(scope["method"] == "POST" and scope["path"].endswith("/claims"))
 
 
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+def _too_large(most: int) -> Answer:
+    return Answer.of(
+        problem(413, "too_large", f"body: expected at most {most} bytes; split it", limit=most)
+    )
 
 
-async def _refuse_size(send: Send, most: int) -> None:
-    told = problem(413, "too_large", f"body: expected at most {most} bytes; split it", limit=most)
-    headers = [(b"Content-Type", told["Content-Type"].encode()), (b"Connection", b"close")]
-    await send_answer(send, 413, headers, told.content)
+def _silent() -> Answer:
+    told = problem(
+        408,
+        "not_readable",
+        f"body: nothing came for {SILENCE_SECONDS_MAX:g} s, and it is not complete; send it again",
+    )
+    told["Connection"] = "close"
+    return Answer.of(told)

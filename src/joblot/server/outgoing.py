@@ -13,6 +13,10 @@ KEEP_ALIVE_SECONDS = 15.0
 SSE = b"text/event-stream"
 
 
+class BrokenOff(Exception):
+    """A stream can't go on. The client is to see that it is not complete, and asks for the rest."""
+
+
 class OutgoingStream:
     """The answer that pages are put into."""
 
@@ -20,11 +24,11 @@ class OutgoingStream:
         self._send = send
         self._zip = zlib.compressobj(wbits=zlib.MAX_WBITS | 16) if zipped else None
         self._put_at = time.monotonic()
-        self._kept_alive = False
+        self.is_endless = False  # a client asks again when it ends
 
     async def begin(self, first: Answer) -> None:
         headers = first.without(CONTINUE, "Content-Length")
-        self._kept_alive = any(value.startswith(SSE) for _, value in headers)
+        self.is_endless = any(value.startswith(SSE) for _, value in headers)
         if self._zip:
             headers.append((b"Content-Encoding", b"gzip"))
         await self._send(
@@ -34,7 +38,7 @@ class OutgoingStream:
     async def put(self, page: bytes) -> None:
         """Send a page; of one that is empty, a sign of life from time to time."""
         silent = time.monotonic() - self._put_at
-        if not page and self._kept_alive and silent > KEEP_ALIVE_SECONDS:
+        if not page and self.is_endless and silent > KEEP_ALIVE_SECONDS:
             page = KEEP_ALIVE
         if page:
             await self._body(self._zipped(page), more=True)
@@ -47,6 +51,13 @@ class OutgoingStream:
         if self._zip is None:
             return page
         return self._zip.compress(page) + self._zip.flush(zlib.Z_SYNC_FLUSH)
+
+    def break_off(self, why: str) -> None:
+        """End it so that the client sees that something lacks. Raises BrokenOff unless it asks
+        again in any case.
+        """
+        if not self.is_endless:
+            raise BrokenOff(why)
 
     async def _body(self, content: bytes, *, more: bool) -> None:
         await self._send({"type": "http.response.body", "body": content, "more_body": more})

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Collection
+from types import FrameType
 
 from joblot.ledger.ready import ready_pipelines
 from joblot.ledger.sweep import sweep_until
-from joblot.server.asgi import THREADS
-from joblot.server.bridge import Bridge, Receive, Scope, Send
+from joblot.server.bridge import Bridge, Scope, Send
+from joblot.server.incoming_body import Receive
 from joblot.server.outer import Outer
 from joblot.server.waiting import WaitingRoom
-
-THREADS_DEFAULT = 16
 
 
 class Process:
     """The ASGI application, the threads behind it, and the sweep."""
 
-    def __init__(self) -> None:
-        self._bridge = Bridge(int(os.environ.get(THREADS, THREADS_DEFAULT)))
-        self._outer = Outer(self._bridge, WaitingRoom(self._ready))
+    def __init__(self, threads: int) -> None:
+        self._bridge = Bridge(threads)
+        self.room = WaitingRoom(self._ready)
+        self._outer = Outer(self._bridge, self.room)
         self._sweep_ends = threading.Event()
         self._sweep = threading.Thread(
             target=sweep_until, args=(self._sweep_ends,), name="joblot-sweep", daemon=True
@@ -41,6 +43,8 @@ class Process:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
+        self._stop_when_told(asyncio.get_running_loop())
+        _end_with_parent()
         self._sweep.start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
@@ -48,9 +52,38 @@ class Process:
         await asyncio.to_thread(self._end)
         await send({"type": "lifespan.shutdown.complete"})
 
+    def _stop_when_told(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin with the signal: whoever runs this waits for all requests before the lifespan ends,
+        and so for those that wait themselves.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in (signal.SIGTERM, signal.SIGINT):
+            theirs = signal.getsignal(number)
+            if callable(theirs):
+
+                def stop(number: int, frame: FrameType | None, theirs: object = theirs) -> None:
+                    loop.call_soon_threadsafe(self.stop)
+                    theirs(number, frame)  # type: ignore[operator]
+
+                signal.signal(number, stop)
+
     def _end(self) -> None:
         self._bridge.close()
         self._sweep.join()
 
     async def _ready(self, pipelines: Collection[str]) -> set[str]:
         return await self._bridge.call(ready_pipelines, pipelines)
+
+
+def _end_with_parent() -> None:
+    """One of several processes stops when the first of them has died, however that was."""
+    parent = multiprocessing.parent_process()
+
+    def wait() -> None:
+        assert parent is not None
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    if parent is not None:
+        threading.Thread(target=wait, name="joblot-parent", daemon=True).start()

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 import socket
+import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
@@ -17,14 +20,16 @@ from joblot.errors import InvalidInput
 from joblot.server import asgi
 
 STOP_SECONDS_MAX = 30  # for requests in flight, when asked to stop
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-class Server(uvicorn.Server):
-    """Lets those that wait go as soon as it is told to stop, so that stopping does not wait."""
+class Processes(Multiprocess):
+    """Several that share a socket; the first of them starts the others, and others for the dead."""
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        asgi.stop()
-        await super().shutdown(sockets)
+    def terminate_all(self) -> None:
+        for one in self.sockets:  # so that who comes now is refused, and goes elsewhere
+            one.close()
+        super().terminate_all()
 
 
 def is_loopback(host: str) -> bool:
@@ -46,7 +51,8 @@ def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT. Port 0 takes a free one; `on_bound` is told the URL.
 
-    Raises InvalidInput if the address can't be bound.
+    Who connects from then on is served, or waits until the processes are up. Raises InvalidInput
+    if the address can't be bound, SystemExit(0) where it was told to stop.
     """
     os.environ[asgi.THREADS] = str(threads)
     config = uvicorn.Config(
@@ -64,25 +70,30 @@ def serve(
     )
     bound = _bind(host, port)
     on_bound(f"http://{_bracketed(host)}:{bound.getsockname()[1]}")
-    server = Server(config)
+    for number in STOP_SIGNALS:  # uvicorn has done what they ask for when it hands them on
+        signal.signal(number, lambda *_: sys.exit(0))
     if processes == 1:
-        server.run(sockets=[bound])
+        uvicorn.Server(config).run(sockets=[bound])
     else:
-        Multiprocess(config, target=server.run, sockets=[bound]).run()
+        Processes(config, sockets=[bound]).run()
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    try:
-        family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        bound = socket.socket(family, kind, proto)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
+    with ExitStack() as opened:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            family, kind, proto, _, address = found[0]
+            bound = opened.enter_context(socket.socket(family, kind, proto))
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+            bound.listen()
+        except OSError as error:
+            raise InvalidInput(
+                f"{host}:{port} can't be bound: {error.strerror}; choose another with --port"
+            ) from error
         bound.set_inheritable(True)
+        opened.pop_all()
         return bound
-    except OSError as error:
-        raise InvalidInput(
-            f"{host}:{port} can't be bound: {error.strerror}; choose another with --port"
-        ) from error
 
 
 def _bracketed(host: str) -> str:

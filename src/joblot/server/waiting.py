@@ -17,6 +17,7 @@ from joblot.errors import JoblotError
 logger = logging.getLogger("joblot.server")
 
 LOOK_SECONDS = 0.02  # between two looks
+LOOK_SECONDS_MAX = 0.5  # a look that took long may have waited for others, not for the database
 LOOK_SHARE_MAX = 0.1  # of the time that looking may take
 AWAKE_MAX = 16  # of one pipeline, at a look
 
@@ -71,8 +72,10 @@ class WaitingRoom:
                 self._wake(await self._ready(wanted))
             except JoblotError as error:
                 logger.warning("can't see whether there is work: %s", error)
+            except Exception:
+                logger.exception("can't see whether there is work")
             took = time.monotonic() - began
-            await asyncio.sleep(max(LOOK_SECONDS, took / LOOK_SHARE_MAX))
+            await asyncio.sleep(min(max(LOOK_SECONDS, took / LOOK_SHARE_MAX), LOOK_SECONDS_MAX))
 
     def _wake(self, ready: set[str]) -> None:
         left = dict.fromkeys(ready, AWAKE_MAX)

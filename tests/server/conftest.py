@@ -1,0 +1,43 @@
+"""A server in this process, and `joblot serve` as a process of its own; after each test, every
+job is audited and recounted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.cli.conftest import joblot, joblot_on_postgres, make_joblot
+from tests.ledger.conftest import configure, exact, own_hooks
+from tests.server.served import Served
+
+__all__ = [
+    "configure",
+    "exact",
+    "joblot",
+    "joblot_on_postgres",
+    "make_joblot",
+    "own_hooks",
+]
+
+
+@pytest.fixture
+def local(settings: pytest.FixtureRequest) -> None:
+    """As bound to loopback, whose users need no token."""
+    settings.ROOT_URLCONF = "joblot.api.urls"
+    settings.ALLOWED_HOSTS = ["127.0.0.1", "localhost", "testserver"]
+    settings.JOBLOT_LOCAL = True
+
+
+@pytest.fixture
+def served(ledger_db: str, local: None) -> Iterator[Served]:
+    with Served() as served:
+        yield served
+
+
+@pytest.fixture
+def http(served: Served) -> Iterator[httpx.Client]:
+    with served.client() as client:
+        yield client

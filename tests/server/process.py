@@ -1,0 +1,130 @@
+"""`joblot serve` as a process."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import threading
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from tests.cli.conftest import Joblot
+
+URL = re.compile(r"http://127\.0\.0\.1:(\d+)")
+START_SECONDS_MAX = 60
+EXIT_SECONDS_MAX = 20
+
+
+class Serving:
+    """A server process, which runs inside the block: two of them start together.
+
+    `said` is what it wrote.
+    """
+
+    def __init__(self, joblot: Joblot, *options: str) -> None:
+        self.joblot = joblot
+        self.said: list[str] = []
+        self._options = options
+        self._told = threading.Event()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._http: httpx.Client | None = None
+
+    def __enter__(self) -> Self:
+        self.process = self.joblot.start("serve", "--port", "0", *self._options)
+        self._reader.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.hang_up()
+        if self.process.poll() is None:
+            self.kill()
+        self.process.wait()
+        self._reader.join(10)
+
+    @property
+    def url(self) -> str:
+        """Its address, once it is bound: who connects then is served, or waits until it is up."""
+        assert self._told.wait(START_SECONDS_MAX), "the server does not start"
+        found = URL.search("".join(self.said))
+        assert found, f"expected a URL, got {self.said}"
+        return found[0]
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    @property
+    def http(self) -> httpx.Client:
+        if self._http is None:
+            self._http = httpx.Client(base_url=f"{self.url}/api/v1/", timeout=30, trust_env=False)
+        return self._http
+
+    def hang_up(self) -> None:
+        if self._http is not None:
+            self._http.close()
+            self._http = None
+
+    def post(self, path: str, body: Any = None, *, expect: int = 200) -> Any:
+        answer = self.http.post(path, json=body)
+        assert answer.status_code == expect, answer.text
+        return answer.json()
+
+    def health(self, seconds_max: float = 30.0) -> httpx.Response:
+        return httpx.get(f"{self.url}/healthz", timeout=seconds_max, trust_env=False)
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """As the power cut does: also those it has started."""
+        for child in _children(self.process.pid):
+            os.kill(child, signal.SIGKILL)
+        self.process.kill()
+        self.process.wait()
+
+    def exit_code(self) -> int:
+        return self.process.wait(EXIT_SECONDS_MAX)
+
+    def workers(self) -> list[int]:
+        """The processes that serve, where there are several."""
+        return [pid for pid in _children(self.process.pid) if _serves(pid)]
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.said.append(line)
+            if URL.search(line):
+                self._told.set()
+        self._told.set()
+
+
+def alive(pid: int) -> bool:
+    """False for one that has ended, whether or not anybody has looked at how."""
+    try:
+        with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def _children(pid: int) -> list[int]:
+    listed = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False
+    )
+    return [int(child) for child in listed.stdout.split()]
+
+
+def _serves(pid: int) -> bool:
+    command = subprocess.run(
+        ["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return "spawn_main" in command.stdout

@@ -1,0 +1,59 @@
+"""HTTP by hand: what a library would not send, or not in such pieces."""
+
+from __future__ import annotations
+
+import json
+import socket
+from http.client import HTTPResponse
+from types import TracebackType
+from typing import Any, Self
+
+SECONDS_MAX = 30.0
+
+
+def request(method: str, path: str, body: Any = None, **headers: str) -> bytes:
+    """A whole request; `body` is bytes, or else sent as JSON."""
+    content = (
+        body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+    )
+    given = {
+        "Host": "127.0.0.1",
+        "Content-Type": "application/json",
+        "Content-Length": str(len(content)),
+    }
+    given |= {name.replace("_", "-"): value for name, value in headers.items()}
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in given.items())]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + content
+
+
+class Raw:
+    """One connection."""
+
+    def __init__(self, port: int, seconds_max: float = SECONDS_MAX) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=seconds_max)
+        self.response: HTTPResponse | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self.response is not None:
+            self.response.close()
+        self.socket.close()
+
+    def send(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def answer(self) -> HTTPResponse:
+        """The head of the answer; its body is read from it."""
+        self.response = HTTPResponse(self.socket)
+        self.response.begin()
+        return self.response
+
+    def json(self) -> Any:
+        return json.loads(self.answer().read())

@@ -1,0 +1,74 @@
+"""The real application behind uvicorn, in a thread of this process, on a loopback socket."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from types import TracebackType
+from typing import Self
+
+import httpx
+import uvicorn
+
+from joblot.server.process import Process
+
+STOP_SECONDS_MAX = 20
+
+
+class Served:
+    """A server that serves inside the block. `url` is its address."""
+
+    def __init__(self, threads: int = 4) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self.port = self._socket.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.process = Process(threads)
+        config = uvicorn.Config(
+            self.process,
+            lifespan="on",
+            access_log=False,
+            log_level="warning",
+            timeout_graceful_shutdown=STOP_SECONDS_MAX,
+            timeout_keep_alive=60,
+            proxy_headers=False,
+        )
+        self._server = uvicorn.Server(config)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=self._run, name="served", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def begin_stop(self) -> None:
+        """What SIGTERM does to a process of its own."""
+        if self._loop is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self.process.stop)
+        self._server.should_exit = True
+
+    def stop(self) -> None:
+        self.begin_stop()
+        self._thread.join(STOP_SECONDS_MAX)
+        assert not self._thread.is_alive(), "the server does not stop"
+
+    def client(self, seconds_max: float = 10.0, **headers: str) -> httpx.Client:
+        """A client of the API; the caller closes it."""
+        return httpx.Client(
+            base_url=f"{self.url}/api/v1/", headers=headers, timeout=seconds_max, trust_env=False
+        )
+
+    def _run(self) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        await self._server.serve(sockets=[self._socket])

@@ -1,0 +1,111 @@
+"""Claims that wait for work."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from contextlib import ExitStack
+
+import httpx
+
+from joblot.ledger.submit import submit
+from tests.ledger.worker import keys
+from tests.polling import eventually
+from tests.server.raw import Raw, request
+from tests.server.served import Served
+from tests.threads import Threads
+
+POLLERS = 200
+
+
+def claim_of(http: httpx.Client, **asked: object) -> dict:
+    answer = http.post("claims", json={"pipelines": ["p"], **asked})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def waiting(served: Served) -> int:
+    return len(served.process.room)
+
+
+def test_a_claim_wakes_when_work_appears(
+    served: Served, http: httpx.Client, in_thread: Threads
+) -> None:
+    claim = in_thread(claim_of, http, wait_seconds=10)
+    eventually(lambda: waiting(served) == 1)
+    began = time.monotonic()
+    submit("later", keys(1), pipeline="p")
+    (lease,) = claim.result()["leases"]
+    assert lease["items"][0]["key"] == "k0"
+    assert time.monotonic() - began < 2
+
+
+def test_a_claim_that_waits_in_vain_says_why(http: httpx.Client) -> None:
+    began = time.monotonic()
+    told = claim_of(http, wait_seconds=0.2)
+    assert told["leases"] == []
+    assert told["reason"]
+    assert 0.2 <= time.monotonic() - began < 5
+
+
+def test_who_went_away_gets_no_lease(served: Served, http: httpx.Client) -> None:
+    """Of a thousand workers that were cut off, none holds the items that come later."""
+    with ExitStack() as gone:
+        for _ in range(20):
+            raw = gone.enter_context(Raw(served.port))
+            raw.send(request("POST", "/api/v1/claims", {"pipelines": ["p"], "wait_seconds": 30}))
+        eventually(lambda: waiting(served) == 20)
+    eventually(lambda: waiting(served) == 0)
+    submit("later", keys(1), pipeline="p")
+    (lease,) = claim_of(http, wait_seconds=5)["leases"]
+    assert len(lease["items"]) == 1
+
+
+def test_waiting_takes_no_threads(served: Served, http: httpx.Client) -> None:
+    """200 idle workers: others are served as if there were none, and each item goes to one."""
+    with ExitStack() as idle:
+        threads = threading.active_count()
+        polls = [idle.enter_context(Raw(served.port)) for _ in range(POLLERS)]
+        for poll in polls:
+            poll.send(request("POST", "/api/v1/claims", {"pipelines": ["p"], "wait_seconds": 30}))
+        eventually(lambda: waiting(served) == POLLERS)
+        assert threading.active_count() <= threads + 4, "more threads than the server may have"
+        began = time.monotonic()
+        assert http.get("jobs").status_code == 200
+        assert time.monotonic() - began < 1
+        submit("one", keys(3), pipeline="p", policy={"lease_seconds": 60})
+        eventually(lambda: waiting(served) < POLLERS)
+        served.begin_stop()
+        leases = [lease for poll in polls for lease in poll.json()["leases"]]
+    assert sorted(item["id"] for lease in leases for item in lease["items"]) == [0, 1, 2]
+
+
+def test_a_claim_for_which_the_other_was_quicker_waits_on(
+    served: Served, http: httpx.Client, in_thread: Threads
+) -> None:
+    """Both are woken by one item; who gets none goes on waiting, and is woken by the next."""
+    with served.client() as other:
+        claims = [in_thread(claim_of, one, wait_seconds=10, limit=1) for one in (http, other)]
+        eventually(lambda: waiting(served) == 2)
+        submit("first", keys(1), pipeline="p")
+        eventually(lambda: waiting(served) == 1)
+        submit("second", keys(1), pipeline="p")
+        jobs = {claim.result()["leases"][0]["job"] for claim in claims}
+    assert len(jobs) == 2
+
+
+def test_a_stop_lets_waiting_claims_go_at_once(
+    served: Served, http: httpx.Client, in_thread: Threads
+) -> None:
+    claim = in_thread(claim_of, http, wait_seconds=30)
+    eventually(lambda: waiting(served) == 1)
+    began = time.monotonic()
+    served.stop()
+    assert claim.result()["leases"] == []
+    assert time.monotonic() - began < 5
+    try:
+        socket.create_connection(("127.0.0.1", served.port), timeout=1).close()
+    except OSError:
+        return
+    raise AssertionError("a stopped server still listens")
