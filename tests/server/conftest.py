@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from pytest_django.fixtures import SettingsWrapper
 
 from tests.cli.conftest import joblot, joblot_on_postgres, make_joblot
 from tests.ledger.conftest import configure, exact, own_hooks
@@ -24,10 +25,8 @@ __all__ = [
 
 
 @pytest.fixture
-def local(settings: pytest.FixtureRequest) -> None:
+def local(settings: SettingsWrapper) -> None:
     """As bound to loopback, whose users need no token."""
-    settings.ROOT_URLCONF = "joblot.api.urls"
-    settings.ALLOWED_HOSTS = ["127.0.0.1", "localhost", "testserver"]
     settings.JOBLOT_LOCAL = True
 
 

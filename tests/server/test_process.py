@@ -38,7 +38,7 @@ def receipts(answer: Any) -> set[str]:
 
 
 @contextmanager
-def writes_locked(joblot: Joblot) -> Iterator[Callable[[], None]]:
+def writes_locked(joblot: Joblot) -> Iterator[Callable[[], object]]:
     """Nobody can write, until what is yielded is called."""
     if url := joblot.environment.get("JOBLOT_DATABASE_URL"):
         with psycopg.connect(url) as server:
@@ -48,7 +48,7 @@ def writes_locked(joblot: Joblot) -> Iterator[Callable[[], None]]:
     path = joblot.folder / "data" / "joblot" / "joblot.sqlite3"
     with closing(sqlite3.connect(path, isolation_level=None)) as file:
         file.execute("BEGIN IMMEDIATE")
-        yield lambda: file.execute("ROLLBACK") and None
+        yield file.rollback
 
 
 def listens(server: Serving) -> bool:

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from contextlib import ExitStack
+from typing import Any
 
 import httpx
 
@@ -19,7 +20,7 @@ from tests.threads import Threads
 POLLERS = 200
 
 
-def claim_of(http: httpx.Client, **asked: object) -> dict:
+def claim_of(http: httpx.Client, **asked: Any) -> Any:
     answer = http.post("claims", json={"pipelines": ["p"], **asked})
     assert answer.status_code == 200, answer.text
     return answer.json()

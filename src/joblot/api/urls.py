@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, include, path, re_path
+from collections.abc import Iterable
+
+from django.urls import URLPattern, URLResolver, include, path, re_path
 
 from joblot.api.application import api
 from joblot.api.edge import edge
@@ -10,10 +12,11 @@ from joblot.api.health import healthz, readyz
 from joblot.api.problems import of_path
 
 
-def _edged(patterns: list[URLPattern]) -> list[URLPattern]:
-    for pattern in patterns:
+def _edged(patterns: Iterable[URLPattern | URLResolver]) -> list[URLPattern]:
+    edged = [pattern for pattern in patterns if isinstance(pattern, URLPattern)]
+    for pattern in edged:
         pattern.callback = edge(pattern.callback)
-    return patterns
+    return edged
 
 
 _patterns, _app, _namespace = api.urls
