@@ -5,10 +5,10 @@ job is audited and recounted.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
-from pytest_django.fixtures import SettingsWrapper
 
 from tests.cli.conftest import joblot, joblot_on_postgres, make_joblot
 from tests.ledger.conftest import configure, exact, own_hooks
@@ -25,7 +25,7 @@ __all__ = [
 
 
 @pytest.fixture
-def local(settings: SettingsWrapper) -> None:
+def local(settings: Any) -> None:
     """As bound to loopback, whose users need no token."""
     settings.JOBLOT_LOCAL = True
 

@@ -97,6 +97,7 @@ class Bridge(BaseHandler):
         with body:
             set_script_prefix(scope.get("root_path", "") or "/")
             request_started.send(sender=type(self), scope=scope)
+            response: HttpResponseBase
             try:
                 request = ASGIRequest(scope, body)
             except UnicodeDecodeError:

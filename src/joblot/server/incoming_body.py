@@ -50,7 +50,7 @@ class IncomingBody:
 
         Raises Gone, Silent.
         """
-        whole: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)  # type: ignore[assignment]  # noqa: SIM115
+        whole: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115 (its reader closes it)
         size = 0
         try:
             async for piece in self.pieces():
