@@ -34,4 +34,4 @@ RETURNING run, expires_at,
     (SELECT s.pipeline FROM joblot_stage s WHERE s.job_id = %(job)s AND s.position = %(stage)s),
     (SELECT json_group_array(json_array(i.number, i.key, json(i.payload)))
      FROM json_each(%(numbers)s) AS asked
-     JOIN joblot_item i ON i.job_id = %(job)s AND i.number = asked.value)
+     CROSS JOIN joblot_item i ON i.job_id = %(job)s AND i.number = asked.value)

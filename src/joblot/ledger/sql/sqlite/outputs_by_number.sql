@@ -1,7 +1,7 @@
 -- purpose: the outputs of a stage's items, by their numbers
 -- guard: none
--- locks: none
+-- locks: none; CROSS JOIN makes each a look-up, so that no plan reads the whole job
 SELECT o.number, o.output, o.output_ref
 FROM json_each(%(numbers)s) AS asked
-JOIN joblot_outcome o
+CROSS JOIN joblot_outcome o
   ON o.job_id = %(job)s AND o.stage = %(stage)s AND o.number = asked.value
