@@ -38,6 +38,10 @@ def restored() -> Iterator[None]:
         {"retry_backoff_seconds_max": -1},
         {"cancel_grace_seconds": -1},
         {"cancel_grace_seconds": 10**9},
+        {"in_flight_items_max": 0},
+        {"in_flight_items_max": 1.5},
+        {"in_flight_items_max": True},
+        {"in_flight_items_max": 2**31},
     ],
     ids=str,
 )
@@ -56,6 +60,8 @@ def test_a_policy_out_of_bounds_is_refused_by_its_name(given: dict[str, Any]) ->
         {"lease_seconds": 0.001},
         {"retry_backoff_seconds": 0},
         {"cancel_grace_seconds": 0},
+        {"in_flight_items_max": 1},
+        {"in_flight_items_max": None},
     ],
     ids=str,
 )
@@ -101,6 +107,32 @@ def test_an_unknown_setting_is_refused_and_changes_nothing() -> None:
     with pytest.raises(InvalidPolicy):
         configure({"CLAIM_ITEMS_MAX": 6, "POLICY": {"failures_max": 0}})
     assert limits().claim_items_max == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("claim_items_max", 0, "a whole number above 0"),
+        ("claim_items_max", -1, "a whole number above 0"),
+        ("claim_items_max", 2.5, "a whole number"),
+        ("claim_items_max", "5", "a whole number"),
+        ("claim_items_max", True, "a whole number"),
+        ("claim_items_max", None, "a whole number"),
+        ("sweep_seconds", 0, "a number above 0"),
+        ("sweep_seconds", float("nan"), "a number above 0"),
+        ("sweep_seconds", float("inf"), "a number above 0"),
+        ("sweep_seconds", "1", "a number"),
+    ],
+)
+def test_a_setting_that_is_no_such_number_is_refused(name: str, value: Any, expected: str) -> None:
+    with pytest.raises(InvalidPolicy, match=f"{name}: expected {expected}, got"):
+        configure({name.upper(): value})
+    assert limits() == Limits()
+
+
+def test_a_setting_in_seconds_may_be_whole() -> None:
+    configure({"SWEEP_SECONDS": 2})
+    assert limits().sweep_seconds == 2
 
 
 def test_every_limit_has_its_unit_in_its_name() -> None:

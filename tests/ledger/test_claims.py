@@ -1,4 +1,4 @@
-"""Claim: what a lease holds, who is served first, and asking again."""
+"""Claim: what a lease holds, how much is granted, and asking again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.db import transaction
 
 from joblot.errors import InvalidInput, KeyConflict, NotDurable
 from joblot.ledger.claims import claim
-from joblot.ledger.leases import expire
+from joblot.ledger.leases import expire, release
 from joblot.ledger.lifecycle import cancel, delete, pause, resume, start
 from joblot.ledger.submit import submit
 from joblot.models import Job
@@ -46,13 +46,6 @@ def test_several_small_ranges_make_one_lease(ledger_db: str) -> None:
     assert len(worker.lease(limit=16).items) == 15
 
 
-def test_a_claim_with_nothing_ready_says_so_and_when_to_ask_again(ledger_db: str) -> None:
-    answer = claim("p")
-    assert answer.leases == ()
-    assert answer.reason
-    assert answer.retry_after_seconds > 0
-
-
 @pytest.mark.parametrize("limit", [0, -1, 1001])
 def test_a_limit_out_of_bounds_is_refused(ledger_db: str, limit: int) -> None:
     with pytest.raises(InvalidInput, match="limit: expected 1 to 1000"):
@@ -82,27 +75,6 @@ def test_only_the_job_asked_for_is_served(ledger_db: str) -> None:
     assert worker.lease(job=second.pk).job == second.pk
     assert worker.nothing(job=second.pk)
     assert worker.lease(job=first.pk).job == first.pk
-
-
-def test_priority_goes_before_age_inside_a_project(ledger_db: str) -> None:
-    old = submit("old", keys(1), pipeline="p")
-    new = submit("new", keys(1), pipeline="p")
-    urgent = submit("urgent", keys(1), pipeline="p", priority=5)
-    assert [worker.lease().job for _ in range(3)] == [urgent.pk, old.pk, new.pk]
-
-
-def test_a_project_with_a_long_queue_does_not_starve_another(ledger_db: str) -> None:
-    submit("large", keys(640), pipeline="p", project="greedy", priority=100)
-    small = submit("small", keys(1), pipeline="p", project="modest")
-    served = [worker.lease(limit=1).job for _ in range(60)]
-    assert small.pk in served
-
-
-def test_the_later_stage_is_served_first(ledger_db: str) -> None:
-    submit("two stages", keys(4), stages=TWO_STAGES)
-    succeed(worker.lease("p", limit=2))
-    assert worker.lease(["p", "q"]).stage == "save"
-    assert worker.lease(["p", "q"]).stage == "read"
 
 
 @pytest.mark.parametrize("how", ["created", "paused", "canceling", "revoked", "deleted"])
@@ -197,3 +169,89 @@ def test_the_first_claim_starts_the_job_once(ledger_db: str) -> None:
     worker.lease(limit=1)
     assert Job.objects.get(pk=job.pk).started_at == began is not None
     assert worker.kinds(job) == ["pending", "started"]
+
+
+@pytest.mark.parametrize("pipeline", ["\x00", "\ud800", "x" * 201, "", 7])
+def test_a_pipeline_that_is_no_name_is_refused(ledger_db: str, pipeline: Any) -> None:
+    with pytest.raises(InvalidInput, match="pipeline: expected text"):
+        claim([pipeline])
+
+
+def test_keys_of_different_owners_are_different_when_they_name_them(ledger_db: str) -> None:
+    submit("four", keys(4), pipeline="p")
+    one, two = (worker.lease(limit=1, idempotency_key=f"{owner}:once") for owner in (1, 2))
+    assert one.token != two.token
+    for owner, lease in ((1, one), (2, two)):
+        assert worker.lease(limit=1, idempotency_key=f"{owner}:once") == lease
+
+
+def test_a_lost_answer_is_given_again_though_nothing_else_is_ready(ledger_db: str) -> None:
+    submit("one", keys(1), pipeline="p")
+    first = worker.lease(idempotency_key="once")
+    assert worker.lease(idempotency_key="once") == first
+    assert worker.nothing(idempotency_key="another")
+
+
+def test_asking_again_changes_nothing_in_the_queue(ledger_db: str) -> None:
+    submit("many", keys(10), pipeline="p")
+    first = worker.lease(limit=2, idempotency_key="once")
+    assert worker.lease(limit=5, idempotency_key="once") == first
+    assert numbers(worker.lease(limit=8)) == list(range(2, 10))
+
+
+class TestCaps:
+    def test_a_lease_is_its_owners(self, ledger_db: str) -> None:
+        submit("two", keys(2), pipeline="p")
+        leases = [worker.lease(limit=1, owner=7), worker.lease(limit=1)]
+        owners = [LeaseRow.objects.get(pk=lease.token).owner for lease in leases]
+        assert owners == [7, None]
+
+    def test_an_owner_has_no_more_in_flight_than_he_may(self, ledger_db: str) -> None:
+        submit("many", keys(40), pipeline="p")
+        capped = {"owner": 7, "owner_items_max": 10}
+        first = worker.lease(limit=6, **capped)
+        assert len(worker.lease(limit=6, **capped).items) == 4  # all that he has room for
+        assert claim("p", 6, **capped).reason == "at_limit"
+        assert len(worker.lease(limit=6, owner=8, owner_items_max=10).items) == 6
+        assert len(worker.lease(limit=6).items) == 6
+        succeed(first)
+        assert len(worker.lease(limit=20, **capped).items) == 6
+
+    @pytest.mark.parametrize("how", ["release", "expire", "cancel"])
+    def test_a_lease_that_has_ended_leaves_room(self, ledger_db: str, how: str) -> None:
+        job = submit("many", keys(4), pipeline="p")
+        capped = {"owner": 7, "owner_items_max": 2}
+        lease = worker.lease(limit=2, **capped)
+        assert worker.nothing(**capped)
+        if how == "cancel":
+            cancel(job.pk, grace_seconds=0)
+            submit("more", keys(4), pipeline="p")
+        else:
+            {"release": release, "expire": expire}[how](lease.token)
+        worker.lease(limit=2, **capped)
+
+    def test_who_is_at_his_limit_is_given_a_lost_answer_again(self, ledger_db: str) -> None:
+        submit("many", keys(4), pipeline="p")
+        asked = {"owner": 7, "owner_items_max": 2, "idempotency_key": "once"}
+        first = worker.lease(limit=2, **asked)
+        assert worker.lease(limit=2, **asked) == first
+
+    def test_a_job_has_no_more_in_flight_than_its_policy_says(self, ledger_db: str) -> None:
+        """Claims that come while there is room may exceed it, by one."""
+        policy = {"in_flight_items_max": 3}
+        capped = submit("capped", keys(20), pipeline="p", policy=policy)
+        first = worker.lease()
+        assert (first.job, len(first.items)) == (capped.pk, 3)
+        assert claim("p").reason == "at_limit"
+        other = submit("other", keys(1), pipeline="p")
+        assert worker.lease().job == other.pk
+        succeed(first, numbers(first)[0])
+        assert len(worker.lease().items) == 3
+        assert worker.nothing()
+
+    def test_a_cap_holds_though_the_board_is_old(self, ledger_db: str, configure: Any) -> None:
+        configure(candidates_seconds=3_600)
+        submit("capped", keys(20), pipeline="p", policy={"in_flight_items_max": 3})
+        assert [len(worker.lease(limit=2).items) for _ in range(2)] == [2, 2]
+        for _ in range(3):
+            assert worker.nothing()

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from django.db import transaction
 
-from joblot.errors import LeaseEnded, NotDurable, NotFound
+from joblot.errors import InvalidInput, LeaseEnded, NotDurable, NotFound
 from joblot.ledger.claims import claim
 from joblot.ledger.items import items
 from joblot.ledger.leases import close_leases, expire, expire_overdue, release, renew
@@ -40,6 +40,16 @@ def test_a_lease_is_renewed_from_now_on(ledger_db: str, clock: Any) -> None:
     assert datetime.fromisoformat(renew(lease.token, 5)) == clock.now + timedelta(seconds=5)
     clock.forward(6)
     assert expire_overdue() == 1
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 604_801, float("nan"), float("inf"), True, "60"])
+def test_a_lease_is_held_for_a_bounded_time(ledger_db: str, seconds: Any) -> None:
+    submit("one", keys(1), pipeline="p")
+    lease = worker.lease()
+    with pytest.raises(InvalidInput, match="seconds: expected a number above 0, at most 604800"):
+        renew(lease.token, seconds)
+    assert LeaseRow.objects.get().expires_at.isoformat() == lease.expires_at
+    assert renew(lease.token, 604_800) > lease.expires_at
 
 
 def test_an_overdue_lease_that_nobody_swept_is_renewed(ledger_db: str, clock: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from joblot.ledger.claims import claim
 from joblot.ledger.events import events
+from joblot.ledger.next_job import next_job
 from joblot.ledger.progress import progress
 from joblot.ledger.settle import report
 from joblot.models import Job
@@ -28,6 +29,10 @@ def lease(pipelines: str | Iterable[str] = "p", limit: int = 16, **more: Any) ->
 
 def nothing(pipelines: str | Iterable[str] = "p", **more: Any) -> bool:
     return not claim(pipelines, **more).leases
+
+
+def nothing_ready(pipelines: str = "p") -> bool:
+    return next_job(pipelines).job is None
 
 
 def numbers(lease: Lease) -> list[int]:

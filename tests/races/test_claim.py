@@ -57,6 +57,61 @@ def test_a_claim_that_waits_too_long_says_there_is_none(
     assert numbers(worker.lease(limit=5)) == list(range(5))
 
 
+def test_a_claim_waits_for_no_range_while_another_job_has_a_free_one(
+    in_thread: Any, configure: Any
+) -> None:
+    configure(range_wait_seconds=30)
+    first = submit("first", keys(20), pipeline="p")
+    second = submit("second", keys(20), pipeline="p")
+    gate = Gate(COMMIT)
+    a = in_thread(gate.through(lambda: worker.lease(limit=5)))
+    gate.wait()
+    assert worker.lease(limit=5).job == second.pk
+    gate.open()
+    assert a.result().job == first.pk
+
+
+def test_a_claim_whose_range_was_used_up_while_it_waited_finds_the_next_one(
+    in_thread: Any, configure: Any, connect: Any
+) -> None:
+    """The one it waits for is gone when it is let go; others were held as well."""
+    configure(range_wait_seconds=30)
+    submit("meet", keys(100), pipeline="p")  # two ranges
+    first = "SELECT id FROM joblot_range ORDER BY id LIMIT 1"
+    gate = Gate(COMMIT)
+    a = in_thread(gate.through(lambda: worker.lease(limit=64)))
+    gate.wait()
+    with holding(connect(), f"SELECT 1 FROM joblot_range WHERE id <> ({first}) FOR UPDATE"):
+        b = in_thread(lambda: worker.lease(limit=10))
+        until_waiting()
+        gate.open()
+        assert numbers(a.result()) == list(range(64))
+        until_waiting()  # for the second one now
+    assert numbers(b.result()) == list(range(64, 74))
+
+
+class TestClaimAndCaps:
+    def test_a_claim_that_was_granted_meanwhile_counts(self, in_thread: Any) -> None:
+        """Counted in the statement that grants, behind the lock: not when the claim began."""
+        submit("capped", keys(200), pipeline="p", policy={"in_flight_items_max": 5})
+        gate = Gate(GRANT)
+        a = in_thread(gate.through(lambda: claim("p", owner=1, owner_items_max=50)))
+        gate.wait()
+        assert len(worker.lease().items) == 5
+        gate.open()
+        assert a.result().reason == "at_limit"
+
+    def test_an_owners_lease_that_was_granted_meanwhile_counts(self, in_thread: Any) -> None:
+        submit("many", keys(200), pipeline="p")
+        capped = {"owner": 7, "owner_items_max": 5}
+        gate = Gate(GRANT)
+        a = in_thread(gate.through(lambda: claim("p", **capped)))
+        gate.wait()
+        assert len(worker.lease(**capped).items) == 5
+        gate.open()
+        assert a.result().reason == "at_limit"
+
+
 class TestClaimAndCancel:
     def test_a_claim_that_has_its_range_grants_nothing_after_the_cancel(
         self, in_thread: Any

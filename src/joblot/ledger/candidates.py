@@ -15,6 +15,7 @@ from bisect import bisect
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -168,7 +169,7 @@ def _waiting(wanted: Wanted) -> dict[str, list[Candidate]]:
 
 def _weight(project: str) -> float:
     """1, or what `settings.JOBLOT_PROJECT_WEIGHTS` gives the project."""
-    weights: Mapping[str, float] = getattr(settings, "JOBLOT_PROJECT_WEIGHTS", {})
+    weights: Mapping[str, Any] = getattr(settings, "JOBLOT_PROJECT_WEIGHTS", {})
     weight = weights.get(project, 1.0)
     if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight < 1e9:
         raise InvalidPolicy(

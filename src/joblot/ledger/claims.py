@@ -122,11 +122,18 @@ class _Search:
             if found.grant is not None:
                 return _answer(found.grant)
             if found.refused:
-                if answer := _answer_by_key(self._holder.idempotency_key):
+                if answer := _refused_to(self._holder):
                     return answer
                 self._refused.add(found.candidate.stage)
                 asked = [one for one in asked if one != found.candidate]
         return None
+
+
+def _refused_to(holder: Holder) -> Claim | None:
+    """The answer to a refusal that no other job would change."""
+    if answer := _answer_by_key(holder.idempotency_key):
+        return answer
+    return reasons.at_limit() if reasons.room(holder.owner, holder.items_max) <= 0 else None
 
 
 @dataclass(frozen=True, slots=True)

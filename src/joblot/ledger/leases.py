@@ -6,6 +6,7 @@ while holding one.
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Q
@@ -48,7 +49,7 @@ def renew(token: str | UUID, seconds: float | None = None) -> str:
     return lease.expires_at.isoformat()
 
 
-def _check_seconds(seconds: float) -> None:
+def _check_seconds(seconds: Any) -> None:
     longest = limits().lease_seconds_max
     is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
     if not is_number or not 0 < seconds <= longest:

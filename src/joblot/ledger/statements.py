@@ -120,4 +120,8 @@ def _adapted(connection: BaseDatabaseWrapper, value: Any) -> Any:
             return value.hex
         if isinstance(value, list):
             return json.dumps(value)
+    elif isinstance(value, list) and all(isinstance(one, int) for one in value):
+        # Text costs less than psycopg's array, whose type changes with the size of the numbers,
+        # and with it the prepared statement.
+        return f"{{{','.join(map(str, value))}}}"
     return value
