@@ -40,7 +40,7 @@ def application(server: str):
     if server in ("outer", "granian outer"):
         from joblot.server.process import Process
 
-        return Process()
+        return Process(THREADS)
     if server == "django asgi":
         from django.core.asgi import get_asgi_application
 

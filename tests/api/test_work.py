@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 
 from joblot.config import limits
+from joblot.ledger.lifecycle import pause
 from joblot.ledger.submit import submit
 from tests.api.conftest import Api
 
@@ -77,6 +78,44 @@ def test_a_lost_answer_to_a_claim_is_given_again(worker: Api, api: Callable[...,
     assert worker.post("claims", asked)["leases"] == first
     stranger = api("work").post("claims", asked)["leases"]
     assert stranger[0]["token"] != first[0]["token"], "a key is its token's alone"
+
+
+def test_the_next_job_is_the_one_that_a_claim_is_served_from(worker: Api) -> None:
+    submit("later", ["a"], pipeline="moths")
+    first = submit("urgent", ["a"], pipeline="moths", priority=1_000)
+    asked = {"pipeline": ["moths", "birds"]}
+    told = worker.get("jobs/next", asked)
+    assert (told["job"]["id"], told["job"]["name"]) == (first.pk, "urgent")
+    assert worker.get("jobs/next", asked) == told, "asking changes nothing"
+    (lease,) = worker.post("claims", {"pipelines": ["moths"]})["leases"]
+    assert lease["job"] == first.pk
+
+
+def test_no_work_is_told_with_its_reason(worker: Api) -> None:
+    job = submit("night", ["a"], pipeline="moths")
+    assert worker.post("claims", {"pipelines": ["birds"]})["reason"] == "unknown_pipeline"
+    worker.post("claims", {"pipelines": ["moths"]})
+    told = worker.post("claims", {"pipelines": ["moths"], "wait_seconds": 5})
+    assert told["leases"] == []
+    assert told["reason"] == "all_leased"
+    assert told["retry_after_seconds"] > 0
+    assert worker.get("jobs/next", {"pipeline": "moths"}) == {"job": None} | {
+        name: told[name] for name in ("reason", "retry_after_seconds")
+    }
+    pause(submit("later", ["b"], pipeline="birds").pk)
+    assert worker.post("claims", {"pipelines": ["birds"]})["reason"] == "paused"
+    assert job.pk
+
+
+def test_a_token_holds_no_more_than_it_may(api: Callable[..., Api]) -> None:
+    submit("night", list("abcd"), pipeline="moths")
+    caller = api("work", in_flight_items_max=3)
+    (first,) = caller.post("claims", {"pipelines": ["moths"], "limit": 2})["leases"]
+    (second,) = caller.post("claims", {"pipelines": ["moths"], "limit": 2})["leases"]
+    assert [len(lease["items"]) for lease in (first, second)] == [2, 1]
+    assert caller.post("claims", {"pipelines": ["moths"]})["reason"] == "at_limit"
+    caller.post("results", {"lease": first["token"], "results": [succeeded(0), succeeded(1)]})
+    assert caller.post("claims", {"pipelines": ["moths"]})["leases"]
 
 
 def test_leases_are_renewed_and_given_back(worker: Api) -> None:

@@ -20,7 +20,7 @@ def online() -> dict[str, bool]:
 
 
 def test_of_two_workers_exactly_the_dead_one_goes_offline(ledger_db: str, clock, configure) -> None:
-    configure(worker_seen_seconds=0.0)
+    configure(worker_seen_seconds=1e-9)
     seen(1, "gpu-1")
     seen(1, "gpu-2")
     assert online() == {"gpu-1": True, "gpu-2": True}

@@ -24,9 +24,9 @@ api = NinjaAPI(
     auth=Bearer(),
     parser=JsonParser(),
 )
+api.add_router("", work.router)  # jobs/next before jobs/{id}
 api.add_router("", jobs.router)
 api.add_router("", items.router)
-api.add_router("", work.router)
 
 
 @api.exception_handler(JoblotError)

@@ -8,11 +8,12 @@ work. Waiting then costs no thread. The headers stay between the two.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Self
 
 from django.http import HttpRequest, HttpResponse
+
+from joblot.ledger.candidates import Wanted
 
 OUTER = "Joblot-Outer"  # on a request: whoever asks goes on asking
 CONTINUE = "Joblot-Continue"  # on an answer: the query of the next page
@@ -38,10 +39,10 @@ class Continue:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """For how long work of these pipelines may be waited for."""
+    """For how long work may be waited for, and which."""
 
     seconds: float
-    pipelines: tuple[str, ...]
+    wanted: Wanted
 
     def as_header(self) -> str:
         return json.dumps(asdict(self))
@@ -49,7 +50,7 @@ class Wait:
     @classmethod
     def of(cls, header: str) -> Self:
         given = json.loads(header)
-        return cls(given["seconds"], tuple(given["pipelines"]))
+        return cls(given["seconds"], Wanted.of(**given["wanted"]))
 
 
 def has_outer(request: HttpRequest) -> bool:
@@ -70,8 +71,6 @@ def go_on(request: HttpRequest, answer: HttpResponse, pause_seconds: float, **qu
         answer[CONTINUE] = Continue(parameters.urlencode(), pause_seconds).as_header()
 
 
-def may_wait(
-    request: HttpRequest, answer: HttpResponse, seconds: float, pipelines: Iterable[str]
-) -> None:
+def may_wait(request: HttpRequest, answer: HttpResponse, seconds: float, wanted: Wanted) -> None:
     if has_outer(request):
-        answer[WAIT] = Wait(seconds, tuple(pipelines)).as_header()
+        answer[WAIT] = Wait(seconds, wanted).as_header()

@@ -129,7 +129,8 @@ class NextOut(Schema):
     """The job that a claim would be served from now; null, and why, if there is none."""
 
     job: NextJob | None
-    reason: str = ""
+    reason: str
+    retry_after_seconds: float
 
 
 class ErrorOut(Schema):

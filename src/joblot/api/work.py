@@ -6,14 +6,17 @@ import json
 from typing import Annotated, Any
 
 from django.http import HttpRequest, HttpResponse
-from ninja import Path, Router
+from ninja import Path, Query, Router
 
 from joblot.api.body import json_of
 from joblot.api.jobs import caller_with, require_sight
 from joblot.api.patience import may_wait
 from joblot.api.schemas import (
+    BIGINT_MAX,
     ClaimIn,
     ClaimOut,
+    Name,
+    NextOut,
     ReleaseOut,
     RenewIn,
     RenewOut,
@@ -25,10 +28,13 @@ from joblot.config import limits
 from joblot.errors import InvalidInput, TooLarge
 from joblot.identity import workers
 from joblot.identity.caller import Caller, Scope
+from joblot.ledger.candidates import Wanted
 from joblot.ledger.claims import claim
 from joblot.ledger.leases import release, renew
 from joblot.ledger.names import checked_name
+from joblot.ledger.next_job import next_job
 from joblot.ledger.settle import report
+from joblot.states import NoLease
 from joblot.wire import receipts_json
 
 router = Router(tags=["work"])
@@ -50,26 +56,45 @@ def worker_of(request: HttpRequest, caller: Caller, about: Any = None) -> str:
 def create_claim(request: HttpRequest, body: ClaimIn) -> Any:
     """Take items to work on. Without work, the answer says why and when to ask again."""
     caller = caller_with(request, Scope.WORK)
-    if len(body.pipelines) > limits().pipelines_per_claim_max:
-        raise InvalidInput(
-            f"pipelines: expected at most {limits().pipelines_per_claim_max}, "
-            f"got {len(body.pipelines)}"
-        )
-    caller.require_pipelines(checked_name(name, "pipelines") for name in body.pipelines)
+    _require_pipelines(caller, body.pipelines)
     if body.job is not None:
         require_sight(caller, body.job)
     granted = claim(
         body.pipelines,
         min(body.limit, limits().claim_items_max),
         job=body.job,
+        projects=caller.projects,
         worker=worker_of(request, caller, body.about),
+        owner=caller.owner,
+        owner_items_max=caller.in_flight_items_max,
         # Of this token alone: a key is a guess, and must not give away another's lease.
         idempotency_key=body.idempotency_key and f"{caller.owner}:{body.idempotency_key}",
     )
     answer = HttpResponse(json.dumps(granted.as_json()), content_type="application/json")
-    if not granted.leases and body.wait_seconds > 0:
-        may_wait(request, answer, min(body.wait_seconds, limits().wait_seconds_max), body.pipelines)
+    # Whoever is at his limit waits for his own workers, of which nobody tells this server.
+    if not granted.leases and body.wait_seconds > 0 and granted.reason != NoLease.AT_LIMIT:
+        wanted = Wanted.of(body.pipelines, body.job, caller.projects)
+        may_wait(request, answer, min(body.wait_seconds, limits().wait_seconds_max), wanted)
     return answer
+
+
+@router.get("jobs/next", response=NextOut)
+def get_next_job(
+    request: HttpRequest,
+    pipeline: Annotated[list[Name], Query(min_length=1)],
+    job: Annotated[int | None, Query(ge=1, le=BIGINT_MAX)] = None,
+) -> Any:
+    """Which job a claim would be served from now; changes nothing."""
+    caller = caller_with(request, Scope.WORK, Scope.READ)
+    _require_pipelines(caller, pipeline)
+    following = next_job(
+        pipeline,
+        job=job,
+        projects=caller.projects,
+        owner=caller.owner,
+        owner_items_max=caller.in_flight_items_max,
+    )
+    return following.as_json()
 
 
 @router.post("leases/{token}/renew", response=RenewOut)
@@ -111,6 +136,14 @@ def create_results(request: HttpRequest) -> Any:
     receipts = report(lease, results)
     worker_of(request, caller)
     return HttpResponse(json.dumps(receipts_json(receipts)), content_type="application/json")
+
+
+def _require_pipelines(caller: Caller, pipelines: list[str]) -> None:
+    """Raises InvalidInput for too many or what is no name, NotAllowed for another's."""
+    most = limits().pipelines_per_claim_max
+    if len(pipelines) > most:
+        raise InvalidInput(f"pipelines: expected at most {most}, got {len(pipelines)}")
+    caller.require_pipelines(checked_name(name, "pipelines") for name in pipelines)
 
 
 def _reported(body: Any) -> tuple[str, list[Any]]:

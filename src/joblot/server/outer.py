@@ -82,7 +82,7 @@ class Outer:
         try:
             while answer.header(WAIT) and not self._stopping.is_set():
                 left = ends - time.monotonic()
-                waiting = asyncio.create_task(self._room.wait(asked.pipelines, left))
+                waiting = asyncio.create_task(self._room.wait(asked.wanted, left))
                 await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
                 if gone.done():
                     waiting.cancel()

@@ -10,7 +10,8 @@ import threading
 from collections.abc import Collection
 from types import FrameType
 
-from joblot.ledger.ready import ready_pipelines
+from joblot.ledger.candidates import Wanted
+from joblot.ledger.ready import ready_for
 from joblot.ledger.sweep import sweep_until
 from joblot.server.bridge import Bridge, Scope, Send
 from joblot.server.incoming_body import Receive
@@ -72,8 +73,8 @@ class Process:
         self._bridge.close()
         self._sweep.join()
 
-    async def _ready(self, pipelines: Collection[str]) -> set[str]:
-        return await self._bridge.call(ready_pipelines, pipelines)
+    async def _ready(self, asked: Collection[Wanted]) -> set[Wanted]:
+        return await self._bridge.call(ready_for, asked)
 
 
 def _end_with_parent() -> None:

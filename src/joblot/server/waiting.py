@@ -13,27 +13,28 @@ import time
 from collections.abc import Awaitable, Callable, Collection
 
 from joblot.errors import JoblotError
+from joblot.ledger.candidates import Wanted
 
 logger = logging.getLogger("joblot.server")
 
 LOOK_SECONDS = 0.02  # between two looks
 LOOK_SECONDS_MAX = 0.5  # a look that took long may have waited for others, not for the database
 LOOK_SHARE_MAX = 0.1  # of the time that looking may take
-AWAKE_MAX = 16  # of one pipeline, at a look
+AWAKE_MAX = 16  # of those who wait for the same, at a look
 
-Ready = Callable[[Collection[str]], Awaitable[set[str]]]
+Ready = Callable[[Collection[Wanted]], Awaitable[set[Wanted]]]
 
 
 class _Waiter:
     """One claim that waits."""
 
-    def __init__(self, pipelines: Collection[str]) -> None:
-        self.pipelines = frozenset(pipelines)
+    def __init__(self, wanted: Wanted) -> None:
+        self.wanted = wanted
         self.woken = asyncio.get_running_loop().create_future()
 
 
 class WaitingRoom:
-    """All claims of this process that wait. `ready` says which pipelines have work now."""
+    """All claims of this process that wait. `ready` says for whom there is work now."""
 
     def __init__(self, ready: Ready) -> None:
         self._ready = ready
@@ -43,9 +44,9 @@ class WaitingRoom:
     def __len__(self) -> int:
         return len(self._waiters)
 
-    async def wait(self, pipelines: Collection[str], seconds: float) -> bool:
-        """True when there may be work of these pipelines; False if there was none in time."""
-        waiter = _Waiter(pipelines)
+    async def wait(self, wanted: Wanted, seconds: float) -> bool:
+        """True when there may be work of this kind; False if there was none in time."""
+        waiter = _Waiter(wanted)
         self._waiters[waiter] = None
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look_on())
@@ -68,8 +69,7 @@ class WaitingRoom:
         while self._waiters:
             began = time.monotonic()
             try:
-                wanted = {name for waiter in self._waiters for name in waiter.pipelines}
-                self._wake(await self._ready(wanted))
+                self._wake(await self._ready({waiter.wanted for waiter in self._waiters}))
             except JoblotError as error:
                 logger.warning("can't see whether there is work: %s", error)
             except Exception:
@@ -77,10 +77,9 @@ class WaitingRoom:
             took = time.monotonic() - began
             await asyncio.sleep(min(max(LOOK_SECONDS, took / LOOK_SHARE_MAX), LOOK_SECONDS_MAX))
 
-    def _wake(self, ready: set[str]) -> None:
+    def _wake(self, ready: set[Wanted]) -> None:
         left = dict.fromkeys(ready, AWAKE_MAX)
         for waiter in list(self._waiters):
-            name = next((one for one in waiter.pipelines if left.get(one)), None)
-            if name is not None and not waiter.woken.done():
-                left[name] -= 1
+            if left.get(waiter.wanted) and not waiter.woken.done():
+                left[waiter.wanted] -= 1
                 waiter.woken.set_result(None)
