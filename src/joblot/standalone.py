@@ -42,8 +42,8 @@ def setup(
     """Set Django up, once; later calls, and calls inside a Django project, change nothing.
 
     `url` is postgresql://… or sqlite:///file; `path` an SQLite file. `apps` are installed beside
-    joblot; `served` is for a process that answers requests. Raises InvalidInput for a URL that is neither, Unavailable if the file's folder can't
-    be made or PostgreSQL's driver is missing.
+    joblot; `served` is for a process that answers requests. Raises InvalidInput for a URL that is
+    neither, Unavailable if the file's folder can't be made or PostgreSQL's driver is missing.
     """
     if settings.configured:
         if not installed.ready:
