@@ -158,6 +158,9 @@ def test_the_database_keeps_an_end_an_end(job: Job, ledger_db: str, end: str) ->
         "status = 'CREATED'",
         "revision = revision + 2",
         "revision = revision - 1",
+        "recorded = '[]'",
+        "recorded = NULL",
+        "finished_at = NULL",
     ):
         with pytest.raises(DatabaseError), transaction.atomic(using=ledger_db):
             execute(

@@ -58,19 +58,22 @@ OWNED = [
 TERMINAL = "'SUCCESS', 'COMPLETED_WITH_ERRORS', 'FAILURE', 'REVOKED'"
 
 MESSAGE_VERSION = "joblot: the job was changed without its version: use a verb of joblot"
-MESSAGE_STATUS = "joblot: this change of status, run or revision is not in the transition table"
+MESSAGE_STATUS = (
+    "joblot: this change of status, run, revision or end is not in the transition table"
+)
 
 PAIRS = ", ".join(f"('{old}', '{new}', {runs})" for old, new, runs in TRANSITIONS)
 
 # True when status and run stay, or change as the table says; and what an ended run has recorded
-# changes only with the next revision.
+# changes only with the next revision. SAME is the database's word for equal or both null.
 ALLOWED = f"""(
     (NEW.status = OLD.status AND NEW.run = OLD.run)
     OR (OLD.status, NEW.status, NEW.run - OLD.run) IN (VALUES {PAIRS})
 ) AND (
     OLD.status NOT IN ({TERMINAL}) OR NEW.run > OLD.run
     OR NEW.revision = OLD.revision + 1
-    OR (NEW.status = OLD.status AND NEW.revision = OLD.revision)
+    OR (NEW.status = OLD.status AND NEW.revision = OLD.revision
+        AND NEW.recorded SAME OLD.recorded AND NEW.finished_at SAME OLD.finished_at)
 )"""
 
 POSTGRESQL = f"""
@@ -83,7 +86,7 @@ BEGIN
     IF NEW.version <> OLD.version + 1 THEN
         RAISE EXCEPTION '{MESSAGE_VERSION}' USING ERRCODE = 'check_violation';
     END IF;
-    IF NOT ({ALLOWED}) THEN
+    IF NOT ({ALLOWED.replace("SAME", "IS NOT DISTINCT FROM")}) THEN
         RAISE EXCEPTION '{MESSAGE_STATUS}: % -> %', OLD.status, NEW.status
             USING ERRCODE = 'check_violation';
     END IF;
@@ -103,7 +106,7 @@ BEGIN SELECT RAISE(ABORT, '{MESSAGE_VERSION}'); END
 """,
     f"""
 CREATE TRIGGER joblot_guard_job_status BEFORE UPDATE ON joblot_job
-WHEN NOT ({ALLOWED})
+WHEN NOT ({ALLOWED.replace("SAME", "IS")})
 BEGIN SELECT RAISE(ABORT, '{MESSAGE_STATUS}'); END
 """,
 ]
