@@ -135,8 +135,17 @@ def test_a_setting_in_seconds_may_be_whole() -> None:
     assert limits().sweep_seconds == 2
 
 
+@pytest.mark.parametrize("given", [1, 0, "yes", None])
+def test_what_is_allowed_or_not_is_true_or_false(given: Any) -> None:
+    configure({"WEBHOOK_PRIVATE_ALLOWED": True})
+    assert limits().webhook_private_allowed is True
+    with pytest.raises(InvalidPolicy, match="webhook_private_allowed: expected True or False"):
+        configure({"WEBHOOK_PRIVATE_ALLOWED": given})
+
+
 def test_every_limit_has_its_unit_in_its_name() -> None:
     units = ("chars", "bytes", "items", "seconds", "max", "min", "batch", "events", "per_job")
+    units += ("allowed",)  # yes or no
     for name in Limits.__dataclass_fields__:
         assert any(unit in name for unit in units), name
     assert config.limits() is limits()

@@ -33,6 +33,7 @@ class Policy:
     retry_backoff_seconds_max: float = 600.0
     cancel_grace_seconds: float = 10.0  # how long a cancel waits for the leases in flight
     in_flight_items_max: int | None = None  # in live leases; one claim more may exceed it
+    alert_failed_items: int | None = None  # failed and lost; one more writes the event "failing"
 
     def __post_init__(self) -> None:
         _bounded(0, 1, {"failure_threshold": self.failure_threshold})
@@ -48,9 +49,10 @@ class Policy:
             },
         )
         whole = ["failures_max", "expiries_max"]
-        if self.in_flight_items_max is not None:
-            _bounded(1, 2**31 - 1, {"in_flight_items_max": self.in_flight_items_max})
-            whole.append("in_flight_items_max")
+        for name, least in (("in_flight_items_max", 1), ("alert_failed_items", 0)):
+            if (given := getattr(self, name)) is not None:
+                _bounded(least, 2**31 - 1, {name: given})
+                whole.append(name)
         for name in whole:
             if not isinstance(getattr(self, name), int):
                 raise InvalidPolicy(f"{name}: expected a whole number")
@@ -134,6 +136,18 @@ class Limits:
     worker_offline_seconds: float = 60.0  # after it was last seen
     sweep_overdue_seconds: float = 30.0  # after which a server says that it is not healthy
 
+    webhooks_max: int = 1_000  # that have not ended
+    webhook_seconds_max: float = 15.0  # of one try, its name's look-up and the answer included
+    webhook_answer_bytes_max: int = 1_024  # read of an answer, to be shown; the rest is not
+    webhook_tries_max: int = 20  # after which a delivery is given up; over two days
+    webhook_backoff_seconds: float = 5.0  # after the first try; doubles; up to half is taken off
+    webhook_backoff_seconds_max: float = 21_600.0
+    webhook_retry_after_seconds_max: float = 86_400.0  # that a receiver may ask for
+    webhook_receivers_max: int = 8  # that one process sends to at once
+    webhook_deliveries_batch: int = 20  # to one receiver, before it is another's turn
+    webhook_poll_seconds: float = 1.0  # how soon a sender looks for what is due
+    webhook_private_allowed: bool = False  # may addresses be called that are not public?
+
 
 _limits = Limits()
 _default_policy = Policy()
@@ -167,7 +181,14 @@ def configure(settings: Mapping[str, Any]) -> None:
 
 
 def _check_limit(name: str, value: Any) -> None:
-    whole = isinstance(getattr(Limits(), name), int)
+    default = getattr(Limits(), name)
+    if isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise InvalidPolicy(
+                f"settings.JOBLOT: {name}: expected True or False, got {value!r:.99}"
+            )
+        return
+    whole = isinstance(default, int)
     expected = "a whole number" if whole else "a number"
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
         raise InvalidPolicy(f"settings.JOBLOT: {name}: expected {expected}, got {value!r:.100}")

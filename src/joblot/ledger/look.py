@@ -8,7 +8,7 @@ written after it. Who loses looks again, until nothing is due.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from joblot import clock
@@ -16,7 +16,8 @@ from joblot.config import limits
 from joblot.errors import Unavailable
 from joblot.ledger.jobs import advance, record_event
 from joblot.ledger.statements import fetch, json_value
-from joblot.ledger.transactions import connection, durable, repeated
+from joblot.ledger.transactions import alias, connection, durable, repeated
+from joblot.models import Event
 from joblot.states import AMENDABLE, FINALIZABLE, JobStatus, verdict
 
 
@@ -50,6 +51,15 @@ class Seen:
     drained: bool  # a cancel has waited for all claims, and every lease is closed
     stages: tuple[Counts, ...]
     names: tuple[str, ...]
+    alert_failed_items: int | None = None
+    alerted: bool = False  # in this run; read only once there is something to alert of
+
+    @property
+    def failing(self) -> bool:
+        """True while a run goes on in which more items failed or were lost than is put up with."""
+        if self.alert_failed_items is None or self.status not in FINALIZABLE:
+            return False
+        return sum(stage.failed + stage.lost for stage in self.stages) > self.alert_failed_items
 
     @property
     def counts(self) -> list[dict[str, int]]:
@@ -74,7 +84,12 @@ class Due:
 
 
 def decide(seen: Seen) -> Due | None:
-    """What is due for a job that looks like this; None when nothing is."""
+    """What is due for a job that looks like this; None when nothing is.
+
+    An alert comes before the end, so that the last failure of a run is told of as well.
+    """
+    if seen.failing and not seen.alerted:
+        return Due("failing", seen.status, seen.revision)
     if seen.status in FINALIZABLE and seen.all_settled:
         return Due("finished", seen.verdict, 1)
     if seen.status is JobStatus.CANCELING and seen.drained:
@@ -100,12 +115,16 @@ def look(job_id: int) -> JobStatus | None:
 
 @repeated
 def read(job_id: int) -> Seen | None:
-    """The job and the sums of its tallies, in one statement and so in one snapshot."""
+    """The job and the sums of its tallies, in one statement and so in one snapshot.
+
+    Whether a failing run was told of is asked after it: a later run has another version.
+    """
     rows = fetch(connection(), "look", job=job_id)
     if not rows:
         return None
     version, run, revision, status, sealed, total, recorded, policy, drained = rows[0][:9]
-    return Seen(
+    given = json_value(policy)
+    seen = Seen(
         job_id=job_id,
         version=version,
         run=run,
@@ -114,21 +133,33 @@ def read(job_id: int) -> Seen | None:
         sealed=bool(sealed),
         total=total,
         recorded=json_value(recorded),
-        failure_threshold=json_value(policy)["failure_threshold"],
+        failure_threshold=given["failure_threshold"],
         drained=bool(drained),
         stages=tuple(Counts(*(int(count) for count in row[11:15])) for row in rows),
         names=tuple(row[10] for row in rows),
+        alert_failed_items=given.get("alert_failed_items"),
     )
+    return replace(seen, alerted=_is_alerted(seen)) if seen.failing else seen
+
+
+def _is_alerted(seen: Seen) -> bool:
+    told = Event.ledger.using(alias()).filter(job_id=seen.job_id, run=seen.run, kind="failing")
+    return bool(told.exists())
 
 
 @repeated
 def write(seen: Seen, due: Due) -> bool:
-    """End or amend the run, with its counts and its event, if the version is still the one seen."""
-    changes: dict[str, Any] = {
-        "status": due.status.value,
-        "revision": due.revision,
-        "recorded": seen.counts,
-    }
+    """End or amend the run, with its counts and its event, if the version is still the one seen.
+
+    An alert changes nothing but the version, by which of two at once only one tells of it.
+    """
+    changes: dict[str, Any] = {}
+    if due.kind != "failing":
+        changes = {
+            "status": due.status.value,
+            "revision": due.revision,
+            "recorded": seen.counts,
+        }
     if due.kind == "finished":
         changes["finished_at"] = clock.now()
     with durable():

@@ -44,6 +44,11 @@ class Event(LedgerModel):
                 name="joblot_event_amended_once",
                 condition=Q(kind="amended"),
             ),
+            models.UniqueConstraint(
+                fields=["job", "run"],
+                name="joblot_event_failing_once",
+                condition=Q(kind="failing"),
+            ),
         ]
 
 
