@@ -50,6 +50,13 @@ VERBS = {
         "ledger.sweep": ["sweep", "sweep_until"],
         "ledger.prune": ["prune"],
     },
+    "Webhooks": {
+        "webhooks.subscriptions": ["subscribe", "webhooks", "webhook", "end"],
+        "webhooks.deliveries": ["deliveries", "resend"],
+        "webhooks.sender": ["send_until", "send_due"],
+        "webhooks.receiver": ["verify"],
+        "webhooks.received": ["receives"],
+    },
     "For tests": {"clock": ["set_clock"]},
 }
 
@@ -57,6 +64,7 @@ SHAPES = {
     "wire": ["Claim", "Lease", "ClaimedItem", "Result", "Error", "ItemReceipt"],
     "ledger.hooks": ["SettledResult", "JobEvent"],
     "ledger.sweep": ["Swept"],
+    "webhooks.receiver": ["Message"],
 }
 
 RECEIPTS = {

@@ -13,5 +13,6 @@ class JoblotConfig(AppConfig):
 
     def ready(self) -> None:
         from joblot import checks  # noqa: F401, PLC0415 (registers the system checks)
+        from joblot.webhooks import spread  # noqa: F401, PLC0415 (registers its handler)
 
         config.configure(getattr(settings, "JOBLOT", {}))

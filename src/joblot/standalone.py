@@ -181,9 +181,14 @@ def _timeout(query: str) -> float:
 
 
 def _limits(database: Mapping[str, Any]) -> dict[str, Any]:
-    """SQLite itself waits for a lock, so few tries are many seconds."""
-    sqlite = database["ENGINE"].endswith("sqlite3")
-    return {"CONFLICT_RETRIES_MAX": BUSY_TRIES_MAX} if sqlite else {}
+    """What a project would write into settings.JOBLOT."""
+    given: dict[str, Any] = {
+        "WEBHOOK_PRIVATE_ALLOWED": os.environ.get("JOBLOT_WEBHOOK_PRIVATE_ALLOWED") == "1"
+    }
+    if database["ENGINE"].endswith("sqlite3"):
+        # SQLite itself waits for a lock, so few tries are many seconds.
+        given["CONFLICT_RETRIES_MAX"] = BUSY_TRIES_MAX
+    return given
 
 
 def _postgresql(url: str) -> dict[str, Any]:

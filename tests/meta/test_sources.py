@@ -31,7 +31,14 @@ INDEX_OPTION = re.compile(r"(?:index-url|index_url|find-links|find_links)[ =:]+\
 SQL_HEADER = ("-- purpose: ", "-- guard: ", "-- locks: ")
 
 # Also `joblot` itself, since importing any of the others imports it.
-WITHOUT_DJANGO = ["joblot", "joblot.errors", "joblot.states", "joblot.wire", "joblot.worker"]
+WITHOUT_DJANGO = [
+    "joblot",
+    "joblot.errors",
+    "joblot.states",
+    "joblot.wire",
+    "joblot.worker",
+    "joblot.webhooks.receiver",
+]
 
 
 def _exists(module: str) -> bool:

@@ -9,7 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
-from joblot.api import items, jobs, work
+from joblot.api import items, jobs, webhooks, work
 from joblot.api.auth import Bearer
 from joblot.api.body import JsonParser
 from joblot.api.problems import of_error, of_path, of_surprise, problem
@@ -27,6 +27,7 @@ api = NinjaAPI(
 api.add_router("", work.router)  # jobs/next before jobs/{id}
 api.add_router("", jobs.router)
 api.add_router("", items.router)
+api.add_router("", webhooks.router)
 
 
 @api.exception_handler(JoblotError)

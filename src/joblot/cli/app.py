@@ -7,6 +7,7 @@ from joblot.cli.commands.run import run
 from joblot.cli.commands.serve import serve
 from joblot.cli.commands.submit import submit
 from joblot.cli.commands.token import token
+from joblot.cli.commands.webhook import webhook
 from joblot.cli.commands.worker import worker
 from joblot.cli.group import group
 from joblot.demo.command import demo
@@ -35,6 +36,7 @@ COMMANDS = (
 
 app = group(COMMANDS)
 app.add_typer(token, name="token")
+app.add_typer(webhook, name="webhook")
 
 
 def start() -> None:

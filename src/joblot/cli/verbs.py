@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from joblot.ledger.sweep import sweep_until
     from joblot.ledger.transactions import alias
     from joblot.ledger.why import why
+    from joblot.webhooks.deliveries import deliveries, resend
+    from joblot.webhooks.subscriptions import end, subscribe, webhooks
 
 __all__ = [
     "add_items",
@@ -36,6 +38,8 @@ __all__ = [
     "cancel",
     "claim",
     "delete",
+    "deliveries",
+    "end",
     "expire",
     "health",
     "in_flight",
@@ -51,14 +55,17 @@ __all__ = [
     "release",
     "renew",
     "report",
+    "resend",
     "resume",
     "retry",
     "revoke",
     "seal",
     "start",
     "submit",
+    "subscribe",
     "sweep_until",
     "tokens",
+    "webhooks",
     "why",
 ]
 
@@ -82,6 +89,8 @@ _HOMES = {
 }
 _HOME = {verb: f"joblot.ledger.{module}" for module, verbs in _HOMES.items() for verb in verbs}
 _HOME |= dict.fromkeys(["any_token", "issue", "revoke", "tokens"], "joblot.identity.tokens")
+_HOME |= dict.fromkeys(["deliveries", "resend"], "joblot.webhooks.deliveries")
+_HOME |= dict.fromkeys(["end", "subscribe", "webhooks"], "joblot.webhooks.subscriptions")
 
 
 def __getattr__(name: str) -> Any:

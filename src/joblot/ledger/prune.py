@@ -24,6 +24,7 @@ from joblot.models import (
     Stage,
     Tally,
     Uncounted,
+    WebhookDelivery,
 )
 from joblot.states import TERMINAL
 
@@ -60,6 +61,8 @@ def _remove_job(job_id: int) -> None:
     _remove_rows(Lease, job_id)
     events = Event.ledger.using(alias()).filter(job_id=job_id).values_list("pk", flat=True)
     Delivery.ledger.using(alias()).filter(event_id__in=list(events)).delete()
+    told = WebhookDelivery.objects.using(alias()).filter(job_id=job_id)
+    told.filter(next_try_at__isnull=True).delete()  # what is still to be sent outlives the job
     for model in _ALL:
         _remove_rows(model, job_id)
     Job.ledger.using(alias()).filter(pk=job_id).delete()

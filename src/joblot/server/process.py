@@ -17,23 +17,25 @@ from joblot.server.bridge import Bridge, Scope, Send
 from joblot.server.incoming_body import Receive
 from joblot.server.outer import Outer
 from joblot.server.waiting import WaitingRoom
+from joblot.webhooks.sender import send_until
 
 
 class Process:
-    """The ASGI application, the threads behind it, and the sweep."""
+    """The ASGI application, the threads behind it, the sweep, and the sender of webhooks."""
 
     def __init__(self, threads: int) -> None:
         self._bridge = Bridge(threads)
         self.room = WaitingRoom(self._ready)
         self._outer = Outer(self._bridge, self.room)
-        self._sweep_ends = threading.Event()
-        self._sweep = threading.Thread(
-            target=sweep_until, args=(self._sweep_ends,), name="joblot-sweep", daemon=True
-        )
+        self._ends = threading.Event()
+        self._clocks = [
+            threading.Thread(target=clock, args=(self._ends,), name=name, daemon=True)
+            for name, clock in (("joblot-sweep", sweep_until), ("joblot-webhooks", send_until))
+        ]
 
     def stop(self) -> None:
         """Begin to stop: what waits is answered, what is being done is done to its end."""
-        self._sweep_ends.set()
+        self._ends.set()
         self._outer.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,7 +48,8 @@ class Process:
         await receive()
         self._stop_when_told(asyncio.get_running_loop())
         _end_with_parent()
-        self._sweep.start()
+        for clock in self._clocks:
+            clock.start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         self.stop()
@@ -71,7 +74,8 @@ class Process:
 
     def _end(self) -> None:
         self._bridge.close()
-        self._sweep.join()
+        for clock in self._clocks:
+            clock.join()
 
     async def _ready(self, asked: Collection[Wanted]) -> set[Wanted]:
         return await self._bridge.call(ready_for, asked)

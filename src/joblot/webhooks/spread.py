@@ -1,0 +1,63 @@
+"""The outbox's handler: an event becomes a delivery for each receiver that wants it.
+
+It runs in the transaction that marks the event as handled, so each receiver gets each event once;
+nothing is sent here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from joblot import clock
+from joblot.ledger.hooks import JobEvent, on_event
+from joblot.models import Event, Webhook, WebhookDelivery
+from joblot.webhooks.subscriptions import KINDS, database, rows
+
+
+@on_event(*KINDS)
+def spread(event: JobEvent) -> None:
+    """Write what is to be sent; a job that is gone by now has nothing to tell."""
+    wanting = [hook for hook in rows().filter(ended_at__isnull=True) if event.kind in hook.kinds]
+    if not wanting or (about := _about(event)) is None:
+        return
+    body = json.dumps(about, separators=(",", ":"))
+    WebhookDelivery.objects.using(database()).bulk_create(
+        WebhookDelivery(
+            webhook=hook,
+            event_id=event.id,
+            job_id=event.job_id,
+            kind=event.kind,
+            message_id=_message_id(hook, event),
+            body=body,
+            next_try_at=clock.now(),
+            created_at=clock.now(),
+        )
+        for hook in wanting
+        if hook.project in (None, about["data"]["project"])
+    )
+
+
+def _message_id(hook: Webhook, event: JobEvent) -> str:
+    """Names the event for this receiver, and differs from what another installation would say."""
+    whose = hashlib.sha256(hook.secret.encode()).hexdigest()[:12]
+    return f"{whose}-job-{event.job_id}-run-{event.run}-revision-{event.revision}-{event.kind}"
+
+
+def _about(event: JobEvent) -> dict[str, Any] | None:
+    """The message: the report that the event holds, which no later change of the job touches."""
+    rows = Event.objects.using(database()).filter(pk=event.id)
+    known = rows.values("at", "job__name", "job__project").first()
+    return known and {
+        "type": f"job.{event.kind}",
+        "timestamp": known["at"].isoformat(),
+        "data": {
+            "job": event.job_id,
+            "name": known["job__name"],
+            "project": known["job__project"],
+            "run": event.run,
+            "revision": event.revision,
+            **event.data,
+        },
+    }

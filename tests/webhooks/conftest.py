@@ -1,0 +1,71 @@
+"""Webhooks as their receivers have them: real sockets on loopback, and a database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from joblot import config
+from joblot.ledger.outbox import deliver
+from joblot.ledger.submit import submit
+from joblot.models import Job, WebhookDelivery
+from joblot.webhooks.subscriptions import subscribe
+from tests.ledger import worker
+from tests.ledger.conftest import clock, exact, own_hooks
+from tests.ledger.worker import keys
+from tests.webhooks.receivers import Receiver
+
+__all__ = ["clock", "exact", "own_hooks"]
+
+
+@pytest.fixture
+def configure() -> Iterator[Callable[..., None]]:
+    """As `settings.JOBLOT` would, with loopback allowed; undone with the test."""
+    yield lambda **settings: config.configure({"webhook_private_allowed": True} | settings)
+    config.configure({})
+
+
+@pytest.fixture(autouse=True)
+def loopback_allowed(configure: Callable[..., None]) -> None:
+    configure()
+
+
+@pytest.fixture
+def make_receiver() -> Iterator[Callable[..., Receiver]]:
+    made: list[Receiver] = []
+
+    def make(host: str = "127.0.0.1", **how: Any) -> Receiver:
+        made.append(Receiver(host, **how))
+        return made[-1]
+
+    yield make
+    for receiver in made:
+        receiver.close()
+
+
+@pytest.fixture
+def receiver(make_receiver: Callable[..., Receiver]) -> Receiver:
+    """Answers 204, or what `answer` was told; `got` is what it was sent."""
+    return make_receiver()
+
+
+@pytest.fixture
+def hook(ledger_db: str, receiver: Receiver) -> int:
+    """The id of a webhook for all events, to `receiver`, which knows its secret."""
+    receiver.secret, made = subscribe(receiver.url)
+    return int(made["id"])
+
+
+def finish(pipeline: str = "p", **more: Any) -> Job:
+    """A job of one item that has ended, and whose event has gone to the receivers' deliveries."""
+    job = submit("told", keys(1), pipeline=pipeline, **more)
+    worker.drain(pipeline)
+    deliver()
+    return job
+
+
+def row() -> WebhookDelivery:
+    """The only delivery."""
+    return WebhookDelivery.objects.get()

@@ -1,0 +1,102 @@
+"""What a receiver can't do to the sender, however it behaves."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from joblot.models import WebhookDelivery
+from joblot.webhooks.sender import send_due, send_until
+from joblot.webhooks.subscriptions import subscribe
+from tests.polling import eventually
+from tests.threads import Threads
+from tests.webhooks.conftest import finish, row
+from tests.webhooks.receivers import Misbehaving, Receiver
+
+BYTES = 65_536
+
+
+def test_a_receiver_that_never_answers_costs_one_try_its_time(
+    hook: int, receiver: Receiver, configure: Any
+) -> None:
+    configure(webhook_seconds_max=0.2)
+    receiver.hold()
+    finish()
+    assert send_due() == 0
+    assert (row().status, "Timeout" in row().error) == (None, True)
+
+
+def drip(connection: socket.socket) -> None:
+    """One byte at a time, each in good time, and never to an end."""
+    connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+    while True:
+        connection.sendall(b"x")
+        time.sleep(0.01)
+
+
+def flood(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 500 Oh\r\nTransfer-Encoding: chunked\r\n\r\n")
+    while True:
+        connection.sendall(f"{BYTES:x}\r\n".encode() + b"x" * BYTES + b"\r\n")
+
+
+def hang_up(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 204")
+
+
+def babble(connection: socket.socket) -> None:
+    connection.sendall(b"hello\r\n\r\n")
+
+
+def binary(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 500 Oh\r\nContent-Length: 4\r\n\r\n\x00\xff\x1b\x0a")
+
+
+@pytest.mark.parametrize(
+    ("speak", "status", "error"),
+    [
+        (drip, None, "Timeout"),
+        (flood, 500, "xxx"),
+        (hang_up, None, "RemoteProtocolError"),
+        (babble, None, "RemoteProtocolError"),
+        (binary, 500, "�"),
+    ],
+)
+def test_a_receiver_that_misbehaves_costs_one_try(
+    ledger_db: str, configure: Any, speak: Any, status: int | None, error: str
+) -> None:
+    configure(webhook_seconds_max=0.5)
+    bad = Misbehaving(speak)
+    subscribe(bad.url)
+    finish()
+    began = time.monotonic()
+    assert send_due() == 0
+    assert time.monotonic() - began < 5
+    told = row()
+    assert (told.status, error in told.error) == (status, True)
+    assert len(told.error) <= 1_024
+    bad.close()
+
+
+def test_a_receiver_that_hangs_keeps_no_other_waiting(
+    hook: int, receiver: Receiver, make_receiver: Callable[..., Receiver], in_thread: Threads
+) -> None:
+    other = make_receiver()
+    subscribe(other.url)
+    receiver.hold()
+    finish()
+    finish("q")
+    stop = threading.Event()
+    sender = in_thread(send_until, stop)
+    eventually(lambda: len(other.got) == 2)
+    assert len(receiver.got) == 1  # and nothing more is sent there meanwhile
+    receiver.go_on()
+    eventually(lambda: len(receiver.got) == 2)
+    stop.set()
+    sender.result()
+    assert not WebhookDelivery.objects.filter(delivered_at=None).exists()
