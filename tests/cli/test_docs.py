@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.main import get_command
@@ -58,10 +59,14 @@ def test_the_tutorial_runs_as_it_is_written(tmp_path: Path):
 def _commands() -> dict[str, set[str]]:
     group = get_command(app)
     commands = {"": group, **group.commands}  # type: ignore[attr-defined]
-    return {
-        name: {option for param in command.params for option in param.opts if option[0] == "-"}
-        for name, command in commands.items()
-    }
+    return {name: _options(command) for name, command in commands.items()}
+
+
+def _options(command: Any) -> set[str]:
+    """A command's options; of a group like `joblot token`, also those of its commands."""
+    own = {option for param in command.params for option in param.opts if option[0] == "-"}
+    parts = {} if command.name == "joblot" else getattr(command, "commands", {})
+    return own.union(*map(_options, parts.values()))
 
 
 @pytest.mark.parametrize("command", _commands())
