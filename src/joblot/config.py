@@ -112,6 +112,7 @@ class Limits:
 
     conflict_retries_max: int = 30
     conflict_backoff_seconds: float = 0.005
+    conflict_seconds_max: float = 60.0  # for all tries together; shorter than a lease
     look_rounds_max: int = 100
     close_leases_batch: int = 500
     reopen_chunk_items: int = 2_000

@@ -28,6 +28,9 @@ SQLITE_PRAGMAS = (
     # FULL: a commit that was answered survives a power cut; in WAL mode NORMAL would not.
     "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
 )
+# A server's waits end before a lease does, so that whoever waits for it still has its own.
+WAITS = "-c lock_timeout=10s -c statement_timeout=120s -c idle_in_transaction_session_timeout=60s"
+TCP_TIMEOUTS = {"keepalives_idle": 15, "keepalives_interval": 5, "tcp_user_timeout": 30_000}
 # Settling is one statement; planned once, it costs two thirds of what it costs planned each time.
 GENERIC_PLANS = "-c plan_cache_mode=force_generic_plan"
 
@@ -194,7 +197,7 @@ def _limits(database: Mapping[str, Any]) -> dict[str, Any]:
 def _postgresql(url: str) -> dict[str, Any]:
     """Parsed by libpq's own rules: sockets, several hosts, sslmode and the rest."""
     given = _conninfo(url)
-    options = f"{given.pop('options', '')} {GENERIC_PLANS}".strip()
+    options = f"{GENERIC_PLANS} {WAITS} {given.pop('options', '')}".strip()
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": given.pop("dbname", ""),
@@ -206,6 +209,7 @@ def _postgresql(url: str) -> dict[str, Any]:
         "OPTIONS": {
             "connect_timeout": CONNECT_SECONDS_MAX,
             "application_name": "joblot",
+            **TCP_TIMEOUTS,
             **given,
             "options": options,
             "server_side_binding": True,

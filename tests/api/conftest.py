@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from joblot.identity import rate
 from joblot.identity.tokens import issue
 from tests.ledger.conftest import configure
 
@@ -53,6 +54,12 @@ class Api:
         if "json" in response["Content-Type"] and "ndjson" not in response["Content-Type"]:
             return json.loads(response.content)
         return response.content.decode()
+
+
+@pytest.fixture(autouse=True)
+def nobody_asked_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tokens of different tests may have the same number."""
+    monkeypatch.setattr(rate, "_buckets", {})
 
 
 @pytest.fixture

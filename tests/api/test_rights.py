@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import pytest
@@ -154,3 +155,33 @@ class TestOnThisMachine:
         assert self.status() == 401
         revoke(told["id"])
         assert self.status() == 200
+
+
+def test_a_token_that_asks_too_often_is_told_to_wait(api: Callable[..., Api]) -> None:
+    caller = api("read", requests_per_minute_max=2)
+    for _ in range(2):
+        caller.get("jobs")
+        assert caller.status == 200
+    told = caller.get("jobs")
+    assert (caller.status, told["code"]) == (429, "too_many_requests")
+    assert 0 < told["retry_after_seconds"] <= 30
+    assert int(caller.headers["Retry-After"]) >= told["retry_after_seconds"]
+
+
+def test_a_token_may_be_limited_in_what_it_sends_at_once(api: Callable[..., Api]) -> None:
+    caller = api("submit", body_bytes_max=200)
+    body = {"name": "x", "pipeline": "p"}
+    caller.post("jobs", body)
+    assert caller.status == 201
+    told = caller.post("jobs", body | {"items": ["k" * 200]})
+    assert (caller.status, told["limit"]) == (413, 200)
+
+
+def test_no_token_is_ever_logged(ledger_db: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    secret, told = issue("x", ["read"])
+    Api(secret).get("jobs")
+    Api(secret).post("jobs", {"name": "not allowed"})
+    revoke(told["id"])
+    Api(secret).get("jobs")
+    assert secret[20:] not in caplog.text

@@ -10,6 +10,8 @@ import pytest
 from joblot.config import limits
 from joblot.ledger.lifecycle import pause
 from joblot.ledger.submit import submit
+from joblot.ledger.sweep import sweep
+from joblot.models import Uncounted
 from tests.api.conftest import Api
 
 
@@ -157,3 +159,43 @@ def test_the_lease_tells_who_has_it(worker: Api, admin: Api) -> None:
 )
 def test_a_claim_that_can_not_be_right(worker: Api, body: object) -> None:
     assert (worker.post("claims", body)["code"], worker.status) == ("invalid_input", 422)
+
+
+def receipts(worker: Api, lease: str, *results: dict) -> list[str]:
+    told = worker.post("results", {"lease": lease, "results": list(results)})
+    assert worker.status == 200
+    return [one["receipt"] for one in told["receipts"]]
+
+
+def test_results_for_a_cancelled_job_are_kept_and_told(worker: Api, admin: Api) -> None:
+    job = submit("night", ["a", "b"], pipeline="moths")
+    (lease,) = worker.post("claims", {"pipelines": ["moths"]})["leases"]
+    assert receipts(worker, lease["token"], succeeded(0)) == ["counted"]
+    admin.post(f"jobs/{job.pk}/cancel", {"grace_seconds": 0})
+    late = succeeded(1, {"kept": True})
+    for _ in range(2):
+        assert receipts(worker, lease["token"], succeeded(0), late) == ["duplicate", "late"]
+    kept = Uncounted.objects.get(job_id=job.pk)
+    assert (kept.number, kept.output) == (1, {"kept": True})
+    assert admin.get(f"jobs/{job.pk}")["finished_after_cancel"] == 1
+
+
+def test_results_for_a_deleted_job_are_told_so(worker: Api, admin: Api) -> None:
+    job = submit("night", ["a"], pipeline="moths", policy={"cancel_grace_seconds": 0})
+    (lease,) = worker.post("claims", {"pipelines": ["moths"]})["leases"]
+    admin.delete(f"jobs/{job.pk}")
+    sweep()
+    told = worker.post("results", {"lease": lease["token"], "results": [succeeded(0)]})
+    assert [one["receipt"] for one in told["receipts"]] == ["late"]
+    assert "deleted" in told["receipts"][0]["reason"]
+
+
+def test_a_result_after_the_finish_is_a_duplicate(worker: Api, admin: Api) -> None:
+    job = submit("night", ["a"], pipeline="moths")
+    (lease,) = worker.post("claims", {"pipelines": ["moths"]})["leases"]
+    assert receipts(worker, lease["token"], succeeded(0)) == ["counted"]
+    assert admin.get(f"jobs/{job.pk}")["status"] == "SUCCESS"
+    assert receipts(worker, lease["token"], succeeded(0)) == ["duplicate"]
+    assert [one["kind"] for one in admin.get(f"jobs/{job.pk}/events")["events"]].count(
+        "finished"
+    ) == 1

@@ -79,7 +79,10 @@ def repeated(verb: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(verb)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        until = time.monotonic() + limits().conflict_seconds_max
         for round_ in range(limits().conflict_retries_max):
+            if time.monotonic() > until:
+                break
             try:
                 return verb(*args, **kwargs)
             except DatabaseError as error:
@@ -92,8 +95,9 @@ def repeated(verb: Callable[P, R]) -> Callable[P, R]:
             except InterfaceError as error:
                 _raise_translated(error)
         raise Unavailable(
-            f"the database is busy: {limits().conflict_retries_max} tries met other transactions "
-            "or a lock; nothing was done, try again later"
+            f"the database is busy: {limits().conflict_retries_max} tries, or "
+            f"{limits().conflict_seconds_max:g} s of them, met other transactions or a lock; "
+            "nothing was done, try again later"
         )
 
     return wrapper
