@@ -93,6 +93,7 @@ class Limits:
     results_per_report_max: int = 1_000
     claim_items_max: int = 1_000
     lease_seconds_max: float = 604_800.0  # that a renewal may ask for
+    follower_skew_seconds: float = 60.0  # by which leases may be worked out of their order
     page_items_max: int = 1_000
 
     add_chunk_items: int = 2_000  # items numbered under one lock of the job's row
@@ -126,6 +127,11 @@ class Limits:
 
     body_bytes_max: int = 67_108_864  # of one request; a token may have less
     antenna_body_bytes_max: int = 268_435_456  # of the older fleet's batches
+    antenna_results_max: int = 10_000  # of one such batch
+    antenna_group_bytes: int = 4_194_304  # of it, held and reported together
+    antenna_jobs_listed_max: int = 1  # a worker drains one to its end before it asks again
+    antenna_lease_seconds: float = 300.0  # at least, whatever the job's policy
+    antenna_in_flight_items_max: int = 240  # of one job, by one token at one address
     line_bytes_max: int = 1_048_576  # of a streamed item
     wait_seconds_max: float = 30.0  # that a claim may wait for work; shorter than any lease
     events_poll_seconds: float = 1.0  # how soon a stream of events looks for the next

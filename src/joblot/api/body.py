@@ -29,15 +29,19 @@ class JsonParser(Parser):
 
 def read_body(request: HttpRequest, bytes_max: int) -> bytes:
     """The whole body, unzipped. Raises TooLarge beyond `bytes_max`, NotReadable."""
-    pieces, size = [], 0
+    return b"".join(bounded(request, bytes_max))
+
+
+def bounded(request: HttpRequest, bytes_max: int) -> Iterator[bytes]:
+    """The body piece by piece, unzipped. Raises TooLarge beyond `bytes_max`, NotReadable."""
+    size = 0
     for piece in _unzipped(request):
         size += len(piece)
         if size > bytes_max:
             raise TooLarge(
                 f"body: expected at most {bytes_max} bytes, unzipped; split it", bytes_max
             )
-        pieces.append(piece)
-    return b"".join(pieces)
+        yield piece
 
 
 def json_of(request: HttpRequest) -> Any:

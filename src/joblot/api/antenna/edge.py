@@ -1,0 +1,44 @@
+"""What every view of the older protocol has around it: who asks, and errors as its client has them.
+
+That is by statuses it knows, with a text in `detail`, which joblot's problems have anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
+
+from joblot.api.auth import caller_of
+from joblot.api.edge import bare
+from joblot.api.problems import of_error, of_surprise, problem
+from joblot.errors import JoblotError
+from joblot.identity.caller import Scope
+
+Answering = Callable[..., dict[str, Any]]
+
+
+def edge(*, status: int = 200, **methods: Answering) -> Callable[..., HttpResponseBase]:
+    """A view of Django's; each method's function gets the request and its caller, who may work."""
+
+    def view(request: HttpRequest, **path: str) -> HttpResponseBase:
+        answering = methods.get(request.method or "")
+        if answering is None:
+            refused = problem(405, "method_not_allowed", f"expected {', '.join(methods)}")
+            refused["Allow"] = ", ".join(methods)
+            return refused
+        try:
+            caller = caller_of(request)
+            caller.require(Scope.WORK)
+            return JsonResponse(answering(request, caller, **path), status=status)
+        except JoblotError as error:
+            return _known(of_error(error), error)
+        except Exception as error:  # noqa: BLE001 (told as a problem, kept in the log)
+            return of_surprise(error)
+
+    return bare(view)
+
+
+def _known(answer: HttpResponseBase, error: JoblotError) -> HttpResponseBase:
+    return problem(400, error.code, str(error)) if answer.status_code == 422 else answer

@@ -1,0 +1,39 @@
+"""GET jobs: which job to work next."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Any
+
+from django.http import HttpRequest
+
+from joblot.api.antenna.job_ids import JobStage
+from joblot.api.antenna.worker import room, worker_of
+from joblot.config import limits
+from joblot.errors import TooLarge
+from joblot.identity.caller import Caller
+from joblot.ledger.offers import offers
+
+
+def list_jobs(request: HttpRequest, caller: Caller) -> dict[str, Any]:
+    """Jobs with items to claim, of the asked pipelines that are this token's; one, by default.
+
+    Whoever asks next is sent to another project, where there is one. All other parameters are
+    accepted and change nothing: only incomplete jobs are ever listed, and only their ids.
+    """
+    worker = worker_of(request, caller)
+    open_offers = (
+        {"id": int(JobStage(one.job, one.stage)), "pipeline_slug": one.pipeline}
+        for one in offers(_pipelines(request, caller), caller.projects)
+        if room(one.job, worker) > 0
+    )
+    jobs = list(islice(open_offers, limits().antenna_jobs_listed_max))
+    return {"count": len(jobs), "next": None, "previous": None, "results": jobs}
+
+
+def _pipelines(request: HttpRequest, caller: Caller) -> set[str]:
+    asked = {name for name in request.GET.get("pipeline__slug__in", "").split(",") if name}
+    most = limits().pipelines_per_claim_max
+    if len(asked) > most:
+        raise TooLarge(f"pipeline__slug__in: expected at most {most}, got {len(asked)}", most)
+    return asked if caller.pipelines is None else asked & caller.pipelines

@@ -1,0 +1,93 @@
+"""What one posted entry says of which item."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from joblot.api.antenna.entries import Entry
+from joblot.api.antenna.subjects import Subject
+from joblot.api.body import parse_json
+from joblot.errors import NotReadable
+from joblot.wire import Result, failure, success
+
+NOT_KEPT = "InvalidResult"  # the error's type where a result can't be kept
+NOT_WORKED = "WorkerError"  # where the worker says that it could not do the item
+WHOLE_BATCH = "Batch processing error"  # how a message begins that is of all items of a batch
+
+_SUBJECT = re.compile(rb'"reply_subject"\s*:\s*"([^"\\]{1,200})"')
+
+
+@dataclass(slots=True)
+class Judged:
+    """`reply` is what came as `reply_subject`. Without a `subject` nothing can be reported.
+
+    `with_others` is True of a failure that was said of a whole batch.
+    """
+
+    reply: str
+    subject: Subject | None = None
+    result: Result | None = None
+    with_others: bool = False
+    status: str = "rejected"
+
+    def as_json(self) -> dict[str, str]:
+        return {
+            "reply_subject": self.reply,
+            "status": self.status,
+            "task_id": str(self.subject.item) if self.subject else "",
+        }
+
+    @property
+    def lease(self) -> str:
+        return self.subject.lease if self.subject else ""
+
+
+def judge(entry: Entry) -> Judged:
+    """Never raises: what can't be kept fails its item, with the reason, and no other."""
+    if not entry.whole:
+        kept = len(entry.text)
+        return _unkept(entry, f"expected at most {kept} bytes, got {entry.size}")
+    try:
+        given = parse_json(entry.text)
+    except NotReadable as error:
+        return _unkept(entry, str(error))
+    reply = given.get("reply_subject") if isinstance(given, dict) else None
+    if not isinstance(reply, str) or (subject := Subject.of(reply)) is None:
+        return Judged(reply if isinstance(reply, str) else "")
+    return _judged(reply, subject, given.get("result"), entry.size)
+
+
+def unkept(judged: Judged, reason: str) -> Judged:
+    """The same item as failed, because what came of it can't be kept; trying again is no use."""
+    assert judged.subject is not None
+    judged.result = failure(judged.subject.item, NOT_KEPT, reason)
+    return judged
+
+
+def _judged(reply: str, subject: Subject, result: Any, size: int) -> Judged:
+    judged = Judged(reply, subject)
+    if not isinstance(result, dict):
+        return unkept(judged, f"result: expected an object, got {type(result).__name__}")
+    if result.get("error") is None:
+        judged.result = success(subject.item, result, _metrics(result, size))
+        return judged
+    message = str(result["error"])
+    judged.with_others = message.startswith(WHOLE_BATCH)
+    judged.result = failure(subject.item, NOT_WORKED, message, retryable=True)
+    return judged
+
+
+def _metrics(result: dict[str, Any], size: int) -> dict[str, int]:
+    detections = result.get("detections")
+    found = len(detections) if isinstance(detections, list) else 0
+    return {"detections": found, "result_bytes": size}
+
+
+def _unkept(entry: Entry, reason: str) -> Judged:
+    """Of an entry that is no JSON: its subject, if that can be found all the same."""
+    found = _SUBJECT.search(entry.text)
+    reply = found[1].decode(errors="replace") if found else ""
+    judged = Judged(reply, Subject.of(reply))
+    return unkept(judged, reason) if judged.subject else judged

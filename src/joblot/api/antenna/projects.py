@@ -1,0 +1,94 @@
+"""GET projects, all on one page, and POST projects/{id}/pipelines: what a worker can do.
+
+joblot needs no registration: whoever asks for a pipeline's work gets it. What is registered is
+kept, for the order of a result's scores is that of the labels that were registered.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+from django.core.files.base import ContentFile
+from django.http import HttpRequest
+
+from joblot.api.body import parse_json, read_body
+from joblot.config import limits
+from joblot.errors import InvalidInput, NotFound
+from joblot.identity import workers
+from joblot.identity.caller import Caller
+from joblot.ledger.names import checked_name
+from joblot.ledger.outputs import storage
+from joblot.ledger.transactions import alias
+from joblot.models import Job
+from joblot.wire import canonical, result_hash
+
+DEFAULT = "default"
+
+
+def list_projects(request: HttpRequest, caller: Caller) -> dict[str, Any]:
+    """The projects that this token sees."""
+    projects = [{"id": number, "name": name} for number, name in _projects(caller).items()]
+    return {"count": len(projects), "next": None, "previous": None, "results": projects}
+
+
+def post_pipelines(request: HttpRequest, caller: Caller, project: str) -> dict[str, Any]:
+    """Keep what a worker says it can do; saying it again changes nothing.
+
+    The slugs are kept as what the worker says about itself, with the name under which the whole,
+    labels included, is in the storage.
+    """
+    name = _projects(caller).get(int(project))
+    if name is None:
+        raise NotFound(f"project {project:.20}: there is none; GET projects lists them")
+    given = parse_json(read_body(request, caller.body_bytes_max or limits().body_bytes_max))
+    service, slugs = _registered(given)
+    known = _known(caller.owner, service)
+    before = set(known.get("pipelines", []))
+    about = {
+        "protocol": "antenna",
+        "projects": sorted({name, *known.get("projects", [])}),
+        "pipelines": sorted({*slugs, *before}),
+        "registration": _stored(given),
+    }
+    workers.seen(caller.owner, service, about)
+    return {
+        "success": True,
+        "pipelines_created": [slug for slug in slugs if slug not in before],
+        "pipelines_updated": [slug for slug in slugs if slug in before],
+        "processing_service_id": None,
+    }
+
+
+def _projects(caller: Caller) -> dict[int, str]:
+    """By number. The protocol wants numbers, so each is made of its name, the same at all times."""
+    if caller.projects is not None:
+        names = set(caller.projects)
+    else:
+        jobs = Job.ledger.using(alias()).filter(deleted_at__isnull=True)
+        names = {DEFAULT, *jobs.values_list("project", flat=True).distinct()}
+    return {zlib.crc32(name.encode()): name for name in sorted(names)}
+
+
+def _registered(given: Any) -> tuple[str, list[str]]:
+    """The service's name and the slugs of its pipelines. Raises InvalidInput."""
+    pipelines = given.get("pipelines") if isinstance(given, dict) else None
+    if not isinstance(pipelines, list) or not all(isinstance(one, dict) for one in pipelines):
+        raise InvalidInput('expected {"processing_service_name", "pipelines": [{"slug", …}, …]}')
+    slugs = {checked_name(one.get("slug"), "pipelines.slug"): None for one in pipelines}
+    service = given.get("processing_service_name") or "antenna"
+    return checked_name(service, "processing_service_name"), list(slugs)
+
+
+def _known(owner: int, service: str) -> dict[str, Any]:
+    seen = (one for one in workers.workers(owner) if one["instance"] == service)
+    return next((one["about"] for one in seen), {})
+
+
+def _stored(given: Any) -> str:
+    """The name of the registration in the storage, which is made of what is in it."""
+    text = canonical(given)
+    name = f"joblot/registrations/{result_hash(text).hex()}.json"
+    if not storage().exists(name):
+        name = storage().save(name, ContentFile(text.encode()))
+    return name

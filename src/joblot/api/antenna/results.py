@@ -1,0 +1,31 @@
+"""POST jobs/{id}/result: what a batch has come to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+
+from joblot.api.antenna.entries import entries
+from joblot.api.antenna.intake import Intake
+from joblot.api.body import bounded
+from joblot.config import limits
+from joblot.identity.caller import Caller
+from joblot.states import Receipt
+
+
+def post_results(request: HttpRequest, caller: Caller, job: str) -> dict[str, Any]:
+    """Take results, each on its own; posting the same again is always safe.
+
+    The lease in `reply_subject` is the right to report and says which job it is; that the job
+    ended, or that the path names another, refuses nothing.
+    """
+    most = caller.body_bytes_max or limits().antenna_body_bytes_max
+    posted = entries(bounded(request, most), "results", limits().output_bytes_max)
+    judged = Intake().take(posted)
+    return {
+        "status": "accepted",
+        "job_id": int(job),
+        "results_queued": sum(one.status != Receipt.REJECTED for one in judged),
+        "tasks": [one.as_json() for one in judged],
+    }

@@ -1,0 +1,107 @@
+"""POST jobs/{id}/tasks: take items of a job."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+
+from joblot.api.antenna.job_ids import JobStage
+from joblot.api.antenna.subjects import Subject
+from joblot.api.antenna.worker import room, worker_of
+from joblot.api.body import parse_json, read_body
+from joblot.config import limits
+from joblot.errors import InvalidInput, LeaseEnded, NotFound
+from joblot.identity.caller import Caller
+from joblot.ledger.claims import claim
+from joblot.ledger.jobs import read_job, stages_of
+from joblot.ledger.leases import renew
+from joblot.ledger.settle import report
+from joblot.wire import ClaimedItem, Lease, failure
+
+_CLAIMS_MAX = 32  # for one answer, where items turn out to be of no use to the worker
+
+Task = dict[str, str]
+
+
+def post_tasks(request: HttpRequest, caller: Caller, job: str) -> dict[str, Any]:
+    """Up to `batch_size` tasks; none if the job has none now, whatever the reason."""
+    wanted = _batch_size(request)
+    asked = JobStage.of(int(job))
+    pipeline = _pipeline(caller, asked)
+    worker = worker_of(request, caller)
+    for _ in range(_CLAIMS_MAX if pipeline else 0):
+        limit = min(wanted, room(asked.job, worker), limits().claim_items_max)
+        if limit <= 0:
+            break
+        leases = claim(
+            pipeline,
+            limit,
+            job=asked.job,
+            projects=caller.projects,
+            worker=worker,
+            owner=caller.owner,
+            owner_items_max=caller.in_flight_items_max,
+        ).leases
+        if not leases:
+            break
+        if tasks := _tasks(leases[0]):
+            return {"tasks": tasks}
+    return {"tasks": []}
+
+
+def _batch_size(request: HttpRequest) -> int:
+    body = parse_json(read_body(request, limits().worker_about_bytes_max))
+    size = body.get("batch_size") if isinstance(body, dict) else None
+    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+        raise InvalidInput(f'expected {{"batch_size": <1 or more>}}, got {body!r:.100}')
+    return size
+
+
+def _pipeline(caller: Caller, asked: JobStage) -> str:
+    """The pipeline of the stage; "" if this token doesn't serve it. Raises NotFound."""
+    job = read_job(asked.job, deleted=True)
+    caller.require_sight(job.pk, job.project)
+    stages = stages_of(job.pk)
+    if asked.stage >= len(stages):
+        raise NotFound(f"job {int(asked)}: there is none")
+    pipeline = str(stages[asked.stage].pipeline)
+    return pipeline if caller.pipelines is None or pipeline in caller.pipelines else ""
+
+
+def _tasks(lease: Lease) -> list[Task]:
+    """The lease's items, held for long enough; what has no image fails here and now."""
+    urls = {item.id: _image_url(item) for item in lease.items}
+    if useless := [item for item, url in urls.items() if not url]:
+        cause = "expected an image's address as image_url or url in the payload, or as the key"
+        report(lease.token, [failure(item, "NoImageUrl", cause) for item in useless])
+    tasks = [
+        {
+            "id": str(item),
+            "image_id": str(item),
+            "image_url": url,
+            "reply_subject": str(Subject(lease.token, item)),
+        }
+        for item, url in urls.items()
+        if url
+    ]
+    return tasks if tasks and _is_held(lease) else []
+
+
+def _is_held(lease: Lease) -> bool:
+    """Hold the lease for as long as the worker may take; False if it has ended already."""
+    if lease.lease_seconds < limits().antenna_lease_seconds:
+        try:
+            renew(lease.token, limits().antenna_lease_seconds)
+        except LeaseEnded:
+            return False
+    return True
+
+
+def _image_url(item: ClaimedItem) -> str:
+    payload = item.payload
+    if isinstance(payload, dict):
+        payload = payload.get("image_url") or payload.get("url")
+    if isinstance(payload, str) and payload:
+        return payload
+    return item.key if item.key.startswith(("http://", "https://")) else ""

@@ -1,0 +1,43 @@
+"""Renewing for a worker that can't: what it reports shows how far it has come.
+
+Such a worker takes batches ahead and works them in the order in which they were granted. So a
+report through one lease shows that its worker lives and will come to those it was granted later.
+Those it was granted earlier are done, or belong to a worker of the same name that is dead.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from joblot import clock
+from joblot.config import limits
+from joblot.ledger.transactions import alias, durable, repeated
+from joblot.models import Lease
+from joblot.states import LeaseState
+
+
+@repeated
+def renew_followers(token: str, seconds: float) -> int:
+    """Hold what the worker of this lease was granted of the same job since; returns how many.
+
+    `seconds` from now, where less than half of that is left. "Since" begins
+    `follower_skew_seconds` before the lease, for the order is not exact. A lease that is being
+    reported through at this moment is left alone.
+    """
+    lease = Lease.ledger.using(alias()).filter(pk=token).first()
+    if lease is None:
+        return 0
+    due = Lease.ledger.using(alias()).filter(
+        job_id=lease.job_id,
+        worker=lease.worker,
+        owner=lease.owner,
+        state=LeaseState.LIVE,
+        claimed_at__gte=lease.claimed_at - timedelta(seconds=limits().follower_skew_seconds),
+        expires_at__lt=clock.after(seconds / 2),
+    )
+    if not due.exists():
+        return 0
+    with durable():
+        tokens = list(due.select_for_update(skip_locked=True).values_list("pk", flat=True))
+        rows = Lease.ledger.using(alias()).filter(pk__in=tokens)
+        return rows.update(expires_at=clock.after(seconds))

@@ -1,0 +1,34 @@
+"""Jobs for a worker that first asks for a job and then for its items, until it is empty."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+
+from joblot.ledger import candidates
+from joblot.ledger.candidates import Wanted
+from joblot.ledger.transactions import alias
+from joblot.models import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A stage of a job that has items to claim."""
+
+    job: int
+    stage: int  # its position
+    pipeline: str
+
+
+def offers(pipelines: Iterable[str], projects: Collection[str] | None = None) -> Iterator[Offer]:
+    """What has items to claim now, in the order of claims.
+
+    To ask is to take a turn, as a claim does: the next to ask is offered another project first.
+    Claims nothing. Raises InvalidInput for a pipeline that is no name.
+    """
+    board, _ = candidates.board(Wanted.of(pipelines, None, projects), anew=True)
+    for candidate in board.in_order(board.next_turn()):
+        if candidate.ready:
+            job, position = candidate.stage
+            stage = Stage.ledger.using(alias()).get(job_id=job, position=position)
+            yield Offer(job, position, stage.pipeline)

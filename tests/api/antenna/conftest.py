@@ -1,0 +1,154 @@
+"""The older protocol, asked through Django's own handler (as under WSGI) and of a real server."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from django.test import Client, override_settings
+
+from joblot.identity import workers
+from joblot.identity.tokens import issue
+from joblot.ledger.submit import submit
+from joblot.models import Job
+from tests.api.antenna.fleet import SLUGS, Task, detected
+from tests.ledger.conftest import clock, configure, exact, own_hooks
+from tests.polling import eventually
+
+__all__ = ["clock", "configure", "exact", "own_hooks"]
+
+ROOT = Path(__file__).parents[3]
+SERVE = (
+    "from joblot.server.serve import serve; "
+    "serve('127.0.0.1', 0, processes=1, threads=8, on_bound=lambda url: print(url, flush=True))"
+)
+
+
+@pytest.fixture(autouse=True)
+def outputs_folder(tmp_path: Path) -> Iterator[Path]:
+    """Where large outputs go."""
+    with override_settings(MEDIA_ROOT=str(tmp_path)):
+        yield tmp_path
+
+
+@pytest.fixture(autouse=True)
+def nobody_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "_seen_at", {})
+
+
+class Api:
+    """Whoever holds one token of the fleet. `status` is that of the last answer."""
+
+    def __init__(self, token: str) -> None:
+        self._client = Client(raise_request_exception=False)
+        self.headers = {"Authorization": f"Token {token}"}
+        self.status = 0
+
+    def get(self, path: str, query: dict[str, Any] | None = None) -> Any:
+        return self._taken(self._client.get(self._at(path), query or {}, headers=self.headers))
+
+    def post(self, path: str, body: Any) -> Any:
+        return self.post_bytes(path, json.dumps(body).encode())
+
+    def post_bytes(self, path: str, body: bytes, **headers: str) -> Any:
+        kind = "application/json"
+        sent = self.headers | headers
+        return self._taken(self._client.post(self._at(path), body, content_type=kind, headers=sent))
+
+    def listed(self, *slugs: str) -> list[dict[str, Any]]:
+        asked = {"pipeline__slug__in": ",".join(slugs or SLUGS), "ids_only": 1}
+        return list(self.get("jobs", asked)["results"])
+
+    def tasks(self, job: Job | int, batch_size: int = 24) -> list[Task]:
+        number = job if isinstance(job, int) else job.pk
+        return list(self.post(f"jobs/{number}/tasks/", {"batch_size": batch_size})["tasks"])
+
+    def results(self, job: Job, *results: tuple[Task, Any]) -> list[str]:
+        """What each of these results is answered."""
+        posted = [
+            {"reply_subject": task["reply_subject"], "result": result} for task, result in results
+        ]
+        told = self.post(f"jobs/{job.pk}/result/", {"results": posted})
+        assert self.status == 200, told
+        return [one["status"] for one in told["tasks"]]
+
+    def done(self, job: Job, *tasks: Task) -> list[str]:
+        return self.results(job, *((task, detected(task)) for task in tasks))
+
+    def _at(self, path: str) -> str:
+        return f"/antenna/api/v2/{path}"
+
+    def _taken(self, response: Any) -> Any:
+        self.status, self.answer = response.status_code, response
+        return json.loads(response.content)
+
+
+@pytest.fixture
+def token(ledger_db: str) -> str:
+    return issue("fleet", ["work"])[0]
+
+
+@pytest.fixture
+def api(token: str) -> Api:
+    return Api(token)
+
+
+@pytest.fixture
+def of_rights(ledger_db: str) -> Callable[..., Api]:
+    """`of_rights(projects=…)` is a caller with a new token of these rights."""
+    return lambda *scopes, **rights: Api(issue("fleet", scopes or ["work"], **rights)[0])
+
+
+def images(count: int, start: int = 0) -> list[dict[str, Any]]:
+    return [
+        {"key": f"image {n}", "payload": {"image_url": f"http://images.test/{n}.jpg"}}
+        for n in range(start, start + count)
+    ]
+
+
+def job_of(count: int, pipeline: str = SLUGS[0], **more: Any) -> Job:
+    return submit("night", images(count), pipeline=pipeline, **more)
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/readyz").status_code == 200
+    except httpx.ConnectError:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    url: str
+    pid: int
+
+
+@pytest.fixture
+def server(ledger_db: str, tmp_path: Path) -> Iterator[Server]:
+    """A server of its own process, on the test's database."""
+    environment = os.environ | {
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
+    }
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVE],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().strip()
+            eventually(lambda: _is_ready(url))
+            yield Server(url, process.pid)
+        finally:
+            process.terminate()

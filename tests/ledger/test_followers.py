@@ -1,0 +1,80 @@
+"""Renewing what a worker took ahead, by how far it has come."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+from joblot.ledger.followers import renew_followers
+from joblot.ledger.in_flight import in_flight
+from joblot.ledger.leases import expire_overdue
+from joblot.ledger.submit import submit
+from joblot.models import Job
+from joblot.wire import Lease
+from tests.ledger import worker
+from tests.ledger.worker import keys, succeed
+
+
+def taken(job: Job, name: str = "gpu") -> Lease:
+    return worker.lease(limit=1, job=job.pk, worker=name)
+
+
+def held(job: Job) -> set[str]:
+    return {lease["token"] for lease in in_flight(job=job.pk)}
+
+
+def test_what_was_granted_later_is_held(ledger_db: str, clock) -> None:
+    job = submit("j", keys(3), pipeline="p")
+    first, second, third = (taken(job) for _ in range(3))
+    clock.forward(200)
+    succeed(first)
+    assert renew_followers(first.token, 300) == 2
+    clock.forward(299)
+    assert expire_overdue() == 0
+    assert held(job) == {second.token, third.token}
+    clock.forward(2)
+    assert expire_overdue() == 2, "nothing came through any lease since"
+
+
+def test_of_two_workers_of_one_name_the_dead_one_is_not_held(ledger_db: str, clock) -> None:
+    job = submit("j", keys(10), pipeline="p")
+    dead = taken(job)
+    for _ in range(5):
+        clock.forward(90)
+        alive = taken(job)
+        succeed(alive)
+        renew_followers(alive.token, 300)
+        expire_overdue()
+    assert dead.token not in held(job)
+
+
+def test_what_is_out_of_order_by_a_little_is_held(ledger_db: str, clock, configure) -> None:
+    job = submit("j", keys(2), pipeline="p")
+    first = taken(job)
+    clock.forward(30)
+    second = taken(job)
+    clock.forward(170)
+    succeed(second)
+    assert renew_followers(second.token, 300) == 1
+    assert held(job) == {first.token}
+
+
+def test_nothing_is_held_of_another_worker_or_job(ledger_db: str, clock) -> None:
+    job, other = (submit("j", keys(3), pipeline="p") for _ in range(2))
+    mine = taken(job)
+    taken(job, "another")
+    taken(other)
+    clock.forward(200)
+    succeed(mine)
+    assert renew_followers(mine.token, 300) == 0
+
+
+def test_a_lease_with_enough_time_is_left_alone(ledger_db: str, clock) -> None:
+    job = submit("j", keys(2), pipeline="p", policy={"lease_seconds": 1_000})
+    first = taken(job)
+    taken(job)
+    clock.forward(200)
+    assert renew_followers(first.token, 300) == 0, "it would be shortened"
+
+
+def test_an_unknown_lease_holds_nothing(ledger_db: str) -> None:
+    assert renew_followers(str(uuid4()), 300) == 0
