@@ -1,17 +1,12 @@
-"""The older protocol, asked through Django's own handler (as under WSGI) and of a real server."""
+"""The older protocol, asked through Django's own handler, as under WSGI, and of a real server."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from django.test import Client, override_settings
 
@@ -21,15 +16,9 @@ from joblot.ledger.submit import submit
 from joblot.models import Job
 from tests.api.antenna.fleet import SLUGS, Task, detected
 from tests.ledger.conftest import clock, configure, exact, own_hooks
-from tests.polling import eventually
+from tests.server.served import Served
 
 __all__ = ["clock", "configure", "exact", "own_hooks"]
-
-ROOT = Path(__file__).parents[3]
-SERVE = (
-    "from joblot.server.serve import serve; "
-    "serve('127.0.0.1', 0, processes=1, threads=8, on_bound=lambda url: print(url, flush=True))"
-)
 
 
 @pytest.fixture(autouse=True)
@@ -118,37 +107,8 @@ def job_of(count: int, pipeline: str = SLUGS[0], **more: Any) -> Job:
     return submit("night", images(count), pipeline=pipeline, **more)
 
 
-def _is_ready(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/readyz").status_code == 200
-    except httpx.ConnectError:
-        return False
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    url: str
-    pid: int
-
-
 @pytest.fixture
-def server(ledger_db: str, tmp_path: Path) -> Iterator[Server]:
-    """A server of its own process, on the test's database."""
-    environment = os.environ | {
-        "DJANGO_SETTINGS_MODULE": "tests.settings",
-        "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
-    }
-    with subprocess.Popen(
-        [sys.executable, "-c", SERVE],
-        cwd=tmp_path,
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            url = process.stdout.readline().strip()
-            eventually(lambda: _is_ready(url))
-            yield Server(url, process.pid)
-        finally:
-            process.terminate()
+def served(ledger_db: str) -> Iterator[Served]:
+    """A server on a loopback socket."""
+    with Served(threads=8) as served:
+        yield served

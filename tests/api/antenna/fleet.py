@@ -55,6 +55,7 @@ class Worker:
         self._lives_for = dies_after_batches
         self._dead = threading.Event()
         self.fetched = 0
+        self.stopped_loaders = 0
         self.answers: list[dict[str, Any]] = []
 
     def run(self) -> None:
@@ -88,7 +89,8 @@ class Worker:
             headers=self._headers,
             timeout=30,
             follow_redirects=True,
-            verify=False,  # there is no TLS, and reading certificates takes long
+            verify=False,  # there is no TLS, and to read certificates takes long
+            trust_env=False,
         )
 
     def _drain(self, job: dict[str, Any]) -> int:
@@ -122,6 +124,7 @@ class Worker:
                     break
                 self.fetched += len(tasks)
                 ready.put(_checked(tasks))
+        self.stopped_loaders += 1
         ready.put(None)
 
     def _results(self, job: dict[str, Any], batch: list[Task]) -> list[dict[str, Any]]:

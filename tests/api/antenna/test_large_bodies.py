@@ -1,0 +1,74 @@
+"""A batch of more than a hundred megabytes, posted at once: taken quickly, and in little memory."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+
+from tests.api.antenna.fleet import Task, detected
+from tests.cli.conftest import joblot, make_joblot
+from tests.server.process import Serving
+
+__all__ = ["joblot", "make_joblot"]
+
+IMAGES = 24
+CLASSES = 29_176  # of the largest model
+BODY_BYTES_MIN = 100_000_000
+MEMORY_BYTES_MAX = (
+    100_000_000  # beyond what the server takes anyhow; a whole parse takes five times this
+)
+ANSWER_SECONDS_MAX = 30  # after which a worker begins to lose what it computes
+
+
+def batch(tasks: list[Task]) -> bytes:
+    """Quickly made: all boxes are the same."""
+    boxes = json.dumps(detected(tasks[0], boxes=5, classes=CLASSES)["detections"])
+    results = []
+    for task in tasks:
+        result = json.dumps(detected(task, boxes=0)).replace(
+            '"detections": []', f'"detections": {boxes}'
+        )
+        results.append(f'{{"reply_subject": "{task["reply_subject"]}", "result": {result}}}')
+    return f'{{"results": [{",".join(results)}]}}'.encode()
+
+
+def in_pieces(body: bytes) -> Iterator[bytes]:
+    return (body[at : at + 262_144] for at in range(0, len(body), 262_144))
+
+
+def memory_peak(pid: int) -> int:
+    """The most bytes that the process ever had in memory."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1_024
+
+
+def test_a_batch_of_a_hundred_megabytes_is_parsed_in_bounded_memory(joblot) -> None:
+    """Once, on SQLite: it takes some seconds, of which the database has little."""
+    with Serving(joblot) as server:
+        images = [{"key": f"{n}", "payload": {"url": f"http://x/{n}"}} for n in range(IMAGES)]
+        job = server.post(
+            "jobs", {"name": "night", "pipeline": "moths", "items": images}, expect=201
+        )
+        path = f"{server.url}/antenna/api/v2/jobs/{job['id']}"
+        client = httpx.Client(timeout=60, trust_env=False)
+        with client:
+            tasks = client.post(f"{path}/tasks/", json={"batch_size": IMAGES}).json()["tasks"]
+            body = batch(tasks)
+            assert len(body) > BODY_BYTES_MIN
+            before = memory_peak(server.process.pid)
+            began = time.monotonic()
+            headers = {"Content-Length": str(len(body)), "Content-Type": "application/json"}
+            answer = client.post(f"{path}/result/", content=in_pieces(body), headers=headers)
+            took = time.monotonic() - began
+        grown = memory_peak(server.process.pid) - before
+        print(len(body), took, grown)
+        assert answer.json()["results_queued"] == IMAGES
+        done = server.http.get(f"jobs/{job['id']}").json()
+    assert done["status"] == "SUCCESS"
+    assert done["stages"][0]["metrics"]["detections"] == 5 * IMAGES
+    assert grown < MEMORY_BYTES_MAX
+    assert took < ANSWER_SECONDS_MAX
