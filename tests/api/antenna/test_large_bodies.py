@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,13 +15,13 @@ from tests.server.process import Serving
 
 __all__ = ["joblot", "make_joblot"]
 
-IMAGES = 24
+IMAGES = 16
 CLASSES = 29_176  # of the largest model
 BODY_BYTES_MIN = 100_000_000
 MEMORY_BYTES_MAX = (
     100_000_000  # beyond what the server takes anyhow; a whole parse takes five times this
 )
-ANSWER_SECONDS_MAX = 30  # after which a worker begins to lose what it computes
+CPU_SECONDS_MAX = 20.0  # of the server's; a worker begins to lose what it computes after 30
 
 
 def batch(tasks: list[Task]) -> bytes:
@@ -46,6 +46,12 @@ def memory_peak(pid: int) -> int:
     return int(status.partition("VmHWM:")[2].split()[0]) * 1_024
 
 
+def cpu_seconds(pid: int) -> float:
+    """What the process has computed; how long that took depends on who else does."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def test_a_batch_of_a_hundred_megabytes_is_parsed_in_bounded_memory(joblot) -> None:
     """Once, on SQLite: it takes some seconds, of which the database has little."""
     with Serving(joblot) as server:
@@ -54,21 +60,18 @@ def test_a_batch_of_a_hundred_megabytes_is_parsed_in_bounded_memory(joblot) -> N
             "jobs", {"name": "night", "pipeline": "moths", "items": images}, expect=201
         )
         path = f"{server.url}/antenna/api/v2/jobs/{job['id']}"
-        client = httpx.Client(timeout=60, trust_env=False)
-        with client:
+        with httpx.Client(timeout=60, trust_env=False) as client:
             tasks = client.post(f"{path}/tasks/", json={"batch_size": IMAGES}).json()["tasks"]
             body = batch(tasks)
             assert len(body) > BODY_BYTES_MIN
-            before = memory_peak(server.process.pid)
-            began = time.monotonic()
+            pid = server.process.pid
+            before, began = memory_peak(pid), cpu_seconds(pid)
             headers = {"Content-Length": str(len(body)), "Content-Type": "application/json"}
             answer = client.post(f"{path}/result/", content=in_pieces(body), headers=headers)
-            took = time.monotonic() - began
-        grown = memory_peak(server.process.pid) - before
-        print(len(body), took, grown)
+            grown, took = memory_peak(pid) - before, cpu_seconds(pid) - began
         assert answer.json()["results_queued"] == IMAGES
         done = server.http.get(f"jobs/{job['id']}").json()
     assert done["status"] == "SUCCESS"
     assert done["stages"][0]["metrics"]["detections"] == 5 * IMAGES
     assert grown < MEMORY_BYTES_MAX
-    assert took < ANSWER_SECONDS_MAX
+    assert took < CPU_SECONDS_MAX
