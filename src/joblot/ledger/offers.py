@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from joblot.ledger import candidates
 from joblot.ledger.candidates import Wanted
-from joblot.ledger.transactions import alias
+from joblot.ledger.transactions import alias, repeated
 from joblot.models import Stage
 
 
@@ -30,5 +30,10 @@ def offers(pipelines: Iterable[str], projects: Collection[str] | None = None) ->
     for candidate in board.in_order(board.next_turn()):
         if candidate.ready:
             job, position = candidate.stage
-            stage = Stage.ledger.using(alias()).get(job_id=job, position=position)
-            yield Offer(job, position, stage.pipeline)
+            yield Offer(job, position, _pipeline(job, position))
+
+
+@repeated
+def _pipeline(job: int, position: int) -> str:
+    stages = Stage.ledger.using(alias()).filter(job_id=job, position=position)
+    return str(stages.values_list("pipeline", flat=True).get())

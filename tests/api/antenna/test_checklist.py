@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.test import override_settings
@@ -78,7 +79,9 @@ def test_4_a_result_is_taken_whenever_it_comes(api: Api) -> None:
 def test_4_a_bad_result_loses_no_other_of_its_batch(api: Api) -> None:
     job = job_of(24)
     tasks = api.tasks(job)
-    posted = [{"reply_subject": t["reply_subject"], "result": detected(t)} for t in tasks]
+    posted: list[dict[str, Any]] = [
+        {"reply_subject": t["reply_subject"], "result": detected(t)} for t in tasks
+    ]
     del posted[3]["result"]
     posted[7]["reply_subject"] = None
     entries = [json.dumps(one) for one in posted]

@@ -162,7 +162,7 @@ def test_a_result_holds_what_its_worker_was_granted_later(api: Api, clock) -> No
 
 
 def test_an_item_without_an_image_fails_and_harms_no_other(api: Api) -> None:
-    given = [
+    given: list[dict[str, Any]] = [
         {"key": "a", "payload": {"image_url": "http://images.test/a.jpg"}},
         {"key": "b", "payload": {"image_url": 7}},
         {"key": "c", "payload": {"url": "http://images.test/c.jpg"}},
@@ -179,7 +179,7 @@ def test_an_item_without_an_image_fails_and_harms_no_other(api: Api) -> None:
 
 
 def test_tasks_are_found_behind_items_without_images(api: Api) -> None:
-    given = [{"key": f"none {n}"} for n in range(60)]
+    given: list[dict[str, Any]] = [{"key": f"none {n}"} for n in range(60)]
     job = submit("night", [*given, *images(3)], pipeline="moth_binary")
     assert [task["id"] for task in api.tasks(job)] == ["60", "61", "62"]
     assert states(job) == {"in_flight": 3, "failed": 60}
