@@ -14,7 +14,7 @@ from joblot.ledger.lifecycle import cancel, retry, start
 from joblot.ledger.settle import report
 from joblot.ledger.submit import add_items, submit
 from joblot.ledger.sweep import sweep
-from joblot.models import Attempt, Job, Outcome
+from joblot.models import Attempt, ItemRange, Job, Outcome
 from joblot.models import Lease as LeaseRow
 from joblot.states import JobStatus, LeaseState
 from joblot.wire import success
@@ -224,3 +224,14 @@ def test_a_job_cancelled_while_it_is_reopened_can_be_retried(ledger_db: str) -> 
     assert (job.status, job.run) == ("PENDING", 3)
     worker.drain()
     assert (status(job), counts(job)) == ("SUCCESS", {"succeeded": 2})
+
+
+def test_what_a_retry_reopens_is_cut_so_that_claimers_do_not_meet(
+    ledger_db: str, configure: Any
+) -> None:
+    configure(range_items_max=10)
+    job = submit("hundred", keys(100), pipeline="p")
+    cancel(job.pk, grace_seconds=0)
+    retry(job.pk)
+    sizes = [one.last - one.next + 1 for one in ItemRange.objects.all()]
+    assert sizes == [10] * 10

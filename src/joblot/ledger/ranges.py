@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from joblot import clock
+from joblot.config import limits
 from joblot.ledger.transactions import alias
 from joblot.models import ItemRange
 
@@ -39,6 +40,11 @@ class Span:
     def part(self, first: int, last: int) -> Span:
         return Span(first, last, self.failures, self.expiries, self.returns)
 
+    def cut(self, items_max: int) -> Iterator[Span]:
+        """The same items in spans of at most so many."""
+        for first in range(self.first, self.last + 1, items_max):
+            yield self.part(first, min(first + items_max - 1, self.last))
+
 
 def islands(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
     """The runs of consecutive numbers, as (first, last), ascending."""
@@ -55,7 +61,11 @@ def islands(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
 
 
 def enqueue(job_id: int, stage: int, spans: Iterable[Span], wait_seconds: float = 0.0) -> None:
-    """Let items wait in `stage`, to be claimed after `wait_seconds`."""
+    """Let items wait in `stage`, to be claimed after `wait_seconds`.
+
+    In ranges of at most `range_items_max`, so that what a retry reopens is not one long range that
+    all claimers meet at.
+    """
     due = clock.after(wait_seconds) if wait_seconds else clock.now()
     ItemRange.ledger.using(alias()).bulk_create(
         [
@@ -69,6 +79,7 @@ def enqueue(job_id: int, stage: int, spans: Iterable[Span], wait_seconds: float 
                 expiries=span.expiries,
                 returns=span.returns,
             )
-            for span in spans
+            for long in spans
+            for span in long.cut(limits().range_items_max)
         ]
     )
