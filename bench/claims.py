@@ -3,8 +3,9 @@
     python bench/claims.py [--items 32000] [--handlers 8]
 
 Each case drains one job, through the real verb: a job of one stage; its second stage, whose ranges
-came from reports; what came back from expired leases; each alone and with one old snapshot held
-open. The peer is the usual queue over item rows, on the same machine in the same run.
+came from reports; what came back from expired leases; what a retry reopened of a job that was
+cancelled, and of one in which every other item had failed; each alone and with one old snapshot
+held open. The peer is the usual queue over item rows, on the same machine in the same run.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ def _measure(items: int, handlers: int) -> dict[str, tuple[float, float]]:
         "one stage": _one_stage,
         "second stage": _second_stage,
         "after expiries": _after_expiries,
+        "cancelled and retried": _cancelled_and_retried,
+        "failed here and there and retried": _failed_and_retried,
         "usual queue": _usual_queue,
     }
     rates: dict[str, tuple[float, float]] = {}
@@ -157,6 +160,38 @@ def _after_expiries(items: int) -> Callable[[int], Act]:
         return act
 
     storm(prepare, handlers=HELPERS, seconds=FOREVER)
+    return _claimer()
+
+
+def _cancelled_and_retried(items: int) -> Callable[[int], Act]:
+    """All of it was claimed and is reopened."""
+    from joblot import cancel, retry, submit
+
+    _forget()
+    job = submit("claims", _keys(items), pipeline=PIPELINE)
+    storm(_claimer(), handlers=HELPERS, seconds=FOREVER)
+    cancel(job.pk, grace_seconds=0)
+    retry(job.pk)
+    return _claimer()
+
+
+def _failed_and_retried(items: int) -> Callable[[int], Act]:
+    """As many ranges as items: every other one of a job of twice the size is reopened."""
+    from joblot import claim, report, retry, submit
+    from joblot.wire import failure, success
+
+    _forget()
+    job = submit("claims", _keys(2 * items), pipeline=PIPELINE)
+
+    def act() -> bool:
+        leases = claim(PIPELINE, BATCH).leases
+        for lease in leases:
+            results = [failure(i.id, "Bad") if i.id % 2 else success(i.id) for i in lease.items]
+            report(lease.token, results)
+        return bool(leases)
+
+    storm(lambda number: act, handlers=HELPERS, seconds=FOREVER)
+    retry(job.pk)
     return _claimer()
 
 
