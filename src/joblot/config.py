@@ -146,7 +146,7 @@ class Limits:
     webhooks_max: int = 1_000  # that have not ended
     webhook_seconds_max: float = 15.0  # of one try, its name's look-up and the answer included
     webhook_answer_bytes_max: int = 1_024  # read of an answer, to be shown; the rest is not
-    webhook_tries_max: int = 20  # after which a delivery is given up; over two days
+    webhook_tries_max: int = 25  # after which a delivery is given up; two to three days
     webhook_backoff_seconds: float = 5.0  # after the first try; doubles; up to half is taken off
     webhook_backoff_seconds_max: float = 21_600.0
     webhook_retry_after_seconds_max: float = 86_400.0  # that a receiver may ask for

@@ -66,6 +66,6 @@ def finish(pipeline: str = "p", **more: Any) -> Job:
     return job
 
 
-def row() -> WebhookDelivery:
-    """The only delivery."""
-    return WebhookDelivery.objects.get()
+def row(**which: Any) -> WebhookDelivery:
+    """The only delivery, or the only one of these."""
+    return WebhookDelivery.objects.get(**which)

@@ -10,6 +10,7 @@ import logging
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from joblot import faults
 from joblot.config import limits
 from joblot.errors import JoblotError, Unavailable
 from joblot.ledger.transactions import connection, require_durable
@@ -75,6 +76,7 @@ def _send_to(webhook_id: int, stop: threading.Event) -> int:
         if stop.is_set() or (row := claim_next(webhook_id)) is None:
             return delivered
         answer = _try(row)
+        faults.point("webhook: answered, not recorded")
         record(row, answer)
         if not answer.good:
             _tell_failure(row, answer)
