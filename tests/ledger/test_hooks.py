@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from django.db import OperationalError, connections
+from django.db.transaction import atomic
 
 from joblot.errors import PermanentError, Unavailable
 from joblot.ledger.hooks import SettledResult, on_late, on_result
@@ -162,21 +164,86 @@ def test_a_row_that_exists_already_defers_its_item_only(
     assert counts(job) == {"succeeded": 3 if swallowed else 2}
 
 
-def test_an_error_of_the_database_itself_is_unavailable_and_settles_nothing(
+def test_a_statement_that_failed_in_the_hook_defers_its_item_only(
     ledger_db: str, saved: Saved
 ) -> None:
-    @on_result("p")
-    def gone(results: Sequence[SettledResult]) -> None:
-        save(results)
-        raise OperationalError("server closed the connection unexpectedly")
+    """On PostgreSQL one that took too long, as the adopter's own limit says."""
+    failing = {
+        "postgres": "SET LOCAL statement_timeout = 10; SELECT pg_sleep(60)",
+        "sqlite": "SELECT * FROM no_such_table",
+    }
+    bad = {"k1"}
 
-    job = submit("gone", keys(2), pipeline="p")
+    @on_result("p")
+    def slow(results: Sequence[SettledResult]) -> None:
+        save(results)
+        if any(result.key in bad for result in results):
+            with connections[ledger_db].cursor() as cursor:
+                for statement in failing[ledger_db].split("; "):
+                    cursor.execute(statement)
+
+    job = submit("slow", keys(3), pipeline="p")
+    lease = worker.lease()
+    answers = report(lease.token, [success(n, "x") for n in range(3)])
+    assert [answer.receipt for answer in answers] == ["counted", "deferred", "counted"]
+    assert "OperationalError" in answers[1].reason
+    assert saved().keys() == {"k0", "k2"}
+    bad.clear()
+    assert succeed(lease, 1) == ["counted"]
+    assert (counts(job), status(job)) == ({"succeeded": 3}, "SUCCESS")
+
+
+def test_another_database_that_is_away_defers_what_needs_it(ledger_db: str, saved: Saved) -> None:
+    @on_result("p")
+    def away(results: Sequence[SettledResult]) -> None:
+        save(results)
+        raise OperationalError("connection to server at 10.0.0.7 failed: Connection refused")
+
+    job = submit("away", keys(2), pipeline="p")
+    lease = worker.lease()
+    assert succeed(lease) == ["deferred"] * 2
+    assert (saved(), counts(job)) == ({}, {})
+    on_result("p")(save)
+    assert succeed(lease) == ["counted"] * 2
+
+
+@pytest.mark.parametrize("then", ["is told", "is swallowed", "becomes another error"])
+def test_a_transaction_that_is_lost_in_the_hook_is_unavailable_and_settles_nothing(
+    ledger_db: str, saved: Saved, then: str
+) -> None:
+    """The connection is, on PostgreSQL; SQLite, which has none, does this if a disk is full."""
+    losing = {"postgres": "SELECT pg_terminate_backend(pg_backend_pid())", "sqlite": "ROLLBACK"}
+
+    @on_result("p")
+    def loses(results: Sequence[SettledResult]) -> None:
+        save(results)
+        swallowed = () if then == "is told" else OperationalError
+        with suppress(swallowed), connections[ledger_db].cursor() as cursor:
+            cursor.execute(losing[ledger_db])
+        if then == "becomes another error":
+            raise ValueError
+
+    job = submit("lost", keys(2), pipeline="p")
     lease = worker.lease()
     with pytest.raises(Unavailable):
         succeed(lease)
     assert (saved(), counts(job)) == ({}, {})
     on_result("p")(save)
     assert succeed(lease) == ["counted"] * 2
+
+
+def test_an_error_swallowed_in_a_block_without_savepoint_defers_what_was_rolled_back(
+    ledger_db: str, saved: Saved
+) -> None:
+    @on_result("p")
+    def swallows(results: Sequence[SettledResult]) -> None:
+        save(results)
+        with suppress(ValueError), atomic(using=ledger_db, savepoint=False):
+            raise ValueError
+
+    job = submit("swallowed", keys(2), pipeline="p")
+    assert succeed(worker.lease()) == ["deferred"] * 2
+    assert (saved(), counts(job)) == ({}, {})
 
 
 def test_a_hook_sees_only_what_is_newly_counted(ledger_db: str, saved: Saved) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import DatabaseError, connections
+from django.db.transaction import atomic
 
+from joblot import clock
 from joblot.errors import NotDurable
 from joblot.ledger.hooks import JobEvent, on_event
 from joblot.ledger.lifecycle import cancel, retry
@@ -134,6 +137,31 @@ def test_a_failing_handler_is_tried_again_later_and_keeps_no_other_from_the_even
     assert len(good) == 2
     assert first != second
     assert Event.objects.filter(kind="finished", dispatched_at=None).count() == 2
+
+
+@pytest.mark.parametrize("error", ["of the database", "of another kind"])
+def test_a_handler_whose_rows_are_rolled_back_has_not_had_the_event(
+    ledger_db: str, saved: Any, error: str
+) -> None:
+    """It swallowed what made its transaction one that can't be committed."""
+    broken = True
+
+    @on_event("finished")
+    def save(event: JobEvent) -> None:
+        insert(event)
+        if broken:
+            with suppress(DatabaseError, ValueError), atomic(using=ledger_db, savepoint=False):
+                if error == "of another kind":
+                    raise ValueError
+                insert(event)
+
+    finished()
+    deliver()
+    assert saved() == {}
+    broken = False
+    Event.ledger.update(next_try_at=clock.now())
+    deliver()
+    assert list(saved().values()) == ["finished"]
 
 
 def test_the_wait_of_a_failing_handler_has_a_maximum(

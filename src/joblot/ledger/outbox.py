@@ -15,7 +15,7 @@ from django.db.models import F
 from joblot import clock
 from joblot.config import limits
 from joblot.ledger import hooks
-from joblot.ledger.transactions import alias, durable, repeated, savepoint
+from joblot.ledger.transactions import alias, durable, hook_savepoint, repeated, savepoint
 from joblot.models import Delivery, Event
 
 logger = logging.getLogger("joblot.ledger")
@@ -52,7 +52,8 @@ def _deliver_to(event: Event, name: str, handler: hooks.EventHandler) -> None:
         told = hooks.JobEvent(
             event.pk, event.job_id, event.run, event.revision, event.kind, event.data
         )
-        handler(told)
+        with hook_savepoint():
+            handler(told)
 
 
 def _mark_delivered(event: Event, name: str) -> bool:

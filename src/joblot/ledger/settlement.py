@@ -13,9 +13,10 @@ from typing import Self
 from uuid import UUID
 
 from django.db import InternalError
+from django.db.transaction import TransactionManagementError
 
 from joblot import clock
-from joblot.errors import PermanentError
+from joblot.errors import PermanentError, Unavailable
 from joblot.ledger import hooks, uncounted
 from joblot.ledger.item_rows import OutcomeRow, items_by_number, outcomes_by_number, settled_among
 from joblot.ledger.jobs import policy_of, read_job, stages_of
@@ -23,7 +24,7 @@ from joblot.ledger.posted import Posted, rows_of
 from joblot.ledger.ranges import Span, enqueue, islands
 from joblot.ledger.statements import fetch
 from joblot.ledger.tallies import Deltas
-from joblot.ledger.transactions import alias, connection, is_conflict, is_lost, savepoint
+from joblot.ledger.transactions import alias, connection, hook_savepoint, is_conflict
 from joblot.models import Attempt, Lease, Outcome
 from joblot.states import ItemState, LeaseState, Receipt, Standing, receipt_for
 from joblot.wire import failure
@@ -37,12 +38,21 @@ class HookFailed(Exception):
 
 @contextmanager
 def _hooked() -> Iterator[None]:
-    """A savepoint around a hook. One that swallowed an error of the database has failed too."""
+    """A savepoint around a hook. Raises HookFailed if the hook did or swallowed an error.
+
+    Raises Unavailable if the transaction is gone with it: after a statement that failed there is
+    a way back to the savepoint, from a connection that is lost there is none.
+    """
     try:
-        with savepoint():
+        with hook_savepoint():
             yield
-    except InternalError as error:
-        raise HookFailed from error
+    except (HookFailed, InternalError, TransactionManagementError) as error:
+        cause = error.__cause__ if isinstance(error, HookFailed) else error
+        if connection().needs_rollback:
+            raise Unavailable(
+                f"the transaction ended with its hook: {cause}; nothing was done, try again later"
+            ) from cause
+        raise HookFailed from cause
 
 
 class Settlement:
@@ -202,7 +212,7 @@ class Settlement:
         try:
             hook(results)
         except Exception as error:
-            if is_conflict(error) or is_lost(error):
+            if is_conflict(error):
                 raise
             raise HookFailed from error
 

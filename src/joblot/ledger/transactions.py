@@ -62,6 +62,21 @@ def savepoint() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def hook_savepoint() -> Iterator[None]:
+    """A savepoint around an adopter's code, which fails if that swallowed a database's error.
+
+    Otherwise what it wrote would be rolled back without a word. Raises InternalError then, or
+    TransactionManagementError.
+    """
+    with savepoint():
+        yield
+        if connection().needs_rollback:
+            raise transaction.TransactionManagementError(
+                "an error of the database was swallowed inside transaction.atomic(savepoint=False)"
+            )
+
+
 def require_durable(conn: BaseDatabaseWrapper) -> None:
     """Refuse inside a transaction, whose rollback would undo what the answer promises."""
     blocks = conn.atomic_blocks
