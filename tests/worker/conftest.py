@@ -9,12 +9,17 @@ from typing import Any
 import pytest
 
 from joblot.cli.local_client import LocalClient
+from joblot.identity.tokens import issue
 from joblot.ledger.progress import progress
 from joblot.states import TERMINAL
-from joblot.worker import Client, Handler, Worker, WorkerSettings
+from joblot.worker import Client, Handler, HttpClient, Worker, WorkerSettings
 from joblot.worker.function import Work
+from tests.ledger.conftest import configure, exact, own_hooks
 from tests.polling import eventually
 from tests.threads import Threads
+from tests.worker.server import Server
+
+__all__ = ["configure", "exact", "own_hooks"]
 
 Working = Callable[..., Any]
 MORE = ("on_frozen", "spool", "spools")
@@ -39,6 +44,28 @@ def working(in_thread: Threads) -> Working:
             running.result()
 
     return working
+
+
+@pytest.fixture
+def server(ledger_db: str) -> Iterator[Server]:
+    """The API over HTTP, on the test's database."""
+    server = Server()
+    yield server
+    server.network.swallow.clear()
+    server.stop()
+
+
+@pytest.fixture
+def token(ledger_db: str) -> str:
+    """Of a worker."""
+    secret, _ = issue("worker", ["work"])
+    return secret
+
+
+@pytest.fixture
+def client(server: Server, token: str) -> Iterator[HttpClient]:
+    with HttpClient(server.url, token, "host/worker") as client:
+        yield client
 
 
 def ended(job_id: int) -> dict[str, Any]:

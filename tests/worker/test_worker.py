@@ -6,8 +6,6 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-import pytest
-
 from joblot import config
 from joblot.cli.local_client import LocalClient
 from joblot.errors import RetryableError, Unavailable
@@ -224,12 +222,3 @@ def test_a_worker_owes_no_receipts_when_it_begins_another_lease(ledger_db: str, 
         ended(job.pk)
     assert len(owed) >= 30
     assert set(owed) == {0}
-
-
-@pytest.fixture
-def own_hooks():
-    """What a test registers ends with it."""
-    before = dict(hooks._on_result)
-    yield
-    hooks._on_result.clear()
-    hooks._on_result.update(before)

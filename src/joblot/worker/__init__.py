@@ -2,7 +2,7 @@
 
 from joblot.worker.client import Client
 from joblot.worker.function import Output, batched, each, load
-from joblot.worker.handler import Handler, handler, work
+from joblot.worker.handlers import Handler, handler, work
 from joblot.worker.http import HttpClient
 from joblot.worker.loop import Worker
 from joblot.worker.serving import run

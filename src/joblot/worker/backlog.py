@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from joblot.config import limits
-from joblot.errors import JoblotError
+from joblot.errors import Unavailable
 from joblot.wire import Result
 from joblot.worker.backoff import backoff_seconds
 from joblot.worker.spool import Place, Spool
@@ -33,9 +33,9 @@ class Kept:
     not_before: float = 0.0
     tries: int = 0
 
-    def later(self, error: JoblotError | None = None) -> Kept:
-        """To be posted again, after a wait."""
-        self.not_before = time.monotonic() + backoff_seconds(self.tries, error)
+    def later(self) -> Kept:
+        """To be posted again, after a wait of its own."""
+        self.not_before = time.monotonic() + backoff_seconds(self.tries)
         self.tries += 1
         return self
 
@@ -52,25 +52,28 @@ class Backlog:
     """
 
     draining: threading.Event
-    report_bytes_max: int = REPORT_BYTES_MAX
+    spool: Spool | None = None
     _waiting: list[Kept] = field(default_factory=list)
     _posting: int = 0
-    _full: bool = False
+    _report_bytes_max: int = REPORT_BYTES_MAX
+    _away_until: float = 0.0
+    _away_tries: int = 0  # in a row that found joblot away
     _ending_at: float | None = None
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
     def put(self, results: Sequence[Kept]) -> None:
-        """Add these; waits as long as too many wait already, unless a drain has begun."""
+        """Add these; waits as long as there is no room for them, unless a drain has begun."""
         with self._changed:
-            self._wait_or_drain(self._has_room)
+            self._wait_or_drain(lambda: self._has_room(results))
             self._waiting += results
             self._changed.notify_all()
 
     def flush(self) -> None:
-        """Wait until each was posted once, or a drain has begun."""
+        """Wait until each was posted once, joblot is away, or a drain has begun."""
         with self._changed:
             self._wait_or_drain(
-                lambda: not self._posting and all(one.tries for one in self._waiting)
+                lambda: self._away_tries
+                or not (self._posting or any(one.tries == 0 for one in self._waiting))
             )
 
     def end(self, seconds_max: float) -> None:
@@ -96,14 +99,6 @@ class Backlog:
                 self._changed.wait()
             return found
 
-    def wait_for_room(self, spool: Spool, size: int) -> None:
-        """The function waits too meanwhile; what is in hand when the worker ends is kept anyway."""
-        with self._changed:
-            self._full = not spool.has_room(size)
-            self._changed.wait_for(lambda: self._ending_at is not None or spool.has_room(size))
-            self._full = False
-            self._changed.notify_all()
-
     def kept(self, results: Iterable[Kept]) -> None:
         """These may be posted now."""
         with self._changed:
@@ -118,20 +113,35 @@ class Backlog:
                 now = time.monotonic()
                 if self._ending_at is not None and (not self._waiting or now >= self._ending_at):
                     return None
-                if due := [one for one in self._waiting if one.ready and one.not_before <= now]:
+                if due := self._due(now):
                     return self._take(due)
                 self._changed.wait(self._pause_seconds(now))
 
-    def posted(self, batch: Sequence[Kept], again: Sequence[Kept]) -> None:
-        """The batch is out of the poster's hands; these of it are to be posted again."""
+    def posted(
+        self, batch: Sequence[Kept], again: Sequence[Kept], away: Unavailable | None = None
+    ) -> None:
+        """The batch is out of the poster's hands; these of it are to be posted again.
+
+        Where joblot is `away`, nothing is posted for a while, and then much at once.
+        """
         with self._changed:
             self._posting -= len(batch)
-            self._waiting += again
+            self._waiting[:0] = again
+            if away is None:
+                self._away_until, self._away_tries = 0.0, 0
+            else:
+                self._away_until = time.monotonic() + backoff_seconds(self._away_tries, away)
+                self._away_tries += 1
             self._changed.notify_all()
 
     def shrink(self, bytes_refused: int) -> None:
         """A report of this size was too large: the next ones are smaller."""
-        self.report_bytes_max = max(min(self.report_bytes_max, bytes_refused // 2), 1)
+        self._report_bytes_max = max(min(self._report_bytes_max, bytes_refused // 2), 1)
+
+    def _due(self, now: float) -> list[Kept]:
+        if now < self._away_until:
+            return []
+        return [one for one in self._waiting if one.ready and one.not_before <= now]
 
     def _take(self, due: list[Kept]) -> list[Kept]:
         batch: list[Kept] = []
@@ -139,7 +149,7 @@ class Backlog:
         for one in due:
             if one.token != due[0].token:
                 continue
-            if batch and size + one.size > self.report_bytes_max:
+            if batch and size + one.size > self._report_bytes_max:
                 break
             batch.append(one)
             size += one.size
@@ -150,20 +160,22 @@ class Backlog:
         self._posting = len(batch)
         return batch
 
-    def _has_room(self) -> bool:
-        return (
-            not self._full
-            and len(self._waiting) < WAITING_RESULTS_MAX
-            and sum(one.size for one in self._waiting) < WAITING_BYTES_MAX
-        )
+    def _has_room(self, results: Sequence[Kept]) -> bool:
+        waiting = sum(one.size for one in self._waiting)
+        if len(self._waiting) >= WAITING_RESULTS_MAX or waiting >= WAITING_BYTES_MAX:
+            return False
+        if self.spool is None:
+            return True
+        unkept = sum(one.size for one in self._waiting if not one.ready)
+        return self.spool.has_room(unkept + sum(one.size for one in results if not one.ready))
 
-    def _wait_or_drain(self, true: Callable[[], bool]) -> None:
+    def _wait_or_drain(self, true: Callable[[], object]) -> None:
         """A signal handler may not notify, so the drain is looked for now and then."""
         while not (true() or self.draining.is_set()):
             self._changed.wait(LOOK_SECONDS)
 
     def _pause_seconds(self, now: float) -> float | None:
-        wakes = [one.not_before for one in self._waiting if one.ready]
+        wakes = [max(one.not_before, self._away_until) for one in self._waiting if one.ready]
         if self._ending_at is not None:
             wakes.append(self._ending_at)
         return max(0.0, min(wakes) - now) if wakes else None

@@ -22,7 +22,7 @@ from joblot.errors import JoblotError, KeyConflict, Unavailable
 from joblot.wire import Claim, Lease
 from joblot.worker.backoff import backoff_seconds
 from joblot.worker.client import Client
-from joblot.worker.handler import bytes_of
+from joblot.worker.handlers import bytes_of
 from joblot.worker.held import Held, HeldLease
 from joblot.worker.pace import Pace
 from joblot.worker.settings import WorkerSettings

@@ -51,7 +51,7 @@ class HttpClient:
         call_seconds_max: float = CALL_SECONDS_MAX,
     ) -> None:
         self._about = about
-        self._call_seconds = call_seconds_max
+        self.call_seconds = call_seconds_max
         headers = {"Joblot-Worker": _header("worker", instance)[:INSTANCE_CHARS_MAX]}
         if token:
             headers["Authorization"] = f"Bearer {_header('token', token)}"
@@ -90,7 +90,7 @@ class HttpClient:
         claim = claim_of(self._post("claims", asked, wait_seconds))
         for lease in claim.leases:
             in_time = max(lease.lease_seconds / CALLS_PER_LEASE, CALL_SECONDS_MIN)
-            self._call_seconds = min(self._call_seconds, in_time)
+            self.call_seconds = min(self.call_seconds, in_time)
         return claim
 
     def renew(self, token: str) -> str:
@@ -108,7 +108,7 @@ class HttpClient:
 
     def _post(self, path: str, given: Any, wait_seconds: float = 0.0) -> Any:
         body, headers = _encoded(given)
-        seconds = self._call_seconds
+        seconds = self.call_seconds
         timeout = httpx.Timeout(
             seconds, connect=min(seconds, CONNECT_SECONDS_MAX), read=seconds + wait_seconds
         )

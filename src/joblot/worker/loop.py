@@ -16,7 +16,7 @@ from joblot.config import limits
 from joblot.wire import ClaimedItem, Result
 from joblot.worker.claimer import Claimer, release
 from joblot.worker.client import Client
-from joblot.worker.handler import Handler, by_pipeline
+from joblot.worker.handlers import Handler, by_pipeline
 from joblot.worker.heartbeat import Heartbeat
 from joblot.worker.held import Held, HeldLease
 from joblot.worker.pace import Pace

@@ -41,9 +41,10 @@ class Reporter:
         self._held = held
         self._spool = spool
         self._draining = draining
-        self._backlog = Backlog(draining)
+        self._backlog = Backlog(draining, spool)
         self.refused: JoblotError | None = None
         self.counted = 0
+        self._away: Unavailable | None = None  # what the last post has met
         self._threads = [threading.Thread(target=self._run, name="joblot-reporter", daemon=True)]
         if spool is not None:
             keeper = threading.Thread(target=self._keep_all, name="joblot-spool", daemon=True)
@@ -97,7 +98,6 @@ class Reporter:
     def _keep_all(self) -> None:
         assert self._spool is not None
         while (results := self._backlog.unkept()) is not None:
-            self._backlog.wait_for_room(self._spool, sum(one.size for one in results))
             self._keep(self._spool, results)
             self._backlog.kept(results)
 
@@ -118,12 +118,13 @@ class Reporter:
 
     def _run(self) -> None:
         while (batch := self._backlog.next_batch()) is not None:
+            self._away = None
             try:
                 again = self._post(batch)
             except Exception:
                 logger.exception("%d results wait to be reported", len(batch))
                 again = [one.later() for one in batch]
-            self._backlog.posted(batch, again)
+            self._backlog.posted(batch, again, self._away)
         self._client.close()
 
     def _post(self, batch: list[Kept]) -> list[Kept]:
@@ -132,8 +133,9 @@ class Reporter:
         try:
             receipts = self._client.report(token, [one.result for one in batch])
         except Unavailable as error:
-            logger.warning("%d results wait to be reported: %s", len(batch), error)
-            return [one.later(error) for one in batch]
+            logger.warning("%d results wait to be reported: %s", len(self._backlog), error)
+            self._away = error
+            return batch
         except InvalidInput as error:
             return self._split(batch, error)
         except JoblotError as error:
@@ -143,12 +145,13 @@ class Reporter:
         return self._judged(token, batch, receipts)
 
     def _split(self, batch: list[Kept], error: InvalidInput) -> list[Kept]:
-        """Refused as a whole: in halves, down to the result that can't be taken, which fails."""
+        """Refused as a whole: in parts, down to the result that can't be taken, which fails."""
         if len(batch) == 1:
             return self._failed(batch[0], error)
-        logger.info("%d results are posted in halves: %s", len(batch), error)
+        logger.info("%d results are posted in parts: %s", len(batch), error)
         if isinstance(error, TooLarge):
             self._backlog.shrink(sum(one.size for one in batch))
+            return batch
         middle = len(batch) // 2
         return self._post(batch[:middle]) + self._post(batch[middle:])
 

@@ -1,0 +1,307 @@
+"""`joblot worker`: real processes, a real server, and what ends either in the middle."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from joblot.ledger.audit import audit
+from joblot.ledger.items import items
+from joblot.ledger.leases import expire
+from joblot.ledger.progress import progress
+from joblot.ledger.submit import submit
+from joblot.ledger.sweep import sweep
+from joblot.models import Job, Lease
+from joblot.states import TERMINAL, LeaseState
+from tests.cli.conftest import Joblot
+from tests.polling import eventually
+from tests.worker.conftest import server, token
+from tests.worker.server import Server
+
+__all__ = ["server", "token"]
+
+
+@dataclass
+class Served:
+    """Worker processes, and a server on the test's database that they work for."""
+
+    joblot: Joblot
+    server: Server
+
+    def submit(self, *keys: str, **policy: float) -> Job:
+        return submit("j", keys, pipeline="p", policy={"retry_backoff_seconds": 0.01, **policy})
+
+    def work(self, *options: str, pipeline: str = "p") -> subprocess.Popen[str]:
+        """A worker; its first line is awaited, so that signals reach it."""
+        options = (*options, "--pipeline", pipeline) if pipeline else options
+        worker = self.joblot.start("worker", *options, "--url", self.server.url)
+        _line(worker, "joblot worker: serves")
+        return worker
+
+    def ended(self, job: Job) -> Counter[str]:
+        """The outcomes of the items, once all have one."""
+        eventually(lambda: progress(job.pk)["status"] in TERMINAL)
+        assert audit(job.pk)["ok"]
+        (stage,) = progress(job.pk)["stages"]
+        return Counter({name: stage[name] for name in ("succeeded", "failed", "lost")})
+
+    def calls(self) -> Counter[str]:
+        return Counter(self.joblot.lines("calls"))
+
+    def kept(self) -> list[Path]:
+        """The files with results that have no receipt."""
+        found = (self.joblot.folder / "data" / "joblot" / "spool").glob("*/*/*.results")
+        return [path for path in found if path.stat().st_size]
+
+
+@pytest.fixture
+def served(sqlite_only: str, server: Server, token: str, joblot: Joblot) -> Served:
+    joblot.environment["JOBLOT_TOKEN"] = token
+    return Served(joblot, server)
+
+
+def _line(process: subprocess.Popen[str], said: str) -> str:
+    assert process.stderr is not None
+    return next(line for line in iter(process.stderr.readline, "") if said in line)
+
+
+def _drained(worker: subprocess.Popen[str]) -> str:
+    """What it said; it ended well."""
+    worker.send_signal(signal.SIGTERM)
+    _, said = worker.communicate(timeout=60)
+    assert worker.returncode == 0, said
+    return said
+
+
+def _child(worker: subprocess.Popen[str]) -> int:
+    """Its one worker process."""
+    children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children")
+    return int(eventually(lambda: children.read_text().strip()))
+
+
+def _live() -> list[Lease]:
+    return list(Lease.objects.filter(state=LeaseState.LIVE))
+
+
+NAMES = [f"n{n}" for n in range(30)]
+
+
+def test_a_worker_needs_no_django(served: Served):
+    """Nor do its processes: a package that can't be imported stands where Django would be."""
+    (served.joblot.folder / "none" / "django").mkdir(parents=True)
+    served.joblot.write("none/django/__init__.py", "raise ImportError('there is no Django')\n")
+    served.joblot.environment["PYTHONPATH"] = str(served.joblot.folder / "none")
+    job = served.submit(*NAMES)
+    worker = served.work("work:upper", "--processes", "2")
+    assert served.ended(job) == Counter(succeeded=30)
+    _drained(worker)
+    assert served.calls() == Counter(NAMES)
+
+
+def test_a_killed_worker_process_is_replaced_and_costs_a_new_lease_at_most(served: Served):
+    job = served.submit("gate", *NAMES)
+    worker = served.work("work:gated")
+    process = served.joblot.at_gate()
+    held = _live()
+    os.kill(process, signal.SIGKILL)
+    for lease in held:
+        assert expire(lease.pk)
+    served.joblot.open_gate()
+    assert served.ended(job) == Counter(succeeded=31)
+    assert "a worker ended (signal 9); another begins" in _drained(worker)
+    assert served.calls() == Counter(["gate", "gate", *NAMES])
+
+
+def test_results_survive_the_server_and_the_worker(served: Served):
+    """Both end with a result that was computed and never posted; the next worker posts it."""
+    job = served.submit("gate")
+    worker = served.work("work:gated")
+    process = served.joblot.at_gate()
+    served.server.stop()
+    served.joblot.open_gate()
+    eventually(served.kept)
+    os.kill(process, signal.SIGKILL)
+    worker.kill()
+    worker.wait()
+    served.server.start()
+    again = served.work("work:gated")
+    assert served.ended(job) == Counter(succeeded=1)
+    _drained(again)
+    assert served.calls() == Counter(["gate"])
+    assert not served.kept()
+
+
+def test_an_item_that_kills_its_worker_every_time_is_lost_alone(served: Served):
+    policy = {"lease_seconds": 0.5, "expiries_max": 1}
+    job = served.submit(*NAMES[:8], "poison", *NAMES[8:16], **policy)
+    worker = served.work("work:poison")
+
+    def swept() -> bool:
+        sweep()
+        return progress(job.pk)["status"] in TERMINAL
+
+    eventually(swept)
+    assert served.ended(job) == Counter(succeeded=16, lost=1)
+    _drained(worker)
+
+
+def test_a_frozen_call_loses_its_lease_and_its_process_is_replaced(served: Served):
+    job = served.submit("gate", "other")
+    worker = served.work("work:gated", "--item-seconds-max", "0.3")
+    served.joblot.at_gate()
+    held = _live()
+    _line(worker, "frozen: no progress for too long")
+    for lease in held:
+        assert expire(lease.pk)
+    served.joblot.open_gate()
+    assert served.ended(job) == Counter(succeeded=2)
+    assert served.calls() == Counter(["gate", "gate", "other"])
+    _drained(worker)
+
+
+def test_a_drain_finishes_the_call_gives_back_the_rest_and_ends_well(served: Served):
+    job = served.submit("gate", *NAMES)
+    worker = served.work("work:gated")
+    served.joblot.at_gate()
+    worker.send_signal(signal.SIGTERM)
+    _line(worker, "finishing what was begun")
+    served.joblot.open_gate()
+    worker.communicate(timeout=60)
+    assert worker.returncode == 0
+    assert served.calls() == Counter(["gate"])
+    (stage,) = progress(job.pk)["stages"]
+    assert (stage["succeeded"], stage["in_flight"]) == (1, 0)
+
+
+def test_a_second_signal_ends_it_at_once(served: Served):
+    served.submit("gate")
+    worker = served.work("work:gated")
+    process = served.joblot.at_gate()
+    worker.send_signal(signal.SIGINT)
+    _line(worker, "finishing what was begun")
+    worker.send_signal(signal.SIGINT)
+    worker.communicate(timeout=60)
+    assert worker.returncode == 130
+    assert not Path(f"/proc/{process}").exists()
+
+
+def test_processes_whose_crew_is_killed_finish_and_end(served: Served):
+    job = served.submit("gate", *NAMES)
+    worker = served.work("work:gated")
+    process = served.joblot.at_gate()
+    worker.kill()
+    worker.wait()
+    served.joblot.open_gate()
+    eventually(lambda: not Path(f"/proc/{process}").exists())
+    (stage,) = progress(job.pk)["stages"]
+    assert (stage["succeeded"] > 0, stage["in_flight"]) == (True, 0)
+
+
+def test_a_command_works_items(served: Served):
+    tool = served.joblot.folder / "tool"
+    tool.write_text(
+        '#!/bin/sh\ncase "$1" in\n'
+        '  bad) echo "$1 is bad" >&2; exit 3;;\n'
+        "  busy) [ -e was-busy ] || { touch was-busy; exit 75; };;\n"
+        'esac\necho "{\\"name\\": \\"$1\\"}"\n'
+    )
+    tool.chmod(0o700)
+    job = served.submit("good", "bad", "busy", "a b;c")
+    worker = served.work("--exec", "./tool {key}")
+    assert served.ended(job) == Counter(succeeded=3, failed=1)
+    _drained(worker)
+    told: dict[str, Any] = {item["key"]: item["outcomes"][0] for item in items(job.pk)}
+    assert told["a b;c"]["output"] == {"name": "a b;c"}
+    assert told["bad"]["error"]["message"] == "exit code 3: bad is bad"
+
+
+def test_functions_that_say_what_they_serve(served: Served):
+    served.joblot.write(
+        "mine.py",
+        "from joblot.worker import work\n\n"
+        "@work('p', batch=8)\nasync def double(keys):\n    return [2 * key for key in keys]\n",
+    )
+    job = served.submit(*NAMES)
+    worker = served.work("mine", pipeline="")
+    assert served.ended(job) == Counter(succeeded=30)
+    _drained(worker)
+    assert next(iter(items(job.pk)))["outcomes"][0]["output"] == "n0n0"
+
+
+def test_a_server_that_is_killed_in_the_middle_costs_no_computing(joblot: Joblot):
+    """A real one, with SIGKILL; and a real one again on the same address."""
+    server = joblot.start("serve", "--port", "0")
+    url = _line(server, "joblot serves ").split()[2]
+    names = ["gate", *NAMES]
+    job = {"name": "j", "pipeline": "p", "items": names}
+    httpx.post(f"{url}/api/v1/jobs", json=job).raise_for_status()
+    worker = joblot.start("worker", "work:gated", "--pipeline", "p", "--url", url)
+    joblot.at_gate()
+    server.kill()
+    server.wait()
+    joblot.open_gate()
+    _line(worker, "results wait to be reported")
+    again = joblot.start("serve", "--port", url.rpartition(":")[2])
+    _line(again, "joblot serves ")
+    eventually(lambda: joblot.settled() == len(names))
+    _drained(worker)
+    assert Counter(joblot.lines("calls")) == Counter(names)
+    assert joblot.json("audit", "1")["ok"]
+
+
+SECRET = "joblot_secret"
+
+
+def test_a_token_that_is_no_good_ends_it_and_is_never_shown(served: Served):
+    del served.joblot.environment["JOBLOT_TOKEN"]
+    served.joblot.write("token", f"{SECRET}\n")
+    options = ["worker", "work:upper", "--pipeline", "p", "--url", served.server.url, "-v"]
+    for environment in ({"JOBLOT_TOKEN": SECRET}, {"JOBLOT_TOKEN_FILE": "token"}):
+        done = served.joblot(*options, expect=3, **environment)
+        assert done.stderr.splitlines()[-1].startswith("joblot: ")
+        assert SECRET not in done.stdout + done.stderr
+
+
+def test_a_token_is_seen_by_nobody_else(served: Served):
+    """Not in the command line of any process, which all users of the machine can read."""
+    worker = served.work("work:upper")
+    for pid in (worker.pid, _child(worker)):
+        assert (
+            served.joblot.environment["JOBLOT_TOKEN"]
+            not in Path(f"/proc/{pid}/cmdline").read_text()
+        )
+    _drained(worker)
+
+
+NOWHERE = ["--url", "http://127.0.0.1:9", "--pipeline", "p"]
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (["work:upper", "--pipeline", "p"], 2, "JOBLOT_URL"),
+        (NOWHERE, 2, "FUNC or --exec"),
+        (["work:nothing", *NOWHERE], 2, "has no nothing"),
+        (["work:upper", *NOWHERE, "--spool", "work.py"], 4, "--spool"),
+    ],
+)
+def test_what_cannot_work_is_one_line_and_a_code(joblot: Joblot, options, code: int, said: str):
+    done = joblot("worker", *options, expect=code)
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("joblot: ")
+    assert said in line
+
+
+def test_a_server_that_is_not_there_is_waited_for(joblot: Joblot):
+    options = ["work:upper", "--pipeline", "p", "--url", "http://127.0.0.1:9"]
+    worker = joblot.start("worker", *options)
+    _line(worker, "claiming waits for")
+    _drained(worker)
