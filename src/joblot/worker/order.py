@@ -1,0 +1,114 @@
+"""What a worker process is to do: for whom, with what, and how."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Self
+from urllib.parse import quote
+
+from joblot.errors import InvalidInput
+from joblot.worker.command import Command
+from joblot.worker.function import load, load_module
+from joblot.worker.handlers import Handler, declared, handler
+from joblot.worker.http import base_of
+from joblot.worker.settings import ITEM_SECONDS_MAX
+from joblot.worker.spool import SPOOL_BYTES_MAX
+
+URL = "JOBLOT_URL"
+TOKEN = "JOBLOT_TOKEN"  # noqa: S105 (the variable's name)
+TOKEN_FILE = "JOBLOT_TOKEN_FILE"  # noqa: S105
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a worker serves: a function or a command. Its text has the token, so it is secret.
+
+    `function` is `module:function`, or a module whose functions say with `@work` what they serve.
+    """
+
+    url: str
+    token: str = ""
+    function: str = ""
+    command: str = ""
+    pipelines: Sequence[str] = ()
+    batch: int | None = None
+    job: int | None = None
+    item_seconds_max: float = ITEM_SECONDS_MAX
+    spool: str = ""
+    spool_bytes_max: int = SPOOL_BYTES_MAX
+    answers: int = -1  # the descriptor on which a process says that it is ready, or why not
+    verbose: bool = False
+
+    def as_line(self) -> str:
+        return json.dumps(asdict(self)) + "\n"
+
+    @classmethod
+    def of_line(cls, line: str) -> Self:
+        return cls(**json.loads(line))
+
+    def answering_on(self, descriptor: int) -> Order:
+        return replace(self, answers=descriptor)
+
+    def handlers(self) -> list[Handler]:
+        """Raises InvalidInput for what can't be loaded, or serves nothing."""
+        if self.command:
+            work = Command.parsed(self.command, self.item_seconds_max).work()
+            return [Handler(pipeline, work) for pipeline in self._named()]
+        if ":" not in self.function:
+            load_module(self.function)
+            return declared()
+        function = load(self.function)
+        if known := declared(function, batch=self.batch):
+            return (
+                known
+                if not self.pipelines
+                else [
+                    one
+                    for name in self.pipelines
+                    for one in declared(function, pipeline=name, batch=self.batch)[:1]
+                ]
+            )
+        return [handler(name, function, batch=self.batch or 0) for name in self._named()]
+
+    def spools(self) -> Path:
+        """The folder of the spools for this server: what one is owed is not told to another."""
+        folder = Path(self.spool) if self.spool else data_folder() / "spool"
+        return folder.expanduser() / quote(base_of(self.url), safe="")
+
+    def _named(self) -> Sequence[str]:
+        if not self.pipelines:
+            raise InvalidInput("expected --pipeline NAME: what is to be served")
+        return self.pipelines
+
+
+def url_of(given: str | None) -> str:
+    """The server that is named, or that of the environment. Raises InvalidInput."""
+    url = given or os.environ.get(URL, "")
+    if not url:
+        raise InvalidInput(f"expected the server's address: give it, or set {URL}")
+    base_of(url)
+    return url
+
+
+def token_of(given: str | None) -> str:
+    """The token that is given, or that of the environment; none for a server that asks for none.
+
+    Raises InvalidInput if the file that JOBLOT_TOKEN_FILE names can't be read.
+    """
+    path = os.environ.get(TOKEN_FILE)
+    if given is None and TOKEN not in os.environ and path:
+        try:
+            return Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidInput(f"{TOKEN_FILE}={path} can't be read: {error}") from error
+    return (given if given is not None else os.environ.get(TOKEN, "")).strip()
+
+
+def data_folder() -> Path:
+    """The user's data folder for joblot, by the XDG rules."""
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / "joblot"

@@ -1,0 +1,84 @@
+"""A worker over HTTP in this process: all its parts put together, for as long as it works."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Sequence
+
+from joblot.worker.about import about, new_instance
+from joblot.worker.handlers import Handler, declared
+from joblot.worker.http import HttpClient
+from joblot.worker.loop import Worker
+from joblot.worker.order import Order, token_of, url_of
+from joblot.worker.settings import ITEM_SECONDS_MAX, WorkerSettings
+from joblot.worker.spool import Spool
+
+logger = logging.getLogger("joblot.worker")
+
+FROZEN_EXIT = 75  # a call took longer than item_seconds_max
+WAIT_SECONDS = 5.0  # for work, in a claim; an idle worker drains within
+IDLE_SECONDS_MAX = 30.0  # however long the server asks to wait
+DRAIN_SECONDS_MAX = 20.0  # what is not reported by then stays in the spool
+COMMAND_END_SECONDS = 30.0  # for a command to be killed, before it counts as frozen
+
+
+def run(
+    url: str | None = None,
+    token: str | None = None,
+    *,
+    spool: str = "",
+    item_seconds_max: float = ITEM_SECONDS_MAX,
+) -> int:
+    """Serve the functions above that have `@work`, until SIGTERM or SIGINT.
+
+    `url` and `token` default to JOBLOT_URL, and JOBLOT_TOKEN or the file JOBLOT_TOKEN_FILE.
+    `spool` is the folder where results are kept until their receipts. Returns how many have none
+    yet, 0 unless the server was away at the end. A call that makes no progress for
+    `item_seconds_max` ends the process with exit code 75.
+
+    Raises InvalidInput, Refused (a token that is no good), Unavailable (no folder for the spool).
+    """
+    order = Order(url_of(url), token_of(token), spool=spool, item_seconds_max=item_seconds_max)
+    return serve(order, declared(), drain_on_signals)
+
+
+def serve(order: Order, handlers: Sequence[Handler], on_worker: Callable[[Worker], None]) -> int:
+    """Work until `drain` is called of the worker that `on_worker` is given."""
+    instance, spools = new_instance(), order.spools()
+    more = COMMAND_END_SECONDS if order.command else 0.0
+    settings = WorkerSettings(
+        job=order.job,
+        name=instance,
+        claim_ahead=True,
+        wait_seconds=WAIT_SECONDS,
+        item_seconds_max=order.item_seconds_max + more,
+        idle_seconds_max=IDLE_SECONDS_MAX,
+        drain_seconds_max=DRAIN_SECONDS_MAX,
+    )
+    with HttpClient(order.url, order.token, instance, about=about()) as client:
+        worker = Worker(
+            client,
+            handlers,
+            settings,
+            spool=Spool.begin(spools, order.spool_bytes_max),
+            spools=spools,
+            on_frozen=_leave_frozen,
+        )
+        on_worker(worker)
+        if left := worker.run():
+            logger.warning("%d results wait in %s, for the next worker to report", left, spools)
+        return left
+
+
+def drain_on_signals(worker: Worker) -> None:
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: worker.drain())
+
+
+def _leave_frozen(seconds: float) -> None:
+    """Nothing can stop a call from outside but the end of its process; results are on disk."""
+    os._exit(FROZEN_EXIT)
