@@ -11,7 +11,7 @@ import typer
 
 from joblot.errors import InvalidInput
 from joblot.worker.crew import Crew
-from joblot.worker.handler import BATCH_ITEMS_MAX
+from joblot.worker.handlers import BATCH_ITEMS_MAX
 from joblot.worker.order import TOKEN, TOKEN_FILE, URL, Order, token_of, url_of
 from joblot.worker.settings import ITEM_SECONDS_MAX
 from joblot.worker.spool import SPOOL_BYTES_MAX
