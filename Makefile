@@ -13,11 +13,11 @@ SETUP := pyproject.toml constraints.txt scripts/venv
 DEMO_READY := .venv/.ready-demo
 DEV_READY := .venv/.ready-dev
 
-.PHONY: help demo test check format bench bench-quick constraints clean
+.PHONY: help demo test check format bench bench-quick simulate constraints clean
 
 help: ## Tell what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "Variables: DB=sqlite|postgres (demo), JOBS=2 (tests at once), ARGS='…' (passed on)"
+	@echo "Variables: DB=sqlite|postgres (demo, simulate), JOBS=2 (tests at once), ARGS='…' (passed on)"
 
 demo: $(DEMO_READY) ## Count 1,797 real digits right, with faults on (DB=postgres: on PostgreSQL)
 	$(BIN)/joblot demo --db $(DB) $(ARGS)
@@ -40,6 +40,9 @@ bench: $(DEV_READY) ## Measure settling and claiming on PostgreSQL
 
 bench-quick: $(DEV_READY) ## Measure the same for a few minutes only, fewer and shorter rounds
 	$(BIN)/python -m bench --quick
+
+simulate: $(DEV_READY) ## Play workers, faults and sweeps as SEED says (ITEMS=100000: one large job)
+	$(BIN)/python -m joblot.testing.simulator --db $(DB) $(if $(SEED),--seed $(SEED)) $(if $(ITEMS),--items $(ITEMS)) $(ARGS)
 
 constraints: ## Pin the newest versions that fit into constraints.txt (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --all-extras --upgrade \

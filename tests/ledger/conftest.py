@@ -15,7 +15,7 @@ from joblot.clock import set_clock
 from joblot.ledger import hooks
 from joblot.ledger.audit import audit
 from joblot.models import Job
-from tests.ledger import invariants
+from joblot.testing.simulator import recount
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +29,7 @@ def exact(request: pytest.FixtureRequest) -> Iterator[None]:
     for job in Job.objects.filter(deleted_at__isnull=True):
         found = audit(job.pk)
         assert found["ok"], [check for check in found["checks"] if not check["ok"]]
-    invariants.check_all()
+    recount.check_all()
 
 
 @pytest.fixture(autouse=True)

@@ -47,9 +47,9 @@ from joblot.states import (
     LeaseState,
     Outcome,
 )
+from joblot.testing.simulator import model, recount
 from joblot.wire import failure, success
 from tests import databases
-from tests.ledger import invariants, model
 
 ASKED = os.environ.get("JOBLOT_MODEL_EXAMPLES")
 EXAMPLES = int(ASKED or 15)
@@ -365,7 +365,7 @@ class Ledger(RuleBasedStateMachine):
         for job_id, job in self.jobs.items():
             job.end_cancel(self.now, in_flight[job_id])
             if job.deleted:
-                job.settled.clear()
+                job.purge()
 
     @rule(number=PICK)
     def tidy(self, number: int) -> None:
@@ -403,7 +403,7 @@ class Ledger(RuleBasedStateMachine):
             assert sums == [job.sums(stage) for stage in range(job.stages)]
             assert known["finished_after_cancel"] == len(job.late)
             assert [event["kind"] for event in events(job_id)] == job.events
-            invariants.check(JobRow.objects.get(pk=job_id))
+            recount.check(JobRow.objects.get(pk=job_id))
 
 
 @pytest.mark.timeout(3_600 if ASKED else 120)

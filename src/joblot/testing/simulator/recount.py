@@ -74,7 +74,8 @@ def check_all() -> None:
         check(job)
 
 
-def check(job: Job) -> None:
+def check(job: Job, *, looked: bool = True) -> None:
+    """Assert the invariants of one job; without `looked`, its look may still be due."""
     rows = Rows.of(job)
     _numbers_are_dense(rows)
     _tallies_are_the_recount(rows)
@@ -82,7 +83,7 @@ def check(job: Job) -> None:
     _stages_follow_each_other(rows)
     _open_items_are_in_one_place(rows)
     _leases_say_what_they_hold(rows)
-    _ends_are_told_once(rows)
+    _ends_are_told_once(rows, looked=looked)
 
 
 def _numbers_are_dense(rows: Rows) -> None:
@@ -145,7 +146,7 @@ def _leases_say_what_they_hold(rows: Rows) -> None:
             assert (lease.open, really_open) == (0, 0)
 
 
-def _ends_are_told_once(rows: Rows) -> None:
+def _ends_are_told_once(rows: Rows, *, looked: bool) -> None:
     job = rows.job
     told = Event.objects.filter(job_id=job.pk)
     finished = told.filter(kind="finished").values_list("run", flat=True)
@@ -160,7 +161,8 @@ def _ends_are_told_once(rows: Rows) -> None:
         assert not Lease.objects.filter(job_id=job.pk).exclude(state=CLOSED).exists()
     if job.status in ended:
         counted = [rows.recount(stage) for stage in range(rows.stages)]
-        assert job.recorded == counted, "what was recorded is not what is counted"
+        assert not looked or job.recorded == counted, "what was recorded is not what is counted"
         return
     assert (job.revision, job.recorded, job.finished_at) == (0, None, None)
-    assert not (job.sealed and job.status in RUNNING and rows.all_settled), "not finished"
+    if looked:
+        assert not (job.sealed and job.status in RUNNING and rows.all_settled), "not finished"

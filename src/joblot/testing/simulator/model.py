@@ -1,13 +1,15 @@
 """What a job is, in memory: a small pure model that predicts receipts, counts and status.
 
 It knows the receipt table and the verdict (`joblot.states`), and nothing of the ledger's code.
-Which items a claim gets is the ledger's choice; that it may have them is checked.
+Which items a claim gets is the ledger's choice; that it may have them is checked. Nothing here
+costs what the job is large, so that a job of many items can be followed step by step.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from joblot.states import (
     AMENDABLE,
@@ -33,6 +35,7 @@ COUNTS = ("succeeded", "failed", "lost", "skipped")
 
 Place = tuple[int, int]  # stage, number
 Given = tuple[int, Outcome, str, bool]  # number, outcome, output, retryable
+Settled = tuple[ItemState, str]  # state, output
 
 
 @dataclass
@@ -56,6 +59,9 @@ class Lease:
 
 @dataclass
 class Job:
+    REFUSED: ClassVar[str] = "refused"  # a hooked stage's hook refuses this output for good,
+    BUSY: ClassVar[str] = "busy"  # and this one for now
+
     stages: int
     status: S = S.CREATED
     run: int = 1
@@ -63,13 +69,20 @@ class Job:
     total: int = 0
     sealed: bool = False
     deleted: bool = False
+    reopening: bool | None = None  # a retry is under way, and will start the run or not
     closes_at: int = 0
-    settled: dict[Place, tuple[ItemState, str]] = field(default_factory=dict)
+    hooked: frozenset[int] = frozenset()  # the stages whose results a hook saves
+    settled: dict[Place, Settled] = field(default_factory=dict)
     waiting: dict[Place, Waiting] = field(default_factory=dict)
     leases: dict[str, Lease] = field(default_factory=dict)
     late: set[tuple[int, int, int]] = field(default_factory=set)
     recorded: list[dict[str, int]] | None = None
     events: list[str] = field(default_factory=list)
+    tallies: list[dict[ItemState, int]] = field(init=False)
+    bytes: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._recount()
 
     # Producers
 
@@ -78,6 +91,8 @@ class Job:
         self.total += items
 
     def start(self) -> None:
+        if self.reopening is not None:
+            self.go_on_reopening()
         if self.status is S.CREATED:
             self._become(S.PENDING, "pending")
             self.look()
@@ -110,13 +125,29 @@ class Job:
             self._become(S.REVOKED, "finished")
 
     def retry(self) -> None:
+        self.begin_run()
+        self.go_on_reopening()
+
+    def begin_run(self, *, start: bool = True) -> None:
+        """The first half of a retry: the next run, in which nothing is reopened yet."""
+        if self.status is S.CREATED and self.reopening is not None:
+            return
         assert self.status in RETRYABLE
-        self._close()
         self.run, self.revision, self.recorded = self.run + 1, 0, None
-        self.events.append("retried")
+        self.reopening = start
+        self._become(S.CREATED, "retried")
+
+    def go_on_reopening(self) -> None:
+        """The second half, by whoever comes to it."""
+        if self.reopening is None or self.status is not S.CREATED:
+            return
+        self._close()
         self.settled = {p: s for p, s in self.settled.items() if s[0] is ItemState.SUCCEEDED}
+        self._recount()
         self.waiting = {place: Waiting() for place in self.open_places()}
-        self._become(S.PENDING, "pending")
+        starts, self.reopening = self.reopening, None
+        if starts:
+            self._become(S.PENDING, "pending")
         self.look()
 
     def delete(self, now: int) -> None:
@@ -125,26 +156,39 @@ class Job:
         self._close()
         self.deleted = True
 
+    def purge(self) -> None:
+        """The rows of a deleted job are gone, but for its leases."""
+        self.settled.clear()
+        self._recount()
+
     # Workers
 
     def ready(self, stage: int, now: int) -> dict[int, Waiting]:
-        if self.status not in CLAIMABLE:
-            return {}
-        return {
-            n: w
-            for (s, n), w in self.waiting.items()
-            if s == stage and w.due <= now and (s, n) not in self.settled
-        }
+        return dict(self._ready(stage, now))
 
-    def claim(self, token: str, stage: int, numbers: Iterable[int], now: int) -> None:
+    def is_any_ready(self, stage: int, now: int) -> bool:
+        return next(self._ready(stage, now), None) is not None
+
+    def is_ready(self, stage: int, number: int, now: int) -> bool:
+        waiting = self.waiting.get((stage, number))
+        return (
+            self.status in CLAIMABLE
+            and waiting is not None
+            and waiting.due <= now
+            and (stage, number) not in self.settled
+        )
+
+    def claim(
+        self, token: str, stage: int, numbers: Iterable[int], now: int, *, starts: bool = True
+    ) -> None:
         held = {n: self.waiting.pop((stage, n)) for n in numbers}
         self.leases[token] = Lease(self.run, stage, held, now + LEASE)
-        if self.status is S.PENDING:
+        if self.status is S.PENDING and starts:
             self._become(S.STARTED, "started")
 
     def report(self, token: str, results: Iterable[Given], now: int) -> list[Receipt]:
         lease = self.leases[token]
-        receipts = [self._settle(lease, given, now) for given in results]
+        receipts = [self.settle(lease, given, now) for given in results]
         self.look()
         return receipts
 
@@ -155,31 +199,31 @@ class Job:
         back = self.held(lease)
         for number in back:
             known = lease.held[number]
-            self._wait(lease, number, Waiting(now, known.failures, known.expiries, known.alone))
-            self.waiting[lease.stage, number].came_back = known.came_back
+            again = Waiting(now, known.failures, known.expiries, known.alone, known.came_back)
+            self.waiting[lease.stage, number] = again
         lease.state = LeaseState.EXPIRED
         return len(back)
 
-    def expire(self, token: str, now: int) -> bool:
+    def expire(self, token: str, now: int, *, looks: bool = True) -> bool:
         lease = self.leases[token]
         if not self.is_live(lease):
             return False
         for number in self.held(lease):
             self._come_back(lease, number, now)
         lease.state = LeaseState.EXPIRED
-        self.look()
+        if looks:
+            self.look()
         return True
 
     def is_overdue(self, lease: Lease, now: int) -> bool:
-        return self.is_live(lease) and lease.deadline < now
+        return lease.deadline < now and self.is_live(lease)
 
     # What is derived
 
     def counts(self) -> list[dict[str, int]]:
         counted, skipped = [], 0
-        for stage in range(self.stages):
-            states = [state for (s, _), (state, _) in self.settled.items() if s == stage]
-            row = {name: states.count(ItemState[name.upper()]) for name in COUNTS}
+        for tally in self.tallies:
+            row = {name: tally[ItemState[name.upper()]] for name in COUNTS}
             row["skipped"] = skipped
             counted.append(row)
             skipped += row["failed"] + row["lost"]
@@ -187,8 +231,7 @@ class Job:
 
     def sums(self, stage: int) -> int:
         """The metric "bytes": each success reports as many as its output is long."""
-        places = self.settled.items()
-        return sum(len(o) for (s, _), (state, o) in places if s == stage and state == 1)
+        return self.bytes[stage]
 
     def open_places(self) -> Iterator[Place]:
         for stage in range(self.stages):
@@ -204,46 +247,67 @@ class Job:
     def is_live(self, lease: Lease) -> bool:
         return lease.state in HOLDING and bool(self.held(lease))
 
+    @property
+    def is_whole(self) -> bool:
+        """All is settled, and nothing more will come."""
+        return self.sealed and all(sum(row.values()) == self.total for row in self.counts())
+
+    @property
+    def ends(self) -> bool:
+        return self.status in FINALIZABLE and self.is_whole
+
+    @property
+    def is_due(self) -> bool:
+        """A look has something to write."""
+        return self.ends or (self.status in AMENDABLE and self.counts() != self.recorded)
+
     def look(self) -> None:
-        counts = self.counts()
-        whole = self.sealed and all(sum(row.values()) == self.total for row in counts)
-        ends = self.status in FINALIZABLE and whole
-        amended = self.status in AMENDABLE and counts != self.recorded
-        if ends or amended:
-            self.revision, self.recorded = self.revision + 1, counts
-            end = verdict(self.total, counts[-1]["succeeded"], 0.5)
-            self._become(end, "finished" if ends else "amended")
+        if not self.is_due:
+            return
+        kind = "finished" if self.ends else "amended"
+        self.revision, self.recorded = self.revision + 1, self.counts()
+        self._become(verdict(self.total, self.recorded[-1]["succeeded"], 0.5), kind)
 
     # How results and expiries move items
 
-    def _settle(self, lease: Lease, given: Given, now: int) -> Receipt:
-        number, outcome, output, retryable = given
-        if number not in lease.held:
-            return Receipt.REJECTED
-        last = lease.stage == self.stages - 1
-        good = outcome is Outcome.SUCCEEDED
-        within = retryable and lease.held[number].failures + 1 < FAILURES_MAX
-        kind = Report.RETRYABLE_FAILURE if within else Report.FINAL_FAILURE
-        receipt = receipt_for(
-            lease.state,
-            self._standing(lease, number, output),
-            Report.SUCCESS if good else kind,
-            last_stage=last,
-        )
-        place = lease.stage, number
+    def settle(self, lease: Lease, given: Given, now: int) -> Receipt:
+        """One result, without the look that follows."""
+        receipt, good = self.judge(lease, given)
+        number, _, output, _ = given
         if receipt in (Receipt.COUNTED, Receipt.AMENDED):
-            self.settled[place] = (ItemState.SUCCEEDED if good else ItemState.FAILED, output)
-            if good and not last:
+            state = ItemState.SUCCEEDED if good else ItemState.FAILED
+            self._put((lease.stage, number), state, output if good else "")
+            if good and lease.stage < self.stages - 1:
                 self.waiting[lease.stage + 1, number] = Waiting(now)
         if receipt is Receipt.REQUEUED:
             known = lease.held[number]
-            again = Waiting(now + BACKOFF, known.failures + 1, known.expiries, known.alone)
-            again.came_back = known.came_back
-            self._wait(lease, number, again)
+            self.waiting[lease.stage, number] = Waiting(
+                now + BACKOFF, known.failures + 1, known.expiries, known.alone, known.came_back
+            )
             lease.gone.add(number)
         if receipt is Receipt.LATE and good:
-            self.late.add((lease.run, *place))
+            self.late.add((lease.run, lease.stage, number))
         return receipt
+
+    def judge(self, lease: Lease, given: Given) -> tuple[Receipt, bool]:
+        """What a result would be answered now, and whether it is a success. Changes nothing."""
+        number, outcome, output, retryable = given
+        if number not in lease.held:
+            return Receipt.REJECTED, False
+        good = outcome is Outcome.SUCCEEDED
+        within = retryable and lease.held[number].failures + 1 < FAILURES_MAX
+        kind = Report.RETRYABLE_FAILURE if within else Report.FINAL_FAILURE
+        receipt = self._receipt(lease, number, output, Report.SUCCESS if good else kind)
+        if good and receipt in (Receipt.COUNTED, Receipt.AMENDED) and lease.stage in self.hooked:
+            if output == self.BUSY:
+                return Receipt.DEFERRED, good
+            if output == self.REFUSED:
+                return self._receipt(lease, number, "", Report.FINAL_FAILURE), False
+        return receipt, good
+
+    def _receipt(self, lease: Lease, number: int, output: str, report: Report) -> Receipt:
+        standing = self._standing(lease, number, output)
+        return receipt_for(lease.state, standing, report, last_stage=lease.stage == self.stages - 1)
 
     def _standing(self, lease: Lease, number: int, output: str) -> Standing:
         known = self.settled.get((lease.stage, number))
@@ -262,12 +326,34 @@ class Job:
         elif len(lease.held) == 1:
             again.expiries += 1
         if again.expiries >= EXPIRIES_MAX:
-            self.settled[lease.stage, number] = (ItemState.LOST, "")
+            self._put((lease.stage, number), ItemState.LOST, "")
         else:
-            self._wait(lease, number, again)
+            self.waiting[lease.stage, number] = again
 
-    def _wait(self, lease: Lease, number: int, waiting: Waiting) -> None:
-        self.waiting[lease.stage, number] = waiting
+    def _ready(self, stage: int, now: int) -> Iterator[tuple[int, Waiting]]:
+        if self.status not in CLAIMABLE:
+            return
+        for (at, n), waiting in self.waiting.items():
+            if at == stage and waiting.due <= now and (at, n) not in self.settled:
+                yield n, waiting
+
+    def _put(self, place: Place, state: ItemState, output: str) -> None:
+        self._measure(place, -1)
+        self.settled[place] = (state, output)
+        self._measure(place, 1)
+
+    def _measure(self, place: Place, sign: int) -> None:
+        if place not in self.settled:
+            return
+        state, output = self.settled[place]
+        self.tallies[place[0]][state] += sign
+        self.bytes[place[0]] += sign * len(output)
+
+    def _recount(self) -> None:
+        self.tallies = [dict.fromkeys(ItemState, 0) for _ in range(self.stages)]
+        self.bytes = [0] * self.stages
+        for place in self.settled:
+            self._measure(place, 1)
 
     def _close(self) -> None:
         for lease in self.leases.values():

@@ -1,0 +1,292 @@
+"""The others: producers, operators, sweepers, and the weather: time and the network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from joblot.ledger.transactions import alias
+from joblot.models import Job as JobRow
+from joblot.states import CANCELLABLE, FILLABLE, RETRYABLE, TERMINAL, JobStatus
+from joblot.testing.simulator import model
+from joblot.testing.simulator.history import Draws
+from joblot.testing.simulator.hooks import PIPELINES
+from joblot.testing.simulator.trouble import CALM, Trouble
+from joblot.testing.simulator.workers import trouble_of
+from joblot.testing.simulator.world import POLICY, Answer, Violation, World
+
+CHUNK = "submit: chunk added"  # fault points
+BEGUN = "retry: next run begun"
+OUTAGE_CALLS_MAX = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What a producer has asked for, and asks for again until it is told."""
+
+    key: str
+    stages: int
+    items: int
+    start: bool
+    seal: bool
+
+
+@dataclass(slots=True)
+class Producer:
+    world: World
+    name: str
+    unanswered: list[Submission] = field(default_factory=list)
+
+    def act(self, draw: Draws) -> None:
+        live = sum(not job.deleted for job in self.world.jobs.values())
+        if self.unanswered:
+            self.submit(self.unanswered.pop(0), draw)
+        elif live < self.world.scene.jobs_max:
+            scene = self.world.scene
+            self.world.submitted += 1
+            items = scene.items_max if scene.jobs_max == 1 else draw.below(scene.items_max + 1)
+            simple = scene.jobs_max == 1
+            submission = Submission(
+                key=f"submission {self.world.submitted}",
+                stages=1 + draw.below(scene.stages_max),
+                items=items,
+                start=simple or not draw.chance(20),
+                seal=simple or not draw.chance(20),
+            )
+            self.submit(submission, draw)
+
+    def submit(self, asked: Submission, draw: Draws) -> None:
+        world = self.world
+        named = [{"name": f"s{n}", "pipeline": PIPELINES[n]} for n in range(asked.stages)]
+        how = ("" if asked.start else ", on hold") + ("" if asked.seal else ", open")
+        world.say(f"{self.name} submits {asked.items} items, {asked.stages} stages{how}")
+        before = self._row(asked)
+        trouble = trouble_of(world, draw, CHUNK)
+        if before and world.jobs[before.pk].reopening is not None:
+            trouble = CALM  # it goes on with a retry, of which a half can't be told from outside
+        answer = world.call(
+            "submit",
+            "simulated",
+            (f"k{n}" for n in range(asked.items)),
+            stages=named,
+            project="simulated",
+            policy=POLICY,
+            start=asked.start,
+            seal=asked.seal,
+            idempotency_key=asked.key,
+            trouble=trouble,
+        )
+        world.require(answer.refusal is None, f"a submission was refused: {answer.refusal}")
+        if answer.away or not answer.told:
+            self.unanswered.append(asked)
+        if answer.away:
+            return
+        row = self._row(asked)
+        world.require(row is not None or not answer.told, "a submission was answered and lost")
+        if row is not None:
+            self._take(row, asked, is_new=before is None, told=answer.told)
+
+    def _row(self, asked: Submission) -> Any:
+        rows = JobRow.ledger.using(alias())
+        return rows.filter(project="simulated", idempotency_key=asked.key).first()
+
+    def _take(self, row: Any, asked: Submission, *, is_new: bool, told: bool) -> None:
+        """Tell the model what came of it: all, if it was answered; else a part, in whole chunks."""
+        world, job = self.world, self.world.jobs.get(row.pk)
+        if job is None:
+            world.require(is_new, "a job came from nowhere")
+            hooked = frozenset(n for n in world.adopter.hooked if n < asked.stages)
+            job = world.jobs[row.pk] = model.Job(asked.stages, hooked=hooked)
+            job.status = JobStatus.PENDING if asked.start else JobStatus.CREATED
+            job.events.append("pending" if asked.start else "created")
+        elif asked.start and job.status is JobStatus.CREATED and (told or row.status != job.status):
+            job.start()
+        if not job.sealed and job.status in FILLABLE:
+            new = max(0, asked.items - job.total) if told else row.total - job.total
+            world.require(0 <= new <= max(0, asked.items - job.total), f"{new} items were added")
+            job.add(new)
+            sealed = asked.seal if told else row.sealed
+            world.require(not sealed or job.total >= asked.items, "sealed before it was filled")
+            job.sealed = sealed
+            if told:
+                job.look()
+        world.notice_look(row.pk)
+        world.name(row.pk)
+        world.compare(row.pk)
+
+
+@dataclass(slots=True)
+class Operator:
+    """Anybody who calls the verbs on whole jobs: a server, a command line, an adopter's code."""
+
+    world: World
+    name: str
+
+    def act(self, draw: Draws) -> None:
+        jobs = [job_id for job_id, job in self.world.jobs.items() if not job.deleted]
+        if not jobs:
+            return
+        job_id = draw.pick(jobs)
+        verb = draw.pick(
+            ["resume", "start", "seal", "retry", "add", "expire", "retry", "pause", "cancel",
+             "expire", "resume", "tidy", "cancel", "delete"]
+        )  # fmt: skip
+        getattr(self, verb)(job_id, self.world.jobs[job_id], draw)
+
+    def add(self, job_id: int, job: model.Job, draw: Draws) -> None:
+        allowed = not job.sealed and job.status in FILLABLE and job.reopening is None
+        items = job.total + 1 + draw.below(3)
+        keys = [f"k{n}" for n in range(items)]  # with all that are there
+        then = lambda: job.add(items - job.total)  # noqa: E731
+        self._insist(job_id, "add_items", allowed, then, draw, keys)
+
+    def seal(self, job_id: int, job: model.Job, draw: Draws) -> None:
+        self._insist(job_id, "seal", job.sealed or job.status in FILLABLE, job.seal, draw)
+
+    def start(self, job_id: int, job: model.Job, draw: Draws) -> None:
+        self._insist(job_id, "start", True, job.start, draw)
+
+    def pause(self, job_id: int, job: model.Job, draw: Draws) -> None:
+        allowed = job.status in ("PENDING", "STARTED", "PAUSED")
+        self._insist(job_id, "pause", allowed, job.pause, draw)
+
+    def resume(self, job_id: int, job: model.Job, draw: Draws) -> None:
+        allowed = job.status in ("PENDING", "STARTED", "PAUSED")
+        self._insist(job_id, "resume", allowed, job.resume, draw)
+
+    def cancel(self, job_id: int, job: model.Job, draw: Draws) -> None:
+        grace = draw.pick([0, model.GRACE])
+        allowed = job.status in CANCELLABLE | {JobStatus.CANCELING, JobStatus.REVOKED}
+        flying = self.world.in_flight(job_id, job)
+        then = lambda: job.cancel(self.world.now, grace, flying)  # noqa: E731
+        self._insist(job_id, "cancel", allowed, then, draw, grace_seconds=grace)
+
+    def delete(self, job_id: int, job: model.Job, draw: Draws) -> None:
+        self._insist(job_id, "delete", True, lambda: job.delete(self.world.now), draw)
+
+    def retry(self, job_id: int, job: model.Job, draw: Draws) -> None:
+        half = job.status is JobStatus.CREATED and job.reopening is not None
+        allowed = job.status in RETRYABLE or half
+        trouble = trouble_of(self.world, draw, BEGUN)
+        begun = job.begin_run if trouble.point and not half else None
+        self._insist(job_id, "retry", allowed, job.retry, trouble, halfway=begun)
+
+    def expire(self, job_id: int, job: model.Job, draw: Draws) -> None:
+        """Told that the worker of a lease is dead; true or not."""
+        if not job.leases:
+            return
+        world, token = self.world, draw.pick(list(job.leases))
+        world.say(f"{self.name} expires a lease of {world.name(job_id)}")
+        answer = world.call("expire", token, trouble=trouble_of(world, draw))
+        if answer.told:
+            expired = job.expire(token, world.now)
+            world.require(answer.value >= expired, "a live lease did not expire")
+        elif not answer.away and world.has_expired(token):
+            job.expire(token, world.now, looks=False)
+            world.notice_look(job_id)
+        world.compare(job_id)
+
+    def tidy(self, job_id: int, job: model.Job, draw: Draws) -> None:
+        world = self.world
+        world.say(f"{self.name} merges ranges, folds {world.name(job_id)}")
+        world.call("merge_ranges", trouble=trouble_of(world, draw))
+        if job.status in TERMINAL:
+            answer = world.call("fold", job_id, trouble=trouble_of(world, draw))
+            world.require(
+                not answer.told or answer.value != job.is_due, "folded though a look is due"
+            )
+        world.compare(job_id)
+
+    def _insist(
+        self,
+        job_id: int,
+        verb: str,
+        allowed: bool,
+        then: Callable[[], Any],
+        draw: Draws | Trouble,
+        *args: Any,
+        halfway: Callable[[], Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Ask until it is answered; the outcome must be as if it had been asked once."""
+        world = self.world
+        trouble = draw if isinstance(draw, Trouble) else trouble_of(world, draw)
+        world.say(f"{self.name}: {verb} {world.name(job_id)}")
+        first = answer = world.call(verb, job_id, *args, trouble=trouble, **kwargs)
+        if answer.away:
+            return
+        if answer.dead and halfway:
+            halfway()
+            world.compare(job_id)
+            return
+        if not first.told:
+            answer = world.call(verb, job_id, *args, trouble=CALM, **kwargs)
+        self._judge(answer, first, allowed, verb)
+        if allowed:
+            then()
+        else:
+            world.story[-1] += ": refused"
+        if not first.told and answer.refusal:
+            Sweeper(world, self.name).sweep(CALM)  # who has done it may have died before his look
+        world.compare(job_id)
+
+    def _judge(self, answer: Answer, first: Answer, allowed: bool, verb: str) -> None:
+        if allowed and first.told and answer.refusal:
+            raise Violation(f"{verb} was refused: {answer.refusal}")
+        if not allowed and not answer.refusal:
+            raise Violation(f"{verb} was not refused")
+
+
+@dataclass(slots=True)
+class Sweeper:
+    world: World
+    name: str
+    frozen_until: int = 0
+
+    def act(self, draw: Draws) -> None:
+        if self.world.now < self.frozen_until:
+            return
+        if draw.chance(5):
+            self.frozen_until = self.world.now + draw.pick([10, 60, 600])
+            self.world.say(f"{self.name} freezes until {self.frozen_until} s")
+            return
+        self.sweep(trouble_of(self.world, draw))
+
+    def sweep(self, trouble: Trouble) -> None:
+        """What a dying one leaves, the next one does."""
+        world = self.world
+        world.say(f"{self.name} sweeps")
+        if world.away_calls:
+            world.call("sweep")
+            return
+        for job in world.jobs.values():
+            for token, lease in job.leases.items():
+                if job.is_overdue(lease, world.now):
+                    job.expire(token, world.now)
+        flying = {i: world.in_flight(i, job) for i, job in world.jobs.items()}
+        if not world.call("sweep", trouble=trouble).told:
+            world.say(f"another sweeps after {self.name}")
+            world.call("sweep")
+        for job_id, job in world.jobs.items():
+            job.end_cancel(world.now, flying[job_id])
+            job.go_on_reopening()
+            job.look()
+            if job.deleted:
+                job.purge()
+            world.compare(job_id)
+
+
+@dataclass(slots=True)
+class Weather:
+    """Time, and the database's network."""
+
+    world: World
+    name: str = "weather"
+
+    def act(self, draw: Draws) -> None:
+        if draw.chance(self.world.scene.trouble_percent // 2):
+            self.world.away_calls = 1 + draw.below(OUTAGE_CALLS_MAX)
+            self.world.say(f"the database is away for {self.world.away_calls} calls")
+        else:
+            self.world.now += draw.pick(self.world.scene.waits)

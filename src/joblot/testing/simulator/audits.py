@@ -1,0 +1,81 @@
+"""The full audit: every row of every job, against the model and a second recount."""
+
+from __future__ import annotations
+
+from joblot.ledger.audit import audit
+from joblot.ledger.transactions import alias
+from joblot.models import Lease as LeaseRow
+from joblot.models import Outcome as OutcomeRow
+from joblot.states import ItemState, LeaseState
+from joblot.testing.simulator import model, recount
+from joblot.testing.simulator.world import Violation, World
+
+
+def audit_all(world: World) -> None:
+    """Raises Violation, or the AssertionError of the recount."""
+    world.figures["audits"] += 1
+    world.story.append(f"{world.now:>5} s  (full audit)")
+    for job_id, job in world.jobs.items():
+        if not job.deleted:
+            world.compare(job_id)
+            _outcomes(world, job_id, job)
+            _leases(world, job_id, job)
+            _hooks(world, job_id, job)
+            with world.at():
+                recount.check(world.row(job_id), looked=not job.is_due)
+                _own_audit(world, job_id, job)
+
+
+def _outcomes(world: World, job_id: int, job: model.Job) -> None:
+    """Invariants 2 and 8: each is settled as the model says, and what was acknowledged still is."""
+    rows = OutcomeRow.ledger.using(alias()).filter(job_id=job_id)
+    found = {(s, n): state for s, n, state in rows.values_list("stage", "number", "state")}
+    expected = {place: state for place, (state, _) in job.settled.items()}
+    _same(world, job_id, "outcomes", found, expected)
+    for known, stage, number in world.acknowledged:
+        if known == job_id and found.get((stage, number)) != ItemState.SUCCEEDED:
+            raise Violation(f"{world.name(job_id)} s{stage}: item {number} was counted, and is not")
+
+
+def _leases(world: World, job_id: int, job: model.Job) -> None:
+    """Invariant 7, one half: there is no lease that nobody claimed; closed ones stay closed."""
+    rows = LeaseRow.ledger.using(alias()).filter(job_id=job_id)
+    found = {
+        str(token): state == LeaseState.CLOSED for token, state in rows.values_list("pk", "state")
+    }
+    expected = {token: one.state is LeaseState.CLOSED for token, one in job.leases.items()}
+    _same(world, job_id, "leases, closed or not", found, expected)
+
+
+def _hooks(world: World, job_id: int, job: model.Job) -> None:
+    """Invariant 10: the adopter's rows exist exactly for what is counted, and what came late."""
+    good = {place for place, (state, _) in job.settled.items() if state is ItemState.SUCCEEDED}
+    saved = {place for place in good if place[0] in job.hooked}
+    _same(world, job_id, "rows that the hook saved", world.adopter.saved(job_id), saved)
+    late = {one for one in job.late if one[1] in job.hooked}
+    _same(world, job_id, "late rows that the hook saved", world.adopter.late(job_id), late)
+
+
+def _own_audit(world: World, job_id: int, job: model.Job) -> None:
+    """What the ledger's own audit says; a finish that nobody has looked for is not a fault."""
+    broken = [check for check in audit(job_id)["checks"] if not check["ok"]]
+    if broken:
+        raise Violation(f"{world.name(job_id)}: the audit says {broken}")
+
+
+def events_are_told(world: World) -> None:
+    """At rest: every end has been told to the handler, and nothing else has."""
+    for job_id, job in world.jobs.items():
+        if job.deleted:
+            continue
+        told = world.adopter.told(job_id)
+        finished = {run for run, _, kind in told if kind == "finished"}
+        _same(world, job_id, "finishes told", len(finished), job.events.count("finished"))
+        amended = [one for one in told if one[2] == "amended"]
+        _same(world, job_id, "amendments told", len(amended), job.events.count("amended"))
+
+
+def _same(world: World, job_id: int, what: str, found: object, expected: object) -> None:
+    if found != expected:
+        text = f"{world.name(job_id)}: {what}: expected {expected!s:.400}, found {found!s:.400}"
+        raise Violation(text)

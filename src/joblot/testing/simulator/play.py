@@ -1,0 +1,191 @@
+"""Playing a history in a world: step by step, then to its rest."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from django.conf import settings
+
+from joblot import config
+from joblot.ledger import candidates, queue
+from joblot.models import Job as JobRow
+from joblot.states import FILLABLE, TERMINAL, JobStatus
+from joblot.testing.simulator import model
+from joblot.testing.simulator.actors import Operator, Producer, Sweeper, Weather
+from joblot.testing.simulator.audits import audit_all, events_are_told
+from joblot.testing.simulator.history import Draws, Step
+from joblot.testing.simulator.scene import Scene
+from joblot.testing.simulator.trouble import CALM
+from joblot.testing.simulator.workers import Post, Worker, given_of
+from joblot.testing.simulator.world import Violation, World
+
+WORKERS, PRODUCERS, OPERATORS, SWEEPERS = 4, 2, 2, 2
+REST_ROUNDS_MAX = 60
+
+Actor = Worker | Producer | Operator | Sweeper | Weather
+
+
+@dataclass(slots=True)
+class Played:
+    """A history as far as it went; `error` is what was found."""
+
+    world: World
+    steps: list[Step]
+    error: Exception | None = None
+    came_to_rest: bool = False  # the steps were played; what went wrong, did so afterwards
+
+
+def actor_weights(scene: Scene) -> list[int]:
+    """How often each actor acts, in the order of `_actors`."""
+    workers, producers, operators, sweepers, weather = scene.weights
+    return [
+        *[workers] * WORKERS,
+        *[producers * 2] * PRODUCERS,
+        *[operators * 2] * OPERATORS,
+        *[sweepers * 2] * SWEEPERS,
+        weather * 4,
+    ]
+
+
+def _actors(world: World) -> list[Actor]:
+    return [
+        *(Worker(world, f"worker-{n}") for n in range(1, WORKERS + 1)),
+        *(Producer(world, f"producer-{n}") for n in range(1, PRODUCERS + 1)),
+        *(Operator(world, f"operator-{n}") for n in range(1, OPERATORS + 1)),
+        *(Sweeper(world, f"sweeper-{n}") for n in range(1, SWEEPERS + 1)),
+        Weather(world),
+    ]
+
+
+def play(
+    scene: Scene, history: Iterable[Step], steps_max: int | None = None, *, rests: bool = True
+) -> Played:
+    """Play the steps, at most so many, or without a number until every job has ended; then rest.
+
+    What is found wrong is kept in the answer, not raised. Without `rests` the steps are all.
+    """
+    with _stage(scene) as world:
+        played = Played(world, [])
+        actors = _actors(world)
+        try:
+            for step in islice(history, steps_max):
+                played.steps.append(step)
+                actors[step.actor].act(Draws(step))
+                if len(played.steps) % scene.audit_steps == 0:
+                    audit_all(world)
+                if steps_max is None and world.jobs and all_ended(world):
+                    break
+            audit_all(world)
+            if rests:
+                played.came_to_rest = True
+                _come_to_rest(world, actors)
+        except Exception as error:  # noqa: BLE001 (whatever it is, it is what was looked for)
+            played.error = error
+    return played
+
+
+def all_ended(world: World) -> bool:
+    return all(job.deleted or job.status in TERMINAL for job in world.jobs.values())
+
+
+@contextmanager
+def _stage(scene: Scene) -> Iterator[World]:
+    """A world that begins from nothing and leaves nothing."""
+    config.configure(scene.limits)
+    logger = logging.getLogger("joblot.ledger")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)  # hooks that fail are meant to
+    for hints in (queue, candidates):
+        hints.forget()
+    world = World(scene)
+    try:
+        with world.adopter.present():
+            yield world
+            _clear(world)
+    finally:
+        logger.setLevel(level)
+        config.configure(getattr(settings, "JOBLOT", {}))
+
+
+def _clear(world: World) -> None:
+    """Remove every job, whatever became of it; by the ledger's own verbs, not by those on trial."""
+    calm = World(Scene())
+    calm.now = world.now + 1
+    for job in JobRow.ledger.filter(deleted_at__isnull=True).values_list("pk", flat=True):
+        calm.say("clear")
+        calm.call("delete", job)
+    calm.now += 1
+    calm.call("prune")
+
+
+def _come_to_rest(world: World, actors: list[Actor]) -> None:
+    """All trouble ends; what was begun is brought to its end, and looked at once more.
+
+    Raises Violation if a job does not end: nothing may get stuck.
+    """
+    world.say("all trouble ends")
+    world.away_calls = 0
+    world.scene = replace(world.scene, trouble_percent=0, duplicates_percent=0)
+    workers = [one for one in actors if isinstance(one, Worker)]
+    sweeper = Sweeper(world, "the last sweeper")
+    for producer in actors:
+        while isinstance(producer, Producer) and producer.unanswered:
+            producer.submit(producer.unanswered.pop(0), Draws(Step(0, ())))
+    for _ in range(REST_ROUNDS_MAX):
+        for worker in workers:
+            _post_all(worker)
+        _set_going(world)
+        _work_all(world, workers[0])
+        world.now += model.LEASE + model.GRACE
+        sweeper.sweep(CALM)
+        if all_ended(world):
+            break
+    else:
+        stuck = [world.name(i) for i, job in world.jobs.items() if job.status not in TERMINAL]
+        raise Violation(
+            f"{', '.join(stuck)} did not end in {REST_ROUNDS_MAX} rounds without trouble"
+        )
+    audit_all(world)
+    events_are_told(world)
+
+
+def _post_all(worker: Worker) -> None:
+    """What waits in its outbox; a hook is not busy any more."""
+    posts, worker.outbox = worker.outbox, []
+    worker.leases.clear()
+    for post in posts:
+        given = tuple(
+            given_of(one[0], "a") if one[2] == model.Job.BUSY else one for one in post.given
+        )
+        worker.send(Post(post.job_id, post.token, given))
+
+
+def _set_going(world: World) -> None:
+    operator = Operator(world, "the last operator")
+    calm = Draws(Step(0, ()))
+    for job_id, job in list(world.jobs.items()):
+        if job.deleted:
+            continue
+        if job.status is JobStatus.CREATED:
+            operator.start(job_id, job, calm)
+        if job.status is JobStatus.PAUSED:
+            operator.resume(job_id, job, calm)
+        if not job.sealed and job.status in FILLABLE:
+            operator.seal(job_id, job, calm)
+
+
+def _work_all(world: World, worker: Worker) -> None:
+    """Everything that is ready, with success."""
+    limit = world.scene.claim_items_max
+    while True:
+        before = world.figures["leases"]
+        worker.claim(Draws(Step(0, (limit - 1,))), CALM)
+        if world.figures["leases"] == before:
+            return
+        job_id, token = worker.leases.pop()
+        numbers = sorted(world.jobs[job_id].leases[token].held)
+        worker.send(Post(job_id, token, tuple(given_of(n, "a") for n in numbers)))

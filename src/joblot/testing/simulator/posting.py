@@ -1,0 +1,98 @@
+"""A report that got no answer: which of its transactions were committed, seen in the ledger.
+
+Each of them is all or nothing. So it is enough to see one effect of a transaction for the model to
+take all of it, and the comparison that follows finds a half one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from joblot.ledger.transactions import alias, connection
+from joblot.models import Outcome as OutcomeRow
+from joblot.models import Uncounted
+from joblot.states import ItemState, Outcome, Receipt
+from joblot.testing.simulator import model
+from joblot.testing.simulator.model import Given
+from joblot.testing.simulator.world import World
+
+
+def apply_as_seen(world: World, job_id: int, token: str, given: Sequence[Given]) -> None:
+    """Tell the model as much of the report as the ledger has."""
+    job = world.jobs[job_id]
+    lease = job.leases[token]
+    for one_round in _rounds(given):
+        for part in _transactions(world, job, lease, one_round):
+            if not _is_committed(world, job_id, token, part):
+                world.notice_look(job_id)
+                return
+            for one in part:
+                job.settle(lease, one, world.now)
+    world.notice_look(job_id)
+
+
+def _rounds(given: Sequence[Given]) -> Iterator[list[Given]]:
+    """Each item once a round, as the ledger takes repeats in the same report."""
+    left = list(given)
+    while left:
+        taken: dict[int, Given] = {}
+        rest = []
+        for one in left:
+            if one[0] in taken:
+                rest.append(one)
+            else:
+                taken[one[0]] = one
+        yield list(taken.values())
+        left = rest
+
+
+def _transactions(
+    world: World, job: model.Job, lease: model.Lease, one_round: list[Given]
+) -> Iterator[list[Given]]:
+    """On PostgreSQL without hooks, what is simply counted goes first, in one statement."""
+    at_once = connection().vendor == "postgresql" and not world.scene.hooked
+    simple = [one for one in one_round if at_once and _is_simple(job, lease, one)]
+    rest = [one for one in one_round if one not in simple]
+    yield simple
+    yield rest
+
+
+def _is_simple(job: model.Job, lease: model.Lease, one: Given) -> bool:
+    _, outcome, _, retryable = one
+    usual = outcome is Outcome.SUCCEEDED or not retryable
+    return usual and job.judge(lease, one)[0] is Receipt.COUNTED
+
+
+def _is_committed(world: World, job_id: int, token: str, part: Sequence[Given]) -> bool:
+    """True if an effect is seen, or there is none that could be."""
+    job = world.jobs[job_id]
+    for one in part:
+        seen = _effect(world, job_id, job.leases[token], token, one)
+        if seen is not None:
+            return seen
+    return True
+
+
+def _effect(world: World, job_id: int, lease: model.Lease, token: str, one: Given) -> bool | None:
+    """Whether what this result does is seen; None if it would do nothing."""
+    receipt, good = world.jobs[job_id].judge(lease, one)
+    number = one[0]
+    place = {"job_id": job_id, "stage": lease.stage, "number": number}
+    if receipt in (Receipt.COUNTED, Receipt.AMENDED):
+        mine = OutcomeRow.ledger.using(alias()).filter(**place, lease_token=token)
+        state = ItemState.SUCCEEDED if good else ItemState.FAILED
+        return bool(mine.filter(state=state).exists())
+    if receipt is Receipt.REQUEUED:
+        return number in world.lease_row(token).gone
+    if (
+        receipt is Receipt.LATE
+        and good
+        and (lease.run, lease.stage, number) not in _late(world, job_id)
+    ):
+        kept = Uncounted.ledger.using(alias()).filter(**place, run=lease.run, receipt="late")
+        return bool(kept.exists())
+    return None
+
+
+def _late(world: World, job_id: int) -> set[tuple[int, int, int]]:
+    return world.jobs[job_id].late

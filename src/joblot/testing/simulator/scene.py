@@ -1,0 +1,97 @@
+"""What is simulated: how large, how wild, and by which verbs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+from joblot.ledger import lifecycle, submit
+from joblot.ledger.claims import claim
+from joblot.ledger.fold import fold
+from joblot.ledger.leases import expire, release, renew
+from joblot.ledger.merge import merge_ranges
+from joblot.ledger.prune import prune
+from joblot.ledger.settle import report
+from joblot.ledger.sweep import sweep
+from joblot.testing.simulator import model
+
+VERBS: Mapping[str, Callable[..., Any]] = {
+    "submit": submit.submit,
+    "add_items": submit.add_items,
+    "seal": submit.seal,
+    "start": lifecycle.start,
+    "pause": lifecycle.pause,
+    "resume": lifecycle.resume,
+    "cancel": lifecycle.cancel,
+    "retry": lifecycle.retry,
+    "delete": lifecycle.delete,
+    "claim": claim,
+    "report": report,
+    "renew": renew,
+    "release": release,
+    "expire": expire,
+    "sweep": sweep,
+    "fold": fold,
+    "merge_ranges": merge_ranges,
+    "prune": lambda: prune(timedelta(0)),
+}
+
+# Small chunks and batches, so that a few items need several of them; and nothing that depends on
+# how fast this machine is.
+SMALL: Mapping[str, Any] = {
+    "add_chunk_items": 3,
+    "range_items_min": 4,
+    "reopen_chunk_items": 2,
+    "close_leases_batch": 2,
+    "merge_ranges_min": 1,
+}
+REPEATABLE: Mapping[str, Any] = {
+    "candidates_seconds": 1e-6,
+    "range_floor_seconds": 86_400.0,
+    "range_floor_step_seconds": 86_400.0,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """The size of things, and how often what goes wrong."""
+
+    verbs: Mapping[str, Callable[..., Any]] = field(default_factory=lambda: VERBS)
+    limits: Mapping[str, Any] = field(default_factory=lambda: {**SMALL, **REPEATABLE})
+    hooked: bool = False
+    items_max: int = 12  # of one submission
+    jobs_max: int = 5  # at once
+    stages_max: int = 3
+    claim_items_max: int = 5
+    trouble_percent: int = 20  # of the calls
+    duplicates_percent: int = 20  # of the reports, at least: lost receipts bring more
+    failures: bool = True  # workers also report failures, and outputs that a hook refuses
+    waits: tuple[int, ...] = (1, model.BACKOFF, model.LEASE + 1)  # seconds that pass at once
+    # workers, producers, operators, sweepers, the weather
+    weights: tuple[int, int, int, int, int] = (62, 10, 10, 10, 8)
+    audit_steps: int = 40  # between two full audits
+
+    @classmethod
+    def small(cls, seed: int, verbs: Mapping[str, Callable[..., Any]] | None = None) -> Scene:
+        """Little jobs, much trouble; every second seed has hooks."""
+        chosen = {**VERBS, **(verbs or {})}
+        return cls(verbs=chosen, hooked=Random(f"{seed} scene").random() < 0.5)
+
+    @classmethod
+    def large(cls, items: int) -> Scene:
+        """One job, worked to its end; a tenth is posted twice, and every hundredth call dies."""
+        return cls(
+            limits=REPEATABLE,
+            items_max=items,
+            jobs_max=1,
+            stages_max=1,
+            claim_items_max=100,
+            trouble_percent=4,  # some strike behind the last statement, some only lose the answer
+            duplicates_percent=10,
+            waits=(1,),
+            weights=(90, 1, 0, 5, 4),
+            audit_steps=2_000,
+        )

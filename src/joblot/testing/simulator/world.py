@@ -1,0 +1,217 @@
+"""The world of a simulation: the real ledger and its model, side by side, and one clock for both.
+
+Everything that happens goes through `call`. Where an answer did not arrive, the world looks into
+the ledger for which of the allowed states it was left in, tells the model, and compares again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import Enum, auto
+from typing import Any
+
+from django.db import OperationalError
+
+from joblot.clock import set_clock
+from joblot.errors import JoblotError, LeaseEnded, NotFound, Unavailable, WrongStatus
+from joblot.ledger.events import events
+from joblot.ledger.progress import progress
+from joblot.ledger.transactions import alias
+from joblot.models import Job as JobRow
+from joblot.models import Lease as LeaseRow
+from joblot.states import TERMINAL, JobStatus, LeaseState
+from joblot.testing.simulator import model
+from joblot.testing.simulator.hooks import Adopter
+from joblot.testing.simulator.scene import Scene
+from joblot.testing.simulator.trouble import AWAY, CALM, Killed, Kind, Trouble, befalling
+
+START = datetime(2030, 1, 1, tzinfo=UTC)
+POLICY = {
+    "failures_max": model.FAILURES_MAX,
+    "expiries_max": model.EXPIRIES_MAX,
+    "lease_seconds": model.LEASE,
+    "retry_backoff_seconds": model.BACKOFF,
+}
+REFUSALS = (WrongStatus, NotFound, LeaseEnded)
+
+
+class Violation(AssertionError):
+    """Something is not as it must be."""
+
+
+class Ending(Enum):
+    """How a call ended for its caller."""
+
+    TOLD = auto()  # with an answer, or a refusal
+    UNTOLD = auto()  # without: nothing of it happened, some, or all
+    AWAY = auto()  # the database was away: nothing happened
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    ending: Ending
+    value: Any = None
+    refusal: JoblotError | None = None
+    dead: bool = False  # the caller's process has ended
+
+    @property
+    def told(self) -> bool:
+        return self.ending is Ending.TOLD
+
+    @property
+    def away(self) -> bool:
+        return self.ending is Ending.AWAY
+
+
+class World:
+    """The jobs by their id in the ledger, and what has been seen and counted so far."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.adopter = Adopter(hooked=scene.hooked)
+        self.now = 0  # seconds
+        self.away_calls = 0  # that the database is away for
+        self.jobs: dict[int, model.Job] = {}
+        self.submitted = 0
+        self.story: list[str] = []
+        self.figures: Counter[str] = Counter()
+        self.receipts: Counter[str] = Counter()
+        self.acknowledged: set[tuple[int, int, int]] = set()  # successes: job, stage, number
+        self._seen: dict[int, dict[str, Any]] = {}
+        self._names: dict[int, str] = {}
+
+    # What has happened
+
+    def say(self, line: str) -> None:
+        self.story.append(f"{self.now:>5} s  {line}")
+
+    def name(self, job_id: int) -> str:
+        """Jobs in their order: their ids differ from one run to the next."""
+        return self._names.setdefault(job_id, f"job {len(self._names) + 1}")
+
+    def require(self, holds: bool, message: str) -> None:
+        if not holds:
+            raise Violation(message)
+
+    # Calling the ledger
+
+    def at(self) -> AbstractContextManager[None]:
+        return set_clock(self.moment)
+
+    @property
+    def moment(self) -> datetime:
+        return START + timedelta(seconds=self.now)
+
+    def call(self, verb: str, /, *args: Any, trouble: Trouble = CALM, **kwargs: Any) -> Answer:
+        """The verb on the real ledger, with what befalls it."""
+        if self.away_calls:
+            self.away_calls -= 1
+            trouble = AWAY
+        self.figures["calls"] += 1
+        with self.at(), befalling(trouble) as struck:
+            try:
+                value, refusal = self.scene.verbs[verb](*args, **kwargs), None
+            except REFUSALS as error:
+                value, refusal = None, error
+            except Killed:
+                return self._untold(trouble, dead=True)
+            except (Unavailable, OperationalError):
+                if not struck.yes:
+                    raise
+                return self._untold(trouble)
+        if trouble.kind is Kind.AWAY:
+            raise Violation(f"{verb} was answered though the database was away")
+        if trouble.kind is Kind.LOST:
+            return self._untold(trouble)
+        return Answer(Ending.TOLD, value, refusal)
+
+    def _untold(self, trouble: Trouble, *, dead: bool = False) -> Answer:
+        self.figures[trouble.kind.value] += 1
+        self.story[-1] += f"  [{trouble}]"
+        away = trouble.kind is Kind.AWAY
+        return Answer(Ending.AWAY if away else Ending.UNTOLD, dead=dead)
+
+    # What the ledger says
+
+    def told(self, job_id: int) -> tuple[dict[str, Any], list[str]]:
+        with self.at():
+            kinds = [event["kind"] for event in events(job_id, limit=1_000)]
+            return progress(job_id), kinds
+
+    def row(self, job_id: int) -> Any:
+        return JobRow.ledger.using(alias()).get(pk=job_id)
+
+    def lease_row(self, token: str) -> Any:
+        return LeaseRow.ledger.using(alias()).get(pk=token)
+
+    def has_expired(self, token: str) -> bool:
+        return bool(self.lease_row(token).state == LeaseState.EXPIRED)
+
+    def in_flight(self, job_id: int, job: model.Job) -> bool:
+        """Whether a cancel waits: momentary, and never less than the truth."""
+        live = LeaseRow.ledger.using(alias()).filter(
+            job_id=job_id, state=LeaseState.LIVE, expires_at__gte=self.moment
+        )
+        return bool(live.exists()) or any(job.is_live(lease) for lease in job.leases.values())
+
+    def notice_look(self, job_id: int) -> None:
+        """After a call without an answer: the look is due, and may have been made or not."""
+        job = self.jobs[job_id]
+        row = self.row(job_id)
+        if job.is_due and (row.status, row.revision) != (job.status, job.revision):
+            job.look()
+
+    # Checked after every step
+
+    def compare(self, job_id: int) -> None:
+        """The ledger is what the model says; and what must never go back has not."""
+        job = self.jobs[job_id]
+        if job.deleted:
+            return
+        known, kinds = self.told(job_id)
+        name = self.name(job_id)
+        self._same(name, "status, run, revision", self._place(known), self._place_of(job))
+        counted = [{n: stage[n] for n in model.COUNTS} for stage in known["stages"]]
+        self._same(name, "counts", counted, job.counts())
+        sums = [stage["metrics"].get("bytes", 0) for stage in known["stages"]]
+        self._same(name, "metrics", sums, job.bytes)
+        self._same(name, "late results", known["finished_after_cancel"], len(job.late))
+        self._same(name, "events", kinds, job.events)
+        self._never_back(job_id, known)
+
+    @staticmethod
+    def _place(known: dict[str, Any]) -> tuple[Any, ...]:
+        return known["status"], known["run"], known["revision"]
+
+    @staticmethod
+    def _place_of(job: model.Job) -> tuple[Any, ...]:
+        return job.status.value, job.run, job.revision
+
+    def _same(self, name: str, what: str, found: Any, expected: Any) -> None:
+        if found != expected:
+            raise Violation(f"{name}: {what}: expected {expected}, found {found}")
+
+    def _never_back(self, job_id: int, known: dict[str, Any]) -> None:
+        """Without the model: settled does not decrease in a run, nor does an end come undone."""
+        before, self._seen[job_id] = self._seen.get(job_id), known
+        if (
+            before is None
+            or before["run"] != known["run"]
+            or self.jobs[job_id].reopening is not None
+        ):
+            return
+        name = self.name(job_id)
+        for was, now in zip(before["stages"], known["stages"], strict=True):
+            fewer = [sum(s[n] for n in model.COUNTS) for s in (was, now)]
+            if fewer[1] < fewer[0]:
+                raise Violation(f"{name}: settled in {now['name']} went back: {fewer}")
+        ended = before["status"] in TERMINAL
+        better = known["revision"] > before["revision"] and known["status"] in _AMENDED
+        if ended and known["status"] != before["status"] and not better:
+            raise Violation(f"{name}: {before['status']} became {known['status']} in the same run")
+
+
+_AMENDED = (JobStatus.SUCCESS, JobStatus.COMPLETED_WITH_ERRORS)

@@ -1,0 +1,108 @@
+"""The simulator on both databases: it holds for these seeds and fresh ones, and it can fail."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from joblot.errors import InvalidInput
+from joblot.ledger.settle import report
+from joblot.ledger.submit import submit
+from joblot.ledger.tallies import Deltas
+from joblot.ledger.transactions import durable
+from joblot.models import Job, Lease, Stage
+from joblot.states import ItemState, Receipt
+from joblot.testing.simulator import SimulationFailed, simulate
+
+
+@pytest.mark.parametrize("seed", [2, 11])
+def test_everything_holds_for_a_known_seed(ledger_db: str, seed: int) -> None:
+    done = simulate(seed, steps=150)
+    assert done.receipts["counted"] > 0
+    assert not Job.objects.exists()  # it leaves nothing
+
+
+def test_everything_holds_for_a_fresh_seed(ledger_db: str) -> None:
+    seed = secrets.randbelow(10**6)
+    sys.stdout.write(f"fresh seed: {seed}\n")
+    simulate(seed, steps=150)
+
+
+def test_the_same_seed_is_the_same_history(ledger_db: str) -> None:
+    first, again = simulate(5, steps=40), simulate(5, steps=40)
+    assert (first.figures, first.receipts) == (again.figures, again.receipts)
+
+
+def test_a_large_job_is_worked_to_its_end(ledger_db: str) -> None:
+    done = simulate(3, items=400)
+    assert (done.jobs, done.items) == (1, 400)
+    assert done.receipts["counted"] <= 400  # what was counted unseen makes the rest
+    assert done.figures["posted again"] > 0
+
+
+def counts_duplicates(token: str, results: list[Any]) -> Any:
+    """A report as it would be without the outcome row: a success counts as often as it comes."""
+    answers = report(token, results)
+    lease = Lease.objects.get(pk=token)
+    again = sum(one.receipt is Receipt.DUPLICATE for one in answers)
+    with durable():
+        deltas = Deltas(Stage.objects.filter(job_id=lease.job_id).count())
+        deltas.settle(lease.stage, ItemState.SUCCEEDED, again)
+        deltas.write(lease.job_id)
+    return answers
+
+
+def test_a_report_that_counts_twice_is_caught(ledger_db: str) -> None:
+    with pytest.raises(SimulationFailed, match="counts: expected"):
+        simulate(1, verbs={"report": counts_duplicates}, shrink_plays_max=1)
+
+
+def test_what_fails_is_shrunk_to_a_history_that_replays(sqlite_only: str) -> None:
+    with pytest.raises(SimulationFailed) as caught:
+        simulate(1, verbs={"report": counts_duplicates}, shrink_plays_max=25)
+    failed = caught.value
+    before, after = failed.steps
+    assert after == len(failed.replay.split()) < before / 2
+    with pytest.raises(SimulationFailed, match="counts: expected"):
+        simulate(1, replay=failed.replay, verbs={"report": counts_duplicates})
+    simulate(1, replay=failed.replay)  # it is the verb's fault
+
+
+def says_counted(token: str, results: list[Any]) -> Any:
+    """A report that takes a repetition for something new."""
+    return [
+        replace(one, receipt=Receipt.COUNTED) if one.receipt is Receipt.DUPLICATE else one
+        for one in report(token, results)
+    ]
+
+
+def test_a_receipt_that_is_wrong_is_caught(ledger_db: str) -> None:
+    with pytest.raises(SimulationFailed, match="receipts: expected"):
+        simulate(1, verbs={"report": says_counted}, shrink_plays_max=1)
+
+
+def test_a_claim_that_grants_what_was_granted_is_caught(ledger_db: str) -> None:
+    """A claim that ignores a cancel, as it would look from outside."""
+    from joblot.ledger.claims import claim
+
+    first: list[Any] = []
+
+    def claim_twice(*args: Any, **kwargs: Any) -> Any:
+        answer = claim(*args, **kwargs)
+        if answer.leases and not first:
+            first.append(answer)
+        return first[0] if first else answer
+
+    with pytest.raises(SimulationFailed):
+        simulate(1, verbs={"claim": claim_twice}, shrink_plays_max=1)
+
+
+def test_a_database_with_jobs_is_left_alone(ledger_db: str) -> None:
+    job = submit("mine", ["a"], pipeline="p")
+    with pytest.raises(InvalidInput, match="database without jobs"):
+        simulate(1)
+    assert Job.objects.get().pk == job.pk
