@@ -72,8 +72,10 @@ class Backlog:
         """Wait until each was posted once, joblot is away, or a drain has begun."""
         with self._changed:
             self._wait_or_drain(
-                lambda: self._away_tries
-                or not (self._posting or any(one.tries == 0 for one in self._waiting))
+                lambda: (
+                    self._away_tries
+                    or not (self._posting or any(one.tries == 0 for one in self._waiting))
+                )
             )
 
     def end(self, seconds_max: float) -> None:

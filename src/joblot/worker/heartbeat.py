@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 
 from joblot.errors import Refused, Unavailable
+from joblot.worker.backoff import backoff_seconds
 from joblot.worker.client import Client
 from joblot.worker.held import Held, HeldLease
 
@@ -41,6 +42,8 @@ class Heartbeat:
         self._stop = threading.Event()
         self._changed = threading.Event()
         self._frozen = False
+        self._away: Unavailable | None = None  # what the last beat has met
+        self._tries = 0  # beats before it, in a row, that met such a thing
         self._thread = threading.Thread(target=self._run, name="joblot-heartbeat", daemon=True)
 
     def start(self) -> None:
@@ -78,7 +81,10 @@ class Heartbeat:
 
     def _pause_seconds(self) -> float:
         left = self._item_seconds_max - self._held.call_seconds()
-        return min(self._every_seconds() / 2, max(left, RENEW_SECONDS_MIN))
+        soon = self._every_seconds() / 2
+        if self._away is not None:
+            soon = min(soon, backoff_seconds(self._tries, self._away))
+        return min(soon, max(left, RENEW_SECONDS_MIN))
 
     def _beat(self) -> None:
         seconds = self._held.call_seconds()
@@ -87,6 +93,7 @@ class Heartbeat:
             return
         self._frozen = False
         due = time.monotonic() - self._every_seconds()
+        self._tries, self._away = (self._tries + 1 if self._away else 0), None
         for held in self._held.leases():
             if not held.ended and held.renewed_at <= due:
                 self._renew(held)
@@ -113,3 +120,4 @@ class Heartbeat:
             logger.info("%s", error)
         except Unavailable as error:
             logger.warning("a lease could not be renewed, trying again: %s", error)
+            self._away = error

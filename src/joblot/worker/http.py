@@ -25,7 +25,7 @@ logger = logging.getLogger("joblot.worker")
 
 CALL_SECONDS_MAX = 30.0  # for a call to connect, to send a piece or to get one
 CALL_SECONDS_MIN = 1.0
-CALLS_PER_LEASE = 3  # so long must a lease be that a call may fail and be made again in time
+CALLS_PER_LEASE = 5  # so that a renewal, due after a third, may fail and be made again in time
 CONNECT_SECONDS_MAX = 10.0
 GZIP_BYTES_MIN = 4_096
 GZIP_LEVEL = 3
