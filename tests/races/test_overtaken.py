@@ -6,11 +6,16 @@ next run what was meant for the last.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from joblot.errors import NotFound
+from joblot.ledger.leases import release, renew
 from joblot.ledger.lifecycle import cancel, end_cancel, go_on_reopening, retry, start
+from joblot.ledger.prune import prune
 from joblot.ledger.submit import submit
 from joblot.models import Job
 from tests.ledger import worker
@@ -78,3 +83,20 @@ def test_a_start_that_meets_a_retry_leaves_the_reopening_to_it(in_thread: Any) -
     retried.result()
     assert Job.objects.get().run == 2
     assert numbers(worker.lease()) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("verb", "before"), [(renew, 'UPDATE "joblot_lease"'), (release, "FOR UPDATE")]
+)
+def test_a_worker_whose_job_is_pruned_meanwhile_is_told_so(
+    in_thread: Any, verb: Callable[[str], Any], before: str
+) -> None:
+    submit("overtaken", keys(1), pipeline="p")
+    lease = worker.lease()
+    fail(lease)
+    gate = Gate(before)
+    stalled = in_thread(gate.through(lambda: verb(lease.token)))
+    gate.wait()
+    prune(timedelta(0))
+    gate.open()
+    assert isinstance(stalled.error(), NotFound)

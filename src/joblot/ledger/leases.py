@@ -40,7 +40,7 @@ def renew(token: str | UUID, seconds: float | None = None) -> str:
     rows = Lease.ledger.using(alias()).filter(pk=lease.pk, state__in=HOLDING)
     with durable():
         if not rows.update(expires_at=clock.after(seconds)):
-            lease.refresh_from_db(using=alias())
+            lease = _find(lease.pk)  # it may have been pruned meanwhile
             raise LeaseEnded(
                 f"lease {lease.pk} has {LeaseState(lease.state).name.lower()}: stop working on its "
                 "open items; results that are done may still be reported"
@@ -65,7 +65,7 @@ def release(token: str | UUID) -> int:
     A success that is reported later still counts. Releasing an ended lease does nothing.
     """
     with durable():
-        lease = Lease.ledger.using(alias()).select_for_update().filter(pk=_find(token).pk).get()
+        lease = _find(token, locked=True)
         if lease.state != LeaseState.LIVE:
             return 0
         spans = [
@@ -223,12 +223,13 @@ def _close_batch(job_id: int, run: int, size: int, *, skip_locked: bool) -> int:
         return closed.update(state=LeaseState.CLOSED, open=0)
 
 
-def _find(token: str | UUID) -> Lease:
+def _find(token: str | UUID, *, locked: bool = False) -> Lease:
     try:
         pk = token if isinstance(token, UUID) else UUID(str(token))
     except ValueError:
         pk = None
     leases = Lease.ledger.using(alias())
+    leases = leases.select_for_update() if locked else leases
     found: Lease | None = leases.filter(pk=pk).first() if pk else None
     if found is None:
         raise NotFound("unknown lease: expected the token of a claim; claim again")
