@@ -58,15 +58,18 @@ def test_the_tutorial_runs_as_it_is_written(tmp_path: Path):
 
 def _commands() -> dict[str, set[str]]:
     group = get_command(app)
-    commands = {"": group, **group.commands}  # type: ignore[attr-defined]
-    return {name: _options(command) for name, command in commands.items()}
+    parts = {name: _options(part) for name, part in group.commands.items()}  # type: ignore[attr-defined]
+    return {"": _own_options(group), **parts}
 
 
 def _options(command: Any) -> set[str]:
     """A command's options; of a group like `joblot token`, also those of its commands."""
-    own = {option for param in command.params for option in param.opts if option[0] == "-"}
-    parts = {} if command.name == "joblot" else getattr(command, "commands", {})
-    return own.union(*map(_options, parts.values()))
+    parts = getattr(command, "commands", {}).values()
+    return _own_options(command).union(*map(_options, parts))
+
+
+def _own_options(command: Any) -> set[str]:
+    return {option for param in command.params for option in param.opts if option[0] == "-"}
 
 
 @pytest.mark.parametrize("command", _commands())
