@@ -11,8 +11,8 @@ import pytest
 from joblot.demo.checks import checks
 from joblot.demo.digits import Digits, key, load
 from joblot.demo.fates import Fate
-from joblot.demo.record import Reported
 from joblot.demo.run import Run
+from joblot.testing.crew.record import Reported
 
 IMAGES = 1_797
 

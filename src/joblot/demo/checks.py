@@ -4,28 +4,13 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
 
 from joblot.demo.run import Run
 from joblot.states import JobStatus, Receipt
+from joblot.testing.check import Check
 
 OUTCOMES = ("succeeded", "failed", "lost", "skipped")
 WELCOME = frozenset({Receipt.COUNTED, Receipt.DUPLICATE})
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    what: str
-    expected: Any
-    found: Any
-
-    @property
-    def ok(self) -> bool:
-        return bool(self.expected == self.found)
-
-    def as_json(self) -> dict[str, Any]:
-        return {**asdict(self), "ok": self.ok}
 
 
 def checks(run: Run) -> list[Check]:

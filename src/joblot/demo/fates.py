@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from joblot.demo.crew import Child
 from joblot.ledger.transactions import alias, connection
 from joblot.models import Lease
 from joblot.states import LeaseState
+from joblot.testing.crew import Child
 
 POLL_SECONDS = 0.02
 

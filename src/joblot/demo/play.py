@@ -16,13 +16,12 @@ from django.core.management import call_command
 from rich.console import Console
 
 from joblot import config, on_event, progress, submit
-from joblot.demo import fates, hooks, record
-from joblot.demo.crew import Crew, prepare
+from joblot.demo import fates, hooks
+from joblot.demo.database import APPS
 from joblot.demo.digits import load
 from joblot.demo.display import Display, display
 from joblot.demo.fates import Fate
 from joblot.demo.models import SavedDigit, UnlockedJob
-from joblot.demo.record import Reported
 from joblot.demo.run import Run
 from joblot.errors import Unavailable
 from joblot.ledger.audit import audit
@@ -31,6 +30,8 @@ from joblot.ledger.hooks import JobEvent
 from joblot.ledger.items import items
 from joblot.ledger.sweep import sweep, sweep_until
 from joblot.ledger.why import why
+from joblot.testing.crew import Crew, prepare, record
+from joblot.testing.crew.record import Reported
 
 STRIKES = {"worker-2": fates.kill_when_holding, "worker-3": fates.call_back_when_expired}
 WORKERS = ("worker-1", "worker-2", "worker-3", "worker-4")
@@ -38,6 +39,8 @@ LEASE_SECONDS = 2.0
 SWEEP_SECONDS = 0.2
 SHOW_SECONDS = 0.1
 RUN_SECONDS_MAX = 120.0  # a run takes five; much more on a busy machine, but not for ever
+
+PRELOADED = ["sklearn.datasets", "sklearn.svm", "django.db.models", "joblot.demo.command"]
 
 Tasks = Sequence[dict[str, Any]]
 
@@ -48,14 +51,14 @@ def play(url: str, seed: int, console: Console, *, lost_key: str | None = None) 
     `lost_key` keeps one row from being saved, so that the checks must fail. Raises Unavailable if
     the job does not end.
     """
-    prepare()
+    prepare(*PRELOADED)
     load()  # takes seconds, and so does what is prepared meanwhile
     call_command("migrate", verbosity=0, interactive=False)
     config.configure({"sweep_seconds": SWEEP_SECONDS})
     with TemporaryDirectory(prefix="joblot-demo-record-") as folder:
         tasks = [
             {
-                "url": url,
+                "setup": {"url": url, "apps": APPS},
                 "seed": seed,
                 "name": name,
                 "holds": name in STRIKES,
@@ -85,7 +88,7 @@ class _Worked:
 
 def _work(tasks: Tasks, seed: int, console: Console) -> _Worked:
     # The crew ends before the pool, which may still wait for what a child will never say.
-    with ThreadPoolExecutor() as pool, Crew("worker", tasks) as crew:
+    with ThreadPoolExecutor() as pool, Crew("joblot.demo.worker", tasks) as crew:
         worked = _Worked(_submit(seed))
         with display(console) as shown, _swept(worked) as finished:
             crew.begin(job=worked.job_id, items_total=len(load().images) + 1)
@@ -149,7 +152,7 @@ def _count_unlocked(tasks: Tasks) -> int:
     """The same reports, from as many processes, at the same moments; how many were counted."""
     job = UnlockedJob.objects.create(progress={})
     began = _reports(tasks)[0].at
-    with Crew("unlocked", [{**task, "began": began} for task in tasks]) as crew:
+    with Crew("joblot.demo.unlocked", [{**task, "began": began} for task in tasks]) as crew:
         crew.begin(job=job.pk)
         for child in crew.children:
             if child.hear() is None:

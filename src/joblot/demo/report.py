@@ -13,9 +13,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from joblot.demo.checks import OUTCOMES, Check
+from joblot.demo.checks import OUTCOMES
 from joblot.demo.run import Run
 from joblot.states import Receipt
+from joblot.testing.check import Check
 
 PICTURE_COLUMNS = 92
 

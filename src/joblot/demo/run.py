@@ -9,7 +9,7 @@ from typing import Any
 
 from joblot.demo.digits import Digits
 from joblot.demo.fates import Fate
-from joblot.demo.record import Reported
+from joblot.testing.crew.record import Reported
 
 
 @dataclass(frozen=True, slots=True)

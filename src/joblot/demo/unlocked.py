@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from joblot.demo import record
-from joblot.demo.child import Parent
 from joblot.demo.models import UnlockedJob
-from joblot.demo.record import Reported
+from joblot.testing.crew import record
+from joblot.testing.crew.child import Parent
+from joblot.testing.crew.record import Reported
 
 
 def count(job_id: int, reported: Reported) -> None:

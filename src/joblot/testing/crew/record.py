@@ -1,4 +1,4 @@
-"""The record of a run: who reported what, in which order, and what the answer was.
+"""The record of a crew: who reported what, in which order, and what the answer was.
 
 Each worker writes its own file, a line for each report that was answered.
 """
@@ -28,8 +28,11 @@ class Reported:
 
 
 def read(path: Path) -> list[Reported]:
-    """What one worker reported, in order; nothing if it came to nothing."""
+    """What one worker reported, in order; nothing if it came to nothing.
+
+    A worker that was killed may have begun one more line.
+    """
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines()
+    *lines, _ = path.read_text(encoding="utf-8").split("\n")
     return [Reported(**json.loads(line)) for line in lines]

@@ -9,22 +9,22 @@ from contextlib import suppress
 from multiprocessing import forkserver
 from typing import Any, Self
 
-from joblot.demo import child
 from joblot.errors import Unavailable
+from joblot.testing.crew import child
 
 END_SECONDS_MAX = 10
 
-# Importing these takes seconds: one process does it once, and the children are its forks.
-PRELOADED = ["sklearn.datasets", "sklearn.svm", "django.db.models", "joblot.demo.command"]
 CONTEXT = multiprocessing.get_context("forkserver")
 
 
-def prepare() -> None:
-    """Begin to import, in the process that children will be forked from; returns at once.
+def prepare(*modules: str) -> None:
+    """Begin to import these, in the process that children will be forked from; returns at once.
+
+    Importing may take seconds: one process does it once, and the children are its forks.
 
     That process has no ear for Ctrl-C, which is for the parent alone, and so its forks have none.
     """
-    CONTEXT.set_forkserver_preload(PRELOADED)
+    CONTEXT.set_forkserver_preload(list(modules))
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         forkserver.ensure_running()
@@ -33,7 +33,7 @@ def prepare() -> None:
 
 
 class Child:
-    """One child process with its label."""
+    """One child process: it runs `module.main(task, parent)`. A task has `name` and `setup`."""
 
     def __init__(self, module: str, task: dict[str, Any]) -> None:
         self.name: str = task["name"]
@@ -86,7 +86,7 @@ class Crew:
     """Children that begin together and end with the block, whatever happens in it."""
 
     def __init__(self, module: str, tasks: Sequence[dict[str, Any]]) -> None:
-        prepare()
+        self.module = module
         self.children: list[Child] = []
         try:
             for task in tasks:
@@ -110,6 +110,15 @@ class Crew:
                 raise Unavailable(f"{one.name} ended before it began, with {one.wait()}")
         for one in self.children:
             one.tell(**word)
+
+    def replace(self, child: Child, task: dict[str, Any], **word: Any) -> Child:
+        """Start another in place of one that has ended; raises Unavailable if it does not begin."""
+        new = Child(self.module, task)
+        self.children[self.children.index(child)] = new
+        if new.hear() is None:
+            raise Unavailable(f"{new.name} ended before it began, with {new.wait()}")
+        new.tell(**word)
+        return new
 
     def kill(self) -> None:
         for one in self.children:

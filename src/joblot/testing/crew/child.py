@@ -1,4 +1,4 @@
-"""A child process of the demo, from the inside.
+"""A child process, from the inside.
 
 The child and its parent talk over a pipe. When the parent closes its end, or dies, the child
 finishes what it is doing and ends.
@@ -12,7 +12,6 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from joblot import standalone
-from joblot.demo.database import APPS
 
 
 class Parent:
@@ -40,9 +39,9 @@ class Parent:
 
 
 def main(module: str, task: dict[str, Any], pipe: Connection) -> None:
-    """Run `module`'s main with the task, after Django was set up on the task's database."""
+    """Run `module`'s main with the task, once Django is set up as the task's `setup` says."""
     parent = Parent(pipe)
     if parent.hung_up():
         return  # the database's folder is gone, too, and is not to be made again
-    standalone.setup(task["url"], apps=APPS)
-    import_module(f"joblot.demo.{module}").main(task, parent)
+    standalone.setup(**task["setup"])
+    import_module(module).main(task, parent)
