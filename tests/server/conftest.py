@@ -5,6 +5,7 @@ job is audited and recounted.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -25,8 +26,9 @@ __all__ = [
 
 
 @pytest.fixture
-def local(settings: Any) -> None:
-    """As bound to loopback, whose users need no token."""
+def local(settings: Any, tmp_path: Path) -> None:
+    """As bound to loopback, whose users need no token; large outputs in a folder of the test."""
+    settings.MEDIA_ROOT = str(tmp_path)
     settings.JOBLOT_LOCAL = True
 
 

@@ -29,8 +29,13 @@ def request(method: str, path: str, body: Any = None, **headers: str) -> bytes:
 class Raw:
     """One connection."""
 
-    def __init__(self, port: int, seconds_max: float = SECONDS_MAX) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=seconds_max)
+    def __init__(self, port: int, *, receive_bytes: int | None = None) -> None:
+        """`receive_bytes` are what it takes in without being read from."""
+        self.socket = socket.socket()
+        self.socket.settimeout(SECONDS_MAX)
+        if receive_bytes:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        self.socket.connect(("127.0.0.1", port))
         self.response: HTTPResponse | None = None
 
     def __enter__(self) -> Self:

@@ -14,6 +14,7 @@ import uvicorn
 from joblot.server.process import Process
 
 STOP_SECONDS_MAX = 20
+SEND_BYTES = 65_536  # what the kernel keeps of an answer that nobody reads
 
 
 class Served:
@@ -21,6 +22,7 @@ class Served:
 
     def __init__(self, threads: int = 4) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
         self.port = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.process = Process(threads)
