@@ -24,7 +24,6 @@ from tests.server.served import Served
 NDJSON = {"Accept": "application/x-ndjson"}
 SSE = {"Accept": "text/event-stream"}
 LONG = 1_000  # items
-MANY = 100_000
 
 
 @pytest.fixture
@@ -132,12 +131,6 @@ def test_a_reader_that_stands_still_costs_neither_threads_nor_memory(
         assert http.get("jobs").status_code == 200
         stands_still(lambda: len(asked))
     assert 8 < asked.count(path) < 8 * LONG / limits().page_items_max / 2
-
-
-def test_a_hundred_thousand_items(sqlite_only: str, http: httpx.Client) -> None:
-    job = submit("many", (f"{n}" for n in range(MANY)), pipeline="p")
-    with items(http, job) as answer:
-        assert sum(piece.count(b"\n") for piece in answer.iter_bytes()) == MANY
 
 
 class Events:
