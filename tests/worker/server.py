@@ -24,7 +24,7 @@ class Network:
     body_bytes_max: int = 0  # a proxy's, of what is on the wire
     swallow: set[str] = field(default_factory=set)  # paths whose requests are never answered
     seen: list[tuple[str, dict[str, str], int]] = field(default_factory=list)
-    on_request: Callable[[str], None] = lambda path: None
+    on_request: Callable[[str], object] = lambda path: None
 
     def paths(self, path: str) -> int:
         """How many requests came for this path."""

@@ -42,6 +42,7 @@ class Scene:
     server: Server
     client: HttpClient
     folder: Path
+    token: str
     calls: Counter[Any] = field(default_factory=Counter)
 
     def work(self, n: int) -> int:
@@ -66,13 +67,18 @@ class Scene:
     def back(self) -> None:
         self.server.network.refuse.clear()
 
+    def files(self) -> list[Path]:
+        return list(self.folder.glob("*/*.results"))
+
     def left(self) -> list[Path]:
         return list(self.folder.iterdir())
 
 
 @pytest.fixture
-def scene(working: Working, server: Server, client: HttpClient, tmp_path: Path) -> Scene:
-    return Scene(working, server, client, tmp_path)
+def scene(
+    working: Working, server: Server, client: HttpClient, tmp_path: Path, token: str
+) -> Scene:
+    return Scene(working, server, client, tmp_path, token)
 
 
 def test_every_item_is_computed_once_and_counted(ledger_db: str, scene: Scene):
@@ -91,6 +97,19 @@ def test_answers_that_are_lost_cost_no_computing(ledger_db: str, scene: Scene):
         assert ended(job.pk)["status"] == "SUCCESS"
     scene.once(20)
     assert scene.server.network.lose_answers["results"] == 0
+
+
+def test_a_server_slower_than_a_call_is_heard_in_the_end(ledger_db: str, scene: Scene):
+    """And its renewals, on connections of their own, are not held up."""
+    job = submit("j", numbered(3), pipeline="p")
+    slowness = threading.Event()
+    scene.server.network.on_request = lambda path: path == "results" and slowness.wait(0.5)
+    with HttpClient(scene.server.url, scene.token, call_seconds_max=0.2) as client:
+        with scene.serving(client=client):
+            assert ended(job.pk)["status"] == "SUCCESS"
+            eventually(lambda: not any(path.stat().st_size for path in scene.files()))
+        slowness.set()
+    scene.once(3)
 
 
 def test_a_server_that_is_away_in_the_middle_costs_no_computing(ledger_db: str, scene: Scene):

@@ -166,7 +166,7 @@ def test_any_damage_at_all_is_survived(tmp_path: Path, caplog):
     caplog.set_level(logging.CRITICAL)
     seed = random.randrange(2**32)
     chance = random.Random(seed)
-    for _ in range(200):
+    for _ in range(60):
         spool = Spool.begin(tmp_path)
         _keep(spool, success(0, "é"), success(1), failure(2, "E"))
         _crash(spool)

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from joblot import config
 from joblot.cli.local_client import LocalClient
 from joblot.errors import RetryableError, Unavailable
@@ -17,7 +19,7 @@ from joblot.ledger.leases import expire_overdue
 from joblot.ledger.progress import progress
 from joblot.ledger.submit import submit
 from joblot.wire import Claim, ItemReceipt, Result
-from joblot.worker import Output, batched, each
+from joblot.worker import Output, batched, each, lease
 from tests.polling import eventually
 from tests.worker.conftest import Working, ended, numbered
 
@@ -41,6 +43,19 @@ def test_every_item_is_computed_once_and_counted(ledger_db: str, working: Workin
     assert state["stages"][0]["metrics"] == {"seen": 300}
     assert sorted(calls) == list(range(300))
     assert audit(job.pk)["ok"]
+
+
+def test_a_function_may_ask_what_it_works_for(ledger_db: str, working: Working):
+    job = submit("j", numbered(1), pipeline="p", config={"scale": 3})
+
+    async def scaled(n: int) -> list[Any]:
+        return [lease().config["scale"], lease().job, lease().stage]
+
+    with working(each(scaled)):
+        ended(job.pk)
+    assert items(job.pk)[0]["outcomes"][0]["output"] == [3, job.pk, "p"]
+    with pytest.raises(LookupError):
+        lease()
 
 
 def test_batches_are_as_large_as_asked(ledger_db: str, working: Working):

@@ -1,6 +1,7 @@
 """joblot's own worker. It imports neither Django nor the ledger, so it runs anywhere."""
 
 from joblot.worker.client import Client
+from joblot.worker.current import lease
 from joblot.worker.function import Output, batched, each, load
 from joblot.worker.handlers import Handler, handler, work
 from joblot.worker.http import HttpClient
@@ -18,6 +19,7 @@ __all__ = [
     "batched",
     "each",
     "handler",
+    "lease",
     "load",
     "run",
     "work",

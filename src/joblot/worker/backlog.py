@@ -84,6 +84,10 @@ class Backlog:
             self._ending_at = time.monotonic() + seconds_max
             self._changed.notify_all()
 
+    @property
+    def ending(self) -> bool:
+        return self._ending_at is not None
+
     def __len__(self) -> int:
         with self._changed:
             return len(self._waiting) + self._posting

@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from uuid import uuid4
@@ -64,10 +65,12 @@ class Claimer:
             ahead, self._ahead = self._ahead.result(), None
             if ahead is not None:
                 return ahead
-        claim = self._claim(self._limit(), self._settings.wait_seconds)
+        began, wait_seconds = time.monotonic(), self._settings.wait_seconds
+        claim = self._claim(self._limit(), wait_seconds)
         if claim is None or claim.leases:
             return self._take(claim)
-        self._pause(claim.retry_after_seconds)
+        has_waited = 0 < wait_seconds <= 2 * (time.monotonic() - began)
+        self._pause(0.0 if has_waited else claim.retry_after_seconds)
         return None
 
     def claim_ahead(self, beside: Lease) -> None:
@@ -134,7 +137,7 @@ class Claimer:
 
     def _pause(self, seconds: float) -> None:
         longest = min(max(seconds, PAUSE_SECONDS_MIN), self._settings.idle_seconds_max)
-        self._draining.wait(longest * random.uniform(0.5, 1.0))
+        self._draining.wait(longest * random.uniform(1.0, 1.25))
 
 
 def release(client: Client, held: Held, lease: HeldLease) -> None:

@@ -1,7 +1,8 @@
 """A plain command as the work on an item: no shell, so nothing in a payload is ever interpreted.
 
 The words of the command are split first and filled in then: `{key}`, `{payload}`, `{input}`,
-`{id}`, `{attempt}`, or a field of the payload, as `{path}` or `{image.url}`. Exit code 0 is a
+`{id}`, `{attempt}`; `{job}`, `{run}`, `{stage}`, `{config}`; or a field of the payload, as `{path}`
+or `{image.url}`. Exit code 0 is a
 success with what it wrote to standard output, 75 asks to be tried again, any other fails the item.
 """
 
@@ -24,6 +25,7 @@ from typing import IO, Any
 from joblot.config import limits
 from joblot.errors import InvalidInput, PermanentError, RetryableError
 from joblot.wire import ClaimedItem
+from joblot.worker.current import lease
 from joblot.worker.function import Work, argument, each, whole
 
 TRY_AGAIN = os.EX_TEMPFAIL  # 75, as sysexits.h has it
@@ -105,6 +107,8 @@ def _value(name: str, item: ClaimedItem) -> Any:
         found = argument(item)
     elif first in ("id", "key", "input", "attempt"):
         found = getattr(item, first)
+    elif first in ("job", "run", "stage", "config"):
+        found = getattr(lease(), first)
     else:
         rest = [first, *rest]
     for part in rest:

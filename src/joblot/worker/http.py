@@ -25,6 +25,7 @@ logger = logging.getLogger("joblot.worker")
 
 CALL_SECONDS_MAX = 30.0  # for a call to connect, to send a piece or to get one
 CALL_SECONDS_MIN = 1.0
+REPORT_SECONDS_MAX = 120.0  # for the answer to a report, once shorter waits were in vain
 CALLS_PER_LEASE = 5  # so that a renewal, due after a third, may fail and be made again in time
 CONNECT_SECONDS_MAX = 10.0
 GZIP_BYTES_MIN = 4_096
@@ -52,6 +53,7 @@ class HttpClient:
     ) -> None:
         self._about = about
         self.call_seconds = call_seconds_max
+        self._report_seconds = 0.0  # where that is more
         headers = {"Joblot-Worker": _header("worker", instance)[:INSTANCE_CHARS_MAX]}
         if token:
             headers["Authorization"] = f"Bearer {_header('token', token)}"
@@ -87,7 +89,8 @@ class HttpClient:
         }
         if self._about is not None:
             asked["about"] = self._about
-        claim = claim_of(self._post("claims", asked, wait_seconds))
+        answer_seconds = self.call_seconds + wait_seconds
+        claim = claim_of(self._post("claims", asked, answer_seconds=answer_seconds))
         for lease in claim.leases:
             in_time = max(lease.lease_seconds / CALLS_PER_LEASE, CALL_SECONDS_MIN)
             self.call_seconds = min(self.call_seconds, in_time)
@@ -97,8 +100,17 @@ class HttpClient:
         return deadline_of(self._post(f"leases/{quote(token, safe='')}/renew", {}))
 
     def report(self, token: str, results: Sequence[Result]) -> Sequence[ItemReceipt]:
+        """Waits longer after a time-out: else a server slower than it would never be heard."""
         posted = {"lease": token, "results": [result_json(result) for result in results]}
-        return receipts_of(self._post("results", posted), len(results))
+        try:
+            answer = self._post("results", posted, answer_seconds=self._report_seconds)
+        except Unavailable as error:
+            if isinstance(error.__cause__, httpx.ReadTimeout):
+                longer = 2 * max(self._report_seconds, self.call_seconds)
+                self._report_seconds = min(longer, REPORT_SECONDS_MAX)
+            raise
+        self._report_seconds = 0.0
+        return receipts_of(answer, len(results))
 
     def release(self, token: str) -> object:
         return self._post(f"leases/{quote(token, safe='')}/release", {})
@@ -106,11 +118,14 @@ class HttpClient:
     def close(self) -> None:
         """A thread holds nothing of its own here."""
 
-    def _post(self, path: str, given: Any, wait_seconds: float = 0.0) -> Any:
+    def _post(self, path: str, given: Any, *, answer_seconds: float = 0.0) -> Any:
+        """The answer's JSON; it is waited for as long as any call, or longer if that is said."""
         body, headers = _encoded(given)
         seconds = self.call_seconds
         timeout = httpx.Timeout(
-            seconds, connect=min(seconds, CONNECT_SECONDS_MAX), read=seconds + wait_seconds
+            seconds,
+            connect=min(seconds, CONNECT_SECONDS_MAX),
+            read=max(seconds, answer_seconds),
         )
         try:
             answer = self._http.post(path, content=body, headers=headers, timeout=timeout)

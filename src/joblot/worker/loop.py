@@ -16,6 +16,7 @@ from joblot.config import limits
 from joblot.wire import ClaimedItem, Result
 from joblot.worker.claimer import Claimer, release
 from joblot.worker.client import Client
+from joblot.worker.current import working_on
 from joblot.worker.handlers import Handler, by_pipeline
 from joblot.worker.heartbeat import Heartbeat
 from joblot.worker.held import Held, HeldLease
@@ -146,7 +147,8 @@ class Worker:
             begun += len(items)
             if begun == len(lease.items):
                 self._claimer.claim_ahead(lease)
-            self._call(handler, lease.token, items)
+            with working_on(lease):
+                self._call(handler, lease.token, items)
         if len(lease.items) == 1 or not self._reporter.durable:
             self._reporter.flush()
 

@@ -125,6 +125,8 @@ class Reporter:
                 logger.exception("%d results wait to be reported", len(batch))
                 again = [one.later() for one in batch]
             self._backlog.posted(batch, again, self._away)
+            if self.refused and self._backlog.ending:
+                break
         self._client.close()
 
     def _post(self, batch: list[Kept]) -> list[Kept]:

@@ -1,0 +1,31 @@
+"""What the function of this thread is working on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from joblot.wire import Lease
+
+_of_thread = threading.local()
+
+
+def lease() -> Lease:
+    """The lease that the calling function works for: its `job`, `run`, `stage` and `config`.
+
+    Raises LookupError outside a worker's call.
+    """
+    found: Lease | None = getattr(_of_thread, "lease", None)
+    if found is None:
+        raise LookupError("expected to be called from a worker's function, found no lease here")
+    return found
+
+
+@contextmanager
+def working_on(one: Lease) -> Iterator[None]:
+    _of_thread.lease = one
+    try:
+        yield
+    finally:
+        _of_thread.lease = None
