@@ -130,13 +130,13 @@ class Joblot:
 
     def settled(self) -> int:
         """How many items have an outcome."""
-        return self._count("SELECT count(*) FROM joblot_outcome")
+        return self.count("SELECT count(*) FROM joblot_outcome")
 
     def in_flight(self) -> int:
         """How many items live leases hold."""
-        return self._count("SELECT coalesce(sum(open), 0) FROM joblot_lease WHERE state = 0")
+        return self.count("SELECT coalesce(sum(open), 0) FROM joblot_lease WHERE state = 0")
 
-    def _count(self, query: str) -> int:
+    def count(self, query: str) -> int:
         """Asked of the database itself, for starting a process takes long."""
         if url := self.environment.get("JOBLOT_DATABASE_URL"):
             with psycopg.connect(url) as server:

@@ -80,6 +80,19 @@ def test_a_job_is_paused_resumed_cancelled_retried_and_deleted(job: int):
     assert call("show", job).exit_code == 3
 
 
+def test_a_sealed_job_takes_no_more_items_and_finishes(ledger_db: str):
+    number = int(
+        call("submit", "open", "--lines", "-", "--pipeline", "p", "--open", given="a\n").stdout
+    )
+    (lease,) = claim("p").leases
+    report(lease.token, [success(lease.items[0].id)])
+    assert read("show", number)["status"] == "STARTED"
+    done = call("seal", number)
+    assert f"job {number}: SUCCESS" in done.stdout
+    assert call("seal", number).exit_code == 0
+    assert call("seal", 999_999_999).exit_code == 3
+
+
 def test_watch_ends_with_the_job_and_as_it_did(job: int):
     (lease,) = claim("p").leases
     report(lease.token, [success(lease.items[0].id)])

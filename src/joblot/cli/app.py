@@ -6,6 +6,7 @@ from joblot.cli.commands import change, install, read
 from joblot.cli.commands.run import run
 from joblot.cli.commands.serve import serve
 from joblot.cli.commands.submit import submit
+from joblot.cli.commands.sweep import sweep
 from joblot.cli.commands.token import token
 from joblot.cli.commands.webhook import webhook
 from joblot.cli.commands.worker import worker
@@ -23,12 +24,14 @@ COMMANDS = (
     read.why,
     read.items,
     read.logs,
+    change.seal,
     change.cancel,
     change.pause,
     change.resume,
     change.retry,
     change.delete,
     read.audit,
+    sweep,
     install.doctor,
     install.migrate,
     demo,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from joblot.ledger.progress import jobs, progress
     from joblot.ledger.settle import report
     from joblot.ledger.submit import add_items, seal, submit
-    from joblot.ledger.sweep import sweep_until
+    from joblot.ledger.sweep import sweep, sweep_until
     from joblot.ledger.transactions import alias
     from joblot.ledger.why import why
     from joblot.webhooks.deliveries import deliveries, resend
@@ -63,6 +63,7 @@ __all__ = [
     "start",
     "submit",
     "subscribe",
+    "sweep",
     "sweep_until",
     "tokens",
     "webhooks",
@@ -83,7 +84,7 @@ _HOMES = {
     "progress": ["jobs", "progress"],
     "settle": ["report"],
     "submit": ["add_items", "seal", "submit"],
-    "sweep": ["sweep_until"],
+    "sweep": ["sweep", "sweep_until"],
     "transactions": ["alias"],
     "why": ["why"],
 }

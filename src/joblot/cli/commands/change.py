@@ -1,4 +1,4 @@
-"""What is done to a whole job: `cancel`, `pause`, `resume`, `retry`, `delete`."""
+"""What is done to a whole job: `seal`, `cancel`, `pause`, `resume`, `retry`, `delete`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,12 @@ import typer
 from joblot.cli import text, verbs
 from joblot.cli.database import open_database
 from joblot.cli.options import Db, JobId, json_of
+
+
+def seal(job: JobId, *, db: Db = None) -> None:
+    """Say that no more items will come, so that the job can finish."""
+    open_database(db)
+    _tell(verbs.seal(job).pk)
 
 
 def cancel(
