@@ -40,6 +40,7 @@ VERBS = {
     "Hooks and events": {"ledger.hooks": ["on_result", "on_late", "on_event"]},
     "A reader": {
         "ledger.progress": ["progress", "jobs"],
+        "ledger.next_job": ["next_job"],
         "ledger.items": ["items", "outputs"],
         "ledger.events": ["events"],
         "ledger.logs": ["logs", "log"],
@@ -62,6 +63,7 @@ VERBS = {
 
 SHAPES = {
     "wire": ["Claim", "Lease", "ClaimedItem", "Result", "Error", "ItemReceipt"],
+    "ledger.next_job": ["Next", "NextJob"],
     "ledger.hooks": ["SettledResult", "JobEvent"],
     "ledger.sweep": ["Swept"],
     "webhooks.receiver": ["Message"],
@@ -194,6 +196,15 @@ def receipts() -> Iterator[str]:
     yield from (f"| `{receipt}` | {RECEIPTS[receipt]} |\n" for receipt in Receipt)
 
 
+def reasons() -> Iterator[str]:
+    lines = source("states").splitlines()
+    yield "\n## Reasons\n\nWhy a claim was granted nothing.\n\n| reason | |\n|---|---|\n"
+    for node in named("states", "NoLease").body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+            comment = lines[node.lineno - 1].partition("# ")[2]
+            yield f"| `{node.value.value}` | {comment} |\n"
+
+
 def error_tree() -> Iterator[str]:
     yield "\n## Errors\n\nAll in `joblot.errors`. Codes are stable.\n"
     yield "\n| error | code | is a | |\n|---|---|---|---|\n"
@@ -210,6 +221,7 @@ def page() -> str:
         *verbs(),
         *shapes(),
         *receipts(),
+        *reasons(),
         *error_tree(),
         SETTINGS_HEAD,
         *settings("Policy"),

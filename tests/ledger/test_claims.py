@@ -208,7 +208,7 @@ class TestCaps:
 
     def test_an_owner_has_no_more_in_flight_than_he_may(self, ledger_db: str) -> None:
         submit("many", keys(40), pipeline="p")
-        capped = {"owner": 7, "owner_items_max": 10}
+        capped: dict[str, Any] = {"owner": 7, "owner_items_max": 10}
         first = worker.lease(limit=6, **capped)
         assert len(worker.lease(limit=6, **capped).items) == 4  # all that he has room for
         assert claim("p", 6, **capped).reason == "at_limit"
@@ -220,7 +220,7 @@ class TestCaps:
     @pytest.mark.parametrize("how", ["release", "expire", "cancel"])
     def test_a_lease_that_has_ended_leaves_room(self, ledger_db: str, how: str) -> None:
         job = submit("many", keys(4), pipeline="p")
-        capped = {"owner": 7, "owner_items_max": 2}
+        capped: dict[str, Any] = {"owner": 7, "owner_items_max": 2}
         lease = worker.lease(limit=2, **capped)
         assert worker.nothing(**capped)
         if how == "cancel":
@@ -232,7 +232,7 @@ class TestCaps:
 
     def test_who_is_at_his_limit_is_given_a_lost_answer_again(self, ledger_db: str) -> None:
         submit("many", keys(4), pipeline="p")
-        asked = {"owner": 7, "owner_items_max": 2, "idempotency_key": "once"}
+        asked: dict[str, Any] = {"owner": 7, "owner_items_max": 2, "idempotency_key": "once"}
         first = worker.lease(limit=2, **asked)
         assert worker.lease(limit=2, **asked) == first
 

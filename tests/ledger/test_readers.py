@@ -170,6 +170,15 @@ def test_why_a_job_stands_where_it_stands(ledger_db: str) -> None:
     assert codes(job) == {"ended"}
 
 
+def test_why_says_that_a_job_has_as_many_in_flight_as_it_may(ledger_db: str) -> None:
+    job = submit("why", keys(4), pipeline="p", policy={"in_flight_items_max": 2})
+    assert codes(job) == {"ready"}
+    lease = worker.lease()
+    assert codes(job) == {"at_limit", "in_flight"}
+    succeed(lease)
+    assert codes(job) == {"ready"}
+
+
 def test_the_audit_finds_a_tally_that_is_wrong(ledger_db: str) -> None:
     job = submit("audit", keys(2), pipeline="p")
     succeed(worker.lease(limit=1))

@@ -103,7 +103,7 @@ class TestClaimAndCaps:
 
     def test_an_owners_lease_that_was_granted_meanwhile_counts(self, in_thread: Any) -> None:
         submit("many", keys(200), pipeline="p")
-        capped = {"owner": 7, "owner_items_max": 5}
+        capped: dict[str, Any] = {"owner": 7, "owner_items_max": 5}
         gate = Gate(GRANT)
         a = in_thread(gate.through(lambda: claim("p", **capped)))
         gate.wait()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import random
 import time
 from bisect import bisect
@@ -46,9 +47,10 @@ class Wanted:
         cls, pipelines: str | Iterable[str], job: int | None, projects: Collection[str] | None
     ) -> Wanted:
         """Raises InvalidInput for a pipeline that is no name."""
-        names = {pipelines} if isinstance(pipelines, str) else set(pipelines)
-        checked = sorted(checked_name(name, "pipeline") for name in names)
-        return cls(tuple(checked), job, None if projects is None else tuple(sorted(projects)))
+        names = [pipelines] if isinstance(pipelines, str) else pipelines
+        checked = {checked_name(name, "pipeline") for name in names}
+        some = None if projects is None else tuple(sorted(projects))
+        return cls(tuple(sorted(checked)), job, some)
 
     def as_params(self) -> dict[str, str | int | None]:
         """As the statements take them, with where the ranges are known to begin."""
@@ -123,6 +125,7 @@ class Board:
 
 
 _boards: dict[tuple[str, Wanted], Board] = {}
+os.register_at_fork(after_in_child=_boards.clear)  # each process has turns of its own
 
 
 def board(wanted: Wanted, *, anew: bool = False) -> tuple[Board, bool]:

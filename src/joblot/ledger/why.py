@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import F, Sum
 
 from joblot import clock
-from joblot.ledger.jobs import read_job
+from joblot.ledger.jobs import policy_of, read_job
 from joblot.ledger.progress import progress
 from joblot.ledger.transactions import alias, repeated
 from joblot.models import ItemRange, Job, Lease
@@ -61,8 +61,13 @@ def _of_items(job: Job, state: dict[str, Any]) -> list[Reason]:
     if delayed := _waiting(job, not_before__gt=clock.now()):
         reasons.append(_reason("backing_off", "failed and wait for their next try", delayed))
     if ready := _waiting(job, not_before__lte=clock.now()):
-        text = "ready, and no worker has claimed them yet"
-        reasons.append(_reason("ready", text, ready))
+        cap = policy_of(job).in_flight_items_max
+        if cap is not None and leased >= cap:
+            text = f"ready, but no more than {cap} may be in flight (in_flight_items_max)"
+            reasons.append(_reason("at_limit", text, ready))
+        else:
+            text = "ready, and no worker has claimed them yet"
+            reasons.append(_reason("ready", text, ready))
     if blamed := _waiting(job, returns__gte=2):
         text = "came back from expired leases more than once and are tried alone"
         reasons.append(_reason("suspect", text, blamed))
