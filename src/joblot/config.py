@@ -93,7 +93,7 @@ class Limits:
     results_per_report_max: int = 1_000
     claim_items_max: int = 1_000
     lease_seconds_max: float = 604_800.0  # that a renewal may ask for
-    follower_skew_seconds: float = 60.0  # by which leases may be worked out of their order
+    ahead_skew_seconds: float = 60.0  # by which leases may be worked out of their order
     page_items_max: int = 1_000
 
     add_chunk_items: int = 2_000  # items numbered under one lock of the job's row
@@ -131,7 +131,8 @@ class Limits:
     antenna_group_bytes: int = 4_194_304  # of it, held and reported together
     antenna_jobs_listed_max: int = 1  # a worker drains one to its end before it asks again
     antenna_lease_seconds: float = 300.0  # at least, whatever the job's policy
-    antenna_in_flight_items_max: int = 240  # of one job, by one token at one address
+    antenna_ahead_items: int = 240  # of one job, that a worker may take ahead of its results
+    antenna_ahead_seconds: float = 60.0  # within which; and what it did meanwhile, it may take too
     line_bytes_max: int = 1_048_576  # of a streamed item
     wait_seconds_max: float = 30.0  # that a claim may wait for work; shorter than any lease
     events_poll_seconds: float = 1.0  # how soon a stream of events looks for the next

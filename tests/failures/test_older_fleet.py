@@ -43,7 +43,7 @@ def test_CL4_CL6_a_small_job_waits_for_a_bounded_share_of_a_large_one(
     api: Api, configure: Any
 ) -> None:
     """A worker gets so many tasks at once, and its next poll is another project's turn."""
-    configure(antenna_in_flight_items_max=50)
+    configure(antenna_ahead_items=50)
     large = job_of(2_000, project="large")
     taken = []
     while tasks := api.tasks(large):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from joblot.ledger.lifecycle import pause
-from joblot.ledger.offers import Offer, offers
+from joblot.ledger.offers import Offer, offers, others_wait
 from joblot.ledger.submit import submit
 from tests.failures.statements import written_by
 from tests.ledger import worker
@@ -38,3 +38,15 @@ def test_an_offer_takes_and_writes_nothing(ledger_db: str) -> None:
     submit("j", keys(2), pipeline="p")
     assert not written_by(lambda: list(offers(["p"])))
     assert len(worker.lease().items) == 2
+
+
+def test_whether_any_other_job_has_something_to_claim(ledger_db: str) -> None:
+    job = submit("j", keys(2), pipeline="p")
+    assert not others_wait(job.pk, None, None)
+    other = submit("other", keys(2), pipeline="q", project="a")
+    assert others_wait(job.pk, None, None)
+    assert others_wait(job.pk, ["q"], ["a"])
+    assert not others_wait(job.pk, ["p"], None)
+    assert not others_wait(job.pk, None, ["default"])
+    pause(other.pk)
+    assert not others_wait(job.pk, None, None)

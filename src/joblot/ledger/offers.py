@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
+from django.db.models import Exists, OuterRef
+
+from joblot import clock
 from joblot.ledger import candidates
 from joblot.ledger.candidates import Wanted
 from joblot.ledger.transactions import alias, repeated
-from joblot.models import Stage
+from joblot.models import ItemRange, Stage
+from joblot.states import CLAIMABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +41,19 @@ def offers(pipelines: Iterable[str], projects: Collection[str] | None = None) ->
 def _pipeline(job: int, position: int) -> str:
     stages = Stage.ledger.using(alias()).filter(job_id=job, position=position)
     return str(stages.values_list("pipeline", flat=True).get())
+
+
+@repeated
+def others_wait(
+    job_id: int, pipelines: Collection[str] | None, projects: Collection[str] | None
+) -> bool:
+    """True if any job but this one has items to claim; None for the names means all of them."""
+    due = ItemRange.ledger.filter(
+        job_id=OuterRef("job_id"), stage=OuterRef("position"), not_before__lte=clock.now()
+    )
+    stages = Stage.ledger.using(alias()).filter(Exists(due), job__status__in=CLAIMABLE)
+    if pipelines is not None:
+        stages = stages.filter(pipeline__in=pipelines)
+    if projects is not None:
+        stages = stages.filter(job__project__in=projects)
+    return stages.exclude(job_id=job_id).exists()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.test import Client, override_settings
 
+from joblot.api.antenna import turnover
 from joblot.identity import workers
 from joblot.identity.tokens import issue
 from joblot.ledger.submit import submit
@@ -31,6 +32,7 @@ def outputs_folder(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture(autouse=True)
 def nobody_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "_seen_at", {})
+    monkeypatch.setattr(turnover, "_done", {})
 
 
 class Api:

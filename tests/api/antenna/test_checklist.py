@@ -129,19 +129,44 @@ def test_6_a_lease_holds_for_300_seconds_at_least(api: Api, policy: float, held:
     assert held <= left < held + 60
 
 
-def test_6_a_worker_holds_no_more_than_it_may(api: Api, configure) -> None:
-    configure(antenna_in_flight_items_max=50)
+def test_6_a_worker_takes_little_ahead_of_its_results(api: Api, configure) -> None:
+    configure(antenna_ahead_items=50)
     job = job_of(408)
     batches = [api.tasks(job) for _ in range(4)]
     assert [len(batch) for batch in batches] == [24, 24, 2, 0]
     assert api.listed() == [], "it would be told that there is nothing"
     api.done(job, *batches[0])
     assert api.listed() == [{"id": job.pk, "pipeline_slug": SLUGS[0]}]
+    assert [len(api.tasks(job)) for _ in range(3)] == [24, 24, 0], "24, and as much as it did"
+
+
+def test_6_a_worker_takes_no_more_for_what_it_does_while_other_jobs_wait(
+    api: Api, configure
+) -> None:
+    configure(antenna_ahead_items=24)
+    job, other = job_of(408), job_of(24)
+    for _ in range(2):
+        batch = api.tasks(job)
+        assert len(batch) == 24
+        assert api.tasks(job) == []
+        assert api.listed() == [{"id": other.pk, "pipeline_slug": SLUGS[0]}]
+        api.done(job, *batch)
+
+
+def test_6_what_a_dead_worker_holds_keeps_the_next_one_from_nothing(
+    api: Api, configure, clock
+) -> None:
+    """A minute later; it would be five until the leases expire."""
+    configure(antenna_ahead_items=24)
+    job = job_of(100)
+    api.tasks(job)
+    assert api.tasks(job) == []
+    clock.forward(61)
     assert len(api.tasks(job)) == 24
 
 
 def test_6_another_address_is_another_worker(api: Api, configure) -> None:
-    configure(antenna_in_flight_items_max=24)
+    configure(antenna_ahead_items=24)
     job = job_of(100)
     assert len(api.tasks(job)) == 24
     api.headers["X-Forwarded-For"] = "10.0.0.7"

@@ -231,3 +231,13 @@ def test_a_project_with_a_transaction_around_every_request(api: Api, ledger_db: 
         assert api.done(job, *api.tasks(job)) == ["counted", "counted"]
     finally:
         entry["ATOMIC_REQUESTS"] = before
+
+
+def test_results_are_never_a_request_too_many(of_rights) -> None:
+    api = of_rights("work", requests_per_minute_max=1)
+    job = job_of(1)
+    (task,) = api.tasks(job)
+    assert api.done(job, task) == ["counted"]
+    api.get("jobs")
+    assert api.status == 429
+    assert api.answer["Retry-After"] == "60"

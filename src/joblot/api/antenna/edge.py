@@ -19,7 +19,9 @@ from joblot.identity.caller import Scope
 Answering = Callable[..., dict[str, Any]]
 
 
-def edge(*, status: int = 200, **methods: Answering) -> Callable[..., HttpResponseBase]:
+def edge(
+    *, status: int = 200, counted: bool = True, **methods: Answering
+) -> Callable[..., HttpResponseBase]:
     """A view of Django's; each method's function gets the request and its caller, who may work."""
 
     def view(request: HttpRequest, **path: str) -> HttpResponseBase:
@@ -29,7 +31,7 @@ def edge(*, status: int = 200, **methods: Answering) -> Callable[..., HttpRespon
             refused["Allow"] = ", ".join(methods)
             return refused
         try:
-            caller = caller_of(request)
+            caller = caller_of(request, counted=counted)
             caller.require(Scope.WORK)
             return JsonResponse(answering(request, caller, **path), status=status)
         except JoblotError as error:

@@ -9,7 +9,7 @@ from joblot.api.antenna.entries import Entry
 from joblot.api.antenna.judgement import Judged, judge, unkept
 from joblot.config import limits
 from joblot.errors import NotFound, TooLarge
-from joblot.ledger.followers import renew_followers
+from joblot.ledger.ahead import renew_ahead
 from joblot.ledger.leases import expire
 from joblot.ledger.settle import report
 from joblot.states import Receipt
@@ -42,7 +42,7 @@ class Intake:
         for lease, failed in self._batches.items():
             self._return_batch(lease, failed)
         for lease in {judged.lease for judged in self._all if judged.subject}:
-            renew_followers(lease, limits().antenna_lease_seconds)
+            renew_ahead(lease, limits().antenna_lease_seconds)
         return self._all
 
     def _add(self, judged: Judged, size: int) -> None:

@@ -25,7 +25,7 @@ def list_jobs(request: HttpRequest, caller: Caller) -> dict[str, Any]:
     open_offers = (
         {"id": int(JobStage(one.job, one.stage)), "pipeline_slug": one.pipeline}
         for one in offers(_pipelines(request, caller), caller.projects)
-        if room(one.job, worker) > 0
+        if room(caller, worker, one.job) > 0
     )
     jobs = list(islice(open_offers, limits().antenna_jobs_listed_max))
     return {"count": len(jobs), "next": None, "previous": None, "results": jobs}

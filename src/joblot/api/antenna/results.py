@@ -6,8 +6,11 @@ from typing import Any
 
 from django.http import HttpRequest
 
+from joblot.api.antenna import turnover
 from joblot.api.antenna.entries import entries
 from joblot.api.antenna.intake import Intake
+from joblot.api.antenna.job_ids import JobStage
+from joblot.api.antenna.worker import worker_of
 from joblot.api.body import bounded
 from joblot.config import limits
 from joblot.identity.caller import Caller
@@ -23,9 +26,11 @@ def post_results(request: HttpRequest, caller: Caller, job: str) -> dict[str, An
     most = caller.body_bytes_max or limits().antenna_body_bytes_max
     posted = entries(bounded(request, most), "results", limits().output_bytes_max)
     judged = Intake().take(posted)
+    done = sum(one.status != Receipt.REJECTED for one in judged)
+    turnover.add(worker_of(request, caller), JobStage.of(int(job)).job, done)
     return {
         "status": "accepted",
         "job_id": int(job),
-        "results_queued": sum(one.status != Receipt.REJECTED for one in judged),
+        "results_queued": done,
         "tasks": [one.as_json() for one in judged],
     }

@@ -26,12 +26,12 @@ Task = dict[str, str]
 
 def post_tasks(request: HttpRequest, caller: Caller, job: str) -> dict[str, Any]:
     """Up to `batch_size` tasks; none if the job has none now, whatever the reason."""
-    wanted = _batch_size(request)
+    wanted = min(_batch_size(request), limits().claim_items_max)
     asked = JobStage.of(int(job))
     pipeline = _pipeline(caller, asked)
     worker = worker_of(request, caller)
     for _ in range(_CLAIMS_MAX if pipeline else 0):
-        limit = min(wanted, room(asked.job, worker), limits().claim_items_max)
+        limit = min(wanted, room(caller, worker, asked.job, wanted))
         if limit <= 0:
             break
         leases = claim(

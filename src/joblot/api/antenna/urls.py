@@ -1,6 +1,7 @@
 """Where the older protocol is, each path with and without a slash at its end.
 
-The client would lose what it posts by following a redirect.
+The client would lose what it posts by following a redirect. And it drops what it has computed on
+any refusal, so results are never a request too many.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _JOB, _PROJECT = _NUMBER.format("job"), _NUMBER.format("project")
 urlpatterns = [
     re_path(rf"{_AT}jobs/?$", edge(GET=list_jobs)),
     re_path(rf"{_AT}jobs/{_JOB}/tasks/?$", edge(POST=post_tasks)),
-    re_path(rf"{_AT}jobs/{_JOB}/result/?$", edge(POST=post_results)),
+    re_path(rf"{_AT}jobs/{_JOB}/result/?$", edge(POST=post_results, counted=False)),
     re_path(rf"{_AT}projects/?$", edge(GET=list_projects)),
     re_path(rf"{_AT}projects/{_PROJECT}/pipelines/?$", edge(POST=post_pipelines, status=201)),
     re_path(r"^antenna/", of_path),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from django.http import HttpRequest
 
+from joblot.api.antenna.turnover import turnover
 from joblot.config import limits
 from joblot.identity import workers
 from joblot.identity.caller import Caller
-from joblot.ledger.in_flight import in_flight
+from joblot.ledger.ahead import held_ahead
+from joblot.ledger.offers import others_wait
 
 _ADDRESS_CHARS_MAX = 100
 
@@ -21,7 +23,16 @@ def worker_of(request: HttpRequest, caller: Caller) -> str:
     return worker
 
 
-def room(job: int, worker: str) -> int:
-    """How many more items of the job this worker may hold."""
-    held = sum(lease["items"] for lease in in_flight(job=job, worker=worker))
-    return limits().antenna_in_flight_items_max - int(held)
+def room(caller: Caller, worker: str, job: int, wanted: int = 1) -> int:
+    """How many items of the job this worker may take now, of so many that it wants.
+
+    It may run ahead of its results by a little, and by as much more as it does in that time: so
+    a slow one holds little, a fast one is not held up, and several that can't be told apart share
+    what they do together. While other jobs wait it gets no more than the little, and so asks soon
+    which job is next.
+    """
+    little, seconds = limits().antenna_ahead_items, limits().antenna_ahead_seconds
+    left = little - held_ahead(job, worker, seconds)
+    if left < wanted and not others_wait(job, caller.pipelines, caller.projects):
+        left += turnover(worker, job)
+    return left

@@ -1,10 +1,10 @@
-"""Renewing what a worker took ahead, by how far it has come."""
+"""What a worker took ahead: how much that is, and renewing it by how far it has come."""
 
 from __future__ import annotations
 
 from uuid import uuid4
 
-from joblot.ledger.followers import renew_followers
+from joblot.ledger.ahead import held_ahead, renew_ahead
 from joblot.ledger.in_flight import in_flight
 from joblot.ledger.leases import expire_overdue
 from joblot.ledger.submit import submit
@@ -27,7 +27,7 @@ def test_what_was_granted_later_is_held(ledger_db: str, clock) -> None:
     first, second, third = (taken(job) for _ in range(3))
     clock.forward(200)
     succeed(first)
-    assert renew_followers(first.token, 300) == 2
+    assert renew_ahead(first.token, 300) == 2
     clock.forward(299)
     assert expire_overdue() == 0
     assert held(job) == {second.token, third.token}
@@ -42,7 +42,7 @@ def test_of_two_workers_of_one_name_the_dead_one_is_not_held(ledger_db: str, clo
         clock.forward(90)
         alive = taken(job)
         succeed(alive)
-        renew_followers(alive.token, 300)
+        renew_ahead(alive.token, 300)
         expire_overdue()
     assert dead.token not in held(job)
 
@@ -54,7 +54,7 @@ def test_what_is_out_of_order_by_a_little_is_held(ledger_db: str, clock, configu
     second = taken(job)
     clock.forward(170)
     succeed(second)
-    assert renew_followers(second.token, 300) == 1
+    assert renew_ahead(second.token, 300) == 1
     assert held(job) == {first.token}
 
 
@@ -65,7 +65,7 @@ def test_nothing_is_held_of_another_worker_or_job(ledger_db: str, clock) -> None
     taken(other)
     clock.forward(200)
     succeed(mine)
-    assert renew_followers(mine.token, 300) == 0
+    assert renew_ahead(mine.token, 300) == 0
 
 
 def test_a_lease_with_enough_time_is_left_alone(ledger_db: str, clock) -> None:
@@ -73,8 +73,22 @@ def test_a_lease_with_enough_time_is_left_alone(ledger_db: str, clock) -> None:
     first = taken(job)
     taken(job)
     clock.forward(200)
-    assert renew_followers(first.token, 300) == 0, "it would be shortened"
+    assert renew_ahead(first.token, 300) == 0, "it would be shortened"
 
 
 def test_an_unknown_lease_holds_nothing(ledger_db: str) -> None:
-    assert renew_followers(str(uuid4()), 300) == 0
+    assert renew_ahead(str(uuid4()), 300) == 0
+
+
+def test_what_a_worker_was_granted_of_late_and_still_holds(ledger_db: str, clock) -> None:
+    job = submit("j", keys(9), pipeline="p")
+    taken(job)
+    clock.forward(50)
+    second, _ = taken(job), taken(job)
+    taken(job, "another")
+    assert held_ahead(job.pk, "gpu", 60) == 3
+    clock.forward(20)
+    assert held_ahead(job.pk, "gpu", 60) == 2
+    succeed(second)
+    assert held_ahead(job.pk, "gpu", 60) == 1
+    assert held_ahead(job.pk + 1, "gpu", 60) == 0

@@ -1,13 +1,15 @@
-"""Renewing for a worker that can't: what it reports shows how far it has come.
+"""Batches that a worker takes ahead, and works in the order in which they were granted.
 
-Such a worker takes batches ahead and works them in the order in which they were granted. So a
-report through one lease shows that its worker lives and will come to those it was granted later.
-Those it was granted earlier are done, or belong to a worker of the same name that is dead.
+Such a worker can't renew. But a report through one lease shows that it lives and will come to
+those it was granted later; those it was granted earlier are done, or belong to a worker of the
+same name that is dead.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
+
+from django.db.models import Sum
 
 from joblot import clock
 from joblot.config import limits
@@ -17,11 +19,23 @@ from joblot.states import LeaseState
 
 
 @repeated
-def renew_followers(token: str, seconds: float) -> int:
+def held_ahead(job_id: int, worker: str, seconds: float) -> int:
+    """How many items of the job this worker was granted in the last `seconds` and still holds."""
+    rows = Lease.ledger.using(alias()).filter(
+        job_id=job_id,
+        state=LeaseState.LIVE,
+        worker=worker,
+        claimed_at__gt=clock.after(-seconds),
+    )
+    return int(rows.aggregate(items=Sum("open"))["items"] or 0)
+
+
+@repeated
+def renew_ahead(token: str, seconds: float) -> int:
     """Hold what the worker of this lease was granted of the same job since; returns how many.
 
     `seconds` from now, where less than half of that is left. "Since" begins
-    `follower_skew_seconds` before the lease, for the order is not exact. A lease that is being
+    `ahead_skew_seconds` before the lease, for the order is not exact. A lease that is being
     reported through at this moment is left alone.
     """
     lease = Lease.ledger.using(alias()).filter(pk=token).first()
@@ -32,7 +46,7 @@ def renew_followers(token: str, seconds: float) -> int:
         worker=lease.worker,
         owner=lease.owner,
         state=LeaseState.LIVE,
-        claimed_at__gte=lease.claimed_at - timedelta(seconds=limits().follower_skew_seconds),
+        claimed_at__gte=lease.claimed_at - timedelta(seconds=limits().ahead_skew_seconds),
         expires_at__lt=clock.after(seconds / 2),
     )
     if not due.exists():

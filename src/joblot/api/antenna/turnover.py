@@ -1,0 +1,32 @@
+"""How much each worker has done of a job in the last minute, counted by each process for itself."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+
+from joblot.config import limits
+
+_REMEMBERED_MAX = 10_000
+
+_lock = threading.Lock()
+_done: dict[tuple[str, int], deque[tuple[float, int]]] = {}  # by worker and job: when, how many
+
+
+def add(worker: str, job: int, items: int) -> None:
+    """This worker has just brought results of so many items."""
+    with _lock:
+        if len(_done) >= _REMEMBERED_MAX:
+            _done.clear()
+        _done.setdefault((worker, job), deque()).append((time.monotonic(), items))
+
+
+def turnover(worker: str, job: int) -> int:
+    """How many items in the last `antenna_ahead_seconds`."""
+    begins = time.monotonic() - limits().antenna_ahead_seconds
+    with _lock:
+        done = _done.get((worker, job), deque())
+        while done and done[0][0] < begins:
+            done.popleft()
+        return sum(items for _, items in done)
