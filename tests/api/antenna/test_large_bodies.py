@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.api.antenna.fleet import Task, detected
 from tests.cli.conftest import joblot, make_joblot
@@ -52,6 +53,7 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+@pytest.mark.timeout(300)  # a machine that is busy with something else takes its time
 def test_a_batch_of_a_hundred_megabytes_is_parsed_in_bounded_memory(joblot) -> None:
     """Once, on SQLite: it takes some seconds, of which the database has little."""
     with Serving(joblot) as server:
@@ -60,7 +62,7 @@ def test_a_batch_of_a_hundred_megabytes_is_parsed_in_bounded_memory(joblot) -> N
             "jobs", {"name": "night", "pipeline": "moths", "items": images}, expect=201
         )
         path = f"{server.url}/antenna/api/v2/jobs/{job['id']}"
-        with httpx.Client(timeout=60, trust_env=False) as client:
+        with httpx.Client(timeout=None, trust_env=False) as client:
             tasks = client.post(f"{path}/tasks/", json={"batch_size": IMAGES}).json()["tasks"]
             body = batch(tasks)
             assert len(body) > BODY_BYTES_MIN
