@@ -20,6 +20,8 @@ FULL = (
     ("fair.py", "--handlers", "32"),
     ("cancel.py", "--handlers", "32"),
     ("progress.py", "--items", "1000000"),
+    ("million.py",),
+    ("million.py", "--db", "postgres"),
 )
 QUICK = (
     ("hot_job.py", "--rounds", "1", "--seconds", "1"),
@@ -27,6 +29,7 @@ QUICK = (
     ("fair.py", "--jobs", "300", "--rounds", "2", "--seconds", "1"),
     ("cancel.py", "--rounds", "3", "--handlers", "8"),
     ("progress.py", "--items", "50000", "--rounds", "2"),
+    ("million.py", "--items", "50000"),
 )
 
 

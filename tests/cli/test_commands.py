@@ -93,6 +93,14 @@ def test_a_sealed_job_takes_no_more_items_and_finishes(ledger_db: str):
     assert call("seal", 999_999_999).exit_code == 3
 
 
+def test_a_run_that_has_all_its_items_says_so_when_it_is_given_some(ledger_db: str):
+    plan = {"function": "work:f", "batch": 0, "cwd": ".", "item_seconds_max": 60}
+    job = submit("run", ["a", "b"], pipeline="run work:f", config={"run": plan})
+    done = call("run", "--resume", job.pk, "--lines", "-", given="a\nb\n")
+    assert done.exit_code == 3
+    assert f"job {job.pk} has all its items (2) and takes no more" in done.stderr
+
+
 def test_watch_ends_with_the_job_and_as_it_did(job: int):
     (lease,) = claim("p").leases
     report(lease.token, [success(lease.items[0].id)])

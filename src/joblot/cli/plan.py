@@ -67,6 +67,11 @@ def require_resumable(job_id: int, source: Source) -> Plan:
             f"job {job_id} was cancelled; `joblot retry {job_id}` begins its next run, which can "
             "then be resumed"
         )
+    if job.sealed and source.given:
+        raise Refused(
+            f"job {job_id} has all its items ({job.total:,}) and takes no more; leave them out: "
+            f"joblot run --resume {job_id}"
+        )
     if not job.sealed and not source.given:
         raise Refused(
             f"job {job_id} was not submitted to its end ({job.total:,} items so far); give it the "
