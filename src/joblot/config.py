@@ -130,6 +130,7 @@ class Limits:
     antenna_results_max: int = 10_000  # of one such batch
     antenna_group_bytes: int = 4_194_304  # of it, held and reported together
     antenna_jobs_listed_max: int = 1  # a worker drains one to its end before it asks again
+    antenna_wait_seconds: float = 20.0  # for a job; the worker gives up after 30
     antenna_lease_seconds: float = 300.0  # at least, whatever the job's policy
     antenna_ahead_items: int = 240  # of one job, that a worker may take ahead of its results
     antenna_ahead_seconds: float = 60.0  # within which; and what it did meanwhile, it may take too

@@ -110,7 +110,8 @@ def job_of(count: int, pipeline: str = SLUGS[0], **more: Any) -> Job:
 
 
 @pytest.fixture
-def served(ledger_db: str) -> Iterator[Served]:
-    """A server on a loopback socket."""
+def served(ledger_db: str, configure: Callable[..., None]) -> Iterator[Served]:
+    """A server on a loopback socket; it waits for no job."""
+    configure(antenna_wait_seconds=0.001)
     with Served(threads=8) as served:
         yield served

@@ -116,3 +116,14 @@ def test_a_cancelled_job_lets_its_workers_go(
     assert (state["status"], state["stages"][0]["succeeded"]) == ("REVOKED", 0)
     assert state["finished_after_cancel"] == worker.fetched - 60
     assert progress(live.pk)["status"] == "SUCCESS"
+
+
+def test_an_idle_worker_is_sent_to_a_job_as_soon_as_there_is_one(
+    served: Served, token: str, in_thread: Callable[..., Any], configure: Callable[..., None]
+) -> None:
+    configure(antenna_wait_seconds=SECONDS_MAX)
+    polls = [in_thread(Worker(served.url, token, detected).poll) for _ in range(3)]
+    eventually(lambda: len(served.process.room) == 3)
+    job = job_of(5)
+    for poll in polls:
+        assert poll.result(SECONDS_MAX) == [{"id": job.pk, "pipeline_slug": "moth_binary"}]

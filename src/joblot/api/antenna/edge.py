@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 
 from joblot.api.auth import caller_of
 from joblot.api.edge import bare
@@ -16,7 +16,7 @@ from joblot.api.problems import of_error, of_surprise, problem
 from joblot.errors import JoblotError
 from joblot.identity.caller import Scope
 
-Answering = Callable[..., dict[str, Any]]
+Answering = Callable[..., dict[str, Any] | HttpResponse]
 
 
 def edge(
@@ -33,11 +33,12 @@ def edge(
         try:
             caller = caller_of(request, counted=counted)
             caller.require(Scope.WORK)
-            return JsonResponse(answering(request, caller, **path), status=status)
+            answer = answering(request, caller, **path)
         except JoblotError as error:
             return _known(of_error(error), error)
         except Exception as error:  # noqa: BLE001 (told as a problem, kept in the log)
             return of_surprise(error)
+        return answer if isinstance(answer, HttpResponse) else JsonResponse(answer, status=status)
 
     return bare(view)
 

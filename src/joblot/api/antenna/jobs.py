@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
-from itertools import islice
-from typing import Any
+from itertools import chain, islice
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from joblot.api.antenna.job_ids import JobStage
 from joblot.api.antenna.worker import room, worker_of
+from joblot.api.patience import may_wait
 from joblot.config import limits
 from joblot.errors import TooLarge
 from joblot.identity.caller import Caller
+from joblot.ledger.candidates import Wanted
 from joblot.ledger.offers import offers
 
 
-def list_jobs(request: HttpRequest, caller: Caller) -> dict[str, Any]:
+def list_jobs(request: HttpRequest, caller: Caller) -> HttpResponse:
     """Jobs with items to claim, of the asked pipelines that are this token's; one, by default.
 
-    Whoever asks next is sent to another project, where there is one. All other parameters are
-    accepted and change nothing: only incomplete jobs are ever listed, and only their ids.
+    Whoever asks next is sent to another project, where there is one. Where nothing is offered the
+    server may wait for it. All other parameters are accepted and change nothing: only incomplete
+    jobs are ever listed, and only their ids.
     """
-    worker = worker_of(request, caller)
+    worker, pipelines = worker_of(request, caller), _pipelines(request, caller)
+    offered = offers(pipelines, caller.projects)
+    best = next(offered, None)
     open_offers = (
         {"id": int(JobStage(one.job, one.stage)), "pipeline_slug": one.pipeline}
-        for one in offers(_pipelines(request, caller), caller.projects)
+        for one in chain([best] if best else [], offered)
         if room(caller, worker, one.job) > 0
     )
     jobs = list(islice(open_offers, limits().antenna_jobs_listed_max))
-    return {"count": len(jobs), "next": None, "previous": None, "results": jobs}
+    answer = JsonResponse({"count": len(jobs), "next": None, "previous": None, "results": jobs})
+    if best is None and pipelines:
+        wanted = Wanted.of(pipelines, None, caller.projects)
+        may_wait(request, answer, limits().antenna_wait_seconds, wanted)
+    return answer
 
 
 def _pipelines(request: HttpRequest, caller: Caller) -> set[str]:
