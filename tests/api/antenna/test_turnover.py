@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from joblot.api.antenna import turnover
@@ -10,7 +12,8 @@ from joblot.api.antenna import turnover
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     moment = [1_000.0]
-    monkeypatch.setattr(turnover.time, "monotonic", lambda: moment[0])
+    monkeypatch.setattr(time, "monotonic", lambda: moment[0])
+    monkeypatch.setattr(turnover, "_done", {})
     return moment
 
 
