@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from joblot.cli.commands import change, install, read
+from joblot.cli.commands.certify import certify
 from joblot.cli.commands.run import run
 from joblot.cli.commands.serve import serve
 from joblot.cli.commands.submit import submit
@@ -34,6 +35,7 @@ COMMANDS = (
     sweep,
     install.doctor,
     install.migrate,
+    certify,
     demo,
 )
 

@@ -42,7 +42,7 @@ def prune(older_than: timedelta) -> int:
     )
     job_ids = list(ended.values_list("pk", flat=True))
     for job_id in job_ids:
-        _remove_job(job_id)
+        remove(job_id)
     return len(job_ids)
 
 
@@ -56,8 +56,11 @@ def purge_deleted() -> None:
             _remove_rows(model, job_id)
 
 
-def _remove_job(job_id: int) -> None:
-    """Leases first: from then on nothing can be settled. The job's row last, to be found again."""
+def remove(job_id: int) -> None:
+    """Remove every row of a job that has ended or was deleted. Does nothing where there is none.
+
+    Leases first: from then on nothing can be settled. The job's row last, to be found again.
+    """
     _remove_rows(Lease, job_id)
     events = Event.ledger.using(alias()).filter(job_id=job_id).values_list("pk", flat=True)
     Delivery.ledger.using(alias()).filter(event_id__in=list(events)).delete()

@@ -1,0 +1,197 @@
+"""The storm, from the first item to the last row that is removed."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from joblot import clock
+from joblot.errors import InvalidInput, Unavailable
+from joblot.ledger.leases import expire
+from joblot.ledger.lifecycle import delete
+from joblot.ledger.look import look
+from joblot.ledger.progress import progress
+from joblot.ledger.prune import remove
+from joblot.ledger.submit import add_items, seal, submit
+from joblot.ledger.transactions import alias
+from joblot.ledger.why import why
+from joblot.models import Lease
+from joblot.states import TERMINAL, LeaseState
+from joblot.testing.certify.certificate import Certificate, certificate
+from joblot.testing.certify.truth import ITEMS_MAX, ITEMS_MIN, POLICY, PROJECT, Plan
+from joblot.testing.certify.wounds import Wound
+from joblot.testing.crew import Child, Crew, prepare, record
+from joblot.testing.crew.record import Reported
+
+LOOK_SECONDS = 0.05
+SECONDS_MAX = 300.0
+
+Say = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Storm:
+    """One storm, while it goes on."""
+
+    plan: Plan
+    job_id: int
+    crew: Crew
+    tasks: list[dict[str, Any]]
+    say: Say
+    wounds: list[Wound] = field(default_factory=list)
+    leases_expired: int = 0
+    fates: list[str] = field(init=False)
+    chance: Random = field(init=False)
+    word: dict[str, Any] = field(init=False)  # what a worker is told to begin with
+
+    def __post_init__(self) -> None:
+        self.fates = self.plan.fates()
+        self.chance = Random(f"{self.plan.seed} kills")
+        self.word = {"job": self.job_id, "items_total": self.plan.items}
+
+    def blow(self, seconds_max: float) -> None:
+        """Until the job has ended, and all that was held by the dead is settled."""
+        add_items(self.job_id, self.plan.portion(self.fates, 0))
+        self.crew.begin(**self.word)
+        if not self.plan.kills:
+            seal(self.job_id)
+        deadline = time.monotonic() + seconds_max
+        while (state := progress(self.job_id))["status"] not in TERMINAL:
+            if len(self.wounds) < self.plan.kills and state["percent"] >= 50:
+                self.kill_one(whoever=state["percent"] == 100)
+            self.tend()
+            if time.monotonic() > deadline:
+                reasons = "; ".join(reason["text"] for reason in why(self.job_id)["reasons"])
+                raise Unavailable(f"the storm did not end in {seconds_max:g} s: {reasons}")
+            time.sleep(LOOK_SECONDS)
+        self.tend()
+
+    def kill_one(self, *, whoever: bool) -> None:
+        """SIGKILL for whoever holds most, another in its place, and more to do for all.
+
+        If nobody holds anything at this moment it is left for the next, or `whoever` is killed.
+        """
+        child = self._holder(whoever=whoever)
+        if child is None:
+            return
+        child.kill()
+        wound = Wound.of(self.job_id, child.name)
+        self.wounds.append(wound)
+        self.say(f"{child.name} (pid {child.pid}) killed, holding {wound.items} items")
+        add_items(self.job_id, self.plan.portion(self.fates, len(self.wounds)))
+        if len(self.wounds) == self.plan.kills:
+            seal(self.job_id)
+        name = f"worker-{len(self.tasks) + 1}"
+        task = {**self.tasks[0], "name": name}
+        task["record"] = str(Path(task["record"]).with_name(f"{name}.jsonl"))
+        self.tasks.append(task)
+        self.crew.replace(child, task, **self.word)
+
+    def _holder(self, *, whoever: bool) -> Child | None:
+        held: Counter[str] = Counter()
+        for worker, items in self._live().values_list("worker", "open"):
+            held[worker] += items
+        most = max(held[child.name] for child in self.crew.children)
+        if not most and not whoever:
+            return None
+        return self.chance.choice([c for c in self.crew.children if held[c.name] == most])
+
+    def tend(self) -> None:
+        """What a sweep would do for this job, and for no other."""
+        overdue = self._live().filter(expires_at__lt=clock.now())
+        for token in list(overdue.values_list("pk", flat=True)):
+            self.leases_expired += expire(token, "the storm's worker is dead")
+        look(self.job_id)
+        for wound in self.wounds:
+            wound.examine(self.job_id)
+
+    def _live(self) -> Any:
+        return Lease.ledger.using(alias()).filter(job_id=self.job_id, state=LeaseState.LIVE)
+
+
+def certify(
+    plan: Plan,
+    *,
+    setup: Mapping[str, Any] | None = None,
+    keep: bool = False,
+    seconds_max: float = SECONDS_MAX,
+    say: Say = lambda line: None,
+) -> Certificate:
+    """Let a storm go over a job of its own, in the database that Django has, and check all of it.
+
+    `setup` is how the workers find that database: arguments of `joblot.standalone.setup`, nothing
+    in a project. The job and all its rows are removed at the end, whatever happens, unless `keep`.
+    Raises InvalidInput for a plan that can't be, Unavailable if the job does not end in time.
+    """
+    _check(plan)
+    prepare("django.db.models")
+    with _job(plan, keep=keep) as job_id, TemporaryDirectory(prefix="joblot-certify-") as folder:
+        tasks = [_task(plan, n, setup or {}, folder) for n in range(1, plan.workers + 1)]
+        began = time.monotonic()
+        with Crew("joblot.testing.certify.worker", tasks) as crew:
+            storm = Storm(plan, job_id, crew, tasks, say)
+            storm.blow(seconds_max)
+            seconds = time.monotonic() - began
+            ended = crew.end()  # what is still in their hands is reported, late
+        look(job_id)
+        reports = [one for task in storm.tasks for one in record.read(Path(task["record"]))]
+        return _certificate(storm, reports, ended, seconds)
+
+
+def _certificate(
+    storm: Storm, reports: list[Reported], ended: Mapping[str, int], seconds: float
+) -> Certificate:
+    return certificate(
+        plan=storm.plan,
+        job_id=storm.job_id,
+        expected=storm.plan.expected(storm.fates),
+        reports=reports,
+        wounds=storm.wounds,
+        ended=ended,
+        leases_expired=storm.leases_expired,
+        seconds=seconds,
+    )
+
+
+def _check(plan: Plan) -> None:
+    if not ITEMS_MIN <= plan.items <= ITEMS_MAX:
+        raise InvalidInput(f"items: expected {ITEMS_MIN} to {ITEMS_MAX:,}, got {plan.items:,}")
+    if not 1 <= plan.workers <= 64 or not 0 <= plan.kills <= 100:
+        raise InvalidInput(
+            f"expected 1 to 64 workers and 0 to 100 kills, got {plan.workers} and {plan.kills}"
+        )
+
+
+@contextmanager
+def _job(plan: Plan, *, keep: bool) -> Iterator[int]:
+    job = submit(
+        f"certification {plan.tag}",
+        stages=plan.stages,
+        project=PROJECT,
+        policy=POLICY,
+        seal=False,
+    )
+    try:
+        yield job.pk
+    finally:
+        if not keep:
+            delete(job.pk)
+            remove(job.pk)
+
+
+def _task(plan: Plan, n: int, setup: Mapping[str, Any], folder: str) -> dict[str, Any]:
+    name = f"worker-{n}"
+    return {
+        "name": name,
+        "setup": dict(setup),
+        "seed": plan.seed,
+        "pipelines": plan.pipelines,
+        "record": str(Path(folder) / f"{name}.jsonl"),
+    }
