@@ -6,16 +6,16 @@ from importlib.metadata import version
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
-from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
 from joblot.api import items, jobs, webhooks, work
 from joblot.api.auth import Bearer
 from joblot.api.body import JsonParser
+from joblot.api.openapi import DocumentedAPI
 from joblot.api.problems import of_error, of_path, of_surprise, problem
 from joblot.errors import JoblotError, NotReadable
 
-api = NinjaAPI(
+api = DocumentedAPI(
     title="joblot",
     version=version("joblot"),
     description="Jobs of many items, counted exactly. Errors are RFC 9457 problems.",

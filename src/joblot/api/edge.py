@@ -7,12 +7,12 @@ from functools import wraps
 from typing import Any
 
 from django.db import connections, transaction
-from django.http import HttpRequest, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponseBase
 from django.views.decorators.gzip import gzip_page
 
 from joblot.api.auth import caller_of
 from joblot.api.body import read_body, takes_stream
-from joblot.api.problems import of_error, of_surprise, problem
+from joblot.api.problems import of_error, of_path, of_surprise, problem
 from joblot.config import limits
 from joblot.errors import JoblotError
 
@@ -33,6 +33,8 @@ def edge(view: View) -> View:
             answer = view(request, *args, **kwargs)
         except JoblotError as error:
             return of_error(error)
+        except Http404:
+            return of_path(request)
         except Exception as error:  # noqa: BLE001 (told as a problem, kept in the log)
             return of_surprise(error)
         if answer.status_code == 405:

@@ -11,6 +11,7 @@ from ninja import Query, Router
 
 from joblot.api.body import NDJSON, JsonLines, json_of, takes_stream
 from joblot.api.jobs import JobIdInPath, to_change, to_read
+from joblot.api.openapi import also, json_body
 from joblot.api.patience import LAST_EVENT, go_on
 from joblot.api.schemas import (
     BIGINT_MAX,
@@ -37,18 +38,11 @@ SSE_RETRY_MS = 2_000  # how soon a browser asks again after it was cut off
 Limit = Annotated[int, Query(ge=1, le=1_000)]
 After = Annotated[int, Query(ge=-1, le=BIGINT_MAX)]
 
-_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {"schema": ItemsIn.model_json_schema()},
-            NDJSON: {"schema": {"type": "string", "description": "an item a line"}},
-        },
-    }
-}
+_LINES = {NDJSON: {"schema": {"type": "string", "description": "an item a line"}}}
+_EVENTS = {SSE: {"schema": {"type": "string"}}}
 
 
-@router.post("jobs/{job_id}/items", response=ItemsAdded, openapi_extra=_BODY)
+@router.post("jobs/{job_id}/items", response=ItemsAdded, openapi_extra=json_body(ItemsIn, **_LINES))
 def add(request: HttpRequest, job_id: JobIdInPath) -> Any:
     """Add items to an open job, as JSON or as a stream of JSON lines.
 
@@ -77,7 +71,7 @@ def _listed(body: Any) -> list[Any]:
     return given
 
 
-@router.get("jobs/{job_id}/items", response=ItemsOut)
+@router.get("jobs/{job_id}/items", response=ItemsOut, openapi_extra=also(**_LINES))
 def list_items(
     request: HttpRequest,
     job_id: JobIdInPath,
@@ -104,7 +98,7 @@ def list_items(
     return answer
 
 
-@router.get("jobs/{job_id}/events", response=EventsOut)
+@router.get("jobs/{job_id}/events", response=EventsOut, openapi_extra=also(**_EVENTS))
 def list_events(
     request: HttpRequest, job_id: JobIdInPath, after: After = 0, limit: Limit = 100
 ) -> Any:

@@ -10,6 +10,7 @@ from ninja import Path, Query, Router
 
 from joblot.api.body import json_of
 from joblot.api.jobs import caller_with, require_sight
+from joblot.api.openapi import json_body
 from joblot.api.patience import may_wait
 from joblot.api.schemas import (
     BIGINT_MAX,
@@ -118,12 +119,7 @@ def release_lease(request: HttpRequest, token: LeaseToken) -> Any:
 @router.post(
     "results",
     response=ReportOut,
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": ReportIn.model_json_schema()}},
-        }
-    },
+    openapi_extra=json_body(ReportIn),
 )
 def create_results(request: HttpRequest) -> Any:
     """Report results of a lease: judged one by one, settled together, answered after the commit.
