@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,20 @@ def test_the_next_address_is_tried_where_one_does_not_answer(
 ) -> None:
     names({"two.test": [["::1", "127.0.0.1"]]})  # nobody listens at the first one
     assert post(f"http://two.test:{receiver.port}/", {}, b"{}").good
+
+
+def test_an_address_that_swallows_packets_leaves_time_for_the_next(
+    names: Names, receiver: Receiver, configure: Callable[..., None]
+) -> None:
+    """A full queue of connections that nobody takes: Linux drops what comes beyond it."""
+    configure(webhook_seconds_max=1.5)
+    names({"two.test": [["127.0.0.2", "127.0.0.1"]]})
+    with socket.create_server(("127.0.0.2", receiver.port), backlog=0), ExitStack() as queue:
+        for _ in range(4):
+            waiting = queue.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(("127.0.0.2", receiver.port))
+        assert post(f"http://two.test:{receiver.port}/", {}, b"{}").good
 
 
 def test_an_ipv6_receiver_is_called(make_receiver: Callable[..., Receiver]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.db import connections, transaction
 
+from joblot.clock import now as clock_now
 from joblot.errors import NotDurable
 from joblot.ledger.lifecycle import cancel, retry
 from joblot.ledger.outbox import deliver
@@ -315,6 +316,13 @@ def test_an_ended_webhook_gets_nothing_more(hook: int, receiver: Receiver) -> No
     finish()
     end(hook)
     finish("q")
+    assert (send_due(), receiver.got) == (0, [])
+    assert row().next_try_at is None
+
+
+def test_what_was_written_while_a_webhook_ended_is_not_sent(hook: int, receiver: Receiver) -> None:
+    finish()
+    Webhook.objects.update(ended_at=clock_now())
     assert (send_due(), receiver.got) == (0, [])
 
 

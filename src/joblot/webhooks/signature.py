@@ -11,7 +11,6 @@ import secrets
 from joblot.errors import InvalidInput
 
 ID, TIMESTAMP, SIGNATURE = "webhook-id", "webhook-timestamp", "webhook-signature"
-VERSION = "v1"
 
 _PREFIX = "whsec_"
 _SECRET_BYTES = 32
@@ -29,7 +28,7 @@ def sign(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
     """
     signed = b".".join([message_id.encode(), str(timestamp).encode(), body])
     digest = hmac.new(_key(secret), signed, hashlib.sha256).digest()
-    return f"{VERSION},{base64.b64encode(digest).decode()}"
+    return f"v1,{base64.b64encode(digest).decode()}"
 
 
 def _key(secret: str) -> bytes:
