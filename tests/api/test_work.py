@@ -199,3 +199,17 @@ def test_a_result_after_the_finish_is_a_duplicate(worker: Api, admin: Api) -> No
     assert [one["kind"] for one in admin.get(f"jobs/{job.pk}/events")["events"]].count(
         "finished"
     ) == 1
+
+
+def test_a_worker_without_a_proper_name_is_refused_before_anything_is_done(
+    worker: Api, admin: Api
+) -> None:
+    job = submit("night", ["a"], pipeline="moths")
+    (lease,) = worker.post("claims", {"pipelines": ["moths"]})["leases"]
+    report = {"lease": lease["token"], "results": [succeeded(0)]}
+    told = worker.post("results", report, **{"Joblot-Worker": "x" * 300})
+    assert (worker.status, told["code"]) == (422, "invalid_input")
+    assert admin.get(f"jobs/{job.pk}")["stages"][0]["succeeded"] == 0
+    worker.post(f"leases/{lease['token']}/release", **{"Joblot-Worker": "x" * 300})
+    assert worker.status == 422
+    assert worker.post("results", report)["receipts"][0]["receipt"] == "counted"

@@ -42,7 +42,14 @@ def test_a_worker_is_written_once_in_a_while(ledger_db: str, django_assert_num_q
     seen(1, "gpu")
     with django_assert_num_queries(0, using=ledger_db):
         seen(1, "gpu")
+        seen(1, "gpu", {"version": "1"})
     assert workers.workers()[0]["about"] == {"version": "1"}
+
+
+def test_what_is_new_of_a_worker_is_written_at_once(ledger_db: str) -> None:
+    seen(1, "gpu", {"version": "1"})
+    seen(1, "gpu", {"version": "2"})
+    assert workers.workers()[0]["about"] == {"version": "2"}
 
 
 @pytest.mark.parametrize("about", [[1], "x", {"x": "y" * 9_000}, {"x": "\x00"}])

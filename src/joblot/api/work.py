@@ -46,7 +46,10 @@ LeaseToken = Annotated[str, Path(max_length=64)]
 
 
 def worker_of(request: HttpRequest, caller: Caller, about: Any = None) -> str:
-    """The instance id that the worker names itself by; it was seen just now."""
+    """The instance id that the worker names itself by; it was seen just now.
+
+    Raises InvalidInput, so it comes first: what was done must not be answered as if it were not.
+    """
     instance = request.headers.get(WORKER, "")
     if instance:
         workers.seen(caller.owner, instance, about)
@@ -102,8 +105,8 @@ def get_next_job(
 def renew_lease(request: HttpRequest, token: LeaseToken, body: RenewIn | None = None) -> Any:
     """Hold the lease for longer."""
     caller = caller_with(request, Scope.WORK)
-    until = renew(token, body.seconds if body else None)
     worker_of(request, caller)
+    until = renew(token, body.seconds if body else None)
     return {"expires_at": until}
 
 
@@ -111,8 +114,8 @@ def renew_lease(request: HttpRequest, token: LeaseToken, body: RenewIn | None = 
 def release_lease(request: HttpRequest, token: LeaseToken) -> Any:
     """Give back what the lease still holds, at no cost to the items."""
     caller = caller_with(request, Scope.WORK)
-    released = release(token)
     worker_of(request, caller)
+    released = release(token)
     return {"released": released}
 
 
@@ -129,8 +132,8 @@ def create_results(request: HttpRequest) -> Any:
     """
     caller = caller_with(request, Scope.WORK)
     lease, results = _reported(json_of(request))
-    receipts = report(lease, results)
     worker_of(request, caller)
+    receipts = report(lease, results)
     return HttpResponse(json.dumps(receipts_json(receipts)), content_type="application/json")
 
 

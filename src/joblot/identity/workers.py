@@ -26,16 +26,17 @@ logger = logging.getLogger("joblot.identity")
 _REMEMBERED_MAX = 100_000
 
 _lock = threading.Lock()
-_seen_at: dict[tuple[str, int, str], float] = {}
+_seen_at: dict[tuple[str, int, str], tuple[float, Any]] = {}  # and what it said of itself
 
 
 def seen(owner: int, instance: str, about: Any = None) -> None:
     """This worker made a request just now; `about` is what it says of itself, a JSON object."""
     checked_name(instance, "Joblot-Worker")
-    if about is None and not _is_due(owner, instance):
+    about = _checked_about(about)
+    if not _is_due(owner, instance, about):
         return
     try:
-        _write(owner, instance, _checked_about(about))
+        _write(owner, instance, about)
     except DatabaseError as error:
         logger.warning("worker %s was seen, and that could not be written: %s", instance, error)
 
@@ -66,15 +67,17 @@ def _rows() -> Any:
     return WorkerInstance.objects.using(router.db_for_write(WorkerInstance))
 
 
-def _is_due(owner: int, instance: str) -> bool:
-    """True for one caller every `worker_seen_seconds`."""
+def _is_due(owner: int, instance: str, about: Any) -> bool:
+    """True for one caller every `worker_seen_seconds`, and for who says something new of itself."""
     key, now = (router.db_for_write(WorkerInstance), owner, instance), time.monotonic()
     with _lock:
-        if now - _seen_at.get(key, float("-inf")) < limits().worker_seen_seconds:
+        before, said = _seen_at.get(key, (float("-inf"), None))
+        is_news = about is not None and about != said
+        if not is_news and now - before < limits().worker_seen_seconds:
             return False
         if len(_seen_at) >= _REMEMBERED_MAX:
             _seen_at.clear()
-        _seen_at[key] = now
+        _seen_at[key] = now, about if is_news else said
     return True
 
 

@@ -22,6 +22,12 @@ def beat() -> None:
     _swept_at = time.monotonic()
 
 
+def rest() -> None:
+    """This process sweeps no more, and is not expected to."""
+    global _swept_at  # noqa: PLW0603 (of the process)
+    _swept_at = None
+
+
 @repeated
 def require_database() -> None:
     """Raises Unavailable if the database does not answer, NotMigrated if its tables lack."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from joblot.config import limits
-from joblot.errors import JoblotError, Unavailable
+from joblot.errors import Unavailable
 from joblot.ledger.fold import fold
 from joblot.ledger.leases import expire_overdue
 from joblot.ledger.lifecycle import end_cancel, go_on_reopening
@@ -20,7 +20,7 @@ from joblot.ledger.look import look
 from joblot.ledger.merge import merge_ranges
 from joblot.ledger.outbox import deliver
 from joblot.ledger.prune import purge_deleted
-from joblot.ledger.pulse import beat
+from joblot.ledger.pulse import beat, rest
 from joblot.ledger.statements import fetch
 from joblot.ledger.transactions import alias, connection, repeated
 from joblot.models import Job
@@ -64,9 +64,10 @@ def sweep_until(stop: threading.Event) -> None:
             beat()
         except Unavailable as error:
             logger.warning("sweep: %s", error)
-        except JoblotError:
+        except Exception:
             logger.exception("sweep failed; the next one goes on")
         stop.wait(max(0.0, limits().sweep_seconds - (time.monotonic() - began)))
+    rest()
     connection().close()
 
 

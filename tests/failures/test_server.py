@@ -1,0 +1,135 @@
+"""What of CT, CL and SN is the server's: heartbeats, and a sweep that stands still."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from django.db import OperationalError, connections
+from django.test import Client
+
+from joblot.config import limits
+from joblot.identity import workers
+from joblot.ledger import pulse
+from joblot.ledger.submit import submit
+from joblot.ledger.sweep import sweep
+from joblot.models import WorkerInstance
+from tests.cli.conftest import Joblot, joblot_on_postgres, make_joblot
+from tests.failures.statements import statements_of
+from tests.ledger.worker import keys, lease, succeed
+from tests.polling import eventually
+from tests.server.conftest import http, local, served
+from tests.server.process import Serving
+from tests.server.served import Served
+
+__all__ = ["http", "joblot_on_postgres", "local", "make_joblot", "served"]
+
+
+@pytest.fixture(autouse=True)
+def nobody_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "_seen_at", {})
+
+
+def poll(http: httpx.Client, worker: str, **more: Any) -> None:
+    asked = {"pipelines": ["p"], "about": {"version": "1"}} | more
+    answer = http.post("claims", json=asked, headers={"Joblot-Worker": worker})
+    assert answer.status_code == 200, answer.text
+
+
+def test_CT4_many_polls_write_one_heartbeat(ledger_db: str) -> None:
+    written = [
+        sql
+        for sql in statements_of(lambda: [workers.seen(0, "gpu-1", {"v": 1}) for _ in range(200)])
+        if sql.split()[0] in ("INSERT", "UPDATE")
+    ]
+    assert 1 <= len(written) <= 2
+
+
+def test_CT4_a_heartbeat_that_can_not_be_written_harms_no_claim(
+    ledger_db: str, local: None, client: Client
+) -> None:
+    submit("night", keys(3), pipeline="p")
+
+    def breaks(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if WorkerInstance._meta.db_table in sql:
+            raise OperationalError("no room for heartbeats")
+        return execute(sql, params, many, context)
+
+    with connections[ledger_db].execute_wrapper(breaks):
+        asked = {"pipelines": ["p"], "about": {"version": "1"}}
+        headers = {"Joblot-Worker": "gpu-1"}
+        answer = client.post(
+            "/api/v1/claims", asked, content_type="application/json", headers=headers
+        )
+    assert len(answer.json()["leases"]) == 1
+
+
+def test_CL8_of_two_workers_of_one_pipeline_exactly_the_dead_one_goes_offline(
+    http: httpx.Client, clock: Any, configure: Callable[..., None]
+) -> None:
+    configure(worker_seen_seconds=1e-9)
+    poll(http, "gpu-1")
+    poll(http, "gpu-2")
+    clock.forward(limits().worker_offline_seconds - 1)
+    poll(http, "gpu-2")
+    clock.forward(2)
+    told = http.get("workers").json()["workers"]
+    assert {one["instance"]: one["online"] for one in told} == {"gpu-1": False, "gpu-2": True}
+
+
+@pytest.fixture
+def standing_still(configure: Callable[..., None]) -> None:
+    """A sweep that makes one round and then no more."""
+    configure(sweep_seconds=3600, sweep_overdue_seconds=0.05)
+
+
+def test_SN1_a_sweep_that_stands_still_is_told(
+    standing_still: None, served: Served, clock: Any
+) -> None:
+    """By what it should have done: a lease that has expired is still live."""
+    eventually(lambda: pulse._swept_at is not None)
+    submit("night", keys(2), pipeline="p", policy={"lease_seconds": 1})
+    held = lease()
+    clock.forward(2)
+    wrong = eventually(lambda: unhealthy(served))
+    assert any("leases that have expired are still live" in one for one in wrong)
+    assert any("this process has not swept" in one for one in wrong)
+    sweep()
+    pulse.beat()
+    assert not any("leases" in one for one in unhealthy(served))
+    assert succeed(held) == ["counted"] * 2
+
+
+def unhealthy(served: Served) -> list[str]:
+    answer = httpx.get(f"{served.url}/healthz", trust_env=False)
+    assert answer.status_code == (503 if answer.json()["wrong"] else 200)
+    return list(answer.json()["wrong"])
+
+
+@contextmanager
+def frozen(server: Serving) -> Iterator[None]:
+    """It is up, and does nothing."""
+    os.kill(server.process.pid, signal.SIGSTOP)
+    yield
+    os.kill(server.process.pid, signal.SIGCONT)
+
+
+def test_SN1_others_sweep_for_a_server_that_is_frozen(joblot_on_postgres: Joblot) -> None:
+    with Serving(joblot_on_postgres) as server, Serving(joblot_on_postgres) as other:
+        job = {"name": "night", "pipeline": "p", "items": ["a", "b"]}
+        server.post("jobs", {**job, "policy": {"lease_seconds": 0.2}}, expect=201)
+        server.post("claims", {"pipelines": ["p"]})
+        with frozen(server):
+            states = "SELECT state FROM joblot_lease"
+            url = joblot_on_postgres.environment["JOBLOT_DATABASE_URL"]
+            with closing(psycopg.connect(url, autocommit=True)) as database:
+                eventually(lambda: database.execute(states).fetchall() != [(0,)])
+            assert other.health().status_code == 200
+            claimed = other.post("claims", {"pipelines": ["p"], "wait_seconds": 10})
+            assert len(claimed["leases"]) == 1
