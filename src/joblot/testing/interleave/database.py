@@ -33,6 +33,7 @@ class Database(Protocol):
     """One database (alias) and the way its connections are watched."""
 
     alias: str
+    one_writer: bool  # whoever writes is alone, and a transaction reads from one snapshot
 
     def open(self, operation: Performer) -> BaseDatabaseWrapper:
         """A connection whose statements all go through `operation.perform`. Not yet connected."""

@@ -31,6 +31,7 @@ def explore(
     hold: Hold | None = None,
     allowed: tuple[type[BaseException], ...] = (),
     deadlocks_allowed: bool = False,
+    reduced: bool = False,
     replay: str | None = None,
 ) -> Report:
     """Run the operations in every order of their statements; check after each.
@@ -44,6 +45,11 @@ def explore(
     so many `preemptions`; if that is not all there is, then so many `samples` by chance, drawn
     from `seed`. Up to `kills` operations die per schedule, after any of their statements. A `hold`
     has one statement wait inside. `replay` runs one schedule, as a failure printed it.
+
+    `reduced` leaves out schedules that only differ in the order of statements which don't meet (two
+    reads; changes of different tables; a read, and a change that is not committed). Not with
+    `kills` or a `hold`, and only for operations that share no Python objects and no isolation level
+    above READ COMMITTED.
 
     An operation's error must be one of `allowed`, and that of a deadlock's victim needs
     `deadlocks_allowed`; both are outcomes then.
@@ -62,6 +68,7 @@ def explore(
         kills=kills,
         allowed=allowed,
         deadlocks_allowed=deadlocks_allowed,
+        reduced=reduced,
     ) as explorer:
         if replay is None:
             failed = search(explorer, report, preemptions, schedules_max, samples)
@@ -77,7 +84,7 @@ def search(
     explorer: Explorer, report: Report, preemptions: int | None, schedules_max: int, samples: int
 ) -> Schedule | None:
     """The smallest failing schedule, or None."""
-    frontier = Frontier()
+    frontier = Frontier(reduced=explorer.reduced)
     tried = systematic(explorer.run, frontier, preemptions)
     failed = collect(report, islice(tried, schedules_max))
     if failed:

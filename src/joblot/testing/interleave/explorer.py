@@ -8,8 +8,10 @@ from typing import Self
 
 from django.db import connections
 
+from joblot.testing.interleave.catalogue import touched
 from joblot.testing.interleave.database import Database
 from joblot.testing.interleave.errors import Deadlocked, UnexpectedError
+from joblot.testing.interleave.footprint import Footprints
 from joblot.testing.interleave.operation import Operation, Outcome
 from joblot.testing.interleave.run import Hold, Run, is_deadlock
 from joblot.testing.interleave.schedule import Chooser, Schedule
@@ -37,18 +39,22 @@ class Explorer:
         kills: int,
         allowed: tuple[type[BaseException], ...],
         deadlocks_allowed: bool,
+        reduced: bool = False,
     ) -> None:
         if not 1 <= len(operations) <= len(LETTERS):
             raise ValueError(f"expected one to {len(LETTERS)} operations, got {len(operations)}.")
         if hold is not None and hold.operation not in operations:
             raise ValueError(f"hold: expected one of {sorted(operations)}, got {hold.operation!r}.")
-        self.names = list(operations)
+        if reduced and (kills or hold is not None):
+            raise ValueError("reduced: expected neither kills nor a hold, which touch everything.")
+        self.names, self.reduced = list(operations), reduced
         self._setup, self._check = setup, check
         self._using, self._hold, self._kills = using, hold, kills
         self._allowed, self._deadlocks_allowed = allowed, deadlocks_allowed
         self._refuse_transaction()
         self._moved: SimpleQueue[None] = SimpleQueue()
         self._database = database_of(using)
+        self._touched = touched(connections[using]) if reduced else None
         self._operations = [
             Operation(letter, name, body, self._database, self._moved)
             for letter, (name, body) in zip(LETTERS, operations.items(), strict=False)
@@ -66,11 +72,21 @@ class Explorer:
         """One schedule. What is wrong with it, if anything, is its `problem`."""
         self._setup()
         self._refuse_transaction()
-        run = Run(self._operations, self._database, self._moved, self._hold, self._kills)
+        run = Run(
+            self._operations,
+            self._database,
+            self._moved,
+            self._hold,
+            kills=self._kills,
+            footprints=self._footprints(),
+        )
         schedule = run.play(choose)
         if schedule.problem is None:
             schedule.problem = self._find_problem(schedule.outcomes)
         return schedule
+
+    def _footprints(self) -> Footprints | None:
+        return None if self._touched is None else Footprints(self._touched)
 
     def _find_problem(self, outcomes: Mapping[str, Outcome]) -> BaseException | None:
         for name, outcome in outcomes.items():

@@ -30,6 +30,8 @@ DJANGO_ONLY = {"cursor_factory", "context", "application_name"}
 
 
 class PostgresDatabase:
+    one_writer = False
+
     def __init__(self, alias: str) -> None:
         self.alias = alias
         self._model = connections[alias]

@@ -10,6 +10,7 @@ from queue import Empty, SimpleQueue
 
 from joblot.testing.interleave.database import HOLD, Database
 from joblot.testing.interleave.errors import NeverEnds, Stuck
+from joblot.testing.interleave.footprint import EVERYTHING, Footprint, Footprints
 from joblot.testing.interleave.operation import Operation, State
 from joblot.testing.interleave.schedule import Choice, Chooser, Row, Schedule
 from joblot.testing.interleave.statement import Statement
@@ -42,7 +43,9 @@ class Run:
         database: Database,
         moved: SimpleQueue[None],
         hold: Hold | None = None,
+        *,
         kills: int = 0,
+        footprints: Footprints | None = None,
     ) -> None:
         self._operations = {op.letter: op for op in operations}
         self._database = database
@@ -50,6 +53,8 @@ class Run:
         self._hold = hold
         self._holding = False
         self._kills_left = kills
+        self._footprints = footprints
+        self._stepped: dict[str, Footprint] = {}  # in the last step, by operation
         self._waiting: dict[str, set[str]] = {}
         self._arrived: set[str] = set()  # in the last step
         self._open_rows: dict[str, Row] = {}  # of statements that run or wait
@@ -121,7 +126,7 @@ class Run:
     # Doing it.
 
     def _take(self, letter: str) -> None:
-        self._arrived = set()
+        self._arrived, self._stepped = set(), {}
         if letter == HOLD:
             self._release()
         elif letter.islower():
@@ -134,6 +139,8 @@ class Run:
         held = self._begin_hold(op)
         self._send(op)
         self._settle()
+        if self._footprints is not None:
+            self.schedule.footprints.append(self._footprint(op))
         if held and HOLD not in self._waiting.get(op.letter, ()):
             self._holding = False  # the statement did not meet the lock
             self._database.release()
@@ -146,6 +153,12 @@ class Run:
         self.schedule.rows.append(row)
         self._open_rows[op.letter] = row
         op.go()
+
+    def _footprint(self, op: Operation) -> Footprint:
+        """Of this step. Who waits, or lets others go on who waited, touches everything."""
+        if self._stepped.keys() != {op.letter}:
+            return EVERYTHING
+        return self._stepped[op.letter]
 
     def _kill(self, op: Operation) -> None:
         self._kills_left -= 1
@@ -191,9 +204,16 @@ class Run:
         Who waited and is free now runs on to his next statement, as on a real server.
         """
         self._wait_until_still()
-        while local := next(filter(is_at_local_statement, self._all), None):
+        while local := next(filter(self._goes_on, self._all), None):
             self._send(local)
             self._wait_until_still()
+
+    def _goes_on(self, op: Operation) -> bool:
+        """Without a choice: where others could do nothing that makes a difference."""
+        if op.state is not State.STOPPED or op.next is None:
+            return False
+        # Who holds the one write lock is alone: others read what was there before.
+        return op.next.local or (self._footprints is not None and op.holds_write_lock)
 
     def _wait_until_still(self) -> None:
         waited, self._waiting = set(self._waiting), {}
@@ -251,11 +271,22 @@ class Run:
         if statement is None:
             return
         self._arrived.add(op.letter)
+        if self._footprints is not None:
+            self._note_footprint(self._footprints, op, statement)
         if row.result:
             self.schedule.rows.append(Row(op.letter, "… goes on", statement))
         self.schedule.deadlocks += is_deadlock(statement.error)
         if statement.text.startswith(("COMMIT", "ROLLBACK")) or op.state is State.ENDED:
             self._transactions_ended += 1
+
+    def _note_footprint(self, footprints: Footprints, op: Operation, statement: Statement) -> None:
+        own = footprints.note(
+            op.letter,
+            statement,
+            in_transaction=op.in_transaction,
+            one_snapshot=self._database.one_writer and not op.holds_write_lock,
+        )
+        self._stepped[op.letter] = self._stepped.get(op.letter, Footprint()) | own
 
     def _end_all(self) -> None:
         """After a problem: nobody may stay in the database with a lock."""
@@ -275,10 +306,6 @@ class Run:
 
 def is_running(op: Operation) -> bool:
     return op.state is State.RUNNING
-
-
-def is_at_local_statement(op: Operation) -> bool:
-    return op.state is State.STOPPED and op.next is not None and op.next.local
 
 
 def is_deadlock(error: BaseException | None) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from joblot.testing.interleave.database import HOLD
+from joblot.testing.interleave.footprint import Footprint
 from joblot.testing.interleave.operation import Outcome
 from joblot.testing.interleave.statement import Statement
 
@@ -63,6 +64,7 @@ class Schedule:
 
     taken: str = ""
     choices: list[Choice] = field(default_factory=list)
+    footprints: list[Footprint] = field(default_factory=list)  # of what was taken, if it is asked
     rows: list[Row] = field(default_factory=list)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     waits: int = 0
@@ -80,18 +82,20 @@ class Schedule:
         return self.cost, len(self.taken), self.taken
 
     def neighbours(self, prefix_length: int) -> Iterator[tuple[int, str]]:
-        """(cost, beginning) of each schedule that leaves this one after its prefix.
+        """(index, option) of each schedule that leaves this one after its prefix.
 
         A schedule is a beginning and then the defaults. Each arises from one other in just one
         way, by the last letter that is not the default; so none comes twice.
         """
-        cost = 0
-        for index, (choice, taken) in enumerate(zip(self.choices, self.taken, strict=True)):
-            if index >= prefix_length:
-                for option in choice.options:
-                    if option != taken:
-                        yield cost + choice.cost(option), self.taken[:index] + option
-            cost += choice.cost(taken)
+        for index in range(prefix_length, len(self.taken)):
+            for option in self.choices[index].options:
+                if option != self.taken[index]:
+                    yield index, option
+
+    def beginning(self, index: int, option: str) -> tuple[int, str]:
+        """(cost, beginning) of the schedules that take this option instead of what was taken."""
+        before = sum(map(Choice.cost, self.choices[:index], self.taken[:index]))
+        return before + self.choices[index].cost(option), self.taken[:index] + option
 
 
 def follow(prefix: str) -> Chooser:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from itertools import groupby
 
 from joblot.testing.interleave.database import HOLD
+from joblot.testing.interleave.reduction import turns
 from joblot.testing.interleave.schedule import Choice, Chooser, Schedule, follow
 
 RunSchedule = Callable[[Chooser], Schedule]
@@ -20,10 +21,15 @@ KILL_WEIGHT = 0.1  # by chance alone, few operations would get beyond their firs
 
 
 class Frontier:
-    """Beginnings of schedules that were not tried yet, by what they cost at least."""
+    """Beginnings of schedules that were not tried yet, by what they cost at least.
 
-    def __init__(self) -> None:
+    `reduced`: only those that may end otherwise than one that was tried.
+    """
+
+    def __init__(self, *, reduced: bool = False) -> None:
         self._levels: list[deque[str]] = [deque([""])]
+        self._reduced = reduced
+        self._known: set[str] = set()
 
     @property
     def level(self) -> int | None:
@@ -34,10 +40,19 @@ class Frontier:
         return next(level for level in self._levels if level).popleft()
 
     def add_neighbours(self, schedule: Schedule, prefix_length: int) -> None:
-        for cost, prefix in schedule.neighbours(prefix_length):
-            while len(self._levels) <= cost:
-                self._levels.append(deque())
-            self._levels[cost].append(prefix)
+        if self._reduced:
+            self._known |= {schedule.taken[:length] for length in range(len(schedule.taken) + 1)}
+        nexts = turns(schedule) if self._reduced else schedule.neighbours(prefix_length)
+        for cost, prefix in (schedule.beginning(*turn) for turn in nexts):
+            if prefix not in self._known:
+                self._add(cost, prefix)
+
+    def _add(self, cost: int, prefix: str) -> None:
+        if self._reduced:
+            self._known.add(prefix)
+        while len(self._levels) <= cost:
+            self._levels.append(deque())
+        self._levels[cost].append(prefix)
 
 
 def systematic(

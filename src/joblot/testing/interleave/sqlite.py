@@ -21,6 +21,8 @@ from joblot.testing.interleave.wrapper import watched
 
 
 class SqliteDatabase:
+    one_writer = True
+
     def __init__(self, alias: str) -> None:
         self.alias = alias
         self._model = connections[alias]

@@ -1,0 +1,178 @@
+"""What a statement touches, read off its text: so that orders which can't differ are left out.
+
+Whatever is not understood touches everything, and is tried in every order: an unknown function, a
+view, a command that is no plain read or write. The tables that are touched by way of a foreign key
+or a trigger are read off the catalogue.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+
+from joblot.testing.interleave.statement import COMMENT, Statement
+
+Tables = frozenset[str]
+NOTHING: Tables = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """Tables that a statement `reads`, of which it `locks` rows, of which it `shows` changes.
+
+    A change is shown by the end of its transaction, and so are its locks given back. Until then
+    others read what was there before, so a read and a change that is not shown never meet.
+    """
+
+    reads: Tables = NOTHING
+    locks: Tables = NOTHING
+    shows: Tables = NOTHING
+    everything: bool = False
+
+    def meets(self, other: Footprint) -> bool:
+        """False only if the order of the two can make no difference to anybody."""
+        return (
+            self.everything
+            or other.everything
+            or not self.locks.isdisjoint(other.locks)
+            or not self.shows.isdisjoint(other.reads | other.locks | other.shows)
+            or not other.shows.isdisjoint(self.reads | self.locks)
+        )
+
+    def __or__(self, other: Footprint) -> Footprint:
+        return Footprint(
+            self.reads | other.reads,
+            self.locks | other.locks,
+            self.shows | other.shows,
+            self.everything or other.everything,
+        )
+
+
+EVERYTHING = Footprint(everything=True)
+
+LITERAL = re.compile(r"'(?:[^']|'')*'")
+WORD = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
+CALL = re.compile(r"([A-Za-z_][A-Za-z_0-9]*)\s*\(")
+NEW_NAME = re.compile(r"\bAS\s+(?:MATERIALIZED\s+)?\w+\s*\(", re.IGNORECASE)
+DEFINED = re.compile(r"\b(\w+)\s+AS\s+(?:MATERIALIZED\s*)?\(", re.IGNORECASE)
+SOURCE = re.compile(
+    r"\b(?:FROM|JOIN|INTO|USING|(?<!DO )(?<!FOR )(?<!KEY )UPDATE)"
+    r"\s+(?:ONLY\s+|LATERAL\s+)?([\w.]+)",
+    re.IGNORECASE,
+)
+LISTED = re.compile(r"\bFROM\s+[\w.]+(?:\s+(?:AS\s+)?\w+)?\s*,", re.IGNORECASE)
+LOCKING = re.compile(r"\bFOR\s+(?:NO\s+KEY\s+)?(?:KEY\s+)?(?:UPDATE|SHARE)\b", re.IGNORECASE)
+CHANGING = re.compile(r"\b(?:INSERT|UPDATE|DELETE|REPLACE|MERGE|COPY)\b", re.IGNORECASE)
+
+STARTS = {"SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "REPLACE", "COPY", "VALUES"}
+
+# What may stand before a bracket: words of SQL, types, and functions that touch no table.
+WORDS = """
+    all and any array as between by case check conflict default detail distinct else elsif end
+    errcode except exists filter from having hint if in intersect into is join lateral like
+    limit materialized message not nulls offset on or order over partition references returning
+    select set then union unique using values when where with
+"""
+TYPES = """
+    bigint char character decimal integer numeric time timestamp timestamptz varchar
+"""
+FUNCTIONS = """
+    abs array_agg avg cast ceil char_length coalesce concat count date date_trunc decode
+    dense_rank django_date_extract django_date_trunc django_datetime_extract
+    django_datetime_trunc django_format_dtdelta django_timestamp_diff encode extract floor
+    generate_series greatest hex ifnull iif json_array json_array_length json_each json_extract
+    json_object json_type jsonb_agg jsonb_array_elements jsonb_array_elements_text
+    jsonb_array_length jsonb_build_object jsonb_each jsonb_each_text jsonb_populate_recordset
+    jsonb_to_record jsonb_to_recordset lag lead least left length lower ltrim make_interval max
+    md5 min mod now nullif pg_backend_pid raise rank replace right round row row_number rtrim
+    statement_timestamp strftime string_agg strpos substr substring sum to_char to_json to_jsonb
+    transaction_timestamp trim unnest upper
+"""
+HARMLESS = frozenset(f"{WORDS} {TYPES} {FUNCTIONS}".split())
+
+
+class Footprints:
+    """Of the statements of one run, told one after the other.
+
+    `touched`: for every table that there is, what a change of it touches by way of keys and
+    triggers; None if that can't be told.
+    """
+
+    def __init__(self, touched: Mapping[str, Tables | None]) -> None:
+        self._touched = touched
+        self._open: dict[str, Footprint] = {}  # by operation: what its transaction has done so far
+
+    def note(
+        self, letter: str, statement: Statement, *, in_transaction: bool, one_snapshot: bool
+    ) -> Footprint:
+        """The footprint of what the operation has just run.
+
+        `in_transaction`: one is open after it. `one_snapshot`: its reads all come from the moment
+        of the first, so that every commit since then makes a difference.
+        """
+        before = self._open.pop(letter, Footprint())
+        own = self._of(statement)
+        if before.everything or (in_transaction and one_snapshot):
+            own = EVERYTHING
+        done = replace(before | own, reads=NOTHING)
+        if not in_transaction:
+            return replace(own | done, shows=done.locks)
+        self._open[letter] = done
+        rolled_back = statement.text.startswith("ROLLBACK")
+        return replace(own, shows=done.locks) if rolled_back else own
+
+    def _of(self, statement: Statement) -> Footprint:
+        ends = statement.text.startswith(("COMMIT", "ROLLBACK"))
+        if ends or statement.local or statement.text == "BEGIN IMMEDIATE":
+            return Footprint()
+        return self._read_off(statement.sql)
+
+    def _read_off(self, sql: str) -> Footprint:
+        plain = plain_text(sql)
+        if is_setting(plain):
+            return Footprint()
+        tables = self._tables(plain)
+        if tables is None or first_word(plain) not in STARTS:
+            return EVERYTHING
+        locks = tables
+        for table in tables:
+            more = self._touched[table]
+            if more is None:
+                return EVERYTHING
+            locks |= more
+        changes = CHANGING.search(plain) or LOCKING.search(plain)
+        return Footprint(tables, locks if changes else NOTHING)
+
+    def _tables(self, plain: str) -> Tables | None:
+        """All tables that are named; None if something is named that is not known."""
+        return tables_in(plain, frozenset(self._touched))
+
+
+@cache
+def plain_text(sql: str) -> str:
+    """Without comments, values and quotes."""
+    return " ".join(LITERAL.sub("''", COMMENT.sub(" ", sql)).replace('"', "").split())
+
+
+@cache
+def tables_in(plain: str, known: Tables) -> Tables | None:
+    named = {word.lower() for word in DEFINED.findall(plain)}
+    sources = {word.lower() for word in SOURCE.findall(plain)}
+    calls = {word.lower() for word in CALL.findall(NEW_NAME.sub(" ", plain))}
+    if not sources <= known | named | HARMLESS or not calls <= HARMLESS | known | named:
+        return None
+    if LISTED.search(plain):
+        return None
+    return known & {word.lower() for word in WORD.findall(plain)}
+
+
+def first_word(plain: str) -> str:
+    return plain.split(maxsplit=1)[0].upper() if plain else ""
+
+
+def is_setting(plain: str) -> bool:
+    """A setting of the connection's own, other than how it sees what others commit."""
+    words = plain.upper().split()
+    return words[:1] == ["SET"] and not {"TRANSACTION", "CHARACTERISTICS"} & set(words)

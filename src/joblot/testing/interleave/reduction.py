@@ -1,0 +1,63 @@
+"""Partial-order reduction: of schedules that only differ in the order of statements which don't
+meet, one is tried.
+
+The way is that of Flanagan and Godefroid (Dynamic partial-order reduction, POPL 2005): a schedule
+that was run shows which of its statements met; only where two met that nothing else had put in
+order, the other order is tried. So that a bound on the switches loses nothing, it is tried from the
+beginning of the block as well (Coons, Musuvathi, McKinley: Bounded partial-order reduction, OOPSLA
+2013).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from joblot.testing.interleave.schedule import Schedule
+
+Clock = dict[str, int]  # by letter: the last of its statements that came before, by its index
+
+
+def turns(schedule: Schedule) -> Iterator[tuple[int, str]]:
+    """(index, letter): beginnings of other schedules that must be tried because of this one."""
+    found = {
+        (at, option)
+        for index, letter in races(schedule)
+        for at in (index, block_start(schedule.taken, index))
+        for option in (letter if letter in schedule.choices[at].options else others(schedule, at))
+    }
+    yield from sorted(found)
+
+
+def races(schedule: Schedule) -> Iterator[tuple[int, str]]:
+    """(index, letter): the statement at the index met one of the letter's that came after it."""
+    clocks: list[Clock] = []
+    own: dict[str, Clock] = {}
+    for later, letter in enumerate(schedule.taken):
+        before = own.get(letter, {})
+        clock = {**before, letter: later}
+        for index in range(later):
+            earlier = schedule.taken[index]
+            if earlier == letter or not met(schedule, index, later):
+                continue
+            if index > before.get(earlier, -1):
+                yield index, letter
+            clock = {
+                name: max(clock.get(name, -1), clocks[index].get(name, -1))
+                for name in clock.keys() | clocks[index].keys()
+            }
+        clocks.append(clock)
+        own[letter] = clock
+
+
+def met(schedule: Schedule, index: int, later: int) -> bool:
+    return schedule.footprints[index].meets(schedule.footprints[later])
+
+
+def block_start(taken: str, index: int) -> int:
+    while index and taken[index - 1] == taken[index]:
+        index -= 1
+    return index
+
+
+def others(schedule: Schedule, at: int) -> str:
+    return schedule.choices[at].options.replace(schedule.taken[at], "")
