@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -99,6 +101,12 @@ def test_a_run_that_has_all_its_items_says_so_when_it_is_given_some(ledger_db: s
     done = call("run", "--resume", job.pk, "--lines", "-", given="a\nb\n")
     assert done.exit_code == 3
     assert f"job {job.pk} has all its items (2) and takes no more" in done.stderr
+
+
+def test_what_talks_to_no_server_loads_no_client():
+    """Each process of a run would wait for it."""
+    code = "import sys, joblot.cli.app, joblot.cli.worker_process; sys.exit('httpx' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_watch_ends_with_the_job_and_as_it_did(job: int):

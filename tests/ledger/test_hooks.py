@@ -217,8 +217,8 @@ def test_a_transaction_that_is_lost_in_the_hook_is_unavailable_and_settles_nothi
     @on_result("p")
     def loses(results: Sequence[SettledResult]) -> None:
         save(results)
-        swallowed = () if then == "is told" else OperationalError
-        with suppress(swallowed), connections[ledger_db].cursor() as cursor:
+        swallowed = [] if then == "is told" else [OperationalError]
+        with suppress(*swallowed), connections[ledger_db].cursor() as cursor:
             cursor.execute(losing[ledger_db])
         if then == "becomes another error":
             raise ValueError

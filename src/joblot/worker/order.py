@@ -14,7 +14,6 @@ from joblot.errors import InvalidInput
 from joblot.worker.command import Command
 from joblot.worker.function import load, load_module
 from joblot.worker.handlers import Handler, declared, handler
-from joblot.worker.http import base_of
 from joblot.worker.settings import ITEM_SECONDS_MAX
 from joblot.worker.spool import SPOOL_BYTES_MAX
 
@@ -77,6 +76,8 @@ class Order:
     def spools(self) -> Path:
         """The folder of the spools for this server: what one is owed is not told to another."""
         folder = Path(self.spool) if self.spool else data_folder() / "spool"
+        from joblot.worker.http import base_of  # noqa: PLC0415 (slow to load)
+
         return folder.expanduser() / quote(base_of(self.url), safe="")
 
     def _named(self) -> Sequence[str]:
@@ -90,6 +91,8 @@ def url_of(given: str | None) -> str:
     url = given or os.environ.get(URL, "")
     if not url:
         raise InvalidInput(f"expected the server's address: give it, or set {URL}")
+    from joblot.worker.http import base_of  # noqa: PLC0415 (slow to load)
+
     base_of(url)
     return url
 

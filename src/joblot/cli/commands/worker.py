@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from joblot.errors import InvalidInput
-from joblot.worker.crew import Crew
 from joblot.worker.handlers import BATCH_ITEMS_MAX
 from joblot.worker.order import TOKEN, TOKEN_FILE, URL, Order, token_of, url_of
 from joblot.worker.settings import ITEM_SECONDS_MAX
@@ -127,6 +126,8 @@ def worker(
         verbose=verbose,
     )
     logging.basicConfig(level=logging.WARNING, format="joblot worker: %(message)s")
+    from joblot.worker.crew import Crew  # noqa: PLC0415 (talks HTTP, which is slow to load)
+
     crew = Crew(order, processes)
     served = ", ".join(crew.start())
     print(f"joblot worker: serves {served} at {order.url}", file=sys.stderr, flush=True)
