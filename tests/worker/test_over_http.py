@@ -112,6 +112,17 @@ def test_a_server_slower_than_a_call_is_heard_in_the_end(ledger_db: str, scene: 
     scene.once(3)
 
 
+def test_a_server_that_asks_to_wait_is_met_by_one_post_and_not_by_each_result(
+    ledger_db: str, scene: Scene
+):
+    submit("j", numbered(20), pipeline="p")
+    away = b"HTTP/1.0 503 Away\r\nRetry-After: 600\r\n\r\n"
+    scene.server.network.refuse["results"] = away
+    with scene.serving(drain_seconds_max=0.2, claim_aim_seconds=9.0):
+        eventually(lambda: len(scene.calls) == 20)
+    assert scene.server.network.paths("results") == 1
+
+
 def test_a_server_that_is_away_in_the_middle_costs_no_computing(ledger_db: str, scene: Scene):
     job = submit("j", numbered(30), pipeline="p")
     stopped, go_on = threading.Event(), threading.Event()
@@ -158,8 +169,17 @@ def test_what_is_left_is_posted_before_anything_is_claimed(ledger_db: str, scene
     dead.keep([record_of(lease.token, success(n, "left")) for n in range(2)])
     dead.end()
     eventually(expire_overdue)
+    claims_before, slowness = [], threading.Event()
+
+    def answer_late(path: str) -> None:
+        if path == "results":
+            slowness.wait(0.3)
+            claims_before.append(scene.server.network.paths("claims"))
+
+    scene.server.network.on_request = answer_late
     with scene.serving(spools=scene.folder):
         ended(job.pk)
+    assert claims_before[0] == 1  # the one above
     assert scene.calls == Counter([2])
     assert [item["outcomes"][0]["output"] for item in items(job.pk)] == ["left", "left", 4]
 

@@ -150,11 +150,11 @@ def test_a_tail_that_was_cut_off_costs_only_itself_and_is_told(tmp_path: Path, c
 
 def test_a_damaged_record_costs_only_itself_and_is_kept_aside(tmp_path: Path, caplog):
     spool = Spool.begin(tmp_path)
-    _keep(spool, success(0), success(1), success(2))
+    _keep(spool, success(0), success(1, "aaa"), success(2))
     _crash(spool)
     (path,) = _files(tmp_path)
     lines = path.read_bytes().split(b"\n")
-    lines[1] = lines[1].replace(b"succeeded", b"succeedee")
+    lines[1] = lines[1].replace(b"aaa", b"aab")  # still JSON
     path.write_bytes(b"\n".join(lines))
     assert [result.item for _, result in _taken(tmp_path)] == [0, 2]
     assert "1 results can't be read" in caplog.text

@@ -159,6 +159,24 @@ def test_a_frozen_call_loses_its_lease_while_the_process_lives(ledger_db: str, w
     assert item["outcomes"][0]["output"] == "done by another"
 
 
+def test_a_batch_tried_one_by_one_is_not_frozen_as_long_as_each_item_is_in_time(
+    ledger_db: str, working: Working
+):
+    job = submit("j", numbered(6), pipeline="p")
+    frozen, slowness = threading.Event(), threading.Event()
+
+    def work(numbers: list[int]) -> list[int]:
+        if len(numbers) > 1:
+            raise MemoryError
+        slowness.wait(0.3)
+        return numbers
+
+    more = {"item_seconds_max": 1.2, "on_frozen": lambda seconds: frozen.set()}
+    with working(batched(work), batch_items=6, **more):
+        assert ended(job.pk)["status"] == "SUCCESS"
+    assert not frozen.is_set()
+
+
 def test_a_deferred_result_is_posted_again_and_computed_once(
     ledger_db: str, working: Working, own_hooks: None
 ):
