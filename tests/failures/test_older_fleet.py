@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
+from joblot.ledger.in_flight import in_flight
 from joblot.ledger.items import items
+from joblot.ledger.leases import expire
 from joblot.ledger.lifecycle import cancel
 from joblot.ledger.progress import progress
 from joblot.ledger.submit import submit
@@ -88,6 +91,24 @@ def test_IN1_IN5_what_can_not_be_kept_fails_its_item_and_is_computed_once(
     assert progress(job.pk)["status"] == "COMPLETED_WITH_ERRORS"
     (outcome,) = items(job.pk)[0]["outcomes"]
     assert outcome["error"]["message"].startswith("expected at most 20000 bytes")
+
+
+def test_IN1_a_batch_that_is_too_large_is_split_by_giving_less(api: Api, configure: Any) -> None:
+    """The worker can't split what it posts. But what was lost twice with others is given alone."""
+    configure(antenna_body_bytes_max=2_500)
+    job = job_of(8)
+    computed: Counter[str] = Counter()
+    sizes = []
+    while tasks := api.tasks(job):
+        computed.update(task["id"] for task in tasks)
+        sizes.append(len(tasks))
+        posted = [{"reply_subject": t["reply_subject"], "result": detected(t)} for t in tasks]
+        api.post(f"jobs/{job.pk}/result/", {"client_info": "x" * 1_000, "results": posted})
+        for lease in in_flight(job=job.pk):
+            expire(lease["token"])
+    assert progress(job.pk)["status"] == "SUCCESS"
+    assert max(computed.values()) == 3
+    assert sizes[-1] == 1
 
 
 def test_IN2_IN4_what_was_answered_is_kept_and_never_computed_again(api: Api) -> None:
