@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from http.client import HTTPResponse
+from http.client import BadStatusLine, HTTPResponse
 from types import TracebackType
 from typing import Any, Self
 
@@ -59,6 +59,17 @@ class Raw:
         self.response = HTTPResponse(self.socket)
         self.response.begin()
         return self.response
+
+    def end(self) -> None:
+        """Send no more."""
+        self.socket.shutdown(socket.SHUT_WR)
+
+    def status(self) -> int | None:
+        """The answer's; None if the connection ends without one."""
+        try:
+            return self.answer().status
+        except (BadStatusLine, ConnectionError):
+            return None
 
     def json(self) -> Any:
         return json.loads(self.answer().read())

@@ -6,6 +6,7 @@ import ipaddress
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest
 from ninja.security import HttpBearer
 
@@ -56,6 +57,7 @@ def _without_token(request: HttpRequest) -> Caller:
         getattr(settings, "JOBLOT_LOCAL", False)
         and _is_loopback(request.META.get("REMOTE_ADDR", ""))
         and not any(name in request.headers for name in _FORWARDED)
+        and _is_to_this_machine(request)
         and not _is_from_a_foreign_page(request)
         and not any_token()
     ):
@@ -70,6 +72,15 @@ def _is_loopback(address: str) -> bool:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
         return False
+
+
+def _is_to_this_machine(request: HttpRequest) -> bool:
+    """False for another name that was made to point here, whose page would read the answer."""
+    try:
+        request.get_host()
+    except DisallowedHost:
+        return False
+    return True
 
 
 def _is_from_a_foreign_page(request: HttpRequest) -> bool:

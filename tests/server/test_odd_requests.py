@@ -1,0 +1,99 @@
+"""Requests that no client makes by accident, over the socket."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from joblot.ledger.submit import submit
+from tests.ledger.worker import keys
+from tests.server.raw import Raw
+from tests.server.served import Served
+
+ROUNDS = 60
+
+BODY = b'{"lease": "x", "results": []}'
+
+
+def lines(first: bytes, *headers: bytes, body: bytes = b"") -> bytes:
+    return b"\r\n".join([first + b" HTTP/1.1", b"Host: 127.0.0.1", *headers, b"", b""]) + body
+
+
+ODD = {
+    "a query that is no UTF-8": lines(b"GET /api/v1/jobs?project=\xff\xfe"),
+    "a quoted query that is no UTF-8": lines(b"GET /api/v1/jobs?project=%ff%fe"),
+    "a path that is no UTF-8": lines(b"GET /api/v1/jobs/%ff%fe"),
+    "U+0000 in a query": lines(b"GET /api/v1/jobs?project=a%00b"),
+    "a length that is none": lines(b"POST /api/v1/results", b"Content-Length: x", body=BODY),
+    "a length below nought": lines(b"POST /api/v1/results", b"Content-Length: -1", body=BODY),
+    "a huge length": lines(b"POST /api/v1/results", b"Content-Length: " + b"9" * 40, body=BODY),
+    "two lengths": lines(
+        b"POST /api/v1/results", b"Content-Length: 29", b"Content-Length: 3", body=BODY
+    ),
+    "length and chunks": lines(
+        b"POST /api/v1/results",
+        b"Content-Length: 29",
+        b"Transfer-Encoding: chunked",
+        body=b"0\r\n\r\n",
+    ),
+    "a chunk that is none": lines(
+        b"POST /api/v1/results", b"Transfer-Encoding: chunked", body=b"zz\r\n"
+    ),
+    "a header of many bytes": lines(b"GET /api/v1/jobs", b"X-Odd: " + bytes(range(128, 256)) * 9),
+    "a foreign host": b"GET /api/v1/jobs HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+    "a foreign page": lines(b"POST /api/v1/results", b"Origin: http://evil.example"),
+    "no method": lines(b"BREW /api/v1/jobs"),
+    "somebody's mark": lines(b"GET /api/v1/jobs", b"Joblot-Outer: 1", b"Joblot-Lines-Before: x"),
+    "no HTTP at all": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+    "an upgrade": lines(b"GET /api/v1/jobs", b"Connection: Upgrade", b"Upgrade: websocket"),
+}
+
+
+@pytest.fixture
+def well(served: Served, http: httpx.Client) -> Iterator[None]:
+    """Whatever was sent, the next request is served."""
+    yield
+    assert http.get("jobs").status_code == 200
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=list(ODD))
+def test_an_odd_request_is_no_error_of_the_server(
+    sqlite_only: str, served: Served, well: None, odd: bytes
+) -> None:
+    with Raw(served.port) as raw:
+        raw.send(odd)
+        assert raw.answer().status < 500
+
+
+def test_a_page_of_a_foreign_host_reads_nothing(sqlite_only: str, served: Served) -> None:
+    """A name that was made to point to this machine: the browser says which, and is refused."""
+    with Raw(served.port) as raw:
+        raw.send(ODD["a foreign host"])
+        answer = raw.answer()
+        assert (answer.status, json.loads(answer.read())["code"]) == (401, "not_authenticated")
+
+
+def test_bytes_that_are_changed_on_the_way(sqlite_only: str, served: Served, well: None) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")  # noqa: T201
+    chance = random.Random(seed)
+    job = submit("odd", keys(2), pipeline="p", seal=False)
+    whole = lines(
+        f"POST /api/v1/jobs/{job.pk}/items".encode(),
+        b"Content-Type: application/x-ndjson",
+        b"Content-Length: 6",
+        body=b'"a"\n{}',
+    )
+    for _ in range(ROUNDS):
+        changed = bytearray(whole)
+        for _ in range(chance.randint(1, 4)):
+            changed[chance.randrange(len(changed))] = chance.randrange(256)
+        with Raw(served.port) as raw:
+            raw.send(bytes(changed))
+            raw.end()
+            status = raw.status()
+        assert status is None or status < 500, f"seed {seed}: {bytes(changed)!r}"
