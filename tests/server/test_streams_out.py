@@ -133,46 +133,41 @@ def test_a_reader_that_stands_still_costs_neither_threads_nor_memory(
     assert 8 < asked.count(path) < 8 * LONG / limits().page_items_max / 2
 
 
-class Events:
-    """What a browser makes of a stream of events."""
-
-    def __init__(self, http: httpx.Client, job: Job, seen: str = "", **query: Any) -> None:
-        headers = SSE | ({"Last-Event-ID": seen} if seen else {})
-        path = f"jobs/{job.pk}/events"
-        self._stream = http.stream("GET", path, params=query, headers=headers, timeout=20)
-
-    def __enter__(self) -> Iterator[tuple[str, str]]:
-        return self._told(self._stream.__enter__())
-
-    def __exit__(self, *error: object) -> None:
-        self._stream.__exit__(*error)
-
-    @staticmethod
-    def _told(answer: httpx.Response) -> Iterator[tuple[str, str]]:
-        """The id and the kind of each event."""
+@contextmanager
+def events(
+    http: httpx.Client, job: Job, seen: str = "", **query: Any
+) -> Iterator[Iterator[tuple[str, str]]]:
+    """The id and the kind of each event, as a browser reads them."""
+    headers = SSE | ({"Last-Event-ID": seen} if seen else {})
+    path = f"jobs/{job.pk}/events"
+    with http.stream("GET", path, params=query, headers=headers, timeout=20) as answer:
         assert answer.headers["Content-Type"] == "text/event-stream"
-        found: dict[str, str] = {}
-        for line in answer.iter_lines():
-            if line:
-                name, _, value = line.partition(": ")
-                found[name] = value
-            elif "data" in found:
-                assert str(json.loads(found["data"])["id"]) == found["id"]
-                yield found["id"], found["event"]
-                found = {}
+        yield _told(answer.iter_lines())
+
+
+def _told(lines: Iterator[str]) -> Iterator[tuple[str, str]]:
+    found: dict[str, str] = {}
+    for line in lines:
+        if line:
+            name, _, value = line.partition(": ")
+            found[name] = value
+        elif "data" in found:
+            assert str(json.loads(found["data"])["id"]) == found["id"]
+            yield found["id"], found["event"]
+            found = {}
 
 
 def test_events_come_as_they_happen_and_after_a_cut_none_twice(
     http: httpx.Client, small_pages: None
 ) -> None:
     job = submit("watched", keys(2), pipeline="p")
-    with Events(http, job) as told:
+    with events(http, job) as told:
         assert [next(told)[1]] == ["pending"]
         lease = worker.lease()
         seen, kind = next(told)
         assert kind == "started"
     worker.succeed(lease)
-    with Events(http, job, seen) as told:
+    with events(http, job, seen) as told:
         assert next(told)[1] == "finished"
 
 
@@ -181,19 +176,19 @@ def test_a_browser_asks_again_with_the_query_it_began_with(
 ) -> None:
     """`?after=` stays in its address; the last event it has seen is newer."""
     job = submit("watched", keys(2), pipeline="p")
-    with Events(http, job, after=0) as told:
+    with events(http, job, after=0) as told:
         first = next(told)
         drain("p")
         rest = [next(told), next(told)]
     assert len({first, *rest}) == 3
-    with Events(http, job, rest[0][0], after=0) as told:
+    with events(http, job, rest[0][0], after=0) as told:
         assert next(told) == rest[1]
 
 
 @pytest.mark.parametrize("seen", ["x", "-1", "9" * 30, "\u00b2"])
 def test_a_last_event_that_is_none(http: httpx.Client, seen: str) -> None:
     job = submit("watched", keys(2), pipeline="p")
-    headers = {**SSE, "Last-Event-ID": seen.encode("latin-1")}
+    headers = [(b"Accept", SSE["Accept"].encode()), (b"Last-Event-ID", seen.encode("latin-1"))]
     answer = http.get(f"jobs/{job.pk}/events", headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
 
@@ -202,7 +197,7 @@ def test_a_stop_ends_a_stream_of_events_which_is_asked_for_again(
     served: Served, http: httpx.Client, small_pages: None
 ) -> None:
     job = submit("watched", keys(2), pipeline="p")
-    with Events(http, job) as told:
+    with events(http, job) as told:
         next(told)
         served.begin_stop()
         assert list(told) == []
