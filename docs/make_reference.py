@@ -45,8 +45,9 @@ VERBS = {
         "ledger.events": ["events"],
         "ledger.logs": ["logs", "log"],
         "ledger.why": ["why"],
-        "ledger.audit": ["audit"],
+        "ledger.audit": ["audit", "audit_all"],
     },
+    "A mender": {"ledger.repair": ["repair"]},
     "The clock": {
         "ledger.sweep": ["sweep", "sweep_until"],
         "ledger.prune": ["prune"],

@@ -222,6 +222,7 @@ class CheckOut(Schema):
 
 class AuditOut(Schema):
     ok: bool
+    count_drift: int
     checks: list[CheckOut]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from joblot.cli.commands import change, install, read
+from joblot.cli.commands.audit import audit
 from joblot.cli.commands.certify import certify
 from joblot.cli.commands.run import run
 from joblot.cli.commands.serve import serve
@@ -31,7 +32,7 @@ COMMANDS = (
     change.resume,
     change.retry,
     change.delete,
-    read.audit,
+    audit,
     sweep,
     install.doctor,
     install.migrate,

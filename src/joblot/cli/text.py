@@ -115,6 +115,12 @@ def logs(page: Sequence[Row]) -> None:
         out().print(f"{line['at'][:19]} {line['level']:7} {line['message']}", soft_wrap=True)
 
 
+def changes(made: Iterable[Row]) -> None:
+    for change in made:
+        line = f"MENDED  {change['what']}: {change['before']} became {change['after']}"
+        out().print(line, soft_wrap=True)
+
+
 def audit(answer: Row) -> None:
     for check in answer["checks"]:
         if check["ok"]:

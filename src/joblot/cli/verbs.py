@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from joblot.identity.tokens import any_token, issue, revoke, tokens
-    from joblot.ledger.audit import audit
+    from joblot.ledger.audit import audit, audit_all
     from joblot.ledger.claims import claim
     from joblot.ledger.health import health
     from joblot.ledger.in_flight import in_flight
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from joblot.ledger.logs import logs
     from joblot.ledger.migration_lock import migration_lock
     from joblot.ledger.progress import jobs, progress
+    from joblot.ledger.repair import repair
     from joblot.ledger.settle import report
     from joblot.ledger.submit import add_items, seal, submit
     from joblot.ledger.sweep import sweep, sweep_until
@@ -35,6 +36,7 @@ __all__ = [
     "alias",
     "any_token",
     "audit",
+    "audit_all",
     "cancel",
     "claim",
     "delete",
@@ -54,6 +56,7 @@ __all__ = [
     "read_job",
     "release",
     "renew",
+    "repair",
     "report",
     "resend",
     "resume",
@@ -71,7 +74,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "audit": ["audit"],
+    "audit": ["audit", "audit_all"],
     "claims": ["claim"],
     "health": ["health"],
     "in_flight": ["in_flight"],
@@ -82,6 +85,7 @@ _HOMES = {
     "logs": ["logs"],
     "migration_lock": ["migration_lock"],
     "progress": ["jobs", "progress"],
+    "repair": ["repair"],
     "settle": ["report"],
     "submit": ["add_items", "seal", "submit"],
     "sweep": ["sweep", "sweep_until"],

@@ -10,46 +10,65 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any
 
 from django.db import transaction
 from django.db.models import Count, Sum
 
+from joblot.errors import NotFound
 from joblot.ledger.jobs import read_job
 from joblot.ledger.look import Counts, Seen, decide, read
 from joblot.ledger.ranges import Span
 from joblot.ledger.transactions import alias, connection, repeated
-from joblot.models import Event, Item, ItemRange, Lease, Metric, Outcome
-from joblot.states import ACTIVE, CLAIMABLE, TERMINAL, ItemState, JobStatus, LeaseState
+from joblot.models import Event, Item, ItemRange, Job, Lease, Metric, Outcome, Tally, Uncounted
+from joblot.states import FINALIZABLE, TERMINAL, ItemState, JobStatus, LeaseState, Receipt
 
 Check = dict[str, Any]
 
 
 @repeated
 def audit(job_id: int) -> dict[str, Any]:
-    """Check the invariants of one job: `{"ok", "checks": [{"invariant", "ok", …}]}`.
+    """Check the invariants of one job: `{"ok", "count_drift", "checks": [{"invariant", "ok", …}]}`.
 
-    Each check says what was `expected` and what was `found`. Raises NotFound.
+    Each check says what was `expected` and what was `found`. `count_drift` is by how much the
+    tallies and the recount differ: the sum of the absolute differences, 0 when the job is exact.
+    Raises NotFound.
     """
     read_job(job_id)
-    with _one_snapshot():
+    with one_snapshot():
         seen = read(job_id)
-        assert seen is not None
+        if seen is None:
+            raise NotFound(f"job {job_id}: it was deleted just now")
+        drift = count_drift(seen)
         checks = [*_counts(seen), *_metrics(seen), *_items(seen), *_events(seen), *_queue(seen)]
-    return {"ok": all(check["ok"] for check in checks), "checks": checks}
+    total = sum(abs(items) for columns in drift.values() for items in columns.values())
+    return {"ok": all(check["ok"] for check in checks), "count_drift": total, "checks": checks}
+
+
+def audit_all() -> Iterator[dict[str, Any]]:
+    """Audit every job that was not deleted, oldest first: what `audit` answers, with its `job`."""
+    jobs = Job.ledger.using(alias()).filter(deleted_at__isnull=True).order_by("pk")
+    for job_id in list(jobs.values_list("pk", flat=True)):
+        with suppress(NotFound):  # deleted meanwhile
+            yield {"job": job_id, **audit(job_id)}
 
 
 @contextmanager
-def _one_snapshot() -> Iterator[None]:
+def one_snapshot(*, writes: bool = False) -> Iterator[None]:
+    """Inside the block all that is read is of one instant.
+
+    With `writes`, who changes what was changed since meets a conflict, and is to be `repeated`.
+    """
     if connection().in_atomic_block:
         yield
         return
     with transaction.atomic(using=alias()):
         if connection().vendor == "postgresql":
+            access = "READ WRITE" if writes else "READ ONLY"
             with connection().cursor() as cursor:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                cursor.execute(f"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, {access}")
         yield
 
 
@@ -59,15 +78,45 @@ def _check(invariant: str, expected: Any, found: Any) -> Check:
 
 def _counts(seen: Seen) -> Iterator[Check]:
     """The tallies are the recount, and what is recorded is the tallies."""
-    recounted = _recount(seen)
-    for name, tallied, recount in zip(seen.names, seen.stages, recounted, strict=True):
-        yield _check(f"tallies of {name} equal the recount", asdict(recount), asdict(tallied))
+    for name, tallied, truth in zip(seen.names, seen.stages, recount(seen), strict=True):
+        yield _check(f"tallies of {name} equal the recount", asdict(truth), asdict(tallied))
         yield _check(f"settled in {name} is at most the total", True, tallied.settled <= seen.total)
+    kept, counted = _late_kept(seen), _late_tallied(seen)
+    yield _check("late results that are counted are kept", dict(kept), dict(counted))
     if seen.recorded is not None and decide(seen) is None:
         yield _check("recorded counts equal the tallies", seen.counts, seen.recorded)
 
 
-def _recount(seen: Seen) -> list[Counts]:
+def count_drift(seen: Seen) -> dict[int, Counter[str]]:
+    """By stage, what must be added to its tallies to make them the recount; nothing if exact."""
+    kept, counted = _late_kept(seen), _late_tallied(seen)
+    drift: dict[int, Counter[str]] = {}
+    for stage, recounted in enumerate(recount(seen)):
+        truth, tallied = asdict(recounted), asdict(seen.stages[stage])
+        differs = Counter({name: truth[name] - tallied[name] for name in truth})
+        name = seen.names[stage]
+        differs["late"] = kept[name] - counted[name]
+        if any(differs.values()):
+            drift[stage] = differs
+    return drift
+
+
+def _late_kept(seen: Seen) -> Counter[str]:
+    rows = Uncounted.ledger.using(alias()).filter(job_id=seen.job_id, receipt=Receipt.LATE.value)
+    by_stage = rows.values("stage").annotate(items=Count("id"))
+    return Counter({seen.names[row["stage"]]: row["items"] for row in by_stage})
+
+
+def _late_tallied(seen: Seen) -> Counter[str]:
+    rows = Tally.ledger.using(alias()).filter(job_id=seen.job_id)
+    by_stage = rows.values("stage").annotate(items=Sum("late"))
+    return Counter(
+        {seen.names[row["stage"]]: int(row["items"]) for row in by_stage if row["items"]}
+    )
+
+
+def recount(seen: Seen) -> list[Counts]:
+    """The counts of each stage, from the outcomes."""
     rows = Outcome.ledger.using(alias()).filter(job_id=seen.job_id)
     by_stage: dict[int, Counter[int]] = {}
     for row in rows.values("stage", "state").annotate(items=Count("number")):
@@ -83,17 +132,24 @@ def _recount(seen: Seen) -> list[Counts]:
 
 def _metrics(seen: Seen) -> Iterator[Check]:
     """The sums of the metrics are the sums over the outcomes."""
-    expected: Counter[str] = Counter()
+    surplus = {
+        f"{seen.names[stage]}.{name}": -value
+        for (stage, name), value in sorted(metric_drift(seen).items())
+    }
+    yield _check("metrics drift by nothing", {}, surplus)
+
+
+def metric_drift(seen: Seen) -> Counter[tuple[int, str]]:
+    """By stage and name, what must be added to a metric's sum to make it that of the outcomes."""
+    drift: Counter[tuple[int, str]] = Counter()
     outcomes = Outcome.ledger.using(alias()).filter(job_id=seen.job_id, metrics__isnull=False)
     for stage, metrics in outcomes.values_list("stage", "metrics").iterator():
         for name, value in metrics.items():
-            expected[f"{seen.names[stage]}.{name}"] += value
-    found: Counter[str] = Counter()
+            drift[stage, name] += value
     sums = Metric.ledger.using(alias()).filter(job_id=seen.job_id).values("stage", "name")
     for row in sums.annotate(sum=Sum("value")):
-        found[f"{seen.names[row['stage']]}.{row['name']}"] = int(row["sum"])
-    drift = {name: found[name] - expected[name] for name in sorted(expected | found)}
-    yield _check("metrics drift by nothing", {}, {k: v for k, v in drift.items() if v})
+        drift[row["stage"], row["name"]] -= int(row["sum"])
+    return Counter({place: value for place, value in drift.items() if value})
 
 
 def _items(seen: Seen) -> Iterator[Check]:
@@ -120,19 +176,25 @@ def _events(seen: Seen) -> Iterator[Check]:
 
 def _queue(seen: Seen) -> Iterator[Check]:
     """Each open item of a running job is in exactly one range or live lease."""
-    held = _held(seen)
     if seen.status is JobStatus.REVOKED:
         unclosed = Lease.ledger.using(alias()).filter(job_id=seen.job_id)
         found = unclosed.exclude(state=LeaseState.CLOSED).count()
         yield _check("leases of a revoked job that are not closed", 0, found)
-    if seen.status in ACTIVE and seen.status not in CLAIMABLE | {JobStatus.PAUSED}:
-        return
-    if seen.status in TERMINAL:
-        return
-    for stage, name in enumerate(seen.names):
-        places = Counter(number for at, number in held if at == stage)
-        wrong = [n for n in _open_numbers(seen, stage) if places[n] != 1]
-        yield _check(f"open items of {name} not in exactly one range or live lease", [], wrong[:20])
+    for stage, places in places_of_open(seen).items():
+        wrong = [number for number, count in places.items() if count != 1]
+        invariant = f"open items of {seen.names[stage]} not in exactly one range or live lease"
+        yield _check(invariant, [], wrong[:20])
+
+
+def places_of_open(seen: Seen) -> dict[int, dict[int, int]]:
+    """By stage and number, in how many ranges and live leases an open item of a running job is."""
+    if seen.status not in FINALIZABLE:
+        return {}
+    held = Counter(_held(seen))
+    return {
+        stage: {number: held[stage, number] for number in _open_numbers(seen, stage)}
+        for stage in range(len(seen.stages))
+    }
 
 
 def _held(seen: Seen) -> list[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""Reading: `jobs`, `show`, `watch`, `why`, `items`, `logs`, `audit`. None of them writes."""
+"""Reading: `jobs`, `show`, `watch`, `why`, `items`, `logs`. None of them writes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from joblot.cli import text, verbs
 from joblot.cli.database import open_database
 from joblot.cli.display import ProgressDisplay
-from joblot.cli.exits import DONE, ENDED_BADLY, exit_code_of
+from joblot.cli.exits import exit_code_of
 from joblot.cli.options import After, AsJson, Db, JobId, Limit
 from joblot.states import TERMINAL, ItemState, JobStatus
 
@@ -120,11 +120,3 @@ def logs(
     open_database(db)
     page = verbs.logs(job, after=after or 0, limit=limit)
     text.print_json(page) if as_json else text.logs(page)
-
-
-def audit(job: JobId, *, as_json: AsJson = False, db: Db = None) -> None:
-    """Recount a job and compare; exit code 1 if an invariant is broken."""
-    open_database(db)
-    answer = verbs.audit(job)
-    text.print_json(answer) if as_json else text.audit(answer)
-    raise typer.Exit(DONE if answer["ok"] else ENDED_BADLY)
