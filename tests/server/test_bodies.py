@@ -95,6 +95,7 @@ def test_a_bomb_is_refused_by_what_it_unfolds_to(http: httpx.Client, small: None
         ("br", b"{}"),
         ("gzip, gzip", b"{}"),
     ],
+    ids=["none", "cut off", "with a rest", "another", "twice"],
 )
 def test_a_coding_that_can_not_be_read(http: httpx.Client, coding: str, content: bytes) -> None:
     answer = http.post("results", content=content, headers={"Content-Encoding": coding})
