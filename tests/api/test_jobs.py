@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from typing import Any
 
 import pytest
 from django.db import connections
@@ -14,8 +15,10 @@ from tests.api.conftest import Api
 TWO_STAGES = [{"name": "classify", "pipeline": "moths"}, {"name": "save", "pipeline": "store"}]
 
 
-def made(api: Api, **fields: object) -> dict:
-    job = api.post("jobs", {"name": "night", "pipeline": "moths", "items": ["a", "b"]} | fields)
+def made(api: Api, **fields: object) -> dict[str, Any]:
+    job: dict[str, Any] = api.post(
+        "jobs", {"name": "night", "pipeline": "moths", "items": ["a", "b"]} | fields
+    )
     assert api.status == 201, job
     return job
 
@@ -136,9 +139,9 @@ def test_events_are_read_as_a_stream_behind_the_last_one_seen(admin: Api) -> Non
     seen = str(admin.get(path)["events"][0]["id"])
     everything = admin.get(path, Accept="text/event-stream")
     assert f"id: {seen}\nevent: pending\ndata: {{" in everything
-    rest = admin.get(path, Accept="text/event-stream", **{"Last-Event-ID": seen})
+    rest = admin.get(path, None, Accept="text/event-stream", **{"Last-Event-ID": seen})
     assert "event:" not in rest
-    admin.get(path, Accept="text/event-stream", **{"Last-Event-ID": "x"})
+    admin.get(path, None, Accept="text/event-stream", **{"Last-Event-ID": "x"})
     assert admin.status == 422
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -20,7 +21,7 @@ def worker(api: Callable[..., Api]) -> Api:
     return api("work", worker="gpu-1")
 
 
-def succeeded(item: int, output: object = None) -> dict:
+def succeeded(item: int, output: object = None) -> dict[str, Any]:
     return {"item": item, "outcome": "succeeded", "output": output}
 
 
@@ -161,7 +162,7 @@ def test_a_claim_that_can_not_be_right(worker: Api, body: object) -> None:
     assert (worker.post("claims", body)["code"], worker.status) == ("invalid_input", 422)
 
 
-def receipts(worker: Api, lease: str, *results: dict) -> list[str]:
+def receipts(worker: Api, lease: str, *results: dict[str, Any]) -> list[str]:
     told = worker.post("results", {"lease": lease, "results": list(results)})
     assert worker.status == 200
     return [one["receipt"] for one in told["receipts"]]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pytest
 
 from joblot.errors import InvalidInput, NotAuthenticated, NotFound, TooManyRequests
 from joblot.identity import rate
+from joblot.identity.caller import Scope
 from joblot.identity.tokens import any_token, authenticate, issue, revoke, tokens
 from joblot.models import Token
 
@@ -18,7 +20,8 @@ def test_a_token_is_known_by_its_text_alone(
     caplog.set_level(logging.DEBUG)
     secret, told = issue("gpu", ["work"], projects=["alps"], in_flight_items_max=64)
     caller = authenticate(secret)
-    assert (caller.name, caller.scopes, caller.projects) == ("gpu", {"work"}, {"alps"})
+    assert (caller.name, caller.scopes) == ("gpu", frozenset([Scope.WORK]))
+    assert caller.projects == {"alps"}
     assert caller.in_flight_items_max == 64
     row = Token.objects.using(ledger_db).get()
     kept = " ".join(str(getattr(row, field.attname)) for field in Token._meta.fields)
@@ -67,7 +70,7 @@ def test_a_token_is_revoked_once(ledger_db: str) -> None:
         {"scopes": ["work"], "in_flight_items_max": 0},
     ],
 )
-def test_rights_that_can_not_be_right(ledger_db: str, rights: dict) -> None:
+def test_rights_that_can_not_be_right(ledger_db: str, rights: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput):
         issue("x", **rights)
     assert tokens() == []
@@ -78,7 +81,7 @@ def test_a_token_may_ask_so_often_and_no_more(ledger_db: str, monkeypatch) -> No
     caller = authenticate(secret)
     now = [1_000.0]
     monkeypatch.setattr(rate, "_buckets", {})
-    monkeypatch.setattr(rate.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("joblot.identity.rate.time.monotonic", lambda: now[0])
     for _ in range(3):
         rate.spend(caller)
     with pytest.raises(TooManyRequests) as refused:
