@@ -13,7 +13,7 @@ SETUP := pyproject.toml constraints.txt scripts/venv
 DEMO_READY := .venv/.ready-demo
 DEV_READY := .venv/.ready-dev
 
-.PHONY: help demo test check format bench bench-quick simulate constraints clean
+.PHONY: help demo test interleave mutants check format bench bench-quick simulate constraints clean
 
 help: ## Tell what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,12 @@ demo: $(DEMO_READY) ## Count 1,797 real digits right, with faults on (DB=postgre
 
 test: $(DEV_READY) ## Run all tests, on SQLite and PostgreSQL
 	$(BIN)/pytest -n $(JOBS) $(ARGS)
+
+interleave: $(DEV_READY) ## Try every order of each two verbs' statements, up to a bound
+	$(BIN)/pytest -n $(JOBS) --interleave full $(ARGS) tests/interleave
+
+mutants: $(DEV_READY) ## Take each guard out of a copy of joblot; a test must turn red
+	$(BIN)/python -m tests.interleave.mutants $(ARGS)
 
 check: $(DEV_READY) ## Check format, lint, layers, types
 	$(BIN)/ruff format --check

@@ -24,6 +24,12 @@ ONLY = {"sqlite_only": "sqlite", "postgres_only": "postgres"}
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--db", choices=databases.ALIASES, help="run on this database only")
+    parser.addoption(
+        "--interleave",
+        choices=("quick", "full", "deep"),
+        default="quick",
+        help="how many orders of the ledger's verbs are tried (tests/interleave)",
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

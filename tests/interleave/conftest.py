@@ -1,0 +1,18 @@
+"""The theatre in which verbs meet; its scenes last as long as the process and its databases."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.interleave.play import Theatre
+
+
+@pytest.fixture(scope="session")
+def theatre(request: pytest.FixtureRequest) -> Theatre:
+    return Theatre(to_the_end=request.config.getoption("--interleave") != "quick")
+
+
+@pytest.fixture
+def orders(request: pytest.FixtureRequest) -> str:
+    """How many orders are tried: `quick`, `full` or `deep`."""
+    return str(request.config.getoption("--interleave"))

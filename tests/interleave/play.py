@@ -1,0 +1,91 @@
+"""Verbs that meet in a scene: every order of their statements, up to a bound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+
+from joblot import config
+from joblot.ledger import candidates, queue
+from joblot.testing.interleave import Report, explore
+from tests.interleave.scenes import SCENES, SECONDS, Scene
+from tests.interleave.snapshot import Snapshot
+from tests.interleave.verbs import VERBS
+from tests.interleave.verdict import REFUSALS, Verdict
+from tests.ledger.conftest import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """All schedules with so many `preemptions`, up to `schedules`; `samples` more by chance."""
+
+    preemptions: int
+    schedules: int
+    samples: int
+
+
+@dataclass(slots=True)
+class Set:
+    """A scene that was made, and what was found out of it so far."""
+
+    scene: Scene
+    snapshot: Snapshot
+    verdict: Verdict
+
+
+@dataclass(slots=True)
+class Theatre:
+    """The scenes of this process, each made once a database."""
+
+    to_the_end: bool  # whether each end is worked on from
+    sets: dict[tuple[str, str], Set] = field(default_factory=dict)
+
+    def play(self, using: str, scene: str, verbs: list[str], bound: Bound) -> Report:
+        """Explore the verbs; raises ScheduleFailed. A deadlock fails too: locks have an order."""
+        config.configure({"merge_ranges_min": 1})
+        clock = Clock()
+        try:
+            at = self._at(using, scene, clock)
+            clock.forward(SECONDS)
+            return self._explore(using, at, verbs, bound)
+        finally:
+            clock.release()
+            config.configure({})
+
+    def _at(self, using: str, name: str, clock: Clock) -> Set:
+        known = self.sets.get((using, name))
+        if known is None:
+            forget()
+            scene = SCENES[name]()
+            snapshot = Snapshot(using, name)
+            known = self.sets[using, name] = Set(
+                scene, snapshot, Verdict(scene, snapshot, to_the_end=self.to_the_end)
+            )
+        return known
+
+    def _explore(self, using: str, at: Set, verbs: list[str], bound: Bound) -> Report:
+        def anew() -> None:
+            forget()
+            at.snapshot.restore()
+
+        names = [verb + " again" * verbs[:n].count(verb) for n, verb in enumerate(verbs)]
+        acts = [partial(VERBS[verb].act, at.scene) for verb in verbs]
+        report = explore(
+            dict(zip(names, acts, strict=True)),
+            setup=anew,
+            check=at.verdict.check,
+            using=using,
+            preemptions=bound.preemptions,
+            schedules_max=bound.schedules,
+            samples=bound.samples,
+            allowed=REFUSALS,
+            reduced=True,
+        )
+        assert report.deadlocks == 0, f"{report.deadlocks} deadlocks"
+        return report
+
+
+def forget() -> None:
+    """What this process remembers of where to claim from; each schedule begins without."""
+    queue.forget()
+    candidates.forget()

@@ -1,0 +1,104 @@
+"""The jobs that verbs meet in: a scene is a job in one state, and what is held of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from joblot import faults
+from joblot.ledger.leases import expire
+from joblot.ledger.lifecycle import cancel, pause, retry
+from joblot.ledger.submit import submit
+from joblot.models import Job
+from joblot.wire import Lease
+from tests.ledger import worker
+from tests.ledger.statuses import Cut, die
+from tests.ledger.worker import TWO_STAGES, fail, keys
+
+KEY = "once"  # with which the job is submitted again
+SECONDS = 1000  # after which each lease is overdue and each wait over
+
+
+@dataclass(slots=True)
+class Scene:
+    """`live` is a lease that holds the job's item 0 alone, `expired` one that held it before."""
+
+    job: Job
+    live: Lease | None = None
+    expired: Lease | None = None
+
+
+def filling() -> Scene:
+    """An open job of two items: one leased, and leased before; one that waits."""
+    job = submit("explored", keys(2), pipeline="p", seal=False, idempotency_key=KEY)
+    expired = worker.lease(limit=1)
+    expire(expired.token)
+    return Scene(job, worker.lease(limit=1), expired)
+
+
+def created() -> Scene:
+    """A job of one item that was not started."""
+    return Scene(submit("explored", keys(1), pipeline="p", start=False, idempotency_key=KEY))
+
+
+def running() -> Scene:
+    """Three items: one leased, and leased before; one that came back; one that nobody had."""
+    job = submit("explored", keys(3), pipeline="p", idempotency_key=KEY)
+    expired = worker.lease(limit=2)
+    expire(expired.token)
+    return Scene(job, worker.lease(limit=1), expired)
+
+
+def last() -> Scene:
+    """The last item: leased, and leased before; it is lost when it expires once more."""
+    one = {"expiries_max": 1}
+    job = submit("explored", keys(1), pipeline="p", policy=one, idempotency_key=KEY)
+    expired = worker.lease()
+    expire(expired.token)
+    return Scene(job, worker.lease(), expired)
+
+
+def staged() -> Scene:
+    """The last item in the first of two stages: leased, and leased before."""
+    job = submit("explored", keys(1), stages=TWO_STAGES, idempotency_key=KEY)
+    expired = worker.lease()
+    expire(expired.token)
+    return Scene(job, worker.lease(), expired)
+
+
+def paused() -> Scene:
+    scene = filling()
+    pause(scene.job.pk)
+    return scene
+
+
+def canceling() -> Scene:
+    """A cancel whose grace is over; nobody has gone on with it."""
+    scene = running()
+    cancel(scene.job.pk, grace_seconds=10)
+    return scene
+
+
+def failed() -> Scene:
+    """Ended: its one item failed, but was leased before, so that a late success amends it."""
+    scene = last()
+    assert scene.live
+    fail(scene.live)
+    return scene
+
+
+def retrying() -> Scene:
+    """Whoever retried the failed job died as soon as the next run was begun."""
+    scene = failed()
+    try:
+        with faults.armed("retry: next run begun", die):
+            retry(scene.job.pk)
+    except Cut:
+        return scene
+    raise AssertionError("the retry did not die")
+
+
+SCENES: dict[str, Callable[[], Scene]] = {
+    scene.__name__: scene
+    for scene in (filling, created, running, last, staged, paused, canceling, failed, retrying)
+}

@@ -1,0 +1,30 @@
+"""Each two of the ledger's verbs, in every order of their statements up to a bound.
+
+What must hold after each: the audit, the independent recount, what was counted is there, no
+deadlock, and the job can be worked to its end. `pytest --interleave full` (`make interleave`)
+tries all pairs in all their scenes; without, each pair that shares a scene, in a few orders.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.interleave.play import Bound, Theatre
+from tests.interleave.verbs import likely_pairs, pairs
+
+BOUNDS = {
+    "quick": Bound(preemptions=1, schedules=3, samples=0),
+    "full": Bound(preemptions=1, schedules=2000, samples=2),
+    "deep": Bound(preemptions=2, schedules=2000, samples=20),
+}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    quick = metafunc.config.getoption("--interleave") == "quick"
+    wanted = likely_pairs() if quick else pairs()
+    metafunc.parametrize("pair", wanted, ids=map("-".join, wanted))
+
+
+def test_a_pair(ledger_db: str, theatre: Theatre, orders: str, pair: tuple[str, str, str]) -> None:
+    scene, *verbs = pair
+    theatre.play(ledger_db, scene, verbs, BOUNDS[orders])

@@ -1,0 +1,111 @@
+"""The ledger's verbs, each with the scenes in which it has something to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import combinations, combinations_with_replacement
+from typing import Any
+
+from joblot.ledger.claims import claim
+from joblot.ledger.fold import fold
+from joblot.ledger.leases import expire_overdue, release, renew
+from joblot.ledger.lifecycle import (
+    cancel,
+    delete,
+    end_cancel,
+    go_on_reopening,
+    pause,
+    resume,
+    retry,
+    start,
+)
+from joblot.ledger.look import look
+from joblot.ledger.merge import merge_ranges
+from joblot.ledger.prune import prune
+from joblot.ledger.submit import add_items, seal, submit
+from tests.interleave.scenes import KEY, SCENES, Scene
+from tests.ledger.worker import fail, keys, succeed
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """`scenes`: where it does something; the first is where it meets verbs that share none."""
+
+    scenes: str
+    act: Callable[[Scene], Any]
+
+
+def live(scene: Scene) -> Any:
+    assert scene.live
+    return scene.live
+
+
+def expired(scene: Scene) -> Any:
+    assert scene.expired
+    return scene.expired
+
+
+VERBS: dict[str, Verb] = {
+    # a producer
+    "submit": Verb("filling", lambda s: submit("x", keys(3), pipeline="p", idempotency_key=KEY)),
+    "add_items": Verb("filling paused", lambda s: add_items(s.job.pk, keys(4))),
+    "seal": Verb("filling paused", lambda s: seal(s.job.pk)),
+    # an operator
+    "start": Verb("retrying created", lambda s: start(s.job.pk)),
+    "pause": Verb("running filling last", lambda s: pause(s.job.pk)),
+    "resume": Verb("paused", lambda s: resume(s.job.pk)),
+    "cancel": Verb(
+        "running filling last staged created paused canceling retrying",
+        lambda s: cancel(s.job.pk, grace_seconds=0),
+    ),
+    "retry": Verb("failed retrying", lambda s: retry(s.job.pk)),
+    "delete": Verb("failed running canceling retrying", lambda s: delete(s.job.pk)),
+    # a worker
+    "claim": Verb("running filling staged", lambda s: claim(["p", "q"], 2)),
+    "renew": Verb("running last canceling", lambda s: renew(live(s).token, 5000)),
+    "release": Verb("running last canceling", lambda s: release(live(s).token)),
+    "report": Verb("last running filling staged canceling paused", lambda s: succeed(live(s))),
+    "fail": Verb("last staged", lambda s: fail(live(s))),
+    "requeue": Verb("last running", lambda s: fail(live(s), retryable=True)),
+    "amend": Verb("failed last running staged", lambda s: succeed(expired(s))),
+    # the clock
+    "expire": Verb("last running staged filling canceling", lambda s: expire_overdue()),
+    "look": Verb("last failed canceling", lambda s: look(s.job.pk)),
+    "end_cancel": Verb("canceling", lambda s: end_cancel(s.job.pk)),
+    "reopen": Verb("retrying", lambda s: go_on_reopening(s.job.pk)),
+    "fold": Verb("failed", lambda s: fold(s.job.pk)),
+    "merge": Verb("running", lambda s: merge_ranges()),
+    "prune": Verb("failed", lambda s: prune(timedelta(0))),
+}
+
+
+def scenes_shared(*verbs: str) -> list[str]:
+    """Where all of them have something to do."""
+    return [s for s in SCENES if all(s in VERBS[verb].scenes.split() for verb in verbs)]
+
+
+def scenes_first(*verbs: str) -> list[str]:
+    return sorted({VERBS[verb].scenes.split()[0] for verb in verbs})
+
+
+def pairs() -> list[tuple[str, str, str]]:
+    """(scene, verb, verb) for each two verbs; a verb meets itself too."""
+    return [
+        (scene, *pair)
+        for pair in combinations_with_replacement(VERBS, 2)
+        for scene in scenes_shared(*pair) or scenes_first(*pair)
+    ]
+
+
+def likely_pairs() -> list[tuple[str, str, str]]:
+    """Each two verbs that share a scene, in the first such scene."""
+    shared = {pair: scenes_shared(*pair) for pair in combinations_with_replacement(VERBS, 2)}
+    return [(scenes[0], *pair) for pair, scenes in shared.items() if scenes]
+
+
+def triples(scene: str) -> list[tuple[str, str, str]]:
+    """Each three different verbs that have something to do in this scene."""
+    here = [name for name, verb in VERBS.items() if scene in verb.scenes.split()]
+    return list(combinations(here, 3))

@@ -1,0 +1,133 @@
+"""What is asked of the database after a schedule; once of each end, for many schedules share it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from joblot.errors import LeaseEnded, NotFound, WrongStatus
+from joblot.ledger import queue
+from joblot.ledger.audit import audit
+from joblot.ledger.claims import claim
+from joblot.ledger.lifecycle import resume, start
+from joblot.ledger.submit import seal
+from joblot.ledger.sweep import sweep
+from joblot.models import Job, Outcome
+from joblot.states import TERMINAL, ItemState, JobStatus
+from joblot.testing.simulator import recount
+from tests.interleave.scenes import SECONDS, Scene
+from tests.interleave.snapshot import Snapshot
+from tests.ledger.conftest import Clock
+from tests.ledger.worker import succeed
+
+REFUSALS = (LeaseEnded, NotFound, WrongStatus)  # what a verb may answer that came too late
+UUID = re.compile(r"\b[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}\b")
+SWEEPS_MAX = 5
+SUCCESSES = ("report", "amend")  # the verbs that report item 0 as succeeded
+RECEIVED = (["counted"], ["amended"])
+
+Rows = list[tuple[str, str]]
+
+
+class Verdict:
+    """The invariants, and if `to_the_end`, that the job can be worked to its end from there."""
+
+    def __init__(self, scene: Scene, snapshot: Snapshot, *, to_the_end: bool) -> None:
+        self._scene = scene
+        self._snapshot = snapshot
+        self._to_the_end = to_the_end
+        self._known = tokens(snapshot.rows())
+        self._ends: dict[Any, AssertionError | None] = {}
+
+    @property
+    def ends(self) -> int:
+        """How many different ends there were."""
+        return len(self._ends)
+
+    def check(self, outcomes: Mapping[str, Any]) -> None:
+        said = sorted(f"{name}: {outcome}" for name, outcome in outcomes.items())
+        end = self._same_for_alike(self._snapshot.rows(), said)
+        if end not in self._ends:
+            self._ends[end] = self._judge(outcomes)
+        if problem := self._ends[end]:
+            raise problem
+
+    def _same_for_alike(self, rows: Rows, said: list[str]) -> Any:
+        """Leases that were granted in a schedule have tokens by chance: name them by their rows."""
+        plain = sorted((table, UUID.sub(self._name, row), row) for table, row in rows)
+        names = dict(self._known)
+        for _, _, row in plain:
+            for token in UUID.findall(row):
+                names.setdefault(token.replace("-", ""), f"new {len(names)}")
+
+        def name(found: re.Match[str]) -> str:
+            return names[found[0].replace("-", "")]
+
+        named = sorted((table, UUID.sub(name, row)) for table, row in rows)
+        return tuple(named), UUID.sub("token", str(said))
+
+    def _name(self, found: re.Match[str]) -> str:
+        return self._known.get(found[0].replace("-", ""), "new")
+
+    def _judge(self, outcomes: Mapping[str, Any]) -> AssertionError | None:
+        clock = Clock()
+        clock.forward(SECONDS)
+        try:
+            check_all()
+            for name, outcome in outcomes.items():
+                if name.startswith(SUCCESSES) and outcome.value in RECEIVED:
+                    success_is_kept(self._scene)
+            if self._to_the_end:
+                for job in Job.objects.filter(deleted_at__isnull=True):
+                    work_to_the_end(job.pk, clock)
+                check_all()
+        except AssertionError as problem:
+            return problem
+        finally:
+            clock.release()
+        return None
+
+
+def work_to_the_end(job_id: int, clock: Clock) -> None:
+    """No item is nowhere, none is in two places, and somebody finishes."""
+    queue.forget()
+    for _ in range(SWEEPS_MAX):
+        clock.forward(10 * SECONDS)  # what is held expires, what waits is due
+        sweep()
+        job = Job.objects.get(pk=job_id)
+        if job.status in TERMINAL:
+            return
+        release_brakes(job)
+        while leases := claim(["p", "q"]).leases:
+            succeed(leases[0])
+    raise AssertionError(f"it does not end: {job.status}, sealed={job.sealed}")
+
+
+def release_brakes(job: Job) -> None:
+    """What an operator has to do for it to go on."""
+    if job.status == JobStatus.CREATED:
+        start(job.pk)
+    if job.status == JobStatus.PAUSED:
+        resume(job.pk)
+    if not job.sealed:
+        seal(job.pk)
+
+
+def check_all() -> None:
+    for job in Job.objects.filter(deleted_at__isnull=True):
+        found = audit(job.pk)
+        assert found["ok"], [check for check in found["checks"] if not check["ok"]]
+    recount.check_all()
+
+
+def success_is_kept(scene: Scene) -> None:
+    """What was told to be counted is there, unless the job and all of its rows are gone."""
+    rows = Outcome.objects.filter(job_id=scene.job.pk, stage=0, number=0, state=ItemState.SUCCEEDED)
+    gone = Job.objects.filter(pk=scene.job.pk, deleted_at__isnull=True).count() == 0
+    assert gone or rows.exists(), "a success was counted and is not there"
+
+
+def tokens(rows: Rows) -> dict[str, str]:
+    found = {token.replace("-", "") for _, row in rows for token in UUID.findall(row)}
+    return {token: f"old {n}" for n, token in enumerate(sorted(found))}
