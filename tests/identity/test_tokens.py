@@ -21,7 +21,7 @@ def test_a_token_is_known_by_its_text_alone(
     secret, told = issue("gpu", ["work"], projects=["alps"], in_flight_items_max=64)
     caller = authenticate(secret)
     assert (caller.name, caller.scopes) == ("gpu", frozenset([Scope.WORK]))
-    assert caller.projects == {"alps"}
+    assert caller.projects == frozenset(["alps"])
     assert caller.in_flight_items_max == 64
     row = Token.objects.using(ledger_db).get()
     kept = " ".join(str(getattr(row, field.attname)) for field in Token._meta.fields)
