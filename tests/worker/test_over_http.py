@@ -319,6 +319,14 @@ def test_a_pipeline_that_no_token_may_serve_ends_the_worker(ledger_db: str, scen
         Worker(client, [Handler("p", each(len))]).run()
 
 
+def test_a_pipeline_that_nobody_knows_is_told_once(ledger_db: str, scene: Scene, caplog):
+    submit("j", numbered(1), pipeline="another")
+    with scene.serving():
+        eventually(lambda: scene.server.network.paths("claims") >= 3)
+    told = [record for record in caplog.records if "unknown_pipeline" in record.message]
+    assert [record.levelname for record in told] == ["WARNING"]
+
+
 def test_a_deferred_result_is_posted_again_and_computed_once(ledger_db: str, scene: Scene):
     saved = []
 

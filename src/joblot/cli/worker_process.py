@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -22,8 +21,10 @@ from joblot.cli.local_client import LocalClient
 from joblot.errors import JoblotError
 from joblot.standalone import setup
 from joblot.worker import Worker, WorkerSettings, handler, load
+from joblot.worker.process import drain_at_end, take_stdin
+from joblot.worker.serving import FROZEN_EXIT, drain_on_signals
 
-FROZEN_EXIT = 75  # a call took longer than item_seconds_max
+__all__ = ["FROZEN_EXIT", "Order"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Order:
 
 
 def main() -> int:
-    orders = _take_stdin()
+    orders = take_stdin()
     order = Order(**json.loads(orders.readline()))
     with os.fdopen(order.answers, "w", buffering=1) as answers:
         os.set_inheritable(order.answers, False)
@@ -58,15 +59,6 @@ def main() -> int:
     return _work(order, function, json.loads(line)["job"], orders) if line else 0
 
 
-def _take_stdin() -> IO[str]:
-    """The orders, on a descriptor of their own: the function may do with stdin what it likes."""
-    orders = os.fdopen(os.dup(0), "r")
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    return orders
-
-
 def _work(order: Order, function: Callable[..., Any], job: int, orders: IO[str]) -> int:
     worker = Worker(
         LocalClient(),
@@ -74,18 +66,12 @@ def _work(order: Order, function: Callable[..., Any], job: int, orders: IO[str])
         WorkerSettings(job=job, name=order.name, item_seconds_max=order.item_seconds_max),
         on_frozen=_leave_frozen,
     )
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: worker.drain())
-    threading.Thread(target=_drain_at_end, args=(orders, worker), daemon=True).start()
+    drain_on_signals(worker)
+    threading.Thread(target=drain_at_end, args=(orders, worker), daemon=True).start()
     if worker.run():
         return 1
     alive.forget(order.name)  # it holds nothing; its supervisor may be gone
     return 0
-
-
-def _drain_at_end(orders: IO[str], worker: Worker) -> None:
-    orders.read()
-    worker.drain()
 
 
 def _leave_frozen(seconds: float) -> None:

@@ -20,6 +20,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from uuid import uuid4
 
 from joblot.errors import JoblotError, KeyConflict, Unavailable
+from joblot.states import NoLease
 from joblot.wire import Claim, Lease
 from joblot.worker.backoff import backoff_seconds
 from joblot.worker.client import Client
@@ -32,6 +33,7 @@ logger = logging.getLogger("joblot.worker")
 
 AHEAD_CALL_SECONDS_MAX = 10.0  # beside a call that takes longer nothing is claimed
 PAUSE_SECONDS_MIN = 0.05
+UNKNOWN_PIPELINE = NoLease.UNKNOWN_PIPELINE.value  # perhaps a name that was mistyped
 
 
 class Claimer:
@@ -54,6 +56,7 @@ class Claimer:
         self._draining = draining
         self._on_granted = on_granted
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="joblot-claim")
+        self._reason = ""
         self._ahead: Future[HeldLease | None] | None = None
 
     def next(self) -> HeldLease | None:
@@ -69,6 +72,7 @@ class Claimer:
         claim = self._claim(self._limit(), wait_seconds)
         if claim is None or claim.leases:
             return self._take(claim)
+        self._tell(claim.reason)
         has_waited = 0 < wait_seconds <= 2 * (time.monotonic() - began)
         self._pause(0.0 if has_waited else claim.retry_after_seconds)
         return None
@@ -134,6 +138,13 @@ class Claimer:
         if items:
             self._paces[lease.lease.pipeline].weigh(len(items), sum(map(bytes_of, items)))
         return lease
+
+    def _tell(self, reason: str) -> None:
+        """Why there is nothing to do, whenever that changes."""
+        if reason != self._reason:
+            level = logging.WARNING if reason == UNKNOWN_PIPELINE else logging.INFO
+            logger.log(level, "%s: nothing to do: %s", ", ".join(self._paces), reason)
+            self._reason = reason
 
     def _pause(self, seconds: float) -> None:
         longest = min(max(seconds, PAUSE_SECONDS_MIN), self._settings.idle_seconds_max)

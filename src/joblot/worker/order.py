@@ -90,7 +90,7 @@ def url_of(given: str | None) -> str:
     """The server that is named, or that of the environment. Raises InvalidInput."""
     url = given or os.environ.get(URL, "")
     if not url:
-        raise InvalidInput(f"expected the server's address: give it, or set {URL}")
+        raise InvalidInput(f"expected the server's address: give it (--url), or set {URL}")
     from joblot.worker.http import base_of  # noqa: PLC0415 (slow to load)
 
     base_of(url)

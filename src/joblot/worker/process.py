@@ -25,7 +25,7 @@ DONE, USAGE, REFUSED, UNAVAILABLE = 0, 2, 3, 4  # as those of the command line
 
 
 def main() -> int:
-    orders = _take_stdin()
+    orders = take_stdin()
     order = Order.of_line(orders.readline())
     logging.basicConfig(level=logging.WARNING, format="joblot worker %(process)d: %(message)s")
     logging.getLogger("joblot").setLevel(logging.INFO if order.verbose else logging.WARNING)
@@ -46,7 +46,7 @@ def _serve(order: Order, orders: IO[str], answer: Callable[[dict[str, object]], 
 
     def begin(worker: Worker) -> None:
         drain_on_signals(worker)
-        threading.Thread(target=_drain_at_end, args=(orders, worker), daemon=True).start()
+        threading.Thread(target=drain_at_end, args=(orders, worker), daemon=True).start()
         answer({"ready": pipelines})
 
     return UNAVAILABLE if serve(order, handlers, begin) else DONE
@@ -62,7 +62,7 @@ def _answer(answers: IO[str], answer: dict[str, object]) -> None:
     answers.write(json.dumps(answer) + "\n")
 
 
-def _take_stdin() -> IO[str]:
+def take_stdin() -> IO[str]:
     """The orders, on a descriptor of their own: the function may do with stdin what it likes."""
     orders = os.fdopen(os.dup(0), "r")
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -71,7 +71,8 @@ def _take_stdin() -> IO[str]:
     return orders
 
 
-def _drain_at_end(orders: IO[str], worker: Worker) -> None:
+def drain_at_end(orders: IO[str], worker: Worker) -> None:
+    """For a thread: when the orders end, so does the worker."""
     orders.read()
     worker.drain()
 

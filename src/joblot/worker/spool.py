@@ -73,7 +73,7 @@ class Spool:
         try:
             while True:
                 home = folder / uuid4().hex
-                home.mkdir(parents=True)
+                home.mkdir(mode=0o700, parents=True)
                 if (descriptor := _locked(home, make=True)) is not None:
                     return cls(home, bytes_max, descriptor)
         except OSError as error:
