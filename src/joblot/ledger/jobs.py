@@ -12,11 +12,12 @@ from django.db.models import F
 from joblot import clock
 from joblot.config import Policy
 from joblot.errors import NotFound, WrongStatus
-from joblot.ledger.transactions import alias
+from joblot.ledger.transactions import alias, repeated
 from joblot.models import Event, Job, Stage
 from joblot.states import TRANSITIONS, JobEvent, JobStatus, sources
 
 
+@repeated
 def read_job(job_id: int, *, deleted: bool = False) -> Job:
     """The job as it is now in the writing database. Raises NotFound."""
     found: Job | None = Job.ledger.using(alias()).filter(pk=job_id).first()

@@ -223,6 +223,7 @@ def _close_batch(job_id: int, run: int, size: int, *, skip_locked: bool) -> int:
         return closed.update(state=LeaseState.CLOSED, open=0)
 
 
+@repeated
 def _find(token: str | UUID, *, locked: bool = False) -> Lease:
     try:
         pk = token if isinstance(token, UUID) else UUID(str(token))

@@ -99,6 +99,7 @@ def _close_by(job_id: int, run: int, grace_seconds: float) -> None:
     raise _overtaken(job_id)
 
 
+@repeated
 def _closes_before(job: Job, seconds: float) -> bool:
     row = Job.ledger.using(alias()).filter(pk=job.pk, cancel_closes_at__lte=clock.after(seconds))
     return bool(row.exists())
@@ -110,6 +111,7 @@ def _advance_durably(job: Job, **changes: Any) -> bool:
         return advance(job.pk, job.version, **changes)
 
 
+@repeated
 def _cancel_is_due(job_id: int) -> bool:
     """True when the claims are drained and the grace is over, or nothing is in flight any more."""
     cancelling = Job.ledger.using(alias()).filter(pk=job_id, status=JobStatus.CANCELING)

@@ -23,11 +23,15 @@ logger = logging.getLogger("joblot.ledger")
 
 def deliver() -> int:
     """Deliver what is due, oldest first; returns how many events are done with."""
+    return sum(_deliver_event(event) for event in _due())
+
+
+@repeated
+def _due() -> list[Event]:
     due = Event.ledger.using(alias()).filter(
         dispatched_at__isnull=True, next_try_at__lte=clock.now()
     )
-    events = list(due.order_by("id")[: limits().outbox_batch_events])
-    return sum(_deliver_event(event) for event in events)
+    return list(due.order_by("id")[: limits().outbox_batch_events])
 
 
 def _deliver_event(event: Event) -> bool:

@@ -37,25 +37,36 @@ def prune(older_than: timedelta) -> int:
 
     Results that come later are answered `rejected`: unknown lease.
     """
-    ended = Job.ledger.using(alias()).filter(
-        status__in=TERMINAL, finished_at__lt=clock.now() - older_than
-    )
-    job_ids = list(ended.values_list("pk", flat=True))
+    job_ids = _ended(older_than)
     for job_id in job_ids:
         remove(job_id)
     return len(job_ids)
 
 
+@repeated
+def _ended(older_than: timedelta) -> list[int]:
+    ended = Job.ledger.using(alias()).filter(
+        status__in=TERMINAL, finished_at__lt=clock.now() - older_than
+    )
+    return list(ended.values_list("pk", flat=True))
+
+
 def purge_deleted() -> None:
     """Remove the bulk of deleted jobs. Leases stay, so that late results get a clear answer."""
-    mine = {"job_id": models.OuterRef("pk")}
-    bulky = models.Exists(Item.ledger.filter(**mine)) | models.Exists(Tally.ledger.filter(**mine))
-    deleted = Job.ledger.using(alias()).filter(bulky, deleted_at__isnull=False)
-    for job_id in deleted.values_list("pk", flat=True)[: limits().sweep_jobs_batch]:
+    for job_id in _bulky():
         for model in _BULKY:
             _remove_rows(model, job_id)
 
 
+@repeated
+def _bulky() -> list[int]:
+    mine = {"job_id": models.OuterRef("pk")}
+    bulky = models.Exists(Item.ledger.filter(**mine)) | models.Exists(Tally.ledger.filter(**mine))
+    deleted = Job.ledger.using(alias()).filter(bulky, deleted_at__isnull=False)
+    return list(deleted.values_list("pk", flat=True)[: limits().sweep_jobs_batch])
+
+
+@repeated
 def remove(job_id: int) -> None:
     """Remove every row of a job that has ended or was deleted. Does nothing where there is none.
 

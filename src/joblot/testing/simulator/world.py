@@ -13,8 +13,6 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from typing import Any
 
-from django.db import OperationalError
-
 from joblot.clock import set_clock
 from joblot.errors import JoblotError, LeaseEnded, NotFound, Unavailable, WrongStatus
 from joblot.ledger.events import events
@@ -118,7 +116,7 @@ class World:
                 value, refusal = None, error
             except Killed:
                 return self._untold(trouble, dead=True)
-            except (Unavailable, OperationalError):
+            except Unavailable:
                 if not struck.yes:
                     raise
                 return self._untold(trouble)
