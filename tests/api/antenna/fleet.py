@@ -54,8 +54,8 @@ class Worker:
         self._post = post or (lambda session, path, body: session.post(path, json=body))
         self._lives_for = dies_after_batches
         self._dead = threading.Event()
+        self._lock = threading.Lock()
         self.fetched = 0
-        self.stopped_loaders = 0
         self.answers: list[dict[str, Any]] = []
 
     def run(self) -> None:
@@ -122,9 +122,9 @@ class Worker:
                 tasks = answer.json()["tasks"] if answer.status_code == 200 else []
                 if not tasks:
                     break
-                self.fetched += len(tasks)
+                with self._lock:
+                    self.fetched += len(tasks)
                 ready.put(_checked(tasks))
-        self.stopped_loaders += 1
         ready.put(None)
 
     def _results(self, job: dict[str, Any], batch: list[Task]) -> list[dict[str, Any]]:

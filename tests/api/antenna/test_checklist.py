@@ -212,8 +212,8 @@ def test_8_projects_take_turns(api: Api) -> None:
 
 def test_8_only_the_tokens_projects_and_pipelines_are_listed(of_rights: Callable[..., Api]) -> None:
     hidden = job_of(2, project="alps")
-    shown = job_of(2, project="andes")
     foreign = job_of(2, project="andes", pipeline=SLUGS[1])
+    shown = job_of(2, project="andes")
     api = of_rights("work", projects=["andes"], pipelines=[SLUGS[0]])
     assert api.listed() == [{"id": shown.pk, "pipeline_slug": SLUGS[0]}]
     assert api.tasks(foreign) == []

@@ -15,7 +15,7 @@ from joblot.ledger.leases import expire
 from joblot.ledger.lifecycle import cancel
 from joblot.ledger.progress import progress
 from joblot.models import Job
-from tests.api.antenna.conftest import job_of
+from tests.api.antenna.conftest import Api, job_of
 from tests.api.antenna.fleet import Post, Task, Worker, detected, not_loaded
 from tests.polling import eventually
 from tests.server.served import Served
@@ -26,6 +26,10 @@ SECONDS_MAX = 60
 def run_all(workers: list[Worker], in_thread: Callable[..., Any]) -> None:
     for running in [in_thread(worker.run) for worker in workers]:
         running.result(SECONDS_MAX)
+
+
+def held(job: Job) -> int:
+    return sum(lease["items"] for lease in in_flight(job=job.pk))
 
 
 def let_leases_run_out(job: Job) -> None:
@@ -78,7 +82,7 @@ def test_a_job_comes_out_exact_whatever_its_workers_do(
 
 
 def test_a_worker_that_takes_ahead_is_bounded(
-    served: Served, token: str, in_thread: Callable[..., Any]
+    served: Served, token: str, api: Api, in_thread: Callable[..., Any]
 ) -> None:
     """Without a bound, four loaders take 408 tasks at once, however slow the models are."""
     job = job_of(600)
@@ -90,8 +94,9 @@ def test_a_worker_that_takes_ahead_is_bounded(
 
     worker = Worker(served.url, token, slow)
     running = in_thread(worker.run)
-    eventually(lambda: worker.stopped_loaders == 4)
-    assert 240 <= worker.fetched < 240 + 3 * 24, "what is asked for at one moment may exceed it"
+    eventually(lambda: held(job) >= 240)
+    assert api.tasks(job) == []
+    assert held(job) < 240 + 3 * 24, "what is asked for at one moment may exceed it"
     go.set()
     running.result(SECONDS_MAX)
     assert progress(job.pk)["status"] == "SUCCESS"
