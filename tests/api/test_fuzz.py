@@ -24,7 +24,7 @@ from tests.ledger.worker import keys
 
 __all__ = ["exact", "own_hooks"]
 
-EXAMPLES = 25
+EXAMPLES = 20
 DEEP = 100_000
 
 # Python's json reads and writes what no JSON is: NaN, infinities, lone surrogates, huge numbers.

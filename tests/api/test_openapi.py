@@ -32,7 +32,7 @@ from tests.ledger.worker import keys
 
 __all__ = ["exact"]
 
-EXAMPLES = 8  # for each operation, on each database
+EXAMPLES = 5  # for each operation, on each database
 CHECKS = [
     not_a_server_error,
     status_code_conformance,

@@ -65,7 +65,9 @@ class Serving:
     @property
     def http(self) -> httpx.Client:
         if self._http is None:
-            self._http = httpx.Client(base_url=f"{self.url}/api/v1/", timeout=30, trust_env=False)
+            self._http = httpx.Client(
+                base_url=f"{self.url}/api/v1/", timeout=START_SECONDS_MAX, trust_env=False
+            )
         return self._http
 
     def hang_up(self) -> None:
@@ -78,7 +80,7 @@ class Serving:
         assert answer.status_code == expect, answer.text
         return answer.json()
 
-    def health(self, seconds_max: float = 30.0) -> httpx.Response:
+    def health(self, seconds_max: float = START_SECONDS_MAX) -> httpx.Response:
         return httpx.get(f"{self.url}/healthz", timeout=seconds_max, trust_env=False)
 
     def stop(self) -> None:

@@ -187,11 +187,10 @@ def test_lines_are_no_body_of_anything_else(http: httpx.Client, job: Job) -> Non
 def test_a_hundred_thousand_items_in_and_out(
     sqlite_only: str, http: httpx.Client, job: Job
 ) -> None:
-    """More than is taken in any other body. Sent again, none is added."""
+    """More than is taken in any other body."""
     many = 100_000
     content = b"".join(b'"%06d-%s"\n' % (n, b"x" * 40) for n in range(many))
     assert len(content) > limits().add_chunk_bytes
     assert send(http, job, content)[1] == {"added": many, "total": many}
-    assert send(http, job, content[:1_000_000])[1]["added"] == 0
     with http.stream("GET", f"jobs/{job.pk}/items", headers={"Accept": NDJSON}) as answer:
         assert sum(piece.count(b"\n") for piece in answer.iter_bytes()) == many

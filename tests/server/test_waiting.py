@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
+from collections.abc import Collection
 from contextlib import ExitStack
 from typing import Any
 
 import httpx
 
+from joblot.errors import Unavailable
+from joblot.ledger.candidates import Wanted
 from joblot.ledger.submit import submit
+from joblot.server.waiting import LOOK_SECONDS_MAX, WaitingRoom
 from tests.ledger.worker import keys
 from tests.polling import eventually
 from tests.server.raw import Raw, request
@@ -110,3 +115,21 @@ def test_a_stop_lets_waiting_claims_go_at_once(
     except OSError:
         return
     raise AssertionError("a stopped server still listens")
+
+
+def test_a_database_that_is_away_is_looked_for_now_and_then() -> None:
+    """Not as often as it refuses, and each time written to the log."""
+    looks = []
+
+    async def away(asked: Collection[Wanted]) -> set[Wanted]:
+        looks.append(asked)
+        raise Unavailable("it is away")
+
+    async def wait() -> bool:
+        room = WaitingRoom(away)
+        waited = await room.wait(Wanted.of("p", None, None), LOOK_SECONDS_MAX / 2)
+        room.close()
+        return waited
+
+    assert not asyncio.run(wait())
+    assert len(looks) == 1

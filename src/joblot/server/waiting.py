@@ -72,8 +72,10 @@ class WaitingRoom:
                 self._wake(await self._ready({waiter.wanted for waiter in self._waiters}))
             except JoblotError as error:
                 logger.warning("can't see whether there is work: %s", error)
+                began = float("-inf")
             except Exception:
                 logger.exception("can't see whether there is work")
+                began = float("-inf")
             took = time.monotonic() - began
             await asyncio.sleep(min(max(LOOK_SECONDS, took / LOOK_SHARE_MAX), LOOK_SECONDS_MAX))
 
