@@ -18,7 +18,7 @@ from django.core.handlers.asgi import ASGIRequest
 from django.core.handlers.base import BaseHandler
 from django.core.signals import request_started
 from django.db import connections
-from django.http import HttpResponse, HttpResponseBase
+from django.http import HttpResponseBase
 from django.urls import set_script_prefix
 
 from joblot.api.problems import problem
@@ -46,16 +46,16 @@ class Answer:
 
     @classmethod
     def of(cls, response: HttpResponseBase) -> Self:
-        """What a view answered, its length included."""
-        assert isinstance(response, HttpResponse), "views answer whole; streams are many answers"
+        """What a view answered, its length included. A project's own view may answer a file."""
+        content: bytes = response.getvalue()
         headers = [(name.encode(), value.encode("latin-1")) for name, value in response.items()]
         headers += [
             (b"Set-Cookie", cookie.output(header="").strip().encode("ascii"))
             for cookie in response.cookies.values()
         ]
         if not response.has_header("Content-Length"):
-            headers.append((b"Content-Length", str(len(response.content)).encode()))
-        return cls(response.status_code, headers, response.content)
+            headers.append((b"Content-Length", str(len(content)).encode()))
+        return cls(response.status_code, headers, content)
 
     def without(self, *names: str) -> list[tuple[bytes, bytes]]:
         dropped = {name.lower().encode() for name in names}

@@ -1,0 +1,31 @@
+"""What Django's views answer, as it is sent on."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from django.http import FileResponse, HttpResponse, HttpResponseBase, StreamingHttpResponse
+
+from joblot.server.bridge import Answer
+
+ANSWERS = {
+    "text": lambda: HttpResponse("moth"),
+    "a file": lambda: FileResponse(io.BytesIO(b"moth")),
+    "a stream": lambda: StreamingHttpResponse(iter([b"mo", b"th"])),
+}
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_an_answer_is_sent_whole_with_its_length(kind: str) -> None:
+    """Also of a project's own views, which the server serves beside ours."""
+    response: HttpResponseBase = ANSWERS[kind]()
+    answer = Answer.of(response)
+    response.close()
+    assert (answer.status, answer.body, answer.header("Content-Length")) == (200, b"moth", "4")
+
+
+def test_cookies_are_sent_on() -> None:
+    response = HttpResponse("moth")
+    response.set_cookie("session", "x")
+    assert "session=x" in (Answer.of(response).header("Set-Cookie") or "")
