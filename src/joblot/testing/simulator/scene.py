@@ -72,6 +72,7 @@ class Scene:
     waits: tuple[int, ...] = (1, model.BACKOFF, model.LEASE + 1)  # seconds that pass at once
     # workers, producers, operators, sweepers, the weather
     weights: tuple[int, int, int, int, int] = (62, 10, 10, 10, 8)
+    patient: bool = False  # a worker that found nothing waits until time has passed
     audit_steps: int = 40  # between two full audits
 
     @classmethod
@@ -93,5 +94,6 @@ class Scene:
             duplicates_percent=10,
             waits=(1,),
             weights=(90, 1, 0, 5, 4),
-            audit_steps=2_000,
+            patient=True,
+            audit_steps=20_000,
         )

@@ -49,9 +49,11 @@ class Worker:
     leases: list[tuple[int, str]] = field(default_factory=list)  # job, token
     outbox: list[Post] = field(default_factory=list)
     claims: int = 0
+    idle_at: int = -1  # when it last found nothing to claim
 
     def act(self, draw: Draws) -> None:
-        if not self.world.jobs:
+        idle = self.world.scene.patient and self.idle_at == self.world.now
+        if not self.world.jobs or (idle and not self.leases and not self.outbox):
             return
         if not self.outbox and not self.leases and not draw.chance(5):
             self.claim(draw)
@@ -95,6 +97,7 @@ class Worker:
         elif answer.value.leases:
             self._granted(answer.value.leases[0], limit)
         else:
+            self.idle_at = world.now
             self._nothing(pipelines, only)
             world.story[-1] += f": {answer.value.reason}"
 
