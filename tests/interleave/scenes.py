@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from joblot import faults
 from joblot.ledger.leases import expire
 from joblot.ledger.lifecycle import cancel, pause, retry
-from joblot.ledger.submit import submit
+from joblot.ledger.submit import add_items, seal, submit
 from joblot.models import Job
 from joblot.wire import Lease
 from tests.ledger import worker
 from tests.ledger.statuses import Cut, die
-from tests.ledger.worker import TWO_STAGES, fail, keys
+from tests.ledger.worker import TWO_STAGES, fail, keys, numbers
 
 KEY = "once"  # with which the job is submitted again
 SECONDS = 1000  # after which each lease is overdue and each wait over
@@ -26,6 +26,9 @@ class Scene:
     job: Job
     live: Lease | None = None
     expired: Lease | None = None
+
+    def __post_init__(self) -> None:
+        assert self.live is None or numbers(self.live) == [0]
 
 
 def filling() -> Scene:
@@ -42,10 +45,12 @@ def created() -> Scene:
 
 
 def running() -> Scene:
-    """Three items: one leased, and leased before; one that came back; one that nobody had."""
-    job = submit("explored", keys(3), pipeline="p", idempotency_key=KEY)
+    """Four items: one leased, and leased before; one that came back; two ranges nobody had."""
+    job = submit("explored", keys(3), pipeline="p", seal=False, idempotency_key=KEY)
     expired = worker.lease(limit=2)
     expire(expired.token)
+    add_items(job.pk, keys(4))
+    seal(job.pk)
     return Scene(job, worker.lease(limit=1), expired)
 
 

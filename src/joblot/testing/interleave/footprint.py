@@ -58,11 +58,11 @@ CALL = re.compile(r"([A-Za-z_][A-Za-z_0-9]*)\s*\(")
 NEW_NAME = re.compile(r"\bAS\s+(?:MATERIALIZED\s+)?\w+\s*\(", re.IGNORECASE)
 DEFINED = re.compile(r"\b(\w+)\s+AS\s+(?:MATERIALIZED\s*)?\(", re.IGNORECASE)
 SOURCE = re.compile(
-    r"\b(?:FROM|JOIN|INTO|USING|(?<!DO )(?<!FOR )(?<!KEY )UPDATE)"
+    r"\b(?:(?<!DISTINCT )FROM|JOIN|INTO|USING|(?<!DO )(?<!FOR )(?<!KEY )UPDATE)"
     r"\s+(?:ONLY\s+|LATERAL\s+)?([\w.]+)",
     re.IGNORECASE,
 )
-LISTED = re.compile(r"\bFROM\s+[\w.]+(?:\s+(?:AS\s+)?\w+)?\s*,", re.IGNORECASE)
+LISTED = re.compile(r"\b(?<!DISTINCT )FROM\s+[\w.]+(?:\s+(?:AS\s+)?\w+)?\s*,", re.IGNORECASE)
 LOCKING = re.compile(r"\bFOR\s+(?:NO\s+KEY\s+)?(?:KEY\s+)?(?:UPDATE|SHARE)\b", re.IGNORECASE)
 CHANGING = re.compile(r"\b(?:INSERT|UPDATE|DELETE|REPLACE|MERGE|COPY)\b", re.IGNORECASE)
 

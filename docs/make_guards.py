@@ -1,0 +1,36 @@
+"""Write docs/guards.md from the table of guards: `python docs/make_guards.py`."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PAGE = Path(__file__).parent / "guards.md"
+
+HEAD = """# The guards, and which test misses each
+
+What keeps the ledger right when two meet. `make mutants` takes each one out of a copy of joblot and
+runs the test beside it, which must turn red; on an untouched copy all must be green first. A name
+in brackets, `scene-verb-verb-database`, is a test of `tests/interleave/test_pairs.py`, which tries
+the orders of two verbs' statements: see [every order](interleave.md). Made by
+`python docs/make_guards.py` from `tests/interleave/guards.py`.
+
+| guard | in `ledger/` | missed by |
+|---|---|---|
+"""
+
+
+def page() -> str:
+    guards = runpy.run_path(str(ROOT / "tests" / "interleave" / "guards.py"))["GUARDS"]
+    rows = (f"| {g.kept} | `{g.file}` | `{shortened(g.caught_by)}` |" for g in guards)
+    return HEAD + "\n".join(rows) + "\n"
+
+
+def shortened(test: str) -> str:
+    """`interleave/test_pairs.py::test_a_pair[last-cancel-report-sqlite]`, without what is usual."""
+    return test.removeprefix("interleave/test_pairs.py::test_a_pair")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
