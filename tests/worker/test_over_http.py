@@ -103,8 +103,8 @@ def test_a_server_slower_than_a_call_is_heard_in_the_end(ledger_db: str, scene: 
     """And its renewals, on connections of their own, are not held up."""
     job = submit("j", numbered(3), pipeline="p")
     slowness = threading.Event()
-    scene.server.network.on_request = lambda path: path == "results" and slowness.wait(0.5)
-    with HttpClient(scene.server.url, scene.token, call_seconds_max=0.2) as client:
+    scene.server.network.on_request = lambda path: path == "results" and slowness.wait(0.25)
+    with HttpClient(scene.server.url, scene.token, call_seconds_max=0.1) as client:
         with scene.serving(client=client):
             assert ended(job.pk)["status"] == "SUCCESS"
             eventually(lambda: not any(path.stat().st_size for path in scene.files()))

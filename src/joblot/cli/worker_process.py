@@ -21,8 +21,7 @@ from joblot.cli.local_client import LocalClient
 from joblot.errors import JoblotError
 from joblot.standalone import setup
 from joblot.worker import Worker, WorkerSettings, handler, load
-from joblot.worker.process import drain_at_end, take_stdin
-from joblot.worker.serving import FROZEN_EXIT, drain_on_signals
+from joblot.worker.ending import FROZEN_EXIT, drain_at_end, drain_on_signals, take_stdin
 
 __all__ = ["FROZEN_EXIT", "Order"]
 

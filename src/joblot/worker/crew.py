@@ -19,9 +19,9 @@ from typing import Any
 
 from joblot.errors import InvalidInput, JoblotError, Refused, Unavailable
 from joblot.worker.backoff import backoff_seconds
+from joblot.worker.ending import FROZEN_EXIT
 from joblot.worker.order import Order
 from joblot.worker.process import DONE, REFUSED, UNAVAILABLE, USAGE
-from joblot.worker.serving import FROZEN_EXIT
 
 logger = logging.getLogger("joblot.worker")
 

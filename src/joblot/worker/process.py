@@ -16,10 +16,11 @@ from functools import partial
 from typing import IO
 
 from joblot.errors import InvalidInput, JoblotError, Refused
+from joblot.worker.ending import drain_at_end, drain_on_signals, take_stdin
 from joblot.worker.handlers import by_pipeline
 from joblot.worker.loop import Worker
 from joblot.worker.order import Order
-from joblot.worker.serving import drain_on_signals, serve
+from joblot.worker.serving import serve
 
 DONE, USAGE, REFUSED, UNAVAILABLE = 0, 2, 3, 4  # as those of the command line
 
@@ -60,21 +61,6 @@ def _exit_code(error: JoblotError) -> int:
 
 def _answer(answers: IO[str], answer: dict[str, object]) -> None:
     answers.write(json.dumps(answer) + "\n")
-
-
-def take_stdin() -> IO[str]:
-    """The orders, on a descriptor of their own: the function may do with stdin what it likes."""
-    orders = os.fdopen(os.dup(0), "r")
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    return orders
-
-
-def drain_at_end(orders: IO[str], worker: Worker) -> None:
-    """For a thread: when the orders end, so does the worker."""
-    orders.read()
-    worker.drain()
 
 
 if __name__ == "__main__":

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
-import threading
 from collections.abc import Callable, Sequence
 
 from joblot.worker.about import about, new_instance
+from joblot.worker.ending import FROZEN_EXIT, drain_on_signals
 from joblot.worker.handlers import Handler, declared
 from joblot.worker.http import HttpClient
 from joblot.worker.loop import Worker
@@ -18,7 +17,6 @@ from joblot.worker.spool import Spool
 
 logger = logging.getLogger("joblot.worker")
 
-FROZEN_EXIT = 75  # a call took longer than item_seconds_max
 WAIT_SECONDS = 5.0  # for work, in a claim; an idle worker drains within
 IDLE_SECONDS_MAX = 30.0  # however long the server asks to wait
 DRAIN_SECONDS_MAX = 20.0  # what is not reported by then stays in the spool
@@ -71,12 +69,6 @@ def serve(order: Order, handlers: Sequence[Handler], on_worker: Callable[[Worker
         if left := worker.run():
             logger.warning("%d results wait in %s, for the next worker to report", left, spools)
         return left
-
-
-def drain_on_signals(worker: Worker) -> None:
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: worker.drain())
 
 
 def _leave_frozen(seconds: float) -> None:
