@@ -21,7 +21,6 @@ def test_an_answer_is_sent_whole_with_its_length(kind: str) -> None:
     """Also of a project's own views, which the server serves beside ours."""
     response: HttpResponseBase = ANSWERS[kind]()
     answer = Answer.of(response)
-    response.close()
     assert (answer.status, answer.body, answer.header("Content-Length")) == (200, b"moth", "4")
 
 

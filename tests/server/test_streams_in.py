@@ -188,7 +188,7 @@ def test_a_hundred_thousand_items_in_and_out(
     sqlite_only: str, http: httpx.Client, job: Job
 ) -> None:
     """More than is taken in any other body."""
-    many = 100_000
+    many, http.timeout = 100_000, httpx.Timeout(60)
     content = b"".join(b'"%06d-%s"\n' % (n, b"x" * 40) for n in range(many))
     assert len(content) > limits().add_chunk_bytes
     assert send(http, job, content)[1] == {"added": many, "total": many}
