@@ -168,8 +168,8 @@ class Crew:
     def _interrupt(self, number: signal.Signals) -> None:
         """The first time what was begun is finished; the second time nothing is."""
         if not self._draining:
-            logger.warning("finishing what was begun; once more ends it at once")
             self._drain()
+            logger.warning("finishing what was begun; once more ends it at once")
             return
         self._code = 128 + number
         for process in self._processes:
