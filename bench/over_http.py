@@ -3,8 +3,9 @@
     python bench/over_http.py [--rounds 5] [--seconds 3] [--waiting 1000] [--server outer]
 
 Reports of 16 results on 32 connections, against the same server's endpoint that reads and answers
-but records nothing; the same with so many workers idle in a long poll; the time from a job's
-submission to its claim in a worker that waits; the server's memory for each that waits.
+but records nothing, and against each in a statement of its own; the same with so many workers
+idle in a long poll; the time from a job's submission to its claim in a worker that waits; the
+server's memory for each that waits.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ def _queues(token: str, path: str) -> list[list[bytes]]:
 def _reports(
     port: int, token: str, rounds: int, seconds: float
 ) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    paths = {"reports": "/api/v1/results", "no work": "/nothing"}
+    paths = {"reports": "/api/v1/results", "no work": "/nothing", "each alone": "/alone"}
     rates: dict[str, list[float]] = {name: [] for name in paths}
     p99: dict[str, list[float]] = {name: [] for name in paths}
     for round_ in range(rounds + 1):
@@ -198,6 +199,11 @@ def _tell(
     percent99 = late[int(len(late) * 0.99)] * 1000
     figures = [
         figure("report over HTTP / no work", _ratios(rates["reports"], rates["no work"]), ">= 0.6"),
+        figure(
+            "reports that share / each alone",
+            _ratios(rates["reports"], rates["each alone"]),
+            ">= 1",
+        ),
         figure("p99 of a report / of no work", _ratios(p99["reports"], p99["no work"]), "<= 3"),
         figure(
             "reports while 1,000 wait / while nobody does",

@@ -111,6 +111,8 @@ class Limits:
     claim_retry_seconds_max: float = 5.0
     priority_step_seconds: float = 3_600.0  # of age, that one more of priority counts like
 
+    reports_shared_max: int = 32  # that are settled by one statement
+
     conflict_retries_max: int = 30
     conflict_backoff_seconds: float = 0.005
     conflict_seconds_max: float = 60.0  # for all tries together; shorter than a lease

@@ -34,7 +34,7 @@ from joblot.ledger.claims import claim
 from joblot.ledger.leases import release, renew
 from joblot.ledger.names import checked_name
 from joblot.ledger.next_job import next_job
-from joblot.ledger.settle import report
+from joblot.ledger.shared import report
 from joblot.states import NoLease
 from joblot.wire import receipts_json
 

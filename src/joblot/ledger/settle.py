@@ -6,7 +6,7 @@ for each other only if they share a lease, an item or, for the length of a commi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -34,10 +34,10 @@ def report(token: str | UUID, results: Iterable[Result | Mapping[str, Any]]) -> 
     Unavailable when the database can't be used (nothing is half done), NotDurable inside a
     transaction.
     """
-    posted = _prepare(list(results))
+    posted = prepare(list(results))
     job_id = None
-    if known := _uuid(token):
-        for one_round in _rounds(posted):
+    if known := uuid_of(token):
+        for one_round in rounds(posted):
             job_id = _settle_round(known, one_round) or job_id
     faults.point("report: committed, not looked")
     if job_id is not None:
@@ -46,7 +46,7 @@ def report(token: str | UUID, results: Iterable[Result | Mapping[str, Any]]) -> 
 
 
 @dataclass(slots=True)
-class _Rejected:
+class Rejected:
     """A result that is bad in itself."""
 
     receipt: ItemReceipt
@@ -55,7 +55,8 @@ class _Rejected:
         return self.receipt
 
 
-def _prepare(results: Sequence[Result | Mapping[str, Any]]) -> list[Posted | _Rejected]:
+def prepare(results: Sequence[Result | Mapping[str, Any]]) -> list[Posted | Rejected]:
+    """Results parsed, hashed, and their large outputs stored. Raises InvalidResult for too many."""
     if len(results) > limits().results_per_report_max:
         raise InvalidResult(
             f"expected at most {limits().results_per_report_max} results in one report, "
@@ -64,39 +65,39 @@ def _prepare(results: Sequence[Result | Mapping[str, Any]]) -> list[Posted | _Re
     return [_prepared(result) for result in wire.parse_results(results)]
 
 
-def _prepared(result: Result | ItemReceipt) -> Posted | _Rejected:
+def _prepared(result: Result | ItemReceipt) -> Posted | Rejected:
     """The result with its hash, its output stored if it is large: all before the transaction."""
     if isinstance(result, ItemReceipt):
-        return _Rejected(result)
+        return Rejected(result)
     try:
         canonical = wire.canonical(result.output)
         digest = wire.result_hash(canonical)
         ref = store_if_large(canonical, digest) if result.succeeded else None
     except InvalidResult as error:
-        return _Rejected(ItemReceipt(result.item, Receipt.REJECTED, str(error)))
+        return Rejected(ItemReceipt(result.item, Receipt.REJECTED, str(error)))
     return Posted(result, canonical, digest, ref)
 
 
-def _uuid(token: str | UUID) -> UUID | None:
+def uuid_of(token: str | UUID) -> UUID | None:
     try:
         return token if isinstance(token, UUID) else UUID(str(token))
     except ValueError:
         return None
 
 
-def _rounds(posted: Iterable[Posted | _Rejected]) -> list[list[Posted]]:
+def rounds(posted: Iterable[Posted | Rejected]) -> list[list[Posted]]:
     """Each item once a round: a repeat in the same report is judged after the first."""
-    rounds: list[dict[int, Posted]] = []
+    told: list[dict[int, Posted]] = []
     for one in posted:
-        if isinstance(one, _Rejected):
+        if isinstance(one, Rejected):
             continue
-        for known in rounds:
+        for known in told:
             if one.number not in known:
                 known[one.number] = one
                 break
         else:
-            rounds.append({one.number: one})
-    return [list(one_round.values()) for one_round in rounds]
+            told.append({one.number: one})
+    return [list(one_round.values()) for one_round in told]
 
 
 def _settle_round(token: UUID, posted: list[Posted]) -> int | None:
@@ -104,28 +105,43 @@ def _settle_round(token: UUID, posted: list[Posted]) -> int | None:
     require_durable(connection())
     job_id = _settle_at_once(token, posted)
     left = [one for one in posted if one.receipt is None]
-    return _settle_judged(token, left) if left else job_id
+    return settle_judged(token, left) if left else job_id
 
 
 @repeated
 def _settle_at_once(token: UUID, posted: list[Posted]) -> int | None:
     """The usual report in one statement; what it leaves alone is to be judged."""
-    simple = [one for one in posted if one.result.succeeded or not one.result.retryable]
-    if not simple or connection().vendor != "postgresql" or hooks.any_result_hook():
+    simple = simple_among(posted)
+    if not simple or not at_once_is_possible():
         return None
     rows = fetch(connection(), "settle_if_held", token=token, posted=rows_of(simple))
     if not rows:
         return None
     job_id, moved = rows[0]
-    counted = set(moved or ())
-    for one in simple:
-        if one.number in counted:
-            one.receipt = Receipt.COUNTED
+    count_moved(simple, moved)
     return int(job_id)
 
 
+def at_once_is_possible() -> bool:
+    """True if a report can be one statement: nobody's hook wants to run in its transaction."""
+    return connection().vendor == "postgresql" and not hooks.any_result_hook()
+
+
+def simple_among(posted: Iterable[Posted]) -> list[Posted]:
+    """Those that are settled or left alone, whatever has happened to their items before."""
+    return [one for one in posted if one.result.succeeded or not one.result.retryable]
+
+
+def count_moved(posted: Iterable[Posted], moved: Collection[int] | None) -> None:
+    """Receipts for those whose items a statement has settled."""
+    counted = set(moved or ())
+    for one in posted:
+        if one.number in counted:
+            one.receipt = Receipt.COUNTED
+
+
 @repeated
-def _settle_judged(token: UUID, posted: list[Posted]) -> int | None:
+def settle_judged(token: UUID, posted: list[Posted]) -> int | None:
     """Any report, in one transaction of several statements; gives every result its receipt."""
     for one in posted:
         one.receipt = None

@@ -1,0 +1,97 @@
+-- purpose: whole reports of several leases in one statement, as settle_if_held does one
+-- guard: as there; a lease that another transaction holds is skipped, and its report goes alone
+-- locks: own leases that are free, items by job, stage and number, slots by job and stage (tallies,
+--        then metrics); no lease is waited for
+WITH asked AS MATERIALIZED (
+    SELECT a.token, a.results
+    FROM jsonb_to_recordset(%(reports)s::jsonb) AS a (token uuid, results jsonb)
+), held AS MATERIALIZED (
+    SELECT l.token, l.job_id, l.run, l.stage, l.state, l.ranges, l.gone,
+           (SELECT max(s.position) FROM joblot_stage s WHERE s.job_id = l.job_id) AS last_stage
+    FROM joblot_lease l
+    WHERE l.token = ANY (%(tokens)s::uuid[])
+    FOR UPDATE SKIP LOCKED
+), posted AS MATERIALIZED (
+    SELECT a.token, p.*
+    FROM asked a
+    CROSS JOIN LATERAL jsonb_to_recordset(a.results) AS p (
+        number int, state smallint, hash text, output jsonb, output_ref text, metrics jsonb,
+        error_type text, error_message text
+    )
+), moved AS (
+    INSERT INTO joblot_outcome (
+        job_id, stage, number, run, state, hash, output, output_ref, metrics,
+        error_type, error_message, lease_token, settled_at
+    )
+    SELECT h.job_id, h.stage, p.number, h.run, p.state, decode(p.hash, 'hex'), p.output,
+           p.output_ref, p.metrics, p.error_type, p.error_message, h.token, {now}
+    FROM held h
+    JOIN posted p ON p.token = h.token
+         AND (h.state IN ({HOLDING}) OR (p.state = {SUCCEEDED} AND h.state = {EXPIRED}))
+    WHERE EXISTS (
+        SELECT 1 FROM jsonb_array_elements(h.ranges) r
+        WHERE p.number BETWEEN (r ->> 0)::int AND (r ->> 1)::int
+    )
+    AND NOT (p.state <> {SUCCEEDED} AND h.gone @> to_jsonb(p.number))
+    ORDER BY h.job_id, h.stage, p.number
+    ON CONFLICT (job_id, stage, number) DO NOTHING
+    RETURNING lease_token, number, state, metrics
+), counts AS MATERIALIZED (
+    SELECT h.token, h.job_id, h.stage,
+           count(*) FILTER (WHERE m.state = {SUCCEEDED}) AS succeeded,
+           count(*) FILTER (WHERE m.state = {FAILED}) AS failed,
+           count(*) FILTER (WHERE NOT h.gone @> to_jsonb(m.number)) AS credited
+    FROM moved m
+    JOIN held h ON h.token = m.lease_token
+    GROUP BY h.token, h.job_id, h.stage
+), queued AS (
+    INSERT INTO joblot_range (job_id, stage, next, last, not_before)
+    SELECT job_id, stage + 1, min(number), max(number), {now}
+    FROM (
+        SELECT h.job_id, h.stage, m.number,
+               m.number - row_number() OVER (
+                   PARTITION BY h.job_id, h.stage ORDER BY m.number
+               ) AS island
+        FROM moved m
+        JOIN held h ON h.token = m.lease_token AND h.stage < h.last_stage
+        WHERE m.state = {SUCCEEDED}
+    ) i
+    GROUP BY job_id, stage, island
+), credited AS (
+    UPDATE joblot_lease l
+    SET open = l.open - c.credited,
+        state = CASE WHEN l.open = c.credited THEN {SPENT} ELSE {LIVE} END
+    FROM counts c
+    WHERE l.token = c.token AND l.state = {LIVE} AND c.credited > 0
+), tallied AS (
+    INSERT INTO joblot_tally (job_id, stage, slot, succeeded, failed, skipped)
+    SELECT c.job_id, s.position, {slot},
+           sum(CASE WHEN s.position = c.stage THEN c.succeeded ELSE 0 END),
+           sum(CASE WHEN s.position = c.stage THEN c.failed ELSE 0 END),
+           sum(CASE WHEN s.position > c.stage THEN c.failed ELSE 0 END)
+    FROM counts c
+    JOIN joblot_stage s ON s.job_id = c.job_id
+    WHERE s.position = c.stage OR (s.position > c.stage AND c.failed > 0)
+    GROUP BY c.job_id, s.position
+    ORDER BY c.job_id, s.position
+    ON CONFLICT (job_id, stage, slot) DO UPDATE SET
+        succeeded = joblot_tally.succeeded + excluded.succeeded,
+        failed = joblot_tally.failed + excluded.failed,
+        skipped = joblot_tally.skipped + excluded.skipped
+    RETURNING 1
+), metered AS (
+    -- Reading `tallied` is what makes the metrics' slots come after the tallies'.
+    INSERT INTO joblot_metric (job_id, stage, slot, name, value)
+    SELECT h.job_id, h.stage, {slot}, e.name, sum(e.value::bigint)
+    FROM moved m
+    JOIN held h ON h.token = m.lease_token
+         AND m.state = {SUCCEEDED} AND (SELECT count(*) FROM tallied) > 0
+    CROSS JOIN LATERAL jsonb_each_text(m.metrics) AS e (name, value)
+    GROUP BY h.job_id, h.stage, e.name
+    ORDER BY h.job_id, h.stage, e.name
+    ON CONFLICT (job_id, stage, slot, name) DO UPDATE SET
+        value = joblot_metric.value + excluded.value
+)
+SELECT h.token, h.job_id,
+       (SELECT array_agg(m.number) FROM moved m WHERE m.lease_token = h.token) AS moved
+FROM held h
