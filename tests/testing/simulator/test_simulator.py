@@ -19,9 +19,9 @@ from joblot.states import ItemState, Receipt
 from joblot.testing.simulator import SimulationFailed, simulate
 
 
-@pytest.mark.parametrize("seed", [2, 11])
+@pytest.mark.parametrize("seed", [5, 9])
 def test_everything_holds_for_a_known_seed(ledger_db: str, seed: int) -> None:
-    done = simulate(seed, steps=150)
+    done = simulate(seed, steps=100)
     assert done.receipts["counted"] > 0
     assert not Job.objects.exists()  # it leaves nothing
 
@@ -29,18 +29,18 @@ def test_everything_holds_for_a_known_seed(ledger_db: str, seed: int) -> None:
 def test_everything_holds_for_a_fresh_seed(ledger_db: str) -> None:
     seed = secrets.randbelow(10**6)
     sys.stdout.write(f"fresh seed: {seed}\n")
-    simulate(seed, steps=150)
+    simulate(seed, steps=100)
 
 
 def test_the_same_seed_is_the_same_history(ledger_db: str) -> None:
-    first, again = simulate(5, steps=40), simulate(5, steps=40)
+    first, again = simulate(5, steps=25), simulate(5, steps=25)
     assert (first.figures, first.receipts) == (again.figures, again.receipts)
 
 
 def test_a_large_job_is_worked_to_its_end(ledger_db: str) -> None:
-    done = simulate(3, items=400)
-    assert (done.jobs, done.items) == (1, 400)
-    assert done.receipts["counted"] <= 400  # what was counted unseen makes the rest
+    done = simulate(3, items=250)
+    assert (done.jobs, done.items) == (1, 250)
+    assert done.receipts["counted"] <= 250  # what was counted unseen makes the rest
     assert done.figures["posted again"] > 0
 
 

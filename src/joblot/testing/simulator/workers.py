@@ -301,7 +301,7 @@ def trouble_of(world: World, draw: Draws, *points: str) -> Trouble:
     """What befalls the next call: most often nothing."""
     if not draw.chance(world.scene.trouble_percent):
         return CALM
-    kind = draw.pick([Kind.LOST, Kind.CUT, Kind.KILLED, *([None] if points else [])])
+    kind = draw.pick([Kind.LOST, Kind.CUT, Kind.KILLED, *([None, None] if points else [])])
     if kind is None:
         return Trouble(Kind.KILLED, point=draw.pick(points))
     return Trouble(kind, statement=draw.below(12))
