@@ -38,9 +38,9 @@ def test_the_same_seed_is_the_same_history(ledger_db: str) -> None:
 
 
 def test_a_large_job_is_worked_to_its_end(ledger_db: str) -> None:
-    done = simulate(3, items=250)
-    assert (done.jobs, done.items) == (1, 250)
-    assert done.receipts["counted"] <= 250  # what was counted unseen makes the rest
+    done = simulate(3, items=400)
+    assert (done.jobs, done.items) == (1, 400)
+    assert done.receipts["counted"] <= 400  # what was counted unseen makes the rest
     assert done.figures["posted again"] > 0
 
 
