@@ -46,10 +46,9 @@ def explore(
     from `seed`. Up to `kills` operations die per schedule, after any of their statements. A `hold`
     has one statement wait inside. `replay` runs one schedule, as a failure printed it.
 
-    `reduced` leaves out schedules that only differ in the order of statements which don't meet (two
-    reads; changes of different tables; a read, and a change that is not committed). Not with
-    `kills` or a `hold`, and only for operations that share no Python objects and no isolation level
-    above READ COMMITTED.
+    `reduced` leaves out schedules that only differ in the order of statements which don't meet, as
+    docs/interleave.md tells. Not with `kills` or a `hold`, and only for operations that share no
+    Python objects and no isolation level above READ COMMITTED.
 
     An operation's error must be one of `allowed`, and that of a deadlock's victim needs
     `deadlocks_allowed`; both are outcomes then.
