@@ -11,6 +11,7 @@ from django.db import connections, transaction
 from joblot.ledger import shared
 from joblot.ledger.hooks import on_result
 from joblot.ledger.leases import expire
+from joblot.ledger.progress import progress
 from joblot.ledger.submit import submit
 from joblot.models import Lease as LeaseRow
 from joblot.models import Outcome
@@ -85,7 +86,7 @@ def test_those_that_pile_up_are_settled_by_one_statement(pile: Pile) -> None:
     assert pile.go() == (["counted"] * 2, [["counted"] * 2] * 9)
     assert statements() == 2
     jobs = {lease.job for lease in [first, *others]}
-    state = [worker.progress(job) for job in jobs]
+    state = [progress(job) for job in jobs]
     assert sum(one["stages"][0]["succeeded"] for one in state) == 11
     assert sum(one["stages"][0]["failed"] for one in state) == 9
     assert sum(one["stages"][1]["skipped"] for one in state) == 9
