@@ -61,5 +61,7 @@ def serve(
         port,
         processes=processes,
         threads=threads,
-        on_bound=lambda url: text.err().print(f"joblot serves {url} on {describe()}"),
+        on_bound=lambda url: text.err().print(
+            f"joblot serves {url} on {describe()}", soft_wrap=True
+        ),
     )
