@@ -9,16 +9,46 @@ from typing import Generic, ParamSpec, TypeVar
 
 from django.db import connections
 
+from joblot.ledger.statements import SLOTS
+from tests import databases
+
 T = TypeVar("T")
 P = ParamSpec("P")
 
 RESULT_SECONDS_MAX = 30
 
 
+class Slots:
+    """Which tally slots the connections of a test have; each is to have one of its own.
+
+    Two connections whose process ids have the same remainder share one, and wait for each other's
+    commit: rightly, but where a test holds one of them, for ever.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._taken: set[int] = set()
+
+    def take(self) -> None:
+        """Connect this thread anew until it has a slot that nobody has."""
+        connection = connections[databases.current()]
+        if connection.vendor != "postgresql":
+            return
+        while True:
+            connection.ensure_connection()
+            slot = connection.connection.info.backend_pid % SLOTS
+            with self._lock:
+                if slot not in self._taken:
+                    self._taken.add(slot)
+                    return
+            connection.close()
+
+
 class InThread(Generic[T]):
     """A running call. `result` waits for it and raises what it raised."""
 
-    def __init__(self, call: Callable[[], T], name: str) -> None:
+    def __init__(self, call: Callable[[], T], name: str, slots: Slots) -> None:
+        self._slots = slots
         self._future: Future[T] = Future()
         self._call = call
         self._looked_at = False
@@ -49,6 +79,7 @@ class InThread(Generic[T]):
 
     def _run(self) -> None:
         try:
+            self._slots.take()
             answer = self._call()
         except BaseException as error:  # noqa: BLE001 (raised again where the result is asked)
             connections.close_all()
@@ -63,10 +94,12 @@ class Threads:
 
     def __init__(self) -> None:
         self._started: list[InThread[object]] = []
+        self._slots = Slots()
+        self._slots.take()
 
     def __call__(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> InThread[T]:
         name = f"{getattr(call, '__name__', 'call')}-{len(self._started)}"
-        running = InThread(lambda: call(*args, **kwargs), name)
+        running = InThread(lambda: call(*args, **kwargs), name, self._slots)
         self._started.append(running)  # type: ignore[arg-type]
         return running
 
