@@ -1,0 +1,27 @@
+-- purpose: whether a claimable job has a range, in a stage that is served, whose time has come
+-- guard: none; a hint for those who wait
+-- locks: none
+WITH served AS MATERIALIZED (
+    SELECT j.id AS job, s.position AS stage
+    FROM joblot_stage s
+    JOIN joblot_job j ON j.id = s.job_id
+    WHERE j.status IN ({CLAIMABLE})
+      AND j.deleted_at IS NULL
+      AND s.pipeline IN (SELECT jsonb_array_elements_text(%(pipelines)s::jsonb))
+      AND (%(job)s::bigint IS NULL OR j.id = %(job)s::bigint)
+      AND (%(projects)s::jsonb IS NULL
+           OR j.project IN (SELECT jsonb_array_elements_text(%(projects)s::jsonb)))
+)
+SELECT EXISTS (
+    SELECT 1
+    FROM served c
+    LEFT JOIN jsonb_to_recordset(%(floors)s::jsonb) AS f (job bigint, stage int, floor bigint)
+           ON f.job = c.job AND f.stage = c.stage
+    -- One look-up for each, by the index, however many ranges there are in all.
+    WHERE (
+        SELECT 1 FROM joblot_range r
+        WHERE r.job_id = c.job AND r.stage = c.stage
+          AND r.id > COALESCE(f.floor, 0) AND r.not_before <= {now}
+        LIMIT 1
+    ) = 1
+)

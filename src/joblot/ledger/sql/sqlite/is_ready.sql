@@ -1,0 +1,18 @@
+-- purpose: whether a claimable job has a range, in a stage that is served, whose time has come
+-- guard: none; a hint for those who wait
+-- locks: none
+SELECT EXISTS (
+    SELECT 1
+    FROM joblot_stage s
+    JOIN joblot_job j ON j.id = s.job_id
+    WHERE j.status IN ({CLAIMABLE})
+      AND j.deleted_at IS NULL
+      AND s.pipeline IN (SELECT value FROM json_each(%(pipelines)s))
+      AND (%(job)s IS NULL OR j.id = %(job)s)
+      AND (%(projects)s IS NULL OR j.project IN (SELECT value FROM json_each(%(projects)s)))
+      AND %(floors)s IS NOT NULL
+      AND EXISTS (
+          SELECT 1 FROM joblot_range r
+          WHERE r.job_id = s.job_id AND r.stage = s.position AND r.not_before <= {now}
+      )
+)
