@@ -39,11 +39,9 @@ FROM (
         ) soonest
     ) waiting
     CROSS JOIN LATERAL (
-        SELECT min(held.expires_at) AS ends FROM (
-            SELECT l.expires_at FROM joblot_lease l
-            WHERE l.job_id = j.job AND l.stage = j.stage AND l.state = {LIVE}
-            LIMIT %(ranges)s
-        ) held
+        -- Without a LIMIT, which would make reading the whole table look cheap.
+        SELECT min(l.expires_at) AS ends FROM joblot_lease l
+        WHERE l.job_id = j.job AND l.stage = j.stage AND l.state = {LIVE}
     ) held
     WHERE waiting.due IS NOT NULL OR held.ends IS NOT NULL
 ) o
