@@ -59,6 +59,14 @@ def listens(server: Serving) -> bool:
     return True
 
 
+GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def announced(report: bytes) -> bytes:
+    """The request, which the server bids to go on once it has begun to read it."""
+    return report.replace(b"\r\n", b"\r\nExpect: 100-continue\r\n", 1)
+
+
 def stop_with_reports_in_flight(joblot: Joblot, server: Serving) -> None:
     """Those get their receipts, claims that wait are let go at once, and then it ends."""
     with ExitStack() as open_:
@@ -66,11 +74,12 @@ def stop_with_reports_in_flight(joblot: Joblot, server: Serving) -> None:
         idle = open_.enter_context(Raw(server.port))
         idle.send(request("POST", "/api/v1/claims", {"pipelines": ["none"], "wait_seconds": 30}))
         leases = [claim(server, limit=5)[0] for _ in range(4)]
-        reports = [request("POST", "/api/v1/results", report_of(lease)) for lease in leases]
+        reports = [announced(request("POST", "/api/v1/results", report_of(one))) for one in leases]
         flights = [open_.enter_context(Raw(server.port)) for _ in reports]
         with writes_locked(joblot) as unlock:
             for flight, report in zip(flights, reports, strict=True):
                 flight.send(report[:-10])
+                assert flight.socket.recv(len(GO_ON), socket.MSG_WAITALL) == GO_ON
             flights[0].send(reports[0][-10:])
             server.hang_up()
             server.stop()

@@ -64,8 +64,14 @@ def make_served_database() -> None:
     names = pending()
     if names and (is_embedded() or names[0].startswith("0001")):
         migrate()
-    elif names:
+    elif names and _pending_for_good():
         raise NotMigrated("joblot's tables are of an older version; run `joblot migrate`")
+
+
+def _pending_for_good() -> bool:
+    """False if another server was in the midst of making the tables."""
+    with verbs.migration_lock():
+        return bool(pending())
 
 
 def migrate() -> list[str]:
