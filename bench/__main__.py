@@ -20,6 +20,7 @@ FULL = (
     ("fair.py", "--handlers", "32"),
     ("cancel.py", "--handlers", "32"),
     ("progress.py", "--items", "1000000"),
+    ("over_http.py",),
     ("million.py",),
     ("million.py", "--db", "postgres"),
 )
@@ -29,6 +30,7 @@ QUICK = (
     ("fair.py", "--jobs", "300", "--rounds", "2", "--seconds", "1"),
     ("cancel.py", "--rounds", "3", "--handlers", "8"),
     ("progress.py", "--items", "50000", "--rounds", "2"),
+    ("over_http.py", "--rounds", "1", "--seconds", "1", "--waiting", "100"),
     ("million.py", "--items", "50000"),
 )
 

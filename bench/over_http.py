@@ -1,6 +1,6 @@
 """What HTTP costs: reports over it, waiting workers, and how soon a waiting one gets work.
 
-    python bench/over_http.py [--rounds 5] [--seconds 3] [--waiting 1000] [--server outer]
+    python bench/over_http.py [--rounds 5] [--seconds 3] [--waiting 1000]
 
 Reports of 16 results on 32 connections, against the same server's endpoint that reads and answers
 but records nothing, and against each in a statement of its own; the same with so many workers
@@ -34,8 +34,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--waiting", type=int, default=1_000)
-    parser.add_argument("--server", default="outer")
-    parser.add_argument("--reports-only", action="store_true")
     asked = parser.parse_args()
     _allow_files(asked.waiting * 2 + 200)
     with PostgresServer() as server:
@@ -45,11 +43,8 @@ def main() -> None:
         from joblot.identity.tokens import issue
 
         token, _ = issue("bench", ["admin"])
-        with served(url, asked.server) as (port, pid):
+        with served(url) as (port, pid):
             rates, p99 = _reports(port, token, asked.rounds, asked.seconds)
-            if asked.reports_only:
-                _tell_reports(asked.server, rates, p99)
-                return
             idle = asyncio.run(_with_waiters(port, pid, token, asked))
             waits = asyncio.run(_claim_latencies(port, token))
     _tell(rates, p99, idle, waits)
@@ -180,13 +175,6 @@ def _resident_kb(pid: int) -> int:
 
 def _ratios(above: list[float], below: list[float]) -> list[float]:
     return [a / b for a, b in zip(above, below, strict=True)]
-
-
-def _tell_reports(server: str, rates: dict[str, list[float]], p99: dict[str, list[float]]) -> None:
-    for name in rates:
-        middle = sorted(rates[name])[len(rates[name]) // 2]
-        slow = sorted(p99[name])[len(p99[name]) // 2] * 1000
-        print(f"{server} | {name} | {middle:.0f} batches/s | p99 {slow:.0f} ms")
 
 
 def _tell(

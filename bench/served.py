@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 
 
 @contextmanager
-def served(database_url: str, server: str = "outer") -> Iterator[tuple[int, int]]:
+def served(database_url: str) -> Iterator[tuple[int, int]]:
     """A server process of its own: its port and its process id."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -26,7 +26,7 @@ def served(database_url: str, server: str = "outer") -> Iterator[tuple[int, int]
         "JOBLOT_DATABASE_URL": database_url,
         "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path[1:]]),
     }
-    command = [sys.executable, str(HERE / "serving.py"), server, str(port)]
+    command = [sys.executable, str(HERE / "serving.py"), str(port)]
     process = subprocess.Popen(command, env=environment)
     try:
         _await(port)

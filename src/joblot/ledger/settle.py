@@ -34,11 +34,15 @@ def report(token: str | UUID, results: Iterable[Result | Mapping[str, Any]]) -> 
     Unavailable when the database can't be used (nothing is half done), NotDurable inside a
     transaction.
     """
-    posted = prepare(list(results))
+    return settle_prepared(uuid_of(token), prepare(list(results)))
+
+
+def settle_prepared(token: UUID | None, posted: list[Posted | Rejected]) -> list[ItemReceipt]:
+    """Report what was prepared; without a token each is told that the lease is unknown."""
     job_id = None
-    if known := uuid_of(token):
+    if token is not None:
         for one_round in rounds(posted):
-            job_id = _settle_round(known, one_round) or job_id
+            job_id = _settle_round(token, one_round) or job_id
     faults.point("report: committed, not looked")
     if job_id is not None:
         look(job_id)

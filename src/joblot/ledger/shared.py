@@ -32,19 +32,17 @@ logger = logging.getLogger("joblot.ledger")
 
 def report(token: str | UUID, results: Iterable[Result | Mapping[str, Any]]) -> list[ItemReceipt]:
     """As `settle.report`: the same arguments, answers and errors, for servers with many threads."""
-    results = list(results)
-    known = settle.uuid_of(token)
+    known, posted = settle.uuid_of(token), settle.prepare(list(results))
     if known is None or not settle.at_once_is_possible():
-        return settle.report(token, results)
-    posted = settle.prepare(results)
+        return settle.settle_prepared(known, posted)
     first, *repeats = settle.rounds(posted) or [[]]
     simple = settle.simple_among(first)
     if not simple or repeats:
-        return settle.report(token, results)
+        return settle.settle_prepared(known, posted)
     require_durable(connection())
     ride = _carriage(alias()).settle(known, simple)
     if not ride.settled:
-        return settle.report(token, results)
+        return settle.settle_prepared(known, posted)
     left = [one for one in first if one.receipt is None]
     job_id = settle.settle_judged(known, left) if left else ride.to_look_at
     if job_id is not None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 import zlib
 
+from joblot.api.items import SSE
 from joblot.api.patience import CONTINUE
 from joblot.server.bridge import Answer, Send
 
 KEEP_ALIVE = b": nothing new\n\n"  # a comment, by which both ends see that the other is there
 KEEP_ALIVE_SECONDS = 15.0
-SSE = b"text/event-stream"
 
 
 class BrokenOff(Exception):
@@ -28,7 +28,7 @@ class OutgoingStream:
 
     async def begin(self, first: Answer) -> None:
         headers = first.without(CONTINUE, "Content-Length")
-        self.is_endless = any(value.startswith(SSE) for _, value in headers)
+        self.is_endless = any(value.startswith(SSE.encode()) for _, value in headers)
         if self._zip:
             headers.append((b"Content-Encoding", b"gzip"))
         await self._send(
