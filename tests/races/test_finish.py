@@ -262,6 +262,7 @@ def test_two_retries_begin_one_run(postgres_only: str, in_thread: Any) -> None:
     a = in_thread(gate.through(lambda: retry(job.pk).run))
     gate.wait()
     b = in_thread(lambda: retry(job.pk).run)
+    until_waiting()  # it has seen the run that is begun, and goes on with it
     gate.open()
     assert (a.result(), b.result()) == (2, 2)
     assert numbers(worker.lease()) == [0, 1, 2]

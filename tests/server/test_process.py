@@ -106,7 +106,7 @@ def test_servers_of_several_processes_share_the_work_and_stop(joblot_on_postgres
     joblot, two = joblot_on_postgres, ("--processes", "2")
     with Serving(joblot, *two) as server, Serving(joblot, *two) as other:
         assert [one.health().status_code for one in (server, other)] == [200, 200]
-        killed = server.workers()[0]
+        killed = eventually(lambda: server.workers() if len(server.workers()) == 2 else [])[0]
         os.kill(killed, signal.SIGKILL)
         eventually(lambda: len(set(server.workers()) - {killed}) == 2)
         stop_with_reports_in_flight(joblot, server)

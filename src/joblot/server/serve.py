@@ -20,6 +20,7 @@ from joblot.errors import InvalidInput
 from joblot.server import asgi
 
 STOP_SECONDS_MAX = 30  # for requests in flight, when asked to stop
+SILENT_SECONDS_MAX = 30  # for one of several processes, which may be starting on a busy machine
 KEEP_ALIVE_SECONDS = 75  # longer than clients keep a connection, so that they end it, between calls
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -68,6 +69,7 @@ def serve(
         server_header=False,
         timeout_graceful_shutdown=STOP_SECONDS_MAX,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_worker_healthcheck=SILENT_SECONDS_MAX,
         proxy_headers=False,
     )
     bound = _bind(host, port)
