@@ -82,7 +82,8 @@ class Result:
     """What a worker reports for one item.
 
     `output` is any JSON; `metrics` are whole numbers, summed exactly over the stage when the
-    result is counted; `retryable` matters for a failure only.
+    result is counted; `retryable` matters for a failure only. `output_text` is for who has the
+    output as text already: it is kept as it is written there, and a repeat is known by it.
     """
 
     item: int
@@ -91,6 +92,7 @@ class Result:
     metrics: Mapping[str, int] = field(default_factory=dict)
     error: Error | None = None
     retryable: bool = False
+    output_text: str | None = field(default=None, repr=False)
 
     @property
     def succeeded(self) -> bool:
@@ -125,6 +127,11 @@ def canonical(value: Any) -> str:
         text.encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidResult(f"expected JSON, got something else: {error}") from error
+    return without_nul(text)
+
+
+def without_nul(text: str) -> str:
+    """The same JSON text. Raises InvalidResult if there is a U+0000 in it."""
     if "\\u0000" in text and "\\u0000" in text.replace("\\\\", ""):
         raise InvalidResult("expected text without the character U+0000; remove it")
     return text

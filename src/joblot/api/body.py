@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +11,7 @@ from django.http.request import UnreadablePostError
 from ninja.parser import Parser
 from ninja.types import DictStrAny
 
+from joblot.api.json_text import parse_json
 from joblot.api.patience import lines_before
 from joblot.config import limits
 from joblot.errors import NotReadable, TooLarge, Unavailable
@@ -47,14 +47,6 @@ def bounded(request: HttpRequest, bytes_max: int) -> Iterator[bytes]:
 def json_of(request: HttpRequest) -> Any:
     """The body as JSON. Raises NotReadable for what isn't, NaN and infinities included."""
     return parse_json(request.body)
-
-
-def parse_json(text: bytes) -> Any:
-    """JSON, strictly. Raises NotReadable."""
-    try:
-        return json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise NotReadable(f"body: expected JSON, {error}") from None
 
 
 class JsonLines:
@@ -98,10 +90,6 @@ class JsonLines:
 def takes_stream(method: str, path: str, content_type: str) -> bool:
     """True for a request whose body is a stream of lines, and is read as it comes."""
     return method == "POST" and content_type == NDJSON and path.endswith("/items")
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _unzipped(request: HttpRequest) -> Iterator[bytes]:

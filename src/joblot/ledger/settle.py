@@ -74,7 +74,7 @@ def _prepared(result: Result | ItemReceipt) -> Posted | Rejected:
     if isinstance(result, ItemReceipt):
         return Rejected(result)
     try:
-        canonical = wire.canonical(result.output)
+        canonical = result.output_text or wire.canonical(result.output)
         digest = wire.result_hash(canonical)
         ref = store_if_large(canonical, digest) if result.succeeded else None
     except InvalidResult as error:

@@ -123,6 +123,29 @@ def test_a_batch_that_fails_gives_back_what_did_not_fail_by_itself(api: Api) -> 
     assert states(job) == {"failed": 2, "ready": 4}, "again changes nothing"
 
 
+def test_a_batch_may_be_posted_again_whatever_its_size(api: Api, outputs_folder: Any) -> None:
+    job = job_of(3)
+    tasks = api.tasks(job)
+    posted = [(task, detected(task, classes=3_000)) for task in tasks[1:]]
+    posted.append((tasks[0], detected(tasks[0])))
+    assert api.results(job, *posted) == ["counted"] * 3
+    kept = sorted(outputs_folder.rglob("*.json"))
+    assert len(kept) == 2
+    assert api.results(job, *posted) == ["duplicate"] * 3
+    assert sorted(outputs_folder.rglob("*.json")) == kept
+    assert dict(outputs(job.pk)) == {f"image {task['id']}": told for task, told in posted}
+
+
+def test_a_number_that_is_too_large_fails_its_own_item(api: Api) -> None:
+    job = job_of(2)
+    first, second = api.tasks(job)
+    posted = [{"reply_subject": t["reply_subject"], "result": detected(t)} for t in (first, second)]
+    body = json.dumps({"results": posted}).replace("0.0023", "1e999", 1)
+    told = api.post_bytes(f"jobs/{job.pk}/result/", body.encode())
+    assert [one["status"] for one in told["tasks"]] == ["counted"] * 2
+    assert states(job) == {"failed": 1, "succeeded": 1}
+
+
 def test_results_are_reported_in_groups_of_bounded_size(api: Api, configure) -> None:
     configure(antenna_group_bytes=1_000, results_per_report_max=2)
     job = job_of(24)

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 
 from joblot.errors import NotReadable
 
-_OUTSIDE_A_STRING = re.compile(rb'["{}\[\]]')
-_INSIDE_A_STRING = re.compile(rb'["\\]')
+_IN_A_STRING = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'  # stops at its end, or at a backslash that is last
+_STRING = re.compile(_IN_A_STRING, re.DOTALL)
+_NO_BRACKET = re.compile(rb'(?:[^"{}\[\]]++|"%s")*+' % _IN_A_STRING, re.DOTALL)
 _BETWEEN_ENTRIES = b" \t\r\n,"
+_QUOTE, _LIST = b'"['
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,32 +56,43 @@ class _Cutter:
 
     def cut(self, pieces: Iterable[bytes]) -> Iterator[Entry]:
         for piece in pieces:
-            at = 0
+            kept = 0
             for place in self._brackets(piece):
-                self._keep(piece[at:place])
-                at = place + 1
-                bracket = piece[place:at]
+                bracket = piece[place : place + 1]
+                if self._is_within_entry(bracket):
+                    self._depth += 1 if bracket in b"{[" else -1
+                    continue
+                self._keep(piece[kept:place])
+                kept = place + 1
                 yield from self._open(bracket) if bracket in b"{[" else self._close(bracket)
-            self._keep(piece[at:])
+            self._keep(piece[kept:])
         if self._depth or not self._was_found:
             raise NotReadable(f'body: expected {{"{self._name}": […]}}, whole')
 
+    def _is_within_entry(self, bracket: bytes) -> bool:
+        """True if this bracket neither begins nor ends an entry; most don't."""
+        return self._in_list and self._depth > (2 if bracket in b"{[" else 3)
+
     def _brackets(self, piece: bytes) -> Iterator[int]:
         """Where the brackets are that are not inside a string."""
-        at = self._skip
-        while True:
-            wanted = _INSIDE_A_STRING if self._in_string else _OUTSIDE_A_STRING
-            found = wanted.search(piece, at)
-            if found is None:
-                self._skip = max(0, at - len(piece))
+        at = self._behind_string(piece, self._skip) if self._in_string else 0
+        at = _behind_numbers(piece, at)
+        while (at := _NO_BRACKET.match(piece, at).end()) < len(piece):  # type: ignore[union-attr]
+            if piece[at] == _QUOTE:  # of a string that does not end in this piece
+                self._in_string = True
+                self._behind_string(piece, at + 1)
                 return
-            at = found.end()
-            if found[0] == b'"':
-                self._in_string = not self._in_string
-            elif found[0] == b"\\":
-                at += 1
-            else:
-                yield found.start()
+            yield at
+            at = _behind_numbers(piece, at + 1) if piece[at] == _LIST else at + 1
+
+    def _behind_string(self, piece: bytes, at: int) -> int:
+        """Where the open string has ended: at the piece's end if the next piece goes on with it."""
+        end = _STRING.match(piece, at).end()  # type: ignore[union-attr]
+        if end < len(piece) and piece[end] == _QUOTE:
+            self._in_string, self._skip = False, 0
+            return end + 1
+        self._skip = len(piece) - end if at <= len(piece) else at - len(piece)
+        return len(piece)
 
     def _open(self, bracket: bytes) -> Iterator[Entry]:
         if self._depth == 0 and bracket != b"{":
@@ -123,3 +136,13 @@ class _Cutter:
         self._text.clear()
         self._size = 0
         return entry
+
+
+def _behind_numbers(piece: bytes, at: int) -> int:
+    """Where the next bracket or quote is, or the piece's end; quick over long lists of numbers."""
+    end = piece.find(b"]", at)
+    end = len(piece) if end < 0 else end
+    for other in (b'"', b"[", b"{", b"}"):
+        found = piece.find(other, at, end)
+        end = end if found < 0 else found
+    return end

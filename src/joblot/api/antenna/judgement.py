@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from joblot.api.antenna.entries import Entry
 from joblot.api.antenna.subjects import Subject
-from joblot.api.body import parse_json
-from joblot.errors import NotReadable
+from joblot.api.json_text import json_text, parse_json
+from joblot.errors import InvalidResult, NotReadable
 from joblot.wire import Result, failure, success
 
 NOT_KEPT = "InvalidResult"  # the error's type where a result can't be kept
@@ -71,11 +71,19 @@ def _judged(reply: str, subject: Subject, result: Any, size: int) -> Judged:
     if not isinstance(result, dict):
         return unkept(judged, f"result: expected an object, got {type(result).__name__}")
     if result.get("error") is None:
-        judged.result = success(subject.item, result, _metrics(result, size))
-        return judged
+        return _succeeded(judged, subject, result, size)
     message = str(result["error"])
     judged.with_others = message.startswith(WHOLE_BATCH)
     judged.result = failure(subject.item, NOT_WORKED, message, retryable=True)
+    return judged
+
+
+def _succeeded(judged: Judged, subject: Subject, result: dict[str, Any], size: int) -> Judged:
+    try:
+        text = json_text(result)
+    except InvalidResult as error:
+        return unkept(judged, str(error))
+    judged.result = replace(success(subject.item, result, _metrics(result, size)), output_text=text)
     return judged
 
 

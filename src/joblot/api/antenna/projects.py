@@ -12,7 +12,8 @@ from typing import Any
 from django.core.files.base import ContentFile
 from django.http import HttpRequest
 
-from joblot.api.body import parse_json, read_body
+from joblot.api.body import read_body
+from joblot.api.json_text import parse_json
 from joblot.config import limits
 from joblot.errors import InvalidInput, NotFound
 from joblot.identity import workers

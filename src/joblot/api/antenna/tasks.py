@@ -9,7 +9,8 @@ from django.http import HttpRequest
 from joblot.api.antenna.job_ids import JobStage
 from joblot.api.antenna.subjects import Subject
 from joblot.api.antenna.worker import room, worker_of
-from joblot.api.body import parse_json, read_body
+from joblot.api.body import read_body
+from joblot.api.json_text import parse_json
 from joblot.config import limits
 from joblot.errors import InvalidInput, LeaseEnded, NotFound
 from joblot.identity.caller import Caller
