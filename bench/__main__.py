@@ -21,6 +21,7 @@ FULL = (
     ("cancel.py", "--handlers", "32"),
     ("progress.py", "--items", "1000000"),
     ("over_http.py",),
+    ("older_fleet.py",),
     ("million.py",),
     ("million.py", "--db", "postgres"),
 )
@@ -31,6 +32,7 @@ QUICK = (
     ("cancel.py", "--rounds", "3", "--handlers", "8"),
     ("progress.py", "--items", "50000", "--rounds", "2"),
     ("over_http.py", "--rounds", "1", "--seconds", "1", "--waiting", "100"),
+    ("older_fleet.py", "--rounds", "2"),
     ("million.py", "--items", "50000"),
 )
 
