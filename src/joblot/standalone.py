@@ -29,7 +29,10 @@ SQLITE_PRAGMAS = (
     "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
 )
 # A server's waits end before a lease does, so that whoever waits for it still has its own.
-WAITS = "-c lock_timeout=10s -c statement_timeout=120s -c idle_in_transaction_session_timeout=60s"
+STATEMENT_SECONDS_MAX = 120
+SERVED_STATEMENT_SECONDS_MAX = 40  # where threads are few, and others wait for them
+WAITS = "-c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
+SILENCE_SLACK_SECONDS = 5  # after which a server that should have ended a statement is gone
 TCP_TIMEOUTS = {"keepalives_idle": 15, "keepalives_interval": 5, "tcp_user_timeout": 30_000}
 # Settling is one statement; planned once, it costs two thirds of what it costs planned each time.
 GENERIC_PLANS = "-c plan_cache_mode=force_generic_plan"
@@ -55,7 +58,8 @@ def setup(
     if os.environ.get("DJANGO_SETTINGS_MODULE") and url is None and path is None and not apps:
         _setup_project()
         return
-    database = _chosen(url, path)
+    longest = SERVED_STATEMENT_SECONDS_MAX if served else STATEMENT_SECONDS_MAX
+    database = _chosen(url, path, longest)
     settings.configure(
         JOBLOT_STANDALONE=True,  # tells these from a project's settings
         DATABASES={"default": database},
@@ -109,18 +113,18 @@ def _setup_project() -> None:
         ) from error
 
 
-def _chosen(url: str | None, path: Path | str | None) -> dict[str, Any]:
+def _chosen(url: str | None, path: Path | str | None, statement_seconds_max: int) -> dict[str, Any]:
     if path is not None:
         return sqlite(Path(path))
     named = url or os.environ.get("JOBLOT_DATABASE_URL")
-    return database_of(named) if named else sqlite(default_path())
+    return database_of(named, statement_seconds_max) if named else sqlite(default_path())
 
 
-def database_of(url: str) -> dict[str, Any]:
+def database_of(url: str, statement_seconds_max: int = STATEMENT_SECONDS_MAX) -> dict[str, Any]:
     """An entry of Django's DATABASES for a URL. Raises InvalidInput, without the password."""
     scheme = urlsplit(url).scheme
     if scheme in ("postgres", "postgresql"):
-        return _postgresql(url)
+        return _postgresql(url, statement_seconds_max)
     if scheme == "sqlite":
         return _sqlite_of(url)
     raise InvalidInput(
@@ -194,12 +198,13 @@ def _limits(database: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def _postgresql(url: str) -> dict[str, Any]:
+def _postgresql(url: str, statement_seconds_max: int) -> dict[str, Any]:
     """Parsed by libpq's own rules: sockets, several hosts, sslmode and the rest."""
     given = _conninfo(url)
-    options = f"{GENERIC_PLANS} {WAITS} {given.pop('options', '')}".strip()
+    longest = f"-c statement_timeout={statement_seconds_max}s"
+    options = f"{GENERIC_PLANS} {WAITS} {longest} {given.pop('options', '')}".strip()
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "joblot.postgresql",
         "NAME": given.pop("dbname", ""),
         "USER": given.pop("user", ""),
         "PASSWORD": given.pop("password", ""),
@@ -214,6 +219,7 @@ def _postgresql(url: str) -> dict[str, Any]:
             "options": options,
             "server_side_binding": True,
             "prepare_threshold": 1,
+            "silence_seconds_max": statement_seconds_max + SILENCE_SLACK_SECONDS,
         },
     }
 

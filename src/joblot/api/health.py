@@ -28,6 +28,11 @@ def readyz(request: HttpRequest) -> JsonResponse:
     return _answer([])
 
 
+def unanswered(seconds: float) -> JsonResponse:
+    """What is told where neither of the two has answered within so many seconds."""
+    return _answer([f"the database, or every thread, has been busy for {seconds:g} s"])
+
+
 def _answer(wrong: list[str]) -> JsonResponse:
     body: dict[str, Any] = {"ok": not wrong, "wrong": wrong}
     return JsonResponse(body, status=503 if wrong else 200)

@@ -12,6 +12,7 @@ import io
 import time
 
 from joblot.api.body import NDJSON, takes_stream
+from joblot.api.health import unanswered
 from joblot.api.items import SSE
 from joblot.api.patience import CONTINUE, LINES, OUTER, WAIT, Continue, Wait
 from joblot.api.problems import problem
@@ -23,6 +24,8 @@ from joblot.server.outgoing import OutgoingStream
 from joblot.server.waiting import WaitingRoom
 
 STREAMS = (NDJSON.encode(), SSE.encode())
+HEALTH = ("/healthz", "/readyz")
+HEALTH_SECONDS_MAX = 5.0  # for an answer to those; who asks does not wait much longer
 OURS = frozenset(name.lower().encode() for name in (OUTER, LINES))
 
 
@@ -61,6 +64,8 @@ class Outer:
             await _send(send, answer, body)
 
     async def _answer(self, scope: Scope, body: IncomingBody) -> Answer:
+        if scope["path"] in HEALTH:
+            return await self._health(scope)
         most = body_bytes_max(scope["path"])
         whole = await body.whole(most)
         if whole is None:
@@ -71,6 +76,13 @@ class Outer:
         if answer.header(WAIT):
             return await self._wait(scope, content, answer, body)
         return answer
+
+    async def _health(self, scope: Scope) -> Answer:
+        """An answer in any case, though all threads may be held by a database that says nothing."""
+        try:
+            return await asyncio.wait_for(self._bridge.ask(scope, io.BytesIO()), HEALTH_SECONDS_MAX)
+        except TimeoutError:
+            return Answer.of(unanswered(HEALTH_SECONDS_MAX))
 
     async def _wait(
         self, scope: Scope, content: bytes, answer: Answer, body: IncomingBody

@@ -1,0 +1,1 @@
+"""The database engine of joblot's own processes, for Django: `"ENGINE": "joblot.postgresql"`."""
