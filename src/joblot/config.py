@@ -106,7 +106,7 @@ class Limits:
     range_floor_step_seconds: float = 0.2  # how often it looks whether they begin further on
     candidates_seconds: float = 1.0  # how long a process goes by the order of jobs that it has read
     claim_stages_batch: int = 16  # looked at for a free range by one statement
-    claim_reason_ranges_max: int = 64  # of a stage, looked at for when the next one is due
+    claim_reason_rows_max: int = 64  # ranges of a stage, and leases, that tell when one is due
     claim_retry_seconds_min: float = 0.1  # told to a claim that found nothing
     claim_retry_seconds_max: float = 5.0
     priority_step_seconds: float = 3_600.0  # of age, that one more of priority counts like

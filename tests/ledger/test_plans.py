@@ -1,11 +1,13 @@
 """How PostgreSQL runs the hot statements: by index, however large the tables have become.
 
-What is explained is what the verbs really send, written down while they run.
+What is explained is what the verbs really send, written down while they run, and as it is planned
+for them: once, for whatever the parameters will be.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,12 +15,18 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from joblot.ledger.leases import expire_overdue, renew
+from joblot.ledger import candidates
+from joblot.ledger.candidates import Wanted
+from joblot.ledger.claims import claim
+from joblot.ledger.leases import expire_overdue, release, renew
 from joblot.ledger.look import look
+from joblot.ledger.pulse import overdue
+from joblot.ledger.ready import ready_for
 from joblot.ledger.settle import report
 from joblot.ledger.submit import submit
 from joblot.models import Job
 from joblot.wire import Lease, failure, success
+from tests import databases
 from tests.ledger import worker
 from tests.ledger.worker import TWO_STAGES, keys
 
@@ -67,14 +75,37 @@ class Plan:
     @classmethod
     def of(cls, sql: str, params: Any) -> Plan:
         with connections["postgres"].cursor() as cursor:
-            cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}", params)
+            cursor.execute("SET plan_cache_mode = force_generic_plan")
+            cursor.execute(f"PREPARE explained AS {_numbered(sql)}")
+            nulls = ", ".join(["NULL"] * len(params))
+            cursor.execute(f"EXPLAIN (FORMAT JSON) EXECUTE explained{nulls and f'({nulls})'}")
             (answer,) = cursor.fetchone()
+            cursor.execute("DEALLOCATE explained")
+            cursor.execute("RESET plan_cache_mode")
         nodes = list(_nodes((json.loads(answer) if isinstance(answer, str) else answer)[0]["Plan"]))
         return cls(
             sql,
             frozenset(n["Relation Name"] for n in nodes if n["Node Type"] == "Seq Scan"),
             frozenset(n["Index Name"] for n in nodes if "Index Name" in n),
         )
+
+
+PLACE = re.compile(r"%(?:\((\w+)\)s|s|%)")
+
+
+def _numbered(sql: str) -> str:
+    """With `$1` for the first parameter, as the database has it; the same name is the same one."""
+    names: list[str] = []
+
+    def number(place: re.Match[str]) -> str:
+        if place[0] == "%%":
+            return "%"
+        name = place[1] or str(len(names))
+        if name not in names:
+            names.append(name)
+        return f"${names.index(name) + 1}"
+
+    return PLACE.sub(number, sql)
 
 
 def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -177,3 +208,49 @@ def test_each_hot_statement_uses_the_index_that_is_meant_for_it(job: Job) -> Non
     looked = using("LEFT JOIN joblot_tally", lambda: look(job.pk))
     assert looked >= {"joblot_job_pkey", "joblot_tally_pkey", "joblot_lease_job_state"}
     assert using("FOR UPDATE SKIP LOCKED", expire_overdue) == {"joblot_lease_expiry"}
+
+
+# What other jobs have waiting and leased, so much of it that to look for one row seems cheap
+# anywhere.
+ELSEWHERE = """
+INSERT INTO joblot_range (job_id, stage, next, last)
+    SELECT id, 0, 10 * n, 10 * n + 9 FROM joblot_job, generate_series(1, 400) n;
+INSERT INTO joblot_lease (token, job_id, run, stage, state, size, open, ranges, gone, worker,
+                          claimed_at, expires_at)
+    SELECT gen_random_uuid(), id, 1, 0, 0, 1, 1, '[]', '[]', '', now(), now() + interval '1 hour'
+    FROM joblot_job, generate_series(1, 400);
+ANALYZE joblot_job, joblot_stage, joblot_range, joblot_lease;
+"""
+
+
+@pytest.fixture
+def elsewhere(postgres_only: str) -> Iterator[None]:
+    for n in range(20):
+        submit(f"other {n}", keys(1), pipeline="elsewhere")
+    with connections["postgres"].cursor() as cursor:
+        for statement in ELSEWHERE.split(";")[:-1]:
+            cursor.execute(statement)
+    submit("mine", keys(1), pipeline="mine")
+    yield
+    databases.empty("postgres")
+
+
+def test_who_looks_for_work_reads_nothing_of_other_jobs(elsewhere: None) -> None:
+    mine = Wanted.of("mine", None, None)
+    lease = worker.lease("mine")
+    looks: dict[str, Callable[[], object]] = {
+        "claim": lambda: claim("mine"),
+        "capped claim": lambda: claim("mine", owner=1, owner_items_max=5),
+        "wait": lambda: ready_for({mine}),
+        "board": lambda: candidates.board(mine, anew=True),
+        "expire": expire_overdue,
+        "health": overdue,
+        "release": lambda: release(lease.token),
+    }
+    found = [(look, plan) for look, act in looks.items() for plan in plans(act)]
+    crowded = {"joblot_range", "joblot_lease"}
+    assert [(look, plan.sql) for look, plan in found if plan.walked & crowded] == []
+    by_id = {look for look, plan in found if "joblot_range_pkey" in plan.indexes}
+    assert by_id == set()
+    by_time = {look for look, plan in found if "joblot_lease_expiry" in plan.indexes}
+    assert by_time == {"expire", "health"}

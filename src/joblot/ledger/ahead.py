@@ -14,16 +14,15 @@ from django.db.models import Sum
 from joblot import clock
 from joblot.config import limits
 from joblot.ledger.transactions import alias, durable, repeated
-from joblot.models import Lease
-from joblot.states import LeaseState
+from joblot.models import LIVE, Lease
 
 
 @repeated
 def held_ahead(job_id: int, worker: str, seconds: float) -> int:
     """How many items of the job this worker was granted in the last `seconds` and still holds."""
     rows = Lease.ledger.using(alias()).filter(
+        LIVE,
         job_id=job_id,
-        state=LeaseState.LIVE,
         worker=worker,
         claimed_at__gt=clock.after(-seconds),
     )
@@ -42,10 +41,10 @@ def renew_ahead(token: str, seconds: float) -> int:
     if lease is None:
         return 0
     due = Lease.ledger.using(alias()).filter(
+        LIVE,
         job_id=lease.job_id,
         worker=lease.worker,
         owner=lease.owner,
-        state=LeaseState.LIVE,
         claimed_at__gte=lease.claimed_at - timedelta(seconds=limits().ahead_skew_seconds),
         expires_at__lt=clock.after(seconds / 2),
     )

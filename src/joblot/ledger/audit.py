@@ -22,7 +22,18 @@ from joblot.ledger.jobs import read_job
 from joblot.ledger.look import Counts, Seen, decide, read
 from joblot.ledger.ranges import Span
 from joblot.ledger.transactions import alias, connection, repeated
-from joblot.models import Event, Item, ItemRange, Job, Lease, Metric, Outcome, Tally, Uncounted
+from joblot.models import (
+    LIVE,
+    Event,
+    Item,
+    ItemRange,
+    Job,
+    Lease,
+    Metric,
+    Outcome,
+    Tally,
+    Uncounted,
+)
 from joblot.states import FINALIZABLE, TERMINAL, ItemState, JobStatus, LeaseState, Receipt
 
 Check = dict[str, Any]
@@ -204,7 +215,7 @@ def _held(seen: Seen) -> list[tuple[int, int]]:
         for row in ItemRange.ledger.using(alias()).filter(job_id=seen.job_id)
         for number in range(row.next, row.last + 1)
     ]
-    live = Lease.ledger.using(alias()).filter(job_id=seen.job_id, state=LeaseState.LIVE)
+    live = Lease.ledger.using(alias()).filter(LIVE, job_id=seen.job_id)
     for lease in live:
         gone = set(lease.gone)
         spans = (Span(*span) for span in lease.ranges)

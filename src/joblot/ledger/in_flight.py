@@ -6,8 +6,7 @@ from typing import Any
 
 from joblot.ledger.ranges import Span
 from joblot.ledger.transactions import alias, repeated
-from joblot.models import Lease
-from joblot.states import LeaseState
+from joblot.models import LIVE, Lease
 
 
 @repeated
@@ -17,7 +16,7 @@ def in_flight(*, job: int | None = None, worker: str | None = None) -> list[dict
     `items` are those still open. `expiries` is how often the item was lost before while it was
     leased alone, and None where the lease holds items together, of which none is to blame.
     """
-    rows = Lease.ledger.using(alias()).filter(state=LeaseState.LIVE)
+    rows = Lease.ledger.using(alias()).filter(LIVE)
     if job is not None:
         rows = rows.filter(job_id=job)
     if worker is not None:

@@ -20,7 +20,7 @@ from joblot.ledger.look import look
 from joblot.ledger.ranges import ALONE, RELEASED, Span, enqueue, islands
 from joblot.ledger.tallies import Deltas
 from joblot.ledger.transactions import alias, durable, repeated
-from joblot.models import Attempt, Job, Lease, Outcome
+from joblot.models import LIVE, Attempt, Job, Lease, Outcome
 from joblot.states import HOLDING, UNCLOSED, ItemState, LeaseState
 
 
@@ -108,7 +108,7 @@ def _expire_one(which: Q, cause: str, *, skip_locked: bool) -> int | None:
 def _expire_in_transaction(which: Q, cause: str, skip_locked: bool) -> int | None:
     """Locks: the lease, then items by number, then slots by stage, as a report does."""
     with durable():
-        live = Lease.ledger.using(alias()).filter(which, state=LeaseState.LIVE)
+        live = Lease.ledger.using(alias()).filter(which, LIVE)
         locked = live.select_for_update(skip_locked=skip_locked)
         lease: Lease | None = locked.order_by("expires_at").first()
         if lease is None:

@@ -22,8 +22,8 @@ from joblot.ledger.leases import close_leases
 from joblot.ledger.look import look
 from joblot.ledger.reopen import reopen
 from joblot.ledger.transactions import alias, durable, repeated
-from joblot.models import ItemRange, Job, Lease
-from joblot.states import CLAIMABLE, RETRYABLE, TERMINAL, JobEvent, JobStatus, LeaseState
+from joblot.models import LIVE, ItemRange, Job, Lease
+from joblot.states import CLAIMABLE, RETRYABLE, TERMINAL, JobEvent, JobStatus
 
 
 def start(job_id: int) -> Job:
@@ -117,7 +117,7 @@ def _cancel_is_due(job_id: int) -> bool:
     cancelling = Job.ledger.using(alias()).filter(pk=job_id, status=JobStatus.CANCELING)
     if cancelling.filter(cancel_closes_at__lte=clock.now()).exists():
         return True
-    live = Lease.ledger.using(alias()).filter(job_id=job_id, state=LeaseState.LIVE)
+    live = Lease.ledger.using(alias()).filter(LIVE, job_id=job_id)
     return cancelling.filter(cancel_closes_at__isnull=False).exists() and not live.exists()
 
 

@@ -19,8 +19,8 @@ from joblot.config import limits
 from joblot.ledger.jobs import read_job, stages_of
 from joblot.ledger.look import Counts, Seen, decide, read
 from joblot.ledger.transactions import alias, repeated
-from joblot.models import Job, Lease, Metric, Tally
-from joblot.states import JobStatus, LeaseState
+from joblot.models import LIVE, Job, Lease, Metric, Tally
+from joblot.states import JobStatus
 
 
 @repeated
@@ -99,7 +99,7 @@ def _settled(counts: Counts) -> dict[str, int]:
 
 
 def _in_flight(job_id: int) -> dict[int, int]:
-    live = Lease.ledger.using(alias()).filter(job_id=job_id, state=LeaseState.LIVE)
+    live = Lease.ledger.using(alias()).filter(LIVE, job_id=job_id)
     rows = live.values("stage").annotate(items=Sum("open"))
     return {row["stage"]: row["items"] for row in rows}
 

@@ -1,5 +1,9 @@
 """The queue of a job's stage: ranges, walked behind a cursor.
 
+The statements compare job, stage and id as one row, and order by all three. So only the index of
+all three can serve them: by the job alone, PostgreSQL may read through all ranges by their id, or
+through the table, where it expects to find one soon.
+
 Each process remembers, per stage, the last range it took and begins behind it; at the end it
 wraps to where the live ranges begin. So claimers spread over the ranges, and none walks over the
 index entries of ranges that are used up. The cursor is a hint: whatever it skips is found when it
@@ -180,10 +184,9 @@ def _raise_floor(stage: StageKey, cursor: _Cursor) -> None:
     if now < cursor.floor_until or connection().vendor == "sqlite":
         return
     job_id, position = stage
-    rows = ItemRange.ledger.using(alias()).filter(job_id=job_id, stage=position)
-    first = rows.filter(id__gt=cursor.floor).order_by("id").values_list("id", flat=True).first()
+    rows = fetch(connection(), "first_range", job=job_id, stage=position, after=cursor.floor)
     cursor.floor_until = now + limits().range_floor_step_seconds
-    if first is not None:
+    for (first,) in rows:
         cursor.floor = first - 1
 
 

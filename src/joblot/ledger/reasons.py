@@ -19,7 +19,7 @@ def no_lease(wanted: Wanted) -> Claim:
         connection(),
         "why_no_lease",
         **wanted.as_params(),
-        ranges=limits().claim_reason_ranges_max,
+        rows=limits().claim_reason_rows_max,
     )
     is_known, is_paused, is_open, at_limit, seconds = rows[0]
     if at_limit:

@@ -10,8 +10,8 @@ from joblot import clock
 from joblot.ledger.jobs import policy_of, read_job
 from joblot.ledger.progress import progress
 from joblot.ledger.transactions import alias, repeated
-from joblot.models import ItemRange, Job, Lease
-from joblot.states import ACCEPTING, TERMINAL, JobStatus, LeaseState
+from joblot.models import LIVE, ItemRange, Job, Lease
+from joblot.states import ACCEPTING, TERMINAL, JobStatus
 
 Reason = dict[str, Any]
 
@@ -75,7 +75,7 @@ def _of_items(job: Job, state: dict[str, Any]) -> list[Reason]:
 
 
 def _live_leases(job: Job) -> Any:
-    return Lease.ledger.using(alias()).filter(job_id=job.pk, state=LeaseState.LIVE)
+    return Lease.ledger.using(alias()).filter(LIVE, job_id=job.pk)
 
 
 def _waiting(job: Job, **where: Any) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Func, Q
 from django.db.models.functions import Now
 
 from joblot.guards import LedgerModel
@@ -75,7 +75,7 @@ class Lease(LedgerModel):
 
     class Meta:
         indexes = [
-            models.Index(fields=["job", "state"], name="joblot_lease_job_state"),
+            models.Index(fields=["job", "state", "stage"], name="joblot_lease_job_state"),
             models.Index(
                 fields=["owner"],
                 name="joblot_lease_owner",
@@ -94,3 +94,8 @@ class Lease(LedgerModel):
                 condition=Q(idempotency_key__isnull=False),
             )
         ]
+
+
+# The state stands in the statement itself: an index of live leases only is of no use to a statement
+# that PostgreSQL has planned for any state.
+LIVE = Q(state=Func(template=str(LeaseState.LIVE.value), output_field=models.SmallIntegerField()))

@@ -3,27 +3,31 @@
 --          such a range; a step of priority counts like so much age
 -- guard: none; whether the job may be claimed is decided when its range is locked
 -- locks: none
+WITH served AS MATERIALIZED (
+    SELECT j.id, s.position, j.project, j.created_at, j.priority,
+           (j.policy ->> 'in_flight_items_max')::int AS items_max
+    FROM joblot_job j
+    JOIN joblot_stage s ON s.job_id = j.id
+    WHERE j.status IN ({CLAIMABLE})
+      AND s.pipeline IN (SELECT jsonb_array_elements_text(%(pipelines)s::jsonb))
+      AND (%(job)s::bigint IS NULL OR j.id = %(job)s::bigint)
+      AND (%(projects)s::jsonb IS NULL
+           OR j.project IN (SELECT jsonb_array_elements_text(%(projects)s::jsonb)))
+), probed AS MATERIALIZED (
+    SELECT s.*, (
+        SELECT true FROM joblot_range r
+        WHERE (r.job_id, r.stage, r.id) > (s.id, s.position, COALESCE(f.floor, 0))
+          AND (r.job_id, r.stage) <= (s.id, s.position) AND r.not_before <= {now}
+        ORDER BY r.job_id, r.stage, r.id
+        LIMIT 1
+    ) IS NOT NULL AS ready
+    FROM served s
+    LEFT JOIN jsonb_to_recordset(%(floors)s::jsonb) AS f (job bigint, stage int, floor bigint)
+           ON f.job = s.id AND f.stage = s.position
+)
 SELECT id, position, project, items_max, ready
 FROM (
-    SELECT o.*, bool_or(ready) OVER (PARTITION BY id) AS any_ready
-    FROM (
-        SELECT j.id, s.position, j.project, j.created_at, j.priority,
-               (j.policy ->> 'in_flight_items_max')::int AS items_max,
-               EXISTS (
-                   SELECT 1 FROM joblot_range r
-                   WHERE r.job_id = j.id AND r.stage = s.position
-                     AND r.id > COALESCE(f.floor, 0) AND r.not_before <= {now}
-               ) AS ready
-        FROM joblot_job j
-        JOIN joblot_stage s ON s.job_id = j.id
-        LEFT JOIN jsonb_to_recordset(%(floors)s::jsonb) AS f (job bigint, stage int, floor bigint)
-               ON f.job = j.id AND f.stage = s.position
-        WHERE j.status IN ({CLAIMABLE})
-          AND s.pipeline IN (SELECT jsonb_array_elements_text(%(pipelines)s::jsonb))
-          AND (%(job)s::bigint IS NULL OR j.id = %(job)s::bigint)
-          AND (%(projects)s::jsonb IS NULL
-               OR j.project IN (SELECT jsonb_array_elements_text(%(projects)s::jsonb)))
-    ) o
+    SELECT p.*, bool_or(ready) OVER (PARTITION BY id) AS any_ready FROM probed p
 ) c
 WHERE any_ready
   AND (items_max IS NULL OR (

@@ -17,11 +17,11 @@ SELECT EXISTS (
     FROM served c
     LEFT JOIN jsonb_to_recordset(%(floors)s::jsonb) AS f (job bigint, stage int, floor bigint)
            ON f.job = c.job AND f.stage = c.stage
-    -- One look-up for each, by the index, however many ranges there are in all.
     WHERE (
         SELECT 1 FROM joblot_range r
-        WHERE r.job_id = c.job AND r.stage = c.stage
-          AND r.id > COALESCE(f.floor, 0) AND r.not_before <= {now}
+        WHERE (r.job_id, r.stage, r.id) > (c.job, c.stage, COALESCE(f.floor, 0))
+          AND (r.job_id, r.stage) <= (c.job, c.stage) AND r.not_before <= {now}
+        ORDER BY r.job_id, r.stage, r.id
         LIMIT 1
     ) = 1
 )

@@ -8,8 +8,9 @@ FROM unnest(%(jobs)s::bigint[], %(stages)s::int[], %(afters)s::bigint[])
 CROSS JOIN LATERAL (
     SELECT id, next, last, failures, expiries, returns
     FROM joblot_range
-    WHERE job_id = asked.job AND stage = asked.stage AND id > asked.after AND not_before <= {now}
-    ORDER BY id
+    WHERE (job_id, stage, id) > (asked.job, asked.stage, asked.after)
+      AND (job_id, stage) <= (asked.job, asked.stage) AND not_before <= {now}
+    ORDER BY job_id, stage, id
     LIMIT 1
     FOR UPDATE SKIP LOCKED
 ) r

@@ -3,8 +3,9 @@
 -- locks: the ranges by id, skipping those that are locked
 SELECT id, next, last, failures, expiries, returns
 FROM joblot_range
-WHERE job_id = %(job)s AND stage = %(stage)s AND id > %(after)s AND not_before <= {now}
+WHERE (job_id, stage, id) > (%(job)s::bigint, %(stage)s::int, %(after)s::bigint)
+  AND (job_id, stage) <= (%(job)s::bigint, %(stage)s::int) AND not_before <= {now}
   AND returns < 2 AND last - next < %(items)s
-ORDER BY id
+ORDER BY job_id, stage, id
 LIMIT %(ranges)s
 FOR UPDATE SKIP LOCKED

@@ -1,5 +1,6 @@
 -- purpose: why a claim found nothing: whether the pipelines are known, and what stands in the way of
---          what is open in them; and in how many seconds something may be ready
+--          what is open in them; and in how many seconds something may be ready, as far as the
+--          first so many ranges and leases tell
 -- guard: none
 -- locks: none
 WITH served AS MATERIALIZED (
@@ -33,15 +34,20 @@ FROM (
     CROSS JOIN LATERAL (
         SELECT min(soonest.not_before) AS due FROM (
             SELECT r.not_before FROM joblot_range r
-            WHERE r.job_id = j.job AND r.stage = j.stage AND r.id > COALESCE(f.floor, 0)
-            ORDER BY r.id
-            LIMIT %(ranges)s
+            WHERE (r.job_id, r.stage, r.id) > (j.job, j.stage, COALESCE(f.floor, 0))
+              AND (r.job_id, r.stage) <= (j.job, j.stage)
+            ORDER BY r.job_id, r.stage, r.id
+            LIMIT %(rows)s
         ) soonest
     ) waiting
     CROSS JOIN LATERAL (
-        -- Without a LIMIT, which would make reading the whole table look cheap.
-        SELECT min(l.expires_at) AS ends FROM joblot_lease l
-        WHERE l.job_id = j.job AND l.stage = j.stage AND l.state = {LIVE}
+        SELECT min(taken.expires_at) AS ends FROM (
+            SELECT l.expires_at FROM joblot_lease l
+            WHERE (l.job_id, l.state, l.stage) >= (j.job, {LIVE}, j.stage)
+              AND (l.job_id, l.state, l.stage) <= (j.job, {LIVE}, j.stage)
+            ORDER BY l.job_id, l.state, l.stage
+            LIMIT %(rows)s
+        ) taken
     ) held
     WHERE waiting.due IS NOT NULL OR held.ends IS NOT NULL
 ) o

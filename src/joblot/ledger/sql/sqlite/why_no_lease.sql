@@ -1,5 +1,6 @@
 -- purpose: why a claim found nothing: whether the pipelines are known, and what stands in the way of
---          what is open in them; and in how many seconds something may be ready
+--          what is open in them; and in how many seconds something may be ready, as far as the
+--          first so many ranges and leases tell
 -- guard: none
 -- locks: none
 SELECT EXISTS (
@@ -21,10 +22,13 @@ FROM (
                 SELECT r.not_before FROM joblot_range r
                 WHERE r.job_id = j.id AND r.stage = s.position
                 ORDER BY r.id
-                LIMIT %(ranges)s
+                LIMIT %(rows)s
             ) soonest) AS due,
-           (SELECT min(l.expires_at) FROM joblot_lease l
-            WHERE l.job_id = j.id AND l.stage = s.position AND l.state = {LIVE}) AS ends
+           (SELECT min(taken.expires_at) FROM (
+                SELECT l.expires_at FROM joblot_lease l
+                WHERE l.job_id = j.id AND l.state = {LIVE} AND l.stage = s.position
+                LIMIT %(rows)s
+            ) taken) AS ends
     FROM joblot_job j
     JOIN joblot_stage s ON s.job_id = j.id
     WHERE j.status IN ({CLAIMABLE}, 'PAUSED')

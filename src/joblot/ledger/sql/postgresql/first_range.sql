@@ -1,0 +1,9 @@
+-- purpose: where the ranges of a stage begin, behind where they were seen to
+-- guard: none
+-- locks: none
+SELECT id
+FROM joblot_range
+WHERE (job_id, stage, id) > (%(job)s::bigint, %(stage)s::int, %(after)s::bigint)
+  AND (job_id, stage) <= (%(job)s::bigint, %(stage)s::int)
+ORDER BY job_id, stage, id
+LIMIT 1
