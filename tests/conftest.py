@@ -7,6 +7,9 @@ for one of them), on empty tables and with commits that are real. `postgres_only
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -30,6 +33,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="quick",
         help="how many orders of the ledger's verbs are tried (tests/interleave)",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the bytecode of a run in a folder of its own, for xdist's workers and all they start.
+
+    Tests start some hundred processes. Where bytecode is not written, by the environment's wish or
+    because the packages' folders are not ours, each would compile all that it imports.
+    """
+    if hasattr(config, "workerinput"):
+        return
+    folder = tempfile.mkdtemp(prefix="joblot-bytecode-")
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    os.environ["PYTHONPYCACHEPREFIX"] = folder
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
