@@ -26,7 +26,7 @@ WORK = '''
 
 import os
 import signal
-import sqlite3
+import threading
 import time
 from pathlib import Path
 
@@ -39,8 +39,11 @@ def note(key):
 
 
 def gate(name):
+    orders = [one for one in threading.enumerate() if one.name == "joblot-orders"]
     Path(f"at-{name}").write_text(str(os.getpid()))
     while not Path(f"open-{name}").exists():
+        if orders and not any(one.is_alive() for one in orders):
+            Path("orders-ended").touch()
         time.sleep(0.01)
 
 
@@ -160,6 +163,13 @@ class Joblot:
         """Wait until a worker waits at the gate; returns its process id."""
         path = self.folder / f"at-{name}"
         return int(eventually(lambda: path.exists() and path.read_text()))
+
+    def orders_ended(self) -> None:
+        """Wait until the worker at the gate knows that it is to begin nothing more.
+
+        It is told over a pipe. A gate that opened sooner would let it begin its next call.
+        """
+        eventually((self.folder / "orders-ended").exists)
 
     def open_gate(self, name: str = "gate") -> None:
         (self.folder / f"open-{name}").touch()

@@ -84,6 +84,7 @@ def test_workers_end_with_the_run_that_was_killed_and_report_what_they_began(job
     worker = joblot.at_gate()
     running.kill()
     running.wait(30)
+    joblot.orders_ended()
     joblot.open_gate()
     eventually(lambda: not _process_is_there(worker))
     assert (joblot.settled(), joblot.in_flight()) == (6, 0)
@@ -118,6 +119,7 @@ def test_ctrl_c_finishes_what_was_begun_and_says_how_to_go_on(joblot: Joblot):
     joblot.at_gate()
     running.send_signal(signal.SIGINT)
     _wait_for_line(running, "finishing what was begun")
+    joblot.orders_ended()
     joblot.open_gate()
     _, said = running.communicate(timeout=30)
     assert running.returncode == 130

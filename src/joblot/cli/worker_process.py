@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import sys
-import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import IO, Any
@@ -66,7 +65,7 @@ def _work(order: Order, function: Callable[..., Any], job: int, orders: IO[str])
         on_frozen=_leave_frozen,
     )
     drain_on_signals(worker)
-    threading.Thread(target=drain_at_end, args=(orders, worker), daemon=True).start()
+    drain_at_end(orders, worker)
     if worker.run():
         return 1
     alive.forget(order.name)  # it holds nothing; its supervisor may be gone

@@ -29,6 +29,10 @@ def take_stdin() -> IO[str]:
 
 
 def drain_at_end(orders: IO[str], worker: Worker) -> None:
-    """For a thread: when the orders end, so does the worker."""
-    orders.read()
-    worker.drain()
+    """When the orders end, the worker drains; the thread that reads them ends after that."""
+
+    def read() -> None:
+        orders.read()
+        worker.drain()
+
+    threading.Thread(target=read, name="joblot-orders", daemon=True).start()

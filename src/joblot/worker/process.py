@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import sys
-import threading
 from collections.abc import Callable
 from functools import partial
 from typing import IO
@@ -47,7 +46,7 @@ def _serve(order: Order, orders: IO[str], answer: Callable[[dict[str, object]], 
 
     def begin(worker: Worker) -> None:
         drain_on_signals(worker)
-        threading.Thread(target=drain_at_end, args=(orders, worker), daemon=True).start()
+        drain_at_end(orders, worker)
         answer({"ready": pipelines})
 
     return UNAVAILABLE if serve(order, handlers, begin) else DONE
