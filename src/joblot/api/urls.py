@@ -10,6 +10,7 @@ from joblot.api.antenna.urls import urlpatterns as antenna
 from joblot.api.application import api
 from joblot.api.edge import edge
 from joblot.api.health import healthz, readyz
+from joblot.api.metrics import metrics
 from joblot.api.problems import of_path
 
 
@@ -28,4 +29,5 @@ urlpatterns = [
     *antenna,
     path("healthz", healthz),
     path("readyz", readyz),
+    path("metrics", edge(metrics)),
 ]

@@ -63,6 +63,13 @@ def workers(owner: int | None = None) -> list[dict[str, Any]]:
     ]
 
 
+@repeated
+def online() -> int:
+    """How many were seen within `worker_offline_seconds`."""
+    recent = clock.after(-limits().worker_offline_seconds)
+    return int(_rows().filter(last_seen_at__gt=recent).count())
+
+
 def _rows() -> Any:
     return WorkerInstance.objects.using(router.db_for_write(WorkerInstance))
 

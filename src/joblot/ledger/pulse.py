@@ -58,8 +58,12 @@ def overdue() -> list[str]:
     return [f"{what} {seconds}" for what, so in found.items() if so]
 
 
+def seconds_since_sweep() -> float | None:
+    """Since this process came through a round; None if it does not sweep."""
+    return None if _swept_at is None else time.monotonic() - _swept_at
+
+
 def _is_silent() -> bool:
     """Only a process that has swept once is expected to go on."""
-    if _swept_at is None:
-        return False
-    return time.monotonic() - _swept_at > limits().sweep_overdue_seconds
+    since = seconds_since_sweep()
+    return since is not None and since > limits().sweep_overdue_seconds

@@ -15,7 +15,9 @@ from django.db.models import Exists, F, OuterRef, Q
 from joblot import clock
 from joblot.config import limits
 from joblot.errors import InvalidInput, NotFound, Refused
-from joblot.ledger.transactions import repeated
+from joblot.ledger.figures import Figure, count, overdue_seconds
+from joblot.ledger.statements import fetch, moment
+from joblot.ledger.transactions import connection, repeated
 from joblot.models import WebhookDelivery
 from joblot.webhooks.post import Answer
 from joblot.webhooks.subscriptions import database, find
@@ -82,6 +84,18 @@ def waiting_receivers(except_for: Collection[int] = ()) -> list[int]:
     found = list(due.order_by().distinct()[: limits().webhooks_max])
     random.shuffle(found)
     return found
+
+
+@repeated
+def waiting() -> list[Figure]:
+    """How many deliveries are not sent, and since when the first of them waits for its try."""
+    ((now,),) = fetch(connection(), "clock")
+    pending = _rows().filter(_PENDING, webhook__ended_at__isnull=True)
+    late = overdue_seconds(pending, "next_try_at", moment(now))
+    return [
+        Figure("waiting_deliveries", count(pending), "Webhook deliveries that are not sent."),
+        Figure("delivery_overdue_seconds", late, "Since when a delivery waits for its next try."),
+    ]
 
 
 @repeated

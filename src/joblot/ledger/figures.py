@@ -1,0 +1,85 @@
+"""Figures of the whole installation, for who watches it: cheap, for they are asked all the time.
+
+No item is counted and no outcome is read. What is counted is what is under way, by the indexes that
+claims and the sweep go by, and never more of it than `figure_rows_max`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Count, Sum
+
+from joblot.config import limits
+from joblot.ledger import pulse
+from joblot.ledger.statements import fetch, moment
+from joblot.ledger.transactions import alias, connection, repeated
+from joblot.models import LIVE, Event, ItemRange, Job, Lease
+from joblot.states import ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number that says how things are now. `unit` is at the end of its name."""
+
+    name: str
+    value: float
+    means: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@repeated
+def figures() -> list[Figure]:
+    """What is under way, and by how much the sweep is behind. Raises Unavailable."""
+    ((now,),) = fetch(connection(), "clock")
+    return [*_jobs(), *_leases(moment(now)), *_events(moment(now)), *_sweep()]
+
+
+def overdue_seconds(rows: Any, by: str, now: datetime) -> float:
+    """By how long the first of the rows, in the order of `by`, is late; 0 if none is."""
+    first = rows.order_by(by).values_list(by, flat=True).first()
+    return 0.0 if first is None else max(0.0, (now - first).total_seconds())
+
+
+def count(rows: Any) -> int:
+    """How many, or `figure_rows_max` if there are more."""
+    return len(rows.order_by().values_list("pk")[: limits().figure_rows_max])
+
+
+def _jobs() -> Iterator[Figure]:
+    means = "Jobs that have not ended, by their status."
+    active = Job.ledger.using(alias()).filter(
+        deleted_at__isnull=True, status__in=[status.value for status in ACTIVE]
+    )
+    found = dict(active.order_by().values_list("status").annotate(jobs=Count("pk")))
+    for status in sorted(ACTIVE):
+        yield Figure("active_jobs", found.get(status.value, 0), means, {"status": status.value})
+    due = fetch(connection(), "jobs_due", jobs=limits().figure_rows_max)
+    yield Figure("jobs_due", len(due), "Jobs that the next sweep has to end or to fold.")
+    waiting = count(ItemRange.ledger.using(alias()))
+    yield Figure("waiting_ranges", waiting, "Ranges of items that wait to be claimed.")
+
+
+def _leases(now: datetime) -> Iterator[Figure]:
+    live = Lease.ledger.using(alias()).filter(LIVE)
+    held = live.aggregate(leases=Count("pk"), items=Sum("open", default=0))
+    late = overdue_seconds(live, "expires_at", now)
+    yield Figure("live_leases", held["leases"], "Leases that are held.")
+    yield Figure("in_flight_items", held["items"], "Items that live leases hold.")
+    yield Figure("lease_overdue_seconds", late, "Since when an expired lease waits for the sweep.")
+
+
+def _events(now: datetime) -> Iterator[Figure]:
+    waiting = Event.ledger.using(alias()).filter(dispatched_at__isnull=True)
+    late = overdue_seconds(waiting, "next_try_at", now)
+    yield Figure("waiting_events", count(waiting), "Events that are not delivered.")
+    yield Figure("event_overdue_seconds", late, "Since when an event waits for its next try.")
+
+
+def _sweep() -> Iterator[Figure]:
+    ago = pulse.seconds_since_sweep()
+    if ago is not None:
+        yield Figure("sweep_ago_seconds", ago, "Since when this process has not swept.")
