@@ -96,9 +96,10 @@ def _reports(
 
 
 async def _with_waiters(port: int, pid: int, token: str, asked) -> dict[str, list[float]]:
-    """Reports while many wait and while nobody does, in turns; and what a waiter weighs."""
+    """Reports while many wait and while nobody does, each first in turn; what a waiter weighs."""
     rates: dict[str, list[float]] = {"waited": [], "nobody waits": [], "kilobytes": []}
-    for _ in range(asked.rounds):
+
+    async def waited() -> None:
         before = _resident_kb(pid)
         waiters = await _wait_all(port, token, asked.waiting)
         rates["kilobytes"].append((_resident_kb(pid) - before) / asked.waiting)
@@ -106,7 +107,14 @@ async def _with_waiters(port: int, pid: int, token: str, asked) -> dict[str, lis
         for task in waiters:
             task.cancel()
         await asyncio.gather(*waiters, return_exceptions=True)
+
+    async def nobody_waits() -> None:
         rates["nobody waits"].append(await _rate(port, token, asked.seconds))
+
+    for round_ in range(asked.rounds):
+        turns = [waited, nobody_waits]
+        for turn in turns[:: -1 if round_ % 2 else 1]:
+            await turn()
         print({name: round(values[-1], 1) for name, values in rates.items()}, flush=True)
     return rates
 
