@@ -17,6 +17,7 @@ FULL = (
     ("hot_job.py",),
     ("hot_job.py", "--commit-delay-us", "2000"),
     ("claims.py", "--items", "160000", "--handlers", "32"),
+    ("crowd.py",),
     ("fair.py", "--handlers", "32"),
     ("cancel.py", "--handlers", "32"),
     ("progress.py", "--items", "1000000"),
@@ -28,6 +29,7 @@ FULL = (
 QUICK = (
     ("hot_job.py", "--rounds", "1", "--seconds", "1"),
     ("claims.py", "--items", "8000", "--handlers", "8"),
+    ("crowd.py", "--rounds", "2"),
     ("fair.py", "--jobs", "300", "--rounds", "2", "--seconds", "1"),
     ("cancel.py", "--rounds", "3", "--handlers", "8"),
     ("progress.py", "--items", "50000", "--rounds", "2"),

@@ -1,0 +1,124 @@
+"""Does what waits and is leased elsewhere cost those who look for work? Two databases, in turns.
+
+    python bench/crowd.py [--rounds 5]
+
+Both hold 180 jobs of which everything is leased; the crowded one, in other pipelines, 18,000 ranges
+that wait and 162,000 live leases. Each round, in both: a claim that finds nothing, the look of a
+worker that waits, and a sweep for what has expired; the median of a few.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+from figures import figure, write
+
+from joblot import standalone
+from joblot.testing.postgres import PostgresServer
+
+JOBS, OTHER_JOBS = 180, 18
+TIMES = 10  # each act, a round
+RANGES = "INSERT INTO joblot_range (job_id, stage, next, last) SELECT id, 0, 10 * n, 10 * n + 9 "
+LEASES = (
+    "INSERT INTO joblot_lease (token, job_id, run, stage, state, size, open, ranges, gone, worker, "
+    "claimed_at, expires_at) SELECT gen_random_uuid(), id, 1, 0, 0, 1, 1, '[]', '[]', '', now(), "
+    "now() + interval '1 hour' "
+)
+OF_EACH_JOB = "FROM joblot_job, generate_series(1, %s) n"
+DATABASES = ("quiet", "crowded")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    rounds = parser.parse_args().rounds
+    with PostgresServer() as server:
+        urls = {name: server.create_database(name) for name in DATABASES}
+        standalone.setup(urls["quiet"])
+        for name, url in urls.items():
+            _point(url)
+            _prepare(crowded=name == "crowded")
+        measured = _measure(urls, rounds)
+    bounds = {"a claim that finds nothing": 3, "a look of one who waits": 3, "a sweep": 3}
+    figures = [
+        figure(
+            f"{act}, crowded / quiet",
+            [c / q for c, q in zip(measured["crowded"][act], measured["quiet"][act], strict=True)],
+            f"<= {most}",
+        )
+        for act, most in bounds.items()
+    ]
+    write("crowd", figures, {"seconds": measured})
+
+
+def _point(url: str) -> None:
+    """This process's connection to another database."""
+    from django.db import connection
+
+    from joblot.ledger import candidates, queue
+
+    queue.forget()
+    candidates.forget()
+    connection.close()
+    connection.settings_dict["NAME"] = standalone.database_of(url)["NAME"]
+
+
+def _prepare(*, crowded: bool) -> None:
+    from django.core.management import call_command
+    from django.db import connection
+
+    from joblot import claim, submit
+
+    call_command("migrate", verbosity=0)
+    if crowded:
+        for n in range(OTHER_JOBS):
+            submit(f"other {n}", ["one"], pipeline="elsewhere")
+        with connection.cursor() as cursor:
+            cursor.execute(RANGES + OF_EACH_JOB, [1_000])
+            cursor.execute(LEASES + OF_EACH_JOB, [9_000])
+    for n in range(JOBS):
+        submit(f"mine {n}", ["one"], pipeline="mine")
+        claim("mine")
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+
+
+def _measure(urls: dict[str, str], rounds: int) -> dict[str, dict[str, list[float]]]:
+    from joblot import claim
+    from joblot.ledger.candidates import Wanted
+    from joblot.ledger.leases import expire_overdue
+    from joblot.ledger.ready import ready_for
+
+    wanted = Wanted.of("mine", None, None)
+    acts: dict[str, Callable[[], object]] = {
+        "a claim that finds nothing": lambda: claim("mine"),
+        "a look of one who waits": lambda: ready_for({wanted}),
+        "a sweep": expire_overdue,
+    }
+    found = {name: {act: [] for act in acts} for name in urls}
+    for round_ in range(rounds + 1):
+        for name, url in urls.items():
+            _point(url)
+            for act, call in acts.items():
+                seconds = _median(call)
+                if round_:  # the first only warms up
+                    found[name][act].append(seconds)
+        print({n: {a: round(1000 * s[-1], 2) for a, s in f.items() if s} for n, f in found.items()})
+    return found
+
+
+def _median(call: Callable[[], object]) -> float:
+    call()  # on a connection that is new
+    seconds = []
+    for _ in range(TIMES):
+        began = time.monotonic()
+        call()
+        seconds.append(time.monotonic() - began)
+    return statistics.median(seconds)
+
+
+if __name__ == "__main__":
+    main()
