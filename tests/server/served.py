@@ -51,6 +51,11 @@ class Served:
     ) -> None:
         self.stop()
 
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return len(self._server.server_state.connections)
+
     def begin_stop(self) -> None:
         """What SIGTERM does to a process of its own."""
         if self._loop is not None and self._thread.is_alive():

@@ -6,16 +6,21 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Collection
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import httpx
+import pytest
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from joblot.errors import Unavailable
 from joblot.ledger.candidates import Wanted
+from joblot.ledger.progress import progress
 from joblot.ledger.submit import submit
+from joblot.models import Lease
 from joblot.server.waiting import LOOK_SECONDS_MAX, WaitingRoom
+from joblot.states import LeaseState
 from tests.ledger.worker import keys
 from tests.polling import eventually
 from tests.server.raw import Raw, request
@@ -66,6 +71,44 @@ def test_who_went_away_gets_no_lease(served: Served, http: httpx.Client) -> None
     submit("later", keys(1), pipeline="p")
     (lease,) = claim_of(http, wait_seconds=5)["leases"]
     assert len(lease["items"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "state"),
+    [(None, LeaseState.EXPIRED), ("mine", LeaseState.LIVE)],
+    ids=["given back", "kept"],
+)
+def test_who_goes_away_while_it_is_granted_gives_it_back(
+    served: Served,
+    connect: Callable[[], BaseDatabaseWrapper],
+    key: str | None,
+    state: LeaseState,
+) -> None:
+    """Unless it has a key, by which it may ask for the same lease again."""
+    asked = {"pipelines": ["p"], "wait_seconds": 30, "idempotency_key": key}
+    with Raw(served.port) as raw:
+        raw.send(request("POST", "/api/v1/claims", asked))
+        eventually(lambda: waiting(served) == 1)
+        job = submit("later", keys(1), pipeline="p")
+        with leases_locked(connect()):
+            eventually(lambda: waiting(served) == 0)
+            raw.socket.close()
+            eventually(lambda: served.connections == 0)
+    eventually(lambda: Lease.objects.filter(state=state).exists())
+    (stage,) = progress(job.pk)["stages"]
+    assert (stage["ready"], stage["in_flight"]) == ((1, 0) if key is None else (0, 1))
+
+
+@contextmanager
+def leases_locked(other: BaseDatabaseWrapper) -> Iterator[None]:
+    """Nobody is granted anything meanwhile."""
+    with other.cursor() as cursor:
+        if other.vendor == "sqlite":
+            cursor.execute("BEGIN IMMEDIATE")
+        else:
+            cursor.execute("BEGIN; LOCK TABLE joblot_lease IN EXCLUSIVE MODE")
+        yield
+        cursor.execute("ROLLBACK")
 
 
 def test_waiting_takes_no_threads(served: Served, http: httpx.Client) -> None:

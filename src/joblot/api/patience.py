@@ -8,6 +8,7 @@ work. Waiting then costs no thread. The headers stay between the two.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Self
 
@@ -18,6 +19,7 @@ from joblot.ledger.candidates import Wanted
 OUTER = "Joblot-Outer"  # on a request: whoever asks goes on asking
 CONTINUE = "Joblot-Continue"  # on an answer: the query of the next page
 WAIT = "Joblot-Wait"  # on an answer: what to wait for
+GRANTED = "Joblot-Granted"  # on an answer: leases to be given back if nobody takes it
 LINES = "Joblot-Lines-Before"  # on a request: this is a block of a stream, behind so many lines
 LAST_EVENT = "Last-Event-ID"
 
@@ -69,6 +71,12 @@ def go_on(request: HttpRequest, answer: HttpResponse, pause_seconds: float, **qu
         for name, value in query.items():
             parameters[name] = str(value)
         answer[CONTINUE] = Continue(parameters.urlencode(), pause_seconds).as_header()
+
+
+def may_be_untaken(request: HttpRequest, answer: HttpResponse, tokens: Iterable[str]) -> None:
+    """Name the leases that nobody could ask for again, should the client be gone."""
+    if has_outer(request):
+        answer[GRANTED] = " ".join(tokens)
 
 
 def may_wait(request: HttpRequest, answer: HttpResponse, seconds: float, wanted: Wanted) -> None:

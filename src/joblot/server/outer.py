@@ -9,19 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import io
+import logging
 import time
 
 from joblot.api.body import NDJSON, takes_stream
 from joblot.api.health import unanswered
 from joblot.api.items import SSE
-from joblot.api.patience import CONTINUE, LINES, OUTER, WAIT, Continue, Wait
+from joblot.api.patience import CONTINUE, GRANTED, LINES, OUTER, WAIT, Continue, Wait
 from joblot.api.problems import problem
 from joblot.api.sizes import body_bytes_max
+from joblot.errors import JoblotError
+from joblot.ledger.leases import release
 from joblot.server.bridge import Answer, Bridge, Scope, Send
 from joblot.server.incoming import IncomingStream
 from joblot.server.incoming_body import SILENCE_SECONDS_MAX, Gone, IncomingBody, Receive, Silent
 from joblot.server.outgoing import OutgoingStream
 from joblot.server.waiting import WaitingRoom
+
+logger = logging.getLogger("joblot.server")
 
 STREAMS = (NDJSON.encode(), SSE.encode())
 HEALTH = ("/healthz", "/readyz")
@@ -102,9 +107,20 @@ class Outer:
                 if not await waiting or self._stopping.is_set():  # let go, not woken
                     break
                 answer = await self._bridge.ask(scope, io.BytesIO(content))
+                if gone.done():
+                    await self._give_back(answer)
+                    raise Gone
         finally:
             gone.cancel()
         return answer
+
+    async def _give_back(self, answer: Answer) -> None:
+        """What was granted to a client that had gone; where that fails, its lease expires."""
+        for token in (answer.header(GRANTED) or "").split():
+            try:
+                await self._bridge.call(release, token)
+            except JoblotError as error:
+                logger.warning("a lease that nobody takes is left to expire: %s", error)
 
     async def _stream(self, scope: Scope, answer: Answer, body: IncomingBody, send: Send) -> None:
         """Send page after page, each asked for when the one before has been taken.
@@ -147,7 +163,7 @@ class Outer:
 
 async def _send(send: Send, answer: Answer, body: IncomingBody) -> None:
     """Send a whole answer; it ends when the request has ended too."""
-    headers = answer.without(WAIT, CONTINUE)
+    headers = answer.without(WAIT, CONTINUE, GRANTED)
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body, "more_body": True})
     await body.drain()
