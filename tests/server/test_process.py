@@ -146,6 +146,21 @@ def test_sqlite_takes_one_process(joblot: Joblot) -> None:
     assert "PostgreSQL" in refused.stderr
 
 
+def test_processes_that_can_not_start_end_the_server(joblot_on_postgres: Joblot) -> None:
+    joblot = joblot_on_postgres
+    joblot.write(
+        "settings_of_theirs.py",
+        "import os\nfrom joblot.standalone import database_of\n"
+        "DATABASES = {'default': database_of(os.environ['JOBLOT_DATABASE_URL'])}\n"
+        "INSTALLED_APPS, ROOT_URLCONF, USE_TZ = ['joblot'], 'joblot.api.urls', True\n"
+        "SECRET_KEY, MIDDLEWARE = 'theirs', ['nowhere.Middleware']\n",
+    )
+    joblot.environment["DJANGO_SETTINGS_MODULE"] = "settings_of_theirs"
+    done = joblot("serve", "--port", "0", "--processes", "2", expect=4)
+    assert "a process can't start: ModuleNotFoundError: No module named 'nowhere'" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("joblot: a process can't start")
+
+
 def test_a_taken_port_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

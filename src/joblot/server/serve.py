@@ -16,7 +16,7 @@ from contextlib import ExitStack
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from joblot.errors import InvalidInput
+from joblot.errors import InvalidInput, Unavailable
 from joblot.server import asgi
 
 STOP_SECONDS_MAX = 30  # for requests in flight, when asked to stop
@@ -26,7 +26,19 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Processes(Multiprocess):
-    """Several that share a socket; the first of them starts the others, and others for the dead."""
+    """Several that share a socket; the first of them starts the others, and others for the dead.
+
+    `failed` is True after `run` if one could not start, so that all were stopped.
+    """
+
+    failed = False
+
+    def keep_subprocess_alive(self) -> None:
+        for one in self.processes:  # so that the pipe to one that dies ends, and is not waited for
+            one.child_conn.close()
+        if not self.should_exit.is_set():
+            super().keep_subprocess_alive()
+            self.failed = self.should_exit.is_set()
 
     def terminate_all(self) -> None:
         for one in self.sockets:  # so that who comes now is refused, and goes elsewhere
@@ -54,7 +66,8 @@ def serve(
     """Serve until SIGTERM or SIGINT. Port 0 takes a free one; `on_bound` is told the URL.
 
     Who connects from then on is served, or waits until the processes are up. Raises InvalidInput
-    if the address can't be bound, SystemExit(0) where it was told to stop.
+    if the address can't be bound, Unavailable if one of several processes can't start,
+    SystemExit(0) where it was told to stop.
     """
     os.environ[asgi.THREADS] = str(threads)
     config = uvicorn.Config(
@@ -79,7 +92,10 @@ def serve(
     if processes == 1:
         uvicorn.Server(config).run(sockets=[bound])
     else:
-        Processes(config, sockets=[bound]).run()
+        several = Processes(config, sockets=[bound])
+        several.run()
+        if several.failed:
+            raise Unavailable("a process can't start, so all were stopped; the lines above say why")
 
 
 def _bind(host: str, port: int) -> socket.socket:
