@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -103,10 +104,16 @@ def test_a_run_that_has_all_its_items_says_so_when_it_is_given_some(ledger_db: s
     assert f"job {job.pk} has all its items (2) and takes no more" in done.stderr
 
 
-def test_what_talks_to_no_server_loads_no_client():
+def test_what_talks_to_no_server_loads_no_client(tmp_path: Path):
     """Each process of a run would wait for it."""
-    code = "import sys, joblot.cli.app, joblot.cli.worker_process; sys.exit('httpx' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    code = (
+        "import sys, joblot.cli.app, joblot.cli.worker_process\n"
+        "from joblot.standalone import setup\n"
+        "setup(path='own.sqlite3')\n"
+        "sys.exit('httpx' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False)
+    assert done.returncode == 0
 
 
 def test_watch_ends_with_the_job_and_as_it_did(job: int):

@@ -406,7 +406,7 @@ class Ledger(RuleBasedStateMachine):
             recount.check(JobRow.objects.get(pk=job_id))
 
 
-@pytest.mark.timeout(3_600 if ASKED else 120)
+@pytest.mark.timeout(3_600 if ASKED else 300)  # seconds; it takes 5 where nothing else runs
 def test_the_ledger_does_what_the_model_says(ledger_db: str) -> None:
     run_state_machine_as_test(
         Ledger,

@@ -29,12 +29,14 @@ RUNNING = ("PENDING", "STARTED", "PAUSED")
 
 @dataclass
 class Rows:
-    """All rows of one job."""
+    """The rows of one job, each table read once: this runs after every step of many tests."""
 
     job: Job
     stages: int = 0
     numbers: list[int] = field(default_factory=list)
     settled: dict[int, dict[int, int]] = field(default_factory=dict)  # stage -> number -> state
+    metrics: Counter[tuple[int, str]] = field(default_factory=Counter)  # of the outcomes
+    leases: list[Lease] = field(default_factory=list)
 
     @classmethod
     def of(cls, job: Job) -> Rows:
@@ -42,8 +44,14 @@ class Rows:
         items = Item.objects.filter(job_id=job.pk)
         rows.numbers = sorted(items.values_list("number", flat=True))
         rows.settled = {stage: {} for stage in range(rows.stages)}
-        for outcome in Outcome.objects.filter(job_id=job.pk):
-            rows.settled[outcome.stage][outcome.number] = outcome.state
+        outcomes = Outcome.objects.filter(job_id=job.pk)
+        for stage, number, state, metrics in outcomes.values_list(
+            "stage", "number", "state", "metrics"
+        ):
+            rows.settled[stage][number] = state
+            for name, value in (metrics or {}).items():
+                rows.metrics[stage, name] += value
+        rows.leases = list(Lease.objects.filter(job_id=job.pk))
         return rows
 
     def succeeded(self, stage: int) -> set[int]:
@@ -95,18 +103,17 @@ def _tallies_are_the_recount(rows: Rows) -> None:
     for tally in Tally.objects.filter(job_id=rows.job.pk):
         for name in ("succeeded", "failed", "lost", "skipped", "late"):
             sums[tally.stage][name] += getattr(tally, name)
+    kept = Uncounted.objects.filter(job_id=rows.job.pk, receipt="late")
+    late = Counter(kept.values_list("stage", flat=True))
     for stage in range(rows.stages):
-        tallied = {name: sums[stage][name] for name in rows.recount(stage)}
-        assert tallied == rows.recount(stage), f"stage {stage}"
-        late = Uncounted.objects.filter(job_id=rows.job.pk, stage=stage, receipt="late").count()
-        assert sums[stage]["late"] == late
+        recounted = rows.recount(stage)
+        tallied = {name: sums[stage][name] for name in recounted}
+        assert tallied == recounted, f"stage {stage}"
+        assert sums[stage]["late"] == late[stage]
 
 
 def _metrics_are_the_sums(rows: Rows) -> None:
-    drift: Counter[tuple[int, str]] = Counter()
-    for outcome in Outcome.objects.filter(job_id=rows.job.pk):
-        for name, value in (outcome.metrics or {}).items():
-            drift[outcome.stage, name] += value
+    drift = rows.metrics.copy()
     for metric in Metric.objects.filter(job_id=rows.job.pk):
         drift[metric.stage, metric.name] -= metric.value
     assert not {name: value for name, value in drift.items() if value}
@@ -123,8 +130,9 @@ def _open_items_are_in_one_place(rows: Rows) -> None:
     places: Counter[tuple[int, int]] = Counter()
     for waiting in ItemRange.objects.filter(job_id=rows.job.pk):
         places.update((waiting.stage, n) for n in range(waiting.next, waiting.last + 1))
-    for lease in Lease.objects.filter(job_id=rows.job.pk, state=LIVE):
-        places.update((lease.stage, n) for n in _held(lease))
+    for lease in rows.leases:
+        if lease.state == LIVE:
+            places.update((lease.stage, n) for n in _held(lease))
     for stage in range(rows.stages):
         for number in rows.arrived(stage) - set(rows.settled[stage]):
             assert places[stage, number] == 1, f"item {number} in stage {stage}"
@@ -138,7 +146,9 @@ def _held(lease: Lease) -> set[int]:
 
 
 def _leases_say_what_they_hold(rows: Rows) -> None:
-    for lease in Lease.objects.filter(job_id=rows.job.pk, run=rows.job.run):
+    for lease in rows.leases:
+        if lease.run != rows.job.run:
+            continue
         really_open = len(_held(lease) - set(rows.settled[lease.stage]))
         if lease.state == LIVE:
             assert lease.open >= max(really_open, 1)
@@ -148,17 +158,17 @@ def _leases_say_what_they_hold(rows: Rows) -> None:
 
 def _ends_are_told_once(rows: Rows, *, looked: bool) -> None:
     job = rows.job
-    told = Event.objects.filter(job_id=job.pk)
-    finished = told.filter(kind="finished").values_list("run", flat=True)
+    told = list(Event.objects.filter(job_id=job.pk).values_list("kind", "run", "revision"))
+    finished = [run for kind, run, _ in told if kind == "finished"]
     ended = [*ENDED, "REVOKED"]
     assert sorted(finished) == list(range(1, job.run + (job.status in ended)))
-    amended = told.filter(kind="amended", run=job.run).values_list("revision", flat=True)
+    amended = [rev for kind, run, rev in told if (kind, run) == ("amended", job.run)]
     assert sorted(amended) == list(range(2, job.revision + 1))
     if job.status in ENDED:
         assert job.sealed
         assert rows.all_settled
     if job.status == "REVOKED":
-        assert not Lease.objects.filter(job_id=job.pk).exclude(state=CLOSED).exists()
+        assert {lease.state for lease in rows.leases} <= {CLOSED}
     if job.status in ended:
         counted = [rows.recount(stage) for stage in range(rows.stages)]
         assert not looked or job.recorded == counted, "what was recorded is not what is counted"
