@@ -98,7 +98,7 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=list(FAULTS))
 def test_each_fault_at_every_second_request(proxy: FaultProxy, crew: Crew, fault: Fault) -> None:
     job = submit("night", keys(40), pipeline="p")
-    proxy.script([fault if n % 2 else Fault() for n in range(400)])
+    proxy.script([fault if n % 2 else Fault() for n in range(120)])
     exact(job, crew.work(job, workers=2), 40)
     assert proxy.faults >= 4
     assert set(crew.calls.values()) == {1}, "something was computed again"

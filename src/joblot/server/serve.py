@@ -20,7 +20,7 @@ from joblot.errors import InvalidInput, Unavailable
 from joblot.server import asgi
 
 STOP_SECONDS_MAX = 30  # for requests in flight, when asked to stop
-SILENT_SECONDS_MAX = 30  # for one of several processes, which may be starting on a busy machine
+SILENT_SECONDS_MAX = 10  # for one of several processes, which may be starting on a busy machine
 KEEP_ALIVE_SECONDS = 75  # longer than clients keep a connection, so that they end it, between calls
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
