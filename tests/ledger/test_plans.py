@@ -18,12 +18,14 @@ from django.db import connections
 from joblot.ledger import candidates
 from joblot.ledger.candidates import Wanted
 from joblot.ledger.claims import claim
-from joblot.ledger.leases import expire_overdue, release, renew
+from joblot.ledger.leases import close_leases, expire_overdue, release, renew
+from joblot.ledger.lifecycle import cancel, end_cancel
 from joblot.ledger.look import look
 from joblot.ledger.pulse import overdue
 from joblot.ledger.ready import ready_for
 from joblot.ledger.settle import report
 from joblot.ledger.submit import submit
+from joblot.ledger.why import why
 from joblot.models import Job
 from joblot.wire import Lease, failure, success
 from tests import databases
@@ -245,7 +247,12 @@ def test_who_looks_for_work_reads_nothing_of_other_jobs(elsewhere: None) -> None
         "board": lambda: candidates.board(mine, anew=True),
         "expire": expire_overdue,
         "health": overdue,
+        "why": lambda: why(lease.job),
+        "look": lambda: look(lease.job),
+        "cancel": lambda: cancel(lease.job, grace_seconds=600),
+        "end of cancel": lambda: end_cancel(lease.job, grace_seconds=600),
         "release": lambda: release(lease.token),
+        "close": lambda: close_leases(lease.job, run=1),
     }
     found = [(look, plan) for look, act in looks.items() for plan in plans(act)]
     crowded = {"joblot_range", "joblot_lease"}

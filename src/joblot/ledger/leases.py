@@ -217,7 +217,7 @@ def _close_batch(job_id: int, run: int, size: int, *, skip_locked: bool) -> int:
         unclosed = Lease.ledger.using(alias()).filter(
             job_id=job_id, run__lte=run, state__in=UNCLOSED
         )
-        locked = unclosed.select_for_update(skip_locked=skip_locked)
+        locked = unclosed.order_by("state", "stage").select_for_update(skip_locked=skip_locked)
         tokens = list(locked.values_list("pk", flat=True)[:size])
         closed = Lease.ledger.using(alias()).filter(pk__in=tokens)
         return closed.update(state=LeaseState.CLOSED, open=0)

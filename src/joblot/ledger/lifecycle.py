@@ -117,8 +117,8 @@ def _cancel_is_due(job_id: int) -> bool:
     cancelling = Job.ledger.using(alias()).filter(pk=job_id, status=JobStatus.CANCELING)
     if cancelling.filter(cancel_closes_at__lte=clock.now()).exists():
         return True
-    live = Lease.ledger.using(alias()).filter(LIVE, job_id=job_id)
-    return cancelling.filter(cancel_closes_at__isnull=False).exists() and not live.exists()
+    live = Lease.ledger.using(alias()).filter(LIVE, job_id=job_id).order_by("stage")
+    return cancelling.filter(cancel_closes_at__isnull=False).exists() and not live[:1]
 
 
 def retry(job_id: int, *, config: Any = None, start_now: bool = True) -> Job:

@@ -40,7 +40,6 @@ def overdue() -> list[str]:
     Raises Unavailable if the database does not answer.
     """
     since = clock.after(-limits().sweep_overdue_seconds)
-    # In the order of their index: asked for any one of many, PostgreSQL walks over the table.
     live = Lease.ledger.using(alias()).filter(LIVE).order_by("expires_at")
     events = Event.ledger.using(alias()).filter(
         dispatched_at__isnull=True, tries=0, next_try_at__lt=since

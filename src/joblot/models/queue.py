@@ -97,5 +97,6 @@ class Lease(LedgerModel):
 
 
 # The state stands in the statement itself: an index of live leases only is of no use to a statement
-# that PostgreSQL has planned for any state.
+# that PostgreSQL has planned for any state. Who asks whether there is one asks for the first by an
+# index: to find any one, PostgreSQL may walk over the table.
 LIVE = Q(state=Func(template=str(LeaseState.LIVE.value), output_field=models.SmallIntegerField()))
