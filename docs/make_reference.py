@@ -45,6 +45,7 @@ VERBS = {
         "ledger.events": ["events"],
         "ledger.logs": ["logs", "log"],
         "ledger.why": ["why"],
+        "ledger.map": ["job_map"],
         "ledger.audit": ["audit", "audit_all"],
     },
     "A mender": {"ledger.repair": ["repair"]},

@@ -145,6 +145,7 @@ class Limits:
     worker_about_bytes_max: int = 8_192
     worker_seen_seconds: float = 10.0  # between two writes of when a worker was last seen
     worker_offline_seconds: float = 60.0  # after it was last seen
+    map_items_max: int = 1_000_000  # of a job, that one map covers
     figure_rows_max: int = 100_000  # counted for one figure of /metrics; so many, or more
     sweep_overdue_seconds: float = 30.0  # after which a server says that it is not healthy
 

@@ -14,6 +14,7 @@ from joblot.api.schemas import (
     JobIn,
     JobOut,
     JobsOut,
+    MapOut,
     Name,
     RetryIn,
     WhyOut,
@@ -23,6 +24,7 @@ from joblot.identity.caller import Caller, Scope
 from joblot.ledger import lifecycle
 from joblot.ledger.audit import audit as audit_job
 from joblot.ledger.jobs import read_job
+from joblot.ledger.map import job_map
 from joblot.ledger.names import checked_name
 from joblot.ledger.progress import jobs as jobs_page
 from joblot.ledger.progress import progress
@@ -31,6 +33,7 @@ from joblot.ledger.submit import submit
 from joblot.ledger.why import why as why_job
 from joblot.models import Job
 from joblot.states import JobStatus
+from joblot.wire import ITEM_MAX
 
 router = Router(tags=["jobs"])
 
@@ -172,6 +175,21 @@ def get_why(request: HttpRequest, job_id: JobIdInPath) -> Any:
     """Why the job stands where it stands."""
     to_read(request, job_id)
     return why_job(job_id)
+
+
+@router.get("jobs/{job_id}/map", response=MapOut)
+def get_map(
+    request: HttpRequest,
+    job_id: JobIdInPath,
+    *,
+    stage: Name | None = None,
+    first: Annotated[int, Query(ge=0, le=ITEM_MAX)] = 0,
+    last: Annotated[int | None, Query(ge=0, le=ITEM_MAX)] = None,
+    cells: Annotated[int, Query(ge=1, le=1_000)] = 100,
+) -> Any:
+    """A stage's items by number, in cells; reads the outcomes of what it covers."""
+    to_read(request, job_id)
+    return job_map(job_id, stage=stage, first=first, last=last, cells=cells)
 
 
 @router.get("jobs/{job_id}/audit", response=AuditOut)

@@ -213,6 +213,30 @@ class WhyOut(Schema):
     reasons: list[Reason]
 
 
+class CellOut(Schema):
+    """Items from number `first` on, by how they stand; `open` is the rest of the cell."""
+
+    first: int
+    succeeded: int
+    failed: int
+    lost: int
+    skipped: int
+    in_flight: int
+    open: int
+
+
+class MapOut(Schema):
+    """Items `first` to `last` of a stage; `next` is where the map goes on, null at the end."""
+
+    stage: str
+    total: int
+    first: int
+    last: int
+    cell_items: int
+    cells: list[CellOut]
+    next: int | None
+
+
 class CheckOut(Schema):
     invariant: Any
     ok: bool
