@@ -11,6 +11,8 @@ import gzip
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from functools import cache
+from ssl import SSLContext
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
@@ -57,7 +59,9 @@ class HttpClient:
         headers = {"Joblot-Worker": _header("worker", instance)[:INSTANCE_CHARS_MAX]}
         if token:
             headers["Authorization"] = f"Bearer {_header('token', token)}"
-        self._http = httpx.Client(base_url=f"{base_of(url)}/api/v1/", headers=headers)
+        self._http = httpx.Client(
+            base_url=f"{base_of(url)}/api/v1/", headers=headers, verify=_trust()
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -133,6 +137,12 @@ class HttpClient:
             told = str(error) or "no answer in time"
             raise Unavailable(f"{type(error).__name__}: {told}") from error
         return _judged(answer)
+
+
+@cache
+def _trust() -> SSLContext:
+    """Whom to believe; SSL_CERT_FILE names other authorities. Read once, for it takes long."""
+    return httpx.create_ssl_context()
 
 
 def base_of(url: str) -> str:
