@@ -123,6 +123,10 @@ class Footprints:
         rolled_back = statement.text.startswith("ROLLBACK")
         return replace(own, shows=done.locks) if rolled_back else own
 
+    def of_waiting(self, letter: str, statement: Statement) -> Footprint:
+        """Of a statement that waits inside: it has read, and its transaction keeps its locks."""
+        return self._open.get(letter, Footprint()) | self._of(statement)
+
     def _of(self, statement: Statement) -> Footprint:
         ends = statement.text.startswith(("COMMIT", "ROLLBACK"))
         if ends or statement.local or statement.text == "BEGIN IMMEDIATE":

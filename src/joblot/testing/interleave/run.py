@@ -6,6 +6,8 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from queue import Empty, SimpleQueue
 
 from joblot.testing.interleave.database import HOLD, Database
@@ -15,7 +17,8 @@ from joblot.testing.interleave.operation import Operation, State
 from joblot.testing.interleave.schedule import Choice, Chooser, Row, Schedule
 from joblot.testing.interleave.statement import Statement
 
-LOOK_SECONDS = 0.001  # a statement that takes longer is looked up: does it wait for a lock?
+LOOK_SECONDS = 0.002  # a statement that takes longer is looked up: does it wait for a lock?
+LOOK_SECONDS_MAX = 0.016  # each further look comes twice as late, for most are for nothing
 STUCK_SECONDS_MAX = 15.0
 END_SECONDS_MAX = 2.0
 STEPS_MAX = 500
@@ -140,7 +143,7 @@ class Run:
         self._send(op)
         self._settle()
         if self._footprints is not None:
-            self.schedule.footprints.append(self._footprint(op))
+            self.schedule.footprints.append(self._footprint(self._footprints, op))
         if held and HOLD not in self._waiting.get(op.letter, ()):
             self._holding = False  # the statement did not meet the lock
             self._database.release()
@@ -154,11 +157,19 @@ class Run:
         self._open_rows[op.letter] = row
         op.go()
 
-    def _footprint(self, op: Operation) -> Footprint:
-        """Of this step. Who waits, or lets others go on who waited, touches everything."""
-        if self._stepped.keys() != {op.letter}:
+    def _footprint(self, footprints: Footprints, op: Operation) -> Footprint:
+        """Of this step: of what was run to its end, by whoever it let go on too, and of who waits.
+
+        Where a statement failed, its transaction gave its locks back: that touches everything, and
+        so the order in which two came to wait for each other is tried both ways.
+        """
+        if any(footprint.everything for footprint in self._stepped.values()):
             return EVERYTHING
-        return self._stepped[op.letter]
+        if op.state is State.RUNNING and op.next is not None:
+            self._stepped[op.letter] = footprints.of_waiting(op.letter, op.next)
+        if op.letter not in self._stepped:
+            return EVERYTHING
+        return reduce(or_, self._stepped.values())
 
     def _kill(self, op: Operation) -> None:
         self._kills_left -= 1
@@ -217,19 +228,20 @@ class Run:
 
     def _wait_until_still(self) -> None:
         waited, self._waiting = set(self._waiting), {}
-        deadline = time.monotonic() + STUCK_SECONDS_MAX
+        deadline, patience = time.monotonic() + STUCK_SECONDS_MAX, LOOK_SECONDS
         while running := [op for op in self._all if op.state is State.RUNNING]:
-            if {op.letter for op in running} <= waited or not self._moved_in_time():
+            if {op.letter for op in running} <= waited or not self._moved_in_time(patience):
                 self._waiting = self._database.waits(running, self._all)
                 if len(self._waiting) == len(running) and all(map(is_running, running)):
                     break
                 self._check_deadline(deadline, running)
                 waited &= set(self._waiting)
+                patience = min(2 * patience, LOOK_SECONDS_MAX)
         self._note_arrivals()
 
-    def _moved_in_time(self) -> bool:
+    def _moved_in_time(self, seconds: float = LOOK_SECONDS) -> bool:
         try:
-            self._moved.get(timeout=LOOK_SECONDS)
+            self._moved.get(timeout=seconds)
         except Empty:
             return False
         return True
@@ -286,6 +298,7 @@ class Run:
             in_transaction=op.in_transaction,
             one_snapshot=self._database.one_writer and not op.holds_write_lock,
         )
+        own = own if statement.error is None else EVERYTHING
         self._stepped[op.letter] = self._stepped.get(op.letter, Footprint()) | own
 
     def _end_all(self) -> None:
