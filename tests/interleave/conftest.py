@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.interleave.play import Theatre
 
 
 @pytest.fixture(scope="session")
-def theatre(request: pytest.FixtureRequest) -> Theatre:
-    return Theatre(to_the_end=request.config.getoption("--interleave") != "quick")
+def theatre(request: pytest.FixtureRequest) -> Iterator[Theatre]:
+    theatre = Theatre(to_the_end=request.config.getoption("--interleave") != "quick")
+    yield theatre
+    theatre.close()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from functools import partial
 
 from joblot import config
 from joblot.ledger import candidates, queue
-from joblot.testing.interleave import Report, explore
+from joblot.testing.interleave import Cast, Report, explore
 from tests.interleave.scenes import SCENES, SECONDS, Scene
 from tests.interleave.snapshot import Snapshot
 from tests.interleave.verbs import VERBS
@@ -39,6 +39,7 @@ class Theatre:
 
     to_the_end: bool  # whether each end is worked on from
     sets: dict[tuple[str, str], Set] = field(default_factory=dict)
+    casts: dict[str, Cast] = field(default_factory=dict)  # by database
 
     def play(self, using: str, scene: str, verbs: list[str], bound: Bound) -> Report:
         """Explore the verbs; raises ScheduleFailed. A deadlock fails too: locks have an order."""
@@ -51,6 +52,10 @@ class Theatre:
         finally:
             clock.release()
             config.configure({})
+
+    def close(self) -> None:
+        for cast in self.casts.values():
+            cast.close()
 
     def _at(self, using: str, name: str, clock: Clock) -> Set:
         known = self.sets.get((using, name))
@@ -80,6 +85,7 @@ class Theatre:
             samples=bound.samples,
             allowed=REFUSALS,
             reduced=True,
+            cast=self.casts.get(using) or self.casts.setdefault(using, Cast(using)),
         )
         assert report.deadlocks == 0, f"{report.deadlocks} deadlocks"
         return report

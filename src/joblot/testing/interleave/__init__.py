@@ -13,10 +13,21 @@ statement, COMMIT and ROLLBACK included. Between two stops it runs alone. It nee
 but this package, and no change of the code that it explores.
 """
 
+from joblot.testing.interleave.cast import Cast
 from joblot.testing.interleave.errors import NeverEnds, ScheduleFailed, Stuck
 from joblot.testing.interleave.explore import explore
 from joblot.testing.interleave.operation import Killed, Outcome
 from joblot.testing.interleave.report import Report
 from joblot.testing.interleave.run import Hold
 
-__all__ = ["Hold", "Killed", "NeverEnds", "Outcome", "Report", "ScheduleFailed", "Stuck", "explore"]
+__all__ = [
+    "Cast",
+    "Hold",
+    "Killed",
+    "NeverEnds",
+    "Outcome",
+    "Report",
+    "ScheduleFailed",
+    "Stuck",
+    "explore",
+]

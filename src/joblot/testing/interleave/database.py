@@ -38,6 +38,8 @@ class Database(Protocol):
     def open(self, operation: Performer) -> BaseDatabaseWrapper:
         """A connection whose statements all go through `operation.perform`. Not yet connected."""
 
+    def is_open(self, raw: Any) -> bool: ...
+
     def in_transaction(self, raw: Any) -> bool: ...
 
     def would_wait(self, operation: Performer, others: Sequence[Performer]) -> set[str]:

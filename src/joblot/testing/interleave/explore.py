@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 
+from joblot.testing.interleave.cast import Cast
 from joblot.testing.interleave.explorer import Check, Explorer, Setup
 from joblot.testing.interleave.report import Report, failure
 from joblot.testing.interleave.run import Hold
@@ -32,6 +33,7 @@ def explore(
     allowed: tuple[type[BaseException], ...] = (),
     deadlocks_allowed: bool = False,
     reduced: bool = False,
+    cast: Cast | None = None,
     replay: str | None = None,
 ) -> Report:
     """Run the operations in every order of their statements; check after each.
@@ -47,8 +49,7 @@ def explore(
     has one statement wait inside. `replay` runs one schedule, as a failure printed it.
 
     `reduced` leaves out schedules that only differ in the order of statements which don't meet, as
-    docs/interleave.md tells. Not with `kills` or a `hold`, and only for operations that share no
-    Python objects and no isolation level above READ COMMITTED.
+    docs/interleave.md tells and for whom. A `cast` keeps threads and connections for the next one.
 
     An operation's error must be one of `allowed`, and that of a deadlock's victim needs
     `deadlocks_allowed`; both are outcomes then.
@@ -68,6 +69,7 @@ def explore(
         allowed=allowed,
         deadlocks_allowed=deadlocks_allowed,
         reduced=reduced,
+        cast=cast,
     ) as explorer:
         if replay is None:
             failed = search(explorer, report, preemptions, schedules_max, samples)

@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from queue import SimpleQueue
 from typing import Self
 
 from django.db import connections
 
-from joblot.testing.interleave.catalogue import touched
-from joblot.testing.interleave.database import Database
+from joblot.testing.interleave.cast import LETTERS, Cast
 from joblot.testing.interleave.errors import Deadlocked, UnexpectedError
 from joblot.testing.interleave.footprint import Footprints
-from joblot.testing.interleave.operation import Operation, Outcome
+from joblot.testing.interleave.operation import Outcome
 from joblot.testing.interleave.run import Hold, Run, is_deadlock
 from joblot.testing.interleave.schedule import Chooser, Schedule
-from joblot.testing.interleave.sqlite import SqliteDatabase
 from joblot.testing.interleave.statement import first_line
-
-LETTERS = "ABC"
-RETIRE_SECONDS_MAX = 5.0
 
 Setup = Callable[[], object]
 Check = Callable[[Mapping[str, Outcome]], object]
 
 
 class Explorer:
-    """The threads and connections of the operations, kept from schedule to schedule."""
+    """The operations, the scene and the check, for schedule after schedule."""
 
     def __init__(
         self,
@@ -40,7 +34,10 @@ class Explorer:
         allowed: tuple[type[BaseException], ...],
         deadlocks_allowed: bool,
         reduced: bool = False,
+        cast: Cast | None = None,
     ) -> None:
+        if cast is not None and cast.using != using:
+            raise ValueError(f"cast: expected one of the database {using!r}, got {cast.using!r}.")
         if not 1 <= len(operations) <= len(LETTERS):
             raise ValueError(f"expected one to {len(LETTERS)} operations, got {len(operations)}.")
         if hold is not None and hold.operation not in operations:
@@ -52,21 +49,17 @@ class Explorer:
         self._using, self._hold, self._kills = using, hold, kills
         self._allowed, self._deadlocks_allowed = allowed, deadlocks_allowed
         self._refuse_transaction()
-        self._moved: SimpleQueue[None] = SimpleQueue()
-        self._database = database_of(using)
-        self._touched = touched(connections[using]) if reduced else None
-        self._operations = [
-            Operation(letter, name, body, self._database, self._moved)
-            for letter, (name, body) in zip(LETTERS, operations.items(), strict=False)
-        ]
+        self._own_cast = cast is None
+        self._cast = cast or Cast(using)
+        self._touched = self._cast.touched() if reduced else None
+        self._operations = self._cast.play(operations)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for operation in self._operations:
-            operation.retire(RETIRE_SECONDS_MAX)
-        self._database.close()
+        if self._own_cast:
+            self._cast.close()
 
     def run(self, choose: Chooser) -> Schedule:
         """One schedule. What is wrong with it, if anything, is its `problem`."""
@@ -74,8 +67,8 @@ class Explorer:
         self._refuse_transaction()
         run = Run(
             self._operations,
-            self._database,
-            self._moved,
+            self._cast.database,
+            self._cast.moved,
             self._hold,
             kills=self._kills,
             footprints=self._footprints(),
@@ -118,15 +111,3 @@ class Explorer:
                 " transaction writes: expected a test without one (TransactionTestCase, or"
                 " pytest-django's transactional_db)."
             )
-
-
-def database_of(using: str) -> Database:
-    vendor = connections[using].vendor
-    if vendor == "sqlite":
-        return SqliteDatabase(using)
-    if vendor == "postgresql":
-        # psycopg is an extra; a project on SQLite runs without.
-        from joblot.testing.interleave.postgres import PostgresDatabase  # noqa: PLC0415
-
-        return PostgresDatabase(using)
-    raise ValueError(f"expected PostgreSQL or SQLite behind {using!r}, got {vendor}.")

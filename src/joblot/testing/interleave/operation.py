@@ -16,6 +16,7 @@ from joblot.testing.interleave.database import Database
 from joblot.testing.interleave.statement import Statement, first_line
 
 Result = TypeVar("Result")
+Body = Callable[[], object]
 
 
 class Killed(BaseException):  # not an Exception: handlers that catch those must not survive
@@ -57,14 +58,12 @@ class Operation:
     def __init__(
         self,
         letter: str,
-        name: str,
-        body: Callable[[], object],
         database: Database,
         moved: SimpleQueue[None],
     ) -> None:
         self.letter = letter
-        self.name = name
-        self.body = body
+        self.name = letter
+        self.body: Body = lambda: None
         self.state = State.ENDED
         self.outcome = Outcome()
         self.next: Statement | None = None
@@ -196,9 +195,13 @@ class Operation:
         if connection is not None:
             self._look_at_transaction()
             left = self._dead or self.in_transaction or connection.in_atomic_block
-            if left or not connection.is_usable():
+            if left or not self._is_open():
                 self._close()
         self.in_transaction = self.holds_write_lock = False
+
+    def _is_open(self) -> bool:
+        raw = self._connection.connection if self._connection else None
+        return raw is not None and self._database.is_open(raw)
 
     def _look_at_transaction(self) -> None:
         raw = self._connection.connection if self._connection else None

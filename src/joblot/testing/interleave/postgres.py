@@ -48,6 +48,9 @@ class PostgresDatabase:
         options = {"application_name": f"interleave {operation.letter}"}
         return watched(self._model, watch, options)
 
+    def is_open(self, raw: Any) -> bool:
+        return not raw.closed
+
     def in_transaction(self, raw: Any) -> bool:
         if raw.closed:
             return False

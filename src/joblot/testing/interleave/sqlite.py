@@ -39,6 +39,9 @@ class SqliteDatabase:
 
         return watched(self._model, watch, {"factory": WatchedConnection})
 
+    def is_open(self, raw: Any) -> bool:
+        return bool(raw.is_open)
+
     def in_transaction(self, raw: Any) -> bool:
         return raw is not None and raw.is_open and bool(raw.in_transaction)
 

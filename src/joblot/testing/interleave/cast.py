@@ -1,0 +1,71 @@
+"""The threads and connections of operations, which outlast an exploration if they are asked to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from queue import SimpleQueue
+from typing import Self
+
+from django.db import connections
+
+from joblot.testing.interleave.catalogue import touched
+from joblot.testing.interleave.database import Database
+from joblot.testing.interleave.footprint import Tables
+from joblot.testing.interleave.operation import Body, Operation
+from joblot.testing.interleave.sqlite import SqliteDatabase
+
+LETTERS = "ABC"
+RETIRE_SECONDS_MAX = 5.0
+
+
+class Cast:
+    """For many explorations of one database, whose tables stay as they are meanwhile.
+
+    A new connection costs the server more than a schedule does: it plans each statement again.
+    `using`: the alias. Close it, or use it in a `with` block, before the database goes.
+    """
+
+    def __init__(self, using: str) -> None:
+        self.using = using
+        self.moved: SimpleQueue[None] = SimpleQueue()
+        self.database = database_of(using)
+        self._operations: list[Operation] = []
+        self._touched: Mapping[str, Tables | None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def play(self, parts: Mapping[str, Body]) -> Sequence[Operation]:
+        """An operation for each of the named bodies; at most three."""
+        for letter in LETTERS[len(self._operations) : len(parts)]:
+            self._operations.append(Operation(letter, self.database, self.moved))
+        for operation, (name, body) in zip(self._operations, parts.items(), strict=False):
+            operation.name, operation.body = name, body
+        return self._operations[: len(parts)]
+
+    def touched(self) -> Mapping[str, Tables | None]:
+        """What a change of each table touches, as `catalogue.touched` tells."""
+        if self._touched is None:
+            self._touched = touched(connections[self.using])
+        return self._touched
+
+    def close(self) -> None:
+        for operation in self._operations:
+            operation.retire(RETIRE_SECONDS_MAX)
+        self._operations = []
+        self.database.close()
+
+
+def database_of(using: str) -> Database:
+    vendor = connections[using].vendor
+    if vendor == "sqlite":
+        return SqliteDatabase(using)
+    if vendor == "postgresql":
+        # psycopg is an extra; a project on SQLite runs without.
+        from joblot.testing.interleave.postgres import PostgresDatabase  # noqa: PLC0415
+
+        return PostgresDatabase(using)
+    raise ValueError(f"expected PostgreSQL or SQLite behind {using!r}, got {vendor}.")
