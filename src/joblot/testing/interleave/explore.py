@@ -48,17 +48,16 @@ def explore(
     from `seed`. Up to `kills` operations die per schedule, after any of their statements. A `hold`
     has one statement wait inside. `replay` runs one schedule, as a failure printed it.
 
-    `reduced` leaves out schedules that only differ in the order of statements which don't meet, as
-    docs/interleave.md tells and for whom. A `cast` keeps threads and connections for the next one.
+    `reduced` leaves out what can't differ: docs/interleave.md says for whom. A `cast` keeps threads
+    and connections for the next exploration.
 
-    An operation's error must be one of `allowed`, and that of a deadlock's victim needs
-    `deadlocks_allowed`; both are outcomes then.
+    An operation's error must be `allowed`, and that of a deadlock's victim `deadlocks_allowed`.
 
     Raises ScheduleFailed with the smallest failing schedule as a table; ValueError for a database
     that it can't explore, and inside of a transaction.
     """
-    begun = time.monotonic()
     report = Report(seed=random.randrange(2**32) if seed is None else seed)
+    begun = time.monotonic()
     with Explorer(
         operations,
         setup,
