@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from joblot.webhooks.receiver import Message, verify
+from tests.server.fault_proxy import messages
 
 SECONDS_MAX = 30
 
@@ -104,7 +105,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class Misbehaving:
-    """A socket that gives `speak` each connection, in a thread, once a request has begun."""
+    """A socket that gives `speak` each connection, in a thread, once it has a whole request: to
+    close on what has not been read would reset the connection, and take the answer away.
+    """
 
     def __init__(self, speak: Callable[[socket.socket], None]) -> None:
         self._speak = speak
@@ -123,7 +126,7 @@ class Misbehaving:
             while True:
                 connection, _ = self._listening.accept()
                 with connection, suppress(OSError):
-                    connection.recv(65_536)
+                    next(messages(connection), b"")
                     self._speak(connection)
 
 
