@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from joblot.errors import InvalidInput
+from joblot.ledger.jobs import lock_job
 from joblot.ledger.settle import report
 from joblot.ledger.submit import submit
 from joblot.ledger.tallies import Deltas
 from joblot.ledger.transactions import durable
 from joblot.models import Job, Lease, Stage
 from joblot.states import ItemState, Receipt
-from joblot.testing.simulator import SimulationFailed, simulate
+from joblot.testing.simulator import SimulationFailed, rival, simulate
 
 
 @pytest.mark.parametrize("seed", [5, 9])
@@ -70,6 +71,35 @@ def test_what_fails_is_shrunk_to_a_history_that_replays(sqlite_only: str) -> Non
     with pytest.raises(SimulationFailed, match="counts: expected"):
         simulate(1, replay=failed.replay, verbs={"report": counts_duplicates})
     simulate(1, replay=failed.replay)  # it is the verb's fault
+
+
+def queues(token: str, results: list[Any]) -> Any:
+    """A report as if all of a job's reports went through one lock."""
+    with durable():
+        job_id = Lease.ledger.get(pk=token).job_id
+        list(Lease.ledger.select_for_update().filter(job_id=job_id).order_by("pk"))
+    return report(token, results)
+
+
+def test_a_report_that_waits_for_another_is_caught(
+    postgres_only: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rival, "WAIT_SECONDS_MAX", 1)
+    with pytest.raises(SimulationFailed, match="waited for what another one holds"):
+        simulate(1, verbs={"report": queues}, shrink_plays_max=1)
+
+
+def test_a_report_that_locks_the_job_is_caught(
+    postgres_only: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locks_the_job(token: str, results: list[Any]) -> Any:
+        with durable():
+            lock_job(Lease.ledger.get(pk=token).job_id)
+        return report(token, results)
+
+    monkeypatch.setattr(rival, "WAIT_SECONDS_MAX", 1)
+    with pytest.raises(SimulationFailed, match="waited for what another one holds"):
+        simulate(1, verbs={"report": locks_the_job}, shrink_plays_max=1)
 
 
 def says_counted(token: str, results: list[Any]) -> Any:

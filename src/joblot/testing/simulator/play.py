@@ -107,6 +107,7 @@ def _stage(scene: Scene) -> Iterator[World]:
             yield world
             _clear(world)
     finally:
+        world.rival.leave()
         logger.setLevel(level)
         config.configure(getattr(settings, "JOBLOT", {}))
 

@@ -214,7 +214,10 @@ class Worker:
         world.say(
             f"{self.name} reports {world.name(post.job_id)} s{stage} {shown_given(post.given)}"
         )
-        answer = world.call("report", post.token, post.results(), trouble=trouble)
+        numbers = [number for number, *_ in post.given]
+        with world.rival.beside(post.job_id, post.token, numbers):
+            answer = world.call("report", post.token, post.results(), trouble=trouble)
+        world.require(not world.rival.waited_for, "a report waited for what another one holds")
         if answer.away:
             return answer
         if not answer.told:

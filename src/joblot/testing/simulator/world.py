@@ -23,6 +23,7 @@ from joblot.models import Lease as LeaseRow
 from joblot.states import TERMINAL, JobStatus, LeaseState
 from joblot.testing.simulator import model
 from joblot.testing.simulator.hooks import Adopter
+from joblot.testing.simulator.rival import Rival
 from joblot.testing.simulator.scene import Scene
 from joblot.testing.simulator.trouble import AWAY, CALM, Killed, Kind, Trouble, befalling
 
@@ -70,6 +71,7 @@ class World:
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         self.adopter = Adopter(hooked=scene.hooked)
+        self.rival = Rival()
         self.now = 0  # seconds
         self.away_calls = 0  # that the database is away for
         self.jobs: dict[int, model.Job] = {}
