@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.db import connections
 
 from joblot.errors import WrongStatus
 from joblot.ledger.audit import audit
@@ -207,6 +208,43 @@ def test_a_claim_and_an_end_of_claims(scene: Scene, ends: Callable[..., Any]) ->
     more = {"grace_seconds": 0} if ends is cancel else {}
     scene.explore(
         {"claim": lambda: claim("p"), "end": lambda: ends(scene.job.pk, **more)}, set_up, check
+    )
+
+
+def test_a_claim_grants_nothing_after_the_pause(scene: Scene) -> None:
+    """Also if it had its range before: no state tells it afterwards, so it is watched."""
+    happened: list[str] = []
+
+    def set_up() -> None:
+        databases.empty(scene.db)
+        scene.job = submit("explored", keys(2), pipeline="p")
+        happened.clear()
+
+    def watch(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        done = execute(sql, params, many, context)
+        if "INSERT INTO joblot_lease" in sql and context["cursor"].rowcount:
+            happened.append("granted")
+        return done
+
+    def claiming() -> Any:
+        with connections[scene.db].execute_wrapper(watch):
+            return claim("p", 1)
+
+    def pausing() -> None:
+        pause(scene.job.pk)
+        happened.append("paused")
+
+    def check(outcomes: Any) -> None:
+        assert happened in (["granted", "paused"], ["paused"])
+
+    explore(
+        {"claim": claiming, "pause": pausing},
+        setup=set_up,
+        check=check,
+        using=scene.db,
+        preemptions=1,
+        samples=0,
+        reduced=True,
     )
 
 
