@@ -6,8 +6,9 @@ of others, and that the job stays. Not the tally slots, which may be shared for 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from django.db import Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -48,7 +49,7 @@ class Rival:
         finally:
             self.waited_for = not self._give_back()
 
-    def _hold(self, of: dict[str, object]) -> None:
+    def _hold(self, of: Mapping[str, Any]) -> None:
         if self._connection is None:
             self._connection = connections[alias()].copy()
         with self._connection.cursor() as cursor:
