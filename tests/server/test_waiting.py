@@ -114,6 +114,7 @@ def leases_locked(other: BaseDatabaseWrapper) -> Iterator[None]:
 def test_waiting_takes_no_threads(served: Served, http: httpx.Client) -> None:
     """200 idle workers: others are served as if there were none, and each item goes to one."""
     with ExitStack() as idle:
+        assert http.get("jobs").status_code == 200  # it is up, with its sweep and the like
         threads = threading.active_count()
         polls = [idle.enter_context(Raw(served.port)) for _ in range(POLLERS)]
         for poll in polls:

@@ -19,7 +19,7 @@ logger = logging.getLogger("joblot.server")
 
 LOOK_SECONDS = 0.02  # between two looks
 LOOK_SECONDS_MAX = 0.5  # a look that took long may have waited for others, not for the database
-LOOK_SHARE_MAX = 0.1  # of the time that looking may take
+LOOK_SHARE_MAX = 0.1  # of the time that looking may take, by the quicker of the last two
 AWAKE_MAX = 16  # of those who wait for the same, at a look
 
 Ready = Callable[[Collection[Wanted]], Awaitable[set[Wanted]]]
@@ -40,6 +40,7 @@ class WaitingRoom:
         self._ready = ready
         self._waiters: dict[_Waiter, None] = {}  # in the order in which they came
         self._looking: asyncio.Task[None] | None = None
+        self._took = float("inf")  # the last look, in seconds
 
     def __len__(self) -> int:
         return len(self._waiters)
@@ -77,7 +78,8 @@ class WaitingRoom:
                 logger.exception("can't see whether there is work")
                 began = float("-inf")
             took = time.monotonic() - began
-            await asyncio.sleep(min(max(LOOK_SECONDS, took / LOOK_SHARE_MAX), LOOK_SECONDS_MAX))
+            pause, self._took = _pause(min(took, self._took)), took
+            await asyncio.sleep(pause)
 
     def _wake(self, ready: set[Wanted]) -> None:
         left = dict.fromkeys(ready, AWAKE_MAX)
@@ -85,3 +87,7 @@ class WaitingRoom:
             if left.get(waiter.wanted) and not waiter.woken.done():
                 left[waiter.wanted] -= 1
                 waiter.woken.set_result(None)
+
+
+def _pause(look_seconds: float) -> float:
+    return min(max(LOOK_SECONDS, look_seconds / LOOK_SHARE_MAX), LOOK_SECONDS_MAX)

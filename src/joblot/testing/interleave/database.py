@@ -45,6 +45,9 @@ class Database(Protocol):
     def would_wait(self, operation: Performer, others: Sequence[Performer]) -> set[str]:
         """Whose lock the next statement would meet, where trying it would change nothing."""
 
+    def would_write(self, operation: Performer) -> bool:
+        """True if the next statement would take the one write lock."""
+
     def waits(
         self, running: Sequence[Performer], everybody: Sequence[Performer]
     ) -> dict[str, set[str]]:

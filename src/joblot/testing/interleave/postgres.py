@@ -61,6 +61,9 @@ class PostgresDatabase:
     def would_wait(self, operation: Performer, others: Sequence[Performer]) -> set[str]:
         return set()  # waiting has effects here (a place in the queue, an old snapshot)
 
+    def would_write(self, operation: Performer) -> bool:
+        return False  # there are many
+
     def waits(
         self, running: Sequence[Performer], everybody: Sequence[Performer]
     ) -> dict[str, set[str]]:

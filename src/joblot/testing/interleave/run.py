@@ -13,6 +13,7 @@ from queue import Empty, SimpleQueue
 from joblot.testing.interleave.database import HOLD, Database
 from joblot.testing.interleave.errors import NeverEnds, Stuck
 from joblot.testing.interleave.footprint import EVERYTHING, Footprint, Footprints
+from joblot.testing.interleave.one_writer import OneWriter
 from joblot.testing.interleave.operation import Operation, State
 from joblot.testing.interleave.schedule import Choice, Chooser, Row, Schedule
 from joblot.testing.interleave.statement import Statement
@@ -64,6 +65,7 @@ class Run:
         self._tries: dict[str, int] = {}  # of a busy one: how many transactions had ended by then
         self._transactions_ended = 0
         self._last = ""
+        self._one_writer = OneWriter(database)
         self.schedule = Schedule()
 
     def play(self, choose: Chooser) -> Schedule:
@@ -90,10 +92,11 @@ class Run:
         if not options:
             self._break_tie()
             return
-        choice = Choice(options, self._last)
+        choice = Choice(options, self._last, free=self._is_free())
         letter = choose(choice, len(self.schedule.taken))
         if letter not in options:
             self.schedule.strayed, letter = True, choice.default
+        self._note_turn(choice, letter)
         self.schedule.choices.append(choice)
         self.schedule.taken += letter
         if len(self.schedule.taken) > STEPS_MAX:
@@ -125,6 +128,15 @@ class Run:
         if met and not statement.waited_for:
             self.schedule.waits += 1
         statement.waited_for |= met
+
+    def _is_free(self) -> bool:
+        one_step = self._footprints is not None
+        return one_step and self._one_writer.would_block(self._operations.get(self._last))
+
+    def _note_turn(self, choice: Choice, letter: str) -> None:
+        if letter in self._operations:
+            last, taken = self._operations.get(self._last), self._operations[letter]
+            self._one_writer.note(last, taken, preempted=choice.cost(letter) > 0)
 
     # Doing it.
 

@@ -19,6 +19,8 @@ from joblot.testing.interleave.statement import Statement
 class Choice:
     """A moment at which more than one could move. `options` holds the letters, `last` who just did.
 
+    `free`: who just did would wait, if what another is to do were not taken as one step.
+
     The cost of an option is 1 where it takes the turn from one who could have gone on, kills, or
     gives a lock back early. So the cheap schedules are the ones that a reader follows with ease,
     and most races need few switches.
@@ -26,6 +28,7 @@ class Choice:
 
     options: str
     last: str
+    free: bool = False
 
     @property
     def default(self) -> str:
@@ -38,7 +41,8 @@ class Choice:
             return 1
         if option == HOLD:
             return 0 if self.options == HOLD else 1
-        return int(self.last != "" and self.last in self.options and option != self.last)
+        could_go_on = self.last != "" and self.last in self.options and not self.free
+        return int(could_go_on and option != self.last)
 
 
 Chooser = Callable[[Choice, int], str]

@@ -46,10 +46,14 @@ class SqliteDatabase:
         return raw is not None and raw.is_open and bool(raw.in_transaction)
 
     def would_wait(self, operation: Performer, others: Sequence[Performer]) -> set[str]:
-        statement = operation.next
-        if statement is None or operation.in_transaction or not wants_to_write(statement.text):
+        if not self.would_write(operation):
             return set()
         return {other.letter for other in others if other.holds_write_lock}
+
+    def would_write(self, operation: Performer) -> bool:
+        statement = operation.next
+        known = statement is not None and not operation.in_transaction
+        return known and wants_to_write(statement.text)
 
     def waits(
         self, running: Sequence[Performer], everybody: Sequence[Performer]
