@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 BIN := .venv/bin
 DB ?= sqlite
-JOBS ?= 2
+JOBS ?= 3
 ARGS ?=
 
 SETUP := pyproject.toml constraints.txt scripts/venv
@@ -17,7 +17,7 @@ DEV_READY := .venv/.ready-dev
 
 help: ## Tell what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "Variables: DB=sqlite|postgres (demo, simulate), JOBS=2 (tests at once), ARGS='…' (passed on)"
+	@echo "Variables: DB=sqlite|postgres (demo, simulate), JOBS=3 (tests at once), ARGS='…' (passed on)"
 
 demo: $(DEMO_READY) ## Count 1,797 real digits right, with faults on (DB=postgres: on PostgreSQL)
 	$(BIN)/joblot demo --db $(DB) $(ARGS)

@@ -5,7 +5,7 @@ The way is that of Flanagan and Godefroid (Dynamic partial-order reduction, POPL
 that was run shows which of its statements met; only where two met that nothing else had put in
 order, the other order is tried. So that a bound on the switches loses nothing, it is tried from the
 beginning of the block as well (Coons, Musuvathi, McKinley: Bounded partial-order reduction, OOPSLA
-2013).
+2013), and from wherever the turn could have passed on for free since.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def turns(schedule: Schedule) -> Iterator[tuple[int, str]]:
     found = {
         (at, option)
         for index, letter in races(schedule)
-        for at in (index, block_start(schedule.taken, index))
+        for at in openings(schedule, index)
         for option in (letter if letter in schedule.choices[at].options else others(schedule, at))
     }
     yield from sorted(found)
@@ -51,6 +51,13 @@ def races(schedule: Schedule) -> Iterator[tuple[int, str]]:
 
 def met(schedule: Schedule, index: int, later: int) -> bool:
     return schedule.footprints[index].meets(schedule.footprints[later])
+
+
+def openings(schedule: Schedule, index: int) -> Iterator[int]:
+    """Where the other order may begin: at the statement, or earlier in its block for less."""
+    start = block_start(schedule.taken, index)
+    yield from {start, index}
+    yield from (at for at in range(start + 1, index) if schedule.choices[at].free)
 
 
 def block_start(taken: str, index: int) -> int:

@@ -65,7 +65,7 @@ class Run:
         self._tries: dict[str, int] = {}  # of a busy one: how many transactions had ended by then
         self._transactions_ended = 0
         self._last = ""
-        self._one_writer = OneWriter(database)
+        self._one_writer = OneWriter(operations, database)
         self.schedule = Schedule()
 
     def play(self, choose: Chooser) -> Schedule:

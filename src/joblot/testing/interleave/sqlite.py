@@ -52,8 +52,9 @@ class SqliteDatabase:
 
     def would_write(self, operation: Performer) -> bool:
         statement = operation.next
-        known = statement is not None and not operation.in_transaction
-        return known and wants_to_write(statement.text)
+        if statement is None or operation.in_transaction:
+            return False
+        return wants_to_write(statement.text)
 
     def waits(
         self, running: Sequence[Performer], everybody: Sequence[Performer]
