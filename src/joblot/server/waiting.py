@@ -19,7 +19,7 @@ logger = logging.getLogger("joblot.server")
 
 LOOK_SECONDS = 0.02  # between two looks
 LOOK_SECONDS_MAX = 0.5  # a look that took long may have waited for others, not for the database
-LOOK_SHARE_MAX = 0.1  # of the time that looking may take, by the quicker of the last two
+LOOK_SHARE_MAX = 0.2  # of the time that looking may take, by the quicker of the last two
 AWAKE_MAX = 16  # of those who wait for the same, at a look
 
 Ready = Callable[[Collection[Wanted]], Awaitable[set[Wanted]]]
