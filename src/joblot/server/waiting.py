@@ -19,7 +19,8 @@ logger = logging.getLogger("joblot.server")
 
 LOOK_SECONDS = 0.02  # between two looks
 LOOK_SECONDS_MAX = 0.5  # a look that took long may have waited for others, not for the database
-LOOK_SHARE_MAX = 0.2  # of the time that looking may take, by the quicker of the last two
+LOOK_QUICK_SECONDS = 0.005  # a look that takes no longer puts off no other
+LOOK_SHARE_MAX = 0.1  # of the time that longer looks may take, by the quicker of the last two
 AWAKE_MAX = 16  # of those who wait for the same, at a look
 
 Ready = Callable[[Collection[Wanted]], Awaitable[set[Wanted]]]
@@ -90,4 +91,6 @@ class WaitingRoom:
 
 
 def _pause(look_seconds: float) -> float:
-    return min(max(LOOK_SECONDS, look_seconds / LOOK_SHARE_MAX), LOOK_SECONDS_MAX)
+    if look_seconds <= LOOK_QUICK_SECONDS:
+        return LOOK_SECONDS
+    return min(look_seconds / LOOK_SHARE_MAX, LOOK_SECONDS_MAX)
