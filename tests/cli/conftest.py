@@ -164,6 +164,10 @@ class Joblot:
         path = self.folder / f"at-{name}"
         return int(eventually(lambda: path.exists() and path.read_text()))
 
+    def submitted(self) -> None:
+        """Wait until the run has sealed its job: workers begin before that."""
+        eventually(lambda: self.count("SELECT count(*) FROM joblot_job WHERE sealed"))
+
     def orders_ended(self) -> None:
         """Wait until the worker at the gate knows that it is to begin nothing more.
 

@@ -66,6 +66,7 @@ def test_after_a_power_cut_what_is_left_is_done_and_nothing_twice(either: Joblot
     joblot = either
     running = joblot.start("run", "work:gated", "--lines", _names(joblot), "--workers", "1")
     worker = joblot.at_gate()
+    joblot.submitted()
     eventually(lambda: joblot.settled() == 5)
     running.kill()
     os.kill(worker, signal.SIGKILL)
@@ -82,6 +83,7 @@ def test_after_a_power_cut_what_is_left_is_done_and_nothing_twice(either: Joblot
 def test_workers_end_with_the_run_that_was_killed_and_report_what_they_began(joblot: Joblot):
     running = joblot.start("run", "work:gated", "--lines", _names(joblot), "--workers", "1")
     worker = joblot.at_gate()
+    joblot.submitted()
     running.kill()
     running.wait(30)
     joblot.orders_ended()
@@ -117,6 +119,7 @@ def test_a_submission_that_was_cut_off_is_completed_with_the_same_items(joblot: 
 def test_ctrl_c_finishes_what_was_begun_and_says_how_to_go_on(joblot: Joblot):
     running = joblot.start("run", "work:gated", "--lines", _names(joblot), "--workers", "1")
     joblot.at_gate()
+    joblot.submitted()
     running.send_signal(signal.SIGINT)
     _wait_for_line(running, "finishing what was begun")
     joblot.orders_ended()
@@ -133,6 +136,7 @@ def test_ctrl_c_finishes_what_was_begun_and_says_how_to_go_on(joblot: Joblot):
 def test_ctrl_c_twice_kills_and_gives_the_items_back(joblot: Joblot):
     running = joblot.start("run", "work:gated", "--lines", _names(joblot), "--workers", "1")
     worker = joblot.at_gate()
+    joblot.submitted()
     running.send_signal(signal.SIGINT)
     _wait_for_line(running, "finishing what was begun")
     running.send_signal(signal.SIGINT)
