@@ -129,3 +129,7 @@ def test_a_count_ends_at_its_limit(watcher: Watcher, configure: Callable[..., No
     for n in range(5):
         submit(f"night {n}", keys(1), pipeline="p")
     assert watcher.read()["waiting_ranges"] == 3
+    for _ in range(5):
+        claim("p")
+    read = watcher.read()
+    assert (read["live_leases"], read["in_flight_items"]) == (3, 3)

@@ -46,7 +46,7 @@ def overdue_seconds(rows: Any, by: str, now: datetime) -> float:
 
 def count(rows: Any) -> int:
     """How many, or `figure_rows_max` if there are more."""
-    return len(rows.order_by().values_list("pk")[: limits().figure_rows_max])
+    return int(rows.order_by()[: limits().figure_rows_max].count())
 
 
 def _jobs() -> Iterator[Figure]:
@@ -65,7 +65,8 @@ def _jobs() -> Iterator[Figure]:
 
 def _leases(now: datetime) -> Iterator[Figure]:
     live = Lease.ledger.using(alias()).filter(LIVE)
-    held = live.aggregate(leases=Count("pk"), items=Sum("open", default=0))
+    first = live.order_by("expires_at")[: limits().figure_rows_max]
+    held = first.aggregate(leases=Count("pk"), items=Sum("open", default=0))
     late = overdue_seconds(live, "expires_at", now)
     yield Figure("live_leases", held["leases"], "Leases that are held.")
     yield Figure("in_flight_items", held["items"], "Items that live leases hold.")

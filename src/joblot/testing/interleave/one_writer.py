@@ -34,7 +34,7 @@ class OneWriter:
         if self._database.would_write(taken):
             self._left = []
         elif preempted and last is not None and self._database.would_write(last):
-            self._left += [one for one in self._operations if self._begins_to_write(one)]
+            self._left = [one for one in self._operations if self._begins_to_write(one)]
 
     def _begins_to_write(self, op: Performer) -> bool:
         begins = op.next is not None and op.next.text.startswith("BEGIN")
