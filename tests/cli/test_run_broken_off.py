@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Joblot
 from tests.polling import eventually
+from tests.proc import alive
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -27,21 +27,6 @@ def _names(joblot: Joblot) -> str:
     """Some items before the one that waits at the gate, and some behind."""
     names = [f"n{n}" for n in range(10)]
     return joblot.write("names", "\n".join([*names[:5], "gate", *names[5:]]) + "\n")
-
-
-def _process_is_there(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return not _is_zombie(pid)
-
-
-def _is_zombie(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return False
 
 
 def _wait_for_line(running: subprocess.Popen[str], said: str) -> None:
@@ -88,7 +73,7 @@ def test_workers_end_with_the_run_that_was_killed_and_report_what_they_began(job
     running.wait(30)
     joblot.orders_ended()
     joblot.open_gate()
-    eventually(lambda: not _process_is_there(worker))
+    eventually(lambda: not alive(worker))
     assert (joblot.settled(), joblot.in_flight()) == (6, 0)
     joblot("run", "--resume", "1", "--workers", "1")
     assert len(joblot.lines("calls")) == 11  # each once
@@ -142,7 +127,7 @@ def test_ctrl_c_twice_kills_and_gives_the_items_back(joblot: Joblot):
     running.send_signal(signal.SIGINT)
     running.communicate(timeout=30)
     assert running.returncode == 130
-    assert not _process_is_there(worker)
+    assert not alive(worker)
     (stage,) = joblot.json("show", "1")["stages"]
     assert (stage["in_flight"], stage["lost"]) == (0, 0)
     assert stage["ready"] + stage["succeeded"] == 11

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
 import threading
 from types import TracebackType
 from typing import Any, Self
@@ -13,6 +12,7 @@ from typing import Any, Self
 import httpx
 
 from tests.cli.conftest import Joblot
+from tests.proc import children, command
 
 URL = re.compile(r"http://127\.0\.0\.1:(\d+)")
 START_SECONDS_MAX = 60
@@ -91,7 +91,7 @@ class Serving:
 
     def kill(self) -> None:
         """As the power cut does: also those it has started."""
-        for child in _children(self.process.pid):
+        for child in children(self.process.pid):
             os.kill(child, signal.SIGKILL)
         self.process.kill()
         self.process.wait()
@@ -101,7 +101,7 @@ class Serving:
 
     def workers(self) -> list[int]:
         """The processes that serve, where there are several."""
-        return [pid for pid in _children(self.process.pid) if _serves(pid)]
+        return [pid for pid in children(self.process.pid) if "spawn_main" in command(pid)]
 
     def _read(self) -> None:
         assert self.process.stderr is not None
@@ -110,26 +110,3 @@ class Serving:
             if URL.search(line):
                 self._told.set()
         self._told.set()
-
-
-def alive(pid: int) -> bool:
-    """False for one that has ended, whether or not anybody has looked at how."""
-    try:
-        with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123
-            return stat.read().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def _children(pid: int) -> list[int]:
-    listed = subprocess.run(
-        ["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False
-    )
-    return [int(child) for child in listed.stdout.split()]
-
-
-def _serves(pid: int) -> bool:
-    command = subprocess.run(
-        ["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
-    return "spawn_main" in command.stdout

@@ -18,7 +18,8 @@ from joblot.errors import InvalidInput
 from joblot.server.serve import _bind
 from tests.cli.conftest import Joblot
 from tests.polling import eventually
-from tests.server.process import Serving, alive
+from tests.proc import alive
+from tests.server.process import Serving
 from tests.server.raw import Raw, request
 
 JOB = {"name": "night", "pipeline": "p", "items": [f"k{n}" for n in range(20)]}
@@ -106,7 +107,8 @@ def test_servers_of_several_processes_share_the_work_and_stop(joblot_on_postgres
     joblot, two = joblot_on_postgres, ("--processes", "2")
     with Serving(joblot, *two) as server, Serving(joblot, *two) as other:
         assert [one.health().status_code for one in (server, other)] == [200, 200]
-        killed = eventually(lambda: server.workers() if len(server.workers()) == 2 else [])[0]
+        eventually(lambda: len(server.workers()) == 2)
+        killed = server.workers()[0]
         os.kill(killed, signal.SIGKILL)
         eventually(lambda: len(set(server.workers()) - {killed}) == 2)
         stop_with_reports_in_flight(joblot, server)

@@ -14,6 +14,7 @@ import pytest
 
 from joblot.errors import Unavailable
 from joblot.testing.postgres import PostgresServer
+from tests.proc import alive
 
 ORPHAN = """
 import sys, time
@@ -42,9 +43,9 @@ def test_a_killed_process_leaves_no_server_and_no_folder():
     with parent:
         assert parent.stdout is not None
         home, pid = parent.stdout.readline().split()
-        assert _runs(int(pid))
+        assert alive(int(pid))
         parent.send_signal(signal.SIGKILL)
-    _wait_until(lambda: not _runs(int(pid)), "the server ended")
+    _wait_until(lambda: not alive(int(pid)), "the server ended")
     _wait_until(lambda: not Path(home).exists(), "its folder is gone")
 
 
@@ -57,13 +58,6 @@ def test_missing_programs_are_told_with_what_to_do(monkeypatch, tmp_path):
 def test_a_server_that_can_not_start_tells_its_log():
     with pytest.raises(Unavailable, match="shared_buffers"):
         PostgresServer(durable=False, options={"shared_buffers": "nonsense"}).start()
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
 
 
 def _wait_until(holds, what: str) -> None:

@@ -13,6 +13,7 @@ from joblot.errors import InvalidInput
 from joblot.wire import ClaimedItem, Result
 from joblot.worker.command import Command
 from tests.polling import eventually
+from tests.proc import alive
 
 
 def _run(text: str, payload: Any = None, *, key: str = "k", seconds_max: float = 30.0) -> Result:
@@ -96,14 +97,7 @@ def test_what_takes_too_long_is_killed_with_all_it_started(tmp_path: Path):
     result = _run(shlex.join(["sh", "-c", code]), seconds_max=0.5)
     assert _cause(result) == ("TimeoutError", "killed after 0.5 s: begun")
     assert result.retryable
-    eventually(lambda: not _runs(int(pid.read_text())))
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+    eventually(lambda: not alive(int(pid.read_text())))
 
 
 def test_a_field_that_is_missing_fails_the_item_and_says_what_there_is():

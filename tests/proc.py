@@ -1,0 +1,34 @@
+"""What `/proc` tells of other processes. `ps` would cut it to `COLUMNS` characters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PROC = Path("/proc")
+
+
+def alive(pid: int) -> bool:
+    """False for one that has ended, whether or not anybody has looked at how."""
+    try:
+        return (PROC / f"{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def command(pid: int) -> str:
+    """Its command line, with a space between arguments; empty for one that has ended."""
+    try:
+        return (PROC / f"{pid}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""
+
+
+def children(pid: int) -> list[int]:
+    """Those it started that nobody has waited for yet."""
+    listed: list[int] = []
+    for thread in PROC.glob(f"{pid}/task/*/children"):
+        try:
+            listed += map(int, thread.read_text().split())
+        except OSError:  # the thread has ended
+            continue
+    return listed
