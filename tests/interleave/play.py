@@ -69,9 +69,12 @@ class Theatre:
         return known
 
     def _explore(self, using: str, at: Set, verbs: list[str], bound: Bound) -> Report:
+        at.verdict.changed = None  # another scene may have been here since
+
         def anew() -> None:
             forget()
-            at.snapshot.restore()
+            at.snapshot.restore(at.verdict.changed)
+            at.verdict.changed = None
 
         names = [verb + " again" * verbs[:n].count(verb) for n, verb in enumerate(verbs)]
         acts = [partial(VERBS[verb].act, at.scene) for verb in verbs]
@@ -85,6 +88,7 @@ class Theatre:
             samples=bound.samples,
             allowed=REFUSALS,
             reduced=True,
+            alike=len(set(verbs)) == 1,
             cast=self.casts.get(using) or self.casts.setdefault(using, Cast(using)),
         )
         assert report.deadlocks == 0, f"{report.deadlocks} deadlocks"

@@ -5,12 +5,16 @@ Making a job by its verbs takes longer than a schedule; putting its rows back is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from django.apps import apps
 from django.db import connections
 from django.db.models import Model
+
+SLOTTED = {"joblot_tally", "joblot_metric"}  # whose slots `rows` leaves out
+Rows = Sequence[tuple[str, str]]  # (table, row as text)
 
 
 class Snapshot:
@@ -23,57 +27,74 @@ class Snapshot:
         models = apps.get_app_config("joblot").get_models(include_auto_created=True)
         self._models: dict[str, type[Model]] = {model._meta.db_table: model for model in models}
         self._run(f"CREATE TABLE {self._kept}{t} AS SELECT * FROM {t}" for t in self._models)
-        self._restoring = [*self._deletes(), *self._numbering()]
+        self._numbering = self._numbering_of_now()
+        self._reads = {t: f"SELECT {self._columns(t)} FROM {t}" for t in self._models}
+        self._first = by_table(self.rows())
 
-    def restore(self) -> None:
-        """Put the rows back, and the ids that the next rows will get."""
-        self._run(self._restoring)
+    def restore(self, changed: Collection[str] | None = None) -> None:
+        """Put back the rows of the tables that were `changed` (None: perhaps all), and all ids
+        that the next rows will get.
+        """
+        tables = self._models if changed is None else changed
+        self._run([*self._deletes(tables), *self._numbering])
 
-    def rows(self) -> list[tuple[str, str]]:
-        """All rows that there are now, as (table, text), without the numbers of tally slots."""
+    def rows(self) -> Rows:
+        """All rows that there are now, without the numbers of tally slots."""
+        raw = self._raw()
         if self._vendor == "sqlite":
-            reads = {t: f"SELECT {self._columns(t)} FROM {t}" for t in self._models}
-            return [(t, str(row)) for t, read in reads.items() for row in self._fetch(read)]
-        rows = (f"SELECT '{t}', ROW({self._columns(t)})::text FROM {t}" for t in self._models)
-        return self._fetch(" UNION ALL ".join(rows))
+            return [(t, str(row)) for t, read in self._reads.items() for row in raw.execute(read)]
+        rows = (f"SELECT '{t}', (row)::text FROM ({read}) row" for t, read in self._reads.items())
+        return list(raw.execute(" UNION ALL ".join(rows), prepare=True).fetchall())
 
-    def _deletes(self) -> Iterator[str]:
+    def changed(self, rows: Rows) -> Collection[str]:
+        """The tables whose rows may be others now than they were."""
+        now = by_table(rows)
+        return [t for t in self._models if t in SLOTTED or now[t] != self._first[t]]
+
+    def _deletes(self, tables: Iterable[str]) -> Iterator[str]:
         if self._vendor == "postgresql":
             # A replica fires no triggers: joblot's own refuse such a thing.
             yield "SET LOCAL session_replication_role = replica"
-        for table in self._models:
+        for table in tables:
             yield f"DELETE FROM {table}"
             yield f"INSERT INTO {table} SELECT * FROM {self._kept}{table}"
 
-    def _numbering(self) -> Iterator[str]:
+    def _numbering_of_now(self) -> list[str]:
         if self._vendor == "sqlite":
-            for table in self._models:
-                last = f"COALESCE((SELECT max(rowid) FROM {table}), 0)"
-                yield f"UPDATE sqlite_sequence SET seq = {last} WHERE name = '{table}'"
-            return
-        for table, model in self._models.items():
-            key = model._meta.auto_field
-            if key is not None:
-                sequence = f"pg_get_serial_sequence('{table}', '{key.column}')"
-                free = f"COALESCE(max({key.column}), 0) + 1"
-                yield f"SELECT setval({sequence}, {free}, false) FROM {table}"
+            last = "COALESCE((SELECT max(rowid) FROM {0}), 0)"
+            update = f"UPDATE sqlite_sequence SET seq = {last} WHERE name = '{{0}}'"
+            return [update.format(table) for table in self._models]
+        numbered = (t for t, model in self._models.items() if model._meta.auto_field)
+        return ["SELECT " + ", ".join(map(self._set_number, numbered))]
+
+    def _set_number(self, table: str) -> str:
+        query = (
+            f"SELECT pg_get_serial_sequence('{table}', 'id'), COALESCE(max(id), 0) + 1 FROM {table}"
+        )
+        name, free = self._raw().execute(query).fetchone()
+        return f"setval('{name}', {free}, false)"
 
     def _columns(self, table: str) -> str:
         used = "CASE WHEN slot > 0 THEN 1 ELSE 0 END"
         columns = (str(field.column) for field in self._models[table]._meta.concrete_fields)
         return ", ".join(used if column == "slot" else column for column in columns)
 
-    def _fetch(self, select: str) -> list[Any]:
-        with self._connection.cursor() as cursor:
-            cursor.execute(select)
-            return list(cursor.fetchall())
+    def _raw(self) -> Any:
+        """The driver's own connection, past Django."""
+        self._connection.ensure_connection()
+        return self._connection.connection
 
     def _run(self, statements: Iterable[str]) -> None:
-        """All of them in one transaction and one round trip, past Django."""
+        """All of them in one transaction and one round trip."""
         script = "; ".join(["BEGIN", *statements, "COMMIT"])
-        self._connection.ensure_connection()
-        raw: Any = self._connection.connection
         if self._vendor == "sqlite":
-            raw.executescript(script)
+            self._raw().executescript(script)
         else:
-            raw.execute(script, prepare=False)
+            self._raw().execute(script, prepare=False)
+
+
+def by_table(rows: Rows) -> Mapping[str, Sequence[str]]:
+    found = defaultdict(list)
+    for table, row in sorted(rows):
+        found[table].append(row)
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from joblot.errors import LeaseEnded, NotFound, WrongStatus
@@ -17,7 +17,7 @@ from joblot.models import Job, Outcome
 from joblot.states import TERMINAL, ItemState, JobStatus
 from joblot.testing.simulator import recount
 from tests.interleave.scenes import SECONDS, Scene
-from tests.interleave.snapshot import Snapshot
+from tests.interleave.snapshot import Rows, Snapshot
 from tests.ledger.conftest import Clock
 from tests.ledger.worker import succeed
 
@@ -27,11 +27,12 @@ SWEEPS_MAX = 5
 SUCCESSES = ("report", "amend")  # the verbs that report item 0 as succeeded
 RECEIVED = (["counted"], ["amended"])
 
-Rows = Sequence[tuple[str, str]]
-
 
 class Verdict:
-    """The invariants, and if `to_the_end`, that the job can be worked to its end from there."""
+    """The invariants, and if `to_the_end`, that the job can be worked to its end from there.
+
+    `changed`: the tables that differ from the scene's after the last check, if that is known.
+    """
 
     def __init__(self, scene: Scene, snapshot: Snapshot, *, to_the_end: bool) -> None:
         self._scene = scene
@@ -39,6 +40,7 @@ class Verdict:
         self._to_the_end = to_the_end
         self._known = tokens(snapshot.rows())
         self._ends: dict[Any, AssertionError | None] = {}
+        self.changed: Collection[str] | None = None
 
     @property
     def ends(self) -> int:
@@ -46,9 +48,12 @@ class Verdict:
         return len(self._ends)
 
     def check(self, outcomes: Mapping[str, Any]) -> None:
-        end = self._same_for_alike(self._snapshot.rows()), told_a_success(outcomes)
+        rows = self._snapshot.rows()
+        end = self._same_for_alike(rows), told_a_success(outcomes)
         if end not in self._ends:
             self._ends[end] = self._judge(told=end[1])
+        else:
+            self.changed = self._snapshot.changed(rows)
         if problem := self._ends[end]:
             raise problem
 

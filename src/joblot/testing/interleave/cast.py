@@ -8,9 +8,9 @@ from typing import Self
 
 from django.db import connections
 
-from joblot.testing.interleave.catalogue import touched
+from joblot.testing.interleave.catalogue import lock_rows, touched
 from joblot.testing.interleave.database import Database
-from joblot.testing.interleave.footprint import Tables
+from joblot.testing.interleave.footprint import Reader
 from joblot.testing.interleave.operation import Body, Operation
 from joblot.testing.interleave.sqlite import SqliteDatabase
 
@@ -30,7 +30,7 @@ class Cast:
         self.moved: SimpleQueue[None] = SimpleQueue()
         self.database = database_of(using)
         self._operations: list[Operation] = []
-        self._touched: Mapping[str, Tables | None] | None = None
+        self._reader: Reader | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -46,11 +46,12 @@ class Cast:
             operation.name, operation.body = name, body
         return self._operations[: len(parts)]
 
-    def touched(self) -> Mapping[str, Tables | None]:
-        """What a change of each table touches, as `catalogue.touched` tells."""
-        if self._touched is None:
-            self._touched = touched(connections[self.using])
-        return self._touched
+    def reader(self) -> Reader:
+        """Knows what a statement touches, by the database's catalogue."""
+        if self._reader is None:
+            connection = connections[self.using]
+            self._reader = Reader(touched(connection), lock_rows(connection))
+        return self._reader
 
     def close(self) -> None:
         for operation in self._operations:

@@ -43,6 +43,13 @@ TRIGGERS = {
         WHERE type = 'trigger'
     """,
 }
+# Triggers for a whole statement run though it finds no row; those before a row's change may refuse
+# it, and then the row is locked, but not counted.
+TRIGGERS_OF_NONE = """
+    SELECT c.relname FROM pg_catalog.pg_trigger t
+    JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
+    WHERE NOT t.tgisinternal AND (t.tgtype & 1 = 0 OR t.tgtype & 2 = 2)
+"""
 
 
 def touched(connection: BaseDatabaseWrapper) -> dict[str, Tables | None]:
@@ -60,6 +67,16 @@ def touched(connection: BaseDatabaseWrapper) -> dict[str, Tables | None]:
     for table, body in ask(connection, TRIGGERS):
         add(direct, table, of_trigger(body, known))
     return {table: closure(table, direct) for table in direct}
+
+
+def lock_rows(connection: BaseDatabaseWrapper) -> Tables:
+    """The tables of which a change that finds no row locks and changes nothing."""
+    if connection.vendor == "sqlite":  # it locks the database
+        return NOTHING
+    with connection.cursor() as cursor:
+        cursor.execute(TRIGGERS_OF_NONE)
+        triggered = {name.lower() for (name,) in cursor.fetchall()}
+    return frozenset(name.lower() for name, plain in ask(connection, LISTED) if plain) - triggered
 
 
 def ask(connection: BaseDatabaseWrapper, by_vendor: dict[str, str]) -> Iterator[tuple[Any, ...]]:

@@ -33,6 +33,7 @@ def explore(
     allowed: tuple[type[BaseException], ...] = (),
     deadlocks_allowed: bool = False,
     reduced: bool = False,
+    alike: bool = False,
     cast: Cast | None = None,
     replay: str | None = None,
 ) -> Report:
@@ -48,8 +49,9 @@ def explore(
     from `seed`. Up to `kills` operations die per schedule, after any of their statements. A `hold`
     has one statement wait inside. `replay` runs one schedule, as a failure printed it.
 
-    `reduced` leaves out what can't differ: docs/interleave.md says for whom. A `cast` keeps threads
-    and connections for the next exploration.
+    `reduced` leaves out what can't differ: docs/interleave.md says for whom. `alike`: all of them
+    do the same and the check asks the same of each, so one is always the first to move. A `cast`
+    keeps threads and connections for the next exploration.
 
     An operation's error must be `allowed`, and that of a deadlock's victim `deadlocks_allowed`.
 
@@ -71,7 +73,14 @@ def explore(
         cast=cast,
     ) as explorer:
         if replay is None:
-            failed = search(explorer, report, preemptions, schedules_max, samples)
+            failed = search(
+                explorer,
+                report,
+                Frontier(reduced=reduced, alike=alike),
+                preemptions=preemptions,
+                schedules_max=schedules_max,
+                samples=samples,
+            )
         else:
             failed = replay_one(explorer, report, replay)
     report.seconds = time.monotonic() - begun
@@ -81,10 +90,15 @@ def explore(
 
 
 def search(
-    explorer: Explorer, report: Report, preemptions: int | None, schedules_max: int, samples: int
+    explorer: Explorer,
+    report: Report,
+    frontier: Frontier,
+    *,
+    preemptions: int | None,
+    schedules_max: int,
+    samples: int,
 ) -> Schedule | None:
     """The smallest failing schedule, or None."""
-    frontier = Frontier(reduced=explorer.reduced)
     tried = systematic(explorer.run, frontier, preemptions)
     failed = collect(report, islice(tried, schedules_max))
     if failed:

@@ -44,14 +44,14 @@ class Explorer:
             raise ValueError(f"hold: expected one of {sorted(operations)}, got {hold.operation!r}.")
         if reduced and (kills or hold is not None):
             raise ValueError("reduced: expected neither kills nor a hold, which touch everything.")
-        self.names, self.reduced = list(operations), reduced
+        self.names = list(operations)
         self._setup, self._check = setup, check
         self._using, self._hold, self._kills = using, hold, kills
         self._allowed, self._deadlocks_allowed = allowed, deadlocks_allowed
         self._refuse_transaction()
         self._own_cast = cast is None
         self._cast = cast or Cast(using)
-        self._touched = self._cast.touched() if reduced else None
+        self._read = self._cast.reader() if reduced else None
         self._operations = self._cast.play(operations)
 
     def __enter__(self) -> Self:
@@ -79,7 +79,7 @@ class Explorer:
         return schedule
 
     def _footprints(self) -> Footprints | None:
-        return None if self._touched is None else Footprints(self._touched)
+        return None if self._read is None else Footprints(self._read)
 
     def _find_problem(self, outcomes: Mapping[str, Outcome]) -> BaseException | None:
         for name, outcome in outcomes.items():

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import lru_cache
 
-from joblot.testing.interleave.statement import COMMENT, Statement
+from joblot.testing.interleave.statement import COMMENT, STATEMENTS_KEPT_MAX, Statement
 
 Tables = frozenset[str]
 NOTHING: Tables = frozenset()
@@ -50,6 +50,7 @@ class Footprint:
         )
 
 
+NOTHING_TOUCHED = Footprint()
 EVERYTHING = Footprint(everything=True)
 
 LITERAL = re.compile(r"'(?:[^']|'')*'")
@@ -57,14 +58,23 @@ WORD = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
 CALL = re.compile(r"([A-Za-z_][A-Za-z_0-9]*)\s*\(")
 NEW_NAME = re.compile(r"\bAS\s+(?:MATERIALIZED\s+)?\w+\s*\(", re.IGNORECASE)
 DEFINED = re.compile(r"\b(\w+)\s+AS\s+(?:MATERIALIZED\s*)?\(", re.IGNORECASE)
+UPDATE = r"(?<!DO )(?<!FOR )(?<!KEY )UPDATE"  # with a table's name after it
 SOURCE = re.compile(
-    r"\b(?:(?<!DISTINCT )FROM|JOIN|INTO|USING|(?<!DO )(?<!FOR )(?<!KEY )UPDATE)"
+    rf"\b(?:(?<!DISTINCT )FROM|JOIN|INTO|USING|{UPDATE})"
     r"\s+(?:ONLY\s+|LATERAL\s+)?([\w.]+)",
     re.IGNORECASE,
 )
+PART_OF = re.compile(r"\bEXTRACT\s*\(\s*\w+\s+FROM\b", re.IGNORECASE)  # this FROM names no table
 LISTED = re.compile(r"\b(?<!DISTINCT )FROM\s+[\w.]+(?:\s+(?:AS\s+)?\w+)?\s*,", re.IGNORECASE)
 LOCKING = re.compile(r"\bFOR\s+(?:NO\s+KEY\s+)?(?:KEY\s+)?(?:UPDATE|SHARE)\b", re.IGNORECASE)
-CHANGING = re.compile(r"\b(?:INSERT|UPDATE|DELETE|REPLACE|MERGE|COPY)\b", re.IGNORECASE)
+CHANGING = re.compile(rf"\b(?:INSERT|{UPDATE}|DELETE|REPLACE(?!\s*\()|MERGE|COPY)\b", re.IGNORECASE)
+CHANGED = re.compile(
+    rf"\b(?:(?:INSERT|REPLACE|MERGE)\s+INTO|{UPDATE}|DELETE\s+FROM|COPY)\s+(?:ONLY\s+)?(\w+)",
+    re.IGNORECASE,
+)
+
+# With one of these a SELECT may lock, or pass over, rows that it does not return.
+LOCKS_UNSEEN = re.compile(r"\b(?:OFFSET|SKIP\s+LOCKED|NOWAIT)\b", re.IGNORECASE)
 
 STARTS = {"SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "REPLACE", "COPY", "VALUES"}
 
@@ -73,17 +83,18 @@ WORDS = """
     all and any array as between by case check conflict default detail distinct else elsif end
     errcode except exists filter from having hint if in intersect into is join lateral like
     limit materialized message not nulls offset on or order over partition references returning
-    select set then union unique using values when where with
+    select set stdin stdout then union unique using values when where with
 """
 TYPES = """
     bigint char character decimal integer numeric time timestamp timestamptz varchar
 """
 FUNCTIONS = """
-    abs array_agg avg cast ceil char_length coalesce concat count date date_trunc decode
-    dense_rank django_date_extract django_date_trunc django_datetime_extract
+    abs array_agg avg bool_and bool_or cast ceil char_length coalesce concat count date
+    date_trunc decode dense_rank django_date_extract django_date_trunc django_datetime_extract
     django_datetime_trunc django_format_dtdelta django_timestamp_diff encode extract floor
-    generate_series greatest hex ifnull iif json_array json_array_length json_each json_extract
-    json_object json_type jsonb_agg jsonb_array_elements jsonb_array_elements_text
+    generate_series greatest hex ifnull iif json json_agg json_array json_array_length
+    json_build_array json_build_object json_each json_extract json_group_array json_group_object
+    json_object json_type julianday jsonb_agg jsonb_array_elements jsonb_array_elements_text
     jsonb_array_length jsonb_build_object jsonb_each jsonb_each_text jsonb_populate_recordset
     jsonb_to_record jsonb_to_recordset lag lead least left length lower ltrim make_interval max
     md5 min mod now nullif pg_backend_pid raise rank replace right round row row_number rtrim
@@ -93,15 +104,54 @@ FUNCTIONS = """
 HARMLESS = frozenset(f"{WORDS} {TYPES} {FUNCTIONS}".split())
 
 
-class Footprints:
-    """Of the statements of one run, told one after the other.
+class Reader:
+    """Reads off a statement's text what it touches, of each text once.
 
     `touched`: for every table that there is, what a change of it touches by way of keys and
-    triggers; None if that can't be told.
+    triggers; None if that can't be told. `lock_rows`: the tables of which a change that finds no
+    row locks and changes nothing.
     """
 
-    def __init__(self, touched: Mapping[str, Tables | None]) -> None:
+    def __init__(self, touched: Mapping[str, Tables | None], lock_rows: Tables = NOTHING) -> None:
         self._touched = touched
+        self._lock_rows = lock_rows
+        self._known = frozenset(touched)
+        self._of_text = lru_cache(maxsize=STATEMENTS_KEPT_MAX)(self._read_off)
+
+    def __call__(self, statement: Statement) -> Footprint:
+        if statement.ends_transaction or statement.local or statement.plain == "BEGIN IMMEDIATE":
+            return NOTHING_TOUCHED
+        return self._of_text(statement.sql)
+
+    def _read_off(self, sql: str) -> Footprint:
+        plain = plain_text(sql)
+        if is_setting(plain):
+            return NOTHING_TOUCHED
+        tables = tables_in(plain, self._known)
+        if tables is None or first_word(plain) not in STARTS:
+            return EVERYTHING
+        if any(self._touched[table] is None for table in tables):
+            return EVERYTHING
+        reached = (self._touched[table] or NOTHING for table in locked_in(plain, tables))
+        return Footprint(tables, NOTHING.union(*reached))
+
+    def of_run(self, statement: Statement) -> Footprint:
+        """Of one that has run: it locked no row if it found none.
+
+        If it waited it has locked a row all the same, before it saw that it was not to.
+        """
+        own = self(statement)
+        found_none = statement.row_count == 0 and not statement.waited_for
+        if found_none and own.reads <= self._lock_rows and counts_what_it_locks(statement.plain):
+            return replace(own, locks=NOTHING)
+        return own
+
+
+class Footprints:
+    """Of the statements of one run, told one after the other."""
+
+    def __init__(self, read: Reader) -> None:
+        self._read = read
         self._open: dict[str, Footprint] = {}  # by operation: what its transaction has done so far
 
     def note(
@@ -112,56 +162,30 @@ class Footprints:
         `in_transaction`: one is open after it. `one_snapshot`: its reads all come from the moment
         of the first, so that every commit since then makes a difference.
         """
-        before = self._open.pop(letter, Footprint())
-        own = self._of(statement)
+        before = self._open.pop(letter, NOTHING_TOUCHED)
+        own = self._read.of_run(statement)
         if before.everything or (in_transaction and one_snapshot):
             own = EVERYTHING
         done = replace(before | own, reads=NOTHING)
         if not in_transaction:
             return replace(own | done, shows=done.locks)
         self._open[letter] = done
-        rolled_back = statement.text.startswith("ROLLBACK")
+        rolled_back = statement.plain.startswith("ROLLBACK")
         return replace(own, shows=done.locks) if rolled_back else own
 
     def of_waiting(self, letter: str, statement: Statement) -> Footprint:
         """Of a statement that waits inside: it has read, and its transaction keeps its locks."""
-        return self._open.get(letter, Footprint()) | self._of(statement)
-
-    def _of(self, statement: Statement) -> Footprint:
-        ends = statement.text.startswith(("COMMIT", "ROLLBACK"))
-        if ends or statement.local or statement.text == "BEGIN IMMEDIATE":
-            return Footprint()
-        return self._read_off(statement.sql)
-
-    def _read_off(self, sql: str) -> Footprint:
-        plain = plain_text(sql)
-        if is_setting(plain):
-            return Footprint()
-        tables = self._tables(plain)
-        if tables is None or first_word(plain) not in STARTS:
-            return EVERYTHING
-        locks = tables
-        for table in tables:
-            more = self._touched[table]
-            if more is None:
-                return EVERYTHING
-            locks |= more
-        changes = CHANGING.search(plain) or LOCKING.search(plain)
-        return Footprint(tables, locks if changes else NOTHING)
-
-    def _tables(self, plain: str) -> Tables | None:
-        """All tables that are named; None if something is named that is not known."""
-        return tables_in(plain, frozenset(self._touched))
+        return self._open.get(letter, NOTHING_TOUCHED) | self._read(statement)
 
 
-@cache
 def plain_text(sql: str) -> str:
     """Without comments, values and quotes."""
-    return " ".join(LITERAL.sub("''", COMMENT.sub(" ", sql)).replace('"', "").split())
+    words = LITERAL.sub("''", COMMENT.sub(" ", sql)).replace('"', "").split()
+    return PART_OF.sub("EXTRACT(", " ".join(words))
 
 
-@cache
 def tables_in(plain: str, known: Tables) -> Tables | None:
+    """All tables that are named; None if something is named that is not known."""
     named = {word.lower() for word in DEFINED.findall(plain)}
     sources = {word.lower() for word in SOURCE.findall(plain)}
     calls = {word.lower() for word in CALL.findall(NEW_NAME.sub(" ", plain))}
@@ -170,6 +194,24 @@ def tables_in(plain: str, known: Tables) -> Tables | None:
     if LISTED.search(plain):
         return None
     return known & {word.lower() for word in WORD.findall(plain)}
+
+
+def locked_in(plain: str, tables: Tables) -> Tables:
+    """Of the tables that are named, those of which rows are changed or locked."""
+    if LOCKING.search(plain):
+        return tables
+    changed = [table.lower() for table in CHANGED.findall(plain)]
+    understood = len(changed) == len(CHANGING.findall(plain))
+    return tables & set(changed) if understood else tables
+
+
+def counts_what_it_locks(plain: str) -> bool:
+    """True if the rows that it changes or locks are those that its row count tells."""
+    if ";" in plain:
+        return False
+    if first_word(plain) == "SELECT":
+        return plain.upper().count("SELECT") == 1 and not LOCKS_UNSEEN.search(plain)
+    return first_word(plain) in {"UPDATE", "DELETE"} and not LOCKING.search(plain)
 
 
 def first_word(plain: str) -> str:

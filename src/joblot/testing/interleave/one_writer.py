@@ -37,5 +37,5 @@ class OneWriter:
             self._left = [one for one in self._operations if self._begins_to_write(one)]
 
     def _begins_to_write(self, op: Performer) -> bool:
-        begins = op.next is not None and op.next.text.startswith("BEGIN")
+        begins = op.next is not None and op.next.plain.startswith("BEGIN")
         return begins and self._database.would_write(op)

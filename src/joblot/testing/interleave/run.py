@@ -12,7 +12,7 @@ from queue import Empty, SimpleQueue
 
 from joblot.testing.interleave.database import HOLD, Database
 from joblot.testing.interleave.errors import NeverEnds, Stuck
-from joblot.testing.interleave.footprint import EVERYTHING, Footprint, Footprints
+from joblot.testing.interleave.footprint import EVERYTHING, NOTHING_TOUCHED, Footprint, Footprints
 from joblot.testing.interleave.one_writer import OneWriter
 from joblot.testing.interleave.operation import Operation, State
 from joblot.testing.interleave.schedule import Choice, Chooser, Row, Schedule
@@ -164,7 +164,7 @@ class Run:
         statement = op.next
         if statement is None:
             raise RuntimeError(f"{op.letter} is at no statement")
-        row = Row(op.letter, statement.text, statement)
+        row = Row(op.letter, statement=statement)
         self.schedule.rows.append(row)
         self._open_rows[op.letter] = row
         op.go()
@@ -300,7 +300,7 @@ class Run:
         if row.result:
             self.schedule.rows.append(Row(op.letter, "… goes on", statement))
         self.schedule.deadlocks += is_deadlock(statement.error)
-        if statement.text.startswith(("COMMIT", "ROLLBACK")) or op.state is State.ENDED:
+        if statement.ends_transaction or op.state is State.ENDED:
             self._transactions_ended += 1
 
     def _note_footprint(self, footprints: Footprints, op: Operation, statement: Statement) -> None:
@@ -311,7 +311,7 @@ class Run:
             one_snapshot=self._database.one_writer and not op.holds_write_lock,
         )
         own = own if statement.error is None else EVERYTHING
-        self._stepped[op.letter] = self._stepped.get(op.letter, Footprint()) | own
+        self._stepped[op.letter] = self._stepped.get(op.letter, NOTHING_TOUCHED) | own
 
     def _end_all(self) -> None:
         """After a problem: nobody may stay in the database with a lock."""

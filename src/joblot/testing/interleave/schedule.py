@@ -50,12 +50,16 @@ Chooser = Callable[[Choice, int], str]
 
 @dataclass(slots=True)
 class Row:
-    """A line of the table."""
+    """A line of the table: a statement, or a `note` of what else happened."""
 
     letter: str
-    text: str
+    note: str = ""
     statement: Statement | None = None
     result: str = ""
+
+    @property
+    def text(self) -> str:
+        return self.note or (self.statement.text if self.statement else "")
 
     @property
     def shown_result(self) -> str:

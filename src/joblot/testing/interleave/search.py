@@ -23,12 +23,14 @@ KILL_WEIGHT = 0.1  # by chance alone, few operations would get beyond their firs
 class Frontier:
     """Beginnings of schedules that were not tried yet, by what they cost at least.
 
-    `reduced`: only those that may end otherwise than one that was tried.
+    `reduced`: only those that may end otherwise than one that was tried. `alike`: the operations
+    are the same, so it makes no difference which of them moves first.
     """
 
-    def __init__(self, *, reduced: bool = False) -> None:
+    def __init__(self, *, reduced: bool = False, alike: bool = False) -> None:
         self._levels: list[deque[str]] = [deque([""])]
         self._reduced = reduced
+        self._alike = alike
         self._known: set[str] = set()
 
     @property
@@ -43,8 +45,9 @@ class Frontier:
         if self._reduced:
             self._known |= {schedule.taken[:length] for length in range(len(schedule.taken) + 1)}
         nexts = turns(schedule) if self._reduced else schedule.neighbours(prefix_length)
-        for cost, prefix in (schedule.beginning(*turn) for turn in nexts):
-            if prefix not in self._known:
+        for index, option in nexts:
+            cost, prefix = schedule.beginning(index, option)
+            if prefix not in self._known and (index or not self._alike):
                 self._add(cost, prefix)
 
     def _add(self, cost: int, prefix: str) -> None:

@@ -54,7 +54,7 @@ class SqliteDatabase:
         statement = operation.next
         if statement is None or operation.in_transaction:
             return False
-        return wants_to_write(statement.text)
+        return wants_to_write(statement.plain)
 
     def waits(
         self, running: Sequence[Performer], everybody: Sequence[Performer]

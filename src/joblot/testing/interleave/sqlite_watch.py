@@ -53,10 +53,10 @@ class WatchedConnection(sqlite3.Connection):
     def perform(self, statement: Statement, call: Callable[[], Result]) -> Result:
         if self.operation is None:
             return call()
-        waits = statement.text == "COMMIT" or not (self.in_transaction and self._has_read)
+        waits = statement.plain == "COMMIT" or not (self.in_transaction and self._has_read)
         result = self.operation.perform(statement, call, lambda error: waits and is_busy(error))
-        self._has_read = self.in_transaction and not statement.text.startswith("BEGIN")
-        if self.in_transaction and wants_to_write(statement.text):
+        self._has_read = self.in_transaction and not statement.plain.startswith("BEGIN")
+        if self.in_transaction and wants_to_write(statement.plain):
             self.operation.holds_write_lock = True
         return result
 

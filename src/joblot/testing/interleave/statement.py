@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 TEXT_CHARACTERS_MAX = 78
 VALUE_CHARACTERS_MAX = 24
 ROW_CHARACTERS_MAX = 40
 ROWS_SHOWN_MAX = 3
+STATEMENTS_KEPT_MAX = 4096  # of which is remembered what could be read off their text
 
 COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 TABLE_PREFIX = re.compile(r'"[^"]+"\.(?=")')
@@ -25,13 +27,14 @@ LOCAL_COMMANDS = (("SAVEPOINT",), ("RELEASE",), ("BEGIN",), ("BEGIN", "DEFERRED"
 class Statement:
     """A statement at which an operation was stopped.
 
-    `text` is for readers (values filled in, shortened); `sql` is as the operation wrote it.
+    `sql` is as the operation wrote it, `plain` in one line, without comments and quotes.
     `waited_for` names the operations (or `!`, the hold) whose locks it met.
     """
 
-    text: str
-    sql: str = ""
+    sql: str
+    plain: str
     local: bool = False
+    params: object = None
     in_transaction: bool = False
     row_count: int | None = None
     rows: list[str] = field(default_factory=list)
@@ -42,15 +45,22 @@ class Statement:
     @classmethod
     def of(cls, query: object, params: object = None, prefix: str = "") -> Statement:
         sql = as_text(query)
-        bare = " ".join(COMMENT.sub(" ", sql).split()).rstrip("; ")
-        plain = SAVEPOINT_NAME.sub(r"s\1", TABLE_PREFIX.sub("", bare).replace('"', ""))
-        text = prefix + fill_in(plain, params)
-        return cls(text=shorten(text, TEXT_CHARACTERS_MAX), sql=sql, local=is_local(bare))
+        plain, local = read_off(sql)
+        return cls(sql, prefix + plain, local, copy(params))
+
+    @property
+    def text(self) -> str:
+        """For readers: with its values filled in, shortened."""
+        return shorten(fill_in(self.plain, self.params), TEXT_CHARACTERS_MAX)
+
+    @property
+    def ends_transaction(self) -> bool:
+        return self.plain.startswith(("COMMIT", "ROLLBACK"))
 
     def note_row(self, values: Iterable[str]) -> None:
         self.rows_read += 1
         if len(self.rows) < ROWS_SHOWN_MAX:
-            self.rows.append(shorten(", ".join(values), ROW_CHARACTERS_MAX))
+            self.rows.append(joined(values))
 
     @property
     def result(self) -> str:
@@ -70,6 +80,21 @@ def as_text(query: object) -> str:
         return query.decode(errors="replace")
     compose = getattr(query, "as_string", None)  # psycopg.sql
     return str(compose(None)) if compose else str(query)
+
+
+@lru_cache(maxsize=STATEMENTS_KEPT_MAX)
+def read_off(sql: str) -> tuple[str, bool]:
+    """The text in one line, as it is shown, and whether it is local."""
+    bare = " ".join(COMMENT.sub(" ", sql).split()).rstrip("; ")
+    plain = SAVEPOINT_NAME.sub(r"s\1", TABLE_PREFIX.sub("", bare).replace('"', ""))
+    return plain, is_local(bare)
+
+
+def copy(params: object) -> object:
+    """The caller may change them before somebody reads the table."""
+    if isinstance(params, Mapping):
+        return dict(params)
+    return tuple(params) if isinstance(params, list) else params
 
 
 def is_local(sql: str) -> bool:
@@ -93,6 +118,17 @@ def show(value: object) -> str:
     if isinstance(plain, int) and not isinstance(plain, bool):
         return str(int(plain))  # psycopg's Int4 and the like
     return shorten(repr(plain), VALUE_CHARACTERS_MAX)
+
+
+def joined(values: Iterable[str]) -> str:
+    """With commas, no more of them than are shown."""
+    taken, length = [], 0
+    for value in values:
+        taken.append(value)
+        length += len(value)
+        if length > ROW_CHARACTERS_MAX:
+            break
+    return shorten(", ".join(taken), ROW_CHARACTERS_MAX)
 
 
 def shorten(text: str, characters_max: int) -> str:
