@@ -24,6 +24,19 @@ from tests.threads import Threads
 
 ONLY = {"sqlite_only": "sqlite", "postgres_only": "postgres"}
 
+# By these Rich and Typer write as for a terminal, or for one of this width. The tests have none.
+OF_TERMINALS = (
+    "COLUMNS",
+    "FORCE_COLOR",
+    "GITHUB_ACTIONS",
+    "LINES",
+    "NO_COLOR",
+    "PY_COLORS",
+    "TERMINAL_WIDTH",
+    "TTY_COMPATIBLE",
+    "TTY_INTERACTIVE",
+)
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--db", choices=databases.ALIASES, help="run on this database only")
@@ -36,13 +49,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep the bytecode of a run in a folder of its own, for xdist's workers and all they start.
+    """Make the environment the same everywhere, for xdist's workers and all that tests start.
 
-    Tests start some hundred processes. Where bytecode is not written, by the environment's wish or
-    because the packages' folders are not ours, each would compile all that it imports.
+    The bytecode of a run is kept in a folder of its own. Tests start some hundred processes: where
+    it is not written, by the environment's wish or because the packages' folders are not ours,
+    each would compile all that it imports.
     """
     if hasattr(config, "workerinput"):
         return
+    for name in OF_TERMINALS:
+        os.environ.pop(name, None)
     folder = tempfile.mkdtemp(prefix="joblot-bytecode-")
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     os.environ["PYTHONPYCACHEPREFIX"] = folder

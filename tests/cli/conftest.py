@@ -193,7 +193,7 @@ def make_joblot(tmp_path: Path) -> Iterator[Callable[..., Joblot]]:
     def make(**environment: str) -> Joblot:
         ours = {k: v for k, v in os.environ.items() if not k.startswith(("JOBLOT_", "DJANGO_"))}
         (tmp_path / "work.py").write_text(WORK)
-        settings = ours | {"XDG_DATA_HOME": str(tmp_path / "data"), "COLUMNS": "200"} | environment
+        settings = ours | {"XDG_DATA_HOME": str(tmp_path / "data")} | environment
         made.append(Joblot(tmp_path, settings))
         return made[-1]
 

@@ -51,6 +51,12 @@ def test_every_reading_command_answers_as_the_ledger_does(job: int):
     assert {one["check"] for one in read("doctor")["checks"]} >= {"database", "guards", "clock"}
 
 
+def test_no_line_is_broken_where_there_is_no_terminal(job: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    first, *_ = call("show", job).stdout.splitlines()
+    assert first == f"job {job} three: STARTED, 66.66 % of 3 items"
+
+
 def test_every_reading_command_says_it_for_people(job: int):
     assert f"job {job} three: STARTED, 66.66 % of 3 items" in call("show", job).stdout
     assert "three\tSTARTED\t66.66 %\t3" in call("jobs").stdout

@@ -16,11 +16,18 @@ Row = dict[str, Any]
 
 def out() -> Console:
     """Standard output, without Rich's guesses at what a text means."""
-    return Console(markup=False, highlight=False, emoji=False)
+    return _console(stderr=False)
 
 
 def err() -> Console:
-    return Console(stderr=True, markup=False, highlight=False, emoji=False)
+    return _console(stderr=True)
+
+
+def _console(*, stderr: bool) -> Console:
+    """Lines are broken for a terminal only: who reads them from a pipe or a file has no width."""
+    console = Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+    console.soft_wrap = not console.is_terminal
+    return console
 
 
 def print_json(value: Any) -> None:
