@@ -30,6 +30,7 @@ from joblot.testing.postgres_programs import (
     plain_environment,
     run_as,
 )
+from joblot.testing.sockets import short_folder
 
 USER = "joblot"
 PORT = 5432  # names the socket; nothing listens on the network
@@ -43,12 +44,18 @@ STOP_SIGNAL = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
 NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
-# $1 = the server's process, $2 = the folder to remove. `read` returns when the pipe is closed.
+# $1 = the server's process, $2 = the signal that ends it, $3 = the folder to remove, $4 = seconds.
+# `read` returns when the pipe is closed. What is removed while the server still writes to it is not
+# removed whole. One that has ended stays a zombie (Z) where nobody waits for orphans.
 WATCHDOG = """
 read -r _
-kill -INT "$1"
-for _ in 1 2 3 4 5 6 7 8 9 10; do kill -0 "$1" || break; sleep 0.3; done
-rm -rf "$2"
+kill -"$2" "$1"
+tries=0
+while [ "$tries" -lt $(($4 * 10)) ] && kill -0 "$1" && ! grep -q "^State:.Z" "/proc/$1/status"; do
+    sleep 0.1
+    tries=$((tries + 1))
+done
+rm -rf "$3"
 """
 
 
@@ -113,6 +120,11 @@ class PostgresServer:
         return self._find_programs().major_version
 
     @property
+    def _closing_mode(self) -> StopMode:
+        """Data that is removed with the server need not be written first."""
+        return "fast" if self._asked_data_dir else "immediate"
+
+    @property
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
@@ -151,7 +163,7 @@ class PostgresServer:
         """Stop and remove what is temporary. Does nothing in a forked child."""
         if os.getpid() != self._opened_by:
             return
-        self.stop("fast" if self._asked_data_dir else "immediate")
+        self.stop(self._closing_mode)
         atexit.unregister(self.close)
         if self._home is not None:
             shutil.rmtree(self._home, ignore_errors=True)
@@ -177,9 +189,8 @@ class PostgresServer:
     def _open_home(self) -> None:
         if self._home is not None:
             return
-        # Not below the working folder: the server's user may not be able to enter that, and the
-        # socket's path has to stay under 108 bytes.
-        self._home = Path(tempfile.mkdtemp(prefix="joblot-pg-"))
+        # Not below the working folder: the server's user may not be able to enter that.
+        self._home = Path(tempfile.mkdtemp(prefix="joblot-pg-", dir=short_folder()))
         self._owner.take(self._home)
         atexit.register(self.close)
 
@@ -211,8 +222,10 @@ class PostgresServer:
             command += ["-c", f"{name}={value}"]
         with (self.home / "server.log").open("ab") as log:
             self._process = self._spawn(command, log)
+        how = STOP_SIGNAL[self._closing_mode].name.removeprefix("SIG")
+        told = [str(self._process.pid), how, str(self.home), str(STOP_SECONDS_MAX)]
         self._watchdog = subprocess.Popen(
-            ["sh", "-c", WATCHDOG, "joblot-pg-watchdog", str(self._process.pid), str(self.home)],
+            ["sh", "-c", WATCHDOG, "joblot-pg-watchdog", *told],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing import forkserver
@@ -11,8 +12,9 @@ from typing import Any, Self
 
 from joblot.errors import Unavailable
 from joblot.testing.crew import child
+from joblot.testing.sockets import short_folder
 
-END_SECONDS_MAX = 10
+END_SECONDS_MAX = 60
 
 CONTEXT = multiprocessing.get_context("forkserver")
 
@@ -26,9 +28,12 @@ def prepare(*modules: str) -> None:
     """
     CONTEXT.set_forkserver_preload(list(modules))
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    folder = tempfile.tempdir
     try:
+        tempfile.tempdir = short_folder()  # multiprocessing keeps its socket there from now on
         forkserver.ensure_running()
     finally:
+        tempfile.tempdir = folder
         signal.signal(signal.SIGINT, before)
 
 
