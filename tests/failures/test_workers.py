@@ -25,11 +25,13 @@ from joblot.states import TERMINAL, LeaseState
 from joblot.worker import Handler, HttpClient, Worker, WorkerSettings, batched, each
 from joblot.worker.function import Work
 from joblot.worker.spool import Spool
+from tests.ledger.conftest import Clock
 from tests.ledger.worker import counts, keys, status
 from tests.meta.sources import ROOT
 from tests.polling import eventually
 from tests.threads import Threads
 from tests.worker.conftest import server, token
+from tests.worker.renewals import LEASE_SECONDS, Renewals
 from tests.worker.server import Server
 
 __all__ = ["server", "token"]
@@ -202,23 +204,19 @@ def test_WK5_one_odd_item_fails_alone_and_with_its_cause(ledger_db: str, crew: C
     assert "equal size" in odd["outcomes"][0]["error"]["message"]
 
 
-def test_NT3_a_worker_renews_while_an_item_takes_many_leases(ledger_db: str, crew: Crew) -> None:
-    job = submit("nt3", keys(1), pipeline="p", policy={"lease_seconds": 0.6})
-    renewed = threading.Semaphore(0)
-
-    class Counted(LocalClient):
-        def renew(self, token: str) -> str:
-            deadline = super().renew(token)
-            renewed.release()
-            return deadline
+def test_NT3_a_worker_renews_while_an_item_takes_many_leases(
+    ledger_db: str, crew: Crew, clock: Clock
+) -> None:
+    job = submit("nt3", keys(1), pipeline="p", policy={"lease_seconds": LEASE_SECONDS})
+    renewals = Renewals(clock)
 
     def slow(key: str) -> str:
-        for _ in range(10):  # three make a lease's time
-            assert renewed.acquire(timeout=30)
+        renewals.wait(10)  # two take a lease's time
         return str(crew.compute(key))
 
-    with crew.working(each(slow), Counted()):
+    with crew.working(each(slow), renewals):
         assert ended_without_expiry(job) == "SUCCESS"
+    assert renewals.every_seconds < LEASE_SECONDS
     assert crew.calls == Counter(keys(1))
 
 

@@ -14,12 +14,12 @@ from joblot.ledger.progress import progress
 from joblot.states import TERMINAL
 from joblot.worker import Client, Handler, HttpClient, Worker, WorkerSettings
 from joblot.worker.function import Work
-from tests.ledger.conftest import configure, exact, own_hooks
+from tests.ledger.conftest import clock, configure, exact, own_hooks
 from tests.polling import eventually
 from tests.threads import Threads
 from tests.worker.server import Server
 
-__all__ = ["configure", "exact", "own_hooks"]
+__all__ = ["clock", "configure", "exact", "own_hooks"]
 
 Working = Callable[..., Any]
 MORE = ("on_frozen", "spool", "spools")

@@ -20,8 +20,10 @@ from joblot.ledger.progress import progress
 from joblot.ledger.submit import submit
 from joblot.wire import Claim, ItemReceipt, Result
 from joblot.worker import Output, batched, each, lease
+from tests.ledger.conftest import Clock
 from tests.polling import eventually
 from tests.worker.conftest import Working, ended, numbered
+from tests.worker.renewals import LEASE_SECONDS, Renewals
 
 
 def _counts(job_id: int) -> dict[str, int]:
@@ -118,27 +120,22 @@ def test_a_drain_finishes_the_current_item_and_gives_back_the_rest(
     assert audit(job.pk)["ok"]
 
 
-def test_a_slow_item_keeps_its_lease(ledger_db: str, working: Working):
-    job = submit("j", ["slow"], pipeline="p", policy={"lease_seconds": 0.6})
-    renewals = threading.Semaphore(0)
+def test_a_slow_item_keeps_its_lease(ledger_db: str, working: Working, clock: Clock):
+    job = submit("j", ["slow"], pipeline="p", policy={"lease_seconds": LEASE_SECONDS})
+    renewals = Renewals(clock)
     go_on = threading.Event()
 
-    class Counted(LocalClient):
-        def renew(self, token: str) -> str:
-            deadline = super().renew(token)
-            renewals.release()
-            return deadline
-
     def work(key: str) -> str:
-        assert go_on.wait(20)
+        assert go_on.wait(30)
         return key
 
-    with working(each(work), client=Counted()):
-        for _ in range(6):  # more than a lease's time
-            assert renewals.acquire(timeout=10)
+    with working(each(work), client=renewals):
+        for _ in range(6):  # two take a lease's time
+            renewals.wait(1)
             assert expire_overdue() == 0
         go_on.set()
         assert ended(job.pk)["status"] == "SUCCESS"
+    assert renewals.every_seconds < LEASE_SECONDS
 
 
 def test_a_frozen_call_loses_its_lease_while_the_process_lives(ledger_db: str, working: Working):

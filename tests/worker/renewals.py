@@ -1,0 +1,37 @@
+"""A lease's time, by its renewals: however slow the machine is, none runs out that is renewed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from itertools import pairwise
+
+from joblot.cli.local_client import LocalClient
+from tests.ledger.conftest import Clock
+
+LEASE_SECONDS = 0.6
+
+
+class Renewals(LocalClient):
+    """The ledger itself. Its clock goes on by half a lease after each renewal, and stands else."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._came = threading.Semaphore(0)
+        self._at: list[float] = []
+
+    def renew(self, token: str) -> str:
+        deadline = super().renew(token)
+        self._clock.forward(LEASE_SECONDS / 2)
+        self._at.append(time.monotonic())
+        self._came.release()
+        return deadline
+
+    def wait(self, count: int) -> None:
+        for _ in range(count):
+            assert self._came.acquire(timeout=30)
+
+    @property
+    def every_seconds(self) -> float:
+        """How often one came, where the machine was not busy with something else."""
+        return min(later - sooner for sooner, later in pairwise(self._at))
