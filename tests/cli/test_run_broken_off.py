@@ -141,7 +141,7 @@ def test_workers_that_die_at_once_end_the_run_and_not_the_job(joblot: Joblot):
 
 def test_a_frozen_call_costs_its_worker_and_is_told(joblot: Joblot):
     joblot.write("names", "gate\nother\n")
-    options = ["--workers", "1", "--item-seconds-max", "0.2", "--policy", "expiries_max=1"]
+    options = ["--workers", "1", "--item-seconds-max", "2", "--policy", "expiries_max=1"]
     done = joblot("run", "work:gated", "--lines", "names", *options, expect=1)
     assert "frozen: no progress for too long" in done.stderr
     (stage,) = joblot.json("show", "1")["stages"]

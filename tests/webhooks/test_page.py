@@ -7,7 +7,10 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from joblot.models import Webhook
 from joblot.webhooks.sender import send_due
@@ -15,8 +18,9 @@ from joblot.webhooks.signature import new_secret
 from joblot.webhooks.subscriptions import subscribe
 from tests.meta.sources import ROOT
 from tests.polling import eventually
+from tests.ports import kept
 from tests.webhooks.conftest import finish, row
-from tests.webhooks.receivers import closed_port, is_open
+from tests.webhooks.receivers import is_open
 
 FILE = re.compile(r"```python\n# (\S+)\n(.*?)```", re.DOTALL)
 
@@ -28,9 +32,16 @@ def write_files(folder: Path) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def test_the_plain_receiver_takes_what_is_genuine(sqlite_only: str, tmp_path: Path) -> None:
+@pytest.fixture
+def port() -> Iterator[int]:
+    with kept() as port:
+        yield port
+
+
+def test_the_plain_receiver_takes_what_is_genuine(
+    sqlite_only: str, tmp_path: Path, port: int
+) -> None:
     write_files(tmp_path)
-    port = closed_port()
     secret, _ = subscribe(f"http://127.0.0.1:{port}/")
     with subprocess.Popen(
         [sys.executable, tmp_path / "receiver.py"],

@@ -27,9 +27,10 @@ from tests.ledger import worker
 from tests.ledger.conftest import Clock
 from tests.ledger.worker import fail, keys, succeed
 from tests.polling import eventually
+from tests.ports import kept
 from tests.threads import Threads
 from tests.webhooks.conftest import finish, row
-from tests.webhooks.receivers import Receiver, closed_port
+from tests.webhooks.receivers import Receiver
 
 
 def test_a_finished_job_is_told_once_signed_with_its_report(hook: int, receiver: Receiver) -> None:
@@ -98,8 +99,9 @@ def test_a_connection_that_is_refused_is_tried_again(
     hook: int, receiver: Receiver, clock: Clock
 ) -> None:
     finish()
-    Webhook.objects.update(url=f"http://127.0.0.1:{closed_port()}/")
-    assert send_due() == 0
+    with kept() as port:
+        Webhook.objects.update(url=f"http://127.0.0.1:{port}/")
+        assert send_due() == 0
     assert (row().status, row().tries) == (None, 1)
     assert "ConnectError" in row().error
     Webhook.objects.update(url=receiver.url)

@@ -52,7 +52,7 @@ def server(ledger_db: str) -> Iterator[Server]:
     server = Server()
     yield server
     server.network.swallow.clear()
-    server.stop()
+    server.close()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import io
 import threading
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
@@ -13,6 +14,8 @@ from wsgiref.simple_server import ServerHandler, WSGIRequestHandler, WSGIServer
 
 from django.core.handlers.wsgi import WSGIHandler
 from django.db import connections
+
+from tests.ports import kept
 
 
 @dataclass
@@ -37,7 +40,8 @@ class Server:
     def __init__(self) -> None:
         self.network = Network()
         self._released = threading.Event()
-        self._port = 0
+        self._kept = ExitStack()
+        self._port = self._kept.enter_context(kept())
         self._http: _Http | None = None
         self._thread: threading.Thread | None = None
         self.start()
@@ -51,7 +55,6 @@ class Server:
         self._http = _Http(("127.0.0.1", self._port), _Request)
         self._http.network, self._http.released = self.network, self._released
         self._http.set_app(WSGIHandler())
-        self._port = self._http.server_port
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,))
         self._thread.start()
 
@@ -63,6 +66,10 @@ class Server:
             self._http.server_close()
             self._thread.join()
             self._http = None
+
+    def close(self) -> None:
+        self.stop()
+        self._kept.close()
 
 
 class _Http(ThreadingMixIn, WSGIServer):
