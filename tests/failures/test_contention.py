@@ -46,7 +46,7 @@ def test_CT1_results_of_one_job_do_not_wait_for_one_that_is_slow(
         is_first = results[0].number in worker.numbers(leases[0])
         if is_first and not saving.is_set():
             saving.set()
-            in_time.append(go_on.wait(10))
+            in_time.append(go_on.wait(30))
 
     stuck = in_thread(lambda: succeed(leases[0]))
     assert saving.wait(30)

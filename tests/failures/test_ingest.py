@@ -100,7 +100,7 @@ def test_IN4_a_lease_does_not_expire_while_its_report_is_saved(
     def slow(results: Any) -> None:
         if not saving.is_set():
             saving.set()
-            in_time.append(go_on.wait(10))
+            in_time.append(go_on.wait(30))
 
     job = submit("in4", keys(4), pipeline="p", policy={"lease_seconds": 10})
     lease = worker.lease()

@@ -110,7 +110,7 @@ def is_told(served: Served, what: str) -> bool:
 
 
 def unhealthy(served: Served) -> list[str]:
-    answer = httpx.get(f"{served.url}/healthz", trust_env=False)
+    answer = httpx.get(f"{served.url}/healthz", timeout=60, trust_env=False)
     assert answer.status_code == (503 if answer.json()["wrong"] else 200)
     return list(answer.json()["wrong"])
 

@@ -16,7 +16,7 @@ from tests.proc import children, command
 
 URL = re.compile(r"http://127\.0\.0\.1:(\d+)")
 START_SECONDS_MAX = 60
-EXIT_SECONDS_MAX = 20
+EXIT_SECONDS_MAX = 60
 
 
 class Serving:
@@ -48,7 +48,7 @@ class Serving:
         if self.process.poll() is None:
             self.kill()
         self.process.wait()
-        self._reader.join(10)
+        self._reader.join(EXIT_SECONDS_MAX)
 
     @property
     def url(self) -> str:

@@ -67,7 +67,7 @@ class Served:
         self._thread.join(STOP_SECONDS_MAX)
         assert not self._thread.is_alive(), "the server does not stop"
 
-    def client(self, seconds_max: float = 10.0, **headers: str) -> httpx.Client:
+    def client(self, seconds_max: float = 60.0, **headers: str) -> httpx.Client:
         """A client of the API; the caller closes it."""
         return httpx.Client(
             base_url=f"{self.url}/api/v1/",

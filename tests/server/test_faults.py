@@ -124,7 +124,7 @@ def test_a_network_that_swallows_requests_costs_a_call(proxy: FaultProxy, crew: 
 
 
 def post(url: str, path: str, body: Any) -> httpx.Response:
-    return httpx.post(f"{url}/api/v1/{path}", json=body, timeout=5, verify=False, trust_env=False)
+    return httpx.post(f"{url}/api/v1/{path}", json=body, timeout=60, verify=False, trust_env=False)
 
 
 def lost(act: Callable[[], object]) -> None:

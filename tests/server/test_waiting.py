@@ -28,6 +28,8 @@ from tests.server.served import Served
 from tests.threads import Threads
 
 POLLERS = 200
+WAIT_SECONDS = 30  # the longest
+SOON_SECONDS = 10  # on a busy machine; who is not let go before waits all its time
 
 
 def claim_of(http: httpx.Client, **asked: Any) -> Any:
@@ -43,13 +45,13 @@ def waiting(served: Served) -> int:
 def test_a_claim_wakes_when_work_appears(
     served: Served, http: httpx.Client, in_thread: Threads
 ) -> None:
-    claim = in_thread(claim_of, http, wait_seconds=10)
+    claim = in_thread(claim_of, http, wait_seconds=WAIT_SECONDS)
     eventually(lambda: waiting(served) == 1)
     began = time.monotonic()
     submit("later", keys(1), pipeline="p")
     (lease,) = claim.result()["leases"]
     assert lease["items"][0]["key"] == "k0"
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < SOON_SECONDS
 
 
 def test_a_claim_that_waits_in_vain_says_why(http: httpx.Client) -> None:
@@ -57,7 +59,7 @@ def test_a_claim_that_waits_in_vain_says_why(http: httpx.Client) -> None:
     told = claim_of(http, wait_seconds=0.2)
     assert told["leases"] == []
     assert told["reason"]
-    assert 0.2 <= time.monotonic() - began < 5
+    assert 0.2 <= time.monotonic() - began < SOON_SECONDS
 
 
 def test_who_went_away_gets_no_lease(served: Served, http: httpx.Client) -> None:
@@ -65,7 +67,11 @@ def test_who_went_away_gets_no_lease(served: Served, http: httpx.Client) -> None
     with ExitStack() as gone:
         for _ in range(20):
             raw = gone.enter_context(Raw(served.port))
-            raw.send(request("POST", "/api/v1/claims", {"pipelines": ["p"], "wait_seconds": 30}))
+            raw.send(
+                request(
+                    "POST", "/api/v1/claims", {"pipelines": ["p"], "wait_seconds": WAIT_SECONDS}
+                )
+            )
         eventually(lambda: waiting(served) == 20)
     eventually(lambda: waiting(served) == 0)
     submit("later", keys(1), pipeline="p")
@@ -85,7 +91,7 @@ def test_who_goes_away_while_it_is_granted_gives_it_back(
     state: LeaseState,
 ) -> None:
     """Unless it has a key, by which it may ask for the same lease again."""
-    asked = {"pipelines": ["p"], "wait_seconds": 30, "idempotency_key": key}
+    asked = {"pipelines": ["p"], "wait_seconds": WAIT_SECONDS, "idempotency_key": key}
     with Raw(served.port) as raw:
         raw.send(request("POST", "/api/v1/claims", asked))
         eventually(lambda: waiting(served) == 1)
@@ -118,12 +124,15 @@ def test_waiting_takes_no_threads(served: Served, http: httpx.Client) -> None:
         threads = threading.active_count()
         polls = [idle.enter_context(Raw(served.port)) for _ in range(POLLERS)]
         for poll in polls:
-            poll.send(request("POST", "/api/v1/claims", {"pipelines": ["p"], "wait_seconds": 30}))
+            poll.send(
+                request(
+                    "POST", "/api/v1/claims", {"pipelines": ["p"], "wait_seconds": WAIT_SECONDS}
+                )
+            )
         eventually(lambda: waiting(served) == POLLERS)
         assert threading.active_count() <= threads + 4, "more threads than the server may have"
-        began = time.monotonic()
         assert http.get("jobs").status_code == 200
-        assert time.monotonic() - began < 1
+        assert waiting(served) == POLLERS, "it was answered behind those who wait"
         submit("one", keys(3), pipeline="p", policy={"lease_seconds": 60})
         eventually(lambda: waiting(served) < POLLERS)
         served.begin_stop()
@@ -136,7 +145,9 @@ def test_a_claim_for_which_the_other_was_quicker_waits_on(
 ) -> None:
     """Both are woken by one item; who gets none goes on waiting, and is woken by the next."""
     with served.client() as other:
-        claims = [in_thread(claim_of, one, wait_seconds=10, limit=1) for one in (http, other)]
+        claims = [
+            in_thread(claim_of, one, wait_seconds=WAIT_SECONDS, limit=1) for one in (http, other)
+        ]
         eventually(lambda: waiting(served) == 2)
         submit("first", keys(1), pipeline="p")
         eventually(lambda: waiting(served) == 1)
@@ -148,12 +159,12 @@ def test_a_claim_for_which_the_other_was_quicker_waits_on(
 def test_a_stop_lets_waiting_claims_go_at_once(
     served: Served, http: httpx.Client, in_thread: Threads
 ) -> None:
-    claim = in_thread(claim_of, http, wait_seconds=30)
+    claim = in_thread(claim_of, http, wait_seconds=WAIT_SECONDS)
     eventually(lambda: waiting(served) == 1)
     began = time.monotonic()
     served.stop()
     assert claim.result()["leases"] == []
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < SOON_SECONDS
     try:
         socket.create_connection(("127.0.0.1", served.port), timeout=1).close()
     except OSError:

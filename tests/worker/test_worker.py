@@ -165,10 +165,10 @@ def test_a_batch_tried_one_by_one_is_not_frozen_as_long_as_each_item_is_in_time(
     def work(numbers: list[int]) -> list[int]:
         if len(numbers) > 1:
             raise MemoryError
-        slowness.wait(0.3)
+        slowness.wait(0.6)
         return numbers
 
-    more = {"item_seconds_max": 1.2, "on_frozen": lambda seconds: frozen.set()}
+    more = {"item_seconds_max": 3.0, "on_frozen": lambda seconds: frozen.set()}
     with working(batched(work), batch_items=6, **more):
         assert ended(job.pk)["status"] == "SUCCESS"
     assert not frozen.is_set()
