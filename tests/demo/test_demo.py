@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -58,15 +59,20 @@ def test_a_row_too_few_is_found(tmp_path):
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A demo in the middle of its work."""
-    with subprocess.Popen(
-        [JOBLOT, "demo", "--db", str(tmp_path / "running.sqlite3")],
-        cwd=tmp_path,
-        env={**os.environ, "TMPDIR": str(tmp_path)},  # what it leaves behind when it is killed
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as running:
+    """A demo in the middle of its work. What it leaves behind when it is killed is removed; the
+    path of `tmp_path` may be too long for its socket.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="demo-") as left_behind,
+        subprocess.Popen(
+            [JOBLOT, "demo", "--db", str(tmp_path / "running.sqlite3")],
+            cwd=tmp_path,
+            env={**os.environ, "TMPDIR": left_behind},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as running,
+    ):
         assert running.stdout is not None
         next(line for line in running.stdout if "killed with SIGKILL" in line)
         yield running

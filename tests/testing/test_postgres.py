@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
-import time
+import tempfile
 from pathlib import Path
 
 import psycopg
@@ -14,6 +13,7 @@ import pytest
 
 from joblot.errors import Unavailable
 from joblot.testing.postgres import PostgresServer
+from tests.polling import eventually
 from tests.proc import alive
 
 ORPHAN = """
@@ -45,8 +45,16 @@ def test_a_killed_process_leaves_no_server_and_no_folder():
         home, pid = parent.stdout.readline().split()
         assert alive(int(pid))
         parent.send_signal(signal.SIGKILL)
-    _wait_until(lambda: not alive(int(pid)), "the server ended")
-    _wait_until(lambda: not Path(home).exists(), "its folder is gone")
+    eventually(lambda: not alive(int(pid)))
+    eventually(lambda: not Path(home).exists())
+
+
+def test_a_socket_fits_below_a_folder_for_temporary_files_whose_path_is_long(monkeypatch, tmp_path):
+    folder = tmp_path / ("long" * 20)
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    with PostgresServer(durable=False) as server:
+        assert server.running
 
 
 def test_missing_programs_are_told_with_what_to_do(monkeypatch, tmp_path):
@@ -58,10 +66,3 @@ def test_missing_programs_are_told_with_what_to_do(monkeypatch, tmp_path):
 def test_a_server_that_can_not_start_tells_its_log():
     with pytest.raises(Unavailable, match="shared_buffers"):
         PostgresServer(durable=False, options={"shared_buffers": "nonsense"}).start()
-
-
-def _wait_until(holds, what: str) -> None:
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline, f"expected within 20 s: {what} (pid {os.getpid()})"
-        time.sleep(0.05)
