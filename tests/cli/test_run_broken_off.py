@@ -40,7 +40,7 @@ def test_a_worker_that_is_killed_costs_no_more_than_a_new_lease(joblot: Joblot):
     eventually(lambda: joblot.settled() == 5)  # reported, not only computed
     os.kill(worker, signal.SIGKILL)
     joblot.open_gate()
-    _, said = running.communicate(timeout=30)
+    _, said = running.communicate(timeout=60)
     assert running.returncode == 0, said
     assert joblot.lines("calls").count("gate") == 2
     assert {joblot.lines("calls").count(f"n{n}") for n in range(10)} == {1}
@@ -70,7 +70,7 @@ def test_workers_end_with_the_run_that_was_killed_and_report_what_they_began(job
     worker = joblot.at_gate()
     joblot.submitted()
     running.kill()
-    running.wait(30)
+    running.wait(60)
     joblot.orders_ended()
     joblot.open_gate()
     eventually(lambda: not alive(worker))
@@ -87,7 +87,7 @@ def test_a_submission_that_was_cut_off_is_completed_with_the_same_items(joblot: 
     running.stdin.flush()
     eventually(lambda: joblot.settled() >= 1)  # so a first chunk of 2,000 was added
     running.kill()
-    running.wait(30)
+    running.wait(60)
     eventually(lambda: not joblot.in_flight())
 
     refused = joblot("run", "--resume", "1", expect=3)
@@ -109,7 +109,7 @@ def test_ctrl_c_finishes_what_was_begun_and_says_how_to_go_on(joblot: Joblot):
     _wait_for_line(running, "finishing what was begun")
     joblot.orders_ended()
     joblot.open_gate()
-    _, said = running.communicate(timeout=30)
+    _, said = running.communicate(timeout=60)
     assert running.returncode == 130
     assert "go on with: joblot run --resume 1" in said
     (stage,) = joblot.json("show", "1")["stages"]
@@ -125,7 +125,7 @@ def test_ctrl_c_twice_kills_and_gives_the_items_back(joblot: Joblot):
     running.send_signal(signal.SIGINT)
     _wait_for_line(running, "finishing what was begun")
     running.send_signal(signal.SIGINT)
-    running.communicate(timeout=30)
+    running.communicate(timeout=60)
     assert running.returncode == 130
     assert not alive(worker)
     (stage,) = joblot.json("show", "1")["stages"]

@@ -30,7 +30,7 @@ def test_a_server_tells_a_receiver_of_a_jobs_end(
     eventually(lambda: len(receiver.got) == 2)
     assert {one.id for one in receiver.verified()} == {message.id}
     server.send_signal(signal.SIGTERM)
-    server.communicate(timeout=30)
+    server.communicate(timeout=60)
 
     assert "delivered" in joblot("webhook", "deliveries", "1", "--state", "delivered").stdout
     assert "ended at" in joblot("webhook", "end", "1").stdout

@@ -139,7 +139,7 @@ def test_health_is_told_while_every_thread_waits_for_the_database(
     with Served(threads=1) as served, served.client(30) as http:
         link.swallow(MARK.encode(), arrives=False)
         report = in_thread(http.post, "results", json=body)
-        assert link.went_silent.wait(20)
+        assert link.went_silent.wait(30)
         told, wrong = health(served)
         assert (told, "database" in wrong) == (503, True)
         link.cut()

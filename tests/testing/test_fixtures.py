@@ -77,7 +77,7 @@ def test_a_thread_raises_its_error_where_the_result_is_asked(in_thread):
 
 def test_threads_run_beside_the_test(in_thread):
     go = threading.Event()
-    running = in_thread(go.wait, 10)
+    running = in_thread(go.wait, 30)
     assert not running.done
     go.set()
     assert running.result()

@@ -57,7 +57,7 @@ def test_the_plain_receiver_takes_what_is_genuine(
         finish("q")
         assert send_due() == 0
         receiver.terminate()
-        told, _ = receiver.communicate(timeout=30)
+        told, _ = receiver.communicate(timeout=60)
     assert told == f"{row(job_id=job.pk).message_id} job.finished SUCCESS\n"
 
 

@@ -34,7 +34,7 @@ class Gate:
         for item in given:
             if item.id == self.at:
                 self.here.set()
-                assert self.go_on.wait(20)
+                assert self.go_on.wait(30)
         yield [success(item.id) for item in given]
 
 
@@ -58,7 +58,7 @@ def test_the_next_lease_is_claimed_while_one_is_computed(ledger_db: str, working
     job = submit("j", numbered(40), pipeline="p")
     gate = Gate(LIMIT)  # in the second lease, when the pace is known
     with working(gate, batch_items=LIMIT, claim_ahead=True, claim_aim_seconds=0.0):
-        assert gate.here.wait(20)
+        assert gate.here.wait(30)
         eventually(lambda: _live() == [LIMIT, LIMIT])
         gate.go_on.set()
         assert ended(job.pk)["status"] == "SUCCESS"
@@ -69,7 +69,7 @@ def test_a_drain_gives_back_what_was_claimed_ahead(ledger_db: str, working: Work
     gate = Gate(LIMIT)
     settings: dict[str, Any] = {"claim_ahead": True, "claim_aim_seconds": 0.0}
     with working(gate, batch_items=LIMIT, **settings) as worker:
-        assert gate.here.wait(20)
+        assert gate.here.wait(30)
         eventually(lambda: _live() == [LIMIT, LIMIT])
         worker.drain()
         gate.go_on.set()
@@ -85,7 +85,7 @@ def test_a_single_item_that_was_claimed_ahead_is_given_back_at_no_cost(
     gate, client = Gate(LIMIT), Watched()
     settings: dict[str, Any] = {"claim_ahead": True, "claim_aim_seconds": 0.0}
     with working(gate, client=client, batch_items=LIMIT, **settings):
-        assert gate.here.wait(20)
+        assert gate.here.wait(30)
         eventually(lambda: client.released)
         eventually(lambda: _live() == [LIMIT])
         gate.go_on.set()
@@ -101,7 +101,7 @@ def test_nothing_is_claimed_ahead_beside_an_item_that_is_leased_alone(
     gate = Gate(LIMIT)
     settings: dict[str, Any] = {"claim_ahead": True, "claim_aim_seconds": 0.0}
     with working(gate, batch_items=LIMIT, **settings) as worker:
-        assert gate.here.wait(20)
+        assert gate.here.wait(30)
         assert [size for size in _live() if size == 1] == [1]
         assert worker._claimer._ahead is None
         gate.go_on.set()
@@ -115,7 +115,7 @@ def test_nothing_is_claimed_ahead_beside_calls_that_take_long(ledger_db: str, in
     worker = Worker(LocalClient(), [Handler("p", gate, LIMIT)], settings)
     worker._paces["p"].measure(1, AHEAD_CALL_SECONDS_MAX)
     running = in_thread(worker.run)
-    assert gate.here.wait(20)
+    assert gate.here.wait(30)
     assert worker._claimer._ahead is None
     worker.drain()
     gate.go_on.set()
@@ -134,7 +134,7 @@ def test_a_lease_that_ended_while_it_was_held_is_not_begun(ledger_db: str, worki
         yield from gate(given)
 
     with working(work, batch_items=LIMIT, **settings) as worker:
-        assert gate.here.wait(20)
+        assert gate.here.wait(30)
         eventually(lambda: _live() == [LIMIT, LIMIT])
         ahead = Lease.objects.filter(state=LeaseState.LIVE).order_by("-expires_at").first()
         assert ahead is not None

@@ -130,12 +130,12 @@ def test_a_server_that_is_away_in_the_middle_costs_no_computing(ledger_db: str, 
     def work(n: int) -> int:
         if n == 5:
             stopped.set()
-            assert go_on.wait(20)
+            assert go_on.wait(30)
         scene.calls[n] += 1
         return n
 
     with scene.serving(each(work)):
-        assert stopped.wait(20)
+        assert stopped.wait(30)
         scene.server.stop()
         go_on.set()
         eventually(lambda: any(path.stat().st_size for path in scene.folder.glob("*/*.results")))

@@ -106,11 +106,11 @@ def test_a_drain_finishes_the_current_item_and_gives_back_the_rest(
     def work(n: int) -> int:
         if n >= 1:  # with the second lease, which holds many
             begun.set()
-            assert go_on.wait(20)
+            assert go_on.wait(30)
         return n
 
     with working(each(work)) as worker:
-        assert begun.wait(20)
+        assert begun.wait(30)
         worker.drain()
         go_on.set()
     counts = _counts(job.pk)
@@ -143,11 +143,11 @@ def test_a_frozen_call_loses_its_lease_while_the_process_lives(ledger_db: str, w
     go_on, frozen = threading.Event(), threading.Event()
 
     def work(key: str) -> str:
-        assert go_on.wait(20)
+        assert go_on.wait(30)
         return key
 
     with working(each(work), item_seconds_max=0.2, on_frozen=lambda seconds: frozen.set()):
-        assert frozen.wait(20)
+        assert frozen.wait(30)
         eventually(expire_overdue)
         with working(each(lambda key: "done by another")):
             assert ended(job.pk)["status"] == "SUCCESS"
