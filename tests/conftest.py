@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from hypothesis import HealthCheck, settings
 from pytest_django import DjangoDbBlocker
 
 from joblot.testing.postgres import PostgresServer
@@ -36,6 +37,12 @@ OF_TERMINALS = (
     "TTY_COMPATIBLE",
     "TTY_INTERACTIVE",
 )
+
+# By default an example may take 0.2 s, and drawing some a second: on a busy machine they take more.
+settings.register_profile(
+    "unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("unhurried")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
