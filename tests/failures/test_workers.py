@@ -270,7 +270,7 @@ def test_CT7_a_network_that_swallows_all_is_waited_for_less_long_than_a_lease(
     ledger_db: str, server: Server, token: str, crew: Crew
 ) -> None:
     """A call gives up long before a lease ends, so a renewal is made again in time."""
-    job = submit("ct7", keys(2), pipeline="p", policy={"lease_seconds": 5.0})
+    job = submit("ct7", keys(2), pipeline="p", policy={"lease_seconds": 10.0})
     swallowed, go_on = threading.Event(), threading.Event()
 
     def swallows(path: str) -> None:
