@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,16 @@ def gated(key):
 '''
 
 
+@contextmanager
+def not_migrated() -> Iterator[None]:
+    """Suppress that a table is not there yet. A file that is busy has no count, and not 0."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if "no such table" not in str(error):
+            raise
+
+
 @dataclass
 class Joblot:
     """`joblot("show", "7")` runs a command to its end; `start` leaves it running."""
@@ -147,7 +157,7 @@ class Joblot:
                 return int(row[0])
         path = self.folder / "data" / "joblot" / "joblot.sqlite3"
         if path.exists():
-            with closing(sqlite3.connect(path)) as file, suppress(sqlite3.OperationalError):
+            with closing(sqlite3.connect(path, timeout=SECONDS_MAX)) as file, not_migrated():
                 return int(file.execute(query).fetchone()[0])
         return 0  # not there, or not migrated yet
 
