@@ -57,6 +57,14 @@ def test_a_socket_fits_below_a_folder_for_temporary_files_whose_path_is_long(mon
         assert server.running
 
 
+def test_it_starts_where_only_we_may_enter_the_folder_for_temporary_files(monkeypatch, tmp_path):
+    """As root it runs as another user."""
+    tmp_path.chmod(0o700)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with PostgresServer(durable=False) as server:
+        assert server.running
+
+
 def test_missing_programs_are_told_with_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setenv("JOBLOT_POSTGRES_BIN", str(tmp_path))
     with pytest.raises(Unavailable, match=r"expected PostgreSQL 15 .* found .* Install it"):

@@ -30,7 +30,7 @@ from joblot.testing.postgres_programs import (
     plain_environment,
     run_as,
 )
-from joblot.testing.sockets import short_folder
+from joblot.testing.sockets import SHORT, short_folder
 
 USER = "joblot"
 PORT = 5432  # names the socket; nothing listens on the network
@@ -190,7 +190,8 @@ class PostgresServer:
         if self._home is not None:
             return
         # Not below the working folder: the server's user may not be able to enter that.
-        self._home = Path(tempfile.mkdtemp(prefix="joblot-pg-", dir=short_folder()))
+        folder = short_folder() if self._owner.may_enter(Path(short_folder())) else SHORT
+        self._home = Path(tempfile.mkdtemp(prefix="joblot-pg-", dir=folder))
         self._owner.take(self._home)
         atexit.register(self.close)
 

@@ -15,6 +15,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_IXOTH
 
 from joblot.errors import Unavailable
 
@@ -51,6 +52,11 @@ class Owner:
         if self.uid is None:
             return {}
         return {"user": self.uid, "group": self.gid, "extra_groups": []}
+
+    def may_enter(self, folder: Path) -> bool:
+        """Where everybody may; what root gives to itself alone is closed to a lent user."""
+        ways = (folder, *folder.absolute().parents)
+        return self.uid is None or all(way.stat().st_mode & S_IXOTH for way in ways)
 
     def take(self, path: Path) -> None:
         if self.uid is not None and self.gid is not None:
