@@ -29,6 +29,7 @@ from joblot.states import Receipt
 from joblot.wire import Lease, failure, success
 from joblot.worker.http import GZIP_BYTES_MIN, HttpClient
 from joblot.worker.shapes import error_of
+from tests.ports import kept
 from tests.worker.conftest import numbered
 from tests.worker.server import Server
 
@@ -206,9 +207,11 @@ def test_a_call_waits_less_long_than_a_lease_holds(
 
 
 def test_nobody_there_is_unavailable():
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port = listening.getsockname()[1]
-    with HttpClient(f"http://127.0.0.1:{port}") as client, pytest.raises(Unavailable):
+    with (
+        kept() as port,
+        HttpClient(f"http://127.0.0.1:{port}") as client,
+        pytest.raises(Unavailable),
+    ):
         client.renew("x")
 
 
