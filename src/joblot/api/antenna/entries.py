@@ -14,7 +14,8 @@ from joblot.errors import NotReadable
 
 _IN_A_STRING = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'  # stops at its end, or at a backslash that is last
 _STRING = re.compile(_IN_A_STRING, re.DOTALL)
-_NO_BRACKET = re.compile(rb'(?:[^"{}\[\]]++|"%s")*+' % _IN_A_STRING, re.DOTALL)
+# Not possessive, though nothing would be given back: Python before 3.11.5 takes half a string then.
+_NO_BRACKET = re.compile(rb'[^"{}\[\]]*+(?:"%s"[^"{}\[\]]*+)*' % _IN_A_STRING, re.DOTALL)
 _BETWEEN_ENTRIES = b" \t\r\n,"
 _QUOTE, _LIST = b'"['
 
