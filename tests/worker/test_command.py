@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -109,6 +110,17 @@ def test_a_field_that_is_missing_fails_the_item_and_says_what_there_is():
 @pytest.mark.parametrize("payload", ["\x00", "x" * 3_000_000])
 def test_what_no_command_can_be_given_fails_the_item(payload: str):
     assert not _run("echo {payload}", payload).retryable
+
+
+def test_a_program_of_that_name_that_we_may_not_run_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """In a folder before it on PATH: what is wrong with the right one is told, and not that."""
+    (tmp_path / "echo").touch(0o600)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert _run("echo {payload}", "moth").output == "moth"
+    result = _run("echo {payload}", "x" * 3_000_000)
+    assert (result.retryable, "Argument list too long" in _cause(result)[1]) == (False, True)
 
 
 def test_output_that_is_no_text_fails_nothing():

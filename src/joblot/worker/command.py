@@ -132,6 +132,7 @@ def _ended(words: Sequence[str], output: IO[bytes], errors: IO[bytes], seconds_m
     try:
         process = subprocess.Popen(
             words,
+            executable=shutil.which(words[0]),  # else the error may be of another folder on PATH
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=errors,
