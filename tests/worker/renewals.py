@@ -13,7 +13,7 @@ LEASE_SECONDS = 0.6
 
 
 class Renewals(LocalClient):
-    """The ledger itself. Its clock goes on by half a lease after each renewal, and stands else."""
+    """The ledger itself. Its clock goes on by half a lease after each renewal only."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
