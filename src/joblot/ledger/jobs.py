@@ -20,7 +20,7 @@ from joblot.states import TRANSITIONS, JobEvent, JobStatus, sources
 @repeated
 def read_job(job_id: int, *, deleted: bool = False) -> Job:
     """The job as it is now in the writing database. Raises NotFound."""
-    found: Job | None = Job.ledger.using(alias()).filter(pk=job_id).first()
+    found: Job | None = next(iter(Job.ledger.using(alias()).filter(pk=job_id)), None)
     if found is None or (found.deleted_at is not None and not deleted):
         raise NotFound(f"job {job_id}: there is none; `joblot jobs` lists them")
     return found
@@ -29,7 +29,7 @@ def read_job(job_id: int, *, deleted: bool = False) -> Job:
 def lock_job(job_id: int) -> Job:
     """The job, its row locked until the transaction ends. Raises NotFound."""
     jobs = Job.ledger.using(alias()).select_for_update()
-    found: Job | None = jobs.filter(pk=job_id).first()
+    found: Job | None = next(iter(jobs.filter(pk=job_id)), None)
     if found is None or found.deleted_at is not None:
         raise NotFound(f"job {job_id}: there is none; `joblot jobs` lists them")
     return found

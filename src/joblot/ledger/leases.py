@@ -205,7 +205,8 @@ def close_leases(job_id: int, run: int) -> None:
     Holds nothing while it waits: each
     batch takes what is free, and when only locked ones are left it waits for one of them alone.
     """
-    while _close_batch(job_id, run, limits().close_leases_batch, skip_locked=True):
+    batch = limits().close_leases_batch
+    while _close_batch(job_id, run, batch, skip_locked=True) == batch:
         pass
     while _close_batch(job_id, run, 1, skip_locked=False):
         pass
@@ -219,6 +220,8 @@ def _close_batch(job_id: int, run: int, size: int, *, skip_locked: bool) -> int:
         )
         locked = unclosed.order_by("state", "stage").select_for_update(skip_locked=skip_locked)
         tokens = list(locked.values_list("pk", flat=True)[:size])
+        if not tokens:
+            return 0
         closed = Lease.ledger.using(alias()).filter(pk__in=tokens)
         return closed.update(state=LeaseState.CLOSED, open=0)
 

@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
+from typing import NamedTuple
 
 from joblot.testing.interleave.cast import Cast
 from joblot.testing.interleave.explorer import Check, Explorer, Setup
@@ -16,6 +17,14 @@ from joblot.testing.interleave.search import Frontier, by_chance, is_schedule, s
 
 SCHEDULES_MAX = 2000
 SAMPLES_MAX = 200
+
+
+class Bounds(NamedTuple):
+    """All schedules with so many `preemptions`, up to `schedules`; `samples` more by chance."""
+
+    preemptions: int | None
+    schedules: int
+    samples: int
 
 
 def explore(
@@ -50,16 +59,14 @@ def explore(
     has one statement wait inside. `replay` runs one schedule, as a failure printed it.
 
     `reduced` leaves out what can't differ: docs/interleave.md says for whom. `alike`: all of them
-    do the same and the check asks the same of each, so one is always the first to move. A `cast`
-    keeps threads and connections for the next exploration.
-
-    An operation's error must be `allowed`, and that of a deadlock's victim `deadlocks_allowed`.
+    do the same and the check asks the same of each. A `cast` keeps threads and connections for the
+    next exploration. An error must be `allowed`, that of a deadlock's victim `deadlocks_allowed`.
 
     Raises ScheduleFailed with the smallest failing schedule as a table; ValueError for a database
     that it can't explore, and inside of a transaction.
     """
     report = Report(seed=random.randrange(2**32) if seed is None else seed)
-    begun = time.monotonic()
+    begun, bounds = time.monotonic(), Bounds(preemptions, schedules_max, samples)
     with Explorer(
         operations,
         setup,
@@ -73,14 +80,7 @@ def explore(
         cast=cast,
     ) as explorer:
         if replay is None:
-            failed = search(
-                explorer,
-                report,
-                Frontier(reduced=reduced, alike=alike),
-                preemptions=preemptions,
-                schedules_max=schedules_max,
-                samples=samples,
-            )
+            failed = search(explorer, report, Frontier(reduced=reduced, alike=alike), bounds)
         else:
             failed = replay_one(explorer, report, replay)
     report.seconds = time.monotonic() - begun
@@ -90,17 +90,11 @@ def explore(
 
 
 def search(
-    explorer: Explorer,
-    report: Report,
-    frontier: Frontier,
-    *,
-    preemptions: int | None,
-    schedules_max: int,
-    samples: int,
+    explorer: Explorer, report: Report, frontier: Frontier, bounds: Bounds
 ) -> Schedule | None:
     """The smallest failing schedule, or None."""
-    tried = systematic(explorer.run, frontier, preemptions)
-    failed = collect(report, islice(tried, schedules_max))
+    tried = systematic(explorer.run, frontier, bounds.preemptions)
+    failed = collect(report, islice(tried, bounds.schedules))
     if failed:
         return min(failed, key=lambda schedule: schedule.size)
     level = frontier.level
@@ -108,7 +102,7 @@ def search(
     report.switches = None if not level else level - 1
     if level is None:
         return None
-    drawn = islice(by_chance(explorer.run, report.seed or 0), samples)
+    drawn = islice(by_chance(explorer.run, report.seed or 0), bounds.samples)
     for schedule in drawn:
         report.sampled += 1
         report.add(schedule)

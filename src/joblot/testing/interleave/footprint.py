@@ -42,6 +42,8 @@ class Footprint:
         )
 
     def __or__(self, other: Footprint) -> Footprint:
+        if other is NOTHING_TOUCHED:
+            return self
         return Footprint(
             self.reads | other.reads,
             self.locks | other.locks,
@@ -166,7 +168,8 @@ class Footprints:
         own = self._read.of_run(statement)
         if before.everything or (in_transaction and one_snapshot):
             own = EVERYTHING
-        done = replace(before | own, reads=NOTHING)
+        changed = own.locks or own.everything
+        done = replace(own | before, reads=NOTHING) if changed else before
         if not in_transaction:
             return replace(own | done, shows=done.locks)
         self._open[letter] = done
