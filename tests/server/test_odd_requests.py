@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from collections.abc import Iterator
 
@@ -14,7 +15,7 @@ from tests.ledger.worker import keys
 from tests.server.raw import Raw
 from tests.server.served import Served
 
-ROUNDS = 60
+ROUNDS = int(os.environ.get("JOBLOT_TEST_REQUESTS", "60"))
 
 BODY = b'{"lease": "x", "results": []}'
 

@@ -10,7 +10,7 @@ from ninja.errors import HttpError, ValidationError
 
 from joblot.api import items, jobs, webhooks, work
 from joblot.api.auth import Bearer
-from joblot.api.body import JsonParser
+from joblot.api.body import API_NAMESPACE, JsonParser
 from joblot.api.openapi import DocumentedAPI
 from joblot.api.problems import of_error, of_path, of_surprise, problem
 from joblot.errors import JoblotError, NotReadable
@@ -20,7 +20,7 @@ api = DocumentedAPI(
     version=version("joblot"),
     description="Jobs of many items, counted exactly. Errors are RFC 9457 problems.",
     docs_url=None,  # its page would load scripts from elsewhere
-    urls_namespace="joblot",
+    urls_namespace=API_NAMESPACE,
     auth=Bearer(),
     parser=JsonParser(),
 )

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.http.request import UnreadablePostError
+from django.urls import Resolver404, resolve
 from ninja.parser import Parser
 from ninja.types import DictStrAny
 
@@ -18,6 +19,8 @@ from joblot.errors import NotReadable, TooLarge, Unavailable
 
 CHUNK_BYTES = 65_536
 NDJSON = "application/x-ndjson"
+API_NAMESPACE = "joblot"
+ITEMS_URL = "items"
 
 
 class JsonParser(Parser):
@@ -87,9 +90,18 @@ class JsonLines:
             raise TooLarge(f"line {self.number}: expected at most {most} bytes", most)
 
 
-def takes_stream(method: str, path: str, content_type: str) -> bool:
-    """True for a request whose body is a stream of lines, and is read as it comes."""
-    return method == "POST" and content_type == NDJSON and path.endswith("/items")
+def takes_stream(method: str, path_info: str, content_type: str) -> bool:
+    """True for a request whose body is a stream of lines, and is read as it comes.
+
+    The project's URLs say where that is: they may have ours under any prefix, and others beside.
+    """
+    if method != "POST" or content_type != NDJSON:
+        return False
+    try:
+        found = resolve(path_info)
+    except Resolver404:
+        return False
+    return (found.namespaces[-1:], found.url_name) == ([API_NAMESPACE], ITEMS_URL)
 
 
 def _unzipped(request: HttpRequest) -> Iterator[bytes]:

@@ -28,7 +28,7 @@ def edge(view: View) -> View:
         try:
             if request.method in ("POST", "PUT", "PATCH"):
                 most = caller_of(request).body_bytes_max or limits().body_bytes_max
-                if not takes_stream(request.method, request.path, request.content_type or ""):
+                if not takes_stream(request.method, request.path_info, request.content_type or ""):
                     request._body = read_body(request, most)  # noqa: SLF001 (where Django keeps it)
             answer = view(request, *args, **kwargs)
         except JoblotError as error:

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.encoding import iri_to_uri
 from ninja import Query, Router
 
-from joblot.api.body import NDJSON, JsonLines, json_of, takes_stream
+from joblot.api.body import ITEMS_URL, NDJSON, JsonLines, json_of, takes_stream
 from joblot.api.jobs import JobIdInPath, to_change, to_read
 from joblot.api.openapi import also, json_body
 from joblot.api.patience import LAST_EVENT, go_on
@@ -42,14 +42,19 @@ _LINES = {NDJSON: {"schema": {"type": "string", "description": "an item a line"}
 _EVENTS = {SSE: {"schema": {"type": "string"}}}
 
 
-@router.post("jobs/{job_id}/items", response=ItemsAdded, openapi_extra=json_body(ItemsIn, **_LINES))
+@router.post(
+    "jobs/{job_id}/items",
+    response=ItemsAdded,
+    url_name=ITEMS_URL,
+    openapi_extra=json_body(ItemsIn, **_LINES),
+)
 def add(request: HttpRequest, job_id: JobIdInPath) -> Any:
     """Add items to an open job, as JSON or as a stream of JSON lines.
 
     An item that is there already is skipped, so a stream that broke off is simply sent again.
     """
     to_change(request, job_id)
-    if takes_stream("POST", request.path, request.content_type or ""):
+    if takes_stream("POST", request.path_info, request.content_type or ""):
         added = _add_lines(job_id, JsonLines(request))
     else:
         added = add_items(job_id, _listed(json_of(request)))

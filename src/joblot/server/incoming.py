@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 from joblot.api.body import Unzip
 from joblot.api.patience import LINES
@@ -43,9 +44,10 @@ class IncomingStream:
         try:
             async for block in self._blocks():
                 answer = await self._post(bridge, block, lines)
-                if answer.status != 200:
+                counted = _members(answer).get("added")
+                if answer.status != 200 or counted is None:
                     return _told(answer, added, lines)
-                added += json.loads(answer.body)["added"]
+                added += counted
                 lines += block.count(b"\n")
         except JoblotError as error:
             return _told(Answer.of(of_error(error)), added, lines)
@@ -89,11 +91,23 @@ class IncomingStream:
             self._unzip.end()
 
 
+def _members(answer: Answer) -> dict[str, Any]:
+    """What the view told; nothing if a project's middleware answered in its place."""
+    try:
+        body = json.loads(answer.body)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
 def _told(answer: Answer, added: int, lines_before: int) -> Answer:
-    """The answer, with what the blocks before have added."""
-    body = {**json.loads(answer.body), "added": added}
+    """The answer, with what the blocks before have added; one that is not ours stays as it is."""
+    members = _members(answer)
+    if not members:
+        return answer
+    members["added"] = added
     if answer.status != 200:
-        body["lines_before"] = lines_before
-    content = json.dumps(body).encode()
+        members["lines_before"] = lines_before
+    content = json.dumps(members).encode()
     length = (b"Content-Length", str(len(content)).encode())
     return Answer(answer.status, [*answer.without("Content-Length"), length], content)

@@ -12,6 +12,8 @@ import io
 import logging
 import time
 
+from django.core.handlers.asgi import get_script_prefix
+
 from joblot.api.body import NDJSON, takes_stream
 from joblot.api.health import unanswered
 from joblot.api.items import SSE
@@ -178,7 +180,8 @@ def _marked(scope: Scope) -> Scope:
 
 def _brings_stream(scope: Scope) -> bool:
     given = _header(scope, b"content-type").decode("latin-1")
-    return takes_stream(scope["method"], scope["path"], given.partition(";")[0].strip().lower())
+    path_info = scope["path"].removeprefix(get_script_prefix(scope))
+    return takes_stream(scope["method"], path_info, given.partition(";")[0].strip().lower())
 
 
 def _header(scope: Scope, name: bytes) -> bytes:

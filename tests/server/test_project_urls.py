@@ -1,0 +1,74 @@
+"""A project's own URLs, served with ours among them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from joblot.ledger.progress import progress
+from joblot.ledger.submit import submit
+from joblot.models import Job
+from tests.server.served import Served
+
+LINES = {"Content-Type": "application/x-ndjson"}
+MANY = b'"a key"\n' * 1_000
+
+
+@pytest.fixture
+def project(settings: Any, configure: Callable[..., None]) -> None:
+    """Its URLs and middleware; a stream of some kilobytes is many blocks."""
+    settings.ROOT_URLCONF = "tests.server.project_urls"
+    settings.MIDDLEWARE = ["tests.server.project_urls.closed"]
+    configure(add_chunk_bytes=2_000)
+
+
+@pytest.fixture
+def site(project: None, served: Served) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=served.url, timeout=60, trust_env=False, verify=False) as site:
+        yield site
+
+
+@pytest.fixture
+def job(ledger_db: str) -> Job:
+    return submit("stream", pipeline="p", seal=False)
+
+
+def test_lines_are_cut_into_blocks_wherever_our_urls_are(
+    site: httpx.Client, job: Job, configure: Callable[..., None]
+) -> None:
+    content = b"".join(b'{"key": "k%d"}\n' % n for n in range(1_000))
+    configure(body_bytes_max=len(content) // 4)  # so that no request has it whole
+    answer = site.post(f"/counts/api/v1/jobs/{job.pk}/items", content=content, headers=LINES)
+    assert (answer.status_code, answer.json()) == (200, {"added": 1_000, "total": 1_000})
+
+
+def test_a_view_of_the_project_gets_its_lines_whole(site: httpx.Client) -> None:
+    answer = site.post("/shop/items", content=MANY, headers=LINES)
+    assert (answer.status_code, answer.content) == (200, MANY)
+
+
+@pytest.mark.parametrize("where", ["/jobs/1/items", "/counts/items", "/countsXapi/v1/jobs/1/items"])
+def test_lines_for_a_path_that_there_is_not(site: httpx.Client, where: str) -> None:
+    assert site.post(where, content=MANY, headers=LINES).status_code == 404
+
+
+@pytest.mark.parametrize("status", [200, 403, 503])
+def test_what_a_middleware_answers_is_sent_on(site: httpx.Client, job: Job, status: int) -> None:
+    where = f"/counts/api/v1/jobs/{job.pk}/items"
+    answer = site.post(where, content=MANY, headers={**LINES, "Closed": str(status)})
+    assert (answer.status_code, answer.text) == (status, "<h1>Back soon</h1>")
+    assert progress(job.pk)["total"] == 0
+
+
+def test_the_older_fleet_may_post_as_much_under_a_prefix(
+    site: httpx.Client, job: Job, configure: Callable[..., None]
+) -> None:
+    configure(body_bytes_max=1_000, antenna_body_bytes_max=1_000_000)
+    content = b'{"results": []' + b" " * 10_000 + b"}"
+    headers = {"Content-Type": "application/json"}
+    where = f"/counts/antenna/api/v2/jobs/{job.pk}/result/"
+    answer = site.post(where, content=content, headers=headers)
+    assert answer.status_code == 200, answer.text
