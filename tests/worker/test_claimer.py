@@ -16,6 +16,7 @@ from joblot.states import LeaseState
 from joblot.wire import Claim, ClaimedItem, Result, success
 from joblot.worker import Handler, Worker, WorkerSettings
 from joblot.worker.claimer import AHEAD_CALL_SECONDS_MAX
+from joblot.worker.held import HeldLease
 from tests.ledger.worker import lease, succeed
 from tests.polling import eventually
 from tests.threads import Threads
@@ -52,6 +53,11 @@ class Watched(LocalClient):
 def _live() -> list[int]:
     """The sizes of the live leases."""
     return sorted(lease.size for lease in Lease.objects.filter(state=LeaseState.LIVE))
+
+
+def _holding(worker: Worker, number: int) -> HeldLease | None:
+    """The lease of an item; joblot has granted it some time before the worker knows that."""
+    return next((held for held in worker._held.leases() if number in held.owed), None)
 
 
 def test_the_next_lease_is_claimed_while_one_is_computed(ledger_db: str, working: Working):
@@ -135,14 +141,12 @@ def test_a_lease_that_ended_while_it_was_held_is_not_begun(ledger_db: str, worki
 
     with working(work, batch_items=LIMIT, **settings) as worker:
         assert gate.here.wait(30)
-        eventually(lambda: _live() == [LIMIT, LIMIT])
-        ahead = Lease.objects.filter(state=LeaseState.LIVE).order_by("-expires_at").first()
-        assert ahead is not None
-        expire(ahead.pk)
+        ahead = eventually(lambda: _holding(worker, 2 * LIMIT))
+        expire(ahead.lease.token)
         other = lease(limit=LIMIT)
-        worker._held._leases[str(ahead.pk)].renewed_at -= 10_000
+        ahead.renewed_at -= 10_000
         gate.go_on.set()
-        eventually(lambda: str(ahead.pk) not in worker._held._leases)
+        eventually(lambda: ahead not in worker._held.leases())
         succeed(other)
         assert ended(job.pk)["status"] == "SUCCESS"
     assert seen == list(range(2 * LIMIT))
