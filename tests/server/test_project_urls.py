@@ -50,6 +50,13 @@ def test_a_view_of_the_project_gets_its_lines_whole(site: httpx.Client) -> None:
     assert (answer.status_code, answer.content) == (200, MANY)
 
 
+def test_a_view_of_the_project_gets_no_larger_body_than_ours(
+    site: httpx.Client, configure: Callable[..., None]
+) -> None:
+    configure(body_bytes_max=len(MANY) - 1)
+    assert site.post("/shop/items", content=MANY, headers=LINES).status_code == 413
+
+
 @pytest.mark.parametrize("where", ["/jobs/1/items", "/counts/items", "/countsXapi/v1/jobs/1/items"])
 def test_lines_for_a_path_that_there_is_not(site: httpx.Client, where: str) -> None:
     assert site.post(where, content=MANY, headers=LINES).status_code == 404
