@@ -60,6 +60,18 @@ def test_all_jobs_are_audited_and_the_drift_is_the_sum(exact: int, spoiled: int)
     assert f"job {exact}:" not in shown
 
 
+def test_the_drift_of_all_jobs_is_a_figure_for_prometheus(exact: int, spoiled: int):
+    done = call("--all", "--metrics")
+    found = done.stdout.splitlines()
+    assert [line for line in found if not line.startswith("#")] == [
+        "joblot_count_drift 3",
+        "joblot_audited_jobs 2",
+        "joblot_broken_jobs 1",
+    ]
+    assert "# TYPE joblot_count_drift gauge" in found
+    assert done.exit_code == 1
+
+
 def test_nothing_is_mended_unless_it_is_asked_for(spoiled: int):
     call(spoiled)
     call("--all")
@@ -81,3 +93,10 @@ def test_either_a_job_or_all_is_asked_for(ledger_db: str, args: list[Any]):
     done = call(*args)
     assert done.exit_code == 2
     assert "expected either a JOB or --all" in done.stderr
+
+
+@pytest.mark.parametrize("args", [[1, "--metrics"], ["--all", "--metrics", "--json"]])
+def test_figures_are_of_all_jobs_and_no_json(ledger_db: str, args: list[Any]):
+    done = call(*args)
+    assert done.exit_code == 2
+    assert "--metrics goes with --all, and without --json" in done.stderr

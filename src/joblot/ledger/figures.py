@@ -6,29 +6,19 @@ claims and the sweep go by, and never more of it than `figure_rows_max`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
 from django.db.models import Count, Sum
 
 from joblot.config import limits
+from joblot.figure import Figure
 from joblot.ledger import pulse
 from joblot.ledger.statements import fetch, moment
 from joblot.ledger.transactions import alias, connection, repeated
 from joblot.models import LIVE, Event, ItemRange, Job, Lease
 from joblot.states import ACTIVE
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A number that says how things are now. `unit` is at the end of its name."""
-
-    name: str
-    value: float
-    means: str
-    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @repeated

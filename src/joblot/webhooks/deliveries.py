@@ -15,7 +15,8 @@ from django.db.models import Exists, F, OuterRef, Q
 from joblot import clock
 from joblot.config import limits
 from joblot.errors import InvalidInput, NotFound, Refused
-from joblot.ledger.figures import Figure, count, overdue_seconds
+from joblot.figure import Figure
+from joblot.ledger.figures import count, overdue_seconds
 from joblot.ledger.statements import fetch, moment
 from joblot.ledger.transactions import connection, repeated
 from joblot.models import WebhookDelivery

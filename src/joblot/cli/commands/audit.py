@@ -11,6 +11,7 @@ from joblot.cli.database import open_database
 from joblot.cli.exits import DONE, ENDED_BADLY
 from joblot.cli.options import AsJson, Db
 from joblot.errors import InvalidInput
+from joblot.figure import Figure, as_text
 
 
 def audit(
@@ -21,18 +22,28 @@ def audit(
         bool, typer.Option("--repair", help="Mend what can be mended, and say what was changed.")
     ] = False,
     as_json: AsJson = False,
+    as_metrics: Annotated[
+        bool, typer.Option("--metrics", help="Print gauges of --all, for Prometheus.")
+    ] = False,
     db: Db = None,
 ) -> None:
     """Recount a job and compare; exit code 1 if an invariant is broken."""
     if (job is None) != every:
         raise InvalidInput("audit: expected either a JOB or --all")
+    if as_metrics and (as_json or not every):
+        raise InvalidInput("audit: --metrics goes with --all, and without --json")
     open_database(db)
     if job is not None:
         answer = verbs.repair(job) if repair else verbs.audit(job)
         text.print_json(answer) if as_json else _tell_one(answer)
     else:
         answer = _every(repair=repair)
-        text.print_json(answer) if as_json else _tell_all(answer)
+        if as_metrics:
+            print(as_text(_figures(answer)), end="")
+        elif as_json:
+            text.print_json(answer)
+        else:
+            _tell_all(answer)
     raise typer.Exit(DONE if answer["ok"] else ENDED_BADLY)
 
 
@@ -50,6 +61,15 @@ def _every(*, repair: bool) -> dict[str, Any]:
         "count_drift": sum(one["count_drift"] for one in jobs),
         "jobs": jobs,
     }
+
+
+def _figures(answer: dict[str, Any]) -> list[Figure]:
+    broken = sum(not one["ok"] for one in answer["jobs"])
+    return [
+        Figure("count_drift", answer["count_drift"], "By how much tallies and recount differ."),
+        Figure("audited_jobs", len(answer["jobs"]), "Jobs that the last audit has recounted."),
+        Figure("broken_jobs", broken, "Jobs of which the last audit found an invariant broken."),
+    ]
 
 
 def _tell_one(answer: dict[str, Any]) -> None:

@@ -1,0 +1,24 @@
+"""Figures in the text format of Prometheus."""
+
+from __future__ import annotations
+
+from joblot.figure import Figure, as_text
+
+
+def test_what_a_name_means_is_told_once_and_no_digit_is_lost() -> None:
+    told = as_text(
+        [
+            Figure("jobs", 1_234_567, "Jobs there are.", {"status": "STARTED"}),
+            Figure("jobs", 0, "Jobs there are.", {"status": "PENDING"}),
+            Figure("late_seconds", 0.25, "Since when."),
+        ]
+    )
+    assert told.splitlines() == [
+        "# HELP joblot_jobs Jobs there are.",
+        "# TYPE joblot_jobs gauge",
+        'joblot_jobs{status="STARTED"} 1234567',
+        'joblot_jobs{status="PENDING"} 0',
+        "# HELP joblot_late_seconds Since when.",
+        "# TYPE joblot_late_seconds gauge",
+        "joblot_late_seconds 0.25",
+    ]
