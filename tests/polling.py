@@ -12,7 +12,7 @@ SECONDS_MAX = 60.0
 POLL_SECONDS = 0.01
 
 
-def eventually(look: Callable[[], T], *, seconds_max: float = SECONDS_MAX) -> T:
+def eventually(look: Callable[[], T | None], *, seconds_max: float = SECONDS_MAX) -> T:
     """What `look` answers once that is true; the test fails if it never is."""
     deadline = time.monotonic() + seconds_max
     while True:

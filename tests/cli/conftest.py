@@ -172,7 +172,7 @@ class Joblot:
     def at_gate(self, name: str = "gate") -> int:
         """Wait until a worker waits at the gate; returns its process id."""
         path = self.folder / f"at-{name}"
-        return int(eventually(lambda: path.exists() and path.read_text()))
+        return int(eventually(lambda: path.read_text() if path.exists() else None))
 
     def submitted(self) -> None:
         """Wait until the run has sealed its job: workers begin before that."""
