@@ -49,5 +49,11 @@ def test_what_no_database_keeps_is_told_apart(text: str) -> None:
         json_text(parse_json(text.encode()))
 
 
+@pytest.mark.parametrize("slow", ["Infinity", "NaN", "[" * 300 + "]" * 300])
+def test_names_keep_their_order_whoever_writes_them(slow: str) -> None:
+    given = {"b": 1, slow: 2, "a": 3} if slow[0] != "[" else {"b": json.loads(slow), "a": 3}
+    assert list(json.loads(json_text(parse_json(json.dumps(given).encode())))) == list(given)
+
+
 def test_a_backslash_before_u0000_is_no_null() -> None:
     assert json.loads(json_text(parse_json(rb'"\\u0000"'))) == r"\u0000"

@@ -31,10 +31,15 @@ def json_text(parsed: Any) -> str:
     try:
         text = to_json(parsed, inf_nan_mode="constants").decode()
     except (PydanticSerializationError, ValueError, RecursionError):
-        return canonical(parsed)
+        return _written_slowly(parsed)
     if "Infinity" in text or "NaN" in text:  # a number that was too large, or in a string
-        return canonical(parsed)
+        return _written_slowly(parsed)
     return without_nul(text)
+
+
+def _written_slowly(parsed: Any) -> str:
+    canonical(parsed)  # refuses what no database can keep; it would sort the names
+    return json.dumps(parsed, separators=(",", ":"), ensure_ascii=False)
 
 
 def _parsed_slowly(text: bytes) -> Any:
