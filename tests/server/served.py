@@ -15,6 +15,7 @@ from joblot.server.process import Process
 
 STOP_SECONDS_MAX = 20
 SEND_BYTES = 65_536  # what the kernel keeps of an answer that nobody reads
+RECEIVE_BYTES = 65_536  # what it keeps for a client that does not read
 
 
 class Served:
@@ -68,12 +69,17 @@ class Served:
         assert not self._thread.is_alive(), "the server does not stop"
 
     def client(self, seconds_max: float = 60.0, **headers: str) -> httpx.Client:
-        """A client of the API; the caller closes it."""
+        """A client of the API, which the caller closes. Little waits in it that nobody reads."""
+        transport = httpx.HTTPTransport(
+            verify=False,  # there is no TLS, and to read certificates takes long
+            trust_env=False,
+            socket_options=[(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)],
+        )
         return httpx.Client(
             base_url=f"{self.url}/api/v1/",
             headers=headers,
             timeout=seconds_max,
-            verify=False,  # there is no TLS, and to read certificates takes long
+            transport=transport,
             trust_env=False,
         )
 
