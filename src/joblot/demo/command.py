@@ -41,7 +41,8 @@ def demo(
     """
     if find_spec("sklearn") is None:
         raise Unavailable("scikit-learn is missing; install it with: pip install 'joblot[demo]'")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the same as Ctrl-C
+    for number in (signal.SIGINT, signal.SIGTERM):  # the same, also where a shell ignores the first
+        signal.signal(number, signal.default_int_handler)
     console = Console(stderr=as_json)
     try:
         with opened(db) as url:

@@ -39,7 +39,8 @@ def certify(
     Duplicates, results out of order, workers that are killed. No other job is touched.
     """
     make_database(db)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the same as Ctrl-C
+    for number in (signal.SIGINT, signal.SIGTERM):  # the same, also where a shell ignores the first
+        signal.signal(number, signal.default_int_handler)
     testing: Any = import_module("joblot.testing.certify")
     plan = testing.Plan(items=items, workers=workers, kills=kills, seed=seed)
     text.err().print(f"{describe()}: {items:,} items, {workers} workers, {kills} kills")
