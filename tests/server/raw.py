@@ -60,15 +60,12 @@ class Raw:
         self.response.begin()
         return self.response
 
-    def end(self) -> None:
-        """Send no more."""
-        self.socket.shutdown(socket.SHUT_WR)
-
-    def status(self) -> int | None:
-        """The answer's; None if the connection ends without one."""
+    def status(self, seconds_max: float) -> int | None:
+        """The answer's; None if the connection ends without one, or waits for more to be sent."""
+        self.socket.settimeout(seconds_max)
         try:
             return self.answer().status
-        except (BadStatusLine, ConnectionError):
+        except (BadStatusLine, ConnectionError, TimeoutError):
             return None
 
     def json(self) -> Any:
