@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from joblot.ledger import candidates
+from joblot.ledger import candidates, shared
 from joblot.ledger.candidates import Wanted
 from joblot.ledger.claims import claim
-from joblot.ledger.leases import close_leases, expire_overdue, release, renew
+from joblot.ledger.leases import close_leases, expire, expire_overdue, release, renew
 from joblot.ledger.lifecycle import cancel, end_cancel
 from joblot.ledger.look import look
+from joblot.ledger.progress import progress
 from joblot.ledger.pulse import overdue
 from joblot.ledger.ready import ready_for
 from joblot.ledger.settle import report
@@ -210,6 +211,37 @@ def test_each_hot_statement_uses_the_index_that_is_meant_for_it(job: Job) -> Non
     looked = using("LEFT JOIN joblot_tally", lambda: look(job.pk))
     assert looked >= {"joblot_job_pkey", "joblot_tally_pkey", "joblot_lease_job_state"}
     assert using("FOR UPDATE SKIP LOCKED", expire_overdue) == {"joblot_lease_expiry"}
+
+
+def test_only_who_asks_by_time_reads_all_live_leases(job: Job) -> None:
+    """A plan is kept for long: when it was made, few were live, and their index seemed cheap."""
+    first, second, third, fourth = (worker.lease("p") for _ in range(4))
+    good = [success(n) for n in worker.numbers(second)]
+    bad = [failure(worker.numbers(third)[0], "Bad", "broken", retryable=True)]
+    acts: dict[str, Callable[[], object]] = {
+        "claim": lambda: claim("p"),
+        "capped claim": lambda: claim("p", owner=1, owner_items_max=5),
+        "board": lambda: candidates.board(Wanted.of("p", None, None), anew=True),
+        "report": lambda: worker.succeed(first),
+        "shared report": lambda: shared.report(second.token, good),
+        "judged report": lambda: report(third.token, bad),
+        "renew": lambda: renew(third.token),
+        "release": lambda: release(third.token),
+        "expire one": lambda: expire(fourth.token),
+        "expire": expire_overdue,
+        "health": overdue,
+        "why": lambda: why(job.pk),
+        "look": lambda: look(job.pk),
+        "progress": lambda: progress(job.pk),
+        "cancel": lambda: cancel(job.pk, grace_seconds=600),
+        "end of cancel": lambda: end_cancel(job.pk, grace_seconds=600),
+        "close": lambda: close_leases(job.pk, run=1),
+        "claim of nothing": lambda: claim("p"),
+    }
+    found = [(act, plan) for act, done in acts.items() for plan in plans(done)]
+    by_time = {act for act, plan in found if "joblot_lease_expiry" in plan.indexes}
+    assert by_time == {"expire", "health"}
+    assert {act for act, plan in found if "joblot_lease" in plan.walked} == set()
 
 
 # What other jobs have waiting and leased, so much of it that to look for one row seems cheap

@@ -17,7 +17,7 @@ from joblot.figure import Figure
 from joblot.ledger import pulse
 from joblot.ledger.statements import fetch, moment
 from joblot.ledger.transactions import alias, connection, repeated
-from joblot.models import LIVE, Event, ItemRange, Job, Lease
+from joblot.models import LIVE_BY_TIME, Event, ItemRange, Job, Lease
 from joblot.states import ACTIVE
 
 
@@ -54,7 +54,7 @@ def _jobs() -> Iterator[Figure]:
 
 
 def _leases(now: datetime) -> Iterator[Figure]:
-    live = Lease.ledger.using(alias()).filter(LIVE)
+    live = Lease.ledger.using(alias()).filter(LIVE_BY_TIME)
     first = live.order_by("expires_at")[: limits().figure_rows_max]
     held = first.aggregate(leases=Count("pk"), items=Sum("open", default=0))
     late = overdue_seconds(live, "expires_at", now)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import Q
+
 from joblot.ledger.ranges import Span
 from joblot.ledger.transactions import alias, repeated
-from joblot.models import LIVE, Lease
+from joblot.models import LIVE, LIVE_BY_TIME, Lease
 
 
 @repeated
@@ -16,9 +18,8 @@ def in_flight(*, job: int | None = None, worker: str | None = None) -> list[dict
     `items` are those still open. `expiries` is how often the item was lost before while it was
     leased alone, and None where the lease holds items together, of which none is to blame.
     """
-    rows = Lease.ledger.using(alias()).filter(LIVE)
-    if job is not None:
-        rows = rows.filter(job_id=job)
+    live = LIVE_BY_TIME if job is None else LIVE & Q(job_id=job)
+    rows = Lease.ledger.using(alias()).filter(live)
     if worker is not None:
         rows = rows.filter(worker=worker)
     return [

@@ -7,12 +7,13 @@ result may wait for another's.
 from joblot.models.access import Token, WorkerInstance
 from joblot.models.history import Delivery, Event, Log
 from joblot.models.job import Job, JobQuerySet, Stage
-from joblot.models.queue import LIVE, Item, ItemRange, Lease
+from joblot.models.queue import LIVE, LIVE_BY_TIME, Item, ItemRange, Lease
 from joblot.models.record import Attempt, Metric, Outcome, Tally, Uncounted
 from joblot.models.webhook import Webhook, WebhookDelivery
 
 __all__ = [
     "LIVE",
+    "LIVE_BY_TIME",
     "Attempt",
     "Delivery",
     "Event",
