@@ -83,8 +83,8 @@ def expire(token: str | UUID, cause: str = "the worker is gone") -> bool:
 
     Costs its items what a missed deadline costs. False if it was not live any more.
     """
-    live = LIVE & Q(pk=_find(token).pk)
-    return _expire_one(live, cause, skip_locked=False) is not None
+    this = LIVE & Q(pk=_find(token).pk)
+    return _expire_one(this, cause, skip_locked=False) is not None
 
 
 def expire_overdue() -> int:
@@ -96,20 +96,21 @@ def expire_overdue() -> int:
     return expired
 
 
-def _expire_one(live: Q, cause: str, *, skip_locked: bool) -> int | None:
+def _expire_one(which: Q, cause: str, *, skip_locked: bool) -> int | None:
     """Expire the first of these live leases; its job, or None if there was none to expire."""
-    job_id = _expire_in_transaction(live, cause, skip_locked)
+    job_id = _expire_in_transaction(which, cause, skip_locked)
     if job_id is not None:
         look(job_id)
     return job_id
 
 
 @repeated
-def _expire_in_transaction(live: Q, cause: str, skip_locked: bool) -> int | None:
+def _expire_in_transaction(which: Q, cause: str, skip_locked: bool) -> int | None:
     """Locks: the lease, then items by number, then slots by stage, as a report does."""
     with durable():
-        leases = Lease.ledger.using(alias()).select_for_update(skip_locked=skip_locked)
-        lease: Lease | None = leases.filter(live).order_by("expires_at").first()
+        live = Lease.ledger.using(alias()).filter(which)
+        locked = live.select_for_update(skip_locked=skip_locked)
+        lease: Lease | None = locked.order_by("expires_at").first()
         if lease is None:
             return None
         job = read_job(lease.job_id, deleted=True)
