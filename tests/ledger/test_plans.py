@@ -18,6 +18,8 @@ from django.db import connections
 from joblot.ledger import candidates, shared
 from joblot.ledger.candidates import Wanted
 from joblot.ledger.claims import claim
+from joblot.ledger.figures import figures
+from joblot.ledger.in_flight import in_flight
 from joblot.ledger.leases import close_leases, expire, expire_overdue, release, renew
 from joblot.ledger.lifecycle import cancel, end_cancel
 from joblot.ledger.look import look
@@ -230,6 +232,9 @@ def test_only_who_asks_by_time_reads_all_live_leases(job: Job) -> None:
         "expire one": lambda: expire(fourth.token),
         "expire": expire_overdue,
         "health": overdue,
+        "figures": figures,
+        "in flight": in_flight,
+        "in flight of a job": lambda: in_flight(job=job.pk),
         "why": lambda: why(job.pk),
         "look": lambda: look(job.pk),
         "progress": lambda: progress(job.pk),
@@ -240,7 +245,7 @@ def test_only_who_asks_by_time_reads_all_live_leases(job: Job) -> None:
     }
     found = [(act, plan) for act, done in acts.items() for plan in plans(done)]
     by_time = {act for act, plan in found if "joblot_lease_expiry" in plan.indexes}
-    assert by_time == {"expire", "health"}
+    assert by_time == {"expire", "health", "figures", "in flight"}
     assert {act for act, plan in found if "joblot_lease" in plan.walked} == set()
 
 
