@@ -20,7 +20,7 @@ from joblot.ledger.look import look
 from joblot.ledger.ranges import ALONE, RELEASED, Span, enqueue, islands
 from joblot.ledger.tallies import Deltas
 from joblot.ledger.transactions import alias, durable, repeated
-from joblot.models import LIVE, LIVE_BY_TIME, Attempt, Job, Lease, Outcome
+from joblot.models import LIVE, Attempt, Job, Lease, Outcome
 from joblot.states import HOLDING, UNCLOSED, ItemState, LeaseState
 
 
@@ -83,21 +83,21 @@ def expire(token: str | UUID, cause: str = "the worker is gone") -> bool:
 
     Costs its items what a missed deadline costs. False if it was not live any more.
     """
-    this = LIVE & Q(pk=_find(token).pk)
-    return _expire_one(this, cause, skip_locked=False) is not None
+    pk = _find(token).pk
+    return _expire_one(Q(pk=pk), cause, skip_locked=False) is not None
 
 
 def expire_overdue() -> int:
     """Expire every lease whose deadline has passed, one a transaction; returns how many."""
     expired = 0
-    overdue = LIVE_BY_TIME & Q(expires_at__lt=clock.now())
+    overdue = Q(expires_at__lt=clock.now())
     while _expire_one(overdue, "the lease was not renewed in time", skip_locked=True):
         expired += 1
     return expired
 
 
 def _expire_one(which: Q, cause: str, *, skip_locked: bool) -> int | None:
-    """Expire the first of these live leases; its job, or None if there was none to expire."""
+    """Expire a live lease; its job, or None if there was none to expire."""
     job_id = _expire_in_transaction(which, cause, skip_locked)
     if job_id is not None:
         look(job_id)
@@ -108,7 +108,7 @@ def _expire_one(which: Q, cause: str, *, skip_locked: bool) -> int | None:
 def _expire_in_transaction(which: Q, cause: str, skip_locked: bool) -> int | None:
     """Locks: the lease, then items by number, then slots by stage, as a report does."""
     with durable():
-        live = Lease.ledger.using(alias()).filter(which)
+        live = Lease.ledger.using(alias()).filter(which, LIVE)
         locked = live.select_for_update(skip_locked=skip_locked)
         lease: Lease | None = locked.order_by("expires_at").first()
         if lease is None:

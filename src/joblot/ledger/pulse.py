@@ -9,7 +9,7 @@ from django.db.models import Q
 from joblot import clock
 from joblot.config import limits
 from joblot.ledger.transactions import alias, repeated
-from joblot.models import LIVE_BY_TIME, Event, Job, Lease
+from joblot.models import LIVE, Event, Job, Lease
 from joblot.states import JobStatus
 
 _swept_at: float | None = None
@@ -40,7 +40,7 @@ def overdue() -> list[str]:
     Raises Unavailable if the database does not answer.
     """
     since = clock.after(-limits().sweep_overdue_seconds)
-    live = Lease.ledger.using(alias()).filter(LIVE_BY_TIME).order_by("expires_at")
+    live = Lease.ledger.using(alias()).filter(LIVE).order_by("expires_at")
     events = Event.ledger.using(alias()).filter(
         dispatched_at__isnull=True, tries=0, next_try_at__lt=since
     )

@@ -81,8 +81,8 @@ class Lease(LedgerModel):
                 name="joblot_lease_owner",
                 condition=Q(state=LeaseState.LIVE.value, owner__isnull=False),
             ),
-            # That it is not null says nothing new, but only who asks for it can use this index: to
-            # others it would seem the cheapest way to any lease, made for when few were live.
+            # That it is not null is always so, but it keeps this index for those who ask by time: a
+            # plan made while few leases are live would look by it for a lease of any other kind.
             models.Index(
                 fields=["expires_at"],
                 name="joblot_lease_expiry",
@@ -102,8 +102,8 @@ class Lease(LedgerModel):
 # that PostgreSQL has planned for any state. Who asks whether there is one asks for the first by an
 # index: to find any one, PostgreSQL may walk over the table.
 LIVE = Q(state=Func(template=str(LeaseState.LIVE.value), output_field=models.SmallIntegerField()))
-# All there are, or those before some time. To ask for what is not null would not do: PostgreSQL 17
-# and newer leave that out, for none is, and don't know then that the index has what is asked for.
+# All that are live, for who has no bound of time of its own. To ask for what is not null would not
+# do: PostgreSQL 17 and newer leave that out, and don't know then that the index has all of these.
 LIVE_BY_TIME = LIVE & Q(
     expires_at__gt=Func(template="'1970-01-01'", output_field=models.DateTimeField())
 )

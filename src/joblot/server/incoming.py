@@ -101,7 +101,7 @@ def _members(answer: Answer) -> dict[str, Any]:
 
 
 def _told(answer: Answer, added: int, lines_before: int) -> Answer:
-    """The answer, with what the blocks before have added; one that is not ours stays as it is."""
+    """The answer, with what the blocks before have added; what is no JSON object stays as it is."""
     members = _members(answer)
     if not members:
         return answer
