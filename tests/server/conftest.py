@@ -11,6 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
+from joblot.ledger.submit import submit
+from joblot.models import Job
 from tests.cli.conftest import joblot, joblot_on_postgres, make_joblot
 from tests.ledger.conftest import configure, exact, own_hooks
 from tests.server.served import Served
@@ -30,6 +32,12 @@ def local(settings: Any, tmp_path: Path) -> None:
     """As bound to loopback, whose users need no token; large outputs in a folder of the test."""
     settings.MEDIA_ROOT = str(tmp_path)
     settings.JOBLOT_LOCAL = True
+
+
+@pytest.fixture
+def job(ledger_db: str) -> Job:
+    """An open job without items."""
+    return submit("stream", pipeline="p", seal=False)
 
 
 @pytest.fixture

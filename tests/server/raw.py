@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import socket
 from http.client import BadStatusLine, HTTPResponse
 from types import TracebackType
@@ -60,12 +61,20 @@ class Raw:
         self.response.begin()
         return self.response
 
+    def end(self) -> None:
+        """Send no more."""
+        self.socket.shutdown(socket.SHUT_WR)
+
     def status(self, seconds_max: float) -> int | None:
-        """The answer's; None if the connection ends without one, or waits for more to be sent."""
-        self.socket.settimeout(seconds_max)
+        """The answer's; None if the connection ends without one.
+
+        Where nothing comes for so long, the rest is awaited: sends no more, which must end it.
+        """
+        if not select.select([self.socket], [], [], seconds_max)[0]:
+            self.end()
         try:
             return self.answer().status
-        except (BadStatusLine, ConnectionError, TimeoutError):
+        except (BadStatusLine, ConnectionError):
             return None
 
     def json(self) -> Any:

@@ -19,7 +19,6 @@ from tests.server.raw import Raw
 from tests.server.served import Served
 
 ROUNDS = int(os.environ.get("JOBLOT_TEST_REQUESTS", "60"))
-
 MORE_SECONDS_MAX = 0.3  # after which a request is thought to be one whose rest is awaited
 
 BODY = b'{"lease": "x", "results": []}'

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 
 from joblot.ledger.progress import progress
-from joblot.ledger.submit import submit
 from joblot.models import Job
 from tests.server.served import Served
 
@@ -26,14 +25,9 @@ def project(settings: Any, configure: Callable[..., None]) -> None:
 
 
 @pytest.fixture
-def site(project: None, served: Served) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=served.url, timeout=60, trust_env=False, verify=False) as site:
-        yield site
-
-
-@pytest.fixture
-def job(ledger_db: str) -> Job:
-    return submit("stream", pipeline="p", seal=False)
+def site(project: None, served: Served, http: httpx.Client) -> httpx.Client:
+    http.base_url = served.url
+    return http
 
 
 def test_lines_are_cut_into_blocks_wherever_our_urls_are(

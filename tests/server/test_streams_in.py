@@ -24,12 +24,6 @@ Bad = tuple[bytes, int, str]
 
 
 @pytest.fixture
-def job(ledger_db: str) -> Job:
-    """An open job without items."""
-    return submit("stream", pipeline="p", seal=False)
-
-
-@pytest.fixture
 def small_blocks(configure: Callable[..., None]) -> None:
     """A stream of some kilobytes is many blocks, and a block many chunks."""
     configure(add_chunk_bytes=2_000, add_chunk_items=10, line_bytes_max=5_000)
