@@ -121,7 +121,7 @@ def test_a_wait_is_shown_in_the_table(postgres_sql):
         "A UPDATE counter SET done = done + 1 WHERE id = 1 → 1 row",
         "B UPDATE counter SET done = done + 1 WHERE id = 1 → waits for A",
         "A COMMIT",
-        "B … goes on → 1 row",
+        "B … continues → 1 row",
         "B COMMIT",
     ]
 

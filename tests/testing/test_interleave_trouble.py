@@ -103,8 +103,8 @@ def test_a_statement_held_inside_checks_the_new_row_with_an_old_snapshot(postgre
     assert rows(failed)[1].endswith("→ waits for !")
     assert rows(failed)[2:] == [
         "B UPDATE counter SET done = done + 1 WHERE id = 2 → 1 row",
-        "! the lock is given back",
-        "A … goes on → 100",
+        "! the lock is released",
+        "A … continues → 100",
         'replay="AB!"',
     ]
 
@@ -132,7 +132,7 @@ def test_bounded_switches_come_first_and_then_chance(sql):
     orders, report = orders_tried(sql, statements=4, preemptions=1, samples=5, seed=7)
     assert not report.exhaustive
     assert (report.switches, report.sampled, len(orders)) == (1, 5, 8 + 5)
-    assert "up to 1 switches; 5 by chance (seed=7)" in str(report)
+    assert "up to 1 switches; 5 at random (seed=7)" in str(report)
 
 
 def test_a_failure_found_by_chance_tells_its_seed_and_is_made_small(sql):

@@ -8,9 +8,9 @@
         check=lambda outcomes: Counter.objects.get(id=1).n == 2,
     )
 
-Each operation is called in a thread of its own with a connection of its own, and stops before each
-statement, COMMIT and ROLLBACK included. Between two stops it runs alone. It needs nothing of joblot
-but this package, and no change of the code that it explores.
+Each operation runs in its own thread on its own connection, and stops before each statement,
+including COMMIT and ROLLBACK. Between two stops it runs alone. The package depends on nothing else
+in joblot and requires no changes to the code that it explores.
 """
 
 from joblot.testing.interleave.cast import Cast

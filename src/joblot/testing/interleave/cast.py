@@ -1,4 +1,4 @@
-"""The threads and connections of operations, which outlast an exploration if they are asked to."""
+"""The threads and connections of operations; explorations may share them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ RETIRE_SECONDS_MAX = 5.0
 
 
 class Cast:
-    """For many explorations of one database, whose tables stay as they are meanwhile.
+    """Threads and connections for many explorations of one database with an unchanging schema.
 
     A new connection costs the server more than a schedule does: it plans each statement again.
-    `using`: the alias. Close it, or use it in a `with` block, before the database goes.
+    `using` is the alias. Close the cast, or use it in a `with` block, before dropping the database.
     """
 
     def __init__(self, using: str) -> None:
@@ -39,7 +39,7 @@ class Cast:
         self.close()
 
     def play(self, parts: Mapping[str, Body]) -> Sequence[Operation]:
-        """An operation for each of the named bodies; at most three."""
+        """Return one operation per named body; at most three."""
         for letter in LETTERS[len(self._operations) : len(parts)]:
             self._operations.append(Operation(letter, self.database, self.moved))
         for operation, (name, body) in zip(self._operations, parts.items(), strict=False):
@@ -47,7 +47,7 @@ class Cast:
         return self._operations[: len(parts)]
 
     def reader(self) -> Reader:
-        """Knows what a statement touches, by the database's catalogue."""
+        """Return a reader that uses the database's catalogue to find what a statement touches."""
         if self._reader is None:
             connection = connections[self.using]
             self._reader = Reader(touched(connection), lock_rows(connection))
@@ -65,7 +65,7 @@ def database_of(using: str) -> Database:
     if vendor == "sqlite":
         return SqliteDatabase(using)
     if vendor == "postgresql":
-        # psycopg is an extra; a project on SQLite runs without.
+        # psycopg is an extra; a project on SQLite runs without it.
         from joblot.testing.interleave.postgres import PostgresDatabase  # noqa: PLC0415
 
         return PostgresDatabase(using)

@@ -1,4 +1,4 @@
-"""What the database knows of its tables: which a change of one touches besides."""
+"""What the database's catalogue says: which other tables a change to a table touches."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ TRIGGERS = {
         WHERE type = 'trigger'
     """,
 }
-# Triggers for a whole statement run though it finds no row; those before a row's change may refuse
-# it, and then the row is locked, but not counted.
+# Statement-level triggers run even if the statement finds no row. A BEFORE row trigger may reject
+# the change; the row is then locked, but not counted.
 TRIGGERS_OF_NONE = """
     SELECT c.relname FROM pg_catalog.pg_trigger t
     JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
@@ -53,9 +53,9 @@ TRIGGERS_OF_NONE = """
 
 
 def touched(connection: BaseDatabaseWrapper) -> dict[str, Tables | None]:
-    """For each table (and view) the tables that a change of it reads, changes or locks.
+    """For each table (and view), the tables that a change to it reads, changes or locks.
 
-    None: that can't be told, as of a view, or of a trigger that calls a function.
+    None means unknown, for example for a view or a trigger that calls a function.
     """
     direct: dict[str, Tables | None] = {
         name.lower(): NOTHING if plain else None for name, plain in ask(connection, LISTED)
@@ -70,7 +70,7 @@ def touched(connection: BaseDatabaseWrapper) -> dict[str, Tables | None]:
 
 
 def lock_rows(connection: BaseDatabaseWrapper) -> Tables:
-    """The tables of which a change that finds no row locks and changes nothing."""
+    """The tables in which a change that finds no row locks and changes nothing."""
     if connection.vendor == "sqlite":  # it locks the database
         return NOTHING
     with connection.cursor() as cursor:

@@ -1,12 +1,12 @@
-"""What an exploration may raise. It fails tests; no server answers with it, so there are no codes.
+"""The errors of an exploration. They only fail tests and never reach a client, so have no codes.
 
 AssertionError
 └── ScheduleFailed      a schedule after which the check fails; its text is the table
 Exception
 ├── Stuck               an operation neither ends nor reaches a statement
-├── NeverEnds           an operation runs statement after statement
+├── NeverEnds           an operation keeps running statements
 ├── Deadlocked          (shown in the table) the database broke a deadlock with an error
-└── UnexpectedError     (shown in the table) an operation raised what was not allowed
+└── UnexpectedError     (shown in the table) an operation raised an error that was not allowed
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ class ScheduleFailed(AssertionError):
 
 
 class Stuck(Exception):
-    """An operation neither ends nor reaches a statement nor waits for another operation."""
+    """An operation neither ends, reaches a statement, nor waits for another operation."""
 
 
 class NeverEnds(Exception):
-    """An operation runs statement after statement: a loop that waits for the others?"""
+    """An operation keeps running statements, perhaps in a loop that waits for the others."""
 
 
 class Deadlocked(Exception):

@@ -1,4 +1,4 @@
-"""The one function that tests call."""
+"""The function that tests call."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SAMPLES_MAX = 200
 
 
 class Bounds(NamedTuple):
-    """All schedules with so many `preemptions`, up to `schedules`; `samples` more by chance."""
+    """All schedules with up to `preemptions`, at most `schedules`; then `samples` random ones."""
 
     preemptions: int | None
     schedules: int
@@ -46,24 +46,25 @@ def explore(
     cast: Cast | None = None,
     replay: str | None = None,
 ) -> Report:
-    """Run the operations in every order of their statements; check after each.
+    """Run the operations in every order of their statements, with a check after each run.
 
     `operations`: one to three callables by name; they use Django's connection `using`.
-    `setup`: called before each schedule, by the caller's thread; makes the same scene each time,
-    committed. `check`: called after each schedule with the outcomes by name (`value`, `error`,
-    `killed`); it raises, or returns False, if something is wrong.
+    `setup`: called before each schedule, in the caller's thread; sets up and commits the same
+    scene each time. `check`: called after each schedule with the outcomes by name (`value`,
+    `error`, `killed`); it raises or returns False if something is wrong.
 
-    Tried are all schedules, those with the fewest switches first, up to `schedules_max` and up to
-    so many `preemptions`; if that is not all there is, then so many `samples` by chance, drawn
-    from `seed`. Up to `kills` operations die per schedule, after any of their statements. A `hold`
-    has one statement wait inside. `replay` runs one schedule, as a failure printed it.
+    Schedules are tried in order of their switches, fewest first, up to `schedules_max` schedules
+    and `preemptions` switches. If some are left, `samples` random ones follow, drawn from `seed`.
+    Up to `kills` operations die per schedule, after any of their statements. A `hold` makes one
+    statement wait while it runs. `replay` runs one schedule, as printed by a failure.
 
-    `reduced` leaves out what can't differ: docs/interleave.md says for whom. `alike`: all of them
-    do the same and the check asks the same of each. A `cast` keeps threads and connections for the
-    next exploration. An error must be `allowed`, that of a deadlock's victim `deadlocks_allowed`.
+    `reduced` skips orders that can't end differently; see docs/interleave.md for when to use it.
+    `alike` states that all operations do the same and that the check treats them the same. A
+    `cast` keeps threads and connections for the next exploration. An operation may only raise
+    `allowed` errors, and the error of a deadlock's victim only with `deadlocks_allowed`.
 
-    Raises ScheduleFailed with the smallest failing schedule as a table; ValueError for a database
-    that it can't explore, and inside of a transaction.
+    Raises ScheduleFailed with the smallest failing schedule as a table, and ValueError for a
+    database that it can't explore or when called inside a transaction.
     """
     report = Report(seed=random.randrange(2**32) if seed is None else seed)
     begun, bounds = time.monotonic(), Bounds(preemptions, schedules_max, samples)

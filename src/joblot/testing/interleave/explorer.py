@@ -20,7 +20,7 @@ Check = Callable[[Mapping[str, Outcome]], object]
 
 
 class Explorer:
-    """The operations, the scene and the check, for schedule after schedule."""
+    """Runs schedules of the same operations, each with its setup and check."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Explorer:
             self._cast.close()
 
     def run(self, choose: Chooser) -> Schedule:
-        """One schedule. What is wrong with it, if anything, is its `problem`."""
+        """Run one schedule. If something is wrong, it is the schedule's `problem`."""
         self._setup()
         self._refuse_transaction()
         run = Run(
@@ -107,7 +107,7 @@ class Explorer:
     def _refuse_transaction(self) -> None:
         if connections[self._using].in_atomic_block:
             raise ValueError(
-                "the operations have connections of their own and would not see what an open"
-                " transaction writes: expected a test without one (TransactionTestCase, or"
+                "the operations use their own connections and would not see the writes of an open"
+                " transaction: expected a test without one (TransactionTestCase, or"
                 " pytest-django's transactional_db)."
             )

@@ -1,8 +1,8 @@
-"""What a statement touches, read off its text: so that orders which can't differ are left out.
+"""What a statement touches, derived from its text, so that equivalent orders can be skipped.
 
-Whatever is not understood touches everything, and is tried in every order: an unknown function, a
-view, a command that is no plain read or write. The tables that are touched by way of a foreign key
-or a trigger are read off the catalogue.
+Anything that is not understood (an unknown function, a view, a command other than a plain read or
+write) touches everything and is tried in every order. The tables touched through foreign keys and
+triggers come from the catalogue.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ NOTHING: Tables = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """Tables that a statement `reads`, of which it `locks` rows, of which it `shows` changes.
+    """The tables that a statement `reads`, whose rows it `locks`, whose changes it `shows`.
 
-    A change is shown by the end of its transaction, and so are its locks given back. Until then
-    others read what was there before, so a read and a change that is not shown never meet.
+    The end of a transaction shows its changes and releases its locks. Until then others read the
+    previous state, so a read and a change that is not shown yet never meet.
     """
 
     reads: Tables = NOTHING
@@ -32,7 +32,7 @@ class Footprint:
     everything: bool = False
 
     def meets(self, other: Footprint) -> bool:
-        """False only if the order of the two can make no difference to anybody."""
+        """False only if the order of the two can make no observable difference."""
         return (
             self.everything
             or other.everything
@@ -60,7 +60,7 @@ WORD = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
 CALL = re.compile(r"([A-Za-z_][A-Za-z_0-9]*)\s*\(")
 NEW_NAME = re.compile(r"\bAS\s+(?:MATERIALIZED\s+)?\w+\s*\(", re.IGNORECASE)
 DEFINED = re.compile(r"\b(\w+)\s+AS\s+(?:MATERIALIZED\s*)?\(", re.IGNORECASE)
-UPDATE = r"(?<!DO )(?<!FOR )(?<!KEY )UPDATE"  # with a table's name after it
+UPDATE = r"(?<!DO )(?<!FOR )(?<!KEY )UPDATE"  # followed by a table's name
 SOURCE = re.compile(
     rf"\b(?:(?<!DISTINCT )FROM|JOIN|INTO|USING|{UPDATE})"
     r"\s+(?:ONLY\s+|LATERAL\s+)?([\w.]+)",
@@ -75,12 +75,12 @@ CHANGED = re.compile(
     re.IGNORECASE,
 )
 
-# With one of these a SELECT may lock, or pass over, rows that it does not return.
+# With one of these, a SELECT may lock or skip rows that it does not return.
 LOCKS_UNSEEN = re.compile(r"\b(?:OFFSET|SKIP\s+LOCKED|NOWAIT)\b", re.IGNORECASE)
 
 STARTS = {"SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "REPLACE", "COPY", "VALUES"}
 
-# What may stand before a bracket: words of SQL, types, and functions that touch no table.
+# What may precede a parenthesis: SQL keywords, types, and functions that touch no table.
 WORDS = """
     all and any array as between by case check conflict default detail distinct else elsif end
     errcode except exists filter from having hint if in intersect into is join lateral like
@@ -107,11 +107,11 @@ HARMLESS = frozenset(f"{WORDS} {TYPES} {FUNCTIONS}".split())
 
 
 class Reader:
-    """Reads off a statement's text what it touches, of each text once.
+    """Derives from a statement's text what it touches; each text is parsed once.
 
-    `touched`: for every table that there is, what a change of it touches by way of keys and
-    triggers; None if that can't be told. `lock_rows`: the tables of which a change that finds no
-    row locks and changes nothing.
+    `touched`: for every existing table, what a change to it touches through foreign keys and
+    triggers; None if unknown. `lock_rows`: the tables in which a change that finds no row locks
+    and changes nothing.
     """
 
     def __init__(self, touched: Mapping[str, Tables | None], lock_rows: Tables = NOTHING) -> None:
@@ -138,9 +138,9 @@ class Reader:
         return Footprint(tables, NOTHING.union(*reached))
 
     def of_run(self, statement: Statement) -> Footprint:
-        """Of one that has run: it locked no row if it found none.
+        """The footprint of a statement that has run: it locked no row if it found none.
 
-        If it waited it has locked a row all the same, before it saw that it was not to.
+        If it waited, it locked a row anyway, before it saw that the row no longer matched.
         """
         own = self(statement)
         found_none = statement.row_count == 0 and not statement.waited_for
@@ -150,19 +150,19 @@ class Reader:
 
 
 class Footprints:
-    """Of the statements of one run, told one after the other."""
+    """The footprints of one run's statements, noted in order."""
 
     def __init__(self, read: Reader) -> None:
         self._read = read
-        self._open: dict[str, Footprint] = {}  # by operation: what its transaction has done so far
+        self._open: dict[str, Footprint] = {}  # by operation: its open transaction so far
 
     def note(
         self, letter: str, statement: Statement, *, in_transaction: bool, one_snapshot: bool
     ) -> Footprint:
-        """The footprint of what the operation has just run.
+        """Return the footprint of what the operation has just run.
 
-        `in_transaction`: one is open after it. `one_snapshot`: its reads all come from the moment
-        of the first, so that every commit since then makes a difference.
+        `in_transaction`: a transaction is open afterwards. `one_snapshot`: all its reads use the
+        snapshot of the first, so every commit since then makes a difference.
         """
         before = self._open.pop(letter, NOTHING_TOUCHED)
         own = self._read.of_run(statement)
@@ -177,18 +177,18 @@ class Footprints:
         return replace(own, shows=done.locks) if rolled_back else own
 
     def of_waiting(self, letter: str, statement: Statement) -> Footprint:
-        """Of a statement that waits inside: it has read, and its transaction keeps its locks."""
+        """The footprint of a statement that waits for a lock: it has read, and keeps its locks."""
         return self._open.get(letter, NOTHING_TOUCHED) | self._read(statement)
 
 
 def plain_text(sql: str) -> str:
-    """Without comments, values and quotes."""
+    """Remove comments, values and quotes."""
     words = LITERAL.sub("''", COMMENT.sub(" ", sql)).replace('"', "").split()
     return PART_OF.sub("EXTRACT(", " ".join(words))
 
 
 def tables_in(plain: str, known: Tables) -> Tables | None:
-    """All tables that are named; None if something is named that is not known."""
+    """All tables that are named; None if the text names something unknown."""
     named = {word.lower() for word in DEFINED.findall(plain)}
     sources = {word.lower() for word in SOURCE.findall(plain)}
     calls = {word.lower() for word in CALL.findall(NEW_NAME.sub(" ", plain))}
@@ -200,7 +200,7 @@ def tables_in(plain: str, known: Tables) -> Tables | None:
 
 
 def locked_in(plain: str, tables: Tables) -> Tables:
-    """Of the tables that are named, those of which rows are changed or locked."""
+    """Of the named tables, those whose rows are changed or locked."""
     if LOCKING.search(plain):
         return tables
     changed = [table.lower() for table in CHANGED.findall(plain)]
@@ -209,7 +209,7 @@ def locked_in(plain: str, tables: Tables) -> Tables:
 
 
 def counts_what_it_locks(plain: str) -> bool:
-    """True if the rows that it changes or locks are those that its row count tells."""
+    """True if its row count includes every row that it changes or locks."""
     if ";" in plain:
         return False
     if first_word(plain) == "SELECT":
@@ -222,6 +222,6 @@ def first_word(plain: str) -> str:
 
 
 def is_setting(plain: str) -> bool:
-    """A setting of the connection's own, other than how it sees what others commit."""
+    """True for a connection setting that does not affect how it sees the commits of others."""
     words = plain.upper().split()
     return words[:1] == ["SET"] and not {"TRANSACTION", "CHARACTERISTICS"} & set(words)

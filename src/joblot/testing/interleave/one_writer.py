@@ -1,9 +1,10 @@
-"""What a turn costs where a writer's transaction is one step.
+"""The cost of a switch where a writer's transaction counts as one step.
 
-Statement by statement, whoever is left inside such a transaction makes the next writer wait, and to
-go on elsewhere from there is free. In one step nobody is left inside it, only before it: then the
-turn passes on for free as well, once somebody else would write. Otherwise a bound on the switches
-would hide ends that it does not hide statement by statement.
+When each statement is a step, an operation that is preempted inside such a transaction makes the
+next writer wait, and switching away from a waiting operation is free. When the transaction is one
+step, an operation can only be preempted before it; the switch is then free as well, once another
+operation would write. Otherwise a bound on the switches would hide outcomes that it does not hide
+statement by statement.
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ class OneWriter:
     def __init__(self, operations: Sequence[Performer], database: Database) -> None:
         self._operations = operations
         self._database = database
-        self._left: list[Performer] = []  # before their transactions, while others only read
+        self._left: list[Performer] = []  # preempted before their transactions; others only read
 
     def would_block(self, last: Performer | None) -> bool:
-        """True if who moved last would wait now, had one of those that were left begun."""
+        """True if the last to move would wait now, had one of the preempted operations begun."""
         if last is None or not self._database.would_write(last):
             return False
         return any(one is not last for one in self._left)
 
     def note(self, last: Performer | None, taken: Performer, *, preempted: bool) -> None:
-        """`taken` is about to move; `preempted` if `last` could have gone on and pays for it.
+        """`taken` is about to move; `preempted` if `last` could have continued, which costs 1.
 
-        What is paid is that `last` was left before its transaction; or, if it would wait for any
-        that had begun, that one of these was left, for which nothing was paid yet.
+        The cost is for preempting `last` before its transaction. If `last` would have to wait for
+        one that had begun, the cost is for preempting that one, which was free so far.
         """
         if self._database.would_write(taken):
             self._left = []

@@ -1,4 +1,4 @@
-"""An operation: a thread with a connection of its own, which moves only when it is told to."""
+"""An operation: a thread with its own connection, which moves only on command."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ Result = TypeVar("Result")
 Body = Callable[[], object]
 
 
-class Killed(BaseException):  # not an Exception: handlers that catch those must not survive
-    """Raised inside an operation that the explorer kills; its connection is closed already."""
+class Killed(BaseException):  # not an Exception, so that `except Exception` can't survive it
+    """Raised inside an operation that the explorer kills; its connection is already closed."""
 
 
 @dataclass(slots=True)
@@ -38,15 +38,15 @@ class Outcome:
 
 
 class State(Enum):
-    RUNNING = "its thread moves, or waits for a lock inside the database"
+    RUNNING = "its thread runs, or waits for a lock inside the database"
     STOPPED = "before a statement"
-    BUSY = "the database refused its statement: someone else writes (SQLite)"
+    BUSY = "the database refused its statement because another connection writes (SQLite)"
     ENDED = "returned, raised or killed"
 
 
 class Command(Enum):
     BEGIN = "run from the start"
-    GO = "run the statement, and on to the next"
+    GO = "run the statement and stop before the next"
     KILL = "die before the statement"
     GIVE_UP = "let the busy error through"
     RETIRE = "close the connection and end the thread"
@@ -109,7 +109,7 @@ class Operation:
     def perform(
         self, statement: Statement, call: Callable[[], Result], is_busy: Callable[[Exception], bool]
     ) -> Result:
-        """Stop before the statement, then run it. Statements inside of it are not stopped."""
+        """Stop before the statement, then run it. Statements nested inside it do not stop."""
         if self._silent:
             return call()
         self._stop(statement)
@@ -172,13 +172,13 @@ class Operation:
             outcome.value = self.body()
         except BaseException as error:  # noqa: BLE001 (it is the outcome)
             outcome.error = error
-        if self._dead:  # whatever the code made of it
+        if self._dead:  # even if the code swallowed the exception
             outcome.value, outcome.error, outcome.killed = None, None, True
         self._silent = True
         self._leave_nothing_open()
 
     def _open(self) -> None:
-        """Keep the connection from run to run: opening one takes longer than a whole run."""
+        """Keep the connection across runs: opening one takes longer than a whole run."""
         self._dead = False
         if self._connection is None:
             self._connection = self._database.open(self)
@@ -187,9 +187,9 @@ class Operation:
         self._silent = False
 
     def _leave_nothing_open(self) -> None:
-        """What an operation leaves open is rolled back, as at the end of a request.
+        """Roll back what the operation left open, as at the end of a request.
 
-        Of a dead one that is what its handlers have opened anew on their way out.
+        A killed operation's exception handlers may have opened a new connection.
         """
         connection = self._connection
         if connection is not None:
@@ -209,12 +209,12 @@ class Operation:
         self.holds_write_lock &= self.in_transaction
 
     def _close(self) -> None:
-        """The next run opens another one."""
+        """Close the connection; the next run opens another one."""
         self._close_raw()
         self._connection = None
 
     def _close_raw(self) -> None:
-        """Past Django, which may not close inside `atomic`."""
+        """Bypass Django, which refuses to close inside `atomic`."""
         raw = self._connection.connection if self._connection else None
         if raw is not None:
             raw.close()

@@ -1,4 +1,4 @@
-"""PostgreSQL: ask the server who waits for whom."""
+"""PostgreSQL: the server reports which connection waits for which."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from joblot.testing.interleave.database import HOLD, Performer
 from joblot.testing.interleave.psycopg_watch import WatchedConnection
 from joblot.testing.interleave.wrapper import watched
 
-# Whoever waits has the server look for a deadlock after this time. Short, so that a deadlock costs
-# a schedule nothing; and over before the next operation moves, so that it is always the one who
-# closes the circle that gets the error, and a schedule can be replayed.
+# After waiting this long, a connection checks for a deadlock. Short, so that a deadlock costs a
+# schedule almost nothing; and over before the next operation moves, so that the error always goes
+# to the operation that closes the cycle, and a schedule can be replayed.
 DEADLOCK_TIMEOUT_MS = 1
 WAIT_SETTLES_SECONDS = 0.003
 GONE_SECONDS_MAX = 10.0
@@ -25,7 +25,7 @@ GONE_SECONDS_MAX = 10.0
 WAITS = "SELECT pid, pg_catalog.pg_blocking_pids(pid) FROM unnest(%s::int[]) AS pid"
 ALIVE = "SELECT 1 FROM pg_catalog.pg_stat_activity WHERE pid = %s"
 
-# Of the parameters that Django connects with, those that only it can use.
+# The connection parameters that only Django can use.
 DJANGO_ONLY = {"cursor_factory", "context", "application_name"}
 
 
@@ -54,20 +54,20 @@ class PostgresDatabase:
     def in_transaction(self, raw: Any) -> bool:
         if raw.closed:
             return False
-        # Inside a pipeline the server does not tell the state before the next sync.
+        # Inside a pipeline the server does not report its state before the next sync.
         status, pipeline = raw.pgconn.transaction_status, raw.pgconn.pipeline_status
         return bool(status != TransactionStatus.IDLE or pipeline != PipelineStatus.OFF)
 
     def would_wait(self, operation: Performer, others: Sequence[Performer]) -> set[str]:
-        return set()  # waiting has effects here (a place in the queue, an old snapshot)
+        return set()  # waiting itself has effects here: a place in the queue, an old snapshot
 
     def would_write(self, operation: Performer) -> bool:
-        return False  # there are many
+        return False  # many may write at once
 
     def waits(
         self, running: Sequence[Performer], everybody: Sequence[Performer]
     ) -> dict[str, set[str]]:
-        """A wait counts when the server has also looked whether it closes a deadlock."""
+        """A wait counts once the server has also checked it for a deadlock."""
         letters = {op.backend_id: op.letter for op in everybody}
         letters[self._holder.info.backend_pid] = HOLD
         by_pid = {op.backend_id: op for op in running}
@@ -111,14 +111,14 @@ class PostgresDatabase:
         self._holder.close()
 
     def _connect(self, name: str) -> psycopg.Connection[Any]:
-        """Past Django: no pool, no wrappers, no transaction but those it asks for."""
+        """Bypass Django: no pool, no wrappers, only explicit transactions."""
         given = self._model.get_connection_params()
         plain = {key: value for key, value in given.items() if key not in DJANGO_ONLY}
         return psycopg.connect(**plain, autocommit=True, application_name=name)
 
 
 def quicken_deadlocks(raw: psycopg.Connection[Any]) -> None:
-    """Only a superuser may; without, each deadlock takes the server's own time (1 s)."""
+    """Only a superuser may do this; otherwise a deadlock takes the server's default time (1 s)."""
     try:
         raw.execute(f"SET deadlock_timeout = '{DEADLOCK_TIMEOUT_MS}ms'".encode())
         raw.commit()

@@ -1,8 +1,8 @@
-"""Where psycopg talks to the server: one method, which each statement passes.
+"""Intercepts psycopg at the one method that every statement passes through.
 
 `Connection.wait` drives a generator for everything that is sent: `execute` of any cursor, COMMIT,
-COPY, FETCH, a pipeline's sync. The generator's name tells what it is about to send, and its
-arguments, before it has begun, the statement.
+COPY, FETCH, a pipeline's sync. The generator's name shows what it is about to send; before it has
+started, its arguments hold the statement.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class WatchedConnection(psycopg.Connection[Any]):
 
     @classmethod
     def watch(cls, raw: Any, operation: Performer) -> None:
-        """Change a live connection: Django lets nobody choose the class that it connects with."""
+        """Change the class of a live connection: Django offers no way to choose it beforehand."""
         kind = type(raw)
         raw.__class__ = cls if kind is psycopg.Connection else type(cls.__name__, (cls, kind), {})
         raw.operation = operation
@@ -49,14 +49,14 @@ class WatchedConnection(psycopg.Connection[Any]):
         return self.operation.perform(statement, send, never_busy)
 
     def _statement_of(self, gen: Any) -> Statement | None:
-        """None for what is no statement, or belongs to one that was stopped already."""
+        """None if this is no statement, or part of one that has already stopped."""
         if not isinstance(gen, GeneratorType) or gen.gi_frame is None:
             return None
         name = NAMES.get(gen.__qualname__)
         return name(self, gen.gi_frame.f_locals) if name else None
 
     def _finish_pipelined(self) -> None:
-        """In a pipeline a statement is only queued. Have the server run it before others move."""
+        """In a pipeline a statement is only queued. Make the server run it before others move."""
         if self._pipeline is not None:
             self.sent_in_pipeline = True
             super().wait(self._pipeline._fetch_gen(flush=True))  # noqa: SLF001
@@ -114,7 +114,7 @@ def in_transaction(connection: WatchedConnection) -> bool:
 
 
 def end_of_block(connection: WatchedConnection, arguments: Arguments) -> Statement:
-    """psycopg's own `with connection.transaction()`, inside another one or not."""
+    """The end of psycopg's own `with connection.transaction()`, nested or not."""
     savepoint = arguments["self"].savepoint_name
     if arguments["exc_val"] is not None:
         return Statement.of(f"ROLLBACK TO {savepoint}" if savepoint else "ROLLBACK")
@@ -122,7 +122,7 @@ def end_of_block(connection: WatchedConnection, arguments: Arguments) -> Stateme
 
 
 def sync(connection: WatchedConnection, arguments: Arguments) -> Statement | None:
-    """Ends the transaction that a pipeline makes of statements outside of any other."""
+    """Ends the implicit transaction that a pipeline wraps around statements outside any other."""
     sent, connection.sent_in_pipeline = connection.sent_in_pipeline, False
     return Statement.of("SYNC") if sent and connection.autocommit else None
 

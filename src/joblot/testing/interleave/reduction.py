@@ -1,11 +1,11 @@
-"""Partial-order reduction: of schedules that only differ in the order of statements which don't
+"""Partial-order reduction: of all schedules that differ only in the order of statements that don't
 meet, one is tried.
 
-The way is that of Flanagan and Godefroid (Dynamic partial-order reduction, POPL 2005): a schedule
-that was run shows which of its statements met; only where two met that nothing else had put in
-order, the other order is tried. So that a bound on the switches loses nothing, it is tried from the
-beginning of the block as well (Coons, Musuvathi, McKinley: Bounded partial-order reduction, OOPSLA
-2013), and from wherever the turn could have passed on for free since.
+The algorithm is that of Flanagan and Godefroid (Dynamic partial-order reduction, POPL 2005): a
+completed schedule shows which of its statements met; the other order is tried only where two met
+that nothing else had ordered. So that a bound on the switches loses nothing, the other order is
+also tried from the beginning of the block (Coons, Musuvathi, McKinley: Bounded partial-order
+reduction, OOPSLA 2013), and from every later point at which a switch was free.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from collections.abc import Iterator
 
 from joblot.testing.interleave.schedule import Schedule
 
-Clock = dict[str, int]  # by letter: the last of its statements that came before, by its index
+Clock = dict[str, int]  # by letter: the index of its last statement that happened before
 
 
 def turns(schedule: Schedule) -> Iterator[tuple[int, str]]:
-    """(index, letter): beginnings of other schedules that must be tried because of this one."""
+    """(index, letter): where other schedules that must be tried branch off from this one."""
     found = {
         (at, option)
         for index, letter in races(schedule)
@@ -29,7 +29,7 @@ def turns(schedule: Schedule) -> Iterator[tuple[int, str]]:
 
 
 def races(schedule: Schedule) -> Iterator[tuple[int, str]]:
-    """(index, letter): the statement at the index met one of the letter's that came after it."""
+    """(index, letter): the statement at the index met a later one of the letter's operation."""
     clocks: list[Clock] = []
     own: dict[str, Clock] = {}
     for later, letter in enumerate(schedule.taken):
@@ -54,7 +54,7 @@ def met(schedule: Schedule, index: int, later: int) -> bool:
 
 
 def openings(schedule: Schedule, index: int) -> Iterator[int]:
-    """Where the other order may begin: at the statement, or earlier in its block for less."""
+    """Where the other order may begin: at the statement, or earlier in its block at less cost."""
     start = block_start(schedule.taken, index)
     yield from {start, index}
     yield from (at for at in range(start + 1, index) if schedule.choices[at].free)

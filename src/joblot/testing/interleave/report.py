@@ -1,4 +1,4 @@
-"""What an exploration says."""
+"""The result of an exploration."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from joblot.testing.interleave.statement import first_line
 class Report:
     """What was tried.
 
-    `schedules`: how many ran. `exhaustive`: these were all there are. `switches`: all schedules
-    with so many switches, kills and early releases were tried (None: not even those without).
-    `sampled`: how many of them were drawn by chance, from `seed`. `waits`: how often an operation
-    waited for a lock. `deadlocks`: how often the database broke one. `strayed`: schedules that did
-    not follow their plan, because operations or database did not behave twice the same.
-    `outcomes`: how often the operations ended how, for example `A: returned 1, B: killed`.
+    `schedules`: how many ran. `exhaustive`: no other schedules exist. `switches`: all schedules
+    with up to this many switches, kills and early releases were tried (None: not even all of those
+    without any). `sampled`: how many were drawn at random, from `seed`. `waits`: how often an
+    operation waited for a lock. `deadlocks`: how often the database broke one. `strayed`:
+    schedules that departed from their plan because the operations or the database did not behave
+    the same way twice. `outcomes`: how often each combination of outcomes occurred, for example
+    `A: returned 1, B: killed`.
     """
 
     schedules: int = 0
@@ -51,13 +52,13 @@ class Report:
         elif self.switches is not None:
             parts.append(f"every order with up to {self.switches} switches")
         if self.sampled:
-            parts.append(f"{self.sampled} by chance (seed={self.seed})")
+            parts.append(f"{self.sampled} at random (seed={self.seed})")
         parts.append(f"{self.waits} waits, {self.deadlocks} deadlocks")
         return "; ".join(parts)
 
 
 def failure(report: Report, schedule: Schedule, names: Sequence[str]) -> ScheduleFailed:
-    """The smallest failing schedule, as an error to raise."""
+    """Return the smallest failing schedule as an error to raise."""
     problem = schedule.problem
     what = first_line(problem).removeprefix("AssertionError: ") if problem else ""
     what = "the check fails" if what == "AssertionError" else what

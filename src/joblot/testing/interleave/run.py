@@ -1,4 +1,4 @@
-"""One run of the operations, in one order of their statements."""
+"""One run of the operations in one order of their statements."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from joblot.testing.interleave.operation import Operation, State
 from joblot.testing.interleave.schedule import Choice, Chooser, Row, Schedule
 from joblot.testing.interleave.statement import Statement
 
-LOOK_SECONDS = 0.002  # a statement that takes longer is looked up: does it wait for a lock?
-LOOK_SECONDS_MAX = 0.016  # each further look comes twice as late, for most are for nothing
+LOOK_SECONDS = 0.002  # a statement that takes longer is checked: does it wait for a lock?
+LOOK_SECONDS_MAX = 0.016  # the interval doubles up to this, since most checks find nothing
 STUCK_SECONDS_MAX = 15.0
 END_SECONDS_MAX = 2.0
 STEPS_MAX = 500
@@ -27,12 +27,12 @@ STEPS_MAX = 500
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Have one statement of an operation wait *inside*, with the snapshot it began with.
+    """Make one statement of an operation wait *while it runs*, with the snapshot it began with.
 
-    The first statement of `operation` in which the pattern `matching` is found meets `lock`, SQL
-    that a connection of the explorer's runs before (a row: `SELECT … FOR UPDATE`, a table: `LOCK
-    TABLE …`, an advisory lock that a trigger of the test asks for). When the lock is given back is
-    a choice like any other: every moment is tried. PostgreSQL only.
+    Before the first statement of `operation` that matches the pattern `matching`, the explorer runs
+    the SQL `lock` on its own connection (a row: `SELECT … FOR UPDATE`, a table: `LOCK TABLE …`, or
+    an advisory lock that a trigger of the test takes); the statement then waits for it. When to
+    release the lock is a choice like any other: every moment is tried. PostgreSQL only.
     """
 
     operation: str
@@ -62,14 +62,14 @@ class Run:
         self._waiting: dict[str, set[str]] = {}
         self._arrived: set[str] = set()  # in the last step
         self._open_rows: dict[str, Row] = {}  # of statements that run or wait
-        self._tries: dict[str, int] = {}  # of a busy one: how many transactions had ended by then
+        self._tries: dict[str, int] = {}  # when a busy one last tried: transactions ended by then
         self._transactions_ended = 0
         self._last = ""
         self._one_writer = OneWriter(operations, database)
         self.schedule = Schedule()
 
     def play(self, choose: Chooser) -> Schedule:
-        """Run all operations to their end. What keeps them from it is the schedule's `problem`."""
+        """Run all operations to their end. Whatever prevents it is the schedule's `problem`."""
         try:
             for op in self._all:
                 op.begin()
@@ -100,7 +100,7 @@ class Run:
         self.schedule.choices.append(choice)
         self.schedule.taken += letter
         if len(self.schedule.taken) > STEPS_MAX:
-            raise NeverEnds(f"after {STEPS_MAX} statements there is no end")
+            raise NeverEnds(f"the operations have not ended after {STEPS_MAX} statements")
         self._take(letter)
 
     # What can be done now.
@@ -120,7 +120,7 @@ class Run:
         return not met
 
     def _can_be_killed(self, op: Operation) -> bool:
-        """After each statement. Outside of a transaction just then: later makes no difference."""
+        """After each statement; outside a transaction only right after: later is equivalent."""
         possible = self._kills_left > 0 and op.state is State.STOPPED and op.statements_run > 0
         return possible and (op.in_transaction or op.letter in self._arrived)
 
@@ -138,7 +138,7 @@ class Run:
             last, taken = self._operations.get(self._last), self._operations[letter]
             self._one_writer.note(last, taken, preempted=choice.cost(letter) > 0)
 
-    # Doing it.
+    # Taking a step.
 
     def _take(self, letter: str) -> None:
         self._arrived, self._stepped = set(), {}
@@ -157,23 +157,24 @@ class Run:
         if self._footprints is not None:
             self.schedule.footprints.append(self._footprint(self._footprints, op))
         if held and HOLD not in self._waiting.get(op.letter, ()):
-            self._holding = False  # the statement did not meet the lock
+            self._holding = False  # the statement did not need the lock
             self._database.release()
 
     def _send(self, op: Operation) -> None:
         statement = op.next
         if statement is None:
-            raise RuntimeError(f"{op.letter} is at no statement")
+            raise RuntimeError(f"{op.letter} is not stopped at a statement")
         row = Row(op.letter, statement=statement)
         self.schedule.rows.append(row)
         self._open_rows[op.letter] = row
         op.go()
 
     def _footprint(self, footprints: Footprints, op: Operation) -> Footprint:
-        """Of this step: of what was run to its end, by whoever it let go on too, and of who waits.
+        """The footprint of this step: all statements that ended in it, and the one that waits.
 
-        Where a statement failed, its transaction gave its locks back: that touches everything, and
-        so the order in which two came to wait for each other is tried both ways.
+        These include statements of operations that the step let continue. A failed statement's
+        transaction released its locks; that touches everything, so if two operations came to wait
+        for each other, both orders are tried.
         """
         if any(footprint.everything for footprint in self._stepped.values()):
             return EVERYTHING
@@ -203,12 +204,12 @@ class Run:
 
     def _release(self) -> None:
         self._holding = False
-        self.schedule.rows.append(Row(HOLD, "the lock is given back"))
+        self.schedule.rows.append(Row(HOLD, "the lock is released"))
         self._database.release()
         self._settle()
 
     def _break_tie(self) -> None:
-        """Nobody can go on: the database breaks it, or who was refused last takes it for good."""
+        """Nothing can move: the database breaks the tie, or the last one refused gets its error."""
         busy = [op for op in self._all if op.state is State.BUSY]
         if busy:
             self.schedule.deadlocks += 1
@@ -216,15 +217,15 @@ class Run:
         elif any(map(is_running, self._all)):
             self._await_move(time.monotonic() + STUCK_SECONDS_MAX)
         else:
-            raise Stuck("each waits for another")
+            raise Stuck("each operation waits for another")
         self._settle()
 
-    # Until nobody moves.
+    # Waiting until nothing moves.
 
     def _settle(self) -> None:
-        """Return when all are stopped, have ended, or wait for one who is stopped.
+        """Return when all are stopped, have ended, or wait for one that is stopped.
 
-        Who waited and is free now runs on to his next statement, as on a real server.
+        An operation whose wait is over runs on to its next statement, as on a real server.
         """
         self._wait_until_still()
         while local := next(filter(self._goes_on, self._all), None):
@@ -232,10 +233,10 @@ class Run:
             self._wait_until_still()
 
     def _goes_on(self, op: Operation) -> bool:
-        """Without a choice: where others could do nothing that makes a difference."""
+        """True if it continues without a choice: nothing that others do could matter here."""
         if op.state is not State.STOPPED or op.next is None:
             return False
-        # Who holds the one write lock is alone: others read what was there before.
+        # The holder of the write lock is alone: others read the previous state.
         return op.next.local or (self._footprints is not None and op.holds_write_lock)
 
     def _wait_until_still(self) -> None:
@@ -270,7 +271,7 @@ class Run:
         met = ", ".join(sorted(self._waiting.get(op.letter, ())))
         doing = op.next.text if op.next else "its code before the first statement"
         after = f", waits for {met}" if met else ""
-        return f"{op.name} has been at it for {STUCK_SECONDS_MAX:g} s: {doing}{after}"
+        return f"{op.name} has not moved for {STUCK_SECONDS_MAX:g} s: {doing}{after}"
 
     def _note_arrivals(self) -> None:
         for letter, row in list(self._open_rows.items()):
@@ -298,7 +299,7 @@ class Run:
         if self._footprints is not None:
             self._note_footprint(self._footprints, op, statement)
         if row.result:
-            self.schedule.rows.append(Row(op.letter, "… goes on", statement))
+            self.schedule.rows.append(Row(op.letter, "… continues", statement))
         self.schedule.deadlocks += is_deadlock(statement.error)
         if statement.ends_transaction or op.state is State.ENDED:
             self._transactions_ended += 1
@@ -314,7 +315,7 @@ class Run:
         self._stepped[op.letter] = self._stepped.get(op.letter, NOTHING_TOUCHED) | own
 
     def _end_all(self) -> None:
-        """After a problem: nobody may stay in the database with a lock."""
+        """After a problem, leave no operation in the database holding a lock."""
         if self._holding:
             self._database.release()
         deadline = time.monotonic() + END_SECONDS_MAX

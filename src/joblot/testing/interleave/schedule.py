@@ -1,7 +1,7 @@
-"""A schedule: who moved when, as a string of letters that can be replayed.
+"""A schedule: which operation moved when, as a string of letters that can be replayed.
 
 `A` lets the first operation run its next statement, `B` the second, `C` the third; `a`, `b`, `c`
-kill it before that statement; `!` gives back the lock that holds a statement inside.
+kill it before that statement; `!` releases the lock that holds a statement.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from joblot.testing.interleave.statement import Statement
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A moment at which more than one could move. `options` holds the letters, `last` who just did.
+    """The possible next moves. `options` holds their letters, `last` the letter that just moved.
 
-    `free`: who just did would wait, if what another is to do were not taken as one step.
+    `free`: `last` would have to wait if another's transaction were not taken as one step.
 
-    The cost of an option is 1 where it takes the turn from one who could have gone on, kills, or
-    gives a lock back early. So the cheap schedules are the ones that a reader follows with ease,
-    and most races need few switches.
+    An option costs 1 if it preempts an operation that could have continued, kills one, or releases
+    a lock early. So the cheap schedules are the ones that are easy to follow, and most races need
+    few switches.
     """
 
     options: str
@@ -50,7 +50,7 @@ Chooser = Callable[[Choice, int], str]
 
 @dataclass(slots=True)
 class Row:
-    """A line of the table: a statement, or a `note` of what else happened."""
+    """A line of the table: a statement, or a `note` of another event."""
 
     letter: str
     note: str = ""
@@ -68,16 +68,16 @@ class Row:
 
 @dataclass(slots=True)
 class Schedule:
-    """What happened in one run: the choices, what was taken, and what came of it."""
+    """What happened in one run: the choices, the options taken, and the outcomes."""
 
     taken: str = ""
     choices: list[Choice] = field(default_factory=list)
-    footprints: list[Footprint] = field(default_factory=list)  # of what was taken, if it is asked
+    footprints: list[Footprint] = field(default_factory=list)  # of each step, if `reduced`
     rows: list[Row] = field(default_factory=list)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     waits: int = 0
     deadlocks: int = 0
-    strayed: bool = False  # it could not follow the letters that it was to begin with
+    strayed: bool = False  # it could not follow the given prefix
     problem: BaseException | None = None
 
     @property
@@ -86,14 +86,14 @@ class Schedule:
 
     @property
     def size(self) -> tuple[int, int, str]:
-        """The smaller, the easier to read."""
+        """The smaller, the easier the schedule is to read."""
         return self.cost, len(self.taken), self.taken
 
     def neighbours(self, prefix_length: int) -> Iterator[tuple[int, str]]:
-        """(index, option) of each schedule that leaves this one after its prefix.
+        """(index, option) of each schedule that branches off from this one after its prefix.
 
-        A schedule is a beginning and then the defaults. Each arises from one other in just one
-        way, by the last letter that is not the default; so none comes twice.
+        A schedule is a prefix followed by defaults. Each derives from exactly one other, by the
+        last letter that is not the default, so none is generated twice.
         """
         for index in range(prefix_length, len(self.taken)):
             for option in self.choices[index].options:
@@ -101,18 +101,18 @@ class Schedule:
                     yield index, option
 
     def beginning(self, index: int, option: str) -> tuple[int, str]:
-        """(cost, beginning) of the schedules that take this option instead of what was taken."""
+        """(cost, prefix) of the schedules that take this option instead of the one taken."""
         before = sum(map(Choice.cost, self.choices[:index], self.taken[:index]))
         return before + self.choices[index].cost(option), self.taken[:index] + option
 
 
 def follow(prefix: str) -> Chooser:
-    """The letters of the prefix, then whoever moved last."""
+    """Choose the letters of the prefix, then always the default."""
     return lambda choice, index: prefix[index] if index < len(prefix) else choice.default
 
 
 def table(schedule: Schedule, names: Sequence[str]) -> str:
-    """Who ran which statement, and what it read or changed."""
+    """Show which operation ran which statement, and what it read or changed."""
     labels = {letter: name_of(letter, names) for letter in {row.letter for row in schedule.rows}}
     width_label = max(map(len, labels.values()), default=0)
     width_text = max((len(row.text) for row in schedule.rows if row.shown_result), default=0)

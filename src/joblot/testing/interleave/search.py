@@ -1,4 +1,4 @@
-"""Which schedules are tried: all, those with the fewest switches first; then some by chance."""
+"""Which schedules are tried: all, fewest switches first; then a random sample."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from joblot.testing.interleave.schedule import Choice, Chooser, Schedule, follow
 
 RunSchedule = Callable[[Chooser], Schedule]
 
-# After the first failure of a level (all failures on lower levels are excluded by then), so many
-# more schedules of it are tried for a shorter one.
+# After the first failure on a level (lower levels have none by then), at most this many more of its
+# schedules are tried, in search of a shorter one.
 FAILING_LEVEL_RUNS_MAX = 50
 SHRINK_RUNS_MAX = 200
-KILL_WEIGHT = 0.1  # by chance alone, few operations would get beyond their first statements
+KILL_WEIGHT = 0.1  # with equal weights, few operations would get past their first statements
 
 
 class Frontier:
-    """Beginnings of schedules that were not tried yet, by what they cost at least.
+    """Prefixes of schedules that are still to be tried, by their minimum cost.
 
-    `reduced`: only those that may end otherwise than one that was tried. `alike`: the operations
+    `reduced`: only those that may end differently from one already tried. `alike`: the operations
     are the same, so it makes no difference which of them moves first.
     """
 
@@ -35,7 +35,7 @@ class Frontier:
 
     @property
     def level(self) -> int | None:
-        """The cheapest that is left; None if every schedule was tried."""
+        """The lowest cost that is left; None if every schedule was tried."""
         return next((cost for cost, level in enumerate(self._levels) if level), None)
 
     def take(self) -> str:
@@ -61,7 +61,7 @@ class Frontier:
 def systematic(
     run: RunSchedule, frontier: Frontier, switches_max: int | None
 ) -> Iterator[Schedule]:
-    """Each schedule once, cheapest first. Ends soon after a failure, on the failure's level."""
+    """Run each schedule once, cheapest first. Ends soon after a failure, on the same level."""
     failing_level, runs_left = None, FAILING_LEVEL_RUNS_MAX
     while (level := frontier.level) is not None and runs_left:
         beyond = switches_max is not None and level > switches_max
@@ -76,7 +76,7 @@ def systematic(
 
 
 def by_chance(run: RunSchedule, seed: int) -> Iterator[Schedule]:
-    """Endless. The same seed gives the same schedules."""
+    """Run random schedules without end. The same seed gives the same schedules."""
     chance = random.Random(seed)
 
     def choose(choice: Choice, _: int) -> str:
@@ -88,7 +88,7 @@ def by_chance(run: RunSchedule, seed: int) -> Iterator[Schedule]:
 
 
 def shrink(failed: Schedule, run: RunSchedule) -> Schedule:
-    """A failing schedule with fewer switches, if one of its relatives is one."""
+    """Return a similar failing schedule with fewer switches, if there is one."""
     best, runs_left = failed, SHRINK_RUNS_MAX
     relatives = simpler(best.taken)
     while runs_left and (prefix := next(relatives, None)) is not None:
@@ -100,7 +100,7 @@ def shrink(failed: Schedule, run: RunSchedule) -> Schedule:
 
 
 def simpler(taken: str) -> Iterator[str]:
-    """Only a beginning of it; or with two of its blocks exchanged, so that others grow together."""
+    """Its prefixes; then it with two adjacent blocks swapped, so that their neighbours merge."""
     for length in range(len(taken)):
         yield taken[:length]
     blocks = ["".join(block) for _, block in groupby(taken)]

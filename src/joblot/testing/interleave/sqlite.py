@@ -1,9 +1,9 @@
-"""SQLite: a statement that meets another writer is refused at once, and tried again later.
+"""SQLite: a statement that meets another writer is refused at once and retried later.
 
-The connections have no patience (`busy_timeout = 0`), and the explorer has it in their place: a
-statement for which SQLite would wait is repeated when another operation has ended its transaction.
-A statement for which SQLite would *not* wait, because that could never help, fails as ever: a
-transaction that has read and now wants to write while another one writes.
+The connections do not wait (`busy_timeout = 0`); the explorer waits in their place. It repeats a
+statement for which SQLite would wait once another operation has ended its transaction. A statement
+for which SQLite would *not* wait, because waiting could never help, fails as usual: that of a
+transaction that has read and wants to write while another one writes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class SqliteDatabase:
         self._model = connections[alias]
         if self._model.is_in_memory_db():  # type: ignore[attr-defined]
             raise ValueError(
-                f"the database {alias!r} is in memory, where SQLite locks otherwise than in a"
+                f"the database {alias!r} is in memory, where SQLite locks differently than in a"
                 " file: expected a file (for tests, DATABASES[…]['TEST'] = {'NAME': path})."
             )
 
@@ -59,16 +59,16 @@ class SqliteDatabase:
     def waits(
         self, running: Sequence[Performer], everybody: Sequence[Performer]
     ) -> dict[str, set[str]]:
-        return {}  # nobody waits inside a statement
+        return {}  # no operation waits inside a statement
 
     def wait_until_gone(self, operation: Performer) -> None:
-        """Closing has rolled back already."""
+        """Closing the connection has already rolled back."""
 
     def cut_off(self, operation: Performer) -> None:
         """No statement waits."""
 
     def hold(self, lock: str) -> bool:
-        raise ValueError("SQLite has no locks to hold a statement by: expected PostgreSQL.")
+        raise ValueError("SQLite has no lock that could hold a statement: expected PostgreSQL.")
 
     def release(self) -> None:
         """Nothing is held."""

@@ -1,4 +1,4 @@
-"""Where Python's sqlite3 talks to the database: a connection and its cursors."""
+"""Intercepts Python's sqlite3: a connection and its cursors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WRITES = {"INSERT", "UPDATE", "DELETE", "REPLACE"}
 class WatchedConnection(sqlite3.Connection):
     """A connection whose operation stops it before each statement.
 
-    `operation` is None while Django sets the connection up.
+    `operation` is None while Django sets up the connection.
     """
 
     operation: Performer | None = None
@@ -27,7 +27,7 @@ class WatchedConnection(sqlite3.Connection):
     def cursor(self, factory: Any = sqlite3.Cursor) -> Any:
         return super().cursor(watched_cursor(factory))
 
-    # The short cuts of sqlite3 make their cursors without asking `cursor`.
+    # sqlite3's shortcut methods create their cursors without calling `cursor`.
 
     def execute(self, query: str, params: Any = ()) -> Any:
         return self.cursor().execute(query, params)
@@ -62,7 +62,7 @@ class WatchedConnection(sqlite3.Connection):
 
 
 class CursorWatch:
-    """Mixed into whatever cursor class a connection is asked for."""
+    """Mixed into any cursor class that a connection is asked for."""
 
     connection: WatchedConnection
     rowcount: int
@@ -123,7 +123,7 @@ def watched_cursor(factory: type) -> type:
 
 
 def is_busy(error: Exception) -> bool:
-    """Another connection has a lock. BUSY_SNAPSHOT, an extended code, is not mended by waiting."""
+    """True if another connection holds a lock. Waiting can't resolve the extended BUSY_SNAPSHOT."""
     return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
 
 

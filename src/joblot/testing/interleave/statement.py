@@ -1,4 +1,4 @@
-"""One statement of an operation: what it says, and what came of it."""
+"""One statement of an operation: its text and its result."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ TEXT_CHARACTERS_MAX = 78
 VALUE_CHARACTERS_MAX = 24
 ROW_CHARACTERS_MAX = 40
 ROWS_SHOWN_MAX = 3
-STATEMENTS_KEPT_MAX = 4096  # of which is remembered what could be read off their text
+STATEMENTS_KEPT_MAX = 4096  # texts whose parsed form is cached
 
 COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 TABLE_PREFIX = re.compile(r'"[^"]+"\.(?=")')
 SAVEPOINT_NAME = re.compile(r"\bs\d+_x(\d+)\b")  # Django's, with the thread's number
 PLACEHOLDER = re.compile(r"%\((?P<name>\w+)\)s|%s|\?")
 
-# These touch nothing that another connection can see, take no lock and give none up. So their order
-# against the others' statements makes no difference, and the explorer does not try it.
+# These touch nothing that another connection can see, and neither take nor release a lock. So their
+# order relative to other statements makes no difference, and the explorer does not vary it.
 LOCAL_COMMANDS = (("SAVEPOINT",), ("RELEASE",), ("BEGIN",), ("BEGIN", "DEFERRED"))
 
 
@@ -27,8 +27,8 @@ LOCAL_COMMANDS = (("SAVEPOINT",), ("RELEASE",), ("BEGIN",), ("BEGIN", "DEFERRED"
 class Statement:
     """A statement at which an operation was stopped.
 
-    `sql` is as the operation wrote it, `plain` in one line, without comments and quotes.
-    `waited_for` names the operations (or `!`, the hold) whose locks it met.
+    `sql` is the text as written, `plain` the same on one line, without comments and quotes.
+    `waited_for` names the operations (or `!`, the hold) whose locks it waited for.
     """
 
     sql: str
@@ -50,7 +50,7 @@ class Statement:
 
     @property
     def text(self) -> str:
-        """For readers: with its values filled in, shortened."""
+        """The text for display: with its values filled in, shortened."""
         return shorten(fill_in(self.plain, self.params), TEXT_CHARACTERS_MAX)
 
     @property
@@ -84,14 +84,14 @@ def as_text(query: object) -> str:
 
 @lru_cache(maxsize=STATEMENTS_KEPT_MAX)
 def read_off(sql: str) -> tuple[str, bool]:
-    """The text in one line, as it is shown, and whether it is local."""
+    """The text on one line, as shown, and whether the statement is local."""
     bare = " ".join(COMMENT.sub(" ", sql).split()).rstrip("; ")
     plain = SAVEPOINT_NAME.sub(r"s\1", TABLE_PREFIX.sub("", bare).replace('"', ""))
     return plain, is_local(bare)
 
 
 def copy(params: object) -> object:
-    """The caller may change them before somebody reads the table."""
+    """Copy them, since the caller may change them before the table is printed."""
     if isinstance(params, Mapping):
         return dict(params)
     return tuple(params) if isinstance(params, list) else params
@@ -104,7 +104,7 @@ def is_local(sql: str) -> bool:
 
 
 def fill_in(text: str, params: object) -> str:
-    """The text with its values in place of the placeholders, as far as both fit together."""
+    """Replace the placeholders by the values, as far as they match."""
     if isinstance(params, Mapping):
         return PLACEHOLDER.sub(lambda found: show(params.get(found["name"] or "")), text)
     if not isinstance(params, Iterable) or isinstance(params, str):
@@ -121,7 +121,7 @@ def show(value: object) -> str:
 
 
 def joined(values: Iterable[str]) -> str:
-    """With commas, no more of them than are shown."""
+    """Join with commas, up to the number of characters shown."""
     taken, length = [], 0
     for value in values:
         taken.append(value)

@@ -1,4 +1,4 @@
-"""A Django connection like another one, whose raw connection is handed over to be watched."""
+"""A copy of a Django connection that passes on its raw connection to be watched."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 def watched(
     model: BaseDatabaseWrapper, watch: Callable[[Any], None], options: dict[str, Any]
 ) -> BaseDatabaseWrapper:
-    """A new connection with the settings of `model` and some more `options`, not yet connected.
+    """Return a new, unconnected connection with the settings of `model` and additional `options`.
 
-    `watch` gets each raw connection as soon as Django has set it up, also if an operation connects
-    again. So the statements of the setting up are not seen.
+    `watch` receives each raw connection once Django has set it up, also after a reconnect. So the
+    setup statements are not seen.
     """
     base: Any = type(model)
 
@@ -26,6 +26,6 @@ def watched(
 
     settings = copy.deepcopy(model.settings_dict)
     settings["OPTIONS"] = {**settings["OPTIONS"], **options}
-    settings["OPTIONS"].pop("pool", None)  # a pooled connection would go back watched
+    settings["OPTIONS"].pop("pool", None)  # a pooled connection would return to the pool watched
     connection: BaseDatabaseWrapper = Watched(settings, model.alias)
     return connection
