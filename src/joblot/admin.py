@@ -1,4 +1,4 @@
-"""Jobs in Django's admin: to look at, to rename and to re-prioritise. Verbs are not buttons."""
+"""Jobs in Django's admin: view, rename and re-prioritise them. Verbs have no buttons."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 from joblot.models import Job
 
-if TYPE_CHECKING:  # at run time Django's class takes no parameter
+if TYPE_CHECKING:  # at run time Django's class takes no type parameter
     _JobAdmin = admin.ModelAdmin[Job]
 else:
     _JobAdmin = admin.ModelAdmin

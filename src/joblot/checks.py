@@ -1,4 +1,4 @@
-"""System checks: what a project must have so that joblot's promises hold."""
+"""System checks: what joblot's guarantees require of a project."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SQLITE_MIN = (3, 35)  # RETURNING
 
 @register()
 def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """`settings.JOBLOT` names known limits only."""
+    """`settings.JOBLOT` may only name known limits."""
     try:
         config.configure(getattr(settings, "JOBLOT", {}))
     except InvalidPolicy as error:
@@ -33,7 +33,7 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
 def check_database(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """The database that joblot writes commits and isolates as the ledger needs it."""
+    """joblot's database must use the transaction mode and isolation that the ledger needs."""
     alias = router.db_for_write(Job)
     if databases is not None and alias not in databases:
         return []
@@ -45,7 +45,7 @@ def check_database(
         return _isolation(alias, options)
     return [
         Error(
-            f'DATABASES["{alias}"] is {connection.display_name}; joblot runs on PostgreSQL and '
+            f'DATABASES["{alias}"] is {connection.display_name}; joblot supports PostgreSQL and '
             "SQLite",
             hint="Route joblot's tables to one of these with a database router.",
             id="joblot.E002",
@@ -54,13 +54,13 @@ def check_database(
 
 
 def _sqlite_mode(alias: str, options: dict[str, Any]) -> list[CheckMessage]:
-    """A transaction that begins by reading fails at once when it meets another that writes."""
+    """A transaction that starts with a read fails at once if another one is writing."""
     if str(options.get("transaction_mode", "")).upper() == "IMMEDIATE":
         return []
     return [
         Error(
-            f'DATABASES["{alias}"] begins its transactions DEFERRED; two of joblot\'s would fail '
-            'with "database is locked" instead of waiting for each other',
+            f'DATABASES["{alias}"] begins transactions DEFERRED; concurrent joblot transactions '
+            'would fail with "database is locked" instead of waiting',
             hint='Set OPTIONS = {"transaction_mode": "IMMEDIATE", "init_command": '
             '"PRAGMA journal_mode=WAL"}.',
             id="joblot.E003",
@@ -82,14 +82,14 @@ def _sqlite_version() -> list[CheckMessage]:
 
 
 def _isolation(alias: str, options: dict[str, Any]) -> list[CheckMessage]:
-    """The look must see, in a new statement, what was committed a moment ago."""
+    """The look must see, in a new statement, what was just committed."""
     level = options.get("isolation_level")
     if level in (None, 2):  # psycopg.IsolationLevel.READ_COMMITTED
         return _plans(alias, options)
     return [
         Error(
-            f'DATABASES["{alias}"] isolates above READ COMMITTED; joblot\'s guards read anew after '
-            "each lock",
+            f'DATABASES["{alias}"] uses a stricter isolation level than READ COMMITTED; joblot\'s '
+            "guards must see new commits after each lock",
             hint="Remove isolation_level from OPTIONS, or route joblot's tables to an alias "
             "without it.",
             id="joblot.E005",
@@ -102,11 +102,10 @@ def _plans(alias: str, options: dict[str, Any]) -> list[CheckMessage]:
         return []
     return [
         Advice(
-            f'DATABASES["{alias}"] plans every statement anew; reports are slower than they could '
-            "be",
+            f'DATABASES["{alias}"] plans every statement again, which slows down reports',
             hint='Set OPTIONS = {"server_side_binding": True, "prepare_threshold": 1, "options": '
-            '"-c plan_cache_mode=force_generic_plan"}, unless a pooler in transaction mode is '
-            "between. Silence joblot.W001 if it is.",
+            '"-c plan_cache_mode=force_generic_plan"}, unless you connect through a pooler in '
+            "transaction mode; in that case, silence joblot.W001.",
             id="joblot.W001",
         )
     ]

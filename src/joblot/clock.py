@@ -1,7 +1,7 @@
-"""The one clock: the database's.
+"""The only clock: the database's.
 
-Workers and servers disagree about the time; the database they share does not. Tests may set the
-clock of their process, and every statement then takes that time instead.
+Workers and servers disagree about the time; they share one database. Tests may set the clock of
+their process; every statement then uses that time instead.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ def now() -> Now | Value:
 def after(seconds: float) -> Combinable:
     """`seconds` from now, as an expression for the ORM.
 
-    Nothing is added for 0: SQLite compares times as text, and a sum is written with more digits
-    than a time, so that it would come after the very moment it names.
+    For 0 nothing is added: SQLite compares times as text, and a sum has more digits than a time, so
+    it would sort after the same moment.
     """
     return now() + timedelta(seconds=seconds) if seconds else now()
 
 
 def frozen() -> datetime | None:
-    """The time a test has set, for statements written in SQL."""
+    """The time set by a test, for statements written in SQL."""
     return _clock.frozen
 
 
 @contextmanager
 def set_clock(moment: datetime) -> Iterator[None]:
-    """For tests: inside the block, it is `moment` in every statement of this process."""
+    """For tests: inside the block, every statement of this process uses the time `moment`."""
     before, _clock.frozen = _clock.frozen, moment
     try:
         yield

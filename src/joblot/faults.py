@@ -1,4 +1,4 @@
-"""Named points where a test may stop, kill or fail the code. In production they do nothing."""
+"""Named points at which a test may stop, kill or fail the code. In production they do nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _armed: dict[str, Callable[[], None]] = {}
 
 
 def point(name: str) -> None:
-    """Here something may go wrong; a test that has armed `name` decides what."""
+    """A point where something may go wrong; a test that has armed `name` decides what."""
     if _armed and (action := _armed.get(name)):
         action()
 

@@ -1,4 +1,4 @@
-"""A figure for who watches an installation, and the text in which Prometheus reads figures."""
+"""A gauge for monitoring an installation, and Prometheus' text format for gauges."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A number that says how things are now. `unit` is at the end of its name."""
+    """A number that describes the current state. Its name ends with its unit."""
 
     name: str
     value: float
@@ -17,12 +17,12 @@ class Figure:
 
 
 def as_text(figures: Iterable[Figure]) -> str:
-    """Gauges in the text format of Prometheus; those of one name must come together."""
+    """Format gauges for Prometheus; those of the same name must be adjacent."""
     return "".join(_lines(figures))
 
 
 def _lines(figures: Iterable[Figure]) -> Iterator[str]:
-    """Figures of one name stand together, below what the name means."""
+    """Gauges of the same name are grouped below the name's description."""
     told = ""
     for one in figures:
         name = f"joblot_{one.name}"

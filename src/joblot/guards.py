@@ -1,6 +1,6 @@
-"""What keeps everybody but the ledger from writing its tables through the ORM.
+"""Prevents all code but the ledger from writing the ledger's tables through the ORM.
 
-The database refuses too, for the job's row: see the triggers in the migrations.
+For the job's row the database enforces it as well: see the triggers in the migrations.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from joblot.errors import LedgerOwned
 
 
 class ReadOnlyQuerySet(models.QuerySet[Any]):
-    """What everybody but the ledger gets: every read, no write."""
+    """For all code but the ledger: every read, no write."""
 
     def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise LedgerOwned(
-            f"{self.model.__name__} rows are written by joblot's verbs only "
-            "(submit, report, cancel, retry, …); use the verb that says what should happen"
+            f"{self.model.__name__} rows are written only by joblot's verbs "
+            "(submit, report, cancel, retry, …); use the verb for the intended change"
         )
 
     create: Any = _refuse
@@ -32,7 +32,7 @@ class ReadOnlyQuerySet(models.QuerySet[Any]):
 
 
 class LedgerQuerySet(models.QuerySet[Any]):
-    """What the ledger gets. It inserts without save(), which is closed to everybody."""
+    """For the ledger. It inserts without save(), which is forbidden for all code."""
 
     def create(self, **kwargs: Any) -> Any:
         return self.bulk_create([self.model(**kwargs)])[0]
@@ -41,7 +41,7 @@ class LedgerQuerySet(models.QuerySet[Any]):
 class LedgerModel(models.Model):
     """A table that only the ledger writes, through its second manager."""
 
-    if TYPE_CHECKING:  # the stubs would take the rows for rows of this abstract class
+    if TYPE_CHECKING:  # the stubs would type the rows as rows of this abstract class
         objects: ClassVar[Any]
         ledger: ClassVar[Any]
     else:
@@ -53,10 +53,10 @@ class LedgerModel(models.Model):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         raise LedgerOwned(
-            f"{type(self).__name__} is written by joblot's verbs only, never by save()"
+            f"{type(self).__name__} is written only by joblot's verbs, never by save()"
         )
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         raise LedgerOwned(
-            f"{type(self).__name__} is removed by joblot.ledger's delete and prune only"
+            f"{type(self).__name__} is removed only by joblot.ledger's delete and prune"
         )

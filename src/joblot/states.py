@@ -1,8 +1,8 @@
 """The state machines of joblot, pure and complete.
 
-Nothing else decides who is eligible: claiming, settling, finishing, cancelling and sweeping read
-the tables and sets below, the database's trigger holds the same pairs, and the chart in the docs
-is drawn from them. This module imports nothing but the standard library.
+Nothing else decides eligibility: claiming, settling, finishing, cancelling and sweeping read the
+tables and sets below, the database's trigger contains the same pairs, and the chart in the docs is
+generated from them. This module imports only the standard library.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from types import MappingProxyType
 
 
 class JobStatus(StrEnum):
-    """Where a job stands in its current run."""
+    """The status of a job in its current run."""
 
     CREATED = "CREATED"  # being filled, set up, or reopened by a retry
     PENDING = "PENDING"  # started, no lease granted yet
     STARTED = "STARTED"  # a lease was granted
-    PAUSED = "PAUSED"  # grants no lease; results are still welcome
-    CANCELING = "CANCELING"  # grants no lease; results are welcome until its leases are closed
+    PAUSED = "PAUSED"  # grants no lease; still accepts results
+    CANCELING = "CANCELING"  # grants no lease; accepts results until its leases are closed
     SUCCESS = "SUCCESS"
     COMPLETED_WITH_ERRORS = "COMPLETED_WITH_ERRORS"
     FAILURE = "FAILURE"
@@ -54,7 +54,7 @@ AMENDABLE = frozenset({_S.COMPLETED_WITH_ERRORS, _S.FAILURE})
 TERMINAL = frozenset({_S.SUCCESS, _S.COMPLETED_WITH_ERRORS, _S.FAILURE, _S.REVOKED})
 ACTIVE = frozenset(_S) - TERMINAL
 
-# (status, event) -> the statuses it may lead to. Where there are several, the verdict picks one.
+# (status, event) -> the possible next statuses. If there are several, the verdict picks one.
 # A pair that is not listed is refused.
 TRANSITIONS: Mapping[tuple[JobStatus, JobEvent], frozenset[JobStatus]] = MappingProxyType(
     {
@@ -66,10 +66,10 @@ TRANSITIONS: Mapping[tuple[JobStatus, JobEvent], frozenset[JobStatus]] = Mapping
         **{(status, _E.CANCEL): frozenset({_S.CANCELING}) for status in CANCELLABLE},
         (_S.CANCELING, _E.REVOKE): frozenset({_S.REVOKED}),
         **{(status, _E.FINISH): _VERDICTS for status in FINALIZABLE},
-        # An amendment only ever improves the report of a run that has ended.
+        # An amendment can only improve the report of a run that has ended.
         (_S.FAILURE, _E.AMEND): _VERDICTS,
         (_S.COMPLETED_WITH_ERRORS, _E.AMEND): frozenset({_S.COMPLETED_WITH_ERRORS, _S.SUCCESS}),
-        # The only way out of a terminal status, and it begins the next run.
+        # The only way out of a terminal status; it begins the next run.
         **{(status, _E.RETRY): frozenset({_S.CREATED}) for status in RETRYABLE},
     }
 )
@@ -81,7 +81,7 @@ def sources(event: JobEvent) -> frozenset[JobStatus]:
 
 
 def verdict(total: int, succeeded: int, failure_threshold: float) -> JobStatus:
-    """How a run ends: `succeeded` of `total` items came through the last stage.
+    """The final status of a run in which `succeeded` of `total` items passed the last stage.
 
     `failure_threshold` is the share of items (0 to 1) that may fail before the whole job counts
     as failed. The comparison is exact, so 1 of 2 with a threshold of 0.5 is not a failure.
@@ -94,7 +94,7 @@ def verdict(total: int, succeeded: int, failure_threshold: float) -> JobStatus:
 
 
 class ItemState(IntEnum):
-    """Where an item stands in one stage. Everything but OPEN is settled."""
+    """The state of an item in one stage. Every state but OPEN is settled."""
 
     OPEN = 0
     SUCCEEDED = 1
@@ -107,10 +107,10 @@ SETTLED = frozenset({ItemState.SUCCEEDED, ItemState.FAILED, ItemState.LOST, Item
 
 
 class LeaseState(IntEnum):
-    """What a lease is still good for.
+    """What a lease may still be used for.
 
-    LIVE and SPENT are told apart only so that the leases in flight can be found quickly: a spent
-    lease is a live one with nothing left open.
+    LIVE and SPENT are separate only so that leases in flight can be found quickly: a spent lease is
+    a live one with no open items left.
     """
 
     LIVE = 0
@@ -127,14 +127,14 @@ class NoLease(StrEnum):
     """Why a claim was granted nothing."""
 
     NONE_QUEUED = "none_queued"  # no open item waits for these pipelines
-    ALL_LEASED = "all_leased"  # all open items are in live leases, or their time has not come
-    PAUSED = "paused"  # what is open belongs to paused jobs
+    ALL_LEASED = "all_leased"  # all open items are in live leases or not ready yet
+    PAUSED = "paused"  # the open items belong to paused jobs
     UNKNOWN_PIPELINE = "unknown_pipeline"  # no job has a stage of these pipelines
     AT_LIMIT = "at_limit"  # the caller, or the only jobs with ready items, have enough in flight
 
 
 class Outcome(StrEnum):
-    """What a worker says of an item."""
+    """What a worker reports about an item."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -155,10 +155,10 @@ class Receipt(StrEnum):
 
 
 class Report(StrEnum):
-    """A result, as far as the receipt depends on it."""
+    """The kinds of results that receipts distinguish."""
 
     SUCCESS = "success"
-    FINAL_FAILURE = "final failure"  # not retryable, or the budget is used up
+    FINAL_FAILURE = "final failure"  # not retryable, or the budget is exhausted
     RETRYABLE_FAILURE = "retryable failure"  # within the budget
 
 
@@ -183,9 +183,10 @@ _LIVE = {
     Standing.FAILED: (_R.AMENDED, _R.DUPLICATE, _R.DUPLICATE),
     Standing.LOST: (_R.AMENDED, _R.SUPERSEDED, _R.SUPERSEDED),
 }
-# A stale failure must not fail an item that is being worked again; a success is still welcome.
+# A stale failure must not fail an item that is being worked again; a success still counts.
 _EXPIRED = _LIVE | {Standing.OPEN: (_R.COUNTED, _R.SUPERSEDED, _R.SUPERSEDED)}
-# The run is over: what repeats or contradicts something recorded is told so, the rest is late.
+# The run is over: repeats and contradictions of recorded results get their receipts, the rest are
+# late.
 _CLOSED = _LIVE | {
     Standing.OPEN: (_R.LATE, _R.LATE, _R.LATE),
     Standing.RETURNED: (_R.LATE, _R.DUPLICATE, _R.DUPLICATE),
@@ -212,7 +213,7 @@ RECEIPTS: Mapping[tuple[LeaseState, Standing, Report], Receipt] = MappingProxyTy
 def receipt_for(
     lease: LeaseState, standing: Standing, report: Report, *, last_stage: bool
 ) -> Receipt:
-    """The receipt for one result.
+    """Return the receipt for one result.
 
     Before the last stage nothing is amended: the item was given up and its later stages were
     skipped, so a success comes too late.

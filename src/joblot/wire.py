@@ -1,4 +1,4 @@
-"""The shapes that cross a boundary: what a worker gets, what it reports, what it is answered.
+"""The data exchanged with workers: what a worker claims, what it reports, and the receipts.
 
 Shared by the ledger, the API and the worker, so it imports neither Django nor the ledger.
 """
@@ -15,14 +15,14 @@ from joblot.config import limits
 from joblot.errors import InvalidResult
 from joblot.states import Outcome, Receipt
 
-METRIC_MAX = 2**43  # so that the sum over a million items still fits 64 bits
+METRIC_MAX = 2**43  # so that the sum over a million items still fits into 64 bits
 ITEM_MAX = 2**31 - 1  # the largest number that an item may have
 ERROR_TYPE_CHARS_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """Why an item failed, cut and cleaned to what every database can keep."""
+    """Why an item failed, truncated and cleaned to what every database can store."""
 
     type: str
     message: str
@@ -45,10 +45,10 @@ class ClaimedItem:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to report on `items` until `expires_at` (ISO 8601), or longer by renewing.
+    """The right to report on `items` until `expires_at` (ISO 8601), or longer if renewed.
 
-    `lease_seconds` is how long a renewal holds; a worker goes by it, for its clock is not
-    the database's.
+    `lease_seconds` is how long a renewal lasts; workers use it because their clock is not the
+    database's.
     """
 
     token: str
@@ -81,9 +81,9 @@ class Claim:
 class Result:
     """What a worker reports for one item.
 
-    `output` is any JSON; `metrics` are whole numbers, summed exactly over the stage when the
-    result is counted; `retryable` matters for a failure only. `output_text` is for who has the
-    output as text already: it is kept as it is written there, and a repeat is known by it.
+    `output` is any JSON; `metrics` are integers, summed exactly over the stage when the result is
+    counted; `retryable` matters only for a failure. `output_text` is for callers that already have
+    the output as text: it is stored unchanged, and identifies a repeat.
     """
 
     item: int
@@ -117,10 +117,10 @@ _ENCODER = json.JSONEncoder(
 
 
 def canonical(value: Any) -> str:
-    """`value` as JSON text, the same for equal values.
+    """`value` as JSON text, identical for equal values.
 
-    Raises InvalidResult for what no database can keep: NaN, infinities, U+0000, lone surrogates,
-    or something that isn't JSON at all.
+    Raises InvalidResult for what no database can store: NaN, infinities, U+0000, lone surrogates,
+    or anything that isn't JSON.
     """
     try:
         text = _ENCODER.encode(value)
@@ -131,14 +131,14 @@ def canonical(value: Any) -> str:
 
 
 def without_nul(text: str) -> str:
-    """The same JSON text. Raises InvalidResult if there is a U+0000 in it."""
+    """Return the JSON text unchanged. Raises InvalidResult if it contains U+0000."""
     if "\\u0000" in text and "\\u0000" in text.replace("\\\\", ""):
         raise InvalidResult("expected text without the character U+0000; remove it")
     return text
 
 
 def is_storable(text: str) -> bool:
-    """False for text with U+0000 or lone surrogates, which no database keeps."""
+    """False for text with U+0000 or lone surrogates, which no database can store."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -147,7 +147,7 @@ def is_storable(text: str) -> bool:
 
 
 def result_hash(canonical_output: str) -> bytes:
-    """What tells the same success from another one: 32 bytes of SHA-256."""
+    """Distinguishes a repeated success from a different one: 32 bytes of SHA-256."""
     return hashlib.sha256(canonical_output.encode()).digest()
 
 
@@ -160,7 +160,7 @@ def failure(item: int, error_type: str, message: str = "", *, retryable: bool = 
 
 
 def parse_result(given: Result | Mapping[str, Any]) -> Result:
-    """A Result from its JSON shape, checked. Raises InvalidResult, saying what was expected."""
+    """Parse and validate a Result from JSON. Raises InvalidResult, naming what was expected."""
     result = given if isinstance(given, Result) else _result_from_json(given)
     _check_item(result.item)
     if not isinstance(result.outcome, Outcome):
@@ -172,7 +172,7 @@ def parse_result(given: Result | Mapping[str, Any]) -> Result:
 def parse_results(
     given: Iterable[Result | Mapping[str, Any]],
 ) -> list[Result | ItemReceipt]:
-    """One entry for each result given: the result, or the receipt that rejects it."""
+    """Return one entry per given result: the result, or the receipt that rejects it."""
     return [_parse_or_reject(one) for one in given]
 
 
@@ -230,7 +230,7 @@ def _error(given: Any) -> Error | None:
 
 
 def _text(given: Any, longest: int) -> str:
-    """Diagnostics are cut and cleaned rather than refused: a strange message is still a cause."""
+    """Diagnostics are truncated and cleaned, not rejected: a strange message is still a cause."""
     clean = str(given).replace("\x00", "\ufffd").encode(errors="replace").decode()
     return clean if len(clean) <= longest else clean[: longest - 1] + "…"
 

@@ -110,7 +110,7 @@ def test_a_name_is_refused_for_any_of_its_addresses(
     """Which of them is called would be chance."""
     configure(webhook_private_allowed=False)
     names({"both.test": [["8.8.8.8", "10.0.0.1"]], "good.test": [["8.8.8.8", "2606:4700::1111"]]})
-    with pytest.raises(InvalidInput, match=r"both.test is 10.0.0.1"):
+    with pytest.raises(InvalidInput, match=r"both.test resolves to 10.0.0.1"):
         checked_addresses("both.test", 443)
     assert checked_addresses("good.test", 443) == ["8.8.8.8", "2606:4700::1111"]
 
@@ -159,7 +159,7 @@ def test_a_name_that_is_not_there_is_told(names: Names) -> None:
     names({"nowhere.test": []})
     answer = post("http://nowhere.test/", {}, b"{}")
     assert answer.status is None
-    assert "nowhere.test could not be looked up" in answer.error
+    assert "nowhere.test could not be resolved" in answer.error
 
 
 @pytest.fixture

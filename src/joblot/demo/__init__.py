@@ -1,4 +1,4 @@
-"""The demo: 1,797 real handwritten digits, four worker processes, faults on, and the count right.
+"""The demo: count 1,797 real handwritten digits exactly, with four worker processes and faults.
 
-`joblot demo` runs it. It is an ordinary Django app with joblot beside it.
+`joblot demo` runs it. It is an ordinary Django app that uses joblot.
 """

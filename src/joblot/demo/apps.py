@@ -1,4 +1,4 @@
-"""The demo as a Django app. Its hooks are registered by its workers alone, not by `ready`."""
+"""The demo as a Django app. Only its workers register its hooks; `ready` does not."""
 
 from django.apps import AppConfig
 

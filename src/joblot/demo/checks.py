@@ -1,4 +1,4 @@
-"""What must hold at the demo's end: each number as the input says it, and not nearly so."""
+"""What must hold at the end of the demo: every number exactly as the input defines it."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ def _counts(run: Run) -> Iterator[Check]:
 
 
 def _workers(run: Run) -> Iterator[Check]:
-    """What the workers were told must agree with what the ledger says."""
+    """The workers' receipts must agree with the ledger."""
     settled = 2 * len(run.digits.images) + 1
-    yield Check("results that workers were told are counted", settled, run.receipts["counted"])
+    yield Check("results with the receipt counted", settled, run.receipts["counted"])
     killed = run.killed.worker if run.killed else None
     expected = {name: -signal.SIGKILL if name == killed else 0 for name in run.exit_codes}
     yield Check("exit codes of the workers", expected, run.exit_codes)
     held = run.late.items if run.late else 0
     received = 0 < held <= run.late_receipts.total() and set(run.late_receipts) <= WELCOME
-    yield Check("results after the lease's end were received", True, received)
+    yield Check("results after the lease's expiry were accepted", True, received)
 
 
 def _rows(run: Run) -> Iterator[Check]:
     yield Check("rows saved by the hook", len(run.digits.images), len(run.saved))
-    yield Check("digits seen right, as without joblot", run.digits.right_alone(), run.right)
+    yield Check("digits recognized, as without joblot", run.digits.right_alone(), run.right)
 
 
 def _finish(run: Run) -> Iterator[Check]:
     yield Check("finished events", 1, run.finished_events)
-    yield Check("finished events told to the handler", 1, run.finishes_told)
+    yield Check("finished events delivered to the handler", 1, run.finishes_told)
     broken = [check["invariant"] for check in run.audit["checks"] if not check["ok"]]
-    yield Check("invariants that the audit finds broken", [], broken)
+    yield Check("invariants that the audit finds violated", [], broken)

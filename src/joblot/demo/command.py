@@ -1,6 +1,6 @@
-"""`joblot demo`: options, and what the shell is told.
+"""`joblot demo`: options and exit codes.
 
-What needs Django to be set up is imported after that.
+Modules that need Django are imported after its setup.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ def demo(
     db: Annotated[
         str, typer.Option(help="sqlite or postgres (both temporary), an SQLite file, or a URL.")
     ] = "sqlite",
-    seed: Annotated[int, typer.Option(help="Of all that chance decides.")] = 2026,
+    seed: Annotated[int, typer.Option(help="Seed of all random choices.")] = 2026,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
-    svg: Annotated[Path | None, typer.Option(help="Draw the report into this file, too.")] = None,
+    svg: Annotated[Path | None, typer.Option(help="Also draw the report to this file.")] = None,
     lose_a_row: Annotated[
-        bool, typer.Option("--lose-a-row", help="Save one row too few, to see the demo fail.")
+        bool, typer.Option("--lose-a-row", help="Leave one row unsaved, to see the demo fail.")
     ] = False,
 ) -> None:
-    """Count 1,797 real digits right, with workers that die, come late and report twice.
+    """Count 1,797 real digits exactly, with workers that die, report late and report twice.
 
     Exit codes: 0 every number is exact, 1 one is not, 4 something is missing on this machine.
     """
     if find_spec("sklearn") is None:
         raise Unavailable("scikit-learn is missing; install it with: pip install 'joblot[demo]'")
-    for number in (signal.SIGINT, signal.SIGTERM):  # the same, also where a shell ignores the first
+    for number in (signal.SIGINT, signal.SIGTERM):  # alike, even where a shell ignores SIGINT
         signal.signal(number, signal.default_int_handler)
     console = Console(stderr=as_json)
     try:
@@ -61,12 +61,12 @@ def demo(
 
 
 def _play(console: Console, url: str, seed: int, lost_key: str | None) -> tuple[Any, list[Any]]:
-    """The run, and its checks."""
-    # Four processes share the cores; each of them with threads of its own would only wait.
+    """Return the run and its checks."""
+    # Four processes share the cores; more threads in each of them would only wait.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     standalone.setup(url, apps=APPS)
     console.print(
-        f"1,797 digits and a broken one, 4 worker processes, seed {seed}", highlight=False
+        f"1,797 digits and one broken item, 4 worker processes, seed {seed}", highlight=False
     )
     run = import_module("joblot.demo.play").play(url, seed, console, lost_key=lost_key)
     return run, import_module("joblot.demo.checks").checks(run)

@@ -1,4 +1,4 @@
-"""Where the demo keeps its job, and what is installed beside joblot."""
+"""Where the demo keeps its job, and which apps it installs besides joblot."""
 
 from joblot.testing.temporary import opened
 

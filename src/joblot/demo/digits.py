@@ -1,6 +1,6 @@
-"""The 1,797 handwritten digits that scikit-learn carries, and a classifier for them.
+"""The 1,797 handwritten digits that ship with scikit-learn, and a classifier for them.
 
-Importing scikit-learn takes seconds, so it is done where it is needed.
+Importing scikit-learn takes seconds, so it is imported only where it is needed.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from random import Random
 from typing import Any
 
 SIDE = 8  # pixels
-INK_MAX = 16  # of a pixel
+INK_MAX = 16  # per pixel
 BROKEN = {"key": "broken", "payload": {"pixels": "no image"}}
 
 
 @dataclass(frozen=True, slots=True)
 class Digits:
-    """Images as lists of 64 whole numbers, 0 to 16, and what each of them shows, 0 to 9."""
+    """Images as lists of 64 integers, 0 to 16, and the digit that each shows, 0 to 9."""
 
     images: Sequence[Sequence[int]]
     labels: Sequence[int]
 
     @property
     def half(self) -> int:
-        """The classifier learns from the images before this one, and is judged by the rest."""
+        """The classifier is trained on the images before this index and tested on the rest."""
         return len(self.images) // 2
 
     @property
@@ -33,7 +33,7 @@ class Digits:
         return sum(map(sum, self.images))
 
     def items(self, seed: int) -> list[Mapping[str, Any]]:
-        """One item for each image, and a broken one somewhere among them."""
+        """One item per image, and a broken one somewhere among them."""
         items: list[Mapping[str, Any]] = [
             {"key": key(number), "payload": {"pixels": list(image)}}
             for number, image in enumerate(self.images)
@@ -42,12 +42,12 @@ class Digits:
         return items
 
     def right(self, seen: Mapping[str, int]) -> int:
-        """How many of the second half were `seen` (by key) as what they are."""
+        """How many of the second half were `seen` (by key) correctly."""
         numbers = range(self.half, len(self.labels))
         return sum(seen.get(key(number)) == self.labels[number] for number in numbers)
 
     def right_alone(self) -> int:
-        """How many of them the classifier sees right when it works alone."""
+        """How many of them the classifier recognizes when it runs without joblot."""
         numbers = range(self.half, len(self.labels))
         return self.right({key(number): classify(self.images[number]) for number in numbers})
 
@@ -74,7 +74,7 @@ def _classifier() -> Any:
 
 
 def classify(pixels: Any) -> int:
-    """The digit that an image shows. Raises ValueError if it is no image."""
+    """Return the digit that an image shows. Raises ValueError for anything but an image."""
     return int(_classifier().predict([_checked(pixels)])[0])
 
 

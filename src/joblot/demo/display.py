@@ -1,4 +1,4 @@
-"""What is seen while the job runs: bars on a terminal, a plain line now and then elsewhere."""
+"""The display while the job runs: bars on a terminal, occasional plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ LINE_SECONDS = 1.0
 
 class Display(Protocol):
     def show(self, job: dict[str, Any]) -> None:
-        """Show the job as `progress` gives it."""
+        """Show the job as returned by `progress`."""
 
     def say(self, text: str) -> None:
-        """Tell what happened; from any thread."""
+        """Print a line; callable from any thread."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What befalls two of the workers, and what came of it."""
+"""The faults of two workers, and the items that they held."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """A worker that was struck while it held a lease on `items` items."""
+    """A worker that was killed or delayed while it held a lease on `items` items."""
 
     worker: str
     pid: int
@@ -30,7 +30,7 @@ class Fate:
 
 
 def kill_when_holding(child: Child, say: Say) -> Fate | None:
-    """SIGKILL as soon as the child holds a lease; None if it never did."""
+    """Send SIGKILL as soon as the child holds a lease; None if it never did."""
     holding = child.hear()
     if holding is None:
         return None
@@ -44,7 +44,7 @@ def call_back_when_expired(child: Child, say: Say) -> Fate | None:
     holding = child.hear()
     if holding is None:
         return None
-    say(f"{child.name} (pid {child.pid}) not heard of, holding {holding['items']} items")
+    say(f"{child.name} (pid {child.pid}) went silent, holding {holding['items']} items")
     try:
         while not _expired(holding["holding"]):
             if child.ended:
@@ -53,7 +53,7 @@ def call_back_when_expired(child: Child, say: Say) -> Fate | None:
     finally:
         connection().close()
     child.tell(report=True)
-    say(f"{child.name} comes back, its lease has expired, and reports")
+    say(f"{child.name} is back and reports; its lease has expired")
     return Fate(child.name, child.pid, holding["holding"], holding["items"])
 
 

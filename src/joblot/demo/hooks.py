@@ -1,4 +1,4 @@
-"""The demo's hook: what is saved exists if and only if the item is counted."""
+"""The demo's hook: a row is saved if and only if its item is counted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STAGES = [{"name": "classify", "pipeline": CLASSIFY}, {"name": "save", "pipeline
 
 
 def register(*, lost_key: str | None = None) -> None:
-    """Save the rows of the stage `save`, but for `lost_key`, so that the checks must fail."""
+    """Save the rows of the stage `save`. Omits `lost_key`'s row, which must fail the checks."""
 
     @on_result(SAVE)
     def save(results: Sequence[SettledResult]) -> None:

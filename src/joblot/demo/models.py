@@ -1,4 +1,4 @@
-"""The demo's own tables, as an adopter would have them."""
+"""The demo's own tables, as a user of joblot would define them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.db import models
 class SavedDigit(models.Model):
     """What the classifier saw, saved by the hook of the stage `save`.
 
-    There is no unique constraint, on purpose: a row that is saved twice has to show in the count.
+    It deliberately has no unique constraint: a row that is saved twice must show in the count.
     """
 
     job_id = models.BigIntegerField(db_index=True)
@@ -24,7 +24,7 @@ class SavedDigit(models.Model):
 
 
 class UnlockedJob(models.Model):
-    """A job that counts the usual way: in a JSON blob that every handler reads and writes back."""
+    """A job with a typical counter: a JSON blob that every handler reads and writes back."""
 
     progress = models.JSONField()
 

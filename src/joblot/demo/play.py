@@ -1,4 +1,4 @@
-"""The demo from its beginning to its end."""
+"""The demo from start to end."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ WORKERS = ("worker-1", "worker-2", "worker-3", "worker-4")
 LEASE_SECONDS = 2.0
 SWEEP_SECONDS = 0.2
 SHOW_SECONDS = 0.1
-RUN_SECONDS_MAX = 120.0  # a run takes five; much more on a busy machine, but not for ever
+RUN_SECONDS_MAX = 120.0  # a run takes five; on a busy machine it takes much longer
 
 PRELOADED = ["sklearn.datasets", "sklearn.svm", "django.db.models", "joblot.demo.command"]
 
@@ -46,13 +46,13 @@ Tasks = Sequence[dict[str, Any]]
 
 
 def play(url: str, seed: int, console: Console, *, lost_key: str | None = None) -> Run:
-    """Run the job to its end under all the faults, then look at what is left of it.
+    """Run the job to its end under all the faults, then collect the results.
 
     `lost_key` keeps one row from being saved, so that the checks must fail. Raises Unavailable if
     the job does not end.
     """
     prepare(*PRELOADED)
-    load()  # takes seconds, and so does what is prepared meanwhile
+    load()  # takes seconds, like the preparation that runs meanwhile
     call_command("migrate", verbosity=0, interactive=False)
     config.configure({"sweep_seconds": SWEEP_SECONDS})
     with TemporaryDirectory(prefix="joblot-demo-record-") as folder:
@@ -74,7 +74,7 @@ def play(url: str, seed: int, console: Console, *, lost_key: str | None = None) 
 
 @dataclass(slots=True)
 class _Worked:
-    """The job, worked to its end, and what happened meanwhile."""
+    """The completed job, and what happened during it."""
 
     job_id: int
     told: list[JobEvent] = field(default_factory=list)
@@ -87,7 +87,7 @@ class _Worked:
 
 
 def _work(tasks: Tasks, seed: int, console: Console) -> _Worked:
-    # The crew ends before the pool, which may still wait for what a child will never say.
+    # The crew ends before the pool, which may still wait for a message that never comes.
     with ThreadPoolExecutor() as pool, Crew("joblot.demo.worker", tasks) as crew:
         worked = _Worked(_submit(seed))
         with display(console) as shown, _swept(worked) as finished:
@@ -99,7 +99,7 @@ def _work(tasks: Tasks, seed: int, console: Console) -> _Worked:
             _watch(worked.job_id, shown, finished)
             worked.seconds = time.monotonic() - began
             worked.exit_codes = crew.end()
-            sweep()  # so that a second finish would be told, too
+            sweep()  # so that a second finish would also be delivered
     return worked
 
 
@@ -115,7 +115,7 @@ def _submit(seed: int) -> int:
 
 @contextmanager
 def _swept(worked: _Worked) -> Iterator[threading.Event]:
-    """Sweep in a thread; what is given is set when the sweep tells of the job's finish."""
+    """Sweep in a thread; yields an event that is set once the job's finish is delivered."""
     finished, stop = threading.Event(), threading.Event()
 
     @on_event("finished")
@@ -149,7 +149,7 @@ def _reports(tasks: Tasks) -> list[Reported]:
 
 
 def _count_unlocked(tasks: Tasks) -> int:
-    """The same reports, from as many processes, at the same moments; how many were counted."""
+    """Repeat the reports from as many processes, at the same times; return how many counted."""
     job = UnlockedJob.objects.create(progress={})
     began = _reports(tasks)[0].at
     with Crew("joblot.demo.unlocked", [{**task, "began": began} for task in tasks]) as crew:

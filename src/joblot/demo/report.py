@@ -1,4 +1,4 @@
-"""The demo's end, for people (a page, a picture) and for programs (JSON)."""
+"""The demo's report, for people (a page, a picture) and for programs (JSON)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def page(run: Run, found: Sequence[Check]) -> RenderableType:
 
 
 def draw(run: Run, found: Sequence[Check], picture: Path, title: str) -> None:
-    """The page as an SVG file, without the fonts that Rich would load from elsewhere."""
+    """Draw the page as an SVG file, without the fonts that Rich would load from the web."""
     console = Console(record=True, width=PICTURE_COLUMNS, file=io.StringIO())
     console.print(page(run, found), highlight=False)
     drawn = console.export_svg(title=title)
@@ -68,17 +68,17 @@ def _story(run: Run) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold")
     grid.add_column()
-    grid.add_row("reported", f"{run.reported:,} results, {run.repeated:,} of them again")
+    grid.add_row("reported", f"{run.reported:,} results, {run.repeated:,} of them repeats")
     grid.add_row("receipts", _told(run.receipts))
     for one in run.failed:
         grid.add_row("failed", Text(f"{one['key']}: {_cause(one)}"))
     if run.killed:
-        grid.add_row("killed", f"{run.killed} (SIGKILL); others did them")
+        grid.add_row("killed", f"{run.killed} (SIGKILL); others completed them")
     if run.late:
-        grid.add_row("late", f"{run.late}, back after its end: {_told(run.late_receipts)}")
+        grid.add_row("late", f"{run.late}, back after it expired: {_told(run.late_receipts)}")
     grid.add_row("rows", f"{len(run.saved):,}, saved in the transactions that counted them")
     share = run.right / run.judged
-    grid.add_row("accuracy", f"{run.right} of the {run.judged} not learnt from: {share:.1%}")
+    grid.add_row("accuracy", f"{run.right} of {run.judged} test images: {share:.1%}")
     grid.add_row("time", f"{run.seconds:.1f} s, {run.reported / run.seconds:,.0f} results/s")
     invariants = len(run.audit["checks"])
     grid.add_row("audit", f"all {invariants} invariants hold" if run.audit["ok"] else "BROKEN")
@@ -97,10 +97,10 @@ def _told(receipts: Mapping[str, int]) -> str:
 
 def _unlocked(run: Run) -> RenderableType:
     text = Text.assemble(
-        "The same reports at the same moments, to a counter in a JSON blob that is read, "
+        "The same reports at the same times, to a counter in a JSON blob that is read, "
         f"changed and written back without a lock: of {run.reported:,} it ",
         (f"lost {run.lost_unlocked:,}", "bold red"),
-        f". (It can't tell the {run.repeated:,} that came again.)",
+        f". (It can't recognize the {run.repeated:,} repeats.)",
     )
     return Panel(text, title="the usual way", title_align="left")
 

@@ -1,4 +1,4 @@
-"""All that is known of a run of the demo when it has ended."""
+"""Everything known about a completed run of the demo."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class Run:
     seed: int
     digits: Digits
     seconds: float  # from the first claim to the finish
-    job: Mapping[str, Any]  # as `progress` gives it
-    failed: Sequence[Mapping[str, Any]]  # items, as `items` gives them
+    job: Mapping[str, Any]  # as returned by `progress`
+    failed: Sequence[Mapping[str, Any]]  # items, as returned by `items`
     finished_events: int
-    finishes_told: int  # to the handler of the event
+    finishes_told: int  # deliveries to the event's handler
     audit: Mapping[str, Any]
     saved: Sequence[tuple[str, int]]  # key and digit of each row that the hook saved
-    reports: Sequence[Reported]  # of all workers, in the order in which they were sent
-    exit_codes: Mapping[str, int]  # of the workers, by name
+    reports: Sequence[Reported]  # of all workers, in the order sent
+    exit_codes: Mapping[str, int]  # by the worker's name
     killed: Fate | None
     late: Fate | None
     unlocked: int  # how many results the unlocked counter counted
@@ -35,7 +35,7 @@ class Run:
 
     @property
     def late_receipts(self) -> Counter[str]:
-        """What the worker was answered that came back after its lease had expired."""
+        """The receipts of the worker that came back after its lease had expired."""
         lease = self.late.lease if self.late else None
         return Counter(r for one in self.reports if one.lease == lease for r in one.receipts)
 
@@ -54,10 +54,10 @@ class Run:
 
     @property
     def judged(self) -> int:
-        """How many images the classifier had not learnt from."""
+        """How many images the classifier was not trained on."""
         return len(self.digits.labels) - self.digits.half
 
     @property
     def right(self) -> int:
-        """How many of these were seen, and saved, right."""
+        """How many of these were recognized and saved correctly."""
         return self.digits.right(dict(self.saved))

@@ -1,7 +1,7 @@
-"""The usual way to count: read the job's JSON, change it in memory, write it back, no lock.
+"""A typical counter: read the job's JSON, change it in memory, write it back, without a lock.
 
-Each process repeats the reports of one worker, at the moments at which they came. The window in
-which counts get lost is only what lies between the read and the write: parsing and adding.
+Each process repeats one worker's reports at the times at which they came. The window in which
+counts get lost is only the time between read and write: parsing and adding.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from joblot.testing.crew.record import Reported
 
 
 def count(job_id: int, reported: Reported) -> None:
-    """What such a handler does with each report."""
+    """Process one report as such a handler would."""
     job = UnlockedJob.objects.get(pk=job_id)
     stage = job.progress.setdefault(reported.stage, {})
     for outcome in reported.outcomes:

@@ -1,4 +1,4 @@
-"""A worker process of the demo: rough, as workers are, and it suffers what it is told to suffer."""
+"""A worker process of the demo: a rough worker that may also be killed or delayed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from joblot.wire import ClaimedItem, Lease, Result, failure, success
 class Worker(RoughWorker):
     def __init__(self, task: dict[str, Any], parent: Parent) -> None:
         super().__init__(task, parent, HANDLERS)
-        self.to_hold: bool = task["holds"]  # the first full lease, until its fate comes
+        self.to_hold: bool = task["holds"]  # hold the first full lease until the fault happens
 
     def serve(self, lease: Lease) -> None:
         if not (self.to_hold and len(lease.items) == CLAIM_ITEMS):
@@ -25,7 +25,7 @@ class Worker(RoughWorker):
         self.send(held_back=0)
 
     def hold(self, lease: Lease) -> None:
-        """Hold this lease alone, until the parent kills this process or calls it back."""
+        """Hold only this lease until the parent kills this process or calls it back."""
         self.to_hold = False
         self.send(held_back=0)
         self.parent.tell(holding=lease.token, items=len(lease.items))
@@ -42,7 +42,7 @@ def _classify(item: ClaimedItem) -> Result:
 
 
 def _save(item: ClaimedItem) -> Result:
-    """What the stage before has found goes on to the hook, which saves it."""
+    """Pass the previous stage's output to the hook, which saves it."""
     return success(item.id, item.input)
 
 
@@ -51,7 +51,7 @@ HANDLERS = {hooks.CLASSIFY: _classify, hooks.SAVE: _save}
 
 def main(task: dict[str, Any], parent: Parent) -> None:
     hooks.register(lost_key=task["lost_key"])
-    digits.classify(digits.load().images[0])  # learn before the work begins
+    digits.classify(digits.load().images[0])  # train before the work begins
     parent.tell(ready=True)
     if word := parent.wait():
         Worker({**task, **word}, parent).work()

@@ -1,1 +1,1 @@
-"""The database engine of joblot's own processes, for Django: `"ENGINE": "joblot.postgresql"`."""
+"""The Django database engine of joblot's own processes: `"ENGINE": "joblot.postgresql"`."""

@@ -1,8 +1,8 @@
-"""Django's PostgreSQL, but for a server that says nothing any more: its connection ends.
+"""Django's PostgreSQL back-end with a timeout for servers that stop responding.
 
-TCP's own timeouts end a link whose packets vanish. They don't where something between (a pooler,
-a balancer, a tunnel) takes what is sent and hands nothing on: then the client waits for ever, and
-with it whoever waits for the client.
+TCP's own timeouts end a connection whose packets get lost. They don't when an intermediary (a
+pooler, a load balancer, a tunnel) accepts data and forwards nothing: the client would then wait
+for ever, and so would everything that waits for the client.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _silent_at = float("-inf")  # when a connection of this process was last given u
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """`OPTIONS["silence_seconds_max"]`: after so long without a word from the server a statement
-    raises OperationalError, and its connection is closed. Without it they wait, as Django's do.
+    """If the server sends nothing for `OPTIONS["silence_seconds_max"]`, the statement raises
+    OperationalError and its connection is closed. Without the option it waits, as in Django.
 
-    It must be longer than `statement_timeout`, while which a server that works may say nothing.
+    It must exceed `statement_timeout`: for that long, a healthy server may send nothing.
     """
 
     _silence_seconds_max = float("inf")
@@ -43,14 +43,14 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return connection
 
     def close_if_unusable_or_obsolete(self) -> None:
-        """Before each request: if one connection went silent, those made before it have too."""
+        """Runs before each request: if one connection went silent, so did all older ones."""
         if self._made_at < _silent_at and not self.in_atomic_block:
             self.close()
         super().close_if_unusable_or_obsolete()
 
 
 class _Connection(psycopg.Connection[Any]):
-    """One that does not wait for ever."""
+    """A connection that does not wait for ever."""
 
     silence_seconds_max: float
 
@@ -58,7 +58,7 @@ class _Connection(psycopg.Connection[Any]):
         return super().wait(self._impatient(gen), *args, **kwargs)
 
     def _impatient(self, gen: Waiting) -> Waiting:
-        """The same steps, one after the other; psycopg takes them at least ten times a second."""
+        """Run the same steps in order; psycopg resumes them at least ten times a second."""
         heard_at = time.monotonic()
         try:
             wanted = next(gen)
@@ -77,5 +77,5 @@ class _Connection(psycopg.Connection[Any]):
         _silent_at = time.monotonic()
         self.close()
         raise psycopg.OperationalError(
-            f"nothing came from the server for {self.silence_seconds_max:g} s"
+            f"the server sent nothing for {self.silence_seconds_max:g} s"
         )

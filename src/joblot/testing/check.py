@@ -1,4 +1,4 @@
-"""A check: what was looked at, what was expected, what was found."""
+"""A check: what was checked, what was expected, what was found."""
 
 from __future__ import annotations
 

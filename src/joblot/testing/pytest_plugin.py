@@ -1,4 +1,4 @@
-"""pytest: the fixture `interleave`, its command-line options, and a line at the end of the run.
+"""pytest plugin: the fixture `interleave`, its command-line options, and a summary line.
 
     pytest_plugins = ["joblot.testing.pytest_plugin"]  # in the conftest.py of the project
 
@@ -26,9 +26,9 @@ OPTIONS = {
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("interleave", "every order of SQL statements")
-    group.addoption(OPTIONS["schedules_max"], type=int, help="try at most so many in order")
-    group.addoption(OPTIONS["samples"], type=int, help="draw so many by chance if more are left")
-    group.addoption(OPTIONS["seed"], type=int, help="draw the same again as in another run")
+    group.addoption(OPTIONS["schedules_max"], type=int, help="maximum schedules tried in order")
+    group.addoption(OPTIONS["samples"], type=int, help="random schedules to try if some are left")
+    group.addoption(OPTIONS["seed"], type=int, help="seed that repeats another run's sample")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -37,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def interleave(request: pytest.FixtureRequest) -> Callable[..., Report]:
-    """`explore`; what the command line says goes before what the test says."""
+    """`explore`; options on the command line override the test's arguments."""
     chosen = {name: request.config.getoption(option) for name, option in OPTIONS.items()}
     given = {name: value for name, value in chosen.items() if value is not None}
     return partial(explore_and_note, request.config.stash[REPORTS], given)

@@ -1,4 +1,4 @@
-"""A database for a while: a temporary SQLite file or PostgreSQL server, or what is named."""
+"""A database for the length of a block: temporary (SQLite or PostgreSQL) or existing."""
 
 from __future__ import annotations
 
@@ -20,11 +20,10 @@ _CONNECTIONS_MAX = 50
 
 @contextmanager
 def opened(where: str, *, durable: bool = True) -> Iterator[str]:
-    """The database's URL, which holds inside the block.
+    """Yield the database's URL, valid inside the block.
 
-    `where` is "sqlite" or "postgres" (both temporary; `durable`: commits of the server wait for
-    the disk), the path of an SQLite file, or a URL. Raises Unavailable if no PostgreSQL can be
-    started.
+    `where` is "sqlite" or "postgres" (both temporary; `durable`: the server's commits wait for the
+    disk), the path of an SQLite file, or a URL. Raises Unavailable if no PostgreSQL can be started.
     """
     if where == "postgres":
         with PostgresServer(durable=durable, max_connections=_CONNECTIONS_MAX) as server:
@@ -38,10 +37,10 @@ def opened(where: str, *, durable: bool = True) -> Iterator[str]:
 
 @contextmanager
 def database(where: str | None) -> Iterator[None]:
-    """Inside the block, Django's database for joblot is this one, migrated; None: as it is.
+    """Inside the block, joblot uses this database, migrated; None leaves the configured one.
 
-    Django is set up if it is not. A temporary database does not wait for the disk. Raises
-    InvalidInput for a URL that is none, Unavailable if there is no PostgreSQL.
+    Sets up Django if needed. A temporary database does not wait for the disk. Raises InvalidInput
+    for an invalid URL, Unavailable if there is no PostgreSQL.
     """
     if where is None and settings.configured:
         yield
@@ -73,9 +72,9 @@ def _entry(url: str, *, durable: bool) -> dict[str, Any]:
 
 
 def _point(alias: str, entry: dict[str, Any]) -> dict[str, Any]:
-    """Let `alias` mean this database in this thread; returns what it meant."""
+    """Point `alias` at this database in this thread; return the previous entry."""
     connections[alias].close()
     before: dict[str, Any] = connections.settings[alias]
     connections.settings[alias] = entry
-    del connections[alias]  # the next use makes a connection of the right kind
+    del connections[alias]  # the next use creates a connection of the right class
     return before

@@ -1,8 +1,8 @@
-"""Which addresses may be called: public ones only, unless the installation allows others.
+"""Which addresses may be called: only public ones, unless the installation allows others.
 
-A name is looked up once for each connection, every address it has is checked, and the connection
-goes to a checked one; TLS and the Host header still use the name. So no answer of a name server
-can come between the check and the connection.
+A name is resolved once per connection, all of its addresses are checked, and the connection goes to
+a checked one; TLS and the Host header still use the name. So DNS can't change the address between
+the check and the connection.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def is_public(address: str) -> bool:
-    """True for a unicast address of the Internet, also where it stands for an IPv4 address."""
+    """True for a public unicast address; an embedded IPv4 address is checked as well."""
     return _is_public(ipaddress.ip_address(address))
 
 
@@ -38,14 +38,14 @@ def _is_public(address: IPv4Address | IPv6Address) -> bool:
 
 
 def _embedded(address: IPv6Address) -> IPv4Address | None:
-    """The IPv4 address that a packet to this one ends at."""
+    """The IPv4 address to which packets for this one are delivered."""
     if address in _NAT64:
         return IPv4Address(int(address) & 0xFFFF_FFFF)
     return address.ipv4_mapped or address.sixtofour
 
 
 def checked_addresses(host: str, port: int) -> list[str]:
-    """The addresses of a name. Raises InvalidInput if one may not be called, OSError if none is."""
+    """Resolve a name. Raises InvalidInput if an address is not allowed, OSError if none exists."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     for address in addresses:
@@ -54,18 +54,18 @@ def checked_addresses(host: str, port: int) -> list[str]:
 
 
 def require_callable(host: str, address: str) -> None:
-    """Raises InvalidInput unless the address is public, or all are allowed."""
+    """Raise InvalidInput unless the address is public or all are allowed."""
     if not limits().webhook_private_allowed and not is_public(address):
         raise InvalidInput(
-            f"{host} is {address}: expected a public address; an installation that means to call "
-            'others sets JOBLOT["WEBHOOK_PRIVATE_ALLOWED"]'
+            f"{host} resolves to {address}: expected a public address; to allow others, set "
+            'JOBLOT["WEBHOOK_PRIVATE_ALLOWED"]'
         )
 
 
 class CheckedNetwork(httpcore.NetworkBackend):
-    """Connects to checked addresses only, and ends every wait at one moment.
+    """Connects to checked addresses only, and ends every wait at one deadline.
 
-    `deadline` is of time.monotonic(): a receiver can't stretch a try by answering drop by drop.
+    `deadline` is a time.monotonic() value; a slow drip of data can't prolong an attempt.
     """
 
     def __init__(self, deadline: float) -> None:
@@ -80,11 +80,11 @@ class CheckedNetwork(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        """A connection to the first address that takes one; each gets its share of the time."""
+        """Connect to the first address that accepts; each gets an equal share of the time."""
         try:
             addresses = checked_addresses(host, port)
         except OSError as error:
-            raise httpcore.ConnectError(f"{host} could not be looked up: {error}") from error
+            raise httpcore.ConnectError(f"{host} could not be resolved: {error}") from error
         for tried, address in enumerate(addresses):
             share = left(self._deadline) / (len(addresses) - tried)
             try:
@@ -99,7 +99,7 @@ class CheckedNetwork(httpcore.NetworkBackend):
 
 
 class _Stream(httpcore.NetworkStream):
-    """A connection whose every wait ends at the deadline."""
+    """A connection on which every wait ends at the deadline."""
 
     def __init__(self, stream: httpcore.NetworkStream, deadline: float) -> None:
         self._stream = stream
@@ -128,8 +128,8 @@ class _Stream(httpcore.NetworkStream):
 
 
 def left(deadline: float) -> float:
-    """Seconds until then. Raises httpcore.ReadTimeout when there are none."""
+    """Seconds until the deadline. Raises httpcore.ReadTimeout once it has passed."""
     seconds = deadline - time.monotonic()
     if seconds <= 0:
-        raise httpcore.ReadTimeout("the time for this try is over")
+        raise httpcore.ReadTimeout("the time for this attempt is over")
     return seconds

@@ -1,4 +1,4 @@
-"""One try: post a message, and read what the receiver answers, within bounds."""
+"""One attempt: post a message and read the receiver's response, within limits."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FAILURES = (httpcore.TimeoutException, httpcore.NetworkError, httpcore.Protocol
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a try. `status` is null when there was no answer; `error` then says why."""
+    """The result of an attempt. Without a response, `status` is null and `error` says why."""
 
     status: int | None
     error: str = ""
@@ -39,7 +39,7 @@ class Answer:
 
 
 def checked_url(given: str) -> str:
-    """`given`, if it can be posted to. Looks nothing up. Raises InvalidInput."""
+    """Return `given` if it can be posted to. Does not resolve names. Raises InvalidInput."""
     try:
         url = httpx.URL(given)
         known = url.scheme in ("http", "https") and url.host and not url.userinfo
@@ -48,16 +48,16 @@ def checked_url(given: str) -> str:
         known = False
     if not known or len(given) > _URL_CHARS_MAX or not given.isascii() or not given.isprintable():
         raise InvalidInput(
-            "url: expected https://host/path (or http) without a user, in at most "
+            "url: expected https://host/path (or http) without user information, at most "
             f"{_URL_CHARS_MAX} ASCII characters, got {given!r:.100}"
         )
-    with suppress(ValueError):  # a name; its addresses are checked whenever it is called
+    with suppress(ValueError):  # a name; its addresses are checked at every call
         require_callable("url", url.host)
     return given
 
 
 def post(url: str, headers: Mapping[str, str], body: bytes) -> Answer:
-    """Post `body`, once, without following a redirect, in at most `webhook_seconds_max`."""
+    """Post `body` once, without following redirects, in at most `webhook_seconds_max`."""
     deadline = time.monotonic() + limits().webhook_seconds_max
     target = httpx.URL(url)
     sent = {
@@ -93,7 +93,7 @@ def post(url: str, headers: Mapping[str, str], body: bytes) -> Answer:
 
 @cache
 def _trust() -> SSLContext:
-    """Whom to believe; SSL_CERT_FILE names other authorities."""
+    """The trusted certificate authorities; SSL_CERT_FILE names others."""
     return httpx.create_ssl_context()
 
 
@@ -106,7 +106,7 @@ def _answer(response: httpcore.Response) -> Answer:
 
 
 def _beginning(response: httpcore.Response) -> str:
-    """The first of the body, for people; as much of it as comes in time."""
+    """The beginning of the body, for people; as much as arrives in time."""
     most, read = limits().webhook_answer_bytes_max, b""
     with suppress(*_FAILURES):
         for piece in response.iter_stream():
@@ -118,7 +118,7 @@ def _beginning(response: httpcore.Response) -> str:
 
 
 def _seconds(given: str) -> float | None:
-    """A Retry-After, in seconds or as a date; None for what is neither."""
+    """Parse Retry-After, given in seconds or as a date; None for anything else."""
     if given.isascii() and given.isdigit():
         return float(given)
     try:

@@ -1,7 +1,7 @@
-"""For a receiver that uses Django: the effect of a message happens exactly once.
+"""For receivers that use Django: the effect of a message happens exactly once.
 
-A message comes at least once. Its id becomes a row in the transaction of the effect: the same
-message again finds the row, and one that comes at the same time waits for it.
+A message is delivered at least once. Its id becomes a row in the transaction of the effect: a
+repeated message finds the row, and a simultaneous one waits for it.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ View = Callable[[HttpRequest], HttpResponse]
 
 
 class ReceivedWebhook(models.Model):
-    """Derive from it in an app of the receiver's, with nothing more: `class Received(…): pass`.
+    """Subclass it in one of the receiver's apps, without a body: `class Received(…): pass`.
 
-    Rows may be deleted once the sender has stopped trying, which is after some days.
+    Rows may be deleted once the sender has stopped retrying, after some days.
     """
 
     webhook_id = models.CharField(max_length=200, primary_key=True)
@@ -40,11 +40,12 @@ def receives(
     secret: Callable[[], str],
     tolerance_seconds: float = TOLERANCE_SECONDS,
 ) -> Callable[[Effect], View]:
-    """Make a view of a function that does what a message asks for, in one transaction, once.
+    """Decorator that turns a message handler into a view that runs it exactly once.
 
-    The transaction is on the database that `table` is written to; what the function writes there
-    is kept if and only if the message is. Answers 204, also to a message it has had; 401 to one
-    that isn't genuine. An error of the function undoes all, and the message comes again.
+    The handler runs in a transaction on the database to which `table` is written; what it writes
+    there is kept if and only if the message is. Responds with 204, also to a repeated message, and
+    with 401 if verification fails. An error in the handler rolls back both, and the message is sent
+    again.
     """
 
     def decorate(effect: Effect) -> View:

@@ -1,6 +1,6 @@
-"""For the receiver of webhooks: is a message genuine? Needs no Django, and no joblot elsewhere.
+"""Verify webhook messages in a receiver. Needs neither Django nor the rest of joblot.
 
-`joblot.webhooks.received` adds, for a receiver that uses Django, that its effect happens once.
+For receivers that use Django, `joblot.webhooks.received` makes the effect happen exactly once.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _DIGITS = re.compile(r"[0-9]{1,12}")
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A genuine message. `id` is the same whenever it is sent: do its work once by it.
+    """A verified message. `id` is the same for every delivery: use it to do the work once.
 
-    `type` is "job.finished", "job.amended" or "job.failing"; `at` is when that happened, in ISO
-    8601; `data` is the job's report.
+    `type` is "job.finished", "job.amended" or "job.failing"; `at` is when that happened (ISO
+    8601); `data` is the job's report.
     """
 
     id: str
@@ -41,28 +41,28 @@ def verify(
     body: bytes,
     tolerance_seconds: float = TOLERANCE_SECONDS,
 ) -> Message:
-    """The message, if it was signed with `secret` no longer than `tolerance_seconds` ago.
+    """Return the message if it was signed with `secret` within the last `tolerance_seconds`.
 
-    `headers` in any case, `body` as it came, byte by byte. Raises NotAuthenticated for what isn't
-    signed so (answer 401), NotReadable for a genuine body that isn't a message, InvalidInput for a
-    secret that isn't one.
+    `headers` are case-insensitive; `body` is the unchanged bytes. Raises NotAuthenticated for a
+    missing, wrong or old signature (respond with 401), NotReadable for a signed body that isn't a
+    message, InvalidInput for an invalid secret.
     """
     given = {name.lower(): value for name, value in headers.items()}
     message_id, timestamp = given.get(ID, ""), given.get(TIMESTAMP, "")
     if not message_id or not _DIGITS.fullmatch(timestamp):
         raise NotAuthenticated(f"expected the headers {ID}, {TIMESTAMP} (digits) and {SIGNATURE}")
     expected = sign(secret, message_id, int(timestamp), body).encode()
-    # There may be several: of a secret before and one after it was changed.
+    # There may be several while a secret is being changed: one each for the old and the new.
     signatures = given.get(SIGNATURE, "").split()
     matches = [hmac.compare_digest(expected, one.encode()) for one in signatures]
     if not any(matches):
         raise NotAuthenticated(
-            f"{SIGNATURE}: expected one of this secret's over id, timestamp and unchanged body"
+            f"{SIGNATURE}: expected one by this secret over id, timestamp and unchanged body"
         )
     if abs(time.time() - int(timestamp)) > tolerance_seconds:
         raise NotAuthenticated(
             f"{TIMESTAMP}: expected at most {tolerance_seconds:g} s from now, got {timestamp}; "
-            "it is an old message, or a clock is wrong"
+            "the message is old or a clock is wrong"
         )
     return _message(message_id, body)
 

@@ -17,14 +17,14 @@ _SECRET_BYTES = 32
 
 
 def new_secret() -> str:
-    """A secret of 256 random bits, as text: whsec_ and their base64."""
+    """Return a secret of 256 random bits, as text: whsec_ followed by base64."""
     return _PREFIX + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
 
 
 def sign(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
-    """The signature, `v1,` and base64. Neither the id nor the timestamp may hold a full stop.
+    """Return the signature: `v1,` and base64. Neither id nor timestamp may contain a full stop.
 
-    `timestamp` is in Unix seconds. Raises InvalidInput for a secret that isn't one.
+    `timestamp` is in Unix seconds. Raises InvalidInput for an invalid secret.
     """
     signed = b".".join([message_id.encode(), str(timestamp).encode(), body])
     digest = hmac.new(_key(secret), signed, hashlib.sha256).digest()
@@ -37,5 +37,5 @@ def _key(secret: str) -> bytes:
     except binascii.Error:
         key = b""
     if not key:
-        raise InvalidInput("secret: expected whsec_ and base64, as it was shown with the webhook")
+        raise InvalidInput("secret: expected whsec_ and base64, as shown with the new webhook")
     return key

@@ -1,4 +1,4 @@
-"""Webhooks: who is to be told of what."""
+"""Webhooks: which URL receives which events."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ KINDS = ("finished", "amended", "failing")
 def subscribe(
     url: str, kinds: Iterable[str] = KINDS, *, project: str | None = None
 ) -> tuple[str, dict[str, Any]]:
-    """Tell `url` of these kinds of events from now on, of one project's jobs or of all.
+    """Send future events of these kinds to `url`, for one project's jobs or for all.
 
-    `kinds` are of finished, amended, failing. Returns the secret, which the receiver needs and
-    which is not shown again, and what `webhooks` tells of it. Raises InvalidInput.
+    `kinds`: some of finished, amended, failing. Returns the secret, which the receiver needs and
+    which is not shown again, and the webhook as in `webhooks`. Raises InvalidInput.
     """
-    # With httpx, a tenth of what a command takes to start; only who posts needs it.
+    # It imports httpx, a tenth of a command's startup time; only posting needs it.
     from joblot.webhooks.post import checked_url  # noqa: PLC0415
 
     checked_url(url)
@@ -47,19 +47,19 @@ def subscribe(
 
 @repeated
 def webhooks() -> list[dict[str, Any]]:
-    """All webhooks, the oldest first, without their secrets; the ended ones too."""
+    """All webhooks, oldest first, including ended ones, without their secrets."""
     return [described(row) for row in rows().order_by("pk")]
 
 
 @repeated
 def webhook(webhook_id: int) -> dict[str, Any]:
-    """One of them. Raises NotFound."""
+    """Return one webhook. Raises NotFound."""
     return described(find(webhook_id))
 
 
 @repeated
 def end(webhook_id: int) -> dict[str, Any]:
-    """Send nothing more to it; what was still to be sent is given up. Raises NotFound."""
+    """Send nothing more to it; pending deliveries are given up. Raises NotFound."""
     row = find(webhook_id)
     with durable():
         rows().filter(pk=row.pk, ended_at__isnull=True).update(ended_at=clock.now())
@@ -78,7 +78,7 @@ def database() -> str:
 def find(webhook_id: int) -> Webhook:
     found: Webhook | None = rows().filter(pk=webhook_id).first()
     if found is None:
-        raise NotFound(f"webhook {webhook_id}: there is none; `joblot webhook list` lists them")
+        raise NotFound(f"webhook {webhook_id} does not exist; `joblot webhook list` lists them")
     return found
 
 

@@ -1,4 +1,4 @@
-"""The certificate finds each single thing that is not as it must be."""
+"""The certificate detects every deviation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Found = Callable[..., Certificate]
 
 @pytest.fixture
 def found(ledger_db: str) -> Found:
-    """A certificate of a job that was worked in quiet; what is given goes before the truth."""
+    """Make a certificate of a job that ran undisturbed; arguments replace the true values."""
     fates = PLAN.fates()
     items = [item for place in range(PLAN.kills + 1) for item in PLAN.portion(fates, place)]
     policy = {"failure_threshold": 1.0, "retry_backoff_seconds": 0}
@@ -86,7 +86,7 @@ def test_a_result_that_was_counted_twice_is_found(found: Found):
 
 def test_a_result_that_was_counted_and_is_gone_is_found(found: Found):
     gone = Reported("w", 0.0, "t", "digest", [10_000], ["succeeded"], ["counted"])
-    assert broken(found(reports=[gone])) == ["results told counted, and not in the database"]
+    assert broken(found(reports=[gone])) == ["results with receipt counted, not in database"]
 
 
 def test_a_worker_that_did_not_heal_or_failed_is_found(found: Found):

@@ -1,8 +1,8 @@
-"""Certify an installation: a storm on its own database and machine, and every count against truth.
+"""Certify an installation: run a stress test (storm) on it and compare every count with the truth.
 
-Real worker processes report twice, out of order and late, and are ended with SIGKILL; others are
-started in their place. What must come out is known beforehand. Nothing but the job of this storm,
-with a project and pipelines of its own, is read or written.
+Real worker processes report twice, out of order and late, and are killed with SIGKILL and replaced.
+The correct result is known beforehand. Only the storm's own job is read or written; it has its own
+project and pipelines.
 """
 
 from joblot.testing.certify.certificate import Certificate

@@ -1,4 +1,4 @@
-"""What the storm has shown: one page for people (Markdown), the same for programs (JSON)."""
+"""The result of the storm: one page for people (Markdown), the same for programs (JSON)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ COUNTS = ("succeeded", "failed", "lost", "skipped")
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """`tried` says what was done to the installation, `checks` what came out."""
+    """`tried` describes the test, `checks` its results."""
 
     at: str  # ISO 8601
     tried: Mapping[str, Any]
@@ -77,10 +77,10 @@ def certificate(
     leases_expired: int,
     seconds: float,
 ) -> Certificate:
-    """Look at the job after the storm.
+    """Check the job after the storm.
 
-    `expected` is each stage's counts and sum of units; `ended` the exit codes of the workers that
-    were not killed, by name.
+    `expected` holds each stage's counts and sum of units; `ended` the exit codes, by name, of the
+    workers that were not killed.
     """
     return Certificate(
         at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -143,7 +143,7 @@ def _counts(job: Mapping[str, Any], expected: Sequence[Mapping[str, Any]]) -> It
 
 
 def _receipts(job_id: int, reports: Sequence[Reported]) -> Iterator[Check]:
-    """What workers were told must agree with what is in the database."""
+    """The receipts that workers got must agree with the database."""
     counted = Counter(
         (one.stage, number, outcome)
         for one in reports
@@ -157,14 +157,14 @@ def _receipts(job_id: int, reports: Sequence[Reported]) -> Iterator[Check]:
         (names[stage], number, "succeeded" if state == ItemState.SUCCEEDED else "failed")
         for stage, number, state in rows.values_list("stage", "number", "state")
     }
-    yield Check("results told counted, and not in the database", 0, len(set(counted) - settled))
+    yield Check("results with receipt counted, not in database", 0, len(set(counted) - settled))
 
 
 def _end(job_id: int) -> Iterator[Check]:
     finished = Event.ledger.using(alias()).filter(job_id=job_id, kind="finished")
     yield Check("finished events", 1, finished.count())
     broken = [check["invariant"] for check in audit(job_id)["checks"] if not check["ok"]]
-    yield Check("invariants that the audit finds broken", [], broken)
+    yield Check("invariants that the audit finds violated", [], broken)
 
 
 def _versions() -> dict[str, str]:

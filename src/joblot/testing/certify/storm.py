@@ -1,4 +1,4 @@
-"""The storm, from the first item to the last row that is removed."""
+"""The storm, from the first item to the removal of the last row."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Say = Callable[[str], None]
 
 @dataclass(slots=True)
 class Storm:
-    """One storm, while it goes on."""
+    """A running storm."""
 
     plan: Plan
     job_id: int
@@ -49,7 +49,7 @@ class Storm:
     leases_expired: int = 0
     fates: list[str] = field(init=False)
     chance: Random = field(init=False)
-    word: dict[str, Any] = field(init=False)  # what a worker is told to begin with
+    word: dict[str, Any] = field(init=False)  # sent to a worker when it begins
 
     def __post_init__(self) -> None:
         self.fates = self.plan.fates()
@@ -57,7 +57,7 @@ class Storm:
         self.word = {"job": self.job_id, "items_total": self.plan.items}
 
     def blow(self, seconds_max: float) -> None:
-        """Until the job has ended, and all that was held by the dead is settled."""
+        """Run until the job has ended and all items held by killed workers are settled."""
         add_items(self.job_id, self.plan.portion(self.fates, 0))
         self.crew.begin(**self.word)
         if not self.plan.kills:
@@ -74,9 +74,9 @@ class Storm:
         self.tend()
 
     def kill_one(self, *, whoever: bool) -> None:
-        """SIGKILL for whoever holds most, another in its place, and more to do for all.
+        """Send SIGKILL to the worker that holds most, replace it, and add more items.
 
-        If nobody holds anything at this moment it is left for the next, or `whoever` is killed.
+        If no worker holds anything now, do nothing until the next call, or with `whoever` kill any.
         """
         child = self._holder(whoever=whoever)
         if child is None:
@@ -104,7 +104,7 @@ class Storm:
         return self.chance.choice([c for c in self.crew.children if held[c.name] == most])
 
     def tend(self) -> None:
-        """What a sweep would do for this job, and for no other."""
+        """Do what a sweep would do, but for this job only."""
         overdue = self._live().filter(expires_at__lt=clock.now())
         for token in list(overdue.values_list("pk", flat=True)):
             self.leases_expired += expire(token, "the storm's worker is dead")
@@ -124,11 +124,11 @@ def certify(
     seconds_max: float = SECONDS_MAX,
     say: Say = lambda line: None,
 ) -> Certificate:
-    """Let a storm go over a job of its own, in the database that Django has, and check all of it.
+    """Run a storm on its own job in Django's configured database, and check every result.
 
-    `setup` is how the workers find that database: arguments of `joblot.standalone.setup`, nothing
-    in a project. The job and all its rows are removed at the end, whatever happens, unless `keep`.
-    Raises InvalidInput for a plan that can't be, Unavailable if the job does not end in time.
+    `setup` tells the workers how to find that database: arguments of `joblot.standalone.setup`,
+    nothing in a project. The job and all its rows are removed at the end in any case, unless
+    `keep`. Raises InvalidInput for an invalid plan, Unavailable if the job does not end in time.
     """
     _check(plan)
     prepare("django.db.models")
@@ -139,7 +139,7 @@ def certify(
             storm = Storm(plan, job_id, crew, tasks, say)
             storm.blow(seconds_max)
             seconds = time.monotonic() - began
-            ended = crew.end()  # what is still in their hands is reported, late
+            ended = crew.end()  # the workers report what they still hold, late
         look(job_id)
         reports = [one for task in storm.tasks for one in record.read(Path(task["record"]))]
         return _certificate(storm, reports, ended, seconds)

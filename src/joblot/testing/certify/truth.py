@@ -1,4 +1,4 @@
-"""What is submitted, what its workers do with it, and so what must come out."""
+"""The storm's items, what its workers do with them, and the results that must follow."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ POLICY = {
     "lease_seconds": 2.0,
     "retry_backoff_seconds": 0.1,
     "failure_threshold": 1.0,
-    "expiries_max": 1_000,  # a killed worker is no fault of its items
+    "expiries_max": 1_000,  # a killed worker must not count against its items
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How large the storm is; `seed` decides which items fail and who is killed."""
+    """The size of the storm; `seed` decides which items fail and which workers are killed."""
 
     items: int = 2_000
     workers: int = 4
     kills: int = 5
     seed: int = 1
-    tag: str = field(default_factory=lambda: token_hex(4))  # so that nobody else serves it
+    tag: str = field(default_factory=lambda: token_hex(4))  # keeps other workers away
 
     @property
     def pipelines(self) -> tuple[str, str]:
@@ -44,14 +44,14 @@ class Plan:
         return [{"name": "digest", "pipeline": first}, {"name": "confirm", "pipeline": second}]
 
     def fates(self) -> list[str]:
-        """What becomes of each item: most are good, some bad, some fail at their first try."""
+        """The fate of each item: most are good, some bad, some fail on the first attempt."""
         bad, flaky = (self.items * percent // 100 for percent in (BAD_PERCENT, FLAKY_PERCENT))
         fates = ["bad"] * bad + ["flaky"] * flaky + ["good"] * (self.items - bad - flaky)
         Random(f"{self.seed} fates").shuffle(fates)
         return fates
 
     def portion(self, fates: list[str], place: int) -> Iterator[dict[str, Any]]:
-        """The items are added in one portion more than there are kills."""
+        """The items of one portion; there is one more portion than there are kills."""
         portions = self.kills + 1
         first, end = (self.items * n // portions for n in (place, place + 1))
         for n in range(first, end):
@@ -69,7 +69,7 @@ class Plan:
 
 
 def handlers(pipelines: tuple[str, str]) -> Mapping[str, Handler]:
-    """What a worker does, by pipeline."""
+    """The handlers of a worker, by pipeline."""
     return dict(zip(pipelines, (_digest, _confirm), strict=True))
 
 
@@ -81,13 +81,13 @@ def _digest(item: ClaimedItem) -> Result:
     if item.payload["fate"] == "bad":
         return failure(item.id, "Bad", "an item that always fails")
     if item.payload["fate"] == "flaky" and item.attempt == 1:
-        return failure(item.id, "Flaky", "an item that fails at first", retryable=True)
+        return failure(item.id, "Flaky", "an item that fails once", retryable=True)
     n = item.payload["n"]
     return success(item.id, {"digest": digest(item)}, {"units": units(n)})
 
 
 def _confirm(item: ClaimedItem) -> Result:
-    """The output of the stage before must have come through as it was reported."""
+    """The previous stage's output must arrive as it was reported."""
     if item.input != {"digest": digest(item)}:
         return failure(item.id, "WrongInput", f"got {item.input!r:.200}")
     return success(item.id, None, {"units": 1})

@@ -1,4 +1,4 @@
-"""Workers that were killed, and how long it took until what they held was settled by others."""
+"""Workers that were killed, and how long it took others to settle what they held."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Wound:
 
     @classmethod
     def of(cls, job_id: int, worker: str) -> Self:
-        """Of a worker that has just died."""
+        """Record what a worker held that has just been killed."""
         held: dict[int, set[int]] = {}
         mine = Lease.ledger.using(alias()).filter(job_id=job_id, worker=worker)
         for lease in mine.filter(state=LeaseState.LIVE):
@@ -36,7 +36,7 @@ class Wound:
         return cls(worker, held)
 
     def examine(self, job_id: int) -> None:
-        """Note when all is settled that it held."""
+        """Note the time once everything it held is settled."""
         if self.healed_seconds is not None:
             return
         for stage in self.held:
