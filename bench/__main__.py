@@ -1,8 +1,8 @@
-"""Run every benchmark in turn, then write bench/results/summary.json and the page's table.
+"""Run all benchmarks in turn, then write bench/results/summary.json and the page's table.
 
     python -m bench [--quick]
 
-Ends with 1 if a figure misses what it must be.
+Exits with 1 if a figure misses its bound.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""How long does a cancel take while handlers claim from and report to the job that it ends?
+"""How long does a cancel take while handlers claim from the job and report to it?
 
     python bench/cancel.py [--rounds 10] [--handlers 16]
 
-Every handler claims 16 items and reports them, in turn. In the midst of it the hot job and a
-quiet one with as many live leases are cancelled, in either order, both without grace: what the hot
-one takes longer is what its handlers hold up. The handlers then go on with the next
-job, so that both are cancelled under the same load. The worst round stands for the 99th percentile.
+Each handler alternately claims 16 items and reports them. Meanwhile the hot job and a quiet one
+with as many live leases are cancelled, in either order, both without grace: the difference is the
+delay caused by the hot job's handlers. The handlers then continue with the next job, so that both
+are cancelled under the same load. The worst round stands for the 99th percentile.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from joblot import standalone
 from joblot.testing.postgres import PostgresServer
 
 BATCH = 16
-ITEMS = 40_000  # more than can be handled before the cancel
+ITEMS = 40_000  # more than the handlers can process before the cancel
 AFTER_SECONDS = 2.0
-LONGEST_SECONDS = 4.0  # that both cancels are thought to take
+LONGEST_SECONDS = 4.0  # upper estimate for both cancels
 
 
 @dataclass(slots=True)
 class Cancels:
-    """Seconds, one number a round."""
+    """Seconds, one number per round."""
 
     hot: list[float] = field(default_factory=list)
     quiet: list[float] = field(default_factory=list)
@@ -70,7 +70,7 @@ def _cancel_in_the_midst(handlers: int, took: Cancels) -> None:
 
     began: list[float] = []
     canceller = threading.Timer(AFTER_SECONDS, _cancel_both, (first, quiet, hot, took, began))
-    canceller.start()  # it connects after the handlers were forked
+    canceller.start()  # it connects after the handlers have been forked
     result = storm(_handler, handlers=handlers, seconds=AFTER_SECONDS + LONGEST_SECONDS)
     canceller.join()
     acts = list(zip(result.kinds, result.latencies, result.ends, strict=True))
@@ -80,7 +80,7 @@ def _cancel_in_the_midst(handlers: int, took: Cancels) -> None:
 
 
 def _cancel_both(first: int, quiet: int, hot: int, took: Cancels, began: list[float]) -> None:
-    """`first` is cancelled only so that neither of the others pays for what is done once."""
+    """`first` is cancelled only so that neither of the others pays the one-time costs."""
     from django.db import connections
 
     from joblot import cancel
@@ -96,7 +96,7 @@ def _cancel_both(first: int, quiet: int, hot: int, took: Cancels, began: list[fl
 
 
 def _handler(number: int) -> Act:
-    """Claims and reports in turn, until nothing can be claimed any more."""
+    """Claims and reports in turn until nothing is left to claim."""
     from joblot import claim, report
     from joblot.wire import success
 

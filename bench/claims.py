@@ -1,11 +1,11 @@
-"""Do claims stay as fast as a job drains? Claims of 16 items, the first tenth against the last.
+"""Do claims stay fast while a job drains? Claims of 16 items, the first tenth and the last.
 
     python bench/claims.py [--items 32000] [--handlers 8]
 
-Each case drains one job, through the real verb: a job of one stage; its second stage, whose ranges
-came from reports; what came back from expired leases; what a retry reopened of a job that was
-cancelled, and of one in which every other item had failed; each alone and with one old snapshot
-held open. The peer is the usual queue over item rows, on the same machine in the same run.
+Each case drains one job through the real verb: a job of one stage; a second stage, whose ranges
+come from reports; items returned by expired leases; items reopened by a retry, of a cancelled job
+and of one in which every other item had failed; each with and without one old snapshot held open.
+The baseline is the usual queue over item rows, on the same machine in the same run.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _measure(items: int, handlers: int) -> dict[str, tuple[float, float]]:
 
 
 def _drain(prepare: Callable[[int], Act], items: int, handlers: int) -> tuple[float, float]:
-    """Claims per second while the first and the last tenth of the items were claimed."""
+    """Claims per second over the first and the last tenth of the items."""
     ends = sorted(storm(prepare, handlers=handlers, seconds=FOREVER).ends)
     assert len(ends) >= items // BATCH, f"claimed {len(ends)} times, expected {items // BATCH}"
     tenth = len(ends) // 10
@@ -75,7 +75,7 @@ def _drain(prepare: Callable[[int], Act], items: int, handlers: int) -> tuple[fl
 
 @contextmanager
 def _old_snapshot(*, held: bool) -> Iterator[None]:
-    """A transaction that has read something and stays open, so that nothing can be vacuumed."""
+    """A transaction that has read and stays open, so that nothing can be vacuumed."""
     from django.db import connections
 
     if not held:
@@ -92,8 +92,8 @@ def _old_snapshot(*, held: bool) -> Iterator[None]:
 
 
 def _claimer() -> Callable[[int], Act]:
-    """Claims from the case's job, after some from another, so that the first tenth is not slow
-    for what each connection does once."""
+    """Claims from the case's job, after a few from another, so that the first tenth does not pay
+    each connection's one-time costs."""
     from joblot import claim, submit
 
     submit("warm up", _keys(HANDLERS_MAX * WARM_UPS * BATCH), pipeline="warm up")
@@ -119,7 +119,7 @@ def _one_stage(items: int) -> Callable[[int], Act]:
 
 
 def _second_stage(items: int) -> Callable[[int], Act]:
-    """Its ranges were made by reports of 16, as they came."""
+    """Its ranges were created by reports of 16 items, in the order of arrival."""
     from joblot import claim, report, submit
     from joblot.wire import success
 
@@ -138,7 +138,7 @@ def _second_stage(items: int) -> Callable[[int], Act]:
 
 
 def _after_expiries(items: int) -> Callable[[int], Act]:
-    """All of it was claimed once by workers that died; every range came back."""
+    """All items were claimed once by workers that died; every range came back."""
     from joblot import submit
     from joblot.ledger.leases import expire
     from joblot.models import Lease
@@ -164,7 +164,7 @@ def _after_expiries(items: int) -> Callable[[int], Act]:
 
 
 def _cancelled_and_retried(items: int) -> Callable[[int], Act]:
-    """All of it was claimed and is reopened."""
+    """All items were claimed and are reopened."""
     from joblot import cancel, retry, submit
 
     _forget()
@@ -176,7 +176,7 @@ def _cancelled_and_retried(items: int) -> Callable[[int], Act]:
 
 
 def _failed_and_retried(items: int) -> Callable[[int], Act]:
-    """As many ranges as items: every other one of a job of twice the size is reopened."""
+    """As many ranges as items: every other item of a job of twice the size is reopened."""
     from joblot import claim, report, retry, submit
     from joblot.wire import failure, success
 
@@ -196,7 +196,7 @@ def _failed_and_retried(items: int) -> Callable[[int], Act]:
 
 
 def _usual_queue(items: int) -> Callable[[int], Act]:
-    """Item rows with a state, a partial index, and SKIP LOCKED, as most queues do it."""
+    """Item rows with a state, a partial index, and SKIP LOCKED, as in most queues."""
     from django.db import connection
 
     _forget()
@@ -227,7 +227,7 @@ def _usual_queue(items: int) -> Callable[[int], Act]:
 
 
 def _forget() -> None:
-    """Empty tables, as if new."""
+    """Empty the tables, as if new."""
     from django.db import connection
 
     with connection.cursor() as cursor:

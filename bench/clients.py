@@ -1,4 +1,4 @@
-"""HTTP clients that cost next to nothing: prepared requests on kept connections, one process."""
+"""HTTP clients with minimal overhead: prepared requests, persistent connections, one process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from storm import Storm
 
 
 def request(path: str, body: Any, token: str) -> bytes:
-    """A whole POST, ready to be sent."""
+    """A complete POST request, ready to send."""
     content = json.dumps(body).encode()
     head = (
         f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
@@ -23,9 +23,9 @@ def request(path: str, body: Any, token: str) -> bytes:
 
 
 def http_storm(port: int, queues: Sequence[Iterable[bytes]], seconds: float) -> Storm:
-    """Each queue is sent by a connection of its own, one request after the other's answer.
+    """Send each queue on its own connection, each request after the previous response.
 
-    In a process of its own, so that the server's share of the machine is not the driver's.
+    Runs in a separate process, so that the driver does not take the server's share of the CPU.
     """
     fork = multiprocessing.get_context("fork")
     receiver, sender = fork.Pipe(duplex=False)
@@ -39,7 +39,7 @@ def http_storm(port: int, queues: Sequence[Iterable[bytes]], seconds: float) -> 
 
 
 async def answer_of(reader: asyncio.StreamReader) -> tuple[int, bytes]:
-    """The status and the body of the next answer."""
+    """The status and body of the next response."""
     head = await reader.readuntil(b"\r\n\r\n")
     status = int(head.split(b" ", 2)[1])
     length = next(

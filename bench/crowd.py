@@ -1,10 +1,10 @@
-"""Does what waits and is leased elsewhere cost those who look for work? Two databases, in turns.
+"""Do waiting ranges and leases of other pipelines slow down claims? Two databases, in turns.
 
     python bench/crowd.py [--rounds 5]
 
-Both hold 180 jobs of which everything is leased; the crowded one, in other pipelines, 18,000 ranges
-that wait and 162,000 live leases. Each round, in both: a claim that finds nothing, the look of a
-worker that waits, and a sweep for what has expired; the median of a few.
+Both contain 180 jobs with all items leased; the crowded one also has, in other pipelines, 18,000
+waiting ranges and 162,000 live leases. Each round measures in both, as the median of a few: a claim
+that finds nothing, a waiting worker's check for work, and a sweep for expired leases.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from joblot import standalone
 from joblot.testing.postgres import PostgresServer
 
 JOBS, OTHER_JOBS = 180, 18
-TIMES = 10  # each act, a round
+TIMES = 10  # of each act per round
 RANGES = "INSERT INTO joblot_range (job_id, stage, next, last) SELECT id, 0, 10 * n, 10 * n + 9 "
 LEASES = (
     "INSERT INTO joblot_lease (token, job_id, run, stage, state, size, open, ranges, gone, worker, "
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def _point(url: str) -> None:
-    """This process's connection to another database."""
+    """Point this process's connection to another database."""
     from django.db import connection
 
     from joblot.ledger import candidates, queue
@@ -104,14 +104,14 @@ def _measure(urls: dict[str, str], rounds: int) -> dict[str, dict[str, list[floa
             _point(url)
             for act, call in acts.items():
                 seconds = _median(call)
-                if round_:  # the first only warms up
+                if round_:  # the first one only warms up
                     found[name][act].append(seconds)
         print({n: {a: round(1000 * s[-1], 2) for a, s in f.items() if s} for n, f in found.items()})
     return found
 
 
 def _median(call: Callable[[], object]) -> float:
-    call()  # on a connection that is new
+    call()  # warms up the new connection
     seconds = []
     for _ in range(TIMES):
         began = time.monotonic()

@@ -1,10 +1,10 @@
-"""Do many jobs make a claim slow, and are projects served by halves? Claims of 16 items.
+"""Do many jobs slow down a claim, and do two projects each get half? Claims of 16 items.
 
     python bench/fair.py [--jobs 1000] [--rounds 5] [--seconds 3] [--handlers 8]
 
 Within each round, handlers claim from one large job, then from many jobs in ten projects, both in
 the same tables. The shares are those of a project with 50 jobs and of one with a single job, served
-by all handlers at once, each going by a board of its own.
+by all handlers at once, each with its own board.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from joblot.testing.postgres import PostgresServer
 
 BATCH = 16
 PROJECTS = 10
-CLAIMS_PER_JOB = 6  # the first one is made beforehand, so that every job has started
-CLAIMS_MAX = 1_500  # a second, by all handlers: what the one large job must last for
+CLAIMS_PER_JOB = 6  # the first one happens beforehand, so that every job has started
+CLAIMS_MAX = 1_500  # per second, by all handlers; sizes the one large job
 ROUNDS_OF_SHARES = 3
 
 
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def _share(handlers: int) -> float:
-    """Of the claims made until the single job of one project is done, its share."""
+    """The single job's share of all claims until it is done."""
     from joblot import claim, submit
 
     for n in range(50):
@@ -114,7 +114,7 @@ def _claimer(pipeline: str) -> Callable[[int], Act]:
         return bool(claim(pipeline, BATCH).leases)
 
     def prepare(number: int) -> Act:
-        act()  # what each connection does once
+        act()  # pays each connection's one-time costs
         return act
 
     return prepare

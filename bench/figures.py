@@ -1,4 +1,4 @@
-"""Figures: ratios inside one run, with what they must be, written to bench/results."""
+"""Figures: ratios within one run and their bounds, written to bench/results."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Figure:
 
 
 def figure(name: str, ratios: Sequence[float], must: str) -> Figure:
-    """Judged by the round nearest to what it must be, so that noise alone fails nothing."""
+    """Judged by the round closest to the bound, so that noise alone causes no failure."""
     sign, bound = must.split()
     low, high = min(ratios), max(ratios)
     ok = high >= float(bound) if sign == ">=" else low <= float(bound)

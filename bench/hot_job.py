@@ -1,10 +1,11 @@
-"""Is one hot job as fast as many? Reports of 16 results by 32 handlers, against its limits.
+"""Is one hot job as fast as many? Reports of 16 results by 32 handlers, and its limits.
 
     python bench/hot_job.py [--rounds 5] [--seconds 3] [--commit-delay-us 0]
 
-Candidates, each twice in a round, there and back, so that a machine which slows down does so for
-all alike: joblot on one job; joblot on 32 jobs; *bare*, the same driver only inserting 16 rows of
-the same shape; *counter*, the same rows and `n = n + 16` on one row of the job, in one transaction.
+Candidates, each twice per round, in forward and then in reverse order, so that a machine that slows
+down affects all equally: joblot on one job; joblot on 32 jobs; *bare*, the same driver only
+inserting 16 rows of the same shape; *counter*, the same rows and `n = n + 16` on one row of the
+job, in one transaction.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def _measure(rounds: int, seconds: float) -> dict[str, list[float]]:
 
 
 def _reporters(jobs: int) -> Callable[[int], Act]:
-    """Handlers that report leases which were granted beforehand, each its own."""
+    """Handlers that each report their own leases, granted beforehand."""
     from joblot import report
     from joblot.wire import success
 
@@ -99,7 +100,7 @@ def _reporters(jobs: int) -> Callable[[int], Act]:
 
 
 def _granted(jobs: int) -> list[list[tuple[UUID, int]]]:
-    """For each handler its leases, as (token, first item), written as a claim would write them."""
+    """Each handler's leases as (token, first item), written as a claim would write them."""
     from joblot import clock, submit
     from joblot.models import Lease
 
@@ -130,7 +131,7 @@ def _granted(jobs: int) -> list[list[tuple[UUID, int]]]:
 
 
 def _settle_the_dust() -> None:
-    """Let the set-up's writing and vacuuming not be measured with what follows."""
+    """Keep the setup's writes and vacuuming out of the measurement."""
     from django.db import connection
 
     with connection.cursor() as cursor:

@@ -1,9 +1,9 @@
-"""`joblot run` over a million lines: does its memory or its speed depend on how many there are?
+"""`joblot run` over a million lines: do its memory or speed depend on the number of lines?
 
     python bench/million.py [--items 1000000] [--db sqlite] [--workers 2]
 
-First a tenth of the items, then all of them: those are broken off in the middle, where every
-process of the run gets SIGKILL, and gone on with. The function only notes that it was called.
+First a tenth of the items, then all of them; halfway through the full run every process of it gets
+SIGKILL, and the run is resumed. The function only records that it was called.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def called(line):
 
 @dataclass
 class Watched:
-    """One `joblot run`: how long it took, and the most memory each of its processes had."""
+    """One `joblot run`: its duration, and the peak memory of each of its processes."""
 
     seconds: float = 0.0
     settled: int = 0
@@ -99,7 +99,7 @@ class Bench:
         }
         rate = (resumed.settled - broken_off.settled) / resumed.seconds
         again = (self._calls() - calls) / items
-        held = 2 * self.workers * limits().claim_items_max  # one lease at work, one claimed ahead
+        held = 2 * self.workers * limits().claim_items_max  # one lease in work, one claimed ahead
         figures = [
             figure(size.format("memory of the run"), [memory["run"]], "<= 1.3"),
             figure(size.format("memory of a worker"), [memory["worker"]], "<= 1.3"),
@@ -133,7 +133,7 @@ class Bench:
     def _run(
         self, items: int, until: int | None = None, resume: int | None = None
     ) -> tuple[Watched, int]:
-        """Run, or go on; at `until` settled items, kill every process of it."""
+        """Run or resume; at `until` settled items, kill every process of the run."""
         arguments = ["--resume", str(resume)] if resume else ["work:called"]
         lines = self.folder / "lines"
         with lines.open("w") as file:
@@ -164,7 +164,7 @@ class Bench:
 
 
 def _progress() -> dict[str, Any]:
-    """Of the newest job."""
+    """The progress of the newest job."""
     from joblot import progress
     from joblot.models import Job
 

@@ -1,10 +1,10 @@
-"""What a report of the older fleet costs: the server's processor time, beside `json.loads`.
+"""What a report of the older fleet costs: the server's CPU time, compared to `json.loads`.
 
     python bench/older_fleet.py [--rounds 5]
 
-A batch of 24 images with 10 boxes each, as the fleet's worker posts it: of a model of two classes
-(0.2 MB), and of one of 3,000 (21 MB). Each is posted once, and once more; the same bytes are read
-by `json.loads` in the same round. The time until the answer has the socket and the database in it.
+A batch of 24 images with 10 boxes each, as the fleet's worker posts it: from a model with two
+classes (0.2 MB), and from one with 3,000 (21 MB). Each is posted twice; `json.loads` parses the
+same bytes in the same round. The time until the response includes the socket and the database.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from joblot.testing.postgres import PostgresServer
 IMAGES = 24
 BOXES = 10
 CLASSES = {"0.2 MB": 2, "21 MB": 3_000}
-POSTS = {"0.2 MB": 40, "21 MB": 2}  # of a round, for a process's time is told in ticks
+POSTS = {"0.2 MB": 40, "21 MB": 2}  # per round, since the CPU time is reported in ticks
 PIPELINE = "quebec_vermont_moths_2023"
 
 
@@ -60,7 +60,7 @@ def _fleet(port: int, token: str) -> httpx.Client:
 
 
 def _measured(client: httpx.Client, pid: int, name: str, rounds: int) -> dict[str, list[float]]:
-    """Seconds a post, in each round; the first only warms up."""
+    """Seconds per post, in each round; the first only warms up."""
     found: dict[str, list[float]] = {}
     for round_ in range(rounds + 1):
         bodies = [_claimed(client, CLASSES[name]) for _ in range(POSTS[name])]
@@ -89,7 +89,7 @@ def _each(
 
 
 def _claimed(client: httpx.Client, classes: int) -> tuple[str, bytes]:
-    """Where to post a batch that was claimed just now, and its body."""
+    """Claim a batch; return the path to post it to, and its body."""
     from joblot.ledger.submit import submit
 
     images = ({"key": f"http://images.test/{n}.jpg"} for n in range(IMAGES))

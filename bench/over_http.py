@@ -1,11 +1,11 @@
-"""What HTTP costs: reports over it, waiting workers, and how soon a waiting one gets work.
+"""What HTTP costs: reports over it, waiting workers, and how soon a waiting worker gets work.
 
     python bench/over_http.py [--rounds 5] [--seconds 3] [--waiting 1000]
 
-Reports of 16 results on 32 connections, against the same server's endpoint that reads and answers
-but records nothing, and against each in a statement of its own; the same with so many workers
-idle in a long poll; the time from a job's submission to its claim in a worker that waits; the
-server's memory for each that waits.
+Reports of 16 results on 32 connections, compared to an endpoint of the same server that reads and
+responds but records nothing, and to one that writes each report in its own statement; the same
+while `--waiting` workers idle in a long poll; the time from a job's submission to its claim by a
+waiting worker; the server's memory per waiting worker.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _allow_files(files: int) -> None:
 
 
 def _queues(token: str, path: str) -> list[list[bytes]]:
-    """For each connection its requests, of leases granted beforehand."""
+    """Each connection's requests, for leases granted beforehand."""
     results = [{"outcome": "succeeded", "output": {"label": n}} for n in range(BATCH)]
     return [
         [
@@ -96,7 +96,7 @@ def _reports(
 
 
 async def _with_waiters(port: int, pid: int, token: str, asked) -> dict[str, list[float]]:
-    """Reports while many wait and while nobody does, each first in turn; what a waiter weighs."""
+    """Reports with and without many waiters, in alternating order; a waiter's memory."""
     rates: dict[str, list[float]] = {"waited": [], "nobody waits": [], "kilobytes": []}
 
     async def waited() -> None:
@@ -143,7 +143,7 @@ async def _wait_all(port: int, token: str, workers: int) -> list[asyncio.Task[No
     events = [asyncio.Event() for _ in range(workers)]
     tasks = [asyncio.create_task(wait_for_ever(event)) for event in events]
     await asyncio.gather(*(event.wait() for event in events))
-    await asyncio.sleep(3)  # until each has asked once
+    await asyncio.sleep(3)  # until each has sent one request
     return tasks
 
 

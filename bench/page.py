@@ -2,7 +2,7 @@
 
     python bench/page.py
 
-Ends with 1 if a figure misses what it must be; the table shows it either way.
+Exits with 1 if a figure misses its bound; the table shows it either way.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _table(document: dict[str, Any]) -> Iterator[str]:
 
 
 def _verdict(one: dict[str, Any]) -> str:
-    """`ok` allows for noise: one round reached the bound. The reader is told if the median did."""
+    """`ok` allows for noise: one round met the bound. The table also says if the median did."""
     sign, bound = one["must"].split()
     median_holds = one["value"] >= float(bound) if sign == ">=" else one["value"] <= float(bound)
     if median_holds:

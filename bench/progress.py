@@ -1,9 +1,9 @@
-"""Does anything cost more because the job is large? Progress, reports, and submitting.
+"""Does anything cost more in a large job? Progress, reports, and submitting.
 
     python bench/progress.py [--items 200000] [--rounds 5]
 
-Small and large jobs take turns within each round. Submitting is compared to a bare COPY of the
-same rows into a table of the same shape, and its memory to that of a tenth of the items.
+Small and large jobs alternate within each round. Submitting is compared to a bare COPY of the same
+rows into a table of the same shape, and its memory to that for a tenth of the items.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from joblot.testing.postgres import PostgresServer
 
 BATCH = 16
 SMALL = 1_000
-READS = 100  # a round
-REPORTS = 10  # a round
+READS = 100  # per round
+REPORTS = 10  # per round
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The server under measurement: joblot's own application, and the endpoint that does no work."""
+"""The measured server: joblot's own application, and the endpoint that does no work."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 
 @contextmanager
 def served(database_url: str) -> Iterator[tuple[int, int]]:
-    """A server process of its own: its port and its process id."""
+    """Start a server in its own process; yields its port and process id."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

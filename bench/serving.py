@@ -1,4 +1,4 @@
-"""A process that serves, for `served.py`: python serving.py PORT."""
+"""The server process that `served.py` starts: python serving.py PORT."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The API, and beside it an endpoint that reads a report and answers it, but records nothing."""
+"""The API, and an endpoint that reads a report and responds, but records nothing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def nothing(request: HttpRequest) -> HttpResponse:
 
 
 def alone(request: HttpRequest) -> HttpResponse:
-    """What the API's view does, but each report in a statement of its own."""
+    """Like the API's view, but with each report in its own statement."""
     caller_of(request)
     body = json_of(request)
     receipts = report(body["lease"], body["results"])

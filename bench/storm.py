@@ -1,4 +1,4 @@
-"""Handlers: many processes that do the same thing at once, each on its own connection."""
+"""Handlers: many processes that do the same at once, each on its own connection."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 
 from django.db import connections
 
-Act = Callable[[], Any]  # one act of a handler, returns its kind; False or None ends it early
+Act = Callable[[], Any]  # one act of a handler; returns its kind; False or None ends it early
 Prepare = Callable[[int], Act]  # by the handler's number, in its own process
 
 
 @dataclass(frozen=True, slots=True)
 class Storm:
-    """What the handlers did together: how long each act took, and when it ended, in seconds."""
+    """All acts of the handlers: how long each took and when it ended, in seconds."""
 
     seconds: float
     latencies: list[float]
@@ -37,7 +37,7 @@ class Storm:
 
 
 def storm(prepare: Prepare, *, handlers: int, seconds: float) -> Storm:
-    """Let `handlers` processes act for `seconds` after all of them are ready."""
+    """Let `handlers` processes act for `seconds` once all of them are ready."""
     connections.close_all()  # a forked connection would be shared
     fork = multiprocessing.get_context("fork")
     ready = fork.Barrier(handlers + 1)
@@ -65,7 +65,7 @@ def _handle(prepare: Prepare, number: int, ready: Any, seconds: float, sender: A
 
 
 def _acts(act: Act, until: float) -> Iterator[tuple[float, float, Any]]:
-    """For each act its latency, its end and its kind; one monotonic clock serves all processes."""
+    """Each act's latency, end and kind; all processes share one monotonic clock."""
     began = time.monotonic()
     while began < until and (kind := act()) not in (None, False):
         ended = time.monotonic()

@@ -1,10 +1,11 @@
-"""Bet 2: what does it cost to claim 16 items, 32 clients at once, and does it stay flat?
+"""Bet 2: what does a claim of 16 items cost with 32 clients at once, and does it stay flat?
 
     python bench/bets/claim.py --dsn "host=/tmp dbname=bets" [--part big|small] [--snapshot]
 
-`big`: one job of 4,000,000 items waits in ranges (`peer`: in item rows). `small`: a second stage,
-16 producers add ranges of 16 items, 16 claimers take each whole. `--snapshot` holds one old
-snapshot open meanwhile. Drops and makes its own joblot_* tables in that database.
+`big`: one job of 4,000,000 items is queued in ranges (`peer`: in item rows). `small`: a second
+stage, in which 16 producers add ranges of 16 items and 16 claimers each take a whole one.
+`--snapshot` holds one old snapshot open meanwhile. Drops and creates its own joblot_* tables in
+that database.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def equal(count: int) -> list[tuple[int, int]]:
 
 
 def capped() -> list[tuple[int, int]]:
-    """As `growing`, but never more than 1,024 items: a range has 64 versions at most."""
+    """Like `growing`, with at most 1,024 items: a range has at most 64 versions."""
     grown = [range_ for range_ in growing() if range_[1] - range_[0] < 1024]
     return grown + [(n, n + 1023) for n in range(grown[-1][1] + 1, TOTAL, 1024)]
 
@@ -43,7 +44,7 @@ def growing() -> list[tuple[int, int]]:
 
 @dataclass(frozen=True)
 class Variant:
-    """A way to claim: its script, and the ranges the job begins with."""
+    """A way to claim: its script, and the job's initial ranges."""
 
     what: str
     script: str
@@ -94,7 +95,7 @@ def measure(
 
 
 def drained(db: psycopg.Connection, seconds: int) -> dict[str, float]:
-    """Claims/s that took something, by the leases' own time stamps; and the backlog at the end."""
+    """Claims/s that took items, by the leases' timestamps; and the backlog at the end."""
     found = db.execute(
         """WITH l AS (SELECT expires_at - min(expires_at) OVER () AS age FROM joblot_lease)
         SELECT count(*) FILTER (WHERE age < interval '5 s') / 5.0,

@@ -1,6 +1,6 @@
-"""The tables and pgbench scripts of the ways to claim that `claim.py` compares."""
+"""Tables and pgbench scripts for the ways to claim that `claim.py` compares."""
 
-# A queue's statistics are always wrong (analysed empty, read full): the index is pinned.
+# A queue's statistics are always wrong (analysed empty, read full), so the index is forced.
 OPTIONS = (
     "-c enable_seqscan=off -c enable_bitmapscan=off -c enable_sort=off -c jit=off"
     " -c plan_cache_mode=force_generic_plan"
@@ -57,8 +57,8 @@ CURSOR = f"""BEGIN;
 \\set cursor :range
 \\endif
 {TAKEN}"""
-# What a wrap found says where live rows begin; forgotten every 5 s, since a late commit or a
-# rollback may bring a lower one to light.
+# A wrap finds where live rows begin; the floor is reset every 5 s, since a late commit or a
+# rollback may make a lower row visible.
 FLOOR = f"""BEGIN;
 {ANY.format("cursor")}\\if :second >= :forget
 \\set floor 0

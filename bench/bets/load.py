@@ -1,4 +1,4 @@
-"""What both bets need: a database to reset, pgbench as the load, an old snapshot to hold open."""
+"""Shared by both bets: resetting the database, pgbench as the load, an old snapshot held open."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def start(
     options: str = "",
     extra: tuple[str, ...] = (),
 ) -> subprocess.Popen[str]:
-    """Starts pgbench on one script, with prepared statements and a line of progress a second."""
+    """Start pgbench on one script, with prepared statements and one progress line per second."""
     with tempfile.NamedTemporaryFile("w", suffix=".sql", delete=False) as file:
         file.write(script)
     return subprocess.Popen(
@@ -51,7 +51,7 @@ def start(
 
 
 def finish(process: subprocess.Popen[str]) -> Load:
-    """Waits for a pgbench and reads its figures; raises with its output if a client failed."""
+    """Wait for a pgbench and parse its figures; raise with its output if a client failed."""
     output, _ = process.communicate()
     Path(process.args[process.args.index("-f") + 1]).unlink()  # type: ignore[union-attr,arg-type]
     if process.returncode:
@@ -65,7 +65,7 @@ def finish(process: subprocess.Popen[str]) -> Load:
 
 @contextmanager
 def old_snapshot(dsn: str, held: bool = True) -> Iterator[None]:
-    """Holds a REPEATABLE READ snapshot open, as a dump or a forgotten shell would."""
+    """Hold a REPEATABLE READ snapshot open, as a dump or a forgotten shell would."""
     with psycopg.connect(dsn) as connection:
         if held:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ

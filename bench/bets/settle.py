@@ -1,8 +1,8 @@
-"""Bet 1: what does it cost to settle a batch of 16 items of one hot job, 32 clients at once?
+"""Bet 1: what does it cost to settle 16 items of one hot job, with 32 clients at once?
 
     python bench/bets/settle.py --dsn "host=/tmp dbname=bets" [--commit-delay 2000] [--only c,bare]
 
-Drops and makes its own joblot_* tables in that database; wants a superuser (commit_delay).
+Drops and creates its own joblot_* tables in that database; needs a superuser (commit_delay).
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ COMMIT;"""
 
 @dataclass(frozen=True)
 class Variant:
-    """A way to settle: its script, and how its tables are laid out."""
+    """A way to settle: its script and its table layout."""
 
     what: str
     script: str
@@ -110,7 +110,7 @@ VARIANTS = {
 
 
 def measure(dsn: str, variant: Variant, seconds: int, share: int, options: str) -> dict[str, float]:
-    """One run on fresh tables: batches/s, WAL bytes an item, dead rows and HOT share of updates."""
+    """One run on fresh tables: batches/s, WAL bytes per item, dead rows, HOT share of updates."""
     of_items = "joblot_item" in variant.script
     with psycopg.connect(dsn, autocommit=True) as db:
         db.execute(TABLES.format(
@@ -136,7 +136,7 @@ def measure(dsn: str, variant: Variant, seconds: int, share: int, options: str) 
 
 
 def exact(db: psycopg.Connection, variant: Variant, items: int) -> None:
-    """No figure counts unless every batch moved its 16 items (so the leases did not run out)."""
+    """A figure is valid only if every batch moved its 16 items (so the leases did not run out)."""
     query = "SELECT count(*) FROM joblot_outcome"
     if "joblot_tally" in variant.script:
         query = "SELECT sum(succeeded) FROM joblot_tally"
@@ -148,10 +148,10 @@ def main() -> None:
     raw = argparse.RawTextHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--dsn", required=True)
-    parser.add_argument("--commit-delay", type=int, default=0, help="of a cloud disk, microseconds")
+    parser.add_argument("--commit-delay", type=int, default=0, help="microseconds, as cloud disks")
     parser.add_argument("--seconds", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--share", type=int, default=2500, help="leases made for each client")
+    parser.add_argument("--share", type=int, default=2500, help="leases created per client")
     parser.add_argument("--only", default=",".join(VARIANTS))
     parser.add_argument("--options", default="", help="more settings, as -c plan_cache_mode=…")
     args = parser.parse_args()

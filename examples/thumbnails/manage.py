@@ -11,7 +11,7 @@ settings.configure(
         "default": {
             "ENGINE": "django.db.backends.sqlite3",
             "NAME": "example.sqlite3",
-            "OPTIONS": {"transaction_mode": "IMMEDIATE"},  # a system check asks for it
+            "OPTIONS": {"transaction_mode": "IMMEDIATE"},  # required by a system check
         }
     },
 )

@@ -1,4 +1,4 @@
-"""The demo's checks find each single thing that is not as the input says."""
+"""The demo's checks detect every deviation from the input."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def right() -> int:
 
 @pytest.fixture
 def digits(right: int, monkeypatch: pytest.MonkeyPatch) -> Digits:
-    """The digits; how many are seen right is known already."""
+    """The digits, with the number of recognized ones precomputed."""
     monkeypatch.setattr(Digits, "right_alone", lambda self: right)
     return load()
 
 
 @pytest.fixture
 def exact(digits: Digits, right: int) -> Run:
-    """A run in which everything is as it must be."""
+    """A run in which everything is correct."""
     mistaken = digits.half + digits_right(digits) - right
     seen = [
         (key(n), (label + 1) % 10 if digits.half <= n < mistaken else label)

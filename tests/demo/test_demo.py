@@ -18,11 +18,11 @@ JOBLOT = str(Path(sys.executable).with_name("joblot"))
 IMAGES = 1_797
 HALF = 899
 
-pytestmark = pytest.mark.timeout(300)  # seconds; a demo takes 17, but here it shares the cores
+pytestmark = pytest.mark.timeout(300)  # seconds; a demo takes 17, more where it shares the cores
 
 
 def demo(folder: Path, *options: str) -> tuple[int, dict[str, Any]]:
-    """Run it with --json, far from the repository; its exit code and its report."""
+    """Run it with --json, outside the repository; return its exit code and report."""
     command = [JOBLOT, "demo", "--json", *options]
     ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert ended.stdout, ended.stderr
@@ -46,11 +46,11 @@ def test_every_count_is_what_the_input_says(db, tmp_path):
     assert report["accuracy"]["of"] == HALF
     assert report["accuracy"]["right"] / HALF > 0.95
     assert report["receipts"]["counted"] == 2 * IMAGES + 1
-    assert report["repeated"] >= 2 * ((IMAGES + 1) // 5) - 2 * 16  # but for what the killed held
+    assert report["repeated"] >= 2 * ((IMAGES + 1) // 5) - 2 * 16  # minus what the killed held
 
 
 def test_a_row_too_few_is_found(tmp_path):
-    """In a database of the user's own, which keeps the job."""
+    """In the user's own database, which keeps the job."""
     database = tmp_path / "kept.sqlite3"
     code, report = demo(tmp_path, "--db", str(database), "--lose-a-row")
     assert (code, wrong(report)) == (1, ["rows saved by the hook"])
@@ -59,8 +59,8 @@ def test_a_row_too_few_is_found(tmp_path):
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A demo in the middle of its work. What it leaves behind when it is killed is removed; the
-    path of `tmp_path` may be too long for its socket.
+    """A demo in the middle of its work. Removes what it leaves behind when killed. Not in
+    `tmp_path`, whose path may be too long for its socket.
     """
     with (
         tempfile.TemporaryDirectory(prefix="demo-") as left_behind,
@@ -79,7 +79,7 @@ def running(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def rest(running: subprocess.Popen[str]) -> tuple[str, str]:
-    """What it still writes. Its children hold the pipes, too: the last of them has ended then."""
+    """The rest of its output. Its children hold the pipes too, so this waits for the last one."""
     return running.communicate(timeout=60)
 
 

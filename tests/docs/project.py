@@ -1,4 +1,4 @@
-"""Somebody's project: the admin beside joblot, a hook, and an ordinary TestCase for it.
+"""A user's project: the admin, joblot, a hook, and an ordinary TestCase for it.
 
 `python project.py check|test DIRECTORY`, run by test_django.py.
 """

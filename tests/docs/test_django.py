@@ -1,4 +1,4 @@
-"""What the page for Django projects says: the admin, an ordinary TestCase, the system checks."""
+"""The page for Django projects is correct: the admin, an ordinary TestCase, the system checks."""
 
 from __future__ import annotations
 

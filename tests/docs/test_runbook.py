@@ -1,4 +1,4 @@
-"""The runbook's SQL runs, and it knows every reason and every check that there is."""
+"""The runbook's SQL runs, and the page covers every reason and every check."""
 
 from __future__ import annotations
 

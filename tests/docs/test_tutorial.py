@@ -1,4 +1,4 @@
-"""The tutorial is true: its blocks run in order, and each prints what the page says."""
+"""The tutorial is correct: its blocks run in order, and each prints what the page shows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MARK = "-- end of a block --"
 
 
 def _steps() -> Iterator[tuple[str, str]]:
-    """Each block of Python, with what it is said to print."""
+    """Each block of Python, with its expected output."""
     page = (ROOT / "docs/tutorial.md").read_text(encoding="utf-8")
     blocks = [*BLOCK.findall(page), ("python", "")]
     for (kind, text), (next_kind, next_text) in pairwise(blocks):

@@ -1,4 +1,4 @@
-"""The failures run on the ledger's fixtures: after each, every job is audited and recounted."""
+"""The tests use the ledger's fixtures: after each one, every job is audited and recounted."""
 
 from tests.ledger.conftest import clock, configure, exact, own_hooks, saved
 

@@ -1,4 +1,4 @@
-"""What an act says to the database."""
+"""The statements that an act sends to the database."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WRITES = ("INSERT", "UPDATE", "DELETE")
 
 
 def statements_of(act: Callable[[], object]) -> list[str]:
-    """The statements that `act` runs, without their white space and comments at the start."""
+    """The statements that `act` runs, without leading white space and comments."""
     said: list[str] = []
 
     def listen(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:

@@ -1,4 +1,4 @@
-"""CL: who is served."""
+"""CL: which work is served."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_CL4_no_claim_goes_away_empty_while_anything_is_ready(ledger_db: str) ->
 
 
 def test_CL4_CL5_a_long_queue_starves_no_other_project(ledger_db: str) -> None:
-    """50 jobs against one: the one gets about half of the claims while it has work."""
+    """50 jobs against one: the single job gets about half of the claims while it has work."""
     for n in range(50):
         submit(f"a{n}", keys(20), pipeline="p", project="a")
     lone = submit("b", keys(200), pipeline="p", project="b")

@@ -100,13 +100,13 @@ def test_CT3_a_log_that_fails_takes_no_verb_along(ledger_db: str) -> None:
 
 
 def test_CT5_CT6_a_result_costs_the_same_in_a_large_job(ledger_db: str) -> None:
-    """No cache is invalidated and nothing of the job is counted anew: the same statements."""
+    """No cache is invalidated and nothing of the job is recounted: the same statements run."""
 
     def said_in_a_job_of(size: int) -> list[str]:
         job = submit("ct6", keys(size), pipeline="p")
         lease = worker.lease(limit=8, job=job.pk)
         said = statements_of(lambda: succeed(lease))
-        return [one for one in said if "SAVEPOINT" not in one]  # each has a name of its own
+        return [one for one in said if "SAVEPOINT" not in one]  # each has its own name
 
     small = said_in_a_job_of(20)
     assert small

@@ -1,4 +1,4 @@
-"""NT: what is delivered and not heard of again."""
+"""NT: work that is delivered and never answered."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_NT1_an_item_that_is_taken_and_dropped_is_lost_and_its_job_ends(
 
 
 def test_NT2_a_report_that_dies_at_any_statement_is_repeated(ledger_db: str) -> None:
-    """There is no acknowledgement beside the ledger: dead is not counted, counted is settled."""
+    """The ledger is the only acknowledgement: before the commit nothing counts, then all does."""
     died, nth = True, 0
     while died:
         died, nth = False, nth + 1
@@ -79,7 +79,7 @@ def test_NT3_an_item_that_takes_longer_than_its_lease_is_delivered_once(
 def test_NT4_expiries_and_reported_failures_have_budgets_of_their_own(
     ledger_db: str, clock: Any
 ) -> None:
-    """The smallest budget of failures, and many more deliveries that nobody answered."""
+    """The smallest budget of failures, and many more unanswered deliveries."""
     policy = {"lease_seconds": 10, "failures_max": 1, "expiries_max": 4}
     job = submit("nt4", keys(1), pipeline="p", policy=policy)
     for _ in range(4):
@@ -175,7 +175,7 @@ def test_NT10_a_claim_costs_the_same_for_any_number_of_items_and_jobs(ledger_db:
 
 
 def test_NT11_what_is_queued_is_what_is_handed_out(ledger_db: str) -> None:
-    """A job's depth is read from the very rows that claims are served from."""
+    """A job's depth is read from the same rows that claims are served from."""
     job = submit("nt11", keys(15), pipeline="p")
     other = submit("other", keys(3), pipeline="p")
     assert [progress(j.pk)["stages"][0]["ready"] for j in (job, other)] == [15, 3]

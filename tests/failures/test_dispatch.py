@@ -36,7 +36,7 @@ def test_DP1_the_first_item_is_leased_long_before_the_last_is_there(
 
 
 def test_DP2_what_an_item_needs_is_asked_once_when_it_is_added(ledger_db: str) -> None:
-    """The payload is kept with the item: a lease reads all of them in the same few statements."""
+    """The payload is stored with the item: a lease reads all of them in the same few statements."""
     submit("dp2", ({"key": f"k{n}", "payload": {"url": f"/{n}"}} for n in range(200)), pipeline="p")
     worker.lease(limit=1)
     one = len(statements_of(lambda: worker.lease(limit=1)))
@@ -44,7 +44,7 @@ def test_DP2_what_an_item_needs_is_asked_once_when_it_is_added(ledger_db: str) -
 
 
 def test_DP3_items_are_queued_as_ranges(ledger_db: str) -> None:
-    """Nothing is published item by item: what is written to queue them is some rows of ranges."""
+    """Nothing is published item by item: queueing them writes only a few rows of ranges."""
     few = len(statements_of(lambda: submit("dp3", keys(64), pipeline="p")))
     many = len(statements_of(lambda: submit("dp3", keys(2000), pipeline="p")))
     assert many <= few + 20

@@ -1,4 +1,4 @@
-"""IN: results on their way in."""
+"""IN: incoming results."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.ledger.worker import TWO_STAGES, counts, keys, nothing, numbers, stat
 
 
 def save_once(results: Any) -> None:
-    """An adopter's hook: one row a key, whoever brings it."""
+    """A user's hook: one row per key, whichever report comes first."""
     with connections[databases.current()].cursor() as cursor:
         for result in results:
             cursor.execute(
@@ -62,7 +62,7 @@ def test_IN1_an_output_beyond_the_limit_is_told_and_harms_no_other(
 def test_IN2_what_was_accepted_is_finished_by_whoever_comes_after(
     ledger_db: str, saved: Any
 ) -> None:
-    """Everybody dies behind the commit; nothing is computed twice."""
+    """Every process dies after its commit; nothing is computed twice."""
     on_result("p")(save_once)
     job = submit("in2", keys(4), pipeline="p")
 
@@ -92,7 +92,7 @@ def test_IN3_a_result_for_an_ended_job_is_saved_and_moves_nothing(
 def test_IN4_a_lease_does_not_expire_while_its_report_is_saved(
     postgres_only: str, clock: Any, in_thread: Any
 ) -> None:
-    """The hook takes ten leases' time; the sweep passes by, and nobody gets the items again."""
+    """The hook takes as long as ten leases; the sweep skips them, and nobody gets the items."""
     saving, go_on = Event(), Event()
     in_time: list[bool] = []
 
@@ -174,7 +174,7 @@ def test_IN9_derived_work_is_a_stage_that_is_seen_and_tried_again(
 ) -> None:
     job = submit("in9", keys(2), stages=TWO_STAGES, policy={"lease_seconds": 10})
     succeed(worker.lease("p"))
-    worker.lease("q")  # the worker that crops is never heard of again
+    worker.lease("q")  # the cropping worker never responds again
     assert progress(job.pk)["stages"][1]["in_flight"] == 2
     clock.forward(11)
     sweep()

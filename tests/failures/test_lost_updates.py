@@ -1,4 +1,4 @@
-"""LU: counts that lose updates, and states derived from what was lost."""
+"""LU: counts that lose updates, and states derived from the wrong counts."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_LU1_every_accepted_outcome_counts_once(ledger_db: str, in_thread: Any) 
 
 
 def test_LU2_completion_is_monotone(ledger_db: str) -> None:
-    """The slower handler commits after the finisher; nothing it has read comes back."""
+    """The slower handler commits after the finisher; its stale reads undo nothing."""
     job = submit("lu2", keys(2), pipeline="p")
     slow, fast = worker.lease(limit=1), worker.lease(limit=1)
     read_by_the_slow_one = progress(job.pk)
@@ -90,7 +90,7 @@ def test_LU6_the_same_result_at_once_counts_once(ledger_db: str, in_thread: Any)
 
 
 def test_LU6_the_mark_of_an_item_and_its_count_are_one_commit(ledger_db: str) -> None:
-    """A crash between the two is not possible: before the commit there is neither."""
+    """A crash between the two is impossible: before the commit there is neither."""
     job = submit("lu6", keys(1), pipeline="p")
     lease = worker.lease()
 
@@ -122,7 +122,7 @@ def test_LU7_a_new_job_has_nothing_of_another(ledger_db: str) -> None:
 @pytest.mark.parametrize("failure_first", [True, False])
 def test_LU8_a_verdict_is_never_the_larger_word(ledger_db: str, failure_first: bool) -> None:
     """A failure and a success, in either order: one outcome, by the counts."""
-    assert max(JobStatus.SUCCESS, JobStatus.FAILURE) is JobStatus.SUCCESS  # the alphabet's verdict
+    assert max(JobStatus.SUCCESS, JobStatus.FAILURE) is JobStatus.SUCCESS  # by alphabetical order
     job = submit("lu8", keys(3), pipeline="p")
     lease = worker.lease()
     acts = [lambda: fail(lease, 0, 1), lambda: succeed(lease, 2)]
@@ -132,7 +132,7 @@ def test_LU8_a_verdict_is_never_the_larger_word(ledger_db: str, failure_first: b
 
 
 def test_LU9_the_verdict_is_of_the_ledger_when_it_is_written(ledger_db: str) -> None:
-    """49 of 100 had failed when somebody looked; 51 when the job ended."""
+    """49 of 100 had failed when one process looked; 51 when the job ended."""
     job = submit("lu9", keys(100), pipeline="p")
     lease = worker.lease(limit=100)
     fail(lease, *range(49))

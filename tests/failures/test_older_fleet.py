@@ -1,4 +1,4 @@
-"""CL and IN, as an older fleet meets them that speaks its own protocol."""
+"""CL and IN for an older fleet that speaks its own protocol."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["api", "nobody_seen", "outputs_folder", "token"]
 
 
 def drain(worker: Api) -> int | None:
-    """What a worker does after each poll: it works the job it is sent to until it has no tasks."""
+    """As a worker does after each poll: work the given job until it has no tasks."""
     listed = worker.listed()
     if not listed:
         return None
@@ -45,7 +45,7 @@ def test_CL1_CL2_a_worker_is_sent_to_the_one_job_that_it_can_work(api: Api) -> N
 def test_CL4_CL6_a_small_job_waits_for_a_bounded_share_of_a_large_one(
     api: Api, configure: Any
 ) -> None:
-    """A worker gets so many tasks at once, and its next poll is another project's turn."""
+    """A worker gets a bounded number of tasks, and its next poll is another project's turn."""
     configure(antenna_ahead_items=50)
     large = job_of(2_000, project="large")
     taken = []
@@ -94,7 +94,7 @@ def test_IN1_IN5_what_can_not_be_kept_fails_its_item_and_is_computed_once(
 
 
 def test_IN1_a_batch_that_is_too_large_is_split_by_giving_less(api: Api, configure: Any) -> None:
-    """The worker can't split what it posts. But what was lost twice with others is given alone."""
+    """The worker can't split what it posts, but items lost twice with others are given alone."""
     configure(antenna_body_bytes_max=2_500)
     job = job_of(8)
     computed: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""OT: jobs that are no machine learning: exports, imports, regroupings."""
+"""OT: jobs other than machine learning: exports, imports, regroupings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.ledger.worker import TWO_STAGES, counts, fail, keys, status, succeed
 
 
 def test_OT1_what_is_finished_is_at_100_percent(ledger_db: str) -> None:
-    """Nobody sets the percent: it is derived, so no job can end without it."""
+    """The percentage is derived, never set, so no job can end without it."""
     job = submit("an export", ["all"], pipeline="p")
     succeed(worker.lease(), output={"link": "/export.zip"})
     assert (status(job), progress(job.pk)["percent"]) == ("SUCCESS", 100)

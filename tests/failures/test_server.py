@@ -1,4 +1,4 @@
-"""What of CT, CL and SN is the server's: heartbeats, and a sweep that stands still."""
+"""The server's part of CT, CL and SN: heartbeats, and a stalled sweep."""
 
 from __future__ import annotations
 
@@ -85,14 +85,14 @@ def test_CL8_of_two_workers_of_one_pipeline_exactly_the_dead_one_goes_offline(
 
 @pytest.fixture
 def standing_still(configure: Callable[..., None]) -> None:
-    """A sweep that makes one round and then no more."""
+    """A sweep that stops after one round."""
     configure(sweep_seconds=3600, sweep_overdue_seconds=0.05)
 
 
 def test_SN1_a_sweep_that_stands_still_is_told(
     standing_still: None, served: Served, clock: Any
 ) -> None:
-    """By what it should have done: a lease that has expired is still live."""
+    """By its overdue work: a lease that has expired is still live."""
     eventually(lambda: pulse._swept_at is not None)
     submit("night", keys(2), pipeline="p", policy={"lease_seconds": 1})
     held = lease()
@@ -117,7 +117,7 @@ def unhealthy(served: Served) -> list[str]:
 
 @contextmanager
 def frozen(server: Serving) -> Iterator[None]:
-    """It is up, and does nothing."""
+    """The server is up but does nothing."""
     os.kill(server.process.pid, signal.SIGSTOP)
     yield
     os.kill(server.process.pid, signal.SIGCONT)

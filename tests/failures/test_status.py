@@ -64,7 +64,7 @@ def test_ST3_a_cancelled_job_does_not_start(ledger_db: str) -> None:
 
 
 def test_ST4_filling_goes_no_further_after_a_cancel(ledger_db: str, configure: Any) -> None:
-    """The dispatcher is stopped between two chunks, and finds the job cancelled."""
+    """The dispatcher is stopped between two chunks and then finds the job cancelled."""
     configure(add_chunk_items=2)
 
     def stream() -> Any:
@@ -100,7 +100,7 @@ def test_ST6_a_filled_job_is_not_a_done_job(ledger_db: str) -> None:
 
 
 def test_ST7_ST8_status_is_asked_of_the_ledger_alone(ledger_db: str, clock: Any) -> None:
-    """No result backend is asked; that nobody has heard of a job for a year changes nothing."""
+    """No result backend is asked; a year without news about a job changes nothing."""
     job = submit("st7", keys(2), pipeline="p")
     succeed(worker.lease(limit=1))
     clock.forward(365 * 86_400)
@@ -151,7 +151,7 @@ def test_ST10_submitting_twice_with_a_key_makes_one_job(ledger_db: str) -> None:
 def test_ST11_a_cancel_always_ends(ledger_db: str, clock: Any) -> None:
     """CANCELING has an owner, the sweep, and a deadline, the grace."""
     job = submit("st11", keys(4), pipeline="p", policy={"cancel_grace_seconds": 30})
-    worker.lease(limit=2)  # and never heard of again
+    worker.lease(limit=2)  # and never responds again
     assert cancel(job.pk).status == "CANCELING"
     sweep()
     assert status(job) == "CANCELING"
@@ -166,7 +166,7 @@ def test_ST11_a_job_that_nobody_works_is_cancelled_at_once(ledger_db: str) -> No
 
 
 def test_ST12_the_intent_is_committed_before_what_follows(ledger_db: str) -> None:
-    """The canceller dies after its first commit; the job converges and serves nothing."""
+    """The canceller dies after its first commit; the job still ends and serves nothing."""
     job = submit("st12", keys(4), pipeline="p")
     Job.ledger.filter(pk=job.pk).update(status="CANCELING", version=Job.objects.get().version + 1)
     assert nothing()

@@ -26,7 +26,7 @@ DAY = 86_400
 
 
 def test_RP1_no_item_is_failed_without_a_cause_of_its_own(ledger_db: str, clock: Any) -> None:
-    """784 results were saved when their handler died before its look; a day later: none failed."""
+    """784 results were saved when their handler died before its look; a day later none failed."""
     job = submit("rp1", keys(784), pipeline="p")
     lease = worker.lease(limit=784)
 
@@ -64,14 +64,14 @@ def test_RP2_one_stuck_item_costs_that_item(ledger_db: str, clock: Any) -> None:
     for _ in range(3):
         clock.forward(11)
         sweep()
-        claim("p")  # by a worker that never answers
+        claim("p")  # by a worker that never responds
     assert (status(job), counts(job)) == ("COMPLETED_WITH_ERRORS", {"succeeded": 99, "lost": 1})
     assert succeed(stuck) == ["amended"]
     assert status(job) == "SUCCESS"
 
 
 def test_RP3_a_sweeper_that_slept_destroys_nothing(ledger_db: str, clock: Any) -> None:
-    """Nothing was swept for an hour while results came; all are saved, the job completes."""
+    """No sweep for an hour while results arrive: all are saved, and the job completes."""
     saved: list[str] = []
     on_result("p")(lambda results: saved.extend(result.key for result in results))
     job = submit("rp3", keys(62), pipeline="p")
@@ -130,13 +130,13 @@ def test_RP8_the_loss_of_items_takes_no_others_along(ledger_db: str, clock: Any)
     for _ in range(4):
         clock.forward(11)
         sweep()
-        while claim("p").leases:  # by workers that never answer
+        while claim("p").leases:  # by workers that never respond
             pass
     assert (status(job), counts(job)) == ("COMPLETED_WITH_ERRORS", {"succeeded": 17, "lost": 3})
 
 
 def test_RP11_the_sweep_waits_for_nobody(ledger_db: str, clock: Any, in_thread: Any) -> None:
-    """A report in flight, however slow its hook: the sweep passes it."""
+    """The sweep skips a report in flight, however slow its hook is."""
     if ledger_db == "sqlite":
         pytest.skip("one writer at a time")
     on_result("p")(lambda results: None)
@@ -153,7 +153,7 @@ def test_RP11_the_sweep_waits_for_nobody(ledger_db: str, clock: Any, in_thread: 
 
 
 def test_RP12_an_error_is_not_an_empty_answer(ledger_db: str, clock: Any) -> None:
-    """A store that fails while it sweeps yields no verdict: the transaction is rolled back."""
+    """A store failure during a sweep produces no verdict: the transaction is rolled back."""
     job = submit("rp12", keys(2), pipeline="p", policy={"lease_seconds": 10})
     worker.lease()
     clock.forward(11)
@@ -171,7 +171,7 @@ def test_RP12_an_error_is_not_an_empty_answer(ledger_db: str, clock: Any) -> Non
 
 
 def test_RP13_a_limit_has_one_meaning() -> None:
-    """No name stands in both, so that no constant is borrowed for another purpose."""
+    """No name is in both, so that no constant is reused for another purpose."""
     limits = {field.name for field in fields(Limits)}
     policy = {field.name for field in fields(Policy)}
     assert not limits & policy
@@ -179,7 +179,7 @@ def test_RP13_a_limit_has_one_meaning() -> None:
 
 
 def test_RP14_slow_is_not_dead(ledger_db: str, clock: Any) -> None:
-    """One item in twelve minutes, with a lease of five that is renewed."""
+    """One item takes twelve minutes, with a renewed lease of five."""
     job = submit("rp14", keys(3), pipeline="p")
     while leases := claim("p", 1).leases:
         (lease,) = leases

@@ -1,4 +1,4 @@
-"""RP, ST: telling others elsewhere, who may be slow, away, or told twice."""
+"""RP, ST: notifying external receivers, which may be slow, down, or notified twice."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["configure", "loopback_allowed", "make_receiver"]
 def test_RP11_nobody_is_waited_for_elsewhere_while_a_lock_is_held(
     ledger_db: str, make_receiver: Callable[..., Receiver], in_thread: Threads
 ) -> None:
-    """While a receiver hangs, jobs are worked and finished, and no transaction is open."""
+    """While a receiver hangs, jobs are processed and finished, and no transaction is open."""
     receiver = make_receiver()
     subscribe(receiver.url)
     receiver.hold()
@@ -52,7 +52,7 @@ def test_RP11_nobody_is_waited_for_elsewhere_while_a_lock_is_held(
 def test_ST12_what_is_to_be_told_is_committed_before_it_is_told_and_may_be_told_again(
     ledger_db: str, make_receiver: Callable[..., Receiver], clock: Clock
 ) -> None:
-    """The sender dies between the receiver's answer and its own note of it."""
+    """The sender dies between the receiver's response and recording it."""
     receiver = make_receiver()
     subscribe(receiver.url)
     finish()

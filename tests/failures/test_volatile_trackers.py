@@ -1,4 +1,4 @@
-"""RD: correctness that hangs on a cache, a broker or a pooled connection."""
+"""RD: correctness that depends on a cache, a broker or a pooled connection."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ VOLATILE = ("redis", "nats", "celery", "kombu", "django.core.cache")
 
 
 def test_RD1_a_connection_reset_is_no_verdict(ledger_db: str) -> None:
-    """Every statement of a report fails once; the worker posts again; the job completes."""
+    """Every statement of a report fails once; the worker posts again, and the job completes."""
     job = submit("rd1", keys(3), pipeline="p")
     lease = worker.lease()
     resets = 0
@@ -58,7 +58,7 @@ def test_RD2_RD4_a_cache_that_is_flushed_changes_nothing(ledger_db: str, clock: 
 
 
 def test_RD2_the_ledger_knows_no_cache_and_no_broker() -> None:
-    """By construction: importing every verb imports none of them."""
+    """By construction: importing all verbs imports neither."""
     script = (
         "import sys, joblot.standalone as s; s.setup(path=sys.argv[1])\n"
         "import joblot, joblot.ledger.sweep, joblot.ledger.audit\n"
@@ -78,7 +78,7 @@ def test_RD2_the_ledger_knows_no_cache_and_no_broker() -> None:
 
 
 def test_RD5_no_result_is_dropped_because_another_is_slow(ledger_db: str, in_thread: Any) -> None:
-    """Eight at once, one of them slow inside its transaction: each is counted or says try again."""
+    """Eight at once, one slow inside its transaction: each is counted or gets "try again"."""
     job = submit("rd5", keys(8), pipeline="p")
     leases = [worker.lease(limit=1) for _ in range(8)]
     together = Barrier(8)

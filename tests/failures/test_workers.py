@@ -1,4 +1,4 @@
-"""WK: the worker's side; and what of NT, IN and CT is the worker's part."""
+"""WK: the worker's side, and the worker's part of NT, IN and CT."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ __all__ = ["server", "token"]
 
 
 class Crew:
-    """Workers in threads, for a server or the ledger itself; how often they computed what."""
+    """Workers in threads, for a server or the ledger itself; counts what they computed."""
 
     def __init__(self, in_thread: Threads) -> None:
         self._in_thread = in_thread
@@ -75,7 +75,7 @@ def ended(job: Any) -> str:
 
 
 def ended_without_expiry(job: Any) -> str:
-    """No lease may run out meanwhile."""
+    """No lease may expire meanwhile."""
 
     def look() -> bool:
         assert expire_overdue() == 0
@@ -149,7 +149,7 @@ def test_WK3_a_batch_that_does_not_fit_is_done_one_by_one(ledger_db: str, crew: 
 def test_WK4_a_server_that_answers_too_late_costs_no_computing(
     ledger_db: str, server: Server, token: str, crew: Crew, tmp_path: Path
 ) -> None:
-    """It has saved the results when the worker gives up waiting: which posts them again."""
+    """It has saved the results when the worker gives up waiting and posts them again."""
     job = submit("wk4", keys(30), pipeline="p")
     answers, slow = threading.Event(), threading.Event()
 
@@ -211,7 +211,7 @@ def test_NT3_a_worker_renews_while_an_item_takes_many_leases(
     renewals = Renewals(clock)
 
     def slow(key: str) -> str:
-        renewals.wait(10)  # two take a lease's time
+        renewals.wait(10)  # two renewals take as long as a lease
         return str(crew.compute(key))
 
     with crew.working(each(slow), renewals):
@@ -237,7 +237,7 @@ def test_NT4_answers_to_claims_that_are_lost_twice_burn_nothing(
 def test_NT8_a_worker_backs_off_from_a_server_that_is_away(
     ledger_db: str, server: Server, token: str, crew: Crew
 ) -> None:
-    """As long as it is asked to, and more and more; the job is as it was."""
+    """For as long as it is asked to, with growing delays; the job is unchanged."""
     job = submit("nt8", keys(4), pipeline="p")
     server.network.refuse["claims"] = b"HTTP/1.0 503 Away\r\nRetry-After: 600\r\n\r\n"
     with HttpClient(server.url, token) as client:
@@ -269,7 +269,7 @@ def test_IN1_a_report_that_is_too_large_is_split_and_computed_once(
 def test_CT7_a_network_that_swallows_all_is_waited_for_less_long_than_a_lease(
     ledger_db: str, server: Server, token: str, crew: Crew
 ) -> None:
-    """A call gives up long before a lease ends, so a renewal is made again in time."""
+    """A call times out long before a lease ends, so a renewal is retried in time."""
     job = submit("ct7", keys(2), pipeline="p", policy={"lease_seconds": 10.0})
     swallowed, go_on = threading.Event(), threading.Event()
 

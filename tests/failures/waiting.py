@@ -1,7 +1,7 @@
-"""The failures that need more than the ledger to be shown, and what each waits for."""
+"""The failures whose tests need more than the ledger, and what each waits for."""
 
 WAITING = {
-    "SN2": "consumers that hang are noticed; needs a broker",
+    "SN2": "hanging consumers are detected; needs a broker",
     "SN3": "a broker that restarts loses no work; needs a broker",
-    "SN4": "a broker that is full loses no work; needs a broker",
+    "SN4": "a full broker loses no work; needs a broker",
 }

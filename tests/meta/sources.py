@@ -1,4 +1,4 @@
-"""The repository's own files, as the meta tests read them."""
+"""The repository's own files, for the meta tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def repository_files() -> list[Path]:
-    """What is tracked or would be, without what .gitignore names."""
+    """All files that are tracked or could be, without those that .gitignore excludes."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -39,7 +39,7 @@ class Function:
 
 
 def functions(path: Path) -> Iterator[Function]:
-    """Each function of a file by its place, `tests/x.py::Class.method`, with its length."""
+    """Each function of a file, named as `tests/x.py::Class.method`, with its length."""
     yield from _inside(ast.parse(path.read_text(encoding="utf-8")), f"{path.relative_to(ROOT)}::")
 
 

@@ -1,4 +1,4 @@
-"""Every failure that is known has a test, and the page says which."""
+"""Every known failure has a test, and the page says which."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import runpy
 from pathlib import Path
 
 DOCS = Path(__file__).parents[2] / "docs"
-# Written out, so that a failure that is struck from the tests and the rules is missed here.
+# Spelled out, so that a failure removed from both the tests and the rules is noticed here.
 NUMBERS = {
     "LU": "1 2 4 5 6 7 8 9 10",
     "ST": "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15",

@@ -1,4 +1,4 @@
-"""The reference says what the code says, and leaves no public name out."""
+"""The reference matches the code and omits no public name."""
 
 from __future__ import annotations
 

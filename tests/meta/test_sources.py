@@ -1,4 +1,4 @@
-"""What holds for every file of the repository."""
+"""Rules for every file of the repository."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.meta.sources import ROOT, functions, python_files, repository_files
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 60
 
-# A place (file, or file::function) and why it may be longer. What is no longer needed fails.
+# A place (file or file::function) and why it may be longer. Unneeded entries fail the test.
 LONGER_FOR_A_REASON: dict[str, str] = {
-    "tests/ledger/test_model.py": "the rules of one state machine stand in one class",
+    "tests/ledger/test_model.py": "the rules of one state machine are in one class",
 }
 
-# Written in two parts, so that this file does not name them.
+# Split in two, so that this file does not name them.
 REGISTRY_HOSTS = [
     "pypi" + ".org",
     "pythonhosted" + ".org",
@@ -65,7 +65,7 @@ def test_files_and_functions_fit_one_look():
     unexplained = {
         place: lines for place, lines in longer.items() if place not in LONGER_FOR_A_REASON
     }
-    assert unexplained == {}, "split them: there is usually a second noun inside"
+    assert unexplained == {}, "split them: they usually contain a second noun"
     assert set(LONGER_FOR_A_REASON) <= set(longer), "these are short enough now"
 
 

@@ -1,4 +1,4 @@
-"""The page of the state machines says what the code says."""
+"""The page of the state machines matches the code."""
 
 from __future__ import annotations
 

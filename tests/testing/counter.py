@@ -1,4 +1,4 @@
-"""A table to be raced for, and operations on it."""
+"""A table to race on, and operations on it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Counter(models.Model):
 
 
 class Sql:
-    """Statements on the test's database, by whichever thread calls."""
+    """Runs statements on the test's database, from any thread."""
 
     def __init__(self, alias: str) -> None:
         self.alias = alias
@@ -78,7 +78,7 @@ def sqlite_sql(sqlite_only: str, sql: Sql) -> Sql:
 
 
 def rows(failed: pytest.ExceptionInfo[ScheduleFailed]) -> list[str]:
-    """The table without its widths."""
+    """The table without its padding."""
     return [" ".join(line.split()) for line in str(failed.value).splitlines()]
 
 
@@ -87,7 +87,7 @@ def both(operation: Callable[[], object]) -> dict[str, Callable[[], object]]:
 
 
 def orders_tried(sql: Sql, statements: int, **options: object) -> tuple[list[str], Report]:
-    """In which orders two operations ran so many reads each."""
+    """The orders in which two operations ran the given number of reads each."""
     order: list[str] = []
     orders: list[str] = []
 

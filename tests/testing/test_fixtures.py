@@ -1,4 +1,4 @@
-"""The suite's own fixtures keep what they say."""
+"""The suite's own fixtures do what they promise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The explorer, on tables of the tests' own: nothing here is joblot's."""
+"""The explorer on the tests' own tables, without any of joblot's."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def blocks(language: str) -> list[str]:
 
 
 def documented_test(sql: Sql, *handlers: str) -> None:
-    """Run the documented test with the documented handlers, the last of a name winning."""
+    """Run the documented test with the documented handlers; the last of a name wins."""
     names: dict[str, Any] = {"Counter": Counter, "F": models.F}
     test = next(block for block in blocks("python") if "def test_" in block)
     for code in (test, *handlers):

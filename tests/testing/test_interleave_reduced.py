@@ -1,4 +1,4 @@
-"""`reduced` leaves out orders, but no end: programs by chance are explored with it and without."""
+"""`reduced` skips orders, but no outcome: random programs are explored with and without it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def reset(sql: Sql) -> None:
 
 
 def program(chance: random.Random, statements: int) -> Program:
-    """Tables in one order within a transaction, so that nobody deadlocks."""
+    """Tables in a fixed order within a transaction, so that nothing deadlocks."""
     transactions: Program = []
     while statements > 0:
         size = min(chance.choice([1, 1, 2, 3]), statements)
@@ -61,7 +61,7 @@ def program(chance: random.Random, statements: int) -> Program:
 
 
 def running(sql: Sql, transactions: Program, factor: int) -> Body:
-    """Writes what it has read last, times a factor of its own: who came when is to be seen."""
+    """Write the value last read, times 10, plus its own factor: the result shows the order."""
 
     def act(name: str, table: str, seen: list[int]) -> None:
         another = TABLES[TABLES.index(table) - 1]
@@ -96,10 +96,10 @@ def bodies(sql: Sql, programs: list[Program]) -> list[Body]:
 
 
 def ends(sql: Sql, operations: list[Body], **options: Any) -> tuple[set[Any], int]:
-    """All ends of the operations, and in how many schedules they were found.
+    """All outcomes of the operations, and in how many schedules they were found.
 
-    A schedule that strayed, because the database was slow to say who waits, says nothing of the
-    others; then all are explored again.
+    A schedule that strayed, because the database was slow to report a wait, is inconclusive; then
+    all are explored again.
     """
     for _ in range(STRAYS_MAX):
         found, report = _explored(sql, operations, options)
@@ -109,10 +109,10 @@ def ends(sql: Sql, operations: list[Body], **options: Any) -> tuple[set[Any], in
 
 
 def lost_ends(sql: Sql, operations: list[Body], missing: set[Any], **options: Any) -> set[Any]:
-    """Of the ends that the reduced search is missing, those that the full one always finds.
+    """Of the outcomes that the reduced search misses, those that the full one always finds.
 
-    Where two wait for one row, PostgreSQL lets either have it first; no schedule says which. So an
-    end may come about by luck, in one exploration and not in another.
+    If two wait for one row, PostgreSQL may let either have it first; no schedule decides it. So an
+    outcome may occur in one exploration and not in another.
     """
     for _ in range(EXPLORATIONS_MAX):
         if missing:
@@ -187,7 +187,7 @@ def test_what_is_understood_touches_what_it_names(tables: Sql, query: str) -> No
     ],
 )
 def test_a_change_locks_what_it_changes(tables: Sql, query: str, locks: set[str]) -> None:
-    """And where that is not understood, all that it names."""
+    """If the statement is not understood, it locks all tables that it names."""
     assert footprint(tables, query).locks == locks
 
 
@@ -207,7 +207,7 @@ def test_a_change_locks_what_it_changes(tables: Sql, query: str, locks: set[str]
 def test_who_finds_no_row_locks_none(
     postgres_sql: Sql, tables: Sql, query: str, locks: set[str]
 ) -> None:
-    """Where the count of rows tells it, and it had not to wait."""
+    """If the row count shows it and the statement did not have to wait."""
     connection = connections[tables.alias]
     read = Reader(touched(connection), lock_rows(connection))
     statement = Statement.of(query)
@@ -292,7 +292,7 @@ def test_the_ends_are_the_same(tables: Sql, operations: int, bound: int | None) 
 
 @pytest.mark.parametrize("bound", [1, 2])
 def test_the_ends_are_the_same_for_those_who_are_alike(tables: Sql, bound: int) -> None:
-    """But for who of them did what."""
+    """Except for which of them did what."""
     seed = random.randrange(2**32)
     chance = random.Random(seed)
     for _ in range(PROGRAMS):

@@ -1,4 +1,4 @@
-"""The explorer, when operations die, wait inside a statement, or go wrong."""
+"""The explorer when operations die, wait inside a statement, or fail."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_the_same_seed_draws_the_same_schedules(sql):
     assert draw(1) == draw(1) != draw(2)
 
 
-# What goes wrong otherwise.
+# Other failures.
 
 
 def test_an_unexpected_error_fails_and_an_allowed_one_is_an_outcome(sql):
@@ -210,5 +210,5 @@ def test_no_thread_and_no_connection_stays(postgres_sql):
     threads, connections = set(threading.enumerate()), set(sql(connected))  # of others
     sql.explore(both(sql.add), check=lambda outcomes: True, kills=1)
     assert not set(threading.enumerate()) - threads
-    # The server ends them after the client.
+    # The server closes them after the client.
     assert eventually(lambda: not set(sql(connected)) - connections)

@@ -1,4 +1,4 @@
-"""The throw-away server: starts, survives a crash, and leaves nothing behind."""
+"""The temporary server starts, survives a crash, and leaves nothing behind."""
 
 from __future__ import annotations
 

@@ -8,11 +8,11 @@ class Thumbnail(models.Model):
     width = models.IntegerField()
 
 
-@on_result("shrink")  # in the transaction that counts the items: saved and counted, or neither
+@on_result("shrink")  # in the transaction that counts the items: both are saved or neither
 def save(results):
     Thumbnail.objects.bulk_create(Thumbnail(photo=r.key, width=r.output["width"]) for r in results)
 
 
-@on_event("finished")  # written once, by whoever finished the job
+@on_event("finished")  # recorded once per run, in the transaction that finishes the job
 def tell(event):
     print(f"job {event.job_id} ended as {event.data['status']}")

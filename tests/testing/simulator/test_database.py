@@ -1,4 +1,4 @@
-"""Where a simulation takes place: a database of its own, or the one that Django has."""
+"""Where a simulation runs: in its own database, or in Django's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OURS = ("JOBLOT_", "DJANGO_")
 
 
 def command(*args: str) -> subprocess.CompletedProcess[str]:
-    """As somebody calls it who has no Django project."""
+    """Call it as a user without a Django project would."""
     return subprocess.run(
         [sys.executable, "-m", "joblot.testing.simulator", *args],
         env={k: v for k, v in os.environ.items() if not k.startswith(OURS)},

@@ -1,4 +1,4 @@
-"""The recount holds for a job as the ledger leaves it, and finds a row that is not as it was."""
+"""The recount accepts a job as the ledger leaves it, and finds any changed row."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SPOILED = [
 
 @pytest.fixture
 def job(ledger_db: str) -> Job:
-    """One item is through, one in the second stage, one leased, one waits."""
+    """One item is done, one in the second stage, one leased, one waiting."""
     made = submit("recounted", keys(4), stages=TWO_STAGES)
     first = worker.lease(limit=2)
     report(first.token, [success(item.id, metrics={"m": 2}) for item in first.items])

@@ -1,4 +1,4 @@
-"""The simulator on both databases: it holds for these seeds and fresh ones, and it can fail."""
+"""The simulator on both databases: it passes for these seeds and new ones, and it can fail."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from joblot.testing.simulator import SimulationFailed, rival, simulate
 def test_everything_holds_for_a_known_seed(ledger_db: str, seed: int) -> None:
     done = simulate(seed, steps=100)
     assert done.receipts["counted"] > 0
-    assert not Job.objects.exists()  # it leaves nothing
+    assert not Job.objects.exists()  # it leaves nothing behind
 
 
 def test_everything_holds_for_a_fresh_seed(ledger_db: str) -> None:
@@ -41,12 +41,12 @@ def test_the_same_seed_is_the_same_history(ledger_db: str) -> None:
 def test_a_large_job_is_worked_to_its_end(ledger_db: str) -> None:
     done = simulate(3, items=400)
     assert (done.jobs, done.items) == (1, 400)
-    assert done.receipts["counted"] <= 400  # what was counted unseen makes the rest
+    assert done.receipts["counted"] <= 400  # the rest was counted, but the answer got lost
     assert done.figures["posted again"] > 0
 
 
 def counts_duplicates(token: str, results: list[Any]) -> Any:
-    """A report as it would be without the outcome row: a success counts as often as it comes."""
+    """A report as it would be without the outcome row: every repeat of a success counts."""
     answers = report(token, results)
     lease = Lease.objects.get(pk=token)
     again = sum(one.receipt is Receipt.DUPLICATE for one in answers)
@@ -74,7 +74,7 @@ def test_what_fails_is_shrunk_to_a_history_that_replays(sqlite_only: str) -> Non
 
 
 def queues(token: str, results: list[Any]) -> Any:
-    """A report as if all of a job's reports went through one lock."""
+    """A report that behaves as if all of a job's reports shared one lock."""
     with durable():
         job_id = Lease.ledger.get(pk=token).job_id
         list(Lease.ledger.select_for_update().filter(job_id=job_id).order_by("pk"))
@@ -103,7 +103,7 @@ def test_a_report_that_locks_the_job_is_caught(
 
 
 def says_counted(token: str, results: list[Any]) -> Any:
-    """A report that takes a repetition for something new."""
+    """A report that takes a repeat for something new."""
     return [
         replace(one, receipt=Receipt.COUNTED) if one.receipt is Receipt.DUPLICATE else one
         for one in report(token, results)
@@ -116,7 +116,7 @@ def test_a_receipt_that_is_wrong_is_caught(ledger_db: str) -> None:
 
 
 def test_a_claim_that_grants_what_was_granted_is_caught(ledger_db: str) -> None:
-    """A claim that ignores a cancel, as it would look from outside."""
+    """A claim that ignores a cancel, as seen from outside."""
     from joblot.ledger.claims import claim
 
     first: list[Any] = []

@@ -14,7 +14,7 @@ class Command(BaseCommand):
             (lease,) = leases
             done = [success(item.id, {"width": item.payload["width"] // 8}) for item in lease.items]
             report(lease.token, done)
-        sweep()  # in real life a process of its own; it delivers events, expires dead leases
+        sweep()  # in production a separate process; delivers events, expires dead leases
         state = progress(job.pk)
         self.stdout.write(
             f"{state['status']} {state['percent']} % {Thumbnail.objects.count()} rows"
