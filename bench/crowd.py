@@ -42,7 +42,7 @@ def main() -> None:
             _point(url)
             _prepare(crowded=name == "crowded")
         measured = _measure(urls, rounds)
-    bounds = {"a claim that finds nothing": 3, "a look of one who waits": 3, "a sweep": 3}
+    bounds = {"a claim that finds nothing": 3, "a waiting worker's check for work": 3, "a sweep": 3}
     figures = [
         figure(
             f"{act}, crowded / quiet",
@@ -95,7 +95,7 @@ def _measure(urls: dict[str, str], rounds: int) -> dict[str, dict[str, list[floa
     wanted = Wanted.of("mine", None, None)
     acts: dict[str, Callable[[], object]] = {
         "a claim that finds nothing": lambda: claim("mine"),
-        "a look of one who waits": lambda: ready_for({wanted}),
+        "a waiting worker's check for work": lambda: ready_for({wanted}),
         "a sweep": expire_overdue,
     }
     found = {name: {act: [] for act in acts} for name in urls}

@@ -203,12 +203,12 @@ def _tell(
         ),
         figure("p99 of a report / of no work", _ratios(p99["reports"], p99["no work"]), "<= 3"),
         figure(
-            "reports while 1,000 wait / while nobody does",
+            "reports while 1,000 wait / while none does",
             _ratios(idle["waited"], idle["nobody waits"]),
             ">= 0.9",
         ),
         figure("p99 from work to a waiting worker's lease, ms", [percent99], "<= 50"),
-        figure("kilobytes for each that waits", idle["kilobytes"], "<= 100"),
+        figure("kilobytes per waiting worker", idle["kilobytes"], "<= 100"),
     ]
     measured = {
         "batches/s": rates,

@@ -37,7 +37,7 @@ INSERT INTO joblot_lease SELECT md5(b::text)::uuid, {job_of_batch}, 1, 0, 0, 16,
 ANALYZE;
 """
 
-# Every client settles leases of its own: batch = client * share + 1, 2, 3 …
+# Every client settles its own leases: batch = client * share + 1, 2, 3 …
 HEAD = "\\set n :n + 1\n\\set batch :client_id * :share + :n\n\\set first :batch * 16\n"
 LEASE = """SELECT token, job_id, run, stage FROM joblot_lease
   WHERE token = md5((:batch::int)::text)::uuid AND state = 0 FOR UPDATE"""

@@ -37,7 +37,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         made_at = time.monotonic()
         connection = super().get_new_connection(conn_params)
-        connection.__class__ = _Connection  # Django lets nobody choose what it connects with
+        connection.__class__ = _Connection  # Django offers no way to choose the class
         connection.silence_seconds_max = self._silence_seconds_max
         self._made_at = made_at
         return connection

@@ -59,12 +59,10 @@ def explore(
     statement wait while it runs. `replay` runs one schedule, as printed by a failure.
 
     `reduced` skips orders that can't end differently; see docs/interleave.md for when to use it.
-    `alike` states that all operations do the same and that the check treats them the same. A
-    `cast` keeps threads and connections for the next exploration. An operation may only raise
-    `allowed` errors, and the error of a deadlock's victim only with `deadlocks_allowed`.
-
-    Raises ScheduleFailed with the smallest failing schedule as a table, and ValueError for a
-    database that it can't explore or when called inside a transaction.
+    `alike`: all operations do the same and the check treats them the same. A `cast` keeps threads
+    and connections for the next exploration. Errors must be `allowed`, that of a deadlock's victim
+    by `deadlocks_allowed`. Raises ScheduleFailed with the smallest failing schedule as a table,
+    ValueError for a database that it can't explore or inside a transaction.
     """
     report = Report(seed=random.randrange(2**32) if seed is None else seed)
     begun, bounds = time.monotonic(), Bounds(preemptions, schedules_max, samples)
