@@ -43,10 +43,7 @@ class Database(Protocol):
     def in_transaction(self, raw: Any) -> bool: ...
 
     def would_wait(self, operation: Performer, others: Sequence[Performer]) -> set[str]:
-        """Letters of those whose locks the next statement would wait for, found without trying it.
-
-        Empty where only trying shows it.
-        """
+        """Whom the next statement would wait for, if that is known without trying it (letters)."""
 
     def would_write(self, operation: Performer) -> bool:
         """True if the next statement would take the database's write lock."""
