@@ -20,7 +20,9 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from joblot.errors import InvalidInput, JoblotError, Unavailable
+from joblot.local import is_local
 from joblot.wire import Claim, ItemReceipt, Result
+from joblot.worker.local_transport import LocalTransport
 from joblot.worker.shapes import claim_of, deadline_of, error_of, receipts_of, result_json
 
 logger = logging.getLogger("joblot.worker")
@@ -39,6 +41,7 @@ PROBLEM = "application/problem+json"
 class HttpClient:
     """A joblot server at `url`. Closing it closes its connections; any thread may use it.
 
+    Without a `token`, a URL of this machine leads to a server of the same user, with his local one.
     `token` is never logged and in no error's message. `instance` names this worker in each of its
     requests; `about` is what its claims tell of it. Raises InvalidInput for a URL or token that
     can't be one.
@@ -59,8 +62,10 @@ class HttpClient:
         headers = {"Joblot-Worker": _header("worker", instance)[:INSTANCE_CHARS_MAX]}
         if token:
             headers["Authorization"] = f"Bearer {_header('token', token)}"
+        base = base_of(url)
+        own = LocalTransport(base) if not token and is_local(base) else None
         self._http = httpx.Client(
-            base_url=f"{base_of(url)}/api/v1/", headers=headers, verify=_trust()
+            base_url=f"{base}/api/v1/", headers=headers, verify=_trust(), transport=own
         )
 
     def __enter__(self) -> Self:
