@@ -26,8 +26,10 @@ class Serving:
     `said` is what it wrote.
     """
 
-    def __init__(self, joblot: Joblot, *options: str) -> None:
+    def __init__(self, joblot: Joblot, *options: str, token: bool = True) -> None:
+        """With the `token` of the tests, or one that it makes."""
         self.joblot = joblot
+        self._has_token = token
         self.said: list[str] = []
         self._options = options
         self._told = threading.Event()
@@ -35,7 +37,8 @@ class Serving:
         self._http: httpx.Client | None = None
 
     def __enter__(self) -> Self:
-        write_token(self.joblot.folder / "data" / "joblot")
+        if self._has_token:
+            write_token(self.joblot.folder / "data" / "joblot")
         self.process = self.joblot.start("serve", "--port", "0", *self._options)
         self._reader.start()
         return self

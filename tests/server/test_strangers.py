@@ -23,6 +23,7 @@ from tests.cli.conftest import Joblot
 from tests.polling import eventually
 from tests.ports import kept
 from tests.server.process import Serving
+from tests.server.raw import write_token
 
 METHODS = ("GET", "POST", "DELETE")  # by one of which each path is asked
 MORE_METHODS = ("PUT", "PATCH", "HEAD", "OPTIONS")
@@ -111,9 +112,11 @@ def plain(port: int, folder: Path) -> Iterator[str]:
         proxy.to = port  # type: ignore[attr-defined]
         thread = threading.Thread(target=proxy.serve_forever, args=(0.01,))
         thread.start()
-        yield f"http://127.0.0.1:{proxy.server_address[1]}"
-        proxy.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{proxy.server_address[1]}"
+        finally:
+            proxy.shutdown()
+            thread.join()
 
 
 @contextmanager
@@ -185,6 +188,19 @@ def test_a_stranger_is_refused_everywhere(joblot: Joblot, by: Proxy) -> None:
         assert changed(joblot, "DELETE FROM joblot_token") == 1
         assert everywhere(url, nothing) == [], "the last token was deleted"
         assert server.http.get("jobs").status_code == 200, "this machine's user is let in all along"
+
+
+def test_a_local_token_that_others_may_have_read_lets_nobody_in(joblot: Joblot) -> None:
+    """The server starts all the same, and takes the next one without being started again."""
+    path = write_token(joblot.folder / "data" / "joblot")
+    path.chmod(0o644)
+    with Serving(joblot, token=False) as server:
+        assert server.http.get("jobs").status_code == 401
+        eventually(lambda: [one for one in server.said if "mode 0644" in one and "--renew" in one])
+        joblot("token", "local", "--renew")
+        assert server.http.get("jobs").status_code == 401, "the one that may be known"
+        value = path.read_text().partition(": ")[2].strip()
+        assert server.http.get("jobs", headers={"Authorization": value}).status_code == 200
 
 
 def test_the_socket_asks_for_a_token_too(joblot: Joblot) -> None:

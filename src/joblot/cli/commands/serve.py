@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -56,39 +55,36 @@ def serve(
             "one of them in; make one with `joblot token create NAME --scope SCOPE`, or serve on "
             "127.0.0.1"
         )
-    header = _take_local_token()
+    lacks = _take_local_token()
     run(
         host,
         port,
         processes=processes,
         threads=threads,
-        on_bound=lambda url: _tell(url, header),
+        on_bound=lambda url: _tell(url, lacks),
     )
 
 
-def _take_local_token() -> Path | None:
-    """Let this server, and the processes it starts, take the local token; none without a home.
-
-    Raises Unavailable if others may have read it.
-    """
+def _take_local_token() -> str:
+    """Let this server, and the processes it starts, take the local token; why none can be had."""
     try:
-        local.token_file()
-    except Unavailable:
-        return None
-    header = local.make_token()
-    os.environ[local.ACCEPTED] = str(header)
-    return header
+        os.environ[local.ACCEPTED] = str(local.token_file())
+        local.make_token()
+    except Unavailable as error:
+        return str(error)
+    return ""
 
 
-def _tell(url: str, header: Path | None) -> None:
+def _tell(url: str, lacks: str) -> None:
     """Where it is, and how to be let in: here by the local token, else by one that is made."""
     lines = [f"joblot serves {url} on {describe()}"]
     here = url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//127.0.0.1:")
-    if header is not None and local.is_local(here):
+    if lacks:
+        lines.append(f"  nobody is let in here without a token that was made: {lacks}")
+    elif local.is_local(here):
+        header = shlex.quote(os.environ[local.ACCEPTED])
         lines.append(f"  work for it here:     joblot worker FUNC --url {here}")
-        lines.append(
-            f"  ask it here:          curl -H @{shlex.quote(str(header))} {here}/api/v1/jobs"
-        )
+        lines.append(f"  ask it here:          curl -H @{header} {here}/api/v1/jobs")
     lines.append("  let in somebody else: joblot token create NAME --scope SCOPE")
     for line in lines:
         text.err().print(line, soft_wrap=True, markup=False, highlight=False)
