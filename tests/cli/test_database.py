@@ -95,11 +95,11 @@ PROJECT = (
 
 @pytest.fixture
 def shop(joblot: Joblot) -> Joblot:
-    """In the folder of a project, among whose files some are named as modules of Python."""
+    """In the folder of a project, beside whose files each module of Python's has a namesake."""
     (joblot.folder / "shop").mkdir()
     joblot.write("shop/__init__.py", "")
     joblot.write("shop/settings.py", PROJECT)
-    for name in ("queue", "email", "random", "html", "copy", "select", "token", "types"):
+    for name in sys.stdlib_module_names:
         joblot.write(f"{name}.py", "raise ImportError('of the project, and not of Python')\n")
     joblot.environment["DJANGO_SETTINGS_MODULE"] = "shop.settings"
     return joblot

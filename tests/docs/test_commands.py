@@ -18,7 +18,8 @@ from tests.server.process import Serving
 
 __all__ = ["joblot", "make_joblot"]
 
-BLOCK = re.compile(r"```(?:sh|console)?\n(.*?)```", re.DOTALL)
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+SHELLS = ("", "sh", "console")
 NAMES_A_SERVER = re.compile(r"(?:localhost|127\.0\.0\.1):8642")
 
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="the pages use curl")
@@ -27,8 +28,9 @@ pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="the pages 
 def blocks(page: str) -> Iterator[str]:
     """The blocks of a page that ask a server, without their prompts."""
     text = (ROOT / page).read_text(encoding="utf-8")
-    for block in BLOCK.findall(text):
-        if NAMES_A_SERVER.search(block) and "joblot serves" not in block:
+    for language, block in BLOCK.findall(text):
+        told = "joblot serves" in block
+        if language in SHELLS and NAMES_A_SERVER.search(block) and not told:
             yield re.sub(r"^\$ ", "", block, flags=re.MULTILINE)
 
 
