@@ -150,7 +150,7 @@ def test_a_relative_path_means_the_same_file_wherever_a_worker_runs(joblot: Jobl
     )
     joblot(*resumed, *source, "--db", "A/j.sqlite3")
     for url in ("sqlite:///A/j.sqlite3", f"sqlite:///{inner}/j.sqlite3"):
-        assert joblot("show", "1", JOBLOT_DATABASE_URL=url)
+        joblot("show", "1", JOBLOT_DATABASE_URL=url)
         joblot("retry", "1", JOBLOT_DATABASE_URL=url, expect=3)
     assert sorted(path.name for path in joblot.folder.rglob("*.sqlite3")) == ["j.sqlite3"]
     assert sorted(begun.lines("calls")) == sorted(names)
@@ -170,12 +170,13 @@ def test_a_place_of_the_environment_means_the_same_wherever_a_worker_runs(
     """The workers of a run stand in the folder where it was begun."""
     (joblot.folder / "A").mkdir()
     joblot.write("names", "a\nbad\n")
-    joblot("run", "work:picky", "--lines", "names", "--workers", "1", expect=1, **where)
+    begun = Joblot(joblot.folder, joblot.environment | where)
+    begun("run", "work:picky", "--lines", "names", "--workers", "1", expect=1)
     elsewhere = {name: value.replace("A", "../A", 1) for name, value in where.items()}
     (joblot.folder / "B").mkdir()
-    other = Joblot(joblot.folder / "B", joblot.environment)
-    other("retry", "1", **elsewhere)
-    other("run", "--resume", "1", "--workers", "1", expect=1, **elsewhere)
+    other = Joblot(joblot.folder / "B", joblot.environment | elsewhere)
+    other("retry", "1")
+    other("run", "--resume", "1", "--workers", "1", expect=1)
     assert len(list(joblot.folder.rglob("*.sqlite3"))) == 1
     assert joblot.lines("calls") == ["a", "bad", "bad"]
 
