@@ -114,7 +114,7 @@ def test_the_local_token_of_a_project_is_none(
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_a_worker_without_a_token_is_let_in_through_the_socket(offered: Served, host: str) -> None:
     submit("night", ["a", "b"], pipeline="p")
-    with HttpClient(f"http://{host}:{offered.port}") as client:
+    with HttpClient(f"http://{host}:{offered.port}", own=True) as client:
         assert claim(client) == ["a", "b"]
         local.make_token(renew=True)
         assert claim(client) == ["a", "b"], "the same lease again, by the new token"
@@ -130,7 +130,7 @@ def test_who_listens_at_the_port_of_a_server_gets_nothing(header: Path, left: bo
         if left:
             own, _ = local.listen("127.0.0.1", port)
             own.close()
-        with HttpClient(f"http://127.0.0.1:{port}") as client, pytest.raises(Unavailable):
+        with HttpClient(f"http://127.0.0.1:{port}", own=True) as client, pytest.raises(Unavailable):
             claim(client)
         foreign.setblocking(False)
         with pytest.raises(BlockingIOError):  # nobody has connected
@@ -139,7 +139,10 @@ def test_who_listens_at_the_port_of_a_server_gets_nothing(header: Path, left: bo
 
 def test_a_folder_that_others_may_enter_is_not_trusted(offered: Served, data: Path) -> None:
     (data / "servers").chmod(0o755)
-    with HttpClient(offered.url) as client, pytest.raises(Unavailable, match="expected 0700"):
+    with (
+        HttpClient(offered.url, own=True) as client,
+        pytest.raises(Unavailable, match="expected 0700"),
+    ):
         claim(client)
 
 

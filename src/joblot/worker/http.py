@@ -20,7 +20,6 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from joblot.errors import InvalidInput, JoblotError, Unavailable
-from joblot.local import is_local
 from joblot.wire import Claim, ItemReceipt, Result
 from joblot.worker.local_transport import LocalTransport
 from joblot.worker.shapes import claim_of, deadline_of, error_of, receipts_of, result_json
@@ -41,10 +40,10 @@ PROBLEM = "application/problem+json"
 class HttpClient:
     """A joblot server at `url`. Closing it closes its connections; any thread may use it.
 
-    Without a `token`, a URL of this machine leads to a server of the same user, with his local one.
     `token` is never logged and in no error's message. `instance` names this worker in each of its
-    requests; `about` is what its claims tell of it. Raises InvalidInput for a URL or token that
-    can't be one.
+    requests; `about` is what its claims tell of it. `own` is a server of this user and machine: it
+    is reached through its socket, with the local token. Raises InvalidInput for a URL or token
+    that can't be one.
     """
 
     def __init__(
@@ -54,6 +53,7 @@ class HttpClient:
         instance: str = "",
         *,
         about: Mapping[str, Any] | None = None,
+        own: bool = False,
         call_seconds_max: float = CALL_SECONDS_MAX,
     ) -> None:
         self._about = about
@@ -63,9 +63,11 @@ class HttpClient:
         if token:
             headers["Authorization"] = f"Bearer {_header('token', token)}"
         base = base_of(url)
-        own = LocalTransport(base) if not token and is_local(base) else None
         self._http = httpx.Client(
-            base_url=f"{base}/api/v1/", headers=headers, verify=_trust(), transport=own
+            base_url=f"{base}/api/v1/",
+            headers=headers,
+            verify=_trust(),
+            transport=LocalTransport(base) if own else None,
         )
 
     def __enter__(self) -> Self:

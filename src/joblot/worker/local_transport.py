@@ -13,7 +13,7 @@ from joblot.errors import Unavailable
 
 
 class LocalTransport(httpx.BaseTransport):
-    """What httpx sends through for a local URL where no token is given.
+    """What httpx sends through to a server of one's own, at a local URL.
 
     Nothing goes over TCP, where somebody else may listen at the port. The socket and the token are
     looked up for each request: the server may come later, or begin anew, and the token be renewed.
