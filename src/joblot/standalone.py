@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
+import sysconfig
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import django
 from django.apps import apps as installed
@@ -19,8 +21,11 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 
+from joblot import private
 from joblot.errors import InvalidInput, Unavailable
+from joblot.places import DATABASE_URL, absolute, data_folder
 
+SQLITE = "joblot.sqlite3"  # the engine
 BUSY_SECONDS_MAX = 20.0  # how long SQLite waits for another writer
 BUSY_TRIES_MAX = 3  # and how often: together well below a lease
 CONNECT_SECONDS_MAX = 10
@@ -65,7 +70,9 @@ def setup(
         DATABASES={"default": database},
         INSTALLED_APPS=["joblot", *apps],
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
-        MEDIA_ROOT=str(_outputs_folder(database)),
+        MEDIA_ROOT=str(outputs_folder(database)),
+        FILE_UPLOAD_PERMISSIONS=private.FILE,
+        FILE_UPLOAD_DIRECTORY_PERMISSIONS=private.FOLDER,
         SECRET_KEY=secrets.token_urlsafe(),  # nothing here is signed beyond this process
         USE_TZ=True,
         TIME_ZONE="UTC",
@@ -76,20 +83,8 @@ def setup(
 
 
 def _serving() -> dict[str, Any]:
-    """JOBLOT_LOCAL in the environment: bound to loopback, whose users need no token."""
-    local = bool(os.environ.get("JOBLOT_LOCAL"))
-    return {
-        "ROOT_URLCONF": "joblot.api.urls",
-        "MIDDLEWARE": [],
-        "ALLOWED_HOSTS": ["localhost", "127.0.0.1", "[::1]"] if local else ["*"],
-        "JOBLOT_LOCAL": local,
-    }
-
-
-def data_folder() -> Path:
-    """The user's data folder for joblot, by the XDG rules."""
-    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(base) / "joblot"
+    """Any host will do: a page of a foreign one has no token, so it learns nothing."""
+    return {"ROOT_URLCONF": "joblot.api.urls", "MIDDLEWARE": [], "ALLOWED_HOSTS": ["*"]}
 
 
 def default_path() -> Path:
@@ -103,6 +98,7 @@ def is_embedded() -> bool:
 
 
 def _setup_project() -> None:
+    _add_working_folder()
     try:
         django.setup()
     except (ImportError, ImproperlyConfigured) as error:
@@ -113,10 +109,23 @@ def _setup_project() -> None:
         ) from error
 
 
+def _add_working_folder() -> None:
+    """Find a project from its folder, as manage.py does, but behind the standard library: a file
+    there with the name of one of its modules must not take that one's place.
+    """
+    folder = str(Path.cwd())
+    if folder in sys.path or "" in sys.path:
+        return
+    library = sysconfig.get_path("stdlib")
+    ours = {library, sysconfig.get_path("platstdlib"), str(Path(library) / "lib-dynload")}
+    behind = [n for n, place in enumerate(sys.path, start=1) if place in ours]
+    sys.path.insert(max(behind, default=len(sys.path)), folder)
+
+
 def _chosen(url: str | None, path: Path | str | None, statement_seconds_max: int) -> dict[str, Any]:
     if path is not None:
         return sqlite(Path(path))
-    named = url or os.environ.get("JOBLOT_DATABASE_URL")
+    named = url or os.environ.get(DATABASE_URL)
     return database_of(named, statement_seconds_max) if named else sqlite(default_path())
 
 
@@ -133,17 +142,17 @@ def database_of(url: str, statement_seconds_max: int = STATEMENT_SECONDS_MAX) ->
 
 
 def sqlite(path: Path, *, busy_seconds_max: float = BUSY_SECONDS_MAX) -> dict[str, Any]:
-    """An SQLite file as the ledger needs it; its folder is made."""
-    path = path.expanduser().absolute()
+    """An SQLite file as the ledger needs it; its folder is made, and is private then."""
+    path = absolute(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private.make_folder(path.parent)
     except OSError as error:
         raise Unavailable(
             f"the database's folder {path.parent} can't be made: {error.strerror}; "
             "name another with --db"
         ) from error
     return {
-        "ENGINE": "django.db.backends.sqlite3",
+        "ENGINE": SQLITE,
         "NAME": str(path),
         "CONN_MAX_AGE": None,
         "OPTIONS": {
@@ -152,11 +161,6 @@ def sqlite(path: Path, *, busy_seconds_max: float = BUSY_SECONDS_MAX) -> dict[st
             "init_command": SQLITE_PRAGMAS,
         },
     }
-
-
-def sqlite_url(path: Path) -> str:
-    """The URL of an SQLite file, for JOBLOT_DATABASE_URL."""
-    return f"sqlite:///{quote(str(path.expanduser().absolute()))}"
 
 
 def _sqlite_of(url: str) -> dict[str, Any]:
@@ -192,7 +196,7 @@ def _limits(database: Mapping[str, Any]) -> dict[str, Any]:
     given: dict[str, Any] = {
         "WEBHOOK_PRIVATE_ALLOWED": os.environ.get("JOBLOT_WEBHOOK_PRIVATE_ALLOWED") == "1"
     }
-    if database["ENGINE"].endswith("sqlite3"):
+    if database["ENGINE"] == SQLITE:
         # SQLite itself waits for a lock, so few tries are many seconds.
         given["CONFLICT_RETRIES_MAX"] = BUSY_TRIES_MAX
     return given
@@ -241,8 +245,8 @@ def _conninfo(url: str) -> dict[str, Any]:
         ) from error
 
 
-def _outputs_folder(database: Mapping[str, Any]) -> Path:
+def outputs_folder(database: Mapping[str, Any]) -> Path:
     """Where outputs go that are too large for a row: beside the file that refers to them."""
-    if database["ENGINE"].endswith("sqlite3"):
+    if database["ENGINE"] == SQLITE:
         return Path(f"{database['NAME']}-outputs")
     return data_folder() / "outputs"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import connections
-from django.test import Client, override_settings
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from joblot.identity import workers
@@ -105,14 +105,6 @@ def test_who_may_read_it(api: Callable[..., Any], ledger_db: str) -> None:
     assert status("admin", projects=["alps"]) == 403
     assert Watcher("joblot_nonsense").ask().status_code == 401
     assert Watcher(None).ask().status_code == 401
-
-
-def test_this_machine_may_read_it_until_there_is_a_token(ledger_db: str) -> None:
-    with override_settings(JOBLOT_LOCAL=True):
-        assert Watcher(None).ask().status_code == 200
-        assert Watcher(None).ask(**{"X-Forwarded-For": "192.0.2.1"}).status_code == 401
-        issue("first", ["work"])
-        assert Watcher(None).ask().status_code == 401
 
 
 def test_no_figure_reads_items_or_outcomes(watcher: Watcher) -> None:

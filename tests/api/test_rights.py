@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable
 
 import pytest
-from django.test import Client, override_settings
 
 from joblot.identity.tokens import issue, revoke
 from joblot.ledger.submit import submit
@@ -124,38 +123,6 @@ def test_what_is_no_token_is_refused_without_a_hint(ledger_db: str, header: str)
 
 def test_a_request_without_a_token_is_refused(ledger_db: str) -> None:
     assert (Api(None).get("jobs")["code"]) == "not_authenticated"
-
-
-class TestOnThisMachine:
-    """`joblot serve` on loopback lets this machine's users in, until the first token is made."""
-
-    @pytest.fixture(autouse=True)
-    def local(self, ledger_db: str):
-        with override_settings(JOBLOT_LOCAL=True):
-            yield
-
-    def status(self, **extra: str) -> int:
-        return Client().get("/api/v1/jobs", **extra).status_code  # type: ignore[arg-type]
-
-    def test_no_token_is_needed(self) -> None:
-        assert self.status() == 200
-
-    def test_but_by_whoever_comes_from_elsewhere(self) -> None:
-        assert self.status(REMOTE_ADDR="10.0.0.7") == 401
-
-    def test_but_by_whoever_comes_through_a_proxy(self) -> None:
-        assert self.status(HTTP_X_FORWARDED_FOR="127.0.0.1") == 401
-
-    def test_but_by_somebody_elses_web_page(self) -> None:
-        assert self.status(HTTP_ORIGIN="http://evil.example") == 401
-        assert self.status(HTTP_SEC_FETCH_SITE="cross-site") == 401
-        assert self.status(HTTP_ORIGIN="http://testserver") == 200
-
-    def test_but_by_everybody_once_there_is_a_token(self) -> None:
-        _, told = issue("first", ["read"])
-        assert self.status() == 401
-        revoke(told["id"])
-        assert self.status() == 200
 
 
 def test_a_token_that_asks_too_often_is_told_to_wait(api: Callable[..., Api]) -> None:

@@ -21,6 +21,8 @@ from joblot.testing.postgres import PostgresServer
 from tests.polling import eventually
 
 SECONDS_MAX = 60
+# The installed command: `python -m joblot.cli` would put the working folder on Python's path.
+JOBLOT = str(Path(sys.executable).parent / "joblot")
 WORK = '''
 """What the tests run. A call is noted in a file; a gate is waited for without end."""
 
@@ -111,7 +113,7 @@ class Joblot:
         self, *args: str, expect: int | None = 0, given: str | None = None, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [sys.executable, "-m", "joblot.cli", *args],
+            [JOBLOT, *args],
             cwd=self.folder,
             env=self.environment | environment,
             input=given,
@@ -127,7 +129,7 @@ class Joblot:
 
     def start(self, *args: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "joblot.cli", *args],
+            [JOBLOT, *args],
             cwd=self.folder,
             env=self.environment,
             stdin=subprocess.PIPE,

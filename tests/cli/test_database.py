@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import resource
+import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -15,6 +17,7 @@ import pytest
 from joblot.errors import InvalidInput
 from joblot.standalone import database_of
 from tests.cli.conftest import Joblot
+from tests.server.process import Serving
 
 
 def _submit(joblot: Joblot, path: Path, given: str, **options: object):
@@ -79,6 +82,154 @@ def test_the_database_of_a_project_is_used_where_there_is_one(joblot: Joblot):
     joblot("run", "work:upper", "--lines", "names", "--workers", "1")
     done = joblot("jobs", expect=2, DJANGO_SETTINGS_MODULE="nowhere")
     assert "DJANGO_SETTINGS_MODULE=nowhere can't be used" in done.stderr
+
+
+PROJECT = (
+    "from pathlib import Path\n"
+    "from joblot.standalone import sqlite\n"
+    "INSTALLED_APPS = ['joblot', 'shop']\n"
+    "ROOT_URLCONF, USE_TZ, SECRET_KEY, ALLOWED_HOSTS = 'joblot.api.urls', True, 's', ['*']\n"
+    "DATABASES = {'default': sqlite(Path(__file__).parent / 'shop.sqlite3')}\n"
+)
+
+
+@pytest.fixture
+def shop(joblot: Joblot) -> Joblot:
+    """In the folder of a project, beside whose files each module of Python's has a namesake."""
+    (joblot.folder / "shop").mkdir()
+    joblot.write("shop/__init__.py", "")
+    joblot.write("shop/settings.py", PROJECT)
+    for name in sys.stdlib_module_names:
+        joblot.write(f"{name}.py", "raise ImportError('of the project, and not of Python')\n")
+    joblot.environment["DJANGO_SETTINGS_MODULE"] = "shop.settings"
+    return joblot
+
+
+def test_every_command_finds_the_project_in_whose_folder_it_stands(shop: Joblot):
+    shop("migrate")
+    assert (shop.folder / "shop" / "shop.sqlite3").exists()
+    assert shop.json("doctor")["ok"]
+    shop("submit", "one", "--pipeline", "p", "--lines", shop.write("names", "a\nb\n"))
+    shop("sweep")
+    assert [job["total"] for job in shop.json("jobs")] == [2]
+    shop("token", "create", "x", "--scope", "admin")
+    assert shop.json("audit", "1")["ok"]
+    assert not (shop.folder / "data").exists(), "another database than the project's was used"
+
+
+def test_a_server_finds_the_project_in_whose_folder_it_stands(shop: Joblot):
+    shop("migrate")
+    with Serving(shop) as server:
+        job = server.post("jobs", {"name": "n", "pipeline": "p", "items": ["a"]}, expect=201)
+        assert [one["id"] for one in shop.json("jobs")] == [job["id"]]
+    refused = shop("serve", "--port", "0", "--db", "own.sqlite3", expect=2)
+    assert "leave one out" in refused.stderr
+
+
+def test_a_relative_path_means_the_same_file_wherever_a_worker_runs(joblot: Joblot):
+    """A run is gone on with from another folder than it was begun in."""
+    inner = joblot.folder / "A"
+    inner.mkdir()
+    shutil.copy(joblot.folder / "work.py", inner)
+    names = ["gate", *(f"n{n}" for n in range(20))]
+    (inner / "names").write_text("\n".join(names))
+    begun = Joblot(inner, joblot.environment)
+    options = ["--lines", "names", "--workers", "1", "--db", "j.sqlite3"]
+    run = begun.start("run", "work:gated", *options)
+    begun.at_gate()
+    run.send_signal(signal.SIGINT)
+    begun.orders_ended()
+    begun.open_gate()
+    assert run.wait(60) == 128 + signal.SIGINT
+    run.communicate()
+    resumed = ["run", "--resume", "1", "--workers", "1"]
+    source = (
+        ["--lines", "A/names"]
+        if not joblot.json("show", "1", "--db", "A/j.sqlite3")["sealed"]
+        else []
+    )
+    joblot(*resumed, *source, "--db", "A/j.sqlite3")
+    for url in ("sqlite:///A/j.sqlite3", f"sqlite:///{inner}/j.sqlite3"):
+        joblot("show", "1", JOBLOT_DATABASE_URL=url)
+        joblot("retry", "1", JOBLOT_DATABASE_URL=url, expect=3)
+    assert sorted(path.name for path in joblot.folder.rglob("*.sqlite3")) == ["j.sqlite3"]
+    assert sorted(begun.lines("calls")) == sorted(names)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        {"JOBLOT_DATABASE_URL": "sqlite:///A/j.sqlite3"},
+        {"XDG_DATA_HOME": "A"},
+    ],
+    ids=["url", "data"],
+)
+def test_a_place_of_the_environment_means_the_same_wherever_a_worker_runs(
+    joblot: Joblot, where: dict[str, str]
+):
+    """The workers of a run stand in the folder where it was begun."""
+    (joblot.folder / "A").mkdir()
+    joblot.write("names", "a\nbad\n")
+    begun = Joblot(joblot.folder, joblot.environment | where)
+    begun("run", "work:picky", "--lines", "names", "--workers", "1", expect=1)
+    elsewhere = {name: value.replace("A", "../A", 1) for name, value in where.items()}
+    (joblot.folder / "B").mkdir()
+    other = Joblot(joblot.folder / "B", joblot.environment | elsewhere)
+    other("retry", "1")
+    other("run", "--resume", "1", "--workers", "1", expect=1)
+    assert len(list(joblot.folder.rglob("*.sqlite3"))) == 1
+    assert joblot.lines("calls") == ["a", "bad", "bad"]
+
+
+NOBODY = """
+import pwd, sys
+def none(uid): raise KeyError(uid)
+pwd.getpwuid = none  # as in a container with a number for a user
+from joblot.cli import main
+main()
+"""
+
+
+def as_nobody(joblot: Joblot, *args: str) -> subprocess.CompletedProcess[str]:
+    missing = ("HOME", "XDG_DATA_HOME")
+    return subprocess.run(
+        [sys.executable, "-c", NOBODY, *args],
+        cwd=joblot.folder,
+        env={name: value for name, value in joblot.environment.items() if name not in missing},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["jobs"],
+        ["doctor"],
+        ["migrate"],
+        ["serve", "--port", "0"],
+        ["run", "work:upper", "work.py"],
+        ["jobs", "--db", "~/j.sqlite3"],
+    ],
+    ids=" ".join,
+)
+def test_a_user_without_a_home_is_told_to_name_a_file(joblot: Joblot, command: list[str]):
+    done = as_nobody(joblot, *command)
+    assert done.returncode == 4, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("joblot: ")
+    assert "--db" in line
+
+
+def test_a_user_without_a_home_can_name_a_file(joblot: Joblot):
+    command = ["run", "work:upper", "work.py", "--workers", "1"]
+    done = as_nobody(joblot, *command, "--db", "own.sqlite3")
+    assert done.returncode == 0, done.stderr
+    worker = as_nobody(joblot, "worker", "work:upper", "--pipeline", "p", "--url", "http://h:1")
+    assert (worker.returncode, len(worker.stderr.splitlines())) == (4, 1)
+    assert "--spool" in worker.stderr
 
 
 def test_a_url_says_all_of_a_postgresql_database():

@@ -256,13 +256,20 @@ def port() -> Iterator[str]:
         yield str(port)
 
 
+def local_token(joblot: Joblot) -> dict[str, str]:
+    """The header in the file that the command names."""
+    name, _, value = Path(joblot("token", "local").stdout.strip()).read_text().partition(": ")
+    return {name: value.strip()}
+
+
 def test_a_server_that_is_killed_in_the_middle_costs_no_computing(joblot: Joblot, port: str):
     """A real one, with SIGKILL; and a real one again on the same address."""
     server = joblot.start("serve", "--port", port)
     url = _line(server, "joblot serves ").split()[2]
     names = ["gate", *NAMES]
     job = {"name": "j", "pipeline": "p", "items": names}
-    httpx.post(f"{url}/api/v1/jobs", json=job, timeout=60).raise_for_status()
+    answer = httpx.post(f"{url}/api/v1/jobs", json=job, headers=local_token(joblot), timeout=60)
+    answer.raise_for_status()
     worker = joblot.start("worker", "work:gated", "--pipeline", "p", "--url", url)
     joblot.at_gate()
     server.kill()

@@ -27,6 +27,7 @@ from tests.ledger.worker import keys, lease, succeed
 from tests.polling import eventually
 from tests.server.conftest import http, local, served
 from tests.server.process import Serving
+from tests.server.raw import AUTHORIZED
 from tests.server.served import Served
 
 __all__ = ["http", "joblot_on_postgres", "local", "make_joblot", "served"]
@@ -63,7 +64,7 @@ def test_CT4_a_heartbeat_that_can_not_be_written_harms_no_claim(
 
     with connections[ledger_db].execute_wrapper(breaks):
         asked = {"pipelines": ["p"], "about": {"version": "1"}}
-        headers = {"Joblot-Worker": "gpu-1"}
+        headers = {"Joblot-Worker": "gpu-1", **AUTHORIZED}
         answer = client.post(
             "/api/v1/claims", asked, content_type="application/json", headers=headers
         )
@@ -110,7 +111,8 @@ def is_told(served: Served, what: str) -> bool:
 
 
 def unhealthy(served: Served) -> list[str]:
-    answer = httpx.get(f"{served.url}/healthz", timeout=60, trust_env=False)
+    url = f"{served.url}/healthz"
+    answer = httpx.get(url, headers=AUTHORIZED, timeout=60, trust_env=False)
     assert answer.status_code == (503 if answer.json()["wrong"] else 200)
     return list(answer.json()["wrong"])
 

@@ -12,9 +12,11 @@ import httpx
 import pytest
 
 from joblot.ledger.submit import submit
+from joblot.local import ACCEPTED
 from joblot.models import Job
 from tests.cli.conftest import joblot, joblot_on_postgres, make_joblot
 from tests.ledger.conftest import configure, exact, own_hooks
+from tests.server.raw import write_token
 from tests.server.served import Served
 
 __all__ = [
@@ -28,10 +30,10 @@ __all__ = [
 
 
 @pytest.fixture
-def local(settings: Any, tmp_path: Path) -> None:
-    """As bound to loopback, whose users need no token; large outputs in a folder of the test."""
+def local(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The local token is taken, as by `joblot serve`; large outputs are in a folder of the test."""
     settings.MEDIA_ROOT = str(tmp_path)
-    settings.JOBLOT_LOCAL = True
+    monkeypatch.setenv(ACCEPTED, str(write_token(tmp_path / "token")))
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import httpx
 
 from tests.cli.conftest import Joblot
 from tests.proc import children, command
+from tests.server.raw import AUTHORIZED, write_token
 
 URL = re.compile(r"http://127\.0\.0\.1:(\d+)")
 START_SECONDS_MAX = 60
@@ -25,8 +26,10 @@ class Serving:
     `said` is what it wrote.
     """
 
-    def __init__(self, joblot: Joblot, *options: str) -> None:
+    def __init__(self, joblot: Joblot, *options: str, token: bool = True) -> None:
+        """With the `token` of the tests, or one that it makes."""
         self.joblot = joblot
+        self._has_token = token
         self.said: list[str] = []
         self._options = options
         self._told = threading.Event()
@@ -34,6 +37,8 @@ class Serving:
         self._http: httpx.Client | None = None
 
     def __enter__(self) -> Self:
+        if self._has_token:
+            write_token(self.joblot.folder / "data" / "joblot")
         self.process = self.joblot.start("serve", "--port", "0", *self._options)
         self._reader.start()
         return self
@@ -67,6 +72,7 @@ class Serving:
         if self._http is None:
             self._http = httpx.Client(
                 base_url=f"{self.url}/api/v1/",
+                headers=AUTHORIZED,
                 timeout=START_SECONDS_MAX,
                 verify=False,  # there is no TLS, and to read certificates takes long
                 trust_env=False,

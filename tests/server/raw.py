@@ -6,14 +6,26 @@ import json
 import select
 import socket
 from http.client import BadStatusLine, HTTPResponse
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from joblot import private
+
 SECONDS_MAX = 30.0
+TOKEN = f"joblot_local_{'t' * 43}"  # the local one of the tests' servers
+AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
+
+
+def write_token(folder: Path) -> Path:
+    """The file of the local token; a server takes the token that it finds there."""
+    path = private.make_folder(folder) / "local.header"
+    private.write_file(path, f"Authorization: Bearer {TOKEN}\n".encode())
+    return path
 
 
 def request(method: str, path: str, body: Any = None, **headers: str) -> bytes:
-    """A whole request; `body` is bytes, or else sent as JSON."""
+    """A whole request, with the tests' token; `body` is bytes, or else sent as JSON."""
     content = (
         body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
     )
@@ -21,6 +33,7 @@ def request(method: str, path: str, body: Any = None, **headers: str) -> bytes:
         "Host": "127.0.0.1",
         "Content-Type": "application/json",
         "Content-Length": str(len(content)),
+        **AUTHORIZED,
     }
     given |= {name.replace("_", "-"): value for name, value in headers.items()}
     lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in given.items())]

@@ -12,6 +12,7 @@ import httpx
 import uvicorn
 
 from joblot.server.process import Process
+from tests.server.raw import AUTHORIZED
 
 STOP_SECONDS_MAX = 20
 SEND_BYTES = 65_536  # what the kernel keeps of an answer that nobody reads
@@ -24,6 +25,7 @@ class Served:
     def __init__(self, threads: int = 4) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=512)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
+        self.sockets = [self._socket]  # more may be added before the block
         self.port = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.process = Process(threads)
@@ -77,7 +79,7 @@ class Served:
         )
         return httpx.Client(
             base_url=f"{self.url}/api/v1/",
-            headers=headers,
+            headers={**AUTHORIZED, **headers},
             timeout=seconds_max,
             transport=transport,
             trust_env=False,
@@ -88,4 +90,4 @@ class Served:
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
-        await self._server.serve(sockets=[self._socket])
+        await self._server.serve(sockets=self.sockets)

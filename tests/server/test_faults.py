@@ -20,6 +20,7 @@ from joblot.worker.function import Output
 from tests.ledger.worker import keys
 from tests.polling import eventually
 from tests.server.fault_proxy import CUT, NO_ANSWER, SILENT, TWICE, Fault, FaultProxy, seeded
+from tests.server.raw import AUTHORIZED, TOKEN
 from tests.server.served import Served
 from tests.threads import Threads
 
@@ -52,7 +53,7 @@ class Crew:
         running = []
         for number in range(workers):
             client = HttpClient(
-                self._proxy.url, instance=f"w{number}", call_seconds_max=CALL_SECONDS_MAX
+                self._proxy.url, TOKEN, f"w{number}", call_seconds_max=CALL_SECONDS_MAX
             )
             settings = WorkerSettings(idle_seconds_max=0.05, claim_aim_seconds=0.2)
             worker = Worker(client, [Handler("p", each(self._compute), 1)], settings)
@@ -124,7 +125,8 @@ def test_a_network_that_swallows_requests_costs_a_call(proxy: FaultProxy, crew: 
 
 
 def post(url: str, path: str, body: Any) -> httpx.Response:
-    return httpx.post(f"{url}/api/v1/{path}", json=body, timeout=60, verify=False, trust_env=False)
+    url = f"{url}/api/v1/{path}"
+    return httpx.post(url, json=body, headers=AUTHORIZED, timeout=60, verify=False, trust_env=False)
 
 
 def lost(act: Callable[[], object]) -> None:

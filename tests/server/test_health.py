@@ -8,12 +8,27 @@ from joblot.ledger.submit import submit
 from joblot.testing.postgres import PostgresServer
 from tests.ledger.worker import keys
 from tests.polling import eventually
+from tests.server.raw import AUTHORIZED
 from tests.server.served import Served
 
 
 def ask(served: Served, path: str) -> tuple[int, list[str]]:
-    answer = httpx.get(f"{served.url}/{path}", timeout=20, trust_env=False)
+    url = f"{served.url}/{path}"
+    answer = httpx.get(url, headers=AUTHORIZED, timeout=20, trust_env=False)
     return answer.status_code, answer.json()["wrong"]
+
+
+def test_a_stranger_learns_up_or_down_and_no_more(
+    durable_postgres: PostgresServer, local: None
+) -> None:
+    def told(path: str) -> object:
+        return httpx.get(f"{served.url}/{path}", timeout=20, trust_env=False).json()
+
+    with Served() as served:
+        assert [told("healthz"), told("readyz")] == [{"ok": True}] * 2
+        durable_postgres.stop()
+        assert [told("healthz"), told("readyz")] == [{"ok": False}] * 2
+        durable_postgres.start()
 
 
 def test_a_server_that_works_says_so(served: Served) -> None:

@@ -16,9 +16,10 @@ from joblot.ledger.progress import progress
 from joblot.ledger.submit import submit
 from joblot.models import Job
 from tests.polling import eventually
-from tests.server.raw import Raw
+from tests.server.raw import AUTHORIZED, Raw
 from tests.server.served import Served
 
+KNOWN = [f"{name}: {value}" for name, value in AUTHORIZED.items()]
 NDJSON = "application/x-ndjson"
 Bad = tuple[bytes, int, str]
 
@@ -53,7 +54,15 @@ def numbers(job: Job) -> list[int]:
 
 def head(job: Job, *more: str) -> bytes:
     path = f"/api/v1/jobs/{job.pk}/items"
-    lines = [f"POST {path} HTTP/1.1", "Host: 127.0.0.1", f"Content-Type: {NDJSON}", *more, "", ""]
+    lines = [
+        f"POST {path} HTTP/1.1",
+        "Host: 127.0.0.1",
+        f"Content-Type: {NDJSON}",
+        *KNOWN,
+        *more,
+        "",
+        "",
+    ]
     return "\r\n".join(lines).encode()
 
 

@@ -17,6 +17,7 @@ from django.db import connections
 
 from joblot.ledger.submit import submit
 from tests.ledger.worker import drain, keys
+from tests.server.raw import AUTHORIZED
 
 
 class Threaded(ThreadingMixIn, WSGIServer):
@@ -42,7 +43,7 @@ def wsgi(ledger_db: str, local: None) -> Iterator[httpx.Client]:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         url = f"http://127.0.0.1:{server.server_port}/api/v1/"
-        with httpx.Client(base_url=url, timeout=20, trust_env=False) as client:
+        with httpx.Client(base_url=url, headers=AUTHORIZED, timeout=20, trust_env=False) as client:
             yield client
         server.shutdown()
         thread.join()

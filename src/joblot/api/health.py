@@ -1,22 +1,31 @@
-"""Is work being done? Not only: is a process up."""
+"""Is work being done? Not only: is a process up.
+
+Who asks without a token learns up or down, as a balancer needs it. What is wrong is in the log, and
+in the answer to a token that may read.
+"""
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from django.http import HttpRequest, JsonResponse
 
+from joblot.api.auth import caller_of
 from joblot.errors import JoblotError
+from joblot.identity.caller import Scope
 from joblot.ledger.pulse import overdue, require_database
+
+logger = logging.getLogger("joblot.api")
 
 
 def healthz(request: HttpRequest) -> JsonResponse:
-    """200 if the database answers and the sweep keeps up; 503 with what is wrong."""
+    """200 if the database answers and the sweep keeps up; 503 if not."""
     try:
         wrong = overdue()
     except JoblotError as error:
         wrong = [str(error)]
-    return _answer(wrong)
+    return _answer(wrong, told=_may_read(request))
 
 
 def readyz(request: HttpRequest) -> JsonResponse:
@@ -24,15 +33,26 @@ def readyz(request: HttpRequest) -> JsonResponse:
     try:
         require_database()
     except JoblotError as error:
-        return _answer([str(error)])
-    return _answer([])
+        return _answer([str(error)], told=_may_read(request))
+    return _answer([], told=_may_read(request))
 
 
 def unanswered(seconds: float) -> JsonResponse:
     """What is told where neither of the two has answered within so many seconds."""
-    return _answer([f"the database, or every thread, has been busy for {seconds:g} s"])
+    return _answer([f"the database, or every thread, has been busy for {seconds:g} s"], told=False)
 
 
-def _answer(wrong: list[str]) -> JsonResponse:
-    body: dict[str, Any] = {"ok": not wrong, "wrong": wrong}
+def _may_read(request: HttpRequest) -> bool:
+    """False also where that can't be found out, for the database is away."""
+    try:
+        caller_of(request, counted=False).require(Scope.READ)
+    except JoblotError:
+        return False
+    return True
+
+
+def _answer(wrong: list[str], *, told: bool) -> JsonResponse:
+    if wrong:
+        logger.warning("not healthy: %s", "; ".join(wrong))
+    body: dict[str, Any] = {"ok": not wrong, **({"wrong": wrong} if told else {})}
     return JsonResponse(body, status=503 if wrong else 200)

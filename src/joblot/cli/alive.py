@@ -11,11 +11,14 @@ import contextlib
 import fcntl
 import os
 import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
-from joblot.standalone import data_folder
+from joblot import private
+from joblot.errors import Unavailable
+from joblot.places import data_folder
 
 _SEPARATOR = "/"
 
@@ -29,7 +32,7 @@ def new_name() -> str:
 def held(name: str) -> Iterator[int]:
     """The worker's file, locked: a process that inherits this descriptor keeps the lock."""
     path = _path(name)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private.make_folder(path.parent)
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -62,5 +65,15 @@ def forget(name: str) -> None:
         _path(name).unlink()
 
 
+def _folder() -> Path:
+    """Without a data folder a temporary one: the locks need to last as long as the machine runs."""
+    try:
+        return data_folder() / "workers"
+    except Unavailable:
+        folder = private.make_folder(Path(tempfile.gettempdir()) / f"joblot-{os.geteuid()}")
+        private.require_folder(folder)
+        return folder / "workers"
+
+
 def _path(name: str) -> Path:
-    return data_folder() / "workers" / name.partition(_SEPARATOR)[2].replace(_SEPARATOR, "_")
+    return _folder() / name.partition(_SEPARATOR)[2].replace(_SEPARATOR, "_")

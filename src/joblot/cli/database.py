@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 from django.core.management import call_command
@@ -17,18 +16,17 @@ from joblot.errors import InvalidInput, NotMigrated, Unavailable
 from joblot.standalone import is_embedded, setup
 
 
-def choose_database(db: Path | None) -> None:
+def choose_database(db: Path | None, *, served: bool = False) -> None:
     """Set Django up on the database that is meant; nothing is opened yet.
 
-    `db` is an SQLite file, and not for a project. Raises InvalidInput, Unavailable.
+    `db` is an SQLite file, and not for a project; `served` is for a server. Raises InvalidInput,
+    Unavailable.
     """
     if db is not None and os.environ.get("DJANGO_SETTINGS_MODULE"):
         raise InvalidInput(
             "--db: DJANGO_SETTINGS_MODULE names a project, whose database is used; leave one out"
         )
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))  # a project's settings, as manage.py finds them
-    setup(path=db)
+    setup(path=db, served=served)
 
 
 def open_database(db: Path | None) -> None:
@@ -55,12 +53,12 @@ def make_database(db: Path | None) -> None:
     migrate()
 
 
-def make_served_database() -> None:
+def make_served_database(db: Path | None) -> None:
     """For serving: makes the tables where there are none at all, whatever the database.
 
     Raises NotMigrated where there are some, and `joblot migrate` is somebody's decision to take.
     """
-    setup(served=True)
+    choose_database(db, served=True)
     names = pending()
     if names and (is_embedded() or names[0].startswith("0001")):
         migrate()

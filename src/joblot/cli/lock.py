@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from joblot import private
+
 
 @contextmanager
 def file_lock(path: Path) -> Iterator[None]:
     """Wait for the lock; the kernel frees it when its holder ends, however it ends."""
-    with path.open("w") as file:
+    private.make_file(path)
+    with path.open("r+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

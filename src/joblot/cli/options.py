@@ -10,6 +10,12 @@ from typing import Annotated, Any
 import typer
 
 from joblot.errors import InvalidInput
+from joblot.places import absolute
+
+
+def _absolute(path: Path | None) -> Path | None:
+    return None if path is None else absolute(path)
+
 
 JobId = Annotated[int, typer.Argument(metavar="JOB", help="The job's number.")]
 Db = Annotated[
@@ -17,6 +23,7 @@ Db = Annotated[
     typer.Option(
         "--db",
         metavar="PATH",
+        callback=_absolute,
         help="An SQLite file (default: JOBLOT_DATABASE_URL, or one in your data folder).",
     ),
 ]

@@ -22,7 +22,7 @@ class Scope(StrEnum):
 class Caller:
     """The right behind a request. None for `projects` or `pipelines` means all of them."""
 
-    owner: int  # on leases: 0 is whoever needs no token
+    owner: int  # on leases: 0 is this machine's user, by the local token
     name: str
     scopes: frozenset[Scope]
     projects: frozenset[str] | None = None

@@ -27,7 +27,7 @@ class Token(models.Model):
 
 
 class WorkerInstance(models.Model):
-    """A worker: a token and the instance id that it names itself by. `owner` 0 has no token."""
+    """A worker: a token and the instance id that it names itself by. `owner` 0: the local one."""
 
     owner = models.BigIntegerField()
     instance = models.CharField(max_length=200)

@@ -5,19 +5,22 @@ Imported before Django is set up, in the processes that are started too.
 
 from __future__ import annotations
 
-import ipaddress
+import logging
 import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
+from joblot import local
 from joblot.errors import InvalidInput, Unavailable
 from joblot.server import asgi
+
+logger = logging.getLogger("joblot.server")
 
 STOP_SECONDS_MAX = 30  # for requests in flight, when asked to stop
 SILENT_SECONDS_MAX = 10  # for one of several processes, which may be starting on a busy machine
@@ -44,15 +47,6 @@ class Processes(Multiprocess):
         for one in self.sockets:  # so that who comes now is refused, and goes elsewhere
             one.close()
         super().terminate_all()
-
-
-def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def serve(
@@ -86,16 +80,37 @@ def serve(
         proxy_headers=False,
     )
     bound = _bind(host, port)
-    on_bound(f"http://{_bracketed(host)}:{bound.getsockname()[1]}")
-    for number in STOP_SIGNALS:  # uvicorn has done what they ask for when it hands them on
-        signal.signal(number, lambda *_: sys.exit(0))
-    if processes == 1:
-        uvicorn.Server(config).run(sockets=[bound])
-    else:
-        several = Processes(config, sockets=[bound])
-        several.run()
-        if several.failed:
-            raise Unavailable("a process can't start, so all were stopped; the lines above say why")
+    with _local_socket(bound) as own:
+        on_bound(f"http://{_bracketed(host)}:{bound.getsockname()[1]}")
+        for number in STOP_SIGNALS:  # uvicorn has done what they ask for when it hands them on
+            signal.signal(number, lambda *_: sys.exit(0))
+        _run(config, [bound, *own])
+
+
+def _run(config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+    if config.workers == 1:
+        uvicorn.Server(config).run(sockets=sockets)
+        return
+    several = Processes(config, sockets=sockets)
+    several.run()
+    if several.failed:
+        raise Unavailable("a process can't start, so all were stopped; the lines above say why")
+
+
+@contextmanager
+def _local_socket(bound: socket.socket) -> Iterator[list[socket.socket]]:
+    """The socket for this user's own programs; none where it can't be, and then they need TCP."""
+    address, port, *_ = bound.getsockname()
+    try:
+        own, path = local.listen(address, port)
+    except (OSError, Unavailable) as error:
+        logger.warning("workers on this machine need a token, for there is no socket: %s", error)
+        yield []
+        return
+    try:
+        yield [own]
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _bind(host: str, port: int) -> socket.socket:

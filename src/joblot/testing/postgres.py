@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, Literal, Self
 from urllib.parse import quote, urlencode
 
+from joblot import private
 from joblot.errors import Unavailable
 from joblot.testing.postgres_programs import (
     Owner,
@@ -203,7 +204,7 @@ class PostgresServer:
     def _init_data(self) -> None:
         if (self.data_dir / "PG_VERSION").exists():
             return
-        self.data_dir.mkdir(parents=True, exist_ok=True)
+        self.data_dir.mkdir(private.FOLDER, parents=True, exist_ok=True)
         self._owner.take(self.data_dir)
         command = [self._find_programs().initdb, "-D", str(self.data_dir), "-U", USER]
         command += ["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-instructions"]

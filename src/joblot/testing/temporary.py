@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
 
-from joblot import standalone
+from joblot import places, standalone
 from joblot.testing.postgres import PostgresServer
 
 _CONNECTIONS_MAX = 50
@@ -30,9 +30,9 @@ def opened(where: str, *, durable: bool = True) -> Iterator[str]:
             yield server.create_database("joblot")
     elif where == "sqlite":
         with TemporaryDirectory(prefix="joblot-") as folder:
-            yield standalone.sqlite_url(Path(folder) / "joblot.sqlite3")
+            yield places.sqlite_url(Path(folder) / "joblot.sqlite3")
     else:
-        yield where if "://" in where else standalone.sqlite_url(Path(where))
+        yield places.absolute_url(where) if "://" in where else places.sqlite_url(Path(where))
 
 
 @contextmanager

@@ -21,6 +21,7 @@ import httpx
 
 from joblot.errors import InvalidInput, JoblotError, Unavailable
 from joblot.wire import Claim, ItemReceipt, Result
+from joblot.worker.local_transport import LocalTransport
 from joblot.worker.shapes import claim_of, deadline_of, error_of, receipts_of, result_json
 
 logger = logging.getLogger("joblot.worker")
@@ -40,8 +41,9 @@ class HttpClient:
     """A joblot server at `url`. Closing it closes its connections; any thread may use it.
 
     `token` is never logged and in no error's message. `instance` names this worker in each of its
-    requests; `about` is what its claims tell of it. Raises InvalidInput for a URL or token that
-    can't be one.
+    requests; `about` is what its claims tell of it. `own` is a server of this user and machine: it
+    is reached through its socket, with the local token. Raises InvalidInput for a URL or token
+    that can't be one.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class HttpClient:
         instance: str = "",
         *,
         about: Mapping[str, Any] | None = None,
+        own: bool = False,
         call_seconds_max: float = CALL_SECONDS_MAX,
     ) -> None:
         self._about = about
@@ -59,8 +62,12 @@ class HttpClient:
         headers = {"Joblot-Worker": _header("worker", instance)[:INSTANCE_CHARS_MAX]}
         if token:
             headers["Authorization"] = f"Bearer {_header('token', token)}"
+        base = base_of(url)
         self._http = httpx.Client(
-            base_url=f"{base_of(url)}/api/v1/", headers=headers, verify=_trust()
+            base_url=f"{base}/api/v1/",
+            headers=headers,
+            verify=_trust(),
+            transport=LocalTransport(base) if own else None,
         )
 
     def __enter__(self) -> Self:

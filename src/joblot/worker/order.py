@@ -11,6 +11,7 @@ from typing import Self
 from urllib.parse import quote
 
 from joblot.errors import InvalidInput
+from joblot.places import absolute, data_folder
 from joblot.worker.command import Command
 from joblot.worker.function import load, load_module
 from joblot.worker.handlers import Handler, declared, handler
@@ -75,10 +76,10 @@ class Order:
 
     def spools(self) -> Path:
         """The folder of the spools for this server: what one is owed is not told to another."""
-        folder = Path(self.spool) if self.spool else data_folder() / "spool"
+        folder = absolute(Path(self.spool)) if self.spool else data_folder() / "spool"
         from joblot.worker.http import base_of  # noqa: PLC0415 (slow to load)
 
-        return folder.expanduser() / quote(base_of(self.url), safe="")
+        return folder / quote(base_of(self.url), safe="")
 
     def _named(self) -> Sequence[str]:
         if not self.pipelines:
@@ -109,9 +110,3 @@ def token_of(given: str | None) -> str:
         except (OSError, UnicodeDecodeError) as error:
             raise InvalidInput(f"{TOKEN_FILE}={path} can't be read: {error}") from error
     return (given if given is not None else os.environ.get(TOKEN, "")).strip()
-
-
-def data_folder() -> Path:
-    """The user's data folder for joblot, by the XDG rules."""
-    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(base) / "joblot"

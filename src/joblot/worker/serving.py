@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 
+from joblot.local import is_local
 from joblot.worker.about import about, new_instance
 from joblot.worker.ending import FROZEN_EXIT, drain_on_signals
 from joblot.worker.handlers import Handler, declared
@@ -32,7 +33,8 @@ def run(
 ) -> int:
     """Serve the functions above that have `@work`, until SIGTERM or SIGINT.
 
-    `url` and `token` default to JOBLOT_URL, and JOBLOT_TOKEN or the file JOBLOT_TOKEN_FILE.
+    `url` and `token` default to JOBLOT_URL, and JOBLOT_TOKEN or the file JOBLOT_TOKEN_FILE; without
+    a token, a URL of this machine leads to a server of this user.
     `spool` is the folder where results are kept until their receipts. Returns how many have none
     yet, 0 unless the server was away at the end. A call that makes no progress for
     `item_seconds_max` ends the process with exit code 75.
@@ -56,7 +58,8 @@ def serve(order: Order, handlers: Sequence[Handler], on_worker: Callable[[Worker
         idle_seconds_max=IDLE_SECONDS_MAX,
         drain_seconds_max=DRAIN_SECONDS_MAX,
     )
-    with HttpClient(order.url, order.token, instance, about=about()) as client:
+    own = not order.token and is_local(order.url)
+    with HttpClient(order.url, order.token, instance, about=about(), own=own) as client:
         worker = Worker(
             client,
             handlers,

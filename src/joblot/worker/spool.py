@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
+from joblot import private
 from joblot.errors import InvalidResult, Unavailable
 from joblot.wire import Result, parse_result
 from joblot.worker.shapes import result_json
@@ -71,9 +72,10 @@ class Spool:
     def begin(cls, folder: Path, bytes_max: int = SPOOL_BYTES_MAX) -> Spool:
         """A new spool in the folder, which is made. Raises Unavailable if it can't be."""
         try:
+            private.make_folder(folder)
             while True:
                 home = folder / uuid4().hex
-                home.mkdir(mode=0o700, parents=True)
+                home.mkdir(private.FOLDER)
                 if (descriptor := _locked(home, make=True)) is not None:
                     return cls(home, bytes_max, descriptor)
         except OSError as error:
@@ -157,7 +159,7 @@ class Spool:
 def _locked(home: Path, *, make: bool = False) -> int | None:
     """A descriptor with the lock of a spool; None if another has it, or it is gone."""
     lock = home / _LOCK
-    descriptor = os.open(lock, os.O_RDWR | (os.O_CREAT if make else 0), 0o600)
+    descriptor = os.open(lock, os.O_RDWR | (os.O_CREAT if make else 0), private.FILE)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Whoever was quicker may have taken it over, found it empty and removed it.
@@ -179,7 +181,7 @@ def record_of(token: str, result: Result) -> bytes:
 def _append(place: Place, data: bytes) -> None:
     """All of it, on the disk; or nothing."""
     is_new = not place.path.exists()
-    descriptor = os.open(place.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    descriptor = os.open(place.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, private.FILE)
     try:
         _write(descriptor, data)
         os.fsync(descriptor)
@@ -231,7 +233,7 @@ def _read(path: Path) -> Iterator[tuple[str, Result, int]]:
         )
     if damaged:
         aside = path.with_suffix(".damaged")
-        aside.write_bytes(b"\n".join(damaged) + b"\n")
+        private.write_file(aside, b"\n".join(damaged) + b"\n")
         logger.error(
             "%s: %d results can't be read and will be computed again; they are kept in %s",
             path,

@@ -13,6 +13,7 @@ import pytest
 from tests.api.antenna.fleet import Task, detected
 from tests.cli.conftest import joblot, make_joblot
 from tests.server.process import Serving
+from tests.server.raw import AUTHORIZED
 
 __all__ = ["joblot", "make_joblot"]
 
@@ -62,7 +63,7 @@ def test_a_batch_of_a_hundred_megabytes_is_parsed_in_bounded_memory(joblot) -> N
             "jobs", {"name": "night", "pipeline": "moths", "items": images}, expect=201
         )
         path = f"{server.url}/antenna/api/v2/jobs/{job['id']}"
-        with httpx.Client(timeout=None, trust_env=False) as client:
+        with httpx.Client(headers=AUTHORIZED, timeout=None, trust_env=False) as client:
             tasks = client.post(f"{path}/tasks/", json={"batch_size": IMAGES}).json()["tasks"]
             body = batch(tasks)
             assert len(body) > BODY_BYTES_MIN

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
+from joblot import local
 from joblot.cli import text, verbs
 from joblot.cli.database import describe, make_served_database
 from joblot.cli.options import Db
 from joblot.errors import InvalidInput, NotAuthenticated, Unavailable
-from joblot.standalone import is_embedded, sqlite_url
+from joblot.standalone import is_embedded
 
 PORT = 8642
 
 
-def _server() -> tuple[Callable[[str], bool], Callable[..., None]]:
+def _server() -> Callable[..., None]:
     try:
-        from joblot.server.serve import is_loopback, serve  # noqa: PLC0415 (an extra)
+        from joblot.server.serve import serve  # noqa: PLC0415 (an extra)
     except ImportError as error:
         raise Unavailable(
             f"the server's parts are missing ({error.name}); install them with: "
             "pip install 'joblot[server]'"
         ) from error
-    return is_loopback, serve
+    return serve
 
 
 def serve(
@@ -43,25 +45,46 @@ def serve(
     db: Db = None,
 ) -> None:
     """Serve the HTTP API, and sweep. Makes the tables on its first start."""
-    is_loopback, run = _server()
-    if db is not None:
-        os.environ["JOBLOT_DATABASE_URL"] = sqlite_url(db)
-    local = is_loopback(host)
-    os.environ["JOBLOT_LOCAL"] = "1" if local else ""
-    make_served_database()
+    run = _server()
+    make_served_database(db)
     if processes > 1 and is_embedded():
         raise InvalidInput("--processes: SQLite takes one; JOBLOT_DATABASE_URL names a PostgreSQL")
-    if not local and not verbs.any_token():
+    if not local.is_loopback(host) and not verbs.any_token():
         raise NotAuthenticated(
-            f"--host {host}: others can reach this address, and there is no token yet; make one "
-            "with `joblot token create NAME --scope admin`, or serve on 127.0.0.1"
+            f"--host {host}: others can reach this address, and there is no token that would let "
+            "one of them in; make one with `joblot token create NAME --scope SCOPE`, or serve on "
+            "127.0.0.1"
         )
+    lacks = _take_local_token()
     run(
         host,
         port,
         processes=processes,
         threads=threads,
-        on_bound=lambda url: text.err().print(
-            f"joblot serves {url} on {describe()}", soft_wrap=True
-        ),
+        on_bound=lambda url: _tell(url, lacks),
     )
+
+
+def _take_local_token() -> str:
+    """Let this server, and the processes it starts, take the local token; why none can be had."""
+    try:
+        os.environ[local.ACCEPTED] = str(local.token_file())
+        local.make_token()
+    except Unavailable as error:
+        return str(error)
+    return ""
+
+
+def _tell(url: str, lacks: str) -> None:
+    """Where it is, and how to be let in: here by the local token, else by one that is made."""
+    lines = [f"joblot serves {url} on {describe()}"]
+    here = url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//127.0.0.1:")
+    if lacks:
+        lines.append(f"  nobody is let in here without a token that was made: {lacks}")
+    elif local.is_local(here):
+        header = shlex.quote(os.environ[local.ACCEPTED])
+        lines.append(f"  work for it here:     joblot worker FUNC --url {here}")
+        lines.append(f"  ask it here:          curl -H @{header} {here}/api/v1/jobs")
+    lines.append("  let in somebody else: joblot token create NAME --scope SCOPE")
+    for line in lines:
+        text.err().print(line, soft_wrap=True, markup=False, highlight=False)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from joblot import local
 from joblot.cli import text, verbs
 from joblot.cli.database import make_database, open_database
 from joblot.cli.exits import Commands
@@ -66,6 +67,20 @@ def create(
     else:
         print(secret)
         text.err().print(f"token {told['id']}; keep it, for it can't be shown again")
+
+
+@token.command(name="local")
+def local_token(
+    *,
+    renew: Annotated[
+        bool, typer.Option("--renew", help="Make another; the one before is refused from now on.")
+    ] = False,
+) -> None:
+    """Print the file of this machine's user's token, as a header: curl -H @FILE.
+
+    Every `joblot serve` of this user takes it, and `joblot worker` finds it by itself.
+    """
+    print(local.make_token(renew=renew))
 
 
 @token.command(name="list")

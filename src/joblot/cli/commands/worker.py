@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from joblot.errors import InvalidInput
+from joblot.places import absolute, data_folder
 from joblot.worker.handlers import BATCH_ITEMS_MAX
 from joblot.worker.order import TOKEN, TOKEN_FILE, URL, Order, token_of, url_of
 from joblot.worker.settings import ITEM_SECONDS_MAX
@@ -121,7 +122,7 @@ def worker(
         batch=batch,
         job=job,
         item_seconds_max=item_seconds_max,
-        spool=str(spool.absolute()) if spool else "",
+        spool=str(absolute(spool) if spool else data_folder() / "spool"),
         spool_bytes_max=spool_bytes_max,
         verbose=verbose,
     )

@@ -1,0 +1,89 @@
+"""Files and folders that only their owner may enter, read or write, whatever the umask.
+
+The mode is given to the system call that makes them, so there is no moment at which they are
+wider. What exists already keeps its mode: `joblot doctor` names what is wider than this.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from joblot.errors import Unavailable
+
+FILE = 0o600
+FOLDER = 0o700
+OTHERS = 0o077  # the bits that let anybody else in
+
+
+def make_folder(path: Path) -> Path:
+    """Make the folder and its missing parents. Raises OSError."""
+    missing = [path]
+    while not missing[-1].exists():
+        missing.append(missing[-1].parent)
+    for folder in reversed(missing):
+        folder.mkdir(FOLDER, exist_ok=True)
+    return path
+
+
+def make_file(path: Path) -> bool:
+    """Make an empty file; False if there is one. Raises OSError."""
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE))
+    except FileExistsError:
+        return False
+    return True
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Put a file with this content in the place of what is there, in one step. Raises OSError."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # mode 0600
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def read_file(path: Path) -> bytes:
+    """The content of a file that only we can have written, and only we can have read.
+
+    Raises Unavailable for another user's, one that others may open, or a symbolic link; OSError.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        _require_ours(path, os.fstat(descriptor))
+        return file.read()
+
+
+def require_folder(path: Path) -> None:
+    """Raises Unavailable unless it is a folder of ours that only we can enter; OSError."""
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        raise Unavailable(f"{path}: expected a folder")
+    _require_ours(path, found)
+
+
+def is_wide(path: Path) -> bool:
+    """True if there is something that others may enter, read or write."""
+    try:
+        return bool(path.stat().st_mode & OTHERS)
+    except FileNotFoundError:
+        return False
+
+
+def _require_ours(path: Path, found: os.stat_result) -> None:
+    if found.st_uid != os.geteuid():
+        raise Unavailable(f"{path} belongs to user {found.st_uid}, expected {os.geteuid()}")
+    if found.st_mode & OTHERS:
+        expected = FOLDER if stat.S_ISDIR(found.st_mode) else FILE
+        raise Unavailable(
+            f"{path} has mode {stat.S_IMODE(found.st_mode):04o}, expected {expected:04o}: others "
+            "may have read or changed it"
+        )

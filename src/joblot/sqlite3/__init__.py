@@ -1,0 +1,1 @@
+"""A database engine for Django: its own, with files that only their owner may open."""

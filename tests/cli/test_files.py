@@ -1,0 +1,93 @@
+"""What joblot writes on a disk is its owner's alone, whatever the umask."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Joblot
+from tests.polling import eventually
+from tests.server.process import Serving
+
+LARGE = "def large(key):\n    return key * 100_000\n"  # goes to a file of its own
+
+
+@pytest.fixture(params=[0o000, 0o022], ids=oct, autouse=True)
+def umask(request: pytest.FixtureRequest) -> Iterator[None]:
+    before = os.umask(request.param)
+    yield
+    os.umask(before)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.lstat().st_mode)
+
+
+def kinds(folder: Path) -> dict[str, set[int]]:
+    """The modes of all that is below, by kind. What is gone meanwhile had one, too."""
+    found: dict[str, set[int]] = {"folders": {mode(folder)}, "files": set()}
+    for path in folder.rglob("*"):
+        kind = "folders" if path.is_dir() else "files"
+        found[kind].add(mode(path))
+    return found
+
+
+PRIVATE = {"folders": {0o700}, "files": {0o600}}
+
+
+def test_a_run_leaves_nothing_to_others(joblot: Joblot) -> None:
+    joblot.write("large.py", LARGE)
+    joblot.write("names", "a\nb\n")
+    path = joblot.folder / "new" / "deep" / "own.sqlite3"
+    joblot("run", "large:large", "--lines", "names", "--workers", "1", "--db", str(path))
+    assert kinds(joblot.folder / "new") == PRIVATE
+    assert kinds(joblot.folder / "data") == {"folders": {0o700}, "files": set()}
+    assert len(list((path.parent / "own.sqlite3-outputs").rglob("*.json"))) == 2
+
+
+def test_a_server_and_its_worker_leave_nothing_to_others(joblot: Joblot) -> None:
+    """While they are at work: the write-ahead log, its index and the spool are there then."""
+    joblot.write("large.py", LARGE)
+    data = joblot.folder / "data"
+    with Serving(joblot) as server:
+        job = {"name": "j", "pipeline": "p", "items": ["gate", "a"]}
+        server.post("jobs", job, expect=201)
+        joblot.start("worker", "work:gated", "--pipeline", "p", "--url", server.url)
+        joblot.at_gate()
+        names = {path.name for path in data.rglob("*")}
+        assert {"joblot.sqlite3-wal", "joblot.sqlite3-shm", "lock", "local.header"} < names
+        assert kinds(data) == PRIVATE
+        joblot.open_gate()
+        eventually(lambda: joblot.settled() == 2)
+        assert kinds(data) == PRIVATE
+
+
+def test_doctor_names_what_others_can_open_and_how_to_mend_it(joblot: Joblot) -> None:
+    joblot("migrate")
+    (checked,) = (one for one in joblot.json("doctor")["checks"] if one["check"] == "private")
+    assert checked["ok"]
+    data = joblot.folder / "data" / "joblot"
+    (data / "joblot.sqlite3").chmod(0o644)
+    (data / "spool").mkdir(mode=0o755)
+    (data / "spool").chmod(0o755)
+    done = joblot("doctor", expect=4)
+    said = f"chmod go= {data}/joblot.sqlite3 {data}/spool"
+    assert said in " ".join(done.stdout.split())
+    subprocess.run(said.split(), check=True)
+    joblot("doctor")
+
+
+def test_outputs_beside_a_postgresql_are_private_too(joblot_on_postgres: Joblot) -> None:
+    joblot = joblot_on_postgres
+    joblot("migrate")
+    joblot.write("large.py", LARGE)
+    joblot.write("names", "a\n")
+    joblot("run", "large:large", "--lines", "names", "--workers", "1")
+    data = joblot.folder / "data"
+    assert len(list(data.rglob("*.json"))) == 1
+    assert kinds(data) == PRIVATE
