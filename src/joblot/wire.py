@@ -231,7 +231,8 @@ def _error(given: Any) -> Error | None:
 
 def _text(given: Any, longest: int) -> str:
     """Diagnostics are cut and cleaned rather than refused: a strange message is still a cause."""
-    clean = str(given).replace("\x00", "\ufffd").encode(errors="replace").decode()
+    some = str(given)[: longest + 1]  # the rest is not looked at, and may be much
+    clean = some.replace("\x00", "\ufffd").encode(errors="replace").decode()
     return clean if len(clean) <= longest else clean[: longest - 1] + "…"
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from joblot.config import limits
 from joblot.wire import ClaimedItem, Result
+from joblot.worker.causes import interruptible
 from joblot.worker.claimer import Claimer, release
 from joblot.worker.client import Client
 from joblot.worker.current import working_on
@@ -84,22 +85,28 @@ class Worker:
         """Work; returns how many results have no receipt, 0 unless joblot was unavailable.
 
         Raises Refused and InvalidInput if joblot will not have this worker: its token, its
-        pipelines. Results without a receipt are in the spool then, if there is one.
+        pipelines. Results without a receipt are in the spool then, if there is one. Ctrl-C raises
+        KeyboardInterrupt, unless the program has a handler of its own for it: what was begun then
+        is given back.
         """
         self._reporter.start()
         self._heartbeat.start()
         try:
-            self._take_over()
-            while not self._draining.is_set():
-                if self._reporter.refused:
-                    raise self._reporter.refused
-                if (held := self._claimer.next()) is not None:
-                    self._serve(held)
-                else:
-                    self._take_over()
+            with interruptible():
+                self._work()
         finally:
             left = self._end()
         return left
+
+    def _work(self) -> None:
+        self._take_over()
+        while not self._draining.is_set():
+            if self._reporter.refused:
+                raise self._reporter.refused
+            if (held := self._claimer.next()) is not None:
+                self._serve(held)
+            else:
+                self._take_over()
 
     def _end(self) -> int:
         self._draining.set()
