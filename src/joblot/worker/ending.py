@@ -1,15 +1,22 @@
-"""How a worker process is told to end: by a signal, or because its orders do."""
+"""How a worker ends: by a signal, or because a call of its function is frozen."""
 
 from __future__ import annotations
 
 import os
 import signal
 import threading
-from typing import IO
 
 from joblot.worker.loop import Worker
 
 FROZEN_EXIT = 75  # a call took longer than item_seconds_max
+
+
+def signals_that_end() -> list[signal.Signals]:
+    """Those that a worker's supervisor answers; SIGHUP only where `nohup` does not ignore it."""
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)  # its terminal goes away
+    return numbers
 
 
 def drain_on_signals(worker: Worker) -> None:
@@ -19,20 +26,6 @@ def drain_on_signals(worker: Worker) -> None:
             signal.signal(number, lambda *_: worker.drain())
 
 
-def take_stdin() -> IO[str]:
-    """The orders, on a descriptor of their own: the function may do with stdin what it likes."""
-    orders = os.fdopen(os.dup(0), "r")
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    return orders
-
-
-def drain_at_end(orders: IO[str], worker: Worker) -> None:
-    """When the orders end, the worker drains; the thread that reads them ends after that."""
-
-    def read() -> None:
-        orders.read()
-        worker.drain()
-
-    threading.Thread(target=read, name="joblot-orders", daemon=True).start()
+def leave_frozen(seconds: float) -> None:
+    """Nothing can stop a call from inside but the end of its process."""
+    os._exit(FROZEN_EXIT)

@@ -22,6 +22,7 @@ from joblot.worker.handlers import Handler, by_pipeline
 from joblot.worker.heartbeat import Heartbeat
 from joblot.worker.held import Held, HeldLease
 from joblot.worker.pace import Pace
+from joblot.worker.pulse import Pulse
 from joblot.worker.reporter import Reporter
 from joblot.worker.settings import WorkerSettings
 from joblot.worker.spool import Spool
@@ -47,6 +48,7 @@ class Worker:
         spool: Spool | None = None,
         spools: Path | None = None,
         on_frozen: Callable[[float], None] | None = None,
+        pulse: Pulse | None = None,
     ) -> None:
         self._client = client
         self._handlers = by_pipeline(handlers)
@@ -54,7 +56,7 @@ class Worker:
         self._spool = spool
         self._spools = spools
         self._taken_over: list[Spool] = []
-        self._held = Held()
+        self._held = Held(pulse=pulse)
         self._draining = threading.Event()
         self._reporter = Reporter(client, self._held, self._draining, spool=spool)
         self._heartbeat = Heartbeat(

@@ -18,7 +18,7 @@ class NotOutputs(PermanentError):
 
 
 def as_outputs(returned: Any, expected: int) -> list[Any]:
-    """One output for each item, in the order of the items. Raises PermanentError for what is none."""
+    """One output for each item, in the order of the items. Raises PermanentError."""
     outputs = _listed(returned)
     if outputs is None:
         raise NotOutputs(f"expected a list of {expected} outputs, got {_shown(returned)}")
