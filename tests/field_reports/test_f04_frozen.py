@@ -11,6 +11,9 @@ from collections.abc import Iterator
 import pytest
 
 from joblot.ledger.items import items
+from joblot.ledger.leases import expire_overdue
+from joblot.ledger.progress import progress
+from joblot.states import TERMINAL
 from joblot.worker.pulse import GAP_SECONDS_MAX, Pulse, Watch
 from tests.cli.conftest import Joblot, joblot, make_joblot
 from tests.cli.test_worker import Served, _child, _line, served
@@ -130,6 +133,12 @@ def test_a_worker_replaces_a_process_that_holds_the_interpreter(served: Served):
     names = ["n0", "n1", "holds", *[f"n{n}" for n in range(2, 11)]]
     job = served.submit(*names, lease_seconds=1, expiries_max=2)
     worker = served.work("holding:holds", "--processes", "2", *FROZEN)
+
+    def swept() -> bool:
+        expire_overdue()  # as a server's sweep does
+        return progress(job.pk)["status"] in TERMINAL
+
+    eventually(swept)
     assert served.ended(job) == Counter(succeeded=11, lost=1)
     _line(worker, "frozen: no progress for too long")
     (lost,) = items(job.pk, state="lost")

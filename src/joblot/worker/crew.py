@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import signal
@@ -20,6 +21,7 @@ from joblot.worker.supervisor import Answered, Died, Supervisor
 
 logger = logging.getLogger("joblot.worker")
 
+SIGNAL_SECONDS_MAX = 0.5  # until one is seen that woke another thread, or came just before the wait
 STEADY_SECONDS = 60.0  # a process that lived so long is replaced at once
 ERRORS: Mapping[int, type[JoblotError]] = {
     USAGE: InvalidInput,
@@ -27,6 +29,7 @@ ERRORS: Mapping[int, type[JoblotError]] = {
     UNAVAILABLE: Unavailable,
 }
 FINAL = (InvalidInput, Refused)  # a new process would be told the same
+Happening = Answered | Died | signal.Signals | None  # None: it is time to start another
 
 
 @dataclass(slots=True)
@@ -35,9 +38,7 @@ class Crew:
 
     order: Order
     size: int
-    _happened: queue.SimpleQueue[Answered | Died | signal.Signals | None] = field(
-        default_factory=queue.SimpleQueue
-    )
+    _happened: queue.SimpleQueue[Happening] = field(default_factory=queue.SimpleQueue)
     _supervisor: Supervisor = field(init=False)
     _draining: bool = False
     _error: JoblotError | None = None
@@ -66,7 +67,7 @@ class Crew:
     def work(self) -> int:
         """Until a signal drains them; the exit code. Raises what joblot refuses them for."""
         while self._supervisor.processes or not self._draining:
-            happened = self._happened.get()
+            happened = self._next()
             if isinstance(happened, Died):
                 self._bury(happened)
             elif isinstance(happened, signal.Signals):
@@ -81,7 +82,7 @@ class Crew:
 
     def _first(self) -> tuple[str, ...]:
         while True:
-            happened = self._happened.get()
+            happened = self._next()
             if isinstance(happened, Answered):
                 if (error := _error_in(happened)) is not None:
                     raise error
@@ -92,6 +93,11 @@ class Crew:
                 )
             if isinstance(happened, signal.Signals):
                 self._interrupt(happened)
+
+    def _next(self) -> Happening:
+        while True:
+            with contextlib.suppress(queue.Empty):
+                return self._happened.get(timeout=SIGNAL_SECONDS_MAX)
 
     def _start_one(self) -> None:
         self._supervisor.start(self.order.as_json())
