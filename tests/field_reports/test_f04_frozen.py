@@ -129,6 +129,20 @@ def test_a_second_signal_ends_it_at_once(joblot: Joblot):
     assert not alive(worker)
 
 
+def test_a_worker_process_ends_itself_when_its_run_was_killed(joblot: Joblot):
+    """Nobody else could end it; and the run can be gone on with."""
+    options = ["--lines", _names(joblot), "--workers", "1", *FROZEN]
+    running = joblot.start("run", "holding:holds", *options, *ALONE)
+    worker = _at(joblot)
+    joblot.submitted()
+    running.kill()
+    running.wait()
+    eventually(lambda: not alive(worker))
+    joblot("run", "--resume", "1", "--workers", "1", expect=1)
+    (stage,) = joblot.json("show", "1")["stages"]
+    assert (stage["succeeded"], stage["lost"]) == (11, 1)
+
+
 def test_a_worker_replaces_a_process_that_holds_the_interpreter(served: Served):
     names = ["n0", "n1", "holds", *[f"n{n}" for n in range(2, 11)]]
     job = served.submit(*names, lease_seconds=1, expiries_max=2)

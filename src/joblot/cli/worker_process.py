@@ -13,7 +13,7 @@ from joblot.cli.local_client import LocalClient
 from joblot.errors import JoblotError
 from joblot.standalone import setup
 from joblot.worker import Worker, WorkerSettings, handler, load
-from joblot.worker.ending import leave_frozen
+from joblot.worker.ending import ended_when_stuck, leave_frozen
 from joblot.worker.supervised import Supervised
 
 
@@ -59,7 +59,9 @@ def _work(order: Order, function: Callable[..., Any], job: int, supervised: Supe
         pulse=supervised.pulse,
     )
     supervised.follow(worker)
-    if worker.run():
+    with ended_when_stuck(order.item_seconds_max):
+        left = worker.run()
+    if left:
         return 1
     alive.forget(order.name)  # it holds nothing; its supervisor may be gone
     return 0

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from joblot.worker.loop import Worker
 
 FROZEN_EXIT = 75  # a call took longer than item_seconds_max
+STUCK_SECONDS = 10.0  # longer than that, for all else that ends a frozen call to do so first
+REARM_SECONDS = 3.0
 
 
 def signals_that_end() -> list[signal.Signals]:
@@ -29,3 +34,27 @@ def drain_on_signals(worker: Worker) -> None:
 def leave_frozen(seconds: float) -> None:
     """Nothing can stop a call from inside but the end of its process."""
     os._exit(FROZEN_EXIT)
+
+
+@contextmanager
+def ended_when_stuck(call_seconds_max: float) -> Iterator[None]:
+    """End this process when no thread of it can run for longer than a call may take.
+
+    C code that holds the interpreter's lock stops them all. Where no supervisor is, or it was
+    killed, only a timer that needs no lock is left: it says where the call is, and exits with 1.
+    """
+    over = threading.Event()
+
+    def rearm() -> None:
+        while not over.is_set():
+            faulthandler.dump_traceback_later(call_seconds_max + STUCK_SECONDS, exit=True, file=2)
+            over.wait(REARM_SECONDS)
+        faulthandler.cancel_dump_traceback_later()
+
+    thread = threading.Thread(target=rearm, name="joblot-stuck", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

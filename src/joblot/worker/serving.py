@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from joblot.worker.about import about, new_instance
-from joblot.worker.ending import drain_on_signals, leave_frozen
+from joblot.worker.ending import drain_on_signals, ended_when_stuck, leave_frozen
 from joblot.worker.handlers import Handler, declared
 from joblot.worker.http import HttpClient
 from joblot.worker.loop import Worker
@@ -34,7 +34,7 @@ def run(
     `url` and `token` default to JOBLOT_URL, and JOBLOT_TOKEN or the file JOBLOT_TOKEN_FILE.
     `spool` is the folder where results are kept until their receipts. Returns how many have none
     yet, 0 unless the server was away at the end. A call that makes no progress for
-    `item_seconds_max` ends the process with exit code 75.
+    `item_seconds_max` ends the process with exit code 75, or with 1 where it holds the interpreter.
 
     Raises InvalidInput, Refused (a token that is no good), Unavailable (no folder for the spool).
     """
@@ -70,6 +70,8 @@ def serve(
             pulse=pulse,
         )
         on_worker(worker)
-        if left := worker.run():
+        with ended_when_stuck(order.call_seconds_max):
+            left = worker.run()
+        if left:
             logger.warning("%d results wait in %s, for the next worker to report", left, spools)
         return left
