@@ -231,7 +231,8 @@ def _error(given: Any) -> Error | None:
 
 def _text(given: Any, longest: int) -> str:
     """Diagnostics are truncated and cleaned, not rejected: a strange message is still a cause."""
-    clean = str(given).replace("\x00", "\ufffd").encode(errors="replace").decode()
+    some = str(given)[: longest + 1]  # the rest is not used, and may be large
+    clean = some.replace("\x00", "\ufffd").encode(errors="replace").decode()
     return clean if len(clean) <= longest else clean[: longest - 1] + "…"
 
 

@@ -7,8 +7,22 @@ from joblot.places import make_environment_absolute
 
 def main() -> None:
     """The `joblot` command."""
+    from joblot.cli.standard_files import opened  # noqa: PLC0415
+
+    opened()
     make_environment_absolute()
-    if next((word for word in sys.argv[1:] if not word.startswith("-")), None) == "worker":
+    word = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
+    if word in ("run", "worker"):
+        from joblot.worker.relay import relayed  # noqa: PLC0415 (a worker process needs none)
+
+        with relayed():
+            _start(word)
+    else:
+        _start(word)
+
+
+def _start(word: str | None) -> None:
+    if word == "worker":
         # All that this command needs, so that it works where Django is not installed.
         from joblot.cli.commands.worker import worker  # noqa: PLC0415
         from joblot.cli.group import group  # noqa: PLC0415

@@ -23,12 +23,14 @@ from rich.console import Console
 from joblot.cli import verbs
 from joblot.cli.display import ProgressDisplay, settled
 from joblot.cli.plan import Plan
-from joblot.cli.pool import Answered, Died, Pool, require_ready
+from joblot.cli.pool import Pool, require_ready
 from joblot.cli.source import Source
 from joblot.cli.submission import Submission, Submitted
 from joblot.cli.worker_process import Order
 from joblot.errors import JoblotError, Refused, Unavailable
 from joblot.states import TERMINAL
+from joblot.worker.ending import signals_that_end
+from joblot.worker.supervisor import Answered, Died
 
 logger = logging.getLogger("joblot.cli")
 
@@ -64,14 +66,13 @@ class Run:
     _submission: Submission | None = None
     _fruitless: int = 0
     _settled: int = 0
+    _settled_at_death: int = -1
     _away_since: float | None = None
     _pool: Pool = field(init=False)
 
     def __post_init__(self) -> None:
         plan = self.plan
-        order = Order(
-            "", plan.function, plan.pipeline, plan.batch, plan.item_seconds_max, self.db, -1
-        )
+        order = Order("", plan.function, plan.pipeline, plan.batch, plan.item_seconds_max, self.db)
         self._pool = Pool(order, self.workers, plan.cwd, self._happened.put)
 
     def prepare(self) -> None:
@@ -80,7 +81,7 @@ class Run:
             self._pool.start()
             require_ready(self._first_answer())
         except BaseException:
-            self._pool.kill()
+            self._pool.supervisor.kill()
             raise
 
     def _first_answer(self) -> Died | Answered:
@@ -115,7 +116,7 @@ class Run:
             self._settled = sum(settled(stage) for stage in state["stages"])
             if state["status"] in TERMINAL:
                 return True
-        return self._stop.is_set() and not self._pool.names
+        return self._stop.is_set() and not self._pool.supervisor.processes
 
     def _progress(self) -> dict[str, Any] | None:
         try:
@@ -143,7 +144,7 @@ class Run:
         self._stop.set()
         if self._submission is not None:
             self._submission.stop()
-        self._pool.drain()
+        self._pool.supervisor.drain()
 
     def _take_note(self) -> None:
         """Wait for something to happen, at most until the next look at the progress."""
@@ -156,7 +157,7 @@ class Run:
                 self._bury(happening)
             case Interrupted():
                 self._interrupt(happening.number)
-            case Answered(error=str(error)):
+            case Answered(answer={"error": error}):
                 self._give_up(Unavailable(error))
             case Submitted(error=JoblotError() as error):
                 self._give_up(error)
@@ -164,39 +165,44 @@ class Run:
     def _interrupt(self, number: int) -> None:
         """The first time drains, the second kills."""
         if self.interrupted:
-            self._pool.kill()
+            self._pool.supervisor.kill()
             return
         self.interrupted = number
-        self.console.print(
-            "finishing what was begun; once more to end it now", markup=False, highlight=False
-        )
+        self._say("finishing what was begun; once more to end it now")
         self._drain()
+
+    def _say(self, line: str) -> None:
+        self.console.print(line, markup=False, highlight=False)
 
     def _bury(self, died: Died) -> None:
         """End the leases of a dead worker, and start another unless this one was told to end."""
         try:
-            leases = verbs.in_flight(worker=died.name)
+            leases = verbs.in_flight(worker=died.process.name)
             for lease in leases:
                 self._end_lease(lease, died, worked_on=lease is leases[-1])
         except Unavailable as error:
             logger.warning("leases of a dead worker wait until they expire: %s", error)
             leases = []
-        self._pool.forget(died.name)
-        if not died.asked:
-            self._replace(died, held=bool(leases))
+        self._pool.forget(died)
+        if not died.process.asked:
+            self._replace(died, fruitful=bool(leases) or died.frozen)
 
     def _end_lease(self, lease: dict[str, Any], died: Died, *, worked_on: bool) -> None:
         """Only what was worked on can have killed the worker; older leases only owed receipts."""
-        if died.asked or not worked_on:
+        if died.process.asked or not worked_on:
             verbs.release(lease["token"])
             return
         cause = f"its worker died ({died.how})"
         if lease["expiries"]:
-            cause = f"poison: killed its worker {lease['expiries'] + 1} times ({died.how})"
+            did = "froze" if died.frozen else "killed"
+            cause = f"poison: {did} its worker {lease['expiries'] + 1} times ({died.how})"
         verbs.expire(lease["token"], cause)
 
-    def _replace(self, died: Died, *, held: bool) -> None:
-        self._fruitless = 0 if held else self._fruitless + 1
+    def _replace(self, died: Died, *, fruitful: bool) -> None:
+        """A worker that dies is replaced, as long as there is progress, or an item to blame."""
+        fruitful = fruitful or self._settled > self._settled_at_death
+        self._settled_at_death = self._settled
+        self._fruitless = 0 if fruitful else self._fruitless + 1
         if self._fruitless > FRUITLESS_DEATHS_MAX:
             self._give_up(
                 Unavailable(
@@ -205,6 +211,7 @@ class Run:
                 )
             )
         elif not self._stop.is_set():
+            self._say(f"a worker ended ({died.how}); another begins")
             try:
                 self._pool.start_one()
             except Unavailable as error:
@@ -214,10 +221,10 @@ class Run:
         """Let workers and submission end; what will not is killed, and its leases given back."""
         self._drain()
         deadline = time.monotonic() + END_SECONDS_MAX
-        while self._pool.names:
+        while self._pool.supervisor.processes:
             left = deadline - time.monotonic()
             if left <= 0:
-                self._pool.kill()
+                self._pool.supervisor.kill()
             try:
                 happening = self._happened.get(timeout=max(left, SHOW_SECONDS))
             except queue.Empty:
@@ -241,7 +248,7 @@ class Run:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """SIGINT and SIGTERM are happenings like others; outside the main thread, not at all."""
+        """Signals are happenings like others; outside the main thread, not at all."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -249,7 +256,7 @@ class Run:
         def note(number: int, _: FrameType | None) -> None:
             self._happened.put(Interrupted(number))
 
-        before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, note) for number in signals_that_end()}
         try:
             yield
         finally:

@@ -1,15 +1,27 @@
-"""How a worker process is told to end: by a signal, or because its orders do."""
+"""How a worker ends: by a signal, or because a call of its function is frozen."""
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import threading
-from typing import IO
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from joblot.worker.loop import Worker
 
 FROZEN_EXIT = 75  # a call took longer than item_seconds_max
+STUCK_SECONDS = 10.0  # longer than that, for all else that ends a frozen call to do so first
+REARM_SECONDS = 3.0
+
+
+def signals_that_end() -> list[signal.Signals]:
+    """Those that a worker's supervisor answers; SIGHUP only where `nohup` does not ignore it."""
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)  # its terminal goes away
+    return numbers
 
 
 def drain_on_signals(worker: Worker) -> None:
@@ -19,20 +31,30 @@ def drain_on_signals(worker: Worker) -> None:
             signal.signal(number, lambda *_: worker.drain())
 
 
-def take_stdin() -> IO[str]:
-    """The orders, on a descriptor of their own: the function may do with stdin what it likes."""
-    orders = os.fdopen(os.dup(0), "r")
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    return orders
+def leave_frozen(seconds: float) -> None:
+    """Nothing can stop a call from inside but the end of its process."""
+    os._exit(FROZEN_EXIT)
 
 
-def drain_at_end(orders: IO[str], worker: Worker) -> None:
-    """When the orders end, the worker drains; the thread that reads them ends after that."""
+@contextmanager
+def ended_when_stuck(call_seconds_max: float) -> Iterator[None]:
+    """End this process when no thread of it can run for longer than a call may take.
 
-    def read() -> None:
-        orders.read()
-        worker.drain()
+    C code that holds the interpreter's lock stops them all. Where no supervisor is, or it was
+    killed, only a timer that needs no lock is left: it says where the call is, and exits with 1.
+    """
+    over = threading.Event()
 
-    threading.Thread(target=read, name="joblot-orders", daemon=True).start()
+    def rearm() -> None:
+        while not over.is_set():
+            faulthandler.dump_traceback_later(call_seconds_max + STUCK_SECONDS, exit=True, file=2)
+            over.wait(REARM_SECONDS)
+        faulthandler.cancel_dump_traceback_later()
+
+    thread = threading.Thread(target=rearm, name="joblot-stuck", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

@@ -1,25 +1,28 @@
 """The function that does the work: of one item, or of a batch.
 
 Its errors are results. RetryableError, ConnectionError and TimeoutError are tried again while the
-item's budget lasts; any other error fails the item. A batch that raises is tried item by item
-first, so that one bad item fails alone.
+item's budget lasts; any other exception, of whichever class, fails the item. A batch that raises is
+tried item by item first, so that one bad item fails alone.
 """
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import inspect
+import json
 import logging
 import sys
 import weakref
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from joblot import wire
-from joblot.errors import InvalidInput, InvalidResult, PermanentError, RetryableError
+from joblot.errors import InvalidInput, RetryableError
 from joblot.wire import ClaimedItem, Result
+from joblot.worker.causes import Interrupted, kind_of, message_of, shown
+from joblot.worker.event_loop import EventLoop
+from joblot.worker.outputs import NotOutputs, as_outputs
 
 logger = logging.getLogger("joblot.worker")
 
@@ -28,6 +31,8 @@ RETRYABLE = (RetryableError, ConnectionError, TimeoutError)
 # Works items and yields their results in any order, each as soon as it is known: a yield is
 # progress, and what was yielded is not computed again.
 Work = Callable[[Sequence[ClaimedItem]], Iterator[list[Result]]]
+
+SCALARS = (type(None), bool, int, float, str)
 
 Argument = Callable[[ClaimedItem], Any]
 
@@ -66,19 +71,30 @@ def batched(function: Callable[[list[Any]], Sequence[Any]], argument: Argument =
     function = finished(function)
 
     def several(items: Sequence[ClaimedItem]) -> list[Any]:
-        return _as_many(function([argument(item) for item in items]), len(items))
+        return as_outputs(function([argument(item) for item in items]), len(items))
 
     def work(items: Sequence[ClaimedItem]) -> Iterator[list[Result]]:
+        refused: NotOutputs | None = None
         if len(items) > 1:
             try:
                 outputs = several(items)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 (whose fault it was is asked next)
-                logger.info("a batch of %d raised, trying one by one: %r", len(items), error)
+            except Interrupted:
+                raise
+            except BaseException as error:  # noqa: BLE001 (whose fault it was is asked next)
+                logger.info("a batch of %d raised, trying one by one: %s", len(items), shown(error))
+                refused = error if type(error) is NotOutputs else None
             else:
                 yield [_success(item, out) for item, out in zip(items, outputs, strict=True)]
                 return
+
+        def alone(item: ClaimedItem) -> Any:
+            try:
+                return several([item])[0]
+            except NotOutputs as error:
+                raise refused or error from None
+
         for item in items:
-            yield [_result_of_one(lambda one: several([one])[0], item)]
+            yield [_result_of_one(alone, item)]
 
     return work
 
@@ -88,46 +104,43 @@ def finished(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     calls = getattr(function, "__call__", None)  # noqa: B004 (an object may be async to call)
     if not (inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(calls)):
         return function
-    runner = asyncio.Runner()
-
-    async def awaited(call: Awaitable[Any]) -> Any:
-        return await call
+    loop = EventLoop()
 
     def finish(given: Any) -> Any:
-        return runner.run(awaited(function(given)))
+        return loop.call(function, given)
 
-    weakref.finalize(finish, runner.close)
+    weakref.finalize(finish, loop.close)
     return finish
-
-
-def _as_many(outputs: Any, expected: int) -> list[Any]:
-    if isinstance(outputs, (str, bytes, Mapping)) or not hasattr(outputs, "__len__"):
-        raise PermanentError(
-            f"expected a list of {expected} outputs, one for each item, "
-            f"got {type(outputs).__name__}"
-        )
-    if len(outputs) != expected:
-        raise PermanentError(f"expected {expected} outputs, one for each item, got {len(outputs)}")
-    return list(outputs)
 
 
 def _result_of_one(function: Callable[[ClaimedItem], Any], item: ClaimedItem) -> Result:
     try:
-        return _success(item, function(item))
-    except (Exception, SystemExit) as error:
+        returned = function(item)
+    except Interrupted:
+        raise
+    except BaseException as error:
         logger.debug("item %s failed", item.key, exc_info=True)
-        return wire.failure(
-            item.id, type(error).__name__, str(error), retryable=isinstance(error, RETRYABLE)
-        )
+        retryable = issubclass(type(error), RETRYABLE)
+        return wire.failure(item.id, kind_of(error), message_of(error), retryable=retryable)
+    return _success(item, returned)
 
 
 def _success(item: ClaimedItem, returned: Any) -> Result:
-    output = returned if isinstance(returned, Output) else Output(returned)
+    """What it returned, as it is now: the function may go on to change it."""
     try:
-        wire.canonical(output.value)
-        return wire.parse_result(wire.success(item.id, output.value, output.metrics))
-    except InvalidResult as error:
-        return wire.failure(item.id, type(error).__name__, f"what it returned: {error}")
+        output = returned if isinstance(returned, Output) else Output(returned)
+        value = _frozen(output.value)
+        return wire.parse_result(wire.success(item.id, value, dict(output.metrics)))
+    except Interrupted:
+        raise
+    except BaseException as error:  # noqa: BLE001 (its methods may do anything when it is read)
+        return wire.failure(item.id, kind_of(error), f"what it returned: {message_of(error)}")
+
+
+def _frozen(value: Any) -> Any:
+    """The value as JSON has it. Raises InvalidResult."""
+    text = wire.canonical(value)
+    return value if type(value) in SCALARS else json.loads(text)
 
 
 def load(name: str) -> Callable[..., Any]:
@@ -155,11 +168,9 @@ def load_module(name: str) -> Any:
             where = ", ".join(path or "." for path in sys.path[:1])
             raise InvalidInput(f"function: no module named {name} in {where} or Python") from error
         raise _not_importable(name, error) from error
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise _not_importable(name, error) from error
 
 
 def _not_importable(name: str, error: BaseException) -> InvalidInput:
-    return InvalidInput(
-        f"function: module {name} can't be imported: {type(error).__name__}: {error}"
-    )
+    return InvalidInput(f"function: module {name} can't be imported: {shown(error)}")

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from joblot.wire import Lease
+from joblot.worker.pulse import Pulse
 
 
 @dataclass(slots=True)
@@ -33,6 +34,7 @@ class Held:
 
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _leases: dict[str, HeldLease] = field(default_factory=dict)
+    pulse: Pulse | None = None  # what a supervisor sees of the calls
     _call_began: float | None = None
 
     def take(self, lease: Lease) -> HeldLease:
@@ -61,9 +63,13 @@ class Held:
 
     def begin_call(self) -> None:
         self._call_began = time.monotonic()
+        if self.pulse is not None:
+            self.pulse.beat()
 
     def end_call(self) -> None:
         self._call_began = None
+        if self.pulse is not None:
+            self.pulse.beat()
 
     def call_seconds(self) -> float:
         """How long the function has been at its current call; 0 between calls."""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from joblot.config import limits
 from joblot.wire import ClaimedItem, Result
+from joblot.worker.causes import interruptible
 from joblot.worker.claimer import Claimer, release
 from joblot.worker.client import Client
 from joblot.worker.current import working_on
@@ -21,6 +22,7 @@ from joblot.worker.handlers import Handler, by_pipeline
 from joblot.worker.heartbeat import Heartbeat
 from joblot.worker.held import Held, HeldLease
 from joblot.worker.pace import Pace
+from joblot.worker.pulse import Pulse
 from joblot.worker.reporter import Reporter
 from joblot.worker.settings import WorkerSettings
 from joblot.worker.spool import Spool
@@ -46,6 +48,7 @@ class Worker:
         spool: Spool | None = None,
         spools: Path | None = None,
         on_frozen: Callable[[float], None] | None = None,
+        pulse: Pulse | None = None,
     ) -> None:
         self._client = client
         self._handlers = by_pipeline(handlers)
@@ -53,7 +56,7 @@ class Worker:
         self._spool = spool
         self._spools = spools
         self._taken_over: list[Spool] = []
-        self._held = Held()
+        self._held = Held(pulse=pulse)
         self._draining = threading.Event()
         self._reporter = Reporter(client, self._held, self._draining, spool=spool)
         self._heartbeat = Heartbeat(
@@ -84,22 +87,28 @@ class Worker:
         """Work; returns how many results have no receipt, 0 unless joblot was unavailable.
 
         Raises Refused and InvalidInput if joblot will not have this worker: its token, its
-        pipelines. Results without a receipt are in the spool then, if there is one.
+        pipelines. Results without a receipt are in the spool then, if there is one. Ctrl-C raises
+        KeyboardInterrupt, unless the program has a handler of its own for it: what was begun then
+        is given back.
         """
         self._reporter.start()
         self._heartbeat.start()
         try:
-            self._take_over()
-            while not self._draining.is_set():
-                if self._reporter.refused:
-                    raise self._reporter.refused
-                if (held := self._claimer.next()) is not None:
-                    self._serve(held)
-                else:
-                    self._take_over()
+            with interruptible():
+                self._work()
         finally:
             left = self._end()
         return left
+
+    def _work(self) -> None:
+        self._take_over()
+        while not self._draining.is_set():
+            if self._reporter.refused:
+                raise self._reporter.refused
+            if (held := self._claimer.next()) is not None:
+                self._serve(held)
+            else:
+                self._take_over()
 
     def _end(self) -> int:
         self._draining.set()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any
 from urllib.parse import quote
 
 from joblot.errors import InvalidInput
@@ -19,6 +18,7 @@ from joblot.worker.settings import ITEM_SECONDS_MAX
 from joblot.worker.spool import SPOOL_BYTES_MAX
 
 URL = "JOBLOT_URL"
+COMMAND_END_SECONDS = 30.0  # for a command to be killed, before it counts as frozen
 TOKEN = "JOBLOT_TOKEN"  # noqa: S105 (the variable's name)
 TOKEN_FILE = "JOBLOT_TOKEN_FILE"  # noqa: S105
 
@@ -40,18 +40,15 @@ class Order:
     item_seconds_max: float = ITEM_SECONDS_MAX
     spool: str = ""
     spool_bytes_max: int = SPOOL_BYTES_MAX
-    answers: int = -1  # the descriptor on which a process says that it is ready, or why not
     verbose: bool = False
 
-    def as_line(self) -> str:
-        return json.dumps(asdict(self)) + "\n"
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
 
-    @classmethod
-    def of_line(cls, line: str) -> Self:
-        return cls(**json.loads(line))
-
-    def answering_on(self, descriptor: int) -> Order:
-        return replace(self, answers=descriptor)
+    @property
+    def call_seconds_max(self) -> float:
+        """After which a call is frozen. A command is ended before that."""
+        return self.item_seconds_max + (COMMAND_END_SECONDS if self.command else 0.0)
 
     def handlers(self) -> list[Handler]:
         """Raises InvalidInput for what can't be loaded, or serves nothing."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Sequence
 
 from joblot.local import is_local
 from joblot.worker.about import about, new_instance
-from joblot.worker.ending import FROZEN_EXIT, drain_on_signals
+from joblot.worker.ending import drain_on_signals, ended_when_stuck, leave_frozen
 from joblot.worker.handlers import Handler, declared
 from joblot.worker.http import HttpClient
 from joblot.worker.loop import Worker
 from joblot.worker.order import Order, token_of, url_of
+from joblot.worker.pulse import Pulse
 from joblot.worker.settings import ITEM_SECONDS_MAX, WorkerSettings
 from joblot.worker.spool import Spool
 
@@ -21,7 +21,6 @@ logger = logging.getLogger("joblot.worker")
 WAIT_SECONDS = 5.0  # for work, in a claim; an idle worker drains within
 IDLE_SECONDS_MAX = 30.0  # however long the server asks to wait
 DRAIN_SECONDS_MAX = 20.0  # what is not reported by then stays in the spool
-COMMAND_END_SECONDS = 30.0  # for a command to be killed, before it counts as frozen
 
 
 def run(
@@ -37,7 +36,7 @@ def run(
     a token, a URL of this machine leads to a server of this user.
     `spool` is the folder where results are kept until their receipts. Returns how many have none
     yet, 0 unless the server was away at the end. A call that makes no progress for
-    `item_seconds_max` ends the process with exit code 75.
+    `item_seconds_max` ends the process with exit code 75, or with 1 where it holds the interpreter.
 
     Raises InvalidInput, Refused (a token that is no good), Unavailable (no folder for the spool).
     """
@@ -45,16 +44,20 @@ def run(
     return serve(order, declared(), drain_on_signals)
 
 
-def serve(order: Order, handlers: Sequence[Handler], on_worker: Callable[[Worker], None]) -> int:
+def serve(
+    order: Order,
+    handlers: Sequence[Handler],
+    on_worker: Callable[[Worker], None],
+    pulse: Pulse | None = None,
+) -> int:
     """Work until `drain` is called of the worker that `on_worker` is given."""
     instance, spools = new_instance(), order.spools()
-    more = COMMAND_END_SECONDS if order.command else 0.0
     settings = WorkerSettings(
         job=order.job,
         name=instance,
         claim_ahead=True,
         wait_seconds=WAIT_SECONDS,
-        item_seconds_max=order.item_seconds_max + more,
+        item_seconds_max=order.call_seconds_max,
         idle_seconds_max=IDLE_SECONDS_MAX,
         drain_seconds_max=DRAIN_SECONDS_MAX,
     )
@@ -66,14 +69,12 @@ def serve(order: Order, handlers: Sequence[Handler], on_worker: Callable[[Worker
             settings,
             spool=Spool.begin(spools, order.spool_bytes_max),
             spools=spools,
-            on_frozen=_leave_frozen,
+            on_frozen=leave_frozen,
+            pulse=pulse,
         )
         on_worker(worker)
-        if left := worker.run():
+        with ended_when_stuck(order.call_seconds_max):
+            left = worker.run()
+        if left:
             logger.warning("%d results wait in %s, for the next worker to report", left, spools)
         return left
-
-
-def _leave_frozen(seconds: float) -> None:
-    """Nothing can stop a call from outside but the end of its process; results are on disk."""
-    os._exit(FROZEN_EXIT)

@@ -1,0 +1,22 @@
+"""Standard input, output and error, where the caller has closed them (`>&-`)."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def opened() -> None:
+    """Open what is closed on nothing. Else the database is the next file with that number.
+
+    Then whatever prints would write into it.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            os.set_inheritable(descriptor, True)
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)

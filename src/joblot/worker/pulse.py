@@ -1,0 +1,76 @@
+"""Whether the function of a worker process is in a call, and whether it makes progress.
+
+Seen from outside: C code that holds the interpreter's lock stops every thread of its process, and
+so whatever would tell of it from inside.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+import tempfile
+import time
+from dataclasses import dataclass, field
+
+COUNT = struct.Struct("=Q")
+GAP_SECONDS_MAX = 5.0  # of a watcher's own; what is longer is no progress missed by the other
+
+
+class Pulse:
+    """A count in memory that a worker process shares with its supervisor.
+
+    It grows whenever a call begins and whenever one ends or makes progress, so it is odd in a call.
+    One process writes it.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self._memory = mmap.mmap(descriptor, COUNT.size)
+        self._count = 0
+
+    @classmethod
+    def made(cls) -> Pulse:
+        """Raises OSError. The file has no name and ends with its last process."""
+        if hasattr(os, "memfd_create"):
+            descriptor = os.memfd_create("joblot-pulse")
+        else:
+            with tempfile.TemporaryFile() as file:
+                descriptor = os.dup(file.fileno())
+        os.write(descriptor, COUNT.pack(0))
+        return cls(descriptor)
+
+    def beat(self) -> None:
+        self._count += 1
+        COUNT.pack_into(self._memory, 0, self._count)
+
+    def count(self) -> int:
+        return int(COUNT.unpack_from(self._memory)[0])
+
+    def close(self) -> None:
+        self._memory.close()
+        os.close(self.descriptor)
+
+
+@dataclass(slots=True)
+class Watch:
+    """How long a pulse has stood still in a call, by the watcher's own clock.
+
+    While the watcher itself was stopped (a laptop asleep, a container paused), the watched process
+    may have been too: of a long gap only a little counts.
+    """
+
+    pulse: Pulse
+    _seen: int = 0
+    _seconds: float = 0.0
+    _looked_at: float = field(default_factory=time.monotonic)
+
+    def still_seconds(self) -> float:
+        """Looks once; 0 between calls."""
+        now, count = time.monotonic(), self.pulse.count()
+        gap, self._looked_at = now - self._looked_at, now
+        if count != self._seen or count % 2 == 0:
+            self._seen, self._seconds = count, 0.0
+        else:
+            self._seconds += min(gap, GAP_SECONDS_MAX)
+        return self._seconds

@@ -1,0 +1,125 @@
+"""Standard error that never fails and never waits: no item may fail because nobody reads.
+
+A terminal that is gone answers EIO, a pipe whose reader has ended EPIPE, a full disk ENOSPC, and a
+pipe whose reader does nothing does not answer at all. What can't be written is dropped.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import select
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+WAITING_BYTES_MAX = 4_194_304  # more than this, and what comes is dropped
+END_SECONDS_MAX = 2.0  # for what still waits at the end
+LINE_BYTES_MAX = 65_536  # a longer one is passed on in parts
+
+
+class Relay(io.RawIOBase):
+    """A file whose writes are done by a thread of its own."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._isatty = os.isatty(descriptor)  # as it was: it may go away
+        self._waiting: deque[bytes] = deque()
+        self._bytes = 0
+        self._dropped = 0
+        self._changed = threading.Condition()
+        threading.Thread(target=self._run, name="joblot-relay", daemon=True).start()
+
+    def writable(self) -> bool:
+        return True
+
+    def isatty(self) -> bool:
+        return self._isatty
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def write(self, data: bytes, /) -> int:  # type: ignore[override]
+        piece = bytes(data)
+        with self._changed:
+            if self._bytes + len(piece) > WAITING_BYTES_MAX:
+                self._dropped += len(piece)
+            else:
+                self._add(piece)
+        return len(piece)
+
+    def wait(self, seconds_max: float) -> None:
+        """Until all was written or dropped, but no longer."""
+        deadline = time.monotonic() + seconds_max
+        with self._changed:
+            self._changed.wait_for(lambda: not self._bytes, deadline - time.monotonic())
+
+    def _add(self, piece: bytes) -> None:
+        self._waiting.append(piece)
+        self._bytes += len(piece)
+        self._changed.notify_all()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting)
+                piece = self._waiting.popleft()
+            _write(self._descriptor, piece)
+            with self._changed:
+                self._bytes -= len(piece)
+                if self._dropped and not self._waiting:
+                    self._add(f"({self._dropped} bytes of output were not read)\n".encode())
+                    self._dropped = 0
+                self._changed.notify_all()
+
+
+def _write(descriptor: int, piece: bytes) -> None:
+    view = memoryview(piece)
+    while view:
+        try:
+            view = view[os.write(descriptor, view) :]
+        except BlockingIOError:
+            select.select([], [descriptor], [])
+        except OSError:
+            return
+
+
+@contextmanager
+def relayed() -> Iterator[None]:
+    """Let `sys.stderr` be such a file."""
+    before = sys.stderr
+    relay = Relay(2)
+    sys.stderr = io.TextIOWrapper(
+        relay, encoding=before.encoding, errors="backslashreplace", write_through=True
+    )
+    try:
+        yield
+    finally:
+        relay.wait(END_SECONDS_MAX)
+        sys.stderr = before
+
+
+def pass_on(descriptor: int) -> None:
+    """Read to the end what a process writes, and write its lines to `sys.stderr`, each whole."""
+    rest = b""
+    with open(descriptor, "rb", buffering=0) as pipe:
+        while piece := pipe.read(LINE_BYTES_MAX):
+            lines, newline, rest = (rest + piece).rpartition(b"\n")
+            _tell(lines + newline)
+            if len(rest) > LINE_BYTES_MAX:
+                _tell(rest + b"\n")
+                rest = b""
+    if rest:
+        _tell(rest + b"\n")
+
+
+_telling = threading.Lock()  # a live display puts together what several threads write
+
+
+def _tell(lines: bytes) -> None:
+    if lines:
+        with _telling:
+            sys.stderr.write(lines.decode(sys.stderr.encoding or "utf-8", errors="replace"))

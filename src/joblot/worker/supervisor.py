@@ -1,0 +1,195 @@
+"""Worker processes, watched from outside: started, listened to, ended when they are frozen.
+
+What becomes of one that has died is for whoever supervises: `happened` gets all that happens. The
+processes are in sessions of their own, so Ctrl-C is the supervisor's to answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from joblot.errors import Unavailable
+from joblot.worker.ending import FROZEN_EXIT
+from joblot.worker.pulse import Pulse, Watch
+from joblot.worker.relay import pass_on
+
+WATCH_SECONDS = 0.2
+GRACE_SECONDS = 1.0  # for a frozen process to leave by itself, which one that can run Python does
+LEAVE_SECONDS_MAX = 10.0  # for one that is done; a thread of its function's may never end
+LAST_WORDS_SECONDS_MAX = 1.0  # to read them; what a process started may keep its pipes open
+
+
+@dataclass(slots=True, eq=False)
+class Process:
+    """A worker process. `asked`: it was told to end; `done`: the exit code it said it has."""
+
+    name: str
+    popen: subprocess.Popen[str]
+    watch: Watch
+    began: float = field(default_factory=time.monotonic)
+    asked: bool = False
+    frozen: bool = False
+    done: int | None = None
+    done_at: float = 0.0
+
+    def kill(self) -> None:
+        """With what it started, which may be what it waits for."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.popen.pid, signal.SIGKILL)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    process: Process
+    answer: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Died:
+    process: Process
+    code: int
+
+    @property
+    def frozen(self) -> bool:
+        return self.process.frozen or self.code == FROZEN_EXIT
+
+    @property
+    def how(self) -> str:
+        if self.frozen:
+            return "frozen: no progress for too long"
+        return f"exit code {self.code}" if self.code >= 0 else f"signal {-self.code}"
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """Starts `python -m module`; one that makes no progress for `seconds_max` is ended."""
+
+    module: str
+    seconds_max: float
+    happened: Callable[[Answered | Died], None]
+    cwd: str | None = None
+    processes: list[Process] = field(default_factory=list)
+    _watching: threading.Thread | None = None
+
+    def start(
+        self, *orders: Mapping[str, Any], name: str = "", descriptors: Sequence[int] = ()
+    ) -> Process:
+        """Start one and give it its orders. It inherits `descriptors`. Raises Unavailable."""
+        try:
+            with _piped() as (answers, answer), _piped() as (output, written):
+                pulse = Pulse.made()
+                shared = {"answers": answer, "pulse": pulse.descriptor, "output": output}
+                popen = self._popen(written, [*shared.values(), *descriptors])
+                ours = os.dup(answers), os.dup(output)
+        except OSError as error:
+            raise Unavailable(f"a worker process can't be started: {error}") from error
+        process = Process(name, popen, Watch(pulse))
+        self.processes.append(process)
+        for order in (shared, *orders):
+            self.say(process, order)
+        self._listen(process, *ours)
+        return process
+
+    def _popen(self, output: int, descriptors: Sequence[int]) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", self.module],
+            cwd=self.cwd,
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            pass_fds=descriptors,
+            start_new_session=True,
+            text=True,
+            bufsize=1,
+        )
+
+    def say(self, process: Process, order: Mapping[str, Any]) -> None:
+        """One that is dead already does not hear it."""
+        assert process.popen.stdin is not None
+        with contextlib.suppress(OSError, ValueError):
+            process.popen.stdin.write(json.dumps(order) + "\n")
+
+    def drain(self) -> None:
+        """Let every process finish its current call, report, and end."""
+        for process in self.processes:
+            process.asked = True
+            _close(process)
+
+    def kill(self) -> None:
+        """End every process now, whatever it is doing."""
+        for process in self.processes:
+            process.asked = True
+            process.kill()
+
+    def forget(self, process: Process) -> None:
+        """It has ended, and what it held is seen to."""
+        self.processes.remove(process)
+        _close(process)
+        process.watch.pulse.close()
+
+    def _listen(self, process: Process, answers: int, output: int) -> None:
+        readers = [
+            threading.Thread(target=pass_on, args=(output,), daemon=True),
+            threading.Thread(target=self._hear, args=(process, answers), daemon=True),
+        ]
+        for reader in readers:
+            reader.start()
+        threading.Thread(target=self._wait, args=(process, readers), daemon=True).start()
+
+    def _hear(self, process: Process, answers: int) -> None:
+        with os.fdopen(answers) as lines:
+            for line in lines:
+                answer = json.loads(line)
+                if "done" in answer:
+                    process.done_at, process.done = time.monotonic(), answer["done"]
+                else:
+                    self.happened(Answered(process, answer))
+
+    def _wait(self, process: Process, readers: Sequence[threading.Thread]) -> None:
+        """Until it ends, and has been heard; meanwhile its progress is watched."""
+        while (code := self._ended(process)) is None:
+            if not process.frozen and self._is_stuck(process):
+                process.kill()
+        for reader in readers:
+            reader.join(LAST_WORDS_SECONDS_MAX)
+        self.happened(Died(process, code if process.done is None else process.done))
+
+    def _ended(self, process: Process) -> int | None:
+        try:
+            return process.popen.wait(WATCH_SECONDS)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def _is_stuck(self, process: Process) -> bool:
+        if process.done is not None:
+            return time.monotonic() - process.done_at > LEAVE_SECONDS_MAX
+        process.frozen = process.watch.still_seconds() > self.seconds_max + GRACE_SECONDS
+        return process.frozen
+
+
+def _close(process: Process) -> None:
+    """Its orders end, and so it drains."""
+    if process.popen.stdin is not None:
+        with contextlib.suppress(OSError):
+            process.popen.stdin.close()
+
+
+@contextlib.contextmanager
+def _piped() -> Iterator[tuple[int, int]]:
+    """The ends of a pipe, for reading and for writing, open within."""
+    ends = os.pipe()
+    try:
+        yield ends
+    finally:
+        for end in ends:
+            os.close(end)

@@ -1,0 +1,214 @@
+"""F4: C code that never gives the interpreter back is ended from outside."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from joblot.ledger.items import items
+from joblot.ledger.leases import expire_overdue
+from joblot.ledger.progress import progress
+from joblot.states import TERMINAL
+from joblot.worker.pulse import GAP_SECONDS_MAX, Pulse, Watch
+from tests.cli.conftest import Joblot, joblot, make_joblot
+from tests.cli.test_worker import Served, _child, _line, served
+from tests.polling import eventually
+from tests.proc import alive
+from tests.worker.conftest import server, token
+
+__all__ = ["joblot", "make_joblot", "served", "server", "token"]
+
+# No thread of a process runs while this matches, nor does any signal handler.
+HOLDS = """
+import os
+import re
+import subprocess
+import threading
+from pathlib import Path
+
+
+def holds(key):
+    if key == "holds":
+        Path("at-holds").write_text(str(os.getpid()))
+        re.match(r"(a+)+$", "a" * 60 + "b")
+    return key
+
+
+def holds_all(keys):
+    return [holds(key) for key in keys]
+
+
+def waits(key):
+    if key == "waits":
+        started = subprocess.Popen(["sleep", "600"])
+        Path("at-sleep").write_text(str(started.pid))
+        re.match(r"(a+)+$", "a" * 60 + "b")
+    return key
+
+
+def leaves_a_thread(key):
+    threading.Thread(target=threading.Event().wait).start()
+    return key
+"""
+FROZEN = ["--item-seconds-max", "1"]
+ALONE = ["--policy", "expiries_max=1"]
+
+
+@pytest.fixture(autouse=True)
+def module(joblot: Joblot) -> None:
+    joblot.write("holding.py", HOLDS)
+
+
+def _names(joblot: Joblot, bad: str = "holds") -> str:
+    return joblot.write("names", "".join(f"{n}\n" for n in ["n0", "n1", bad, *range(2, 11)]))
+
+
+def _at(joblot: Joblot, name: str = "holds") -> int:
+    path = joblot.folder / f"at-{name}"
+    return int(eventually(lambda: path.read_text() if path.exists() else ""))
+
+
+@pytest.mark.parametrize("function", [["holding:holds"], ["holding:holds_all", "--batch", "3"]])
+def test_a_run_loses_the_item_that_holds_the_interpreter_and_no_other(
+    joblot: Joblot, function: list[str]
+):
+    options = ["--lines", _names(joblot), "--workers", "2", *FROZEN, *ALONE]
+    name, *batch = function
+    done = joblot("run", name, *batch, *options, expect=1)
+    assert "holds: LeaseExpired" in done.stderr
+    assert "frozen: no progress for too long" in done.stderr
+    (stage,) = joblot.json("show", "1")["stages"]
+    assert (stage["succeeded"], stage["lost"], stage["failed"]) == (11, 1, 0)
+    assert joblot.json("audit", "1")["ok"]
+
+
+def test_so_does_a_run_whose_leases_expire_before_the_limit(joblot: Joblot):
+    """Then the dead worker holds no lease any more, and still was no fruitless one."""
+    options = ["--lines", _names(joblot), "--workers", "1", "--item-seconds-max", "2"]
+    options += ["--policy", "lease_seconds=1", "--policy", "expiries_max=4"]
+    joblot("run", "holding:holds", *options, expect=1)
+    (stage,) = joblot.json("show", "1")["stages"]
+    assert (stage["succeeded"], stage["lost"], stage["failed"]) == (11, 1, 0)
+
+
+def test_what_a_frozen_call_has_started_ends_with_it(joblot: Joblot):
+    options = ["--lines", _names(joblot, "waits"), "--workers", "1", *FROZEN, *ALONE]
+    joblot("run", "holding:waits", *options, expect=1)
+    assert not alive(_at(joblot, "sleep"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_a_run_whose_call_holds_the_interpreter(joblot: Joblot, number: int):
+    """At the call's limit; what it held is given back."""
+    options = ["--lines", _names(joblot), "--workers", "1", "--item-seconds-max", "2"]
+    running = joblot.start("run", "holding:holds", *options)
+    worker = _at(joblot)
+    joblot.submitted()
+    running.send_signal(number)
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 128 + number
+    assert "go on with: joblot run --resume 1" in said
+    assert not alive(worker)
+    assert joblot.in_flight() == 0
+
+
+def test_a_second_signal_ends_it_at_once(joblot: Joblot):
+    running = joblot.start("run", "holding:holds", "--lines", _names(joblot), "--workers", "1")
+    worker = _at(joblot)
+    joblot.submitted()
+    running.send_signal(signal.SIGTERM)
+    _line(running, "finishing what was begun")
+    running.send_signal(signal.SIGTERM)
+    running.communicate(timeout=60)
+    assert running.returncode == 143
+    assert not alive(worker)
+
+
+def test_a_worker_process_ends_itself_when_its_run_was_killed(joblot: Joblot):
+    """Nobody else could end it; and the run can be gone on with."""
+    options = ["--lines", _names(joblot), "--workers", "1", *FROZEN]
+    running = joblot.start("run", "holding:holds", *options, *ALONE)
+    worker = _at(joblot)
+    joblot.submitted()
+    running.kill()
+    running.wait()
+    eventually(lambda: not alive(worker))
+    joblot("run", "--resume", "1", "--workers", "1", expect=1)
+    (stage,) = joblot.json("show", "1")["stages"]
+    assert (stage["succeeded"], stage["lost"]) == (11, 1)
+
+
+def test_a_worker_replaces_a_process_that_holds_the_interpreter(served: Served):
+    names = ["n0", "n1", "holds", *[f"n{n}" for n in range(2, 11)]]
+    job = served.submit(*names, lease_seconds=1, expiries_max=2)
+    worker = served.work("holding:holds", "--processes", "2", *FROZEN)
+
+    def swept() -> bool:
+        expire_overdue()  # as a server's sweep does
+        return progress(job.pk)["status"] in TERMINAL
+
+    eventually(swept)
+    assert served.ended(job) == Counter(succeeded=11, lost=1)
+    _line(worker, "frozen: no progress for too long")
+    (lost,) = items(job.pk, state="lost")
+    assert lost["key"] == "holds"
+    assert lost["outcomes"][0]["error"]["message"]
+    worker.send_signal(signal.SIGTERM)
+    worker.communicate(timeout=60)
+    assert worker.returncode == 0
+
+
+def test_a_signal_ends_a_worker_whose_call_holds_the_interpreter(served: Served):
+    served.submit("holds")
+    worker = served.work("holding:holds", "--item-seconds-max", "2")
+    _at(served.joblot)
+    process = _child(worker)
+    worker.send_signal(signal.SIGTERM)
+    worker.communicate(timeout=60)
+    assert worker.returncode == 4  # it may have had results that were not reported
+    assert not alive(process)
+
+
+def test_a_thread_that_never_ends_holds_up_no_drain(served: Served):
+    job = served.submit("a", "b")
+    worker = served.work("holding:leaves_a_thread")
+    assert served.ended(job) == Counter(succeeded=2)
+    worker.send_signal(signal.SIGTERM)
+    worker.communicate(timeout=60)
+    assert worker.returncode == 0
+
+
+@pytest.fixture
+def pulse() -> Iterator[Pulse]:
+    pulse = Pulse.made()
+    yield pulse
+    pulse.close()
+
+
+def test_a_pulse_stands_still_in_a_call_only(pulse: Pulse):
+    watch = Watch(pulse)
+    seen_by_another = Pulse(os.dup(pulse.descriptor))
+    assert watch.still_seconds() == 0
+    seen_by_another.beat()
+    watch.still_seconds()
+    assert eventually(watch.still_seconds) > 0
+    seen_by_another.beat()
+    assert watch.still_seconds() == 0
+    assert watch.still_seconds() == 0
+    seen_by_another.close()
+
+
+def test_the_time_a_watcher_was_stopped_itself_is_not_held_against_a_call(
+    pulse: Pulse, monkeypatch: pytest.MonkeyPatch
+):
+    watch = Watch(pulse)
+    pulse.beat()
+    watch.still_seconds()
+    later = time.monotonic() + 3_600
+    monkeypatch.setattr("joblot.worker.pulse.time.monotonic", lambda: later)
+    assert watch.still_seconds() <= GAP_SECONDS_MAX
