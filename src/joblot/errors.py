@@ -16,7 +16,7 @@
     │   ├── NotAllowed          the token is good, but not for this
     │   ├── NotDurable          called inside somebody's transaction
     │   └── LedgerOwned         a write to what only the ledger writes
-    ├── Unavailable             try again later; nothing was done
+    ├── Unavailable             try again later; the message says what is known to be done
     │   ├── NotMigrated         the tables are missing or old
     │   └── TooManyRequests     this token asks more often than it may
     ├── PermanentError          raised by a hook or a worker's function: trying again is no use
@@ -131,7 +131,10 @@ class LedgerOwned(Refused):
 
 
 class Unavailable(JoblotError):
-    """Nothing was done; try again later, after `retry_after_seconds` if that is known."""
+    """Try again later, after `retry_after_seconds` if that is known.
+
+    What was asked may have been done, in part or not at all; the message says what is known.
+    """
 
     code = "unavailable"
 

@@ -10,7 +10,16 @@ import pytest
 from django.db import connections
 
 from joblot.config import limits
+from joblot.testing.simulator.trouble import Kind, Trouble, befalling
 from tests.api.conftest import Api
+from tests.failing_inserts import (
+    CONFLICT,
+    DISK_FULL,
+    NO_SUCH_CHARACTER,
+    SECRET,
+    failing,
+    raising,
+)
 
 TWO_STAGES = [{"name": "classify", "pipeline": "moths"}, {"name": "save", "pipeline": "store"}]
 
@@ -194,3 +203,106 @@ def test_a_project_with_atomic_requests_still_gets_durable_answers(admin: Api, l
         assert admin.post(f"{path}/pause")["status"] == "PAUSED"
     finally:
         entry["ATOMIC_REQUESTS"] = before
+
+
+OTHER_CONTENT: dict[str, dict[str, Any]] = {
+    "stages": {"pipeline": None, "stages": TWO_STAGES},
+    "policy": {"policy": {"failures_max": 3}},
+    "config": {"config": {"size": 4}},
+    "priority": {"priority": 0},
+    "a payload": {"items": ["a", {"key": "b", "payload": 1}]},
+    "one item more": {"items": ["a", "b", "c"]},
+    "one item less": {"items": ["a"]},
+}
+
+
+@pytest.mark.parametrize("other", OTHER_CONTENT.values(), ids=OTHER_CONTENT)
+def test_the_same_key_with_other_content_is_a_conflict(admin: Api, other: dict[str, Any]) -> None:
+    made(admin, idempotency_key="night-1")
+    told = admin.post(
+        "jobs",
+        {"name": "night", "pipeline": "moths", "items": ["a", "b"], "idempotency_key": "night-1"}
+        | other,
+    )
+    assert (admin.status, told["code"]) == (409, "key_conflict")
+    assert len(admin.get("jobs")["jobs"]) == 1
+
+
+def test_null_is_the_same_as_leaving_out(admin: Api) -> None:
+    first = made(admin, idempotency_key="night-1")
+    nulls = dict.fromkeys(["stages", "config", "policy", "priority", "project"])
+    assert made(admin, idempotency_key="night-1", **nulls)["id"] == first["id"]
+
+
+def test_thirty_identical_requests_at_once_get_one_job(api: Any, in_thread: Any) -> None:
+    callers = [api("submit") for _ in range(30)]
+    items = [f"k{n}" for n in range(40)]
+    answers = [in_thread(made, one, items=items, idempotency_key="k") for one in callers]
+    told = [answer.result() for answer in answers]
+    assert {(job["id"], job["total"], job["sealed"]) for job in told} == {(told[0]["id"], 40, True)}
+
+
+def test_a_retry_of_a_run_that_has_begun_and_ended_begins_no_other(admin: Api) -> None:
+    job = made(admin, items=["a"])
+    path = f"jobs/{job['id']}"
+    for _ in range(2):
+        lease = admin.post("claims", {"pipelines": ["moths"]})["leases"][0]
+        bad = {"item": 0, "outcome": "failed", "error": {"type": "E", "message": ""}}
+        admin.post("results", {"lease": lease["token"], "results": [bad]})
+        assert admin.post(f"{path}/retry", {"run": 2})["run"] == 2
+
+
+class TestWhenInsertingFails:
+    ITEMS = (("k", SECRET),)
+
+    def _answer(self, admin: Api, how: str) -> Any:
+        items = [{"key": key, "payload": payload} for key, payload in self.ITEMS]
+        if how == "in the body":
+            return admin.post("jobs", {"name": "x", "pipeline": "p", "items": items})
+        job = made(admin, items=[], seal=False)
+        if how == "as JSON":
+            return admin.post(f"jobs/{job['id']}/items", {"items": items})
+        lines = "".join(json.dumps(item) + "\n" for item in items).encode()
+        return admin.post_bytes(f"jobs/{job['id']}/items", lines, "application/x-ndjson")
+
+    @pytest.mark.parametrize("how", ["in the body", "as JSON", "as lines"])
+    @pytest.mark.parametrize("sqlstate", [DISK_FULL, CONFLICT])
+    def test_it_is_told_to_come_again(
+        self, postgres_only: str, admin: Api, configure: Any, how: str, sqlstate: str
+    ) -> None:
+        configure(conflict_retries_max=2)
+        with failing(raising(sqlstate)):
+            told = self._answer(admin, how)
+        assert (admin.status, told["code"]) == (503, "unavailable")
+        assert int(admin.headers["Retry-After"]) > 0
+        assert SECRET not in told["detail"]
+
+    def test_a_conflict_passes_unnoticed(self, postgres_only: str, admin: Api) -> None:
+        with failing(raising(CONFLICT), times=3):
+            assert self._answer(admin, "as lines") == {"added": 1, "total": 1}
+
+    def test_what_cannot_be_kept_is_the_callers(self, postgres_only: str, admin: Api) -> None:
+        with failing(raising(NO_SUCH_CHARACTER)):
+            told = self._answer(admin, "as JSON")
+        assert (admin.status, told["code"]) == (422, "invalid_input")
+        assert SECRET not in told["detail"]
+
+
+def test_a_statement_outside_the_verbs_that_fails_is_told_to_come_again(admin: Api) -> None:
+    """Wherever in a view it is: the connection drops at the first, the second, … statement."""
+    job = made(admin)
+    requests: list[Any] = [
+        lambda: admin.get(f"jobs/{job['id']}"),
+        lambda: admin.get("workers"),
+        lambda: admin.get(f"jobs/{job['id']}/map"),
+        lambda: admin._taken(
+            admin._client.get("/antenna/api/v2/projects/", headers=admin._headers)
+        ),
+    ]
+    for ask in requests:
+        statuses = []
+        while 200 not in statuses:
+            with befalling(Trouble(Kind.CUT, len(statuses))):
+                ask()
+            statuses.append(admin.status)
+        assert set(statuses[:-1]) == {503}

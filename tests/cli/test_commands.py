@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import django.db
+import psycopg
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -18,6 +20,14 @@ from joblot.ledger.logs import log
 from joblot.ledger.settle import report
 from joblot.ledger.submit import submit
 from joblot.wire import failure, success
+from tests.failing_inserts import (
+    DISK_FULL,
+    KILLED,
+    NO_SUCH_CHARACTER,
+    SECRET,
+    failing,
+    raising,
+)
 
 
 def call(*args: object, given: str | None = None) -> Result:
@@ -195,6 +205,53 @@ def test_a_key_with_two_payloads_is_one_line(sqlite_only: str):
     assert done.exit_code == 3
     (line,) = done.stderr.splitlines()
     assert "given before in this job with another payload" in line
+
+
+def test_the_same_key_with_other_content_is_one_line(ledger_db: str):
+    command = ["submit", "j", "--pipeline", "p", "--lines", "-", "--key", "k"]
+    first = call(*command, given="a\nb\n")
+    assert call(*command, given="b\na\n").stdout == first.stdout
+    for more, given in (
+        ([], "a\n"),
+        (["--priority", "0"], "a\nb\n"),
+        (["--config", "1"], "a\nb\n"),
+    ):
+        done = call(*command, *more, given=given)
+        assert done.exit_code == 3
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("joblot: ")
+
+
+@pytest.mark.parametrize(
+    ("action", "code"), [(raising(DISK_FULL), 4), (KILLED, 4), (raising(NO_SUCH_CHARACTER), 2)]
+)
+def test_a_submission_that_the_database_fails_is_one_line_without_payloads(
+    postgres_only: str, action: str, code: int
+):
+    given = json.dumps({"key": "a", "payload": SECRET})
+    with failing(action):
+        done = call("submit", "j", "--pipeline", "p", "--jsonl", "-", given=given)
+    assert done.exit_code == code
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("joblot: ")
+    assert SECRET not in done.output
+
+
+@pytest.mark.parametrize(
+    "error", [django.db.InterfaceError, django.db.IntegrityError, psycopg.Error]
+)
+def test_any_error_of_the_database_is_one_line(
+    sqlite_only: str, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+):
+    def fail(execute: Any, *statement: Any) -> Any:
+        raise error(f"it failed\nDETAIL: {SECRET}")
+
+    with django.db.connections[sqlite_only].execute_wrapper(fail):
+        done = call("jobs")
+    assert done.exit_code == 4
+    (line,) = done.stderr.splitlines()
+    assert "it failed" in line
+    assert SECRET not in line
 
 
 def test_only_a_job_of_run_can_be_resumed_by_run(job: int):

@@ -11,9 +11,8 @@ from typing import Any
 
 from django.db import connections
 
-from joblot.ledger.filling import fill
 from joblot.ledger.settle import report
-from joblot.ledger.submit import submit
+from joblot.ledger.submit import add_items, submit
 from joblot.models import Job
 from joblot.states import JobStatus
 from joblot.wire import failure, success
@@ -54,7 +53,7 @@ def test_no_hot_verb_walks_over_the_items(sqlite_only: str) -> None:
         report(second.token, [failure(one, "Bad", "broken", retryable=True), success(one)])
 
     verbs: dict[str, Callable[[], object]] = {
-        "fill": lambda: fill(job.pk, keys(70)),
+        "fill": lambda: add_items(job.pk, keys(70)),
         "report": lambda: worker.succeed(first),
         "report again": lambda: worker.succeed(first),
         "judged": judged,

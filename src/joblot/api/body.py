@@ -157,4 +157,4 @@ def _pieces(request: HttpRequest) -> Iterator[bytes]:
         while piece := request.read(CHUNK_BYTES):
             yield piece
     except UnreadablePostError as error:
-        raise Unavailable("the request broke off; nothing of it was done, send it again") from error
+        raise Unavailable("the request broke off; send all of it again") from error

@@ -64,7 +64,10 @@ def to_read(request: HttpRequest, job_id: int) -> Job:
 
 @router.post("jobs", response={201: JobOut})
 def create_job(request: HttpRequest, body: JobIn) -> Any:
-    """Make a job. With an idempotency key, asking again finds the same job and adds what lacks."""
+    """Make a job. With an idempotency key, asking again finds it and adds what is missing.
+
+    Other content with the same key is a `key_conflict`.
+    """
     caller = caller_with(request, Scope.SUBMIT)
     project = caller.project_for(body.project)
     header = request.headers.get("Idempotency-Key")
@@ -72,7 +75,7 @@ def create_job(request: HttpRequest, body: JobIn) -> Any:
         raise InvalidInput("idempotency_key: expected the same in the body and in the header")
     job = submit(
         body.name,
-        [one if isinstance(one, str) else one.dict() for one in body.items],
+        _items(body),
         pipeline=body.pipeline,
         stages=None if body.stages is None else [stage.dict() for stage in body.stages],
         project=project,
@@ -84,6 +87,12 @@ def create_job(request: HttpRequest, body: JobIn) -> Any:
         idempotency_key=body.idempotency_key or header,
     )
     return Status(201, progress(job.pk))
+
+
+def _items(body: JobIn) -> list[Any] | None:
+    if body.items is None:
+        return None
+    return [one if isinstance(one, str) else one.dict() for one in body.items]
 
 
 @router.get("jobs", response=JobsOut)
@@ -162,11 +171,8 @@ def cancel_job(request: HttpRequest, job_id: JobIdInPath, body: CancelIn | None 
 @router.post("jobs/{job_id}/retry", response=JobOut)
 def retry_job(request: HttpRequest, job_id: JobIdInPath, body: RetryIn | None = None) -> Any:
     """Begin the next run, of what did not succeed."""
-    job = to_change(request, job_id)
-    if body is None or body.run is None or body.run > job.run:
-        if body is not None and body.run is not None and body.run != job.run + 1:
-            raise InvalidInput(f"run: expected {job.run + 1}, the next one, got {body.run}")
-        lifecycle.retry(job_id)
+    to_change(request, job_id)
+    lifecycle.retry(job_id, run=body.run if body else None)
     return progress(job_id)
 
 

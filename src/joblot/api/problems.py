@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from django.db import Error
 from django.http import HttpRequest, HttpResponse
 
 from joblot.config import limits
@@ -24,6 +25,7 @@ from joblot.errors import (
     TooManyRequests,
     Unavailable,
 )
+from joblot.ledger.transactions import translated
 
 logger = logging.getLogger("joblot.api")
 
@@ -88,7 +90,12 @@ def of_error(error: JoblotError) -> HttpResponse:
 
 
 def of_surprise(error: Exception) -> HttpResponse:
-    """The answer to an error that nobody foresaw: the log has it, the caller a code."""
+    """The answer to an error that nobody foresaw: the log has it, the caller a code.
+
+    Unless the database raised it where no verb has translated it: that may pass, and says so.
+    """
+    if isinstance(error, Error) and isinstance(known := translated(error), JoblotError):
+        return of_error(known)
     logger.error("a request failed", exc_info=error)
     return problem(500, "internal", "joblot failed to answer; its log says why")
 

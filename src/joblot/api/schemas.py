@@ -33,16 +33,19 @@ class ItemIn(Shape):
 
 
 class JobIn(Shape):
-    """Give `pipeline`, or `stages`. With `seal` false more items may follow."""
+    """Give `pipeline`, or `stages`. With `seal` false more items may follow.
+
+    null is the same as leaving a field out.
+    """
 
     name: Name
     project: Name | None = None
     pipeline: Name | None = None
     stages: list[StageIn] | None = None
-    items: list[ItemIn | str] = Field(default_factory=list)
+    items: list[ItemIn | str] | None = None
     config: Any = None
     policy: dict[str, Any] | None = None
-    priority: int = 0
+    priority: int | None = None
     start: bool = True
     seal: bool = True
     idempotency_key: Name | None = None

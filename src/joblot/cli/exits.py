@@ -47,9 +47,9 @@ def exit_code(error: Exception) -> int:
 
 
 def _is_of_database(error: Exception) -> bool:
-    """Without importing Django, which a worker does not need; who raised this has imported it."""
-    django = sys.modules.get("django.db.utils")
-    return django is not None and isinstance(error, django.DatabaseError)
+    """Of Django's or of a driver's, without importing them: who raised this has imported them."""
+    modules = (sys.modules.get(name) for name in ("django.db.utils", "psycopg", "sqlite3"))
+    return isinstance(error, tuple(module.Error for module in modules if module is not None))
 
 
 def exit_code_of(status: str) -> int:
@@ -59,10 +59,16 @@ def exit_code_of(status: str) -> int:
 
 
 def tell(error: Exception) -> None:
-    """`joblot: what happened and what to do`; with --debug, where."""
+    """`joblot: what happened and what to do`; with --debug, where.
+
+    Of a database's error only the first line: below it are rows, with what is in them.
+    """
     if os.environ.get(DEBUG):
         traceback.print_exception(error)
-    line = " ".join(str(error).split()) or type(error).__name__
+    said = str(error).strip()
+    if _is_of_database(error):
+        said = said.partition("\n")[0]
+    line = " ".join(said.split()) or type(error).__name__
     what = "" if isinstance(error, JoblotError) else f"{type(error).__name__}: "
     print(f"joblot: {what}{line}", file=sys.stderr)
 

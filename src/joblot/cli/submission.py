@@ -49,8 +49,7 @@ class Submission:
 
     def _run(self) -> None:
         try:
-            verbs.add_items(self._job_id, self._items())
-            verbs.seal(self._job_id)
+            verbs.add_items(self._job_id, self._items(), seal=True)
         except _Stopped:
             pass
         except JoblotError as error:

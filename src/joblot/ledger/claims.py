@@ -18,6 +18,7 @@ from joblot import clock
 from joblot.config import limits
 from joblot.errors import InvalidInput, KeyConflict
 from joblot.ledger import candidates, queue, reasons
+from joblot.ledger.asked import claim_hash, require_same_claim
 from joblot.ledger.candidates import Board, Candidate, Wanted
 from joblot.ledger.grants import Grant, Holder, grant
 from joblot.ledger.item_rows import ItemRow, items_by_number, outputs_by_number, settled_among
@@ -53,7 +54,8 @@ def claim(
     exceed. With an `idempotency_key`, asking again gives the same lease, as long as it is live.
 
     Raises InvalidInput for a limit outside 1 to `claim_items_max` or a name that can't be kept,
-    KeyConflict if the lease of this key has ended.
+    KeyConflict if the key was used for other pipelines, or another limit, job or owner, or if its
+    lease has ended.
     """
     wanted = Wanted.of(pipelines, job, projects)
     if not 1 <= limit <= limits().claim_items_max:
@@ -61,7 +63,8 @@ def claim(
     if idempotency_key is not None:
         checked_name(idempotency_key, "idempotency_key")
     worker = worker and checked_name(worker, "worker")
-    holder = Holder(worker, owner, owner_items_max, idempotency_key)
+    asked = idempotency_key and claim_hash(wanted.pipelines, limit, job, owner)
+    holder = Holder(worker, owner, owner_items_max, idempotency_key, asked or None)
     require_durable(connection())
     return _claim(wanted, limit, holder)
 
@@ -71,7 +74,7 @@ def _claim(wanted: Wanted, limit: int, holder: Holder) -> Claim:
     if room > 0 and (answer := _Search(wanted, room, holder).answer()):
         return answer
     # An answer that was lost: its lease may be what has taken the last items, or reached the cap.
-    if answer := _answer_by_key(holder.idempotency_key):
+    if answer := _answer_by_key(holder):
         return answer
     return reasons.no_lease(wanted) if room > 0 else reasons.at_limit()
 
@@ -131,7 +134,7 @@ class _Search:
 
 def _refused_to(holder: Holder) -> Claim | None:
     """The answer to a refusal that no other job would change."""
-    if answer := _answer_by_key(holder.idempotency_key):
+    if answer := _answer_by_key(holder):
         return answer
     return reasons.at_limit() if reasons.room(holder.owner, holder.items_max) <= 0 else None
 
@@ -228,11 +231,13 @@ def _start(granted: Grant) -> None:
 
 
 @repeated
-def _answer_by_key(key: str | None) -> Claim | None:
-    """The lease of an earlier claim with this key. Raises KeyConflict if it has ended."""
+def _answer_by_key(holder: Holder) -> Claim | None:
+    """The lease that this very claim was granted before. Raises KeyConflict."""
+    key = holder.idempotency_key
     lease = key and Lease.ledger.using(alias()).filter(idempotency_key=key).first()
     if not lease:
         return None
+    require_same_claim(lease, holder.asked)
     if lease.state != LeaseState.LIVE:
         raise KeyConflict(
             f"idempotency key {key!r:.100}: its lease has ended; claim again with a new key"

@@ -1,15 +1,14 @@
-"""Filling an open job: chunks of items, numbered under the job's row, keys told apart.
+"""Filling a job: chunks of items, numbered under the job's row, keys told apart.
 
 Numbers are given after de-duplication and are dense, so the count of items is exact and the queue
 can hold ranges of them. A chunk is one short transaction: whoever fills a job and dies can fill
-it again from the beginning, and what is there already is skipped.
+it again from the beginning. What is there already is compared and skipped, whatever the order.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -17,71 +16,74 @@ from django.db import transaction
 
 from joblot import faults, wire
 from joblot.config import limits
-from joblot.errors import InvalidItem, InvalidResult, KeyConflict, WrongStatus
+from joblot.errors import KeyConflict, Refused, WrongStatus
 from joblot.ledger import candidates
 from joblot.ledger.item_rows import items_by_key
 from joblot.ledger.jobs import advance, lock_job
+from joblot.ledger.new_items import Given, NewItem, checked_items
 from joblot.ledger.ranges import Span, enqueue
+from joblot.ledger.seen import Seen
+from joblot.ledger.statements import copy_in
 from joblot.ledger.transactions import alias, connection, repeated
 from joblot.models import Job
 from joblot.states import FILLABLE
-
-Given = Mapping[str, Any] | str
 
 _COPY = "COPY joblot_item (job_id, number, key, payload) FROM STDIN"
 _INSERT = "INSERT INTO joblot_item (job_id, number, key, payload) VALUES (%s, %s, %s, %s)"
 
 
-@dataclass(frozen=True, slots=True)
-class NewItem:
-    """A key and its payload as JSON text; None is no payload."""
+class Filling:
+    """A stream of items on its way into one job.
 
-    key: str
-    payload: str | None
+    `added` and `seen` are what it has brought so far: how many were new, and which items of the
+    job it has named. `lacks` makes the error for an item that a sealed job does not have.
+    """
 
+    def __init__(self, job_id: int, lacks: Callable[[Job, str], Refused]) -> None:
+        self.added = 0
+        self.seen = Seen()
+        self._job_id = job_id
+        self._lacks = lacks
 
-def fill(job_id: int, items: Iterable[Given]) -> int:
-    """Add a stream of items, chunk by chunk; returns how many were new."""
-    added = 0
-    for chunk in _chunks(_checked(items)):
-        added += _add_chunk(job_id, chunk)
-        faults.point("submit: chunk added")
-    return added
+    def take(self, items: Iterable[Given]) -> None:
+        """Compare with what is there and add what is missing, chunk by chunk.
 
+        Raises InvalidItem, WrongStatus; KeyConflict at the first item with another payload.
+        """
+        for chunk in _chunks(checked_items(items)):
+            added, numbers = self._take_chunk(_distinct(chunk))
+            self.added += added
+            for number in numbers:
+                self.seen.add(number)
+            faults.point("submit: chunk added")
 
-def _checked(items: Iterable[Given]) -> Iterator[NewItem]:
-    for position, given in enumerate(items):
-        try:
-            yield _new_item(given)
-        except (InvalidItem, InvalidResult) as error:
-            raise InvalidItem(f"item {position}: {error}") from error
+    @repeated
+    def _take_chunk(self, given: dict[str, NewItem]) -> tuple[int, list[int]]:
+        """How many were new, and the numbers of all of them in the job.
 
+        Locks the job's row, so that fillers of one job number their items one after the other, and
+        a job whose removal has begun is not taken for one that lacks the items.
+        """
+        with transaction.atomic(using=alias()):
+            job = lock_job(self._job_id)
+            numbers = _compared(job, given)
+            new = [item for key, item in given.items() if key not in numbers]
+            if new:
+                self._require_open(job, new[0])
+                _insert(job, new)
+                enqueue(job.pk, 0, _spans(job.total, len(new)))
+                advance(job.pk, job.version, total=job.total + len(new))
+                candidates.forget()
+        return len(new), [*numbers.values(), *range(job.total, job.total + len(new))]
 
-def _new_item(given: Given) -> NewItem:
-    key, payload = (given, None) if isinstance(given, str) else _key_and_payload(given)
-    if not isinstance(key, str) or not 0 < len(key) <= limits().item_key_chars_max:
-        raise InvalidItem(
-            f"key: expected text of 1 to {limits().item_key_chars_max} characters, got {key!r:.100}"
-        )
-    if not wire.is_storable(key):
-        raise InvalidItem(f"key: expected text without U+0000 or lone surrogates, got {key!r:.100}")
-    if payload is None:
-        return NewItem(key, None)
-    text = wire.canonical(payload)
-    if len(text.encode()) > limits().payload_bytes_max:
-        raise InvalidItem(
-            f"payload of {key!r:.100}: expected at most {limits().payload_bytes_max} bytes, got "
-            f"{len(text.encode())}; put the data elsewhere and its address into the payload"
-        )
-    return NewItem(key, text)
-
-
-def _key_and_payload(given: Any) -> tuple[Any, Any]:
-    if not isinstance(given, Mapping):
-        raise InvalidItem(f'expected {{"key", "payload"}} or a key, got {type(given).__name__}')
-    if unknown := sorted(set(given) - {"key", "payload"}, key=str):
-        raise InvalidItem(f'expected only "key" and "payload", got also {unknown[0]!r:.100}')
-    return given.get("key"), given.get("payload")
+    def _require_open(self, job: Job, new: NewItem) -> None:
+        if job.sealed:
+            raise self._lacks(job, new.key)
+        if job.status not in FILLABLE or job.reopening is not None:
+            raise WrongStatus(
+                f"job {job.pk} is {job.status} and takes no items now; "
+                f"expected one of {', '.join(sorted(FILLABLE))}"
+            )
 
 
 def _chunks(items: Iterable[NewItem]) -> Iterator[list[NewItem]]:
@@ -97,31 +99,6 @@ def _chunks(items: Iterable[NewItem]) -> Iterator[list[NewItem]]:
         yield chunk
 
 
-@repeated
-def _add_chunk(job_id: int, chunk: list[NewItem]) -> int:
-    """Locks the job's row, so that fillers of one job number their items one after the other."""
-    with transaction.atomic(using=alias()):
-        job = lock_job(job_id)
-        _require_open(job)
-        new = _not_there_yet(job, _distinct(chunk))
-        if new:
-            _insert(job, new)
-            enqueue(job_id, 0, _spans(job.total, len(new)))
-            advance(job_id, job.version, total=job.total + len(new))
-            candidates.forget()
-    return len(new)
-
-
-def _require_open(job: Job) -> None:
-    if job.sealed:
-        raise WrongStatus(f"job {job.pk} is sealed: it takes no more items; submit another job")
-    if job.status not in FILLABLE or job.reopening is not None:
-        raise WrongStatus(
-            f"job {job.pk} is {job.status} and takes no items now; "
-            f"expected one of {', '.join(sorted(FILLABLE))}"
-        )
-
-
 def _distinct(chunk: Iterable[NewItem]) -> dict[str, NewItem]:
     distinct: dict[str, NewItem] = {}
     for item in chunk:
@@ -130,20 +107,24 @@ def _distinct(chunk: Iterable[NewItem]) -> dict[str, NewItem]:
     return distinct
 
 
-def _not_there_yet(job: Job, distinct: dict[str, NewItem]) -> list[NewItem]:
+def _compared(job: Job, given: dict[str, NewItem]) -> dict[str, int]:
+    """The numbers of those that the job has. Raises KeyConflict if one has another payload."""
     if job.total == 0:
-        return list(distinct.values())
-    for known in items_by_key(job.pk, distinct):
-        if not _alike(distinct.pop(known.key).payload, known.payload):
+        return {}
+    numbers = {}
+    for known in items_by_key(job.pk, given):
+        if not _alike(given[known.key].payload, known.payload):
             raise _conflict(known.key)
-    return list(distinct.values())
+        numbers[known.key] = known.number
+    return numbers
 
 
 def _alike(given: str | None, stored: Any) -> bool:
     """True if the payload is the one stored, however the database writes its numbers."""
     if given is None or stored is None:
         return given is stored
-    return bool(_numbers_by_value(given) == _numbers_by_value(wire.canonical(stored)))
+    kept = wire.canonical(stored)
+    return given == kept or bool(_numbers_by_value(given) == _numbers_by_value(kept))
 
 
 def _numbers_by_value(text: str) -> Any:
@@ -164,12 +145,10 @@ def _conflict(key: str) -> KeyConflict:
 
 def _insert(job: Job, new: list[NewItem]) -> None:
     rows = ((job.pk, job.total + n, item.key, item.payload) for n, item in enumerate(new))
-    with connection().cursor() as cursor:
-        if connection().vendor == "postgresql":
-            with cursor.copy(_COPY) as copy:
-                for row in rows:
-                    copy.write_row(row)
-        else:
+    if connection().vendor == "postgresql":
+        copy_in(connection(), _COPY, rows)
+    else:
+        with connection().cursor() as cursor:
             cursor.executemany(_INSERT, list(rows))
 
 

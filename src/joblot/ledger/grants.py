@@ -19,12 +19,16 @@ from joblot.states import JobStatus
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who a lease is for. `items_max` is how many items its owner may have in flight, None any."""
+    """Who a lease is for. `items_max` is how many items its owner may have in flight, None any.
+
+    `asked` tells the claim that was made with `idempotency_key` from every other one.
+    """
 
     worker: str = ""
     owner: int | None = None
     items_max: int | None = None
     idempotency_key: str | None = None
+    asked: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ def grant(stage: StageKey, pieces: list[Piece], spans: list[Span], holder: Holde
         owner=holder.owner,
         owner_items_max=holder.items_max,
         idempotency_key=holder.idempotency_key,
+        asked=holder.asked,
         **_cut(pieces, part),
     )
     if not rows:

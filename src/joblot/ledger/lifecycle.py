@@ -15,17 +15,20 @@ from django.db.models.functions import Coalesce
 
 from joblot import clock, faults
 from joblot.config import limits
-from joblot.errors import Unavailable, WrongStatus
+from joblot.errors import InvalidInput, Unavailable, WrongStatus
 from joblot.ledger import candidates
 from joblot.ledger.jobs import advance, policy_of, read_job, record_event, require_event
 from joblot.ledger.leases import close_leases
 from joblot.ledger.look import look
 from joblot.ledger.reopen import reopen
-from joblot.ledger.transactions import alias, durable, repeated
+from joblot.ledger.transactions import alias, durable, knowing, repeated
 from joblot.models import LIVE, ItemRange, Job, Lease
 from joblot.states import CLAIMABLE, RETRYABLE, TERMINAL, JobEvent, JobStatus
 
+_GOES_ON = "what was begun goes on with the next sweep, and to ask again is safe"
 
+
+@knowing(lambda: _GOES_ON)
 def start(job_id: int) -> Job:
     """Let the job's items be claimed. Starting a job that was started already does nothing."""
     _change(job_id, JobEvent.START, "pending", unless=frozenset(JobStatus) - {JobStatus.CREATED})
@@ -46,6 +49,7 @@ def resume(job_id: int) -> Job:
     return read_job(job_id)
 
 
+@knowing(lambda: _GOES_ON)
 def cancel(job_id: int, *, grace_seconds: float | None = None) -> Job:
     """End the job without its open items.
 
@@ -121,13 +125,18 @@ def _cancel_is_due(job_id: int) -> bool:
     return cancelling.filter(cancel_closes_at__isnull=False).exists() and not live[:1]
 
 
-def retry(job_id: int, *, config: Any = None, start_now: bool = True) -> Job:
+@knowing(lambda: "a run that was begun goes on with the next sweep; see which run the job is in")
+def retry(
+    job_id: int, *, config: Any = None, start_now: bool = True, run: int | None = None
+) -> Job:
     """Begin the next run of a job that has ended, with only what did not succeed.
 
-    `config` replaces the job's for the new run. Raises WrongStatus for a job that is active, or
-    that succeeded. May be called again after a crash: it goes on where it was.
+    `config` replaces the job's for the new run. With `run`, the number of the run to be begun,
+    asking again does not begin another one after it. Raises WrongStatus for a job that is active,
+    or that succeeded, or whose run was begun with another config; InvalidInput if `run` is not the
+    next. May be called again after a crash: it goes on where it was.
     """
-    _begin_run(job_id, config, start_now=start_now)
+    _begin_run(job_id, config, start_now=start_now, run=run)
     go_on_reopening(job_id)
     return read_job(job_id)
 
@@ -146,12 +155,16 @@ def go_on_reopening(job_id: int) -> None:
     look(job_id)
 
 
-def _begin_run(job_id: int, config: Any, *, start_now: bool) -> None:
-    """Terminal -> CREATED in the next run; nothing where a retry is under way."""
+def _begin_run(job_id: int, config: Any, *, start_now: bool, run: int | None) -> None:
+    """Terminal -> CREATED in the next run; nothing where that run has begun already."""
     for _ in range(limits().look_rounds_max):
         job = read_job(job_id)
-        if job.status == JobStatus.CREATED and job.reopening is not None:
+        if _has_begun(job, run):
+            if config is not None and config != job.config:
+                raise WrongStatus(f"job {job_id}: its run {job.run} has begun with another config")
             return
+        if run is not None and run != job.run + 1:
+            raise InvalidInput(f"run: expected {job.run + 1}, the next one, got {run}")
         if job.status not in RETRYABLE:
             allowed = ", ".join(sorted(RETRYABLE))
             raise WrongStatus(
@@ -162,6 +175,12 @@ def _begin_run(job_id: int, config: Any, *, start_now: bool) -> None:
             faults.point("retry: next run begun")
             return
     raise _overtaken(job_id)
+
+
+def _has_begun(job: Job, run: int | None) -> bool:
+    if run is not None and run <= job.run:
+        return True
+    return job.status == JobStatus.CREATED and job.reopening is not None and run is None
 
 
 def _next_run(job: Job, config: Any, start_now: bool) -> dict[str, Any]:
@@ -177,6 +196,7 @@ def _next_run(job: Job, config: Any, start_now: bool) -> dict[str, Any]:
     }
 
 
+@knowing(lambda: _GOES_ON)
 def delete(job_id: int) -> None:
     """Cancel the job at once, drain its leases, and hide it; `prune` removes its rows.
 

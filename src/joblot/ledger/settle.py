@@ -6,7 +6,8 @@ for each other only if they share a lease, an item or, for the length of a commi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -20,7 +21,13 @@ from joblot.ledger.outputs import store_if_large
 from joblot.ledger.posted import Posted, rows_of
 from joblot.ledger.settlement import Settlement
 from joblot.ledger.statements import fetch
-from joblot.ledger.transactions import connection, durable, repeated, require_durable
+from joblot.ledger.transactions import (
+    connection,
+    durable,
+    knowing,
+    repeated,
+    require_durable,
+)
 from joblot.states import Receipt
 from joblot.wire import ItemReceipt, Result
 
@@ -31,8 +38,8 @@ def report(token: str | UUID, results: Iterable[Result | Mapping[str, Any]]) -> 
     When it returns, everything it says is committed. It may be called again with the same
     results at any time: what was counted is then a `duplicate`. A bad result is `rejected` and
     harms no other. Raises InvalidResult for more than `results_per_report_max` results,
-    Unavailable when the database can't be used (nothing is half done), NotDurable inside a
-    transaction.
+    Unavailable when the database can't be used (its message says how many results are known to be
+    recorded; report all of them again), NotDurable inside a transaction.
     """
     return settle_prepared(uuid_of(token), prepare(list(results)))
 
@@ -40,13 +47,24 @@ def report(token: str | UUID, results: Iterable[Result | Mapping[str, Any]]) -> 
 def settle_prepared(token: UUID | None, posted: list[Posted | Rejected]) -> list[ItemReceipt]:
     """Report what was prepared; without a token each is told that the lease is unknown."""
     job_id = None
-    if token is not None:
-        for one_round in rounds(posted):
-            job_id = _settle_round(token, one_round) or job_id
-    faults.point("report: committed, not looked")
-    if job_id is not None:
-        look(job_id)
+    with knowing(lambda: recorded(posted)):
+        if token is not None:
+            for one_round in rounds(posted):
+                job_id = _settle_round(token, one_round) or job_id
+                faults.point("report: a round committed")
+        faults.point("report: committed, not looked")
+        if job_id is not None:
+            look(job_id)
     return [one.answer() for one in posted]
+
+
+def recorded(posted: Sequence[Posted | Rejected]) -> str:
+    """What is known of a report that has no answer, once its transactions have ended."""
+    known = sum(one.receipt is not None for one in posted)
+    return (
+        f"{known} of these {len(posted)} results are known to be recorded, of the others it is not "
+        "known; report all of them again, each counts once"
+    )
 
 
 @dataclass(slots=True)
@@ -147,11 +165,20 @@ def count_moved(posted: Iterable[Posted], moved: Collection[int] | None) -> None
 @repeated
 def settle_judged(token: UUID, posted: list[Posted]) -> int | None:
     """Any report, in one transaction of several statements; gives every result its receipt."""
-    for one in posted:
-        one.receipt = None
-    with durable():
+    with _receipts_of_a_commit(posted), durable():
         settlement = Settlement.begin(token)
         if settlement is None:
             return None  # the receipts say so: unknown lease
         settlement.settle(posted)
     return settlement.job_id
+
+
+@contextmanager
+def _receipts_of_a_commit(posted: list[Posted]) -> Iterator[None]:
+    """Without one there are none: what was judged may have been rolled back."""
+    try:
+        yield
+    except BaseException:
+        for one in posted:
+            one.receipt = None
+        raise

@@ -24,7 +24,7 @@ from joblot.ledger.posted import Posted, rows_of
 from joblot.ledger.ranges import Span, enqueue, islands
 from joblot.ledger.statements import fetch
 from joblot.ledger.tallies import Deltas
-from joblot.ledger.transactions import alias, connection, hook_savepoint, is_conflict
+from joblot.ledger.transactions import alias, brief, connection, hook_savepoint, is_conflict
 from joblot.models import Attempt, Lease, Outcome
 from joblot.states import ItemState, LeaseState, Receipt, Standing, receipt_for
 from joblot.wire import failure
@@ -50,7 +50,8 @@ def _hooked() -> Iterator[None]:
         cause = error.__cause__ if isinstance(error, HookFailed) else error
         if connection().needs_rollback:
             raise Unavailable(
-                f"the transaction ended with its hook: {cause}; nothing was done, try again later"
+                f"the transaction ended with its hook: {brief(cause or error)}; it was rolled "
+                "back, try again later"
             ) from cause
         raise HookFailed from cause
 

@@ -24,7 +24,7 @@ from joblot.ledger import settle
 from joblot.ledger.look import look
 from joblot.ledger.posted import Posted, rows_of
 from joblot.ledger.statements import fetch
-from joblot.ledger.transactions import alias, connection, repeated, require_durable
+from joblot.ledger.transactions import alias, connection, knowing, repeated, require_durable
 from joblot.wire import ItemReceipt, Result
 
 logger = logging.getLogger("joblot.ledger")
@@ -43,10 +43,11 @@ def report(token: str | UUID, results: Iterable[Result | Mapping[str, Any]]) -> 
     ride = _carriage(alias()).settle(known, simple)
     if not ride.settled:
         return settle.settle_prepared(known, posted)
-    left = [one for one in first if one.receipt is None]
-    job_id = settle.settle_judged(known, left) if left else ride.to_look_at
-    if job_id is not None:
-        look(job_id)
+    with knowing(lambda: settle.recorded(posted)):
+        left = [one for one in first if one.receipt is None]
+        job_id = settle.settle_judged(known, left) if left else ride.to_look_at
+        if job_id is not None:
+            look(job_id)
     return [one.answer() for one in posted]
 
 

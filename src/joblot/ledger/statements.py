@@ -7,11 +7,11 @@ A file holds `%(name)s` parameters and `{NAME}` places for what differs by datab
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from typing import Any
 from uuid import UUID
@@ -86,6 +86,25 @@ def execute(connection: BaseDatabaseWrapper, name: str, /, **params: Any) -> Non
     """Run the statement `name`, which returns no rows."""
     with _executed(connection, name, params):
         pass
+
+
+def copy_in(
+    connection: BaseDatabaseWrapper, statement: str, rows: Iterable[tuple[Any, ...]]
+) -> None:
+    """Run a `COPY … FROM STDIN` as any other statement: through what is wrapped around those
+    (`connection.execute_wrapper`), and with Django's errors in place of the driver's.
+    """
+
+    def copied(sql: str, given: Any, many: bool, context: Any) -> None:
+        with connection.wrap_database_errors, context["cursor"].copy(sql) as copying:
+            for row in given:
+                copying.write_row(row)
+
+    with connection.cursor() as cursor:
+        run: Callable[..., None] = copied
+        for wrapper in reversed(connection.execute_wrappers):
+            run = partial(wrapper, run)
+        run(statement, rows, True, {"connection": connection, "cursor": cursor})
 
 
 @contextmanager

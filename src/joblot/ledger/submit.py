@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from django.db import IntegrityError, transaction
 
 from joblot import clock, wire
 from joblot.config import Policy, default_policy, limits
-from joblot.errors import InvalidInput, InvalidResult, Unavailable, WrongStatus
-from joblot.ledger.filling import Given, fill
+from joblot.errors import InvalidInput, InvalidResult, KeyConflict, Unavailable, WrongStatus
+from joblot.ledger.asked import fingerprints, require_same_submission
+from joblot.ledger.filling import Filling
 from joblot.ledger.jobs import advance, read_job, record_event
 from joblot.ledger.lifecycle import start as start_job
 from joblot.ledger.look import look
 from joblot.ledger.names import checked_name
-from joblot.ledger.transactions import alias, connection, repeated, require_durable
+from joblot.ledger.new_items import Given
+from joblot.ledger.transactions import alias, connection, knowing, repeated, require_durable
 from joblot.models import Job, Stage
 from joblot.states import FILLABLE, JobStatus
 
@@ -24,12 +27,12 @@ PRIORITY_MAX = 2**31 - 1
 
 def submit(
     name: str,
-    items: Iterable[Given] = (),
+    items: Iterable[Given] | None = None,
     *,
     pipeline: str | None = None,
     stages: Sequence[Mapping[str, str]] | None = None,
     project: str = "default",
-    priority: int = 0,
+    priority: int | None = None,
     config: Any = None,
     policy: Mapping[str, Any] | None = None,
     start: bool = True,
@@ -39,13 +42,21 @@ def submit(
     """Make a job of `items`, each `{"key": str, "payload": JSON}` or just a key.
 
     Give one `pipeline`, or `stages` as `[{"name", "pipeline"}]`. Items are taken as a stream and
-    can be claimed from the first chunk on if `start`; `seal` says that no more will come. With an
-    `idempotency_key` (unique in its project) submitting again finds the same job and adds only
-    what is missing. Inside somebody's transaction all of it belongs to that transaction, so a job
-    can appear together with the row that caused it.
+    can be claimed from the first chunk on if `start`; `seal` says that no more will come. Inside
+    somebody's transaction all of it belongs to that transaction, so a job can appear together with
+    the row that caused it.
 
-    Raises InvalidInput, InvalidItem, InvalidPolicy; KeyConflict if a key was given before with
-    another payload. What was added before the error stays, in the open job, to be gone on with.
+    With an `idempotency_key`, unique in its project, submitting again finds the same job and adds
+    only what is missing, however many do so at once. Other content is a KeyConflict: another name,
+    pipeline, stages, priority, config or policy, as they were given (what was left out is not
+    filled with defaults first); an item with another payload; with `seal`, more or fewer items,
+    in whatever order. Without `items` those of a sealed job are not compared. `start` and `seal`
+    are no content: a later submission may start or seal what an earlier one did not. The key is
+    free again once the job is deleted.
+
+    Raises InvalidInput, InvalidItem, InvalidPolicy, KeyConflict; WrongStatus if the key's job was
+    cancelled before it was sealed; NotFound if it is deleted meanwhile. What was added before an
+    error stays, in the open job, to be gone on with.
     """
     fields = {
         "name": checked_name(name, "name"),
@@ -56,37 +67,123 @@ def submit(
         "idempotency_key": idempotency_key and checked_name(idempotency_key, "idempotency_key"),
         "status": (JobStatus.PENDING if start else JobStatus.CREATED).value,
     }
-    job = _find_or_create(fields, _stages(pipeline, stages))
-    if start and job.status == JobStatus.CREATED:
-        start_job(job.pk)
-    if not job.sealed and job.status in FILLABLE:
-        fill(job.pk, items)
-        if seal:
-            _seal(job.pk)
-    return read_job(job.pk)
+    named = _stages(pipeline, stages)
+    if idempotency_key is not None:
+        fields["asked"] = fingerprints(
+            {
+                "name": name,
+                "pipeline": pipeline,
+                "stages": None if stages is None else named,
+                "priority": priority,
+                "config": config,
+                "policy": policy or None,
+            }
+        )
+    submission = _Submission(fields, named)
+    with submission.telling():
+        return submission.made(items, start=start, seal=seal)
 
 
-def add_items(job_id: int, items: Iterable[Given]) -> int:
+def add_items(job_id: int, items: Iterable[Given], *, seal: bool = False) -> int:
     """Add a stream of items to an open job; returns how many were new.
 
-    An item that is there already is skipped, so adding may be repeated after a crash. Raises
-    WrongStatus if the job is sealed or has ended, InvalidItem, KeyConflict.
+    An item that is there already is skipped, so adding may be repeated after a crash, even if the
+    job was sealed meanwhile. With `seal` these are all of its items: the job is sealed unless it
+    has others. Raises InvalidItem, KeyConflict; WrongStatus if an item is new and the job is sealed
+    or has ended.
     """
     require_durable(connection())
-    return fill(job_id, items)
+    filling = Filling(job_id, _takes_no_more)
+    with knowing(lambda: f"{filling.added} items of this stream were added; send all of it again"):
+        filling.take(items)
+        if seal:
+            _seal(job_id, len(filling.seen))
+    return filling.added
 
 
 def seal(job_id: int) -> Job:
     """Say that no more items will come; a job whose items are all settled finishes now."""
     require_durable(connection())
-    _seal(job_id)
-    return read_job(job_id)
+    with knowing(lambda: "sealing again is safe"):
+        _seal(job_id)
+        return read_job(job_id)
 
 
-def _seal(job_id: int) -> None:
-    """Seal, and look: after the commit, whoever makes it."""
+class _Submission:
+    """One submission on its way, and what is known of it if the database goes away."""
+
+    def __init__(self, fields: Mapping[str, Any], stages: Sequence[tuple[str, str]]) -> None:
+        self._fields = fields
+        self._stages = stages
+        self._key: str | None = fields["idempotency_key"]
+        self._job_id: int | None = None
+        self._added = lambda: 0
+
+    def made(self, items: Iterable[Given] | None, *, start: bool, seal: bool) -> Job:
+        job = _find_or_create(self._fields, self._stages)
+        self._job_id = job.pk
+        if start and job.status == JobStatus.CREATED:
+            start_job(job.pk)
+        filling = Filling(job.pk, _is_another)
+        self._added = lambda: filling.added
+        filling.take(() if items is None else items)
+        if seal and not (items is None and job.sealed):
+            _seal(job.pk, None if self._key is None else len(filling.seen))
+        return read_job(job.pk)
+
+    def telling(self) -> AbstractContextManager[None]:
+        """Inside somebody's transaction there is nothing to tell: it is all his to repeat."""
+        return nullcontext() if connection().in_atomic_block else knowing(self._known)
+
+    def _known(self) -> str:
+        if self._key is not None:
+            made = f"job {self._job_id} has {self._added()} new items; " if self._job_id else ""
+            return f"{made}submit again with the same key: that adds what is missing"
+        if self._job_id is None:
+            return (
+                "whether a job was made is not known: look for it before you submit again; with an "
+                "idempotency key that would be safe"
+            )
+        return (
+            f"job {self._job_id} was made, with {self._added()} items so far: add the rest and "
+            "seal it, or delete it; to submit again makes another job"
+        )
+
+
+def _is_another(job: Job, key: str) -> KeyConflict:
+    return KeyConflict(
+        f"item {key!r:.100}: job {job.pk}, which has this idempotency key, is sealed and does not "
+        "have it; repeat its submission as it was, or use a new key"
+    )
+
+
+def _takes_no_more(job: Job, key: str) -> WrongStatus:
+    return WrongStatus(
+        f"item {key!r:.100}: job {job.pk} is sealed, does not have it, and takes no more items; "
+        "submit another job for it"
+    )
+
+
+def _require_all(job: Job, given: int | None) -> None:
+    """Raises KeyConflict if `given`, the number of different items given, are not all it has."""
+    if given is None or job.total == given:
+        return
+    others = job.total - given
+    raise KeyConflict(
+        f"job {job.pk} has {others} item{'s' * (others > 1)} that this submission did not give"
+        + ("" if job.sealed else ", and so is left open: if they belong to it, seal it")
+        + "; another submission needs a key, or a job, of its own"
+    )
+
+
+def _seal(job_id: int, given: int | None = None) -> None:
+    """Seal, and look: after the commit, whoever makes it.
+
+    The total is that of the version that is sealed, so nobody adds to it in between.
+    """
     for _ in range(limits().look_rounds_max):
         job = read_job(job_id)
+        _require_all(job, given)
         if job.sealed:
             break
         if job.status not in FILLABLE:
@@ -106,15 +203,17 @@ def _seal_once(job: Job) -> bool:
 
 @repeated
 def _find_or_create(fields: Mapping[str, Any], stages: Sequence[tuple[str, str]]) -> Job:
-    """The job with this idempotency key, or a new one. Of two at once, both get the same."""
-    if known := _by_key(fields):
-        return known
-    try:
-        return _create(fields, stages)
-    except IntegrityError:
+    """The job with this idempotency key, or a new one. Of many at once, all get the same."""
+    for _ in range(limits().look_rounds_max):
         if known := _by_key(fields):
+            require_same_submission(known, fields["asked"])
             return known
-        raise
+        try:
+            return _create(fields, stages)
+        except IntegrityError:  # another has made it; perhaps it is deleted before it is found
+            if fields["idempotency_key"] is None:
+                raise
+    raise Unavailable("submitting was overtaken by others with the same key; try again")
 
 
 def _by_key(fields: Mapping[str, Any]) -> Job | None:
@@ -161,6 +260,8 @@ def _stages(
 
 
 def _priority(given: Any) -> int:
+    if given is None:
+        return 0
     if not isinstance(given, int) or isinstance(given, bool) or abs(given) > PRIORITY_MAX:
         raise InvalidInput(
             f"priority: expected a whole number, -{PRIORITY_MAX} to {PRIORITY_MAX}, "

@@ -1,7 +1,8 @@
 """The ledger's transactions: durable, on the writing database, repeated on a conflict.
 
-What a caller may rely on: a verb that returns has committed; a verb that raises `Unavailable` may
-be called again with the same arguments.
+What a caller may rely on: a verb that returns has committed. One that raises `Unavailable` may
+have done all of its work, some, or none: when a connection is lost, nobody knows whether the commit
+that was under way has come through. A verb of several transactions says by `knowing` what is known.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import NoReturn, ParamSpec, TypeVar
 
 from django.db import (
     DatabaseError,
+    DataError,
     InterfaceError,
     OperationalError,
     ProgrammingError,
@@ -26,7 +28,7 @@ from django.db import (
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from joblot.config import limits
-from joblot.errors import NotDurable, NotMigrated, Unavailable
+from joblot.errors import InvalidInput, NotDurable, NotMigrated, Unavailable
 from joblot.models import Job
 
 P = ParamSpec("P")
@@ -111,11 +113,21 @@ def repeated(verb: Callable[P, R]) -> Callable[P, R]:
                 _raise_translated(error)
         raise Unavailable(
             f"the database is busy: {limits().conflict_retries_max} tries, or "
-            f"{limits().conflict_seconds_max:g} s of them, met other transactions or a lock; "
-            "nothing was done, try again later"
+            f"{limits().conflict_seconds_max:g} s of them, met other transactions or a lock, and "
+            "were rolled back; try again later"
         )
 
     return wrapper
+
+
+@contextmanager
+def knowing(known: Callable[[], str]) -> Iterator[None]:
+    """Say in an `Unavailable` what is known of the steps before the one that failed."""
+    try:
+        yield
+    except Unavailable as error:
+        error.args = (f"{error}; {known()}",)
+        raise
 
 
 def sqlstate(error: BaseException) -> str:
@@ -134,21 +146,32 @@ def is_lost(error: BaseException) -> bool:
     return isinstance(error, (OperationalError, InterfaceError))
 
 
+def brief(error: BaseException) -> str:
+    """Its first line: below, PostgreSQL shows the rows and the data that it was about."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
 def _raise_translated(error: Exception) -> NoReturn:
     """An error that stays what it is keeps its cause, by which the caller knows a conflict."""
-    translated = _translated(error)
-    if translated is error:
+    translated_error = translated(error)
+    if translated_error is error:
         raise error
-    raise translated from error
+    raise translated_error from error
 
 
-def _translated(error: Exception) -> Exception:
+def translated(error: Exception) -> Exception:
+    """The error of joblot's that tells a database's error, or that error itself."""
     if sqlstate(error) in _MISSING or "no such table" in str(error):
         return NotMigrated(
             "joblot's tables are missing or of an older version; run the migrations "
             "(`joblot migrate`, or `python manage.py migrate joblot`)"
         )
+    if isinstance(error, DataError):
+        return InvalidInput(f"the database can't keep what was given: {brief(error)}")
     if isinstance(error, ProgrammingError) or not is_lost(error):
         return error
     connection().close_if_unusable_or_obsolete()
-    return Unavailable(f"the database does not answer: {error}; nothing was done, try again later")
+    return Unavailable(
+        f"the database does not answer: {brief(error)}; what was asked may have been done or not, "
+        "try again later"
+    )

@@ -47,6 +47,8 @@ class Job(LedgerModel):
     project = models.CharField(max_length=200, default="default")
     priority = models.IntegerField(default=0)
     idempotency_key = models.CharField(max_length=200, null=True)
+    # What was asked with the key, as `asked.fingerprints` has it; never changes.
+    asked = models.JSONField(null=True)
 
     status = models.CharField(
         max_length=24,

@@ -70,6 +70,7 @@ class Lease(LedgerModel):
     worker = models.CharField(max_length=200, default="")
     owner = models.BigIntegerField(null=True)  # whose right it was claimed by; caps count by it
     idempotency_key = models.CharField(max_length=200, null=True)
+    asked = models.BinaryField(null=True)  # what was claimed with the key, as a hash
     claimed_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField()
 

@@ -12,6 +12,7 @@ from joblot.errors import NotFound, TooLarge
 from joblot.ledger.ahead import renew_ahead
 from joblot.ledger.leases import expire
 from joblot.ledger.settle import report
+from joblot.ledger.transactions import knowing
 from joblot.states import Receipt
 from joblot.wire import ItemReceipt
 
@@ -28,22 +29,27 @@ class Intake:
         self._group: list[Judged] = []
         self._group_bytes = 0
         self._batches: dict[str, list[Judged]] = {}
+        self._recorded = 0
 
     def take(self, entries: Iterable[Entry]) -> list[Judged]:
         """What became of each, in their order; all of it is committed.
 
         Raises TooLarge, NotReadable, Unavailable; what came before is reported then.
         """
-        try:
-            for entry in entries:
-                self._add(judge(entry), entry.size)
-        finally:
-            self._report_group()
-        for lease, failed in self._batches.items():
-            self._return_batch(lease, failed)
-        for lease in {judged.lease for judged in self._all if judged.subject}:
-            renew_ahead(lease, limits().antenna_lease_seconds)
+        with knowing(self._known):
+            try:
+                for entry in entries:
+                    self._add(judge(entry), entry.size)
+            finally:
+                self._report_group()
+            for lease, failed in self._batches.items():
+                self._return_batch(lease, failed)
+            for lease in {judged.lease for judged in self._all if judged.subject}:
+                renew_ahead(lease, limits().antenna_lease_seconds)
         return self._all
+
+    def _known(self) -> str:
+        return f"of the whole batch {self._recorded} results are recorded; post all of it again"
 
     def _add(self, judged: Judged, size: int) -> None:
         most = limits().antenna_results_max
@@ -70,6 +76,7 @@ class Intake:
             by_lease.setdefault(judged.lease, []).append(judged)
         for lease, of_lease in by_lease.items():
             _report(lease, of_lease)
+            self._recorded += len(of_lease)
 
     def _return_batch(self, lease: str, failed: list[Judged]) -> None:
         """A batch that failed as one says nothing of its items, unless there was but one.

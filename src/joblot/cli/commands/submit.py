@@ -32,14 +32,16 @@ def submit(
     lines: Lines = None,
     jsonl: JsonLines = None,
     project: Annotated[str, typer.Option("--project", help="Whose job it is.")] = "default",
-    priority: Annotated[int, typer.Option("--priority", help="Higher is served first.")] = 0,
+    priority: Annotated[
+        int | None, typer.Option("--priority", help="Higher is served first (0).")
+    ] = None,
     config: Annotated[
         str | None, typer.Option("--config", metavar="JSON", help="What its workers are told.")
     ] = None,
     policy: Policies = None,
     key: Annotated[
         str | None,
-        typer.Option("--key", metavar="TEXT", help="Submitting again with it finds the same job."),
+        typer.Option("--key", metavar="TEXT", help="The same again finds the same job."),
     ] = None,
     hold: Annotated[bool, typer.Option("--hold", help="Do not start it yet.")] = False,
     stay_open: Annotated[
@@ -56,7 +58,7 @@ def submit(
     make_database(db)
     job = verbs.submit(
         name,
-        source.items(),
+        source.items() if source.given else None,
         pipeline=pipeline,
         stages=stages,
         project=project,

@@ -6,10 +6,11 @@
 WITH granted AS (
     INSERT INTO joblot_lease (
         token, job_id, run, stage, state, size, open, ranges, gone, worker, owner, idempotency_key,
-        claimed_at, expires_at
+        asked, claimed_at, expires_at
     )
     SELECT %(token)s, j.id, j.run, %(stage)s, {LIVE}, %(size)s, %(size)s, %(ranges)s, '[]',
-           %(worker)s, %(owner)s::bigint, %(idempotency_key)s, {now}, {now} + make_interval(secs => j.lease_seconds)
+           %(worker)s, %(owner)s::bigint, %(idempotency_key)s, %(asked)s::bytea,
+           {now}, {now} + make_interval(secs => j.lease_seconds)
     FROM (
         SELECT id, run, status, (policy ->> 'lease_seconds')::float8 AS lease_seconds,
                (policy ->> 'in_flight_items_max')::int AS items_max

@@ -5,10 +5,10 @@
 -- locks: none of its own; the transaction holds the database's write lock
 INSERT INTO joblot_lease (
     token, job_id, run, stage, state, size, open, ranges, gone, worker, owner, idempotency_key,
-    claimed_at, expires_at
+    asked, claimed_at, expires_at
 )
 SELECT %(token)s, j.id, j.run, %(stage)s, {LIVE}, %(size)s, %(size)s, %(ranges)s, '[]',
-       %(worker)s, %(owner)s, %(idempotency_key)s, {now},
+       %(worker)s, %(owner)s, %(idempotency_key)s, %(asked)s, {now},
        strftime('%%Y-%%m-%%d %%H:%%M:%%f', {now}, j.lease_seconds || ' seconds')
 FROM (
     SELECT id, run, status, json_extract(policy, '$.lease_seconds') AS lease_seconds,

@@ -1,0 +1,48 @@
+"""What was asked with an idempotency key, kept so that another request with it is a conflict.
+
+A request is judged as it was asked: an argument that was left out is not filled with its default,
+which may be another one by the time the request is repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from joblot import wire
+from joblot.errors import KeyConflict
+from joblot.models import Job, Lease
+
+
+def fingerprints(given: Mapping[str, Any]) -> dict[str, str]:
+    """A hash of each argument that was given, by its name."""
+    return {name: _hash(value).hex()[:32] for name, value in given.items() if value is not None}
+
+
+def require_same_submission(job: Job, asked: Mapping[str, str]) -> None:
+    """Raises KeyConflict, naming the arguments that are not those of the job's submission."""
+    kept = job.asked or {}
+    names = [name for name in sorted({*kept, *asked}) if kept.get(name) != asked.get(name)]
+    if names:
+        raise KeyConflict(
+            f"idempotency key {job.idempotency_key!r:.100}: job {job.pk} was submitted with it and "
+            f"another {', '.join(names)}; repeat that submission as it was, or use a new key"
+        )
+
+
+def claim_hash(pipelines: Iterable[str], limit: int, job: int | None, owner: int | None) -> bytes:
+    """What tells a claim from another one. `pipelines` are in order."""
+    return _hash([*pipelines, limit, job, owner])
+
+
+def require_same_claim(lease: Lease, asked: bytes | None) -> None:
+    """Raises KeyConflict if the lease was claimed otherwise than is asked now."""
+    if lease.asked is None or bytes(lease.asked) != asked:
+        raise KeyConflict(
+            f"idempotency key {lease.idempotency_key!r:.100}: it was used for another claim, with "
+            "other pipelines or another limit, job or owner; use a new key for each claim"
+        )
+
+
+def _hash(value: Any) -> bytes:
+    return wire.result_hash(wire.canonical(value))

@@ -1,0 +1,57 @@
+"""Items as they are given: checked one by one, while they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from joblot import wire
+from joblot.config import limits
+from joblot.errors import InvalidItem, InvalidResult
+
+Given = Mapping[str, Any] | str
+
+
+@dataclass(frozen=True, slots=True)
+class NewItem:
+    """A key and its payload as JSON text; None is no payload."""
+
+    key: str
+    payload: str | None
+
+
+def checked_items(items: Iterable[Given]) -> Iterator[NewItem]:
+    """Raises InvalidItem for the first that can't be kept, with its position in the stream."""
+    for position, given in enumerate(items):
+        try:
+            yield _new_item(given)
+        except (InvalidItem, InvalidResult) as error:
+            raise InvalidItem(f"item {position}: {error}") from error
+
+
+def _new_item(given: Given) -> NewItem:
+    key, payload = (given, None) if isinstance(given, str) else _key_and_payload(given)
+    if not isinstance(key, str) or not 0 < len(key) <= limits().item_key_chars_max:
+        raise InvalidItem(
+            f"key: expected text of 1 to {limits().item_key_chars_max} characters, got {key!r:.100}"
+        )
+    if not wire.is_storable(key):
+        raise InvalidItem(f"key: expected text without U+0000 or lone surrogates, got {key!r:.100}")
+    if payload is None:
+        return NewItem(key, None)
+    text = wire.canonical(payload)
+    if len(text.encode()) > limits().payload_bytes_max:
+        raise InvalidItem(
+            f"payload of {key!r:.100}: expected at most {limits().payload_bytes_max} bytes, got "
+            f"{len(text.encode())}; put the data elsewhere and its address into the payload"
+        )
+    return NewItem(key, text)
+
+
+def _key_and_payload(given: Any) -> tuple[Any, Any]:
+    if not isinstance(given, Mapping):
+        raise InvalidItem(f'expected {{"key", "payload"}} or a key, got {type(given).__name__}')
+    if unknown := sorted(set(given) - {"key", "payload"}, key=str):
+        raise InvalidItem(f'expected only "key" and "payload", got also {unknown[0]!r:.100}')
+    return given.get("key"), given.get("payload")
