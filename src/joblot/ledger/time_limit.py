@@ -147,7 +147,8 @@ def _make_usable(conn: BaseDatabaseWrapper) -> None:
     """For what comes after the outermost block. Called by the connection's own thread."""
     conn.needs_rollback = True
     if conn.vendor == "sqlite":
-        conn.connection.execute("PRAGMA query_only = OFF")
+        with contextlib.suppress(sqlite3.ProgrammingError):  # the code has closed it
+            conn.connection.execute("PRAGMA query_only = OFF")
     else:
         conn.close()
 
@@ -166,7 +167,6 @@ def _end(one: _Running) -> None:
             return
         one.is_ended = True
         one.connection.needs_rollback = True
-        logger.error("%s takes longer than %g s; its transaction is ended", one.what, one.seconds)
         try:
             if one.connection.vendor == "sqlite":
                 _roll_back(one.connection.connection)
@@ -174,6 +174,8 @@ def _end(one: _Running) -> None:
                 _hang_up(one.connection.connection)
         except Exception:
             logger.exception("%s: its transaction could not be ended", one.what)
+        else:
+            logger.error("%s took longer than %g s; its transaction ended", one.what, one.seconds)
 
 
 def _roll_back(file: Any) -> None:
