@@ -78,8 +78,8 @@ def deliver_until(
 ) -> None:
     """Deliver every `handler_poll_seconds` until `stop` is set, or for so long nothing was due.
 
-    In a thread of yours a handler that hangs holds up the others in this process, and a
-    transaction of it is ended at its limit. Failures of the database are logged and tried again.
+    Without `supervise_until` a handler that hangs holds up the others of this process; a transaction
+    of it is ended at its limit. A failure of the database is logged and tried again.
     """
     idle = 0.0
     while not stop.is_set() and (idle_seconds_max is None or idle < idle_seconds_max):

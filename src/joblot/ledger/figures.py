@@ -72,9 +72,9 @@ def _events(now: datetime) -> Iterator[Figure]:
     deliveries = open_deliveries()
     late = overdue_seconds(deliveries, "next_try_at", now)
     means = "Events that a handler has not taken, for each handler."
-    yield Figure("waiting_deliveries", count(deliveries), means)
+    yield Figure("untaken_events", count(deliveries), means)
     means = "Since when an event waits for the next try of its handler."
-    yield Figure("delivery_overdue_seconds", late, means)
+    yield Figure("handler_overdue_seconds", late, means)
 
 
 def _sweep() -> Iterator[Figure]:

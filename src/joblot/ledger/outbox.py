@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef
 
 from joblot import clock
 from joblot.config import limits
@@ -44,10 +44,15 @@ def _fan_out(event_id: int) -> bool:
 
 @repeated
 def _dispatch_if_waiting(event_id: int) -> bool:
-    """Of two at once, the second skips the row that the first has locked."""
+    """Of two at once, the second skips the row that the first has locked, and what comes after it
+    in the same job: otherwise a later event could be delivered before an earlier one is there.
+    """
+    waiting = Event.ledger.using(alias()).filter(dispatched_at__isnull=True)
+    earlier = waiting.filter(job_id=OuterRef("job_id"), pk__lt=OuterRef("pk"))
     with durable():
-        rows = Event.ledger.using(alias()).filter(pk=event_id, dispatched_at__isnull=True)
-        event: Event | None = rows.select_for_update(skip_locked=True).first()
+        rows = waiting.filter(pk=event_id)
+        first = rows.filter(~Exists(earlier))
+        event: Event | None = first.select_for_update(skip_locked=True).first()
         if event is None:
             return False
         _write_deliveries(event)

@@ -15,6 +15,10 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AddIndex(
+            model_name='event',
+            index=models.Index(condition=models.Q(('dispatched_at__isnull', True)), fields=['job', 'id'], name='joblot_event_first'),
+        ),
         migrations.AddField(
             model_name='delivery',
             name='job',

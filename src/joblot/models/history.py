@@ -32,6 +32,12 @@ class Event(LedgerModel):
                 name="joblot_event_undispatched",
                 condition=Q(dispatched_at__isnull=True),
             ),
+            # What of the same job is fanned out first.
+            models.Index(
+                fields=["job", "id"],
+                name="joblot_event_first",
+                condition=Q(dispatched_at__isnull=True),
+            ),
         ]
         constraints = [
             models.UniqueConstraint(
