@@ -37,7 +37,11 @@ VERBS = {
         "ledger.settle": ["report"],
         "ledger.leases": ["renew", "release", "expire"],
     },
-    "Hooks and events": {"ledger.hooks": ["on_result", "on_late", "on_event"]},
+    "Hooks and events": {
+        "ledger.hooks": ["on_result", "on_late", "on_event"],
+        "ledger.delivery": ["deliver", "deliver_until"],
+        "delivery.supervisor": ["supervise_until"],
+    },
     "A reader": {
         "ledger.progress": ["progress", "jobs"],
         "ledger.next_job": ["next_job"],

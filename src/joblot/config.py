@@ -127,6 +127,15 @@ class Limits:
     outbox_backoff_seconds: float = 1.0
     outbox_backoff_seconds_max: float = 3_600.0
 
+    handler_seconds_max: float = 30.0  # of one call of an on_event handler; its process is ended
+    handler_processes_max: int = 4  # that one process starts to run handlers in
+    handler_at_once_max: int = 2  # of these, that one handler may occupy, over all servers
+    handler_slow_seconds: float = 1.0  # of a call, after which another process takes the others
+    handler_idle_seconds: float = 30.0  # without work, after which such a process ends
+    handler_poll_seconds: float = 0.5  # how soon a process looks for events to deliver
+    handler_stop_seconds_max: float = 5.0  # that a call may go on when its process has to stop
+    hook_seconds_max: float = 30.0  # of the hooks of one report; then its transaction is ended
+
     body_bytes_max: int = 67_108_864  # of one request; a token may have less
     antenna_body_bytes_max: int = 268_435_456  # of the older fleet's batches
     antenna_results_max: int = 10_000  # of one such batch

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from joblot.ledger.outbox import deliver
+from joblot.ledger.outbox import fan_out
 from joblot.ledger.submit import submit
 from joblot.models import Webhook
 from tests.api.conftest import Api
@@ -18,7 +18,7 @@ URL = "https://hooks.test/joblot"
 def told(project: str = "default") -> None:
     """A job has ended, and its receivers are to hear of it."""
     submit("night", [], pipeline="p", project=project)
-    deliver()
+    fan_out()
 
 
 def test_a_webhook_is_made_listed_and_ended(admin: Api) -> None:

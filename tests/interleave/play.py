@@ -8,6 +8,7 @@ from functools import partial
 from joblot import config
 from joblot.ledger import candidates, queue
 from joblot.testing.interleave import Cast, Report, explore
+from tests.interleave import handler
 from tests.interleave.scenes import SCENES, SECONDS, Scene
 from tests.interleave.snapshot import Snapshot
 from tests.interleave.verbs import VERBS
@@ -46,9 +47,10 @@ class Theatre:
         config.configure({"merge_ranges_min": 1})
         clock = Clock()
         try:
-            at = self._at(using, scene, clock)
-            clock.forward(SECONDS)
-            return self._explore(using, at, verbs, bound)
+            with handler.registered():
+                at = self._at(using, scene, clock)
+                clock.forward(SECONDS)
+                return self._explore(using, at, verbs, bound)
         finally:
             clock.release()
             config.configure({})

@@ -9,6 +9,7 @@ from itertools import combinations, combinations_with_replacement
 from typing import Any
 
 from joblot.ledger.claims import claim
+from joblot.ledger.delivery import deliver
 from joblot.ledger.fold import fold
 from joblot.ledger.leases import expire_overdue, release, renew
 from joblot.ledger.lifecycle import (
@@ -23,6 +24,7 @@ from joblot.ledger.lifecycle import (
 )
 from joblot.ledger.look import look
 from joblot.ledger.merge import merge_ranges
+from joblot.ledger.outbox import fan_out
 from joblot.ledger.prune import prune
 from joblot.ledger.submit import add_items, seal, submit
 from tests.interleave.scenes import KEY, SCENES, Scene
@@ -78,6 +80,8 @@ VERBS: dict[str, Verb] = {
     "fold": Verb("failed", lambda s: fold(s.job.pk)),
     "merge": Verb("running", lambda s: merge_ranges()),
     "prune": Verb("failed", lambda s: prune(timedelta(0))),
+    "fan_out": Verb("failed", lambda s: fan_out()),
+    "deliver": Verb("failed", lambda s: (fan_out(), deliver())),
 }
 
 

@@ -10,12 +10,14 @@ from joblot.errors import LeaseEnded, NotFound, WrongStatus
 from joblot.ledger import queue
 from joblot.ledger.audit import audit
 from joblot.ledger.claims import claim
+from joblot.ledger.delivery import deliver
 from joblot.ledger.lifecycle import resume, start
 from joblot.ledger.submit import seal
 from joblot.ledger.sweep import sweep
 from joblot.models import Job, Outcome
 from joblot.states import TERMINAL, ItemState, JobStatus
 from joblot.testing.simulator import recount
+from tests.interleave import handler
 from tests.interleave.scenes import SECONDS, Scene
 from tests.interleave.snapshot import Rows, Snapshot
 from tests.ledger.conftest import Clock
@@ -107,6 +109,8 @@ def work_to_the_end(job_id: int, clock: Clock) -> None:
         sweep()
         job = Job.objects.get(pk=job_id)
         if job.status in TERMINAL:
+            deliver()
+            handler.check_told(job_id, all_=True)
             return
         release_brakes(job)
         while leases := claim(["p", "q"]).leases:
@@ -128,6 +132,7 @@ def check_all() -> None:
     for job in Job.objects.filter(deleted_at__isnull=True):
         found = audit(job.pk)
         assert found["ok"], [check for check in found["checks"] if not check["ok"]]
+        handler.check_told(job.pk, all_=False)
     recount.check_all()
 
 

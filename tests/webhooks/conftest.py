@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from joblot import config
-from joblot.ledger.outbox import deliver
+from joblot.ledger.outbox import fan_out
 from joblot.ledger.submit import submit
 from joblot.models import Job, WebhookDelivery
 from joblot.webhooks.subscriptions import subscribe
@@ -62,7 +62,7 @@ def finish(pipeline: str = "p", **more: Any) -> Job:
     """A job of one item that has ended, and whose event has gone to the receivers' deliveries."""
     job = submit("told", keys(1), pipeline=pipeline, **more)
     worker.drain(pipeline)
-    deliver()
+    fan_out()
     return job
 
 

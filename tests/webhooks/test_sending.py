@@ -14,7 +14,7 @@ from django.db import connections, transaction
 from joblot.clock import now as clock_now
 from joblot.errors import NotDurable
 from joblot.ledger.lifecycle import cancel, retry
-from joblot.ledger.outbox import deliver
+from joblot.ledger.outbox import fan_out
 from joblot.ledger.progress import progress
 from joblot.ledger.prune import prune
 from joblot.ledger.submit import submit
@@ -62,7 +62,7 @@ def test_a_finished_job_is_told_once_signed_with_its_report(hook: int, receiver:
 def test_an_event_that_is_handled_again_is_not_sent_again(hook: int, receiver: Receiver) -> None:
     finish()
     Event.ledger.update(dispatched_at=None)
-    deliver()
+    fan_out()
     assert (send_due(), len(receiver.got)) == (1, 1)
 
 
@@ -257,7 +257,7 @@ def test_what_happened_to_a_job_is_told_in_order_and_keeps_no_other_job_waiting(
     succeed(lease, 0)
     retry(job.pk)
     worker.drain()
-    deliver()
+    fan_out()
     finish("q")
     receiver.answer(500)
     for seconds in (0, 0, 6):
@@ -283,7 +283,7 @@ def test_an_event_that_was_given_up_keeps_no_later_one_waiting(
     cancel(job.pk, grace_seconds=0)
     retry(job.pk)
     worker.drain()
-    deliver()
+    fan_out()
     receiver.answer(500)
     send_due()
     assert send_due() == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from joblot.cli.commands import change, install, read
 from joblot.cli.commands.audit import audit
 from joblot.cli.commands.certify import certify
+from joblot.cli.commands.deliver import deliver
 from joblot.cli.commands.run import run
 from joblot.cli.commands.serve import serve
 from joblot.cli.commands.submit import submit
@@ -34,6 +35,7 @@ COMMANDS = (
     change.delete,
     audit,
     sweep,
+    deliver,
     install.doctor,
     install.migrate,
     certify,

@@ -21,6 +21,7 @@ from typing import Any
 from rich.console import Console
 
 from joblot.cli import verbs
+from joblot.cli.clocks import running
 from joblot.cli.display import ProgressDisplay, settled
 from joblot.cli.plan import Plan
 from joblot.cli.pool import Pool, require_ready
@@ -100,7 +101,11 @@ class Run:
         if source is not None:
             self._submission = Submission(job_id, source, self._happened.put)
             self._submission.start()
-        with self._sweeping(), self._signals(), ProgressDisplay(self.console) as display:
+        with (
+            running(verbs.sweep_until, verbs.supervise_until),
+            self._signals(),
+            ProgressDisplay(self.console) as display,
+        ):
             try:
                 while not self._is_over(display):
                     self._take_note()
@@ -234,17 +239,6 @@ class Run:
         if self._submission is not None:
             self._submission.join()
             self.error = self.error or self._submission.error
-
-    @contextmanager
-    def _sweeping(self) -> Iterator[None]:
-        stop = threading.Event()
-        thread = threading.Thread(target=verbs.sweep_until, args=(stop,), name="joblot-sweep")
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join()
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

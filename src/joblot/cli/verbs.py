@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from joblot.delivery.supervisor import deliver_once, supervise_until
     from joblot.identity.tokens import any_token, issue, revoke, tokens
     from joblot.ledger.audit import audit, audit_all
     from joblot.ledger.claims import claim
@@ -40,6 +41,7 @@ __all__ = [
     "cancel",
     "claim",
     "delete",
+    "deliver_once",
     "deliveries",
     "end",
     "expire",
@@ -66,6 +68,7 @@ __all__ = [
     "start",
     "submit",
     "subscribe",
+    "supervise_until",
     "sweep",
     "sweep_until",
     "tokens",
@@ -94,6 +97,7 @@ _HOMES = {
 }
 _HOME = {verb: f"joblot.ledger.{module}" for module, verbs in _HOMES.items() for verb in verbs}
 _HOME |= dict.fromkeys(["any_token", "issue", "revoke", "tokens"], "joblot.identity.tokens")
+_HOME |= dict.fromkeys(["deliver_once", "supervise_until"], "joblot.delivery.supervisor")
 _HOME |= dict.fromkeys(["deliveries", "resend"], "joblot.webhooks.deliveries")
 _HOME |= dict.fromkeys(["end", "subscribe", "webhooks"], "joblot.webhooks.subscriptions")
 

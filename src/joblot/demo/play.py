@@ -25,6 +25,7 @@ from joblot.demo.models import SavedDigit, UnlockedJob
 from joblot.demo.run import Run
 from joblot.errors import Unavailable
 from joblot.ledger.audit import audit
+from joblot.ledger.delivery import deliver, deliver_until
 from joblot.ledger.events import events
 from joblot.ledger.hooks import JobEvent
 from joblot.ledger.items import items
@@ -100,6 +101,7 @@ def _work(tasks: Tasks, seed: int, console: Console) -> _Worked:
             worked.seconds = time.monotonic() - began
             worked.exit_codes = crew.end()
             sweep()  # so that a second finish would also be delivered
+            deliver()
     return worked
 
 
@@ -124,13 +126,18 @@ def _swept(worked: _Worked) -> Iterator[threading.Event]:
             worked.told.append(event)
             finished.set()
 
-    thread = threading.Thread(target=sweep_until, args=[stop], daemon=True)
-    thread.start()
+    threads = [
+        threading.Thread(target=clock, args=[stop], daemon=True)
+        for clock in (sweep_until, deliver_until)
+    ]
+    for thread in threads:
+        thread.start()
     try:
         yield finished
     finally:
         stop.set()
-        thread.join()
+        for thread in threads:
+            thread.join()
 
 
 def _watch(job_id: int, shown: Display, finished: threading.Event) -> None:

@@ -17,6 +17,7 @@ from joblot.figure import Figure
 from joblot.ledger import pulse
 from joblot.ledger.statements import fetch, moment
 from joblot.ledger.transactions import alias, connection, repeated
+from joblot.ledger.undelivered import open_deliveries
 from joblot.models import LIVE_BY_TIME, Event, ItemRange, Job, Lease
 from joblot.states import ACTIVE
 
@@ -66,8 +67,14 @@ def _leases(now: datetime) -> Iterator[Figure]:
 def _events(now: datetime) -> Iterator[Figure]:
     waiting = Event.ledger.using(alias()).filter(dispatched_at__isnull=True)
     late = overdue_seconds(waiting, "next_try_at", now)
-    yield Figure("waiting_events", count(waiting), "Events that are not delivered.")
-    yield Figure("event_overdue_seconds", late, "Since when an event waits for its next try.")
+    yield Figure("waiting_events", count(waiting), "Events that are not fanned out.")
+    yield Figure("event_overdue_seconds", late, "Since when an event waits to be fanned out.")
+    deliveries = open_deliveries()
+    late = overdue_seconds(deliveries, "next_try_at", now)
+    means = "Events that a handler has not taken, for each handler."
+    yield Figure("untaken_events", count(deliveries), means)
+    means = "Since when an event waits for the next try of its handler."
+    yield Figure("handler_overdue_seconds", late, means)
 
 
 def _sweep() -> Iterator[Figure]:

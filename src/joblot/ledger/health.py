@@ -8,6 +8,7 @@ from typing import Any
 
 from joblot.ledger.statements import fetch, moment
 from joblot.ledger.transactions import connection, repeated
+from joblot.ledger.undelivered import undelivered
 
 Check = dict[str, Any]
 
@@ -18,6 +19,7 @@ GUARDS = {
 SQLITE_MIN = (3, 35, 0)
 POSTGRESQL_MIN = 150_000
 CLOCK_SECONDS_MAX = 5.0
+HANDLERS_SHOWN_MAX = 5
 
 
 @repeated
@@ -28,7 +30,7 @@ def health() -> list[Check]:
     """
     conn = connection()
     conn.ensure_connection()
-    return [_version(), _guards(), _clock()]
+    return [_version(), _guards(), _clock(), _handlers()]
 
 
 def check(name: str, ok: bool, found: str, advice: str) -> Check:
@@ -65,4 +67,15 @@ def _clock() -> Check:
         apart <= CLOCK_SECONDS_MAX,
         f"{apart:.1f} s from this machine's",
         "set the clocks by NTP; joblot goes by the database's, but logs will puzzle people",
+    )
+
+
+def _handlers() -> Check:
+    found = [str(one) for one in undelivered(HANDLERS_SHOWN_MAX)]
+    return check(
+        "handlers",
+        not found,
+        "; ".join(found) or "none is late",
+        "a handler that fails or hangs keeps later events of the same job from itself, and is "
+        "tried again; mend it, and give mail and web requests a timeout of their own",
     )

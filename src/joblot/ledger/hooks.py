@@ -37,11 +37,23 @@ class JobEvent:
 
 
 ResultHook = Callable[[Sequence[SettledResult]], None]
-EventHandler = Callable[[JobEvent], None]
+EventHook = Callable[[JobEvent], None]
+
+
+@dataclass(frozen=True, slots=True)
+class EventHandler:
+    """An adopter's function for events, and whether its effects commit with its delivery."""
+
+    name: str
+    kinds: frozenset[str]
+    call: EventHook
+    transactional: bool
+
 
 _on_result: dict[str, ResultHook] = {}
 _on_late: dict[str, ResultHook] = {}
-_on_event: dict[str, tuple[frozenset[str], EventHandler]] = {}
+_on_event: dict[str, EventHandler] = {}
+_on_fan_out: list[tuple[frozenset[str], EventHook]] = []
 
 
 def on_result(pipeline: str) -> Callable[[Hook], Hook]:
@@ -73,17 +85,33 @@ def on_late(pipeline: str) -> Callable[[Hook], Hook]:
     return register
 
 
-def on_event(*kinds: str) -> Callable[[Hook], Hook]:
+def on_event(*kinds: str, transactional: bool = True) -> Callable[[Hook], Hook]:
     """Run the decorated function for events of these kinds ("finished", "amended", …).
 
     It gets a JobEvent, in a transaction that also marks the delivery: what it writes in joblot's
-    database happens exactly once, anything else at least once.
+    database happens exactly once, anything else at least once. With `transactional=False` no
+    transaction is open while it runs, and everything happens at least once: for mail and web
+    requests, which hold no lock then. A call that takes longer than `handler_seconds_max` is
+    ended with its process and tried again; on SQLite a transactional one has half the busy timeout.
     """
 
     def register(handler: Hook) -> Hook:
         name = f"{handler.__module__}.{handler.__qualname__}"
-        _on_event[name] = (frozenset(kinds), handler)
+        _on_event[name] = EventHandler(name, frozenset(kinds), handler, transactional)
         return handler
+
+    return register
+
+
+def on_fan_out(*kinds: str) -> Callable[[Hook], Hook]:
+    """For joblot itself: run the function in the transaction that fans an event out.
+
+    It may write rows and nothing else: the sweep runs it.
+    """
+
+    def register(write: Hook) -> Hook:
+        _on_fan_out.append((frozenset(kinds), write))
+        return write
 
     return register
 
@@ -100,6 +128,15 @@ def late_hook(pipeline: str) -> ResultHook | None:
     return _on_late.get(pipeline)
 
 
-def event_handlers(kind: str) -> dict[str, EventHandler]:
-    """The handlers of events of this kind, by their stable names."""
-    return {name: handler for name, (kinds, handler) in _on_event.items() if kind in kinds}
+def event_handlers() -> dict[str, EventHandler]:
+    """All handlers of events, by their stable names."""
+    return dict(_on_event)
+
+
+def handlers_of(kind: str) -> list[str]:
+    """The names of the handlers of events of this kind."""
+    return [handler.name for handler in _on_event.values() if kind in handler.kinds]
+
+
+def fan_out_writers(kind: str) -> list[EventHook]:
+    return [write for kinds, write in _on_fan_out if kind in kinds]

@@ -1,85 +1,91 @@
-"""The outbox: events are delivered after the commit that wrote them, at least once, by their id.
+"""The outbox: an event is fanned out after the commit that wrote it, once, to all that want it.
 
-A Python handler runs in one transaction with the mark of its delivery, so what it writes in the
-same database happens exactly once. An event is told again, with a growing wait, until every
-handler has had it.
+A fan-out writes one delivery for each handler and each webhook, in one transaction with the mark
+that the event is dispatched. It runs no adopter's code and sends nothing, so the sweep does it.
 """
 
 from __future__ import annotations
 
 import logging
 
-from django.db import IntegrityError
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef
 
 from joblot import clock
 from joblot.config import limits
 from joblot.ledger import hooks
-from joblot.ledger.transactions import alias, durable, hook_savepoint, repeated, savepoint
+from joblot.ledger.transactions import alias, durable, repeated
 from joblot.models import Delivery, Event
 
 logger = logging.getLogger("joblot.ledger")
 
 
-def deliver() -> int:
-    """Deliver what is due, oldest first; returns how many events are done with."""
-    return sum(_deliver_event(event) for event in _due())
+def fan_out() -> int:
+    """Write the deliveries of the events that are due, oldest first; returns how many events."""
+    return sum(_fan_out(event_id) for event_id in _due())
 
 
 @repeated
-def _due() -> list[Event]:
+def _due() -> list[int]:
     due = Event.ledger.using(alias()).filter(
         dispatched_at__isnull=True, next_try_at__lte=clock.now()
     )
-    return list(due.order_by("id")[: limits().outbox_batch_events])
+    return list(due.order_by("id").values_list("pk", flat=True)[: limits().outbox_batch_events])
 
 
-def _deliver_event(event: Event) -> bool:
-    """Give one event to each of its handlers; a handler that fails keeps no other from it."""
-    done = True
-    for name, handler in hooks.event_handlers(event.kind).items():
-        try:
-            _deliver_to(event, name, handler)
-        except Exception:
-            logger.exception("event %s: handler %s failed; it is told again", event.pk, name)
-            done = False
-    _close_event(event, done=done)
-    return done
+def _fan_out(event_id: int) -> bool:
+    """Fan one event out; one that fails is put off and keeps no other waiting."""
+    try:
+        return _dispatch_if_waiting(event_id)
+    except Exception:
+        logger.exception("event %s: its deliveries could not be written; it is put off", event_id)
+        _put_off(event_id)
+        return False
 
 
 @repeated
-def _deliver_to(event: Event, name: str, handler: hooks.EventHandler) -> None:
-    """Run the handler with its mark. Of two at once, the second waits for the mark and sees it."""
+def _dispatch_if_waiting(event_id: int) -> bool:
+    """Of two at once, the second skips the row that the first has locked, and what comes after it
+    in the same job: otherwise a later event could be delivered before an earlier one is there.
+    """
+    waiting = Event.ledger.using(alias()).filter(dispatched_at__isnull=True)
+    earlier = waiting.filter(job_id=OuterRef("job_id"), pk__lt=OuterRef("pk"))
     with durable():
-        if not _mark_delivered(event, name):
-            return
-        told = hooks.JobEvent(
-            event.pk, event.job_id, event.run, event.revision, event.kind, event.data
-        )
-        with hook_savepoint():
-            handler(told)
-
-
-def _mark_delivered(event: Event, name: str) -> bool:
-    """False if the handler has had the event before."""
-    try:
-        with savepoint():
-            Delivery.ledger.using(alias()).create(
-                event_id=event.pk, handler=name, delivered_at=clock.now()
-            )
-    except IntegrityError:
-        return False
+        rows = waiting.filter(pk=event_id)
+        first = rows.filter(~Exists(earlier))
+        event: Event | None = first.select_for_update(skip_locked=True).first()
+        if event is None:
+            return False
+        _write_deliveries(event)
+        rows.update(dispatched_at=clock.now())
     return True
 
 
-@repeated
-def _close_event(event: Event, *, done: bool) -> None:
-    row = Event.ledger.using(alias()).filter(pk=event.pk)
-    if done:
-        row.update(dispatched_at=clock.now())
-        return
-    wait = min(
-        limits().outbox_backoff_seconds * 2.0 ** min(event.tries, 32),
-        limits().outbox_backoff_seconds_max,
+def _write_deliveries(event: Event) -> None:
+    told = as_told(event)
+    for write in hooks.fan_out_writers(event.kind):
+        write(told)
+    Delivery.ledger.using(alias()).bulk_create(
+        (
+            Delivery(event_id=event.pk, handler=name, job_id=event.job_id, next_try_at=clock.now())
+            for name in hooks.handlers_of(event.kind)
+        ),
+        ignore_conflicts=True,
     )
-    row.update(tries=F("tries") + 1, next_try_at=clock.after(wait))
+
+
+def as_told(event: Event) -> hooks.JobEvent:
+    """The event as a handler gets it."""
+    return hooks.JobEvent(event.pk, event.job_id, event.run, event.revision, event.kind, event.data)
+
+
+@repeated
+def _put_off(event_id: int) -> None:
+    rows = Event.ledger.using(alias()).filter(pk=event_id)
+    for event in rows:
+        rows.update(tries=F("tries") + 1, next_try_at=clock.after(backoff_seconds(event.tries)))
+
+
+def backoff_seconds(tries: int) -> float:
+    """How long to wait after `tries` tries that failed before this one."""
+    doubled = limits().outbox_backoff_seconds * 2.0 ** min(tries, 32)
+    return min(doubled, limits().outbox_backoff_seconds_max)

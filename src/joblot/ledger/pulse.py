@@ -49,7 +49,7 @@ def overdue() -> list[str]:
     )
     found = {
         "leases that have expired are still live": bool(live.filter(expires_at__lt=since)[:1]),
-        "events wait to be delivered": events.exists(),
+        "events wait to be fanned out": events.exists(),
         "cancels wait to be ended": cancels.exists(),
         "this process has not swept": _is_silent(),
     }

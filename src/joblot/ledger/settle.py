@@ -169,7 +169,8 @@ def settle_judged(token: UUID, posted: list[Posted]) -> int | None:
         settlement = Settlement.begin(token)
         if settlement is None:
             return None  # the receipts say so: unknown lease
-        settlement.settle(posted)
+        with settlement.hooks_limited():
+            settlement.settle(posted)
     return settlement.job_id
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Self
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from django.db import InternalError
 from django.db.transaction import TransactionManagementError
 
 from joblot import clock
+from joblot.config import limits
 from joblot.errors import PermanentError, Unavailable
 from joblot.ledger import hooks, uncounted
 from joblot.ledger.item_rows import OutcomeRow, items_by_number, outcomes_by_number, settled_among
@@ -24,6 +25,7 @@ from joblot.ledger.posted import Posted, rows_of
 from joblot.ledger.ranges import Span, enqueue, islands
 from joblot.ledger.statements import fetch
 from joblot.ledger.tallies import Deltas
+from joblot.ledger.time_limit import ended_after, seconds_within
 from joblot.ledger.transactions import alias, brief, connection, hook_savepoint, is_conflict
 from joblot.models import Attempt, Lease, Outcome
 from joblot.states import ItemState, LeaseState, Receipt, Standing, receipt_for
@@ -99,6 +101,13 @@ class Settlement:
             pending = self._act(pending)
         self._let_go(posted)
         self._write()
+
+    def hooks_limited(self) -> AbstractContextManager[None]:
+        """All hooks of this report together hold its locks for `hook_seconds_max`."""
+        if hooks.result_hook(self.pipeline) is None and hooks.late_hook(self.pipeline) is None:
+            return nullcontext()
+        seconds = seconds_within(limits().hook_seconds_max)
+        return ended_after(seconds, f"the hook of pipeline {self.pipeline}, job {self.job_id}")
 
     def _is_held(self, one: Posted) -> bool:
         if any(one.number in span for span in self.spans):

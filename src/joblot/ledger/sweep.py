@@ -1,6 +1,7 @@
 """The sweep: what time brings, and what somebody who died has left undone.
 
-Every part may run in several processes at once and at any moment; none waits for a report.
+Every part may run in several processes at once and at any moment; none waits for a report, and
+none runs an adopter's code.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from joblot.ledger.leases import expire_overdue
 from joblot.ledger.lifecycle import end_cancel, go_on_reopening
 from joblot.ledger.look import look
 from joblot.ledger.merge import merge_ranges
-from joblot.ledger.outbox import deliver
+from joblot.ledger.outbox import fan_out
 from joblot.ledger.prune import purge_deleted
 from joblot.ledger.pulse import beat, rest
 from joblot.ledger.statements import fetch
@@ -35,11 +36,11 @@ class Swept:
 
     leases_expired: int
     jobs_looked_at: int
-    events_delivered: int
+    events_fanned_out: int
 
 
 def sweep() -> Swept:
-    """One round: expire leases, go on with cancels, look, merge, deliver events, purge."""
+    """One round: expire leases, go on with cancels, look, merge, fan events out, purge."""
     expired = expire_overdue()
     for job_id in _jobs(status=JobStatus.CANCELING):
         end_cancel(job_id)
@@ -50,9 +51,9 @@ def sweep() -> Swept:
         if look(job_id) in TERMINAL:
             fold(job_id)
     merge_ranges()
-    delivered = deliver()
+    fanned_out = fan_out()
     purge_deleted()
-    return Swept(expired, len(due), delivered)
+    return Swept(expired, len(due), fanned_out)
 
 
 def sweep_until(stop: threading.Event) -> None:

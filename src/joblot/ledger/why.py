@@ -10,10 +10,13 @@ from joblot import clock
 from joblot.ledger.jobs import policy_of, read_job
 from joblot.ledger.progress import progress
 from joblot.ledger.transactions import alias, repeated
+from joblot.ledger.undelivered import undelivered
 from joblot.models import LIVE, ItemRange, Job, Lease
 from joblot.states import ACCEPTING, TERMINAL, JobStatus
 
 Reason = dict[str, Any]
+
+HANDLERS_SHOWN_MAX = 10
 
 
 @repeated
@@ -24,7 +27,7 @@ def why(job_id: int) -> dict[str, list[Reason]]:
     """
     job = read_job(job_id)
     state = progress(job_id)
-    return {"reasons": [*_of_job(job, state), *_of_items(job, state)]}
+    return {"reasons": [*_of_job(job, state), *_of_items(job, state), *_of_events(job)]}
 
 
 def _reason(code: str, text: str, count: int = 0) -> Reason:
@@ -72,6 +75,13 @@ def _of_items(job: Job, state: dict[str, Any]) -> list[Reason]:
         text = "came back from expired leases more than once and are tried alone"
         reasons.append(_reason("suspect", text, blamed))
     return reasons
+
+
+def _of_events(job: Job) -> list[Reason]:
+    """Of each handler the event that it has to take first; the job itself waits for none."""
+    return [
+        _reason("undelivered", str(one)) for one in undelivered(HANDLERS_SHOWN_MAX, job_id=job.pk)
+    ]
 
 
 def _live_leases(job: Job) -> Any:

@@ -32,6 +32,12 @@ class Event(LedgerModel):
                 name="joblot_event_undispatched",
                 condition=Q(dispatched_at__isnull=True),
             ),
+            # What of the same job is fanned out first.
+            models.Index(
+                fields=["job", "id"],
+                name="joblot_event_first",
+                condition=Q(dispatched_at__isnull=True),
+            ),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -53,12 +59,37 @@ class Event(LedgerModel):
 
 
 class Delivery(LedgerModel):
-    """That a handler has had an event; written in the transaction of the handler's own effects."""
+    """One event for one handler, tried until the handler returns.
+
+    `delivered_at` is written in the transaction of a transactional handler's own effects.
+    Invariant: while `started_at` is set, a call has begun and has not been heard of since; nobody
+    else tries before `next_try_at`.
+    """
 
     pk = models.CompositePrimaryKey("event_id", "handler")
     event_id = models.BigIntegerField()
     handler = models.CharField(max_length=200)
-    delivered_at = models.DateTimeField(db_default=Now())
+    job = job_key()
+    tries = models.IntegerField(db_default=0)
+    next_try_at = models.DateTimeField(db_default=Now())
+    started_at = models.DateTimeField(null=True)
+    error = models.TextField(default="")  # of the last try that failed
+    delivered_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["handler", "event_id"],
+                name="joblot_delivery_open",
+                condition=Q(delivered_at__isnull=True),
+            ),
+            # What of the same job the same handler has to have first.
+            models.Index(
+                fields=["job", "handler", "event_id"],
+                name="joblot_delivery_first",
+                condition=Q(delivered_at__isnull=True),
+            ),
+        ]
 
 
 class Log(LedgerModel):

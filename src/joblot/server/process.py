@@ -10,6 +10,7 @@ import threading
 from collections.abc import Collection
 from types import FrameType
 
+from joblot.delivery.supervisor import supervise_until
 from joblot.ledger.candidates import Wanted
 from joblot.ledger.ready import ready_for
 from joblot.ledger.sweep import sweep_until
@@ -21,7 +22,9 @@ from joblot.webhooks.sender import send_until
 
 
 class Process:
-    """The ASGI application, the threads behind it, the sweep, and the sender of webhooks."""
+    """The ASGI application, the threads behind it, the sweep, the supervisor of event handlers, and
+    the sender of webhooks.
+    """
 
     def __init__(self, threads: int) -> None:
         self._bridge = Bridge(threads)
@@ -30,7 +33,11 @@ class Process:
         self._ends = threading.Event()
         self._clocks = [
             threading.Thread(target=clock, args=(self._ends,), name=name, daemon=True)
-            for name, clock in (("joblot-sweep", sweep_until), ("joblot-webhooks", send_until))
+            for name, clock in (
+                ("joblot-sweep", sweep_until),
+                ("joblot-delivery", supervise_until),
+                ("joblot-webhooks", send_until),
+            )
         ]
 
     def stop(self) -> None:

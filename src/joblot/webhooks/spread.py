@@ -1,7 +1,7 @@
-"""The outbox's handler: an event becomes a delivery for each receiver that wants it.
+"""The webhooks' part of a fan-out: an event becomes a delivery for each receiver that wants it.
 
-It runs in the transaction that marks the event as handled, so each receiver gets each event once;
-nothing is sent here.
+It runs in the transaction that marks the event as fanned out, so each receiver gets each event
+once, and waits for no handler. Nothing is sent here.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import json
 from typing import Any
 
 from joblot import clock
-from joblot.ledger.hooks import JobEvent, on_event
+from joblot.ledger.hooks import JobEvent, on_fan_out
 from joblot.models import Event, Webhook, WebhookDelivery
 from joblot.webhooks.subscriptions import KINDS, database, rows
 
 
-@on_event(*KINDS)
+@on_fan_out(*KINDS)
 def spread(event: JobEvent) -> None:
     """Write what is to be sent; a job that is gone by now has nothing to tell."""
     wanting = [hook for hook in rows().filter(ended_at__isnull=True) if event.kind in hook.kinds]

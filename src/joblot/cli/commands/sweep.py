@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from joblot.cli import text, verbs
+from joblot.cli.clocks import until_told
 from joblot.cli.database import describe, open_database
 from joblot.cli.options import AsJson, Db
 from joblot.errors import InvalidInput
@@ -23,24 +22,20 @@ def sweep(
     as_json: AsJson = False,
     db: Db = None,
 ) -> None:
-    """Expire leases, go on with cancels and retries, finish jobs, deliver events: once."""
+    """Expire leases, go on with cancels and retries, finish jobs, deliver events: once.
+
+    Event handlers run in processes of their own, which are ended at their limit.
+    """
     if forever and as_json:
         raise InvalidInput("--json: tells what one sweep did; leave out --forever")
     open_database(db)
     if forever:
-        _sweep_until_told()
+        text.err().print(f"joblot sweeps {describe()}", soft_wrap=True)
+        until_told(verbs.sweep_until, verbs.supervise_until)
         return
-    swept = asdict(verbs.sweep())
+    swept = asdict(verbs.sweep()) | {"deliveries": verbs.deliver_once()}
     if as_json:
         text.print_json(swept)
     else:
         told = (f"{name.replace('_', ' ')}: {count:,}" for name, count in swept.items())
         text.out().print(", ".join(told))
-
-
-def _sweep_until_told() -> None:
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    text.err().print(f"joblot sweeps {describe()}", soft_wrap=True)
-    verbs.sweep_until(stop)

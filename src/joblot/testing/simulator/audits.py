@@ -13,6 +13,7 @@ from joblot.testing.simulator.world import Violation, World
 
 def audit_all(world: World) -> None:
     """Raises Violation, or the AssertionError of the recount."""
+    world.require(not world.adopter.wrong, "; ".join(world.adopter.wrong))
     world.figures["audits"] += 1
     world.story.append(f"{world.now:>5} s  (full audit)")
     for job_id, job in world.jobs.items():
@@ -73,6 +74,7 @@ def events_are_told(world: World) -> None:
         _same(world, job_id, "finishes told", len(finished), job.events.count("finished"))
         amended = [one for one in told if one[2] == "amended"]
         _same(world, job_id, "amendments told", len(amended), job.events.count("amended"))
+        _same(world, job_id, "events mailed", world.adopter.mailed(job_id), len(told))
 
 
 def _same(world: World, job_id: int, what: str, found: object, expected: object) -> None:

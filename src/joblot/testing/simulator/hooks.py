@@ -1,18 +1,22 @@
 """An adopter in the simulation: hooks that save rows, and a table for each thing to be told once.
 
-The tables' primary keys are the check: what is saved or told twice does not go in.
+The tables' primary keys are the check: what is saved or told twice does not go in. Handlers fail,
+or hang until their process is ended at its limit, as often as they are told to; and they may be
+called by a delivery only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from enum import StrEnum
 from typing import Any
 
 from joblot.errors import PermanentError
 from joblot.ledger import hooks
 from joblot.ledger.transactions import connection
 from joblot.testing.simulator.model import Job
+from joblot.testing.simulator.trouble import Killed
 
 PIPELINES = ("simulated-0", "simulated-1", "simulated-2")
 HOOKED = frozenset({0, 2})  # stages
@@ -23,10 +27,19 @@ _TABLES = {
         "job bigint, run int, stage int, number int, PRIMARY KEY (job, run, stage, number)"
     ),
     "joblot_simulated_event": (
-        "job bigint, run int, revision int, kind varchar(24), "
+        "job bigint, run int, revision int, kind varchar(24), event bigint, "
         "PRIMARY KEY (job, run, revision, kind)"
     ),
+    "joblot_simulated_mail": "job bigint, event bigint",
 }
+
+
+class Fate(StrEnum):
+    """How the next calls of the handlers go."""
+
+    FINE = "fine"
+    RAISES = "raises"
+    HANGS = "hangs"  # with its row written, until its process is ended
 
 
 class Adopter:
@@ -34,6 +47,9 @@ class Adopter:
 
     def __init__(self, *, hooked: bool) -> None:
         self.hooked = HOOKED if hooked else frozenset()
+        self.fates: list[Fate] = []  # of the next calls; afterwards all are fine
+        self.delivers = False  # whether a delivery is under way
+        self.wrong: list[str] = []
 
     @contextmanager
     def present(self) -> Iterator[None]:
@@ -66,7 +82,33 @@ class Adopter:
         for stage in self.hooked:
             hooks.on_result(PIPELINES[stage])(_save)
             hooks.on_late(PIPELINES[stage])(_save_late)
-        hooks.on_event("finished", "amended")(_note)
+        hooks.on_event("finished", "amended")(self.note)
+        hooks.on_event("finished", "amended", transactional=False)(self.mail)
+
+    def note(self, event: hooks.JobEvent) -> None:
+        """In the transaction of the delivery: exactly once, in order."""
+        last = _rows("SELECT max(event) FROM joblot_simulated_event WHERE job = %s", event.job_id)
+        if (last[0][0] or 0) >= event.id:
+            self.wrong.append(f"event {event.id} was told after a later one, or again")
+        row = (event.job_id, event.run, event.revision, event.kind, event.id)
+        _insert("joblot_simulated_event", [row])
+        self._meet_fate()
+
+    def mail(self, event: hooks.JobEvent) -> None:
+        """Outside: at least once."""
+        if connection().in_atomic_block:
+            self.wrong.append("a transaction is open while mail is sent")
+        _insert("joblot_simulated_mail", [(event.job_id, event.id)])
+        self._meet_fate()
+
+    def _meet_fate(self) -> None:
+        if not self.delivers:
+            self.wrong.append("a handler was called outside a delivery")
+        fate = self.fates.pop() if self.fates else Fate.FINE
+        if fate is Fate.RAISES:
+            raise ConnectionError("the simulated handler fails")
+        if fate is Fate.HANGS:
+            raise Killed
 
     def saved(self, job_id: int) -> set[tuple[int, int]]:
         """(stage, number) of every row."""
@@ -82,6 +124,11 @@ class Adopter:
         sql = "SELECT run, revision, kind FROM joblot_simulated_event WHERE job = %s"
         return set(_rows(sql, job_id))
 
+    def mailed(self, job_id: int) -> int:
+        """How many different events."""
+        sql = "SELECT count(DISTINCT event) FROM joblot_simulated_mail WHERE job = %s"
+        return int(_rows(sql, job_id)[0][0])
+
 
 def _save(results: Sequence[hooks.SettledResult]) -> None:
     for result in results:
@@ -94,11 +141,6 @@ def _save(results: Sequence[hooks.SettledResult]) -> None:
 
 def _save_late(results: Sequence[hooks.SettledResult]) -> None:
     _insert("joblot_simulated_late", [(r.job_id, r.run, _stage(r), r.number) for r in results])
-
-
-def _note(event: hooks.JobEvent) -> None:
-    row = (event.job_id, event.run, event.revision, event.kind)
-    _insert("joblot_simulated_event", [row])
 
 
 def _stage(result: hooks.SettledResult) -> int:

@@ -11,12 +11,14 @@ from itertools import islice
 from django.conf import settings
 
 from joblot import config
+from joblot.config import limits
 from joblot.ledger import candidates, queue
 from joblot.models import Job as JobRow
 from joblot.states import FILLABLE, TERMINAL, JobStatus
 from joblot.testing.simulator import model
 from joblot.testing.simulator.actors import Operator, Producer, Sweeper, Weather
 from joblot.testing.simulator.audits import audit_all, events_are_told
+from joblot.testing.simulator.deliverer import Deliverer
 from joblot.testing.simulator.history import Draws, Step
 from joblot.testing.simulator.scene import Scene
 from joblot.testing.simulator.trouble import CALM
@@ -26,7 +28,7 @@ from joblot.testing.simulator.world import Violation, World
 WORKERS, PRODUCERS, OPERATORS, SWEEPERS = 4, 2, 2, 2
 REST_ROUNDS_MAX = 60
 
-Actor = Worker | Producer | Operator | Sweeper | Weather
+Actor = Worker | Producer | Operator | Sweeper | Weather | Deliverer
 
 
 @dataclass(slots=True)
@@ -48,6 +50,7 @@ def actor_weights(scene: Scene) -> list[int]:
         *[operators * 2] * OPERATORS,
         *[sweepers * 2] * SWEEPERS,
         weather * 4,
+        sweepers * 2,
     ]
 
 
@@ -58,6 +61,7 @@ def _actors(world: World) -> list[Actor]:
         *(Operator(world, f"operator-{n}") for n in range(1, OPERATORS + 1)),
         *(Sweeper(world, f"sweeper-{n}") for n in range(1, SWEEPERS + 1)),
         Weather(world),
+        Deliverer(world),
     ]
 
 
@@ -151,6 +155,8 @@ def _come_to_rest(world: World, actors: list[Actor]) -> None:
             f"{', '.join(stuck)} did not end in {REST_ROUNDS_MAX} rounds without trouble"
         )
     audit_all(world)
+    world.now += round(limits().handler_seconds_max + limits().outbox_backoff_seconds_max)
+    Deliverer(world, "the last deliverer").deliver()
     events_are_told(world)
 
 

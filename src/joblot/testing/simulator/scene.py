@@ -10,6 +10,7 @@ from typing import Any
 
 from joblot.ledger import lifecycle, submit
 from joblot.ledger.claims import claim
+from joblot.ledger.delivery import deliver
 from joblot.ledger.fold import fold
 from joblot.ledger.leases import expire, release, renew
 from joblot.ledger.merge import merge_ranges
@@ -34,6 +35,7 @@ VERBS: Mapping[str, Callable[..., Any]] = {
     "release": release,
     "expire": expire,
     "sweep": sweep,
+    "deliver": deliver,
     "fold": fold,
     "merge_ranges": merge_ranges,
     "prune": lambda: prune(timedelta(0)),

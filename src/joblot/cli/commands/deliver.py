@@ -1,0 +1,39 @@
+"""`joblot deliver`: give events to the handlers of a Django project."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from joblot.cli import text, verbs
+from joblot.cli.clocks import until_told
+from joblot.cli.database import describe, open_database
+from joblot.cli.options import AsJson, Db
+from joblot.errors import InvalidInput
+
+
+def deliver(
+    *,
+    forever: Annotated[
+        bool, typer.Option("--forever", help="Go on until SIGTERM or Ctrl-C.")
+    ] = False,
+    as_json: AsJson = False,
+    db: Db = None,
+) -> None:
+    """Give events to their handlers: once. `serve` and `sweep` do this too.
+
+    Handlers run in processes of their own, which are ended at their limit.
+    """
+    if forever and as_json:
+        raise InvalidInput("--json: tells what was delivered once; leave out --forever")
+    open_database(db)
+    if forever:
+        text.err().print(f"joblot delivers events of {describe()}", soft_wrap=True)
+        until_told(verbs.supervise_until)
+        return
+    deliveries = verbs.deliver_once()
+    if as_json:
+        text.print_json({"deliveries": deliveries})
+    else:
+        text.out().print(f"deliveries: {deliveries:,}")

@@ -1,0 +1,39 @@
+"""A process that delivers events, to handlers that fail and hang."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from joblot.testing.simulator.history import Draws
+from joblot.testing.simulator.hooks import Fate
+from joblot.testing.simulator.trouble import CALM, Trouble
+from joblot.testing.simulator.workers import trouble_of
+from joblot.testing.simulator.world import World
+
+FATES = (Fate.FINE, Fate.RAISES, Fate.HANGS)
+WEIGHTS = (80, 10, 10)
+FATES_DRAWN = 4
+
+
+@dataclass(slots=True)
+class Deliverer:
+    """What the handlers do decides nothing but when they are told."""
+
+    world: World
+    name: str = "deliverer"
+
+    def act(self, draw: Draws) -> None:
+        trouble = trouble_of(self.world, draw)
+        self.world.adopter.fates = draw.many(FATES_DRAWN, FATES, WEIGHTS)
+        self.deliver(trouble)
+
+    def deliver(self, trouble: Trouble = CALM) -> None:
+        world, adopter = self.world, self.world.adopter
+        fates = [fate for fate in adopter.fates if fate is not Fate.FINE]
+        world.say(f"{self.name} delivers{': ' if fates else ''}{', '.join(fates)}")
+        adopter.delivers = True
+        answer = world.call("deliver", trouble=trouble)
+        adopter.delivers, adopter.fates = False, []
+        if answer.told:
+            world.figures["delivered"] += answer.value
+        world.require(not adopter.wrong, "; ".join(adopter.wrong))

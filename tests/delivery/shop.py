@@ -1,0 +1,163 @@
+"""A Django project with event handlers, written into a folder, and joblot's commands run in it.
+
+The handlers note each call in a file. `hanging` never returns for a job whose name begins with
+"hang", until the file `mended` exists; it writes its row and its process id before that.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from joblot.ledger.submit import submit
+from tests.ledger import worker
+from tests.ledger.worker import keys
+from tests.polling import eventually
+from tests.proc import children, command
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = """
+import json
+import os
+
+from tests.settings import *
+
+INSTALLED_APPS = ["joblot", "shop"]
+JOBLOT = json.loads(os.environ["SHOP_LIMITS"])
+JOBLOT_LOCAL = True
+MEDIA_ROOT = os.environ["SHOP_MEDIA"]
+"""
+APPS = """
+from django.apps import AppConfig
+
+
+class Shop(AppConfig):
+    name = "shop"
+
+    def ready(self):
+        from shop import handlers
+"""
+HANDLERS = """
+import os
+import threading
+from pathlib import Path
+
+from django.db import connections
+
+from joblot import on_event, progress
+from tests import databases
+
+
+def note(who, event):
+    with open("calls", "a") as calls:
+        calls.write(f"{who} {event.job_id}\\n")
+
+
+def save(event):
+    with connections[databases.current()].cursor() as cursor:
+        cursor.execute("INSERT INTO saved_row (key, value) VALUES (%s, '')", [str(event.job_id)])
+
+
+def hang(event):
+    if progress(event.job_id)["name"].startswith("hang") and not Path("mended").exists():
+        Path("at").write_text(str(os.getpid()))
+        Path("at").rename("hangs")
+        threading.Event().wait()
+
+
+@on_event("finished")
+def hanging(event):
+    save(event)
+    hang(event)
+
+
+@on_event("finished", transactional=False)
+def mailing(event):
+    note("mailing", event)
+
+
+@on_event("canceling", transactional=False)
+def hanging_outside(event):
+    note("outside", event)
+    hang(event)
+"""
+
+
+@dataclass
+class Shop:
+    """`start` runs a command of joblot's in the project; `limits` are its settings.JOBLOT."""
+
+    folder: Path
+    limits: dict[str, Any]
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        (self.folder / "shop").mkdir()
+        for name, text in (
+            ("shop_settings.py", SETTINGS),
+            ("shop/__init__.py", ""),
+            ("shop/apps.py", APPS),
+            ("shop/handlers.py", HANDLERS),
+        ):
+            (self.folder / name).write_text(text)
+
+    def start(self, *args: str) -> subprocess.Popen[str]:
+        environment = {
+            "DJANGO_SETTINGS_MODULE": "shop_settings",
+            "PYTHONPATH": f"{self.folder}{os.pathsep}{ROOT}",
+            "SHOP_LIMITS": json.dumps(self.limits),
+            "SHOP_MEDIA": str(self.folder / "media"),
+        }
+        with (self.folder / "said").open("a") as said:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "joblot.cli", *args],
+                cwd=self.folder,
+                env=os.environ | environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=said,
+                text=True,
+            )
+        self.started.append(process)
+        return process
+
+    @property
+    def said(self) -> str:
+        return (self.folder / "said").read_text()
+
+    def calls(self) -> list[str]:
+        path = self.folder / "calls"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def hanging(self) -> int:
+        """The process that hangs in a handler, once it does; asked again, the next one."""
+        path = self.folder / "hangs"
+        pid = int(eventually(lambda: path.read_text() if path.exists() else None))
+        path.unlink()
+        return pid
+
+    def mend(self) -> None:
+        (self.folder / "mended").touch()
+
+    def end(self) -> None:
+        for process in self.started:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+
+
+def deliverers(process: subprocess.Popen[str]) -> list[int]:
+    return [pid for pid in children(process.pid) if "joblot.delivery" in command(pid)]
+
+
+def finished(name: str) -> int:
+    """A job of one item that has ended; only its handlers are still to hear of it."""
+    pipeline = name
+    job = submit(name, keys(1), pipeline=pipeline)
+    worker.drain(pipeline)
+    return int(job.pk)

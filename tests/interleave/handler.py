@@ -1,0 +1,43 @@
+"""The adopter's event handler in every scene: what it writes must be there exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from joblot.ledger import hooks
+from joblot.ledger.transactions import alias
+from joblot.models import Event, Log
+
+KINDS = ("started", "finished", "amended")
+TELLS = "told of event"
+
+
+@contextmanager
+def registered() -> Iterator[None]:
+    """Inside the block it is the only handler."""
+    before = dict(hooks._on_event)
+    hooks._on_event.clear()
+    hooks.on_event(*KINDS)(tell)
+    try:
+        yield
+    finally:
+        hooks._on_event.clear()
+        hooks._on_event.update(before)
+
+
+def tell(event: hooks.JobEvent) -> None:
+    """Write a row of a table that the scenes keep and put back."""
+    Log.ledger.using(alias()).create(
+        job_id=event.job_id, run=event.run, level="info", message=f"{TELLS} {event.id}"
+    )
+
+
+def check_told(job_id: int, *, all_: bool) -> None:
+    """None twice, and in their order; `all_` of them, if everything was delivered."""
+    rows = Log.objects.filter(job_id=job_id, message__startswith=TELLS).order_by("pk")
+    told = [int(text.rpartition(" ")[2]) for text in rows.values_list("message", flat=True)]
+    assert told == sorted(set(told)), f"told twice, or out of order: {told}"
+    if all_:
+        events = Event.objects.filter(job_id=job_id, kind__in=KINDS).values_list("pk", flat=True)
+        assert set(told) == set(events), f"told of {told}, expected {sorted(events)}"
