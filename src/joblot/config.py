@@ -121,6 +121,10 @@ class Limits:
     reopen_chunk_items: int = 2_000
     merge_ranges_batch: int = 1_000
     merge_ranges_min: int = 256  # fewer waiting ranges than this are left alone
+    removal_rows_first: int = 100  # that the first transaction of a removal takes
+    removal_rows_max: int = 2_000  # that one takes at most
+    removal_seconds_aimed: float = 0.1  # of one; the next takes fewer rows if it lasts longer
+    removal_seconds_per_sweep: float = 0.5  # of a round that the sweep spends on removals
     sweep_jobs_batch: int = 500
     sweep_seconds: float = 1.0
     outbox_batch_events: int = 100

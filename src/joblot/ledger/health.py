@@ -12,8 +12,8 @@ from joblot.ledger.transactions import connection, repeated
 Check = dict[str, Any]
 
 GUARDS = {
-    "postgresql": ["joblot_guard_job"],
-    "sqlite": ["joblot_guard_job_status", "joblot_guard_job_version"],
+    "postgresql": ["joblot_guard_job", "joblot_guard_job_removal"],
+    "sqlite": ["joblot_guard_job_removal", "joblot_guard_job_status", "joblot_guard_job_version"],
 }
 SQLITE_MIN = (3, 35, 0)
 POSTGRESQL_MIN = 150_000

@@ -49,9 +49,13 @@ def _deliver_event(event: Event) -> bool:
 
 @repeated
 def _deliver_to(event: Event, name: str, handler: hooks.EventHandler) -> None:
-    """Run the handler with its mark. Of two at once, the second waits for the mark and sees it."""
+    """Run the handler with its mark. Of two at once, the second waits for the event and sees it.
+
+    The event is locked, for the mark of one that was removed meanwhile would be left for ever.
+    """
     with durable():
-        if not _mark_delivered(event, name):
+        locked = Event.ledger.using(alias()).select_for_update().filter(pk=event.pk)
+        if not locked or not _mark_delivered(event, name):
             return
         told = hooks.JobEvent(
             event.pk, event.job_id, event.run, event.revision, event.kind, event.data

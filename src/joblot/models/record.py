@@ -98,6 +98,7 @@ class Uncounted(LedgerModel):
     at = models.DateTimeField(db_default=Now())
 
     class Meta:
+        indexes = [models.Index(fields=["job"], name="joblot_uncounted_job")]
         constraints = [
             models.UniqueConstraint(
                 fields=["job", "run", "stage", "number"],
