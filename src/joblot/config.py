@@ -88,6 +88,10 @@ class Limits:
     config_bytes_max: int = 262_144
     output_bytes_max: int = 67_108_864
     output_bytes_inline_max: int = 65_536  # a larger output goes to Django's storage
+    output_unsettled_seconds: float = 3_600.0  # that a file is kept for a report that may yet come
+    output_removal_retry_seconds: float = 60.0  # after the storage has failed to remove a file
+    output_rounds_max: int = 10  # of one report: to store its files, and to settle what they hold
+    outputs_checked_batch: int = 100  # files that are looked at in one transaction of the sweep
     error_chars_max: int = 4_000
     metrics_per_result_max: int = 32
     results_per_report_max: int = 1_000

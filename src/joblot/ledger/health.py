@@ -6,6 +6,7 @@ import sqlite3
 from datetime import UTC, datetime
 from typing import Any
 
+from joblot.ledger.outputs import unreferenced
 from joblot.ledger.statements import fetch, moment
 from joblot.ledger.transactions import connection, repeated
 
@@ -28,7 +29,7 @@ def health() -> list[Check]:
     """
     conn = connection()
     conn.ensure_connection()
-    return [_version(), _guards(), _clock()]
+    return [_version(), _guards(), _clock(), _outputs()]
 
 
 def check(name: str, ok: bool, found: str, advice: str) -> Check:
@@ -65,4 +66,15 @@ def _clock() -> Check:
         apart <= CLOCK_SECONDS_MAX,
         f"{apart:.1f} s from this machine's",
         "set the clocks by NTP; joblot goes by the database's, but logs will puzzle people",
+    )
+
+
+def _outputs() -> Check:
+    """Files of large outputs that wait to be removed: some at any moment, all of a sweep's time."""
+    files = unreferenced()
+    return check(
+        "outputs",
+        files == 0,
+        f"{files} files of large outputs that nothing refers to" if files else "no file is left",
+        "the sweep removes them; see that one is running, and in its log that the storage lets it",
     )

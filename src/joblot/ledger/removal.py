@@ -23,6 +23,7 @@ from joblot import clock, faults
 from joblot.config import limits
 from joblot.errors import Unavailable
 from joblot.guards import LedgerModel
+from joblot.ledger import outputs
 from joblot.ledger.jobs import advance, record_event, stages_of
 from joblot.ledger.leases import close_leases, drain_claims
 from joblot.ledger.look import look
@@ -67,7 +68,8 @@ def begin(job_id: int, due: Q = ENDED, *, tell: bool = False) -> bool:
         close_leases(job_id, seen.run)
         look(job_id)
         now = _due(job_id, due)
-        if now is not None and now.run == seen.run and _mark(now, tell=tell):
+        same = now is not None and (now.run, now.deleted_at) == (seen.run, None)
+        if now and same and _mark(now, tell=tell):
             faults.point("removal: begun")
             return True
     raise Unavailable(
@@ -204,11 +206,25 @@ def _remove_items(job_id: int, items: int) -> int:
         first = max(0, job.total - items)
         last = {"job_id": job_id, "number__gte": first, "number__lt": job.total}
         stages = list(range(len(stages_of(job_id))))
-        Outcome.ledger.using(alias()).filter(stage__in=stages, **last).delete()
+        outcomes = Outcome.ledger.using(alias()).filter(stage__in=stages, **last)
+        stored = outcomes.filter(output_ref__isnull=False)
+        refs = set(stored.values_list("output_ref", flat=True))
+        outcomes.delete()
         Attempt.ledger.using(alias()).filter(**last).delete()
         Item.ledger.using(alias()).filter(**last).delete()
         advance(job_id, job.version, total=first)
+        outputs.let_go(refs)
     return int(job.total - first)
+
+
+@repeated
+def _remove_uncounted(job_id: int, rows: int) -> int:
+    with durable():
+        mine = Uncounted.ledger.using(alias()).filter(job_id=job_id)
+        found = dict(mine.values_list("pk", "output_ref")[:rows])
+        mine.filter(pk__in=found).delete()
+        outputs.let_go(ref for ref in found.values() if ref is not None)
+    return len(found)
 
 
 @repeated
@@ -245,7 +261,8 @@ def _remove_job(job_id: int) -> bool:
 
 
 _BESIDES = (
-    *(_rows_of(model) for model in (ItemRange, Log, Uncounted)),
+    *(_rows_of(model) for model in (ItemRange, Log)),
+    _remove_uncounted,
     *(_slot_of(model) for model in (Tally, Metric)),
 )
 _BULK = (*_BESIDES, _remove_items)

@@ -20,6 +20,7 @@ from joblot.ledger.lifecycle import end_cancel, go_on_reopening
 from joblot.ledger.look import look
 from joblot.ledger.merge import merge_ranges
 from joblot.ledger.outbox import deliver
+from joblot.ledger.outputs import collect
 from joblot.ledger.pulse import beat, rest
 from joblot.ledger.removal import go_on as go_on_removing
 from joblot.ledger.statements import fetch
@@ -55,6 +56,7 @@ def sweep() -> Swept:
     merge_ranges()
     delivered = deliver()
     go_on_removing(limits().removal_seconds_per_sweep)
+    collect(limits().removal_seconds_per_sweep)
     return Swept(expired, len(due), delivered)
 
 

@@ -30,7 +30,8 @@ ALLOWED = f"""(
     AND NEW.deleted_at IS NOT NULL AND NEW.idempotency_key IS NULL
     AND (
         (OLD.deleted_at IS NULL AND OLD.status IN ({TERMINAL}) AND NEW.total = OLD.total)
-        OR (NEW.deleted_at = OLD.deleted_at AND NEW.total <= OLD.total)
+        OR (OLD.deleted_at IS NOT NULL AND NEW.deleted_at = OLD.deleted_at
+            AND NEW.total <= OLD.total)
     )
 )"""
 MARKED = "(OLD.deleted_at IS NOT NULL OR NEW.deleted_at IS NOT NULL)"
@@ -51,6 +52,14 @@ SQLITE = f"""
 CREATE TRIGGER joblot_guard_job_removal BEFORE UPDATE ON joblot_job
 WHEN {MARKED} AND NOT {ALLOWED.replace("SAME", "IS")}
 BEGIN SELECT RAISE(ABORT, '{MESSAGE}'); END
+"""
+
+# What was stored before there was a row for it. A file that something refers to is looked at when
+# its reference goes.
+KNOWN_FILES = """
+INSERT INTO joblot_stored_output (name, hash, state)
+SELECT output_ref, hash, 1 FROM joblot_outcome WHERE output_ref IS NOT NULL
+UNION SELECT output_ref, hash, 1 FROM joblot_uncounted WHERE output_ref IS NOT NULL
 """
 
 
@@ -82,5 +91,42 @@ class Migration(migrations.Migration):
             model_name="uncounted",
             index=models.Index(fields=["job"], name="joblot_uncounted_job"),
         ),
+        migrations.CreateModel(
+            name="StoredOutput",
+            fields=[
+                ("name", models.CharField(max_length=200, primary_key=True, serialize=False)),
+                ("hash", models.BinaryField(max_length=32)),
+                (
+                    "state",
+                    models.SmallIntegerField(
+                        choices=[(0, "WRITING"), (1, "STORED"), (2, "REMOVING")]
+                    ),
+                ),
+                ("check_at", models.DateTimeField(null=True)),
+            ],
+            options={
+                "db_table": "joblot_stored_output",
+                "indexes": [
+                    models.Index(fields=["hash"], name="joblot_stored_output_hash"),
+                    models.Index(
+                        condition=models.Q(("check_at__isnull", False)),
+                        fields=["check_at"],
+                        name="joblot_stored_output_check",
+                    ),
+                ],
+            },
+        ),
+        *(
+            migrations.AddIndex(
+                model_name=model,
+                index=models.Index(
+                    condition=models.Q(("output_ref__isnull", False)),
+                    fields=["output_ref"],
+                    name=f"joblot_{model}_output_ref",
+                ),
+            )
+            for model in ("outcome", "uncounted")
+        ),
+        migrations.RunSQL(KNOWN_FILES, migrations.RunSQL.noop),
         migrations.RunPython(guard, unguard),
     ]
