@@ -88,6 +88,10 @@ class Limits:
     config_bytes_max: int = 262_144
     output_bytes_max: int = 67_108_864
     output_bytes_inline_max: int = 65_536  # a larger output goes to Django's storage
+    output_unsettled_seconds: float = 3_600.0  # that a file is kept for a report that may yet come
+    output_removal_retry_seconds: float = 60.0  # after the storage has failed to remove a file
+    output_rounds_max: int = 10  # of one report: to store its files, and to settle what they hold
+    outputs_checked_batch: int = 100  # files that are looked at in one transaction of the sweep
     error_chars_max: int = 4_000
     metrics_per_result_max: int = 32
     results_per_report_max: int = 1_000
@@ -121,6 +125,10 @@ class Limits:
     reopen_chunk_items: int = 2_000
     merge_ranges_batch: int = 1_000
     merge_ranges_min: int = 256  # fewer waiting ranges than this are left alone
+    removal_rows_first: int = 100  # that the first transaction of a removal takes
+    removal_rows_max: int = 2_000  # that one takes at most
+    removal_seconds_aimed: float = 0.1  # of one; the next takes fewer rows if it lasts longer
+    removal_seconds_per_sweep: float = 0.5  # of a round that the sweep spends on removals
     sweep_jobs_batch: int = 500
     sweep_seconds: float = 1.0
     outbox_batch_events: int = 100

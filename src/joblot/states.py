@@ -123,6 +123,14 @@ HOLDING = frozenset({LeaseState.LIVE, LeaseState.SPENT})
 UNCLOSED = frozenset({LeaseState.LIVE, LeaseState.SPENT, LeaseState.EXPIRED})
 
 
+class FileState(IntEnum):
+    """Where the file of a large output stands. Only one that is STORED may be referred to."""
+
+    WRITING = 0
+    STORED = 1
+    REMOVING = 2
+
+
 class NoLease(StrEnum):
     """Why a claim was granted nothing."""
 

@@ -127,7 +127,7 @@ GUARDS = (
     Guard(
         "A cancel takes the ranges away, and so waits for claims in flight.",
         "lifecycle.py",
-        "            _drain_claims(job_id)\n",
+        "            drain_claims(job_id, {JobStatus.CANCELING}, job.run)\n",
         "",
         pair("running-cancel-claim-postgres"),
     ),

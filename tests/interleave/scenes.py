@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from joblot import faults
 from joblot.ledger.leases import expire
-from joblot.ledger.lifecycle import cancel, pause, retry
+from joblot.ledger.lifecycle import cancel, delete, pause, retry
 from joblot.ledger.submit import add_items, seal, submit
 from joblot.models import Job
 from joblot.wire import Lease
@@ -21,11 +21,15 @@ SECONDS = 1000  # after which each lease is overdue and each wait over
 
 @dataclass(slots=True)
 class Scene:
-    """`live` is a lease that holds the job's item 0 alone, `expired` one that held it before."""
+    """`live` is a lease that holds the job's item 0 alone, `expired` one that held it before.
+
+    `removing`: somebody has deleted the job, before the scene begins.
+    """
 
     job: Job
     live: Lease | None = None
     expired: Lease | None = None
+    removing: bool = False
 
     def __post_init__(self) -> None:
         assert self.live is None or numbers(self.live) == [0]
@@ -92,6 +96,13 @@ def failed() -> Scene:
     return scene
 
 
+def deleted() -> Scene:
+    """The failed job, deleted; nobody has gone on with its removal."""
+    scene = failed()
+    delete(scene.job.pk)
+    return replace(scene, removing=True)
+
+
 def retrying() -> Scene:
     """Whoever retried the failed job died as soon as the next run was begun."""
     scene = failed()
@@ -105,5 +116,16 @@ def retrying() -> Scene:
 
 SCENES: dict[str, Callable[[], Scene]] = {
     scene.__name__: scene
-    for scene in (filling, created, running, last, staged, paused, canceling, failed, retrying)
+    for scene in (
+        filling,
+        created,
+        running,
+        last,
+        staged,
+        paused,
+        canceling,
+        failed,
+        deleted,
+        retrying,
+    )
 }

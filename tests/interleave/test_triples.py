@@ -12,8 +12,9 @@ BOUNDS = {
     "full": Bound(preemptions=1, schedules=12, samples=4),
     "deep": Bound(preemptions=1, schedules=2000, samples=20),
 }
-# A success through each of two leases, a failure, an end of the lease, and an end of the job.
-LIKELY = {"report", "fail", "amend", "expire", "cancel"}
+# A success through each of two leases, a failure, an end of the lease, an end of the job, and of
+# all its rows.
+LIKELY = {"report", "fail", "amend", "expire", "cancel", "delete", "prune"}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -22,13 +22,17 @@ from joblot.ledger.lifecycle import (
     retry,
     start,
 )
+from joblot.ledger.logs import log
 from joblot.ledger.look import look
 from joblot.ledger.merge import merge_ranges
 from joblot.ledger.outbox import fan_out
 from joblot.ledger.prune import prune
+from joblot.ledger.removal import go_on as go_on_removing
 from joblot.ledger.submit import add_items, seal, submit
-from tests.interleave.scenes import KEY, SCENES, Scene
+from tests.interleave.scenes import KEY, SCENES, SECONDS, Scene
 from tests.ledger.worker import fail, keys, succeed
+
+ANY_AGE = timedelta(seconds=-1)  # what has ended at this very moment, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +55,10 @@ def expired(scene: Scene) -> Any:
 
 VERBS: dict[str, Verb] = {
     # a producer
-    "submit": Verb("filling", lambda s: submit("x", keys(3), pipeline="p", idempotency_key=KEY)),
-    "add_items": Verb("filling paused", lambda s: add_items(s.job.pk, keys(4))),
+    "submit": Verb(
+        "filling deleted", lambda s: submit("x", keys(3), pipeline="p", idempotency_key=KEY)
+    ),
+    "add_items": Verb("filling paused deleted", lambda s: add_items(s.job.pk, keys(4))),
     "seal": Verb("filling paused", lambda s: seal(s.job.pk)),
     # an operator
     "start": Verb("retrying created", lambda s: start(s.job.pk)),
@@ -62,26 +68,32 @@ VERBS: dict[str, Verb] = {
         "running filling last staged created paused canceling retrying",
         lambda s: cancel(s.job.pk, grace_seconds=0),
     ),
-    "retry": Verb("failed retrying", lambda s: retry(s.job.pk)),
-    "delete": Verb("failed running canceling retrying", lambda s: delete(s.job.pk)),
+    "retry": Verb("failed retrying deleted", lambda s: retry(s.job.pk)),
+    "delete": Verb(
+        "failed running last filling canceling retrying deleted", lambda s: delete(s.job.pk)
+    ),
     # a worker
     "claim": Verb("running filling staged", lambda s: claim(["p", "q"], 2)),
-    "renew": Verb("running last canceling", lambda s: renew(live(s).token, 5000)),
+    "renew": Verb("running last canceling deleted", lambda s: renew(live(s).token, 5000)),
     "release": Verb("running last canceling", lambda s: release(live(s).token)),
-    "report": Verb("last running filling staged canceling paused", lambda s: succeed(live(s))),
-    "fail": Verb("last staged", lambda s: fail(live(s))),
+    "report": Verb(
+        "last running filling staged canceling paused deleted", lambda s: succeed(live(s))
+    ),
+    "fail": Verb("last staged deleted", lambda s: fail(live(s))),
     "requeue": Verb("last running", lambda s: fail(live(s), retryable=True)),
-    "amend": Verb("failed last running staged", lambda s: succeed(expired(s))),
+    "amend": Verb("failed last running staged deleted", lambda s: succeed(expired(s))),
     # the clock
     "expire": Verb("last running staged filling canceling", lambda s: expire_overdue()),
-    "look": Verb("last failed canceling", lambda s: look(s.job.pk)),
+    "look": Verb("last failed canceling deleted", lambda s: look(s.job.pk)),
     "end_cancel": Verb("canceling", lambda s: end_cancel(s.job.pk)),
     "reopen": Verb("retrying", lambda s: go_on_reopening(s.job.pk)),
-    "fold": Verb("failed", lambda s: fold(s.job.pk)),
+    "fold": Verb("failed deleted", lambda s: fold(s.job.pk)),
     "merge": Verb("running", lambda s: merge_ranges()),
-    "prune": Verb("failed", lambda s: prune(timedelta(0))),
-    "fan_out": Verb("failed", lambda s: fan_out()),
-    "deliver": Verb("failed", lambda s: (fan_out(), deliver())),
+    "prune": Verb("failed last canceling deleted", lambda s: prune(ANY_AGE)),
+    "remove": Verb("deleted", lambda s: go_on_removing(SECONDS)),
+    "fan_out": Verb("failed deleted", lambda s: fan_out()),
+    "deliver": Verb("failed deleted", lambda s: (fan_out(), deliver())),
+    "log": Verb("failed deleted", lambda s: log(s.job.pk, "a line")),
 }
 
 

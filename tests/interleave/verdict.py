@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from joblot.errors import LeaseEnded, NotFound, WrongStatus
@@ -51,9 +52,9 @@ class Verdict:
 
     def check(self, outcomes: Mapping[str, Any]) -> None:
         rows = self._snapshot.rows()
-        end = self._same_for_alike(rows), told_a_success(outcomes)
+        end = self._same_for_alike(rows), Told.of(outcomes)
         if end not in self._ends:
-            self._ends[end] = self._judge(told=end[1])
+            self._ends[end] = self._judge(end[1])
         else:
             self.changed = self._snapshot.changed(rows)
         if problem := self._ends[end]:
@@ -75,13 +76,12 @@ class Verdict:
     def _name(self, found: re.Match[str]) -> str:
         return self._known.get(found[0].replace("-", ""), "new")
 
-    def _judge(self, *, told: bool) -> AssertionError | None:
+    def _judge(self, told: Told) -> AssertionError | None:
         clock = Clock()
         clock.forward(SECONDS)
         try:
             check_all()
-            if told:
-                success_is_kept(self._scene)
+            told.is_so(self._scene)
             if self._to_the_end:
                 for job in Job.objects.filter(deleted_at__isnull=True):
                     work_to_the_end(job.pk, clock)
@@ -93,12 +93,44 @@ class Verdict:
         return None
 
 
-def told_a_success(outcomes: Mapping[str, Any]) -> bool:
-    """All that a verdict depends on besides the rows."""
-    return any(
-        name.startswith(SUCCESSES) and outcome.value in RECEIVED
-        for name, outcome in outcomes.items()
-    )
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the verbs have answered, as far as a verdict depends on it besides the rows.
+
+    `success`: item 0 was counted. `retried`: a retry was told that it began a run. `deleted`,
+    `pruned`: a delete was told that it has, a prune that it took a job.
+    """
+
+    success: bool
+    retried: bool
+    deleted: bool
+    pruned: bool
+
+    @classmethod
+    def of(cls, outcomes: Mapping[str, Any]) -> Told:
+        done = {name: outcome.value for name, outcome in outcomes.items() if not outcome.error}
+        return cls(
+            any(name.startswith(SUCCESSES) and done[name] in RECEIVED for name in done),
+            any(name.startswith("retry") for name in done),
+            any(name.startswith("delete") for name in done),
+            any(name.startswith("prune") and done[name] for name in done),
+        )
+
+    def is_so(self, scene: Scene) -> None:
+        """What was answered is there; a job is absent only if a removal says that it took it."""
+        job = Job.objects.filter(pk=scene.job.pk).first()
+        assert (job is None) == self.pruned, "a job is gone that no prune has taken, or still there"
+        if job is None:
+            assert not (self.retried and not self.deleted), "pruned though it was in its next run"
+            return
+        asked = self.deleted or scene.removing
+        assert asked or job.deleted_at is None, "it is being removed, and nobody asked"
+        assert job.deleted_at is not None or not self.deleted, "deleted, and not being removed"
+        if self.success and job.total:
+            rows = Outcome.objects.filter(job_id=job.pk, stage=0, number=0)
+            assert rows.filter(state=ItemState.SUCCEEDED), "a success was counted and is not there"
+        if self.success and job.deleted_at is not None:
+            assert job.recorded[0]["succeeded"], "a success was counted after the removal began"
 
 
 def work_to_the_end(job_id: int, clock: Clock) -> None:
@@ -134,13 +166,6 @@ def check_all() -> None:
         assert found["ok"], [check for check in found["checks"] if not check["ok"]]
         handler.check_told(job.pk, all_=False)
     recount.check_all()
-
-
-def success_is_kept(scene: Scene) -> None:
-    """What was told to be counted is there, unless the job and all of its rows are gone."""
-    rows = Outcome.objects.filter(job_id=scene.job.pk, stage=0, number=0, state=ItemState.SUCCEEDED)
-    gone = Job.objects.filter(pk=scene.job.pk, deleted_at__isnull=True).count() == 0
-    assert gone or rows.exists(), "a success was counted and is not there"
 
 
 def tokens(rows: Rows) -> dict[str, str]:

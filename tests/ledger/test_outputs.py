@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
-from django.core.files.storage import default_storage, storages
+from django.core.files.base import ContentFile
+from django.core.files.storage import InMemoryStorage, default_storage, storages
 from django.test import override_settings
 
+from joblot import faults
+from joblot.config import limits
+from joblot.errors import PermanentError
+from joblot.ledger import removal
+from joblot.ledger.health import health
+from joblot.ledger.hooks import on_result
 from joblot.ledger.items import items, outputs
-from joblot.ledger.lifecycle import cancel
-from joblot.ledger.outputs import output_of, storage
+from joblot.ledger.lifecycle import cancel, delete
+from joblot.ledger.outputs import collect, output_of, storage, unreferenced
+from joblot.ledger.prune import prune
+from joblot.ledger.settle import report
 from joblot.ledger.submit import submit
-from joblot.models import Outcome, Uncounted
+from joblot.ledger.sweep import sweep
+from joblot.models import Outcome, StoredOutput, Uncounted
 from joblot.wire import failure, success
 from tests.ledger import worker
-from tests.ledger.worker import TWO_STAGES, counts, keys, receipts, status, succeed
+from tests.ledger.statuses import Cut, die
+from tests.ledger.worker import TWO_STAGES, counts, fail, keys, receipts, status, succeed
 
+ANY_AGE = timedelta(seconds=-1)
 LARGE = {"text": "ü" * 100}
 
 
@@ -30,7 +44,9 @@ def in_memory(configure: Any) -> Iterator[None]:
 
 
 def files() -> list[str]:
-    names = []
+    names: list[str] = []
+    if not storage().exists("joblot/outputs"):
+        return names
     for folder in storage().listdir("joblot/outputs")[0]:
         names += storage().listdir(f"joblot/outputs/{folder}")[1]
     return names
@@ -56,9 +72,7 @@ def test_the_same_output_is_stored_once(ledger_db: str) -> None:
     assert len(files()) == 1
 
 
-def test_a_file_that_a_crash_has_cut_off_is_written_anew(ledger_db: str) -> None:
-    from django.core.files.base import ContentFile
-
+def test_a_file_that_was_cut_off_is_not_referred_to_again(ledger_db: str) -> None:
     submit("cut", keys(2), pipeline="p")
     lease = worker.lease()
     succeed(lease, 0, output=LARGE)
@@ -109,3 +123,186 @@ def test_items_tell_where_a_large_output_is(ledger_db: str) -> None:
     job = submit("large", keys(1), pipeline="p")
     succeed(worker.lease(), output=LARGE)
     assert items(job.pk)[0]["outcomes"][0]["output_ref"] == Outcome.objects.get().output_ref
+
+
+# Judged before it is stored
+
+
+def test_what_is_not_kept_is_not_stored(ledger_db: str) -> None:
+    job = submit("judged", keys(3), pipeline="p")
+    lease = worker.lease()
+    succeed(lease, 0, output=LARGE)
+    for output in ({"again": "ü" * 100}, {"again": "ü" * 100}):
+        assert succeed(lease, 0, output=output) == ["conflicting"]
+    assert len(files()) == 2
+    assert receipts(lease, success(99, {"unknown": "ü" * 100})) == ["rejected"]
+    assert receipts(str(uuid4()), success(0, {"no lease": "ü" * 100})) == ["rejected"]
+    assert succeed(lease, 0, output=LARGE) == ["duplicate"]
+    cancel(job.pk, grace_seconds=0)
+    assert succeed(lease, 1, output={"late": "ü" * 100}) == ["late"]
+    assert succeed(lease, 1, output={"later": "ü" * 100}) == ["late"]
+    assert fail(lease, 2) == ["late"]
+    assert len(files()) == 3
+
+
+def test_one_result_of_many_waits_for_no_file_but_its_own(ledger_db: str) -> None:
+    job = submit("many", keys(4), pipeline="p")
+    lease = worker.lease()
+    given = [success(0), success(1, LARGE), failure(2, "Bad", "broken"), success(3, LARGE)]
+    assert receipts(lease, *given) == ["counted"] * 4
+    assert (status(job), counts(job)) == ("COMPLETED_WITH_ERRORS", {"succeeded": 3, "failed": 1})
+    assert len(files()) == 1
+
+
+class Broken(InMemoryStorage):
+    def _save(self, name: str, content: Any) -> str:
+        raise OSError("the bucket is full")
+
+
+def test_a_result_that_could_not_be_stored_is_deferred_and_its_neighbour_counted(
+    ledger_db: str,
+) -> None:
+    job = submit("full", keys(2), pipeline="p")
+    lease = worker.lease()
+    broken = {"BACKEND": f"{__name__}.Broken"}
+    with override_settings(STORAGES={"joblot": broken, "default": broken}):
+        first, second = report(lease.token, [success(0, LARGE), success(1)])
+    assert (first.receipt, second.receipt) == ("deferred", "counted")
+    assert "the bucket is full" in first.reason
+    assert succeed(lease, 0, output=LARGE) == ["counted"]
+    assert status(job) == "SUCCESS"
+
+
+# Removed with what refers to them
+
+
+def test_the_file_goes_with_its_job(ledger_db: str) -> None:
+    job = submit("one", keys(2), pipeline="p")
+    lease = worker.lease()
+    assert receipts(lease, success(0, LARGE), success(1, {"other": "ü" * 100})) == ["counted"] * 2
+    assert len(files()) == 2
+    delete(job.pk)
+    sweep()
+    assert files() == []
+    assert not StoredOutput.objects.exists()
+
+
+def test_a_file_that_another_job_refers_to_stays(ledger_db: str) -> None:
+    first, second = (submit(name, keys(1), pipeline=name) for name in ("p", "q"))
+    for name in ("p", "q"):
+        succeed(worker.lease(name), output=LARGE)
+    assert len(files()) == 1
+    delete(first.pk)
+    sweep()
+    assert dict(outputs(second.pk)) == {"k0": LARGE}
+    assert prune(ANY_AGE) == 2
+    sweep()
+    assert files() == []
+
+
+def test_late_and_conflicting_files_go_with_the_leases(ledger_db: str) -> None:
+    job = submit("late", keys(2), pipeline="p")
+    lease = worker.lease()
+    succeed(lease, 0)
+    succeed(lease, 0, output=LARGE)
+    delete(job.pk)
+    sweep()
+    assert files() == []
+    assert succeed(lease, 1, output=LARGE) == ["late"]
+    assert len(files()) == 1
+    prune(ANY_AGE)
+    sweep()
+    assert files() == []
+
+
+@pytest.mark.parametrize("point", ["outputs: stored, not said", "report: committed, not looked"])
+def test_a_file_of_a_report_that_died_is_removed_after_a_while_if_nothing_refers_to_it(
+    ledger_db: str, clock: Any, point: str
+) -> None:
+    submit("died", keys(1), pipeline="p")
+    lease = worker.lease()
+    with faults.armed(point, die), pytest.raises(Cut):
+        succeed(lease, output=LARGE)
+    settled = Outcome.objects.count()
+    clock.forward(limits().output_unsettled_seconds - 1)
+    sweep()
+    assert len(files()) == 1
+    for _ in range(2):
+        clock.forward(limits().output_unsettled_seconds)
+        sweep()
+        assert len(files()) == settled
+    assert succeed(lease, output=LARGE) == (["duplicate"] if settled else ["counted"])
+
+
+def test_a_file_of_a_transaction_that_was_rolled_back_is_removed_after_a_while(
+    ledger_db: str, clock: Any
+) -> None:
+    @on_result("p")
+    def refuse(results: Any) -> None:
+        raise PermanentError("no")
+
+    job = submit("refused", keys(1), pipeline="p")
+    assert succeed(worker.lease(), output=LARGE) == ["counted"]
+    assert counts(job) == {"failed": 1}
+    assert len(files()) == 1
+    clock.forward(limits().output_unsettled_seconds)
+    sweep()
+    assert files() == []
+
+
+def test_a_removal_that_died_between_mark_and_file_is_gone_on_with(
+    ledger_db: str, clock: Any
+) -> None:
+    job = submit("died", keys(2), pipeline="p")
+    lease = worker.lease(limit=1)
+    succeed(lease, output=LARGE)
+    delete(job.pk)
+    with faults.armed("outputs: marked, not removed", die), pytest.raises(Cut):
+        sweep()
+    assert len(files()) == 1
+    again = submit("again", keys(1), pipeline="p")
+    succeed(worker.lease(), output=LARGE)
+    assert len(files()) == 2  # under another name
+    clock.forward(limits().output_removal_retry_seconds)
+    sweep()
+    assert len(files()) == 1
+    assert dict(outputs(again.pk)) == {"k0": LARGE}
+
+
+class Stubborn(InMemoryStorage):
+    def delete(self, name: str) -> None:
+        raise OSError("the bucket is locked")
+
+
+def test_a_storage_that_does_not_remove_holds_up_nothing_and_doctor_counts_its_files(
+    ledger_db: str, clock: Any
+) -> None:
+    stubborn = {"BACKEND": f"{__name__}.Stubborn"}
+    with override_settings(STORAGES={"joblot": stubborn, "default": stubborn}):
+        job = submit("stuck", keys(2), pipeline="p")
+        lease = worker.lease()
+        receipts(lease, success(0, LARGE), success(1, {"other": "ü" * 100}))
+        assert unreferenced() == 0
+        delete(job.pk)
+        sweep()
+        assert (len(files()), unreferenced()) == (2, 0)
+        clock.forward(limits().output_removal_retry_seconds)
+        assert unreferenced() == 2
+        (check,) = (one for one in health() if one["check"] == "outputs")
+        assert (check["ok"], check["found"][:2]) == (False, "2 ")
+
+
+def test_files_are_looked_at_in_batches_and_for_a_bounded_time(
+    ledger_db: str, configure: Any
+) -> None:
+    settings = {"output_bytes_inline_max": 100, "output_bytes_max": 1_000}
+    configure(outputs_checked_batch=2, **settings)
+    job = submit("many", keys(9), pipeline="p")
+    lease = worker.lease()
+    receipts(lease, *(success(n, {"n": n, "text": "ü" * 100}) for n in range(9)))
+    delete(job.pk)
+    removal.go_on(60)
+    collect(1e-9)
+    assert 7 <= len(files()) <= 9
+    collect(60)
+    assert files() == []

@@ -13,7 +13,8 @@ from joblot.ledger.hooks import on_event
 from joblot.ledger.lifecycle import cancel, delete
 from joblot.ledger.logs import log
 from joblot.ledger.progress import progress
-from joblot.ledger.prune import prune, purge_deleted
+from joblot.ledger.prune import prune
+from joblot.ledger.removal import go_on
 from joblot.ledger.submit import submit
 from joblot.ledger.sweep import sweep
 from joblot.models import Job
@@ -87,7 +88,7 @@ def test_a_deleted_job_keeps_its_leases_until_it_is_pruned(ledger_db: str, clock
     job = submit("deleted", keys(2), pipeline="p")
     lease = worker.lease()
     delete(job.pk)
-    purge_deleted()
+    go_on(60)
     assert set(rows()) == {"Job", "Stage", "Lease", "Event"}
     assert succeed(lease) == ["late", "late"]
     clock.forward(2 * 86_400)

@@ -24,6 +24,7 @@ from tests.races.meeting import Gate
 
 pytestmark = pytest.mark.usefixtures("postgres_only")
 
+ANY_AGE = timedelta(seconds=-1)
 DRAIN = 'DELETE FROM "joblot_range"'
 READ_JOB = 'FROM "joblot_job"'
 
@@ -83,6 +84,25 @@ def test_a_start_that_meets_a_retry_leaves_the_reopening_to_it(in_thread: Any) -
     retried.result()
     assert Job.objects.get().run == 2
     assert numbers(worker.lease()) == [0, 1]
+
+
+class TestAPruneThatWasOvertakenByARetry:
+    @pytest.mark.parametrize("before", ['FROM "joblot_lease"', 'UPDATE "joblot_job"'])
+    def test_leaves_the_job_and_what_it_has_counted_alone(
+        self, in_thread: Any, before: str
+    ) -> None:
+        job = submit("overtaken", keys(2), pipeline="p")
+        fail(worker.lease())
+        gate = Gate(before)
+        stalled = in_thread(gate.through(lambda: prune(ANY_AGE)))
+        gate.wait()
+        retry(job.pk)
+        lease = worker.lease()
+        assert succeed(lease, 0) == ["counted"]
+        gate.open()
+        assert stalled.result() == 0
+        assert succeed(lease, 1) == ["counted"]
+        assert status(job) == "SUCCESS"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import sqlite3
 from datetime import UTC, datetime
 from typing import Any
 
+from joblot.ledger.outputs import unreferenced
 from joblot.ledger.statements import fetch, moment
 from joblot.ledger.transactions import connection, repeated
 from joblot.ledger.undelivered import undelivered
@@ -13,8 +14,8 @@ from joblot.ledger.undelivered import undelivered
 Check = dict[str, Any]
 
 GUARDS = {
-    "postgresql": ["joblot_guard_job"],
-    "sqlite": ["joblot_guard_job_status", "joblot_guard_job_version"],
+    "postgresql": ["joblot_guard_job", "joblot_guard_job_removal"],
+    "sqlite": ["joblot_guard_job_removal", "joblot_guard_job_status", "joblot_guard_job_version"],
 }
 SQLITE_MIN = (3, 35, 0)
 POSTGRESQL_MIN = 150_000
@@ -30,7 +31,7 @@ def health() -> list[Check]:
     """
     conn = connection()
     conn.ensure_connection()
-    return [_version(), _guards(), _clock(), _handlers()]
+    return [_version(), _guards(), _clock(), _handlers(), _outputs()]
 
 
 def check(name: str, ok: bool, found: str, advice: str) -> Check:
@@ -78,4 +79,15 @@ def _handlers() -> Check:
         "; ".join(found) or "none is late",
         "a handler that fails or hangs keeps later events of the same job from itself, and is "
         "tried again; mend it, and give mail and web requests a timeout of their own",
+    )
+
+
+def _outputs() -> Check:
+    """Files of large outputs that wait to be removed: some at any moment, all of a sweep's time."""
+    files = unreferenced()
+    return check(
+        "outputs",
+        files == 0,
+        f"{files} files of large outputs that nothing refers to" if files else "no file is left",
+        "the sweep removes them; see that one is running, and in its log that the storage lets it",
     )

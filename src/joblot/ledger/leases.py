@@ -6,10 +6,11 @@ while holding one.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from joblot import clock
 from joblot.config import limits
@@ -20,8 +21,8 @@ from joblot.ledger.look import look
 from joblot.ledger.ranges import ALONE, RELEASED, Span, enqueue, islands
 from joblot.ledger.tallies import Deltas
 from joblot.ledger.transactions import alias, durable, repeated
-from joblot.models import LIVE, Attempt, Job, Lease, Outcome
-from joblot.states import HOLDING, UNCLOSED, ItemState, LeaseState
+from joblot.models import LIVE, Attempt, ItemRange, Job, Lease, Outcome
+from joblot.states import HOLDING, UNCLOSED, ItemState, JobStatus, LeaseState
 
 
 @repeated
@@ -194,6 +195,18 @@ def _note_expiry(lease: Lease, numbers: list[int], cause: str) -> None:
         worker=lease.worker,
         at=clock.now(),
     )
+
+
+@repeated
+def drain_claims(job_id: int, statuses: Collection[JobStatus], run: int) -> None:
+    """Take away the ranges, and so wait for every claim that read an earlier status.
+
+    One statement: it sees no range of a later run while it sees the job in this one, and in one
+    of these statuses, in which no claim is granted.
+    """
+    drained = Job.ledger.filter(pk=OuterRef("job_id"), status__in=statuses, run=run)
+    with durable():
+        ItemRange.ledger.using(alias()).filter(Exists(drained), job_id=job_id).delete()
 
 
 def close_leases(job_id: int, run: int) -> None:

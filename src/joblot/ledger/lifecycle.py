@@ -10,19 +10,18 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from django.db.models import Exists, OuterRef
 from django.db.models.functions import Coalesce
 
 from joblot import clock, faults
 from joblot.config import limits
 from joblot.errors import InvalidInput, Unavailable, WrongStatus
-from joblot.ledger import candidates
+from joblot.ledger import candidates, removal
 from joblot.ledger.jobs import advance, policy_of, read_job, record_event, require_event
-from joblot.ledger.leases import close_leases
+from joblot.ledger.leases import close_leases, drain_claims
 from joblot.ledger.look import look
 from joblot.ledger.reopen import reopen
 from joblot.ledger.transactions import alias, durable, knowing, repeated
-from joblot.models import LIVE, ItemRange, Job, Lease
+from joblot.models import LIVE, Job, Lease
 from joblot.states import CLAIMABLE, RETRYABLE, TERMINAL, JobEvent, JobStatus
 
 _GOES_ON = "what was begun goes on with the next sweep, and to ask again is safe"
@@ -68,7 +67,7 @@ def end_cancel(job_id: int, *, grace_seconds: float | None = None) -> Job:
     job = read_job(job_id, deleted=True)
     if job.status == JobStatus.CANCELING:
         if job.cancel_closes_at is None:
-            _drain_claims(job_id)
+            drain_claims(job_id, {JobStatus.CANCELING}, job.run)
             if grace_seconds is None:
                 grace_seconds = policy_of(job).cancel_grace_seconds
         if grace_seconds is not None:
@@ -77,17 +76,6 @@ def end_cancel(job_id: int, *, grace_seconds: float | None = None) -> Job:
         close_leases(job_id, job.run)
         look(job_id)
     return read_job(job_id, deleted=True)
-
-
-@repeated
-def _drain_claims(job_id: int) -> None:
-    """Take away the ranges, and so wait for every claim that read the status before the cancel.
-
-    One statement: it sees no range of a later run while it sees the job CANCELING in this one.
-    """
-    cancelling = Job.ledger.filter(pk=OuterRef("job_id"), status=JobStatus.CANCELING)
-    with durable():
-        ItemRange.ledger.using(alias()).filter(Exists(cancelling), job_id=job_id).delete()
 
 
 def _close_by(job_id: int, run: int, grace_seconds: float) -> None:
@@ -198,27 +186,15 @@ def _next_run(job: Job, config: Any, start_now: bool) -> dict[str, Any]:
 
 @knowing(lambda: _GOES_ON)
 def delete(job_id: int) -> None:
-    """Cancel the job at once, drain its leases, and hide it; `prune` removes its rows.
+    """Cancel the job at once and hide it; the sweep removes its rows, but for its leases.
 
-    Results that come later are told that the job was deleted.
+    Results that come later are told that the job was deleted; `prune` removes what is left.
     """
     if read_job(job_id).status not in TERMINAL:
         cancel(job_id, grace_seconds=0)
-    close_leases(job_id, read_job(job_id).run)
-    _bury(job_id)
-
-
-def _bury(job_id: int) -> None:
-    for _ in range(limits().look_rounds_max):
-        job = read_job(job_id, deleted=True)
-        if job.deleted_at is not None:
-            return
-        if job.status not in TERMINAL:
-            raise WrongStatus(f"job {job_id} is {job.status} again; delete it again")
-        # Without its key, so that the same submission may be made anew.
-        if _change_once(job, "deleted", deleted_at=clock.now(), idempotency_key=None):
-            return
-    raise _overtaken(job_id)
+    if not removal.begin(job_id, tell=True):
+        status = read_job(job_id).status
+        raise WrongStatus(f"job {job_id} is {status} again; delete it again")
 
 
 def _change(

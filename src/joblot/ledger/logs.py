@@ -40,20 +40,40 @@ def log(
         logger.info("job %s: %s", job_id, text)
         return False
     try:
-        run = Job.ledger.using(alias()).values_list("run", flat=True).get(pk=job_id)
-        Log.ledger.using(alias()).create(
+        line = Log.ledger.using(alias()).create(
             job_id=job_id,
-            run=run,
+            run=_run_of(job_id),
             stage=stage,
             number=number,
             level=level if level in LEVELS else "info",
             message=text,
             at=clock.now(),
         )
+        _take_back_if_removed(job_id, line)
     except (DatabaseError, Job.DoesNotExist) as error:
         logger.warning("job %s: a log line was dropped: %s", job_id, error)
         return False
     return True
+
+
+def _run_of(job_id: int) -> int:
+    """Raises Job.DoesNotExist, also for a job that is being removed."""
+    jobs = Job.ledger.using(alias()).filter(deleted_at__isnull=True)
+    run: int = jobs.values_list("run", flat=True).get(pk=job_id)
+    return run
+
+
+def _take_back_if_removed(job_id: int, line: Log) -> None:
+    """No line outlives its job, though it locks nothing of it.
+
+    A removal looks for lines once more after the job's row is gone: either it sees this line, or
+    the row was gone before the line was there.
+    """
+    try:
+        _run_of(job_id)
+    except Job.DoesNotExist:
+        Log.ledger.using(alias()).filter(pk=line.pk).delete()
+        raise
 
 
 @repeated

@@ -1,18 +1,37 @@
-"""Outputs too large for a row: they go to Django's storage, named by their hash.
+"""Outputs too large for a row: they go to Django's storage, in files named by their hash.
 
-Before the transaction, never in it; the same output is stored once, so doing it again is safe.
+Never in a transaction: storage may be a network away. What keeps a file and what refers to it
+together is its row. It is there before the file is, so a crash leaves no file that nobody knows of;
+and a transaction that refers to a file holds the row meanwhile, so that no file is removed which
+something refers to. A name is never used twice: a report that meets a file being removed stores
+its output under another.
 """
 
 from __future__ import annotations
 
 import json
+import logging
+import secrets
+import time
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import InvalidStorageError, Storage, default_storage, storages
 
+from joblot import clock, faults
 from joblot.config import limits
-from joblot.errors import InvalidResult
+from joblot.errors import InvalidResult, NotFound, Unavailable
+from joblot.ledger.statements import fetch
+from joblot.ledger.transactions import alias, connection, durable, repeated
+from joblot.models import Outcome, StoredOutput, Uncounted
+from joblot.states import FileState
+
+logger = logging.getLogger("joblot.ledger")
+
+
+class NotStored(Exception):
+    """The storage raised; its own error is the cause."""
 
 
 def storage() -> Storage:
@@ -23,28 +42,198 @@ def storage() -> Storage:
         return default_storage
 
 
-def store_if_large(canonical_output: str, digest: bytes) -> str | None:
-    """The name under which the output was stored, or None if it is kept in its row.
-
-    Raises InvalidResult if it is larger than `output_bytes_max`.
-    """
+def is_large(canonical_output: str) -> bool:
+    """Whether the output goes to the storage. Raises InvalidResult above `output_bytes_max`."""
     size = len(canonical_output.encode())
     if size > limits().output_bytes_max:
         raise InvalidResult(
             f"output: expected at most {limits().output_bytes_max} bytes, got {size}; "
             "store it elsewhere and report where it is"
         )
-    if size <= limits().output_bytes_inline_max:
-        return None
-    name = f"joblot/outputs/{digest.hex()[:2]}/{digest.hex()}.json"
-    if storage().exists(name) and storage().size(name) == size:  # not cut off by a crash
-        return name
-    return storage().save(name, ContentFile(canonical_output.encode()))
+    return size > limits().output_bytes_inline_max
 
 
 def output_of(output: Any, output_ref: str | None) -> Any:
-    """The output, wherever it is kept."""
+    """The output, wherever it is kept. Raises NotFound if it was removed meanwhile."""
     if output_ref is None:
         return output
-    with storage().open(output_ref) as stored:
-        return json.load(stored)
+    try:
+        with storage().open(output_ref) as stored:
+            return json.load(stored)
+    except FileNotFoundError as error:
+        raise NotFound(
+            f"output {output_ref}: its file is gone; was its job removed meanwhile?"
+        ) from error
+
+
+# Storing
+
+
+def store(canonical_output: str, digest: bytes) -> str:
+    """Store an output; returns the name of its file, which another report may have written.
+
+    Raises NotStored, Unavailable.
+    """
+    content = canonical_output.encode()
+    known = _known(digest)
+    if known and _is_whole(known, len(content)):
+        return known
+    folder, nonce = digest.hex()[:2], secrets.token_hex(4)
+    name = f"joblot/outputs/{folder}/{digest.hex()}-{nonce}.json"
+    _announce(name, digest)
+    saved = _save(name, content)
+    faults.point("outputs: stored, not said")
+    if not _say_stored(name, saved):
+        _delete(saved)
+        raise Unavailable(f"{name}: storing it took too long; nothing was done, try again later")
+    return saved
+
+
+def _is_whole(name: str, size: int) -> bool:
+    """Whether the file is there as it was stored: somebody else may write in the storage, too."""
+    try:
+        return bool(storage().exists(name) and storage().size(name) == size)
+    except Exception as error:
+        raise NotStored from error
+
+
+def _save(name: str, content: bytes) -> str:
+    try:
+        return storage().save(name, ContentFile(content))
+    except Exception as error:
+        raise NotStored from error
+
+
+@repeated
+def _known(digest: bytes) -> str | None:
+    stored = StoredOutput.ledger.using(alias()).filter(hash=digest, state=FileState.STORED)
+    name: str | None = stored.values_list("name", flat=True).first()
+    return name
+
+
+@repeated
+def _announce(name: str, digest: bytes) -> None:
+    with durable():
+        StoredOutput.ledger.using(alias()).create(
+            name=name, hash=digest, state=FileState.WRITING, check_at=_kept_until()
+        )
+
+
+@repeated
+def _say_stored(name: str, saved: str) -> bool:
+    """The file is there, under the name the storage has given it. False if it was given up."""
+    with durable():
+        row = StoredOutput.ledger.using(alias()).filter(name=name, state=FileState.WRITING)
+        stored = row.update(name=saved, state=FileState.STORED, check_at=_kept_until())
+    return bool(stored)
+
+
+def _kept_until() -> Any:
+    return clock.after(limits().output_unsettled_seconds)
+
+
+# Referring to a file, and no more
+
+
+def hold(names: Iterable[str]) -> set[str]:
+    """Which of these files may be referred to by this transaction; they stay until it ends."""
+    asked = sorted(set(names))
+    if not asked:
+        return set()
+    return {name for (name,) in fetch(connection(), "hold_stored", names=asked)}
+
+
+def let_go(names: Iterable[str]) -> None:
+    """In the transaction that removes references to these files: let the sweep look at them."""
+    asked = set(names)
+    if not asked:
+        return
+    rows = StoredOutput.ledger.using(alias()).filter(name__in=asked)
+    locked = rows.select_for_update(no_key=connection().vendor == "postgresql").order_by("name")
+    found = list(locked.values_list("name", flat=True))
+    StoredOutput.ledger.using(alias()).filter(name__in=found).update(check_at=clock.now())
+
+
+# Removing what nothing refers to
+
+
+def collect(seconds: float) -> int:
+    """Remove files that nothing refers to, for about so long; returns how many.
+
+    May be called by several at once, and after a crash at any moment: a file that was marked is
+    removed by the next one.
+    """
+    until, removed = time.monotonic() + seconds, 0
+    while time.monotonic() < until and (marked := _mark_unreferenced()) is not None:
+        faults.point("outputs: marked, not removed")
+        for name in marked:
+            removed += _remove(name)
+            if time.monotonic() >= until:
+                break
+    return removed
+
+
+@repeated
+def _mark_unreferenced() -> list[str] | None:
+    """Mark the files of a batch that nothing refers to; None if there is none to look at.
+
+    Passes over what reports hold. What it has locked none can refer to until it commits, so the
+    references are read after that.
+    """
+    with durable():
+        rows = StoredOutput.ledger.using(alias())
+        due = rows.filter(check_at__lte=clock.now()).order_by("check_at")
+        locked = due.select_for_update(skip_locked=True).values_list("name", flat=True)
+        names = set(locked[: limits().outputs_checked_batch])
+        if not names:
+            return None
+        referred = referred_among(names)
+        unreferenced = sorted(names - referred)
+        rows.filter(name__in=referred).update(check_at=None)
+        again = clock.after(limits().output_removal_retry_seconds)
+        rows.filter(name__in=unreferenced).update(state=FileState.REMOVING, check_at=again)
+    return unreferenced
+
+
+def referred_among(names: Collection[str]) -> set[str]:
+    """Which of these files an outcome, or a result that was not counted, refers to."""
+    return {
+        str(name)
+        for model in (Outcome, Uncounted)
+        for name in model.ledger.using(alias())
+        .filter(output_ref__in=names)
+        .values_list("output_ref", flat=True)
+        .distinct()
+    }
+
+
+def _remove(name: str) -> bool:
+    removed = _delete(name)
+    if removed:
+        _forget(name)
+    return removed
+
+
+def _delete(name: str) -> bool:
+    try:
+        storage().delete(name)
+    except FileNotFoundError:
+        pass  # by another, or never written
+    except Exception:
+        logger.exception("%s: the storage did not remove it; it is tried again", name)
+        return False
+    return True
+
+
+@repeated
+def _forget(name: str) -> None:
+    with durable():
+        StoredOutput.ledger.using(alias()).filter(name=name, state=FileState.REMOVING).delete()
+
+
+@repeated
+def unreferenced() -> int:
+    """How many files nothing refers to, of those that the sweep should have looked at by now."""
+    due = StoredOutput.ledger.using(alias()).filter(check_at__lte=clock.now())
+    names = set(due.values_list("name", flat=True))
+    return len(names - referred_among(names))

@@ -13,14 +13,20 @@ from joblot.wire import Error, ItemReceipt, Result
 
 @dataclass(slots=True)
 class Posted:
-    """A result, prepared; `receipt` is what it will be answered unless it is overtaken."""
+    """A result, prepared; `receipt` is what it will be answered unless it is overtaken.
+
+    A `large` output has an `output_ref` once its file is stored. `lacks_file`: it was judged to be
+    kept, and left alone because it has none.
+    """
 
     result: Result
     canonical_output: str
     hash: bytes
-    output_ref: str | None
+    large: bool = False
+    output_ref: str | None = None
     receipt: Receipt | None = None
     reason: str = ""
+    lacks_file: bool = False
 
     @property
     def number(self) -> int:
@@ -45,7 +51,7 @@ class Posted:
         return {
             "state": self.state.value,
             "hash": self.hash if good else None,
-            "output": self.result.output if good and self.output_ref is None else None,
+            "output": self.result.output if good and not self.large else None,
             "output_ref": self.output_ref if good else None,
             "metrics": dict(self.result.metrics) if good and self.result.metrics else None,
             "error_type": None if good else self.error.type,

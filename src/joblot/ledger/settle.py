@@ -6,6 +6,7 @@ for each other only if they share a lease, an item or, for the length of a commi
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,10 +15,9 @@ from uuid import UUID
 
 from joblot import faults, wire
 from joblot.config import limits
-from joblot.errors import InvalidResult
-from joblot.ledger import hooks
+from joblot.errors import InvalidResult, Unavailable
+from joblot.ledger import hooks, outputs
 from joblot.ledger.look import look
-from joblot.ledger.outputs import store_if_large
 from joblot.ledger.posted import Posted, rows_of
 from joblot.ledger.settlement import Settlement
 from joblot.ledger.statements import fetch
@@ -30,6 +30,8 @@ from joblot.ledger.transactions import (
 )
 from joblot.states import Receipt
 from joblot.wire import ItemReceipt, Result
+
+logger = logging.getLogger("joblot.ledger")
 
 
 def report(token: str | UUID, results: Iterable[Result | Mapping[str, Any]]) -> list[ItemReceipt]:
@@ -78,7 +80,7 @@ class Rejected:
 
 
 def prepare(results: Sequence[Result | Mapping[str, Any]]) -> list[Posted | Rejected]:
-    """Results parsed, hashed, and their large outputs stored. Raises InvalidResult for too many."""
+    """Results parsed and hashed. Raises InvalidResult for too many."""
     if len(results) > limits().results_per_report_max:
         raise InvalidResult(
             f"expected at most {limits().results_per_report_max} results in one report, "
@@ -88,16 +90,16 @@ def prepare(results: Sequence[Result | Mapping[str, Any]]) -> list[Posted | Reje
 
 
 def _prepared(result: Result | ItemReceipt) -> Posted | Rejected:
-    """The result with its hash, its output stored if it is large: all before the transaction."""
+    """The result with its hash, before the transaction."""
     if isinstance(result, ItemReceipt):
         return Rejected(result)
     try:
         canonical = result.output_text or wire.canonical(result.output)
         digest = wire.result_hash(canonical)
-        ref = store_if_large(canonical, digest) if result.succeeded else None
+        large = result.succeeded and outputs.is_large(canonical)
     except InvalidResult as error:
         return Rejected(ItemReceipt(result.item, Receipt.REJECTED, str(error)))
-    return Posted(result, canonical, digest, ref)
+    return Posted(result, canonical, digest, large)
 
 
 def uuid_of(token: str | UUID) -> UUID | None:
@@ -151,7 +153,11 @@ def at_once_is_possible() -> bool:
 
 def simple_among(posted: Iterable[Posted]) -> list[Posted]:
     """Those that are settled or left alone, whatever has happened to their items before."""
-    return [one for one in posted if one.result.succeeded or not one.result.retryable]
+    return [
+        one
+        for one in posted
+        if (one.result.succeeded or not one.result.retryable) and not one.large
+    ]
 
 
 def count_moved(posted: Iterable[Posted], moved: Collection[int] | None) -> None:
@@ -162,9 +168,38 @@ def count_moved(posted: Iterable[Posted], moved: Collection[int] | None) -> None
             one.receipt = Receipt.COUNTED
 
 
-@repeated
 def settle_judged(token: UUID, posted: list[Posted]) -> int | None:
-    """Any report, in one transaction of several statements; gives every result its receipt."""
+    """Any report; gives every result its receipt. Returns the job, None for an unknown lease.
+
+    Large outputs are stored between two transactions: the first judges which are to be kept, the
+    next settles them. It may judge otherwise, and then nothing refers to the file.
+    """
+    job_id, left = None, posted
+    for _ in range(limits().output_rounds_max):
+        job_id = _settle_in_transaction(token, left) or job_id
+        left = [one for one in left if one.lacks_file and _store(one)]
+        if not left:
+            return job_id
+    raise Unavailable("large outputs were removed as fast as they were stored; try again later")
+
+
+def _store(one: Posted) -> bool:
+    """Store its output; False if that failed, and then its receipt says so."""
+    try:
+        one.output_ref = outputs.store(one.canonical_output, one.hash)
+    except outputs.NotStored as error:
+        cause = error.__cause__
+        logger.warning("item %s: its output was not stored", one.number, exc_info=cause)
+        one.receipt = Receipt.DEFERRED
+        one.reason = f"the storage failed ({type(cause).__name__}: {cause}); post it again later"
+    return one.output_ref is not None
+
+
+@repeated
+def _settle_in_transaction(token: UUID, posted: list[Posted]) -> int | None:
+    """One transaction of several statements; leaves alone what lacks its file."""
+    for one in posted:
+        one.receipt, one.lacks_file = None, False
     with _receipts_of_a_commit(posted), durable():
         settlement = Settlement.begin(token)
         if settlement is None:

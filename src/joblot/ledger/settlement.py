@@ -18,7 +18,7 @@ from django.db.transaction import TransactionManagementError
 from joblot import clock
 from joblot.config import limits
 from joblot.errors import PermanentError, Unavailable
-from joblot.ledger import hooks, uncounted
+from joblot.ledger import hooks, outputs, uncounted
 from joblot.ledger.item_rows import OutcomeRow, items_by_number, outcomes_by_number, settled_among
 from joblot.ledger.jobs import policy_of, read_job, stages_of
 from joblot.ledger.posted import Posted, rows_of
@@ -96,9 +96,10 @@ class Settlement:
     def settle(self, posted: Sequence[Posted]) -> None:
         """Give every result its receipt, and write all that follows from them."""
         pending = [one for one in posted if self._is_held(one)]
+        self._hold_files(pending)
         while pending:
             self._judge(pending)
-            pending = self._act(pending)
+            pending = self._act([one for one in pending if not self._lacks_file(one)])
         self._let_go(posted)
         self._write()
 
@@ -114,6 +115,24 @@ class Settlement:
             return True
         one.receipt, one.reason = Receipt.REJECTED, "unknown item: this lease was not granted it"
         return False
+
+    def _hold_files(self, pending: Sequence[Posted]) -> None:
+        """What was removed since it was stored has no file any more."""
+        held = outputs.hold(one.output_ref for one in pending if one.output_ref is not None)
+        for one in pending:
+            one.output_ref = one.output_ref if one.output_ref in held else None
+
+    def _lacks_file(self, one: Posted) -> bool:
+        """Whether it would be kept, but its file is not stored: it is left without a receipt."""
+        if not one.large or one.output_ref is not None:
+            return False
+        one.lacks_file = one.receipt in (Receipt.COUNTED, Receipt.AMENDED) or (
+            one.receipt in (Receipt.LATE, Receipt.CONFLICTING)
+            and not uncounted.is_kept(self.lease, one)
+        )
+        if one.lacks_file:
+            one.receipt = None
+        return one.lacks_file
 
     def _span(self, number: int) -> Span:
         return next(span for span in self.spans if number in span)

@@ -26,6 +26,7 @@ from joblot.states import (
     HOLDING,
     TERMINAL,
     UNCLOSED,
+    FileState,
     ItemState,
     LeaseState,
 )
@@ -52,7 +53,11 @@ def _sql_set(states: Iterable[IntEnum | StrEnum]) -> str:
 
 
 _STATES = {
-    **{state.name: str(state.value) for kind in (ItemState, LeaseState) for state in kind},
+    **{
+        state.name: str(state.value)
+        for kind in (ItemState, LeaseState, FileState)
+        for state in kind
+    },
     "CLAIMABLE": _sql_set(CLAIMABLE),
     "FINALIZABLE": _sql_set(FINALIZABLE),
     "HOLDING": _sql_set(HOLDING),

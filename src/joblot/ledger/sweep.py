@@ -9,19 +9,21 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from joblot.config import limits
-from joblot.errors import Unavailable
+from joblot.errors import NotFound, Unavailable
 from joblot.ledger.fold import fold
 from joblot.ledger.leases import expire_overdue
 from joblot.ledger.lifecycle import end_cancel, go_on_reopening
 from joblot.ledger.look import look
 from joblot.ledger.merge import merge_ranges
 from joblot.ledger.outbox import fan_out
-from joblot.ledger.prune import purge_deleted
+from joblot.ledger.outputs import collect
 from joblot.ledger.pulse import beat, rest
+from joblot.ledger.removal import go_on as go_on_removing
 from joblot.ledger.statements import fetch
 from joblot.ledger.transactions import alias, connection, repeated
 from joblot.models import Job
@@ -40,19 +42,22 @@ class Swept:
 
 
 def sweep() -> Swept:
-    """One round: expire leases, go on with cancels, look, merge, fan events out, purge."""
+    """One round: expire leases, go on with cancels, look, merge, fan events out, remove."""
     expired = expire_overdue()
     for job_id in _jobs(status=JobStatus.CANCELING):
-        end_cancel(job_id)
+        with suppress(NotFound):  # removed meanwhile
+            end_cancel(job_id)
     for job_id in _jobs(status=JobStatus.CREATED, reopening__isnull=False):
-        go_on_reopening(job_id)
+        with suppress(NotFound):
+            go_on_reopening(job_id)
     due = _due()
     for job_id in due:
         if look(job_id) in TERMINAL:
             fold(job_id)
     merge_ranges()
     fanned_out = fan_out()
-    purge_deleted()
+    go_on_removing(limits().removal_seconds_per_sweep)
+    collect(limits().removal_seconds_per_sweep)
     return Swept(expired, len(due), fanned_out)
 
 

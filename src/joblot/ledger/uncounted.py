@@ -8,7 +8,7 @@ from joblot import clock
 from joblot.ledger.posted import Posted
 from joblot.ledger.transactions import alias, savepoint
 from joblot.models import Job, Lease, Uncounted
-from joblot.states import JobStatus
+from joblot.states import JobStatus, Receipt
 
 
 def why_late(job: Job, lease: Lease) -> str:
@@ -20,6 +20,16 @@ def why_late(job: Job, lease: Lease) -> str:
     if job.status in (JobStatus.CANCELING, JobStatus.REVOKED):
         return "the job was cancelled"
     return "the item was given up in this stage; its later stages were skipped"
+
+
+def is_kept(lease: Lease, one: Posted) -> bool:
+    """Whether `keep` has nothing more to keep."""
+    rows = Uncounted.ledger.using(alias()).filter(
+        job_id=lease.job_id, stage=lease.stage, number=one.number
+    )
+    late = rows.filter(receipt=Receipt.LATE.value, run=lease.run)
+    conflicting = rows.filter(receipt=Receipt.CONFLICTING.value, hash=one.hash)
+    return bool((late if one.receipt is Receipt.LATE else conflicting).exists())
 
 
 def keep(lease: Lease, one: Posted) -> bool:
@@ -37,7 +47,7 @@ def keep(lease: Lease, one: Posted) -> bool:
                 number=one.number,
                 receipt=one.receipt.value,
                 hash=one.hash,
-                output=one.result.output if one.output_ref is None else None,
+                output=None if one.large else one.result.output,
                 output_ref=one.output_ref,
                 lease_token=lease.pk,
                 at=clock.now(),

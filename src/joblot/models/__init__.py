@@ -8,7 +8,7 @@ from joblot.models.access import Token, WorkerInstance
 from joblot.models.history import Delivery, Event, Log
 from joblot.models.job import Job, JobQuerySet, Stage
 from joblot.models.queue import LIVE, LIVE_BY_TIME, Item, ItemRange, Lease
-from joblot.models.record import Attempt, Metric, Outcome, Tally, Uncounted
+from joblot.models.record import Attempt, Metric, Outcome, StoredOutput, Tally, Uncounted
 from joblot.models.webhook import Webhook, WebhookDelivery
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Metric",
     "Outcome",
     "Stage",
+    "StoredOutput",
     "Tally",
     "Token",
     "Uncounted",

@@ -71,6 +71,7 @@ class Job(LedgerModel):
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     cancel_closes_at = models.DateTimeField(null=True)
+    # When its removal began: by `delete`, or by `prune`. It changes no more, but for `total`.
     deleted_at = models.DateTimeField(null=True)
 
     objects: ClassVar[Any] = JobQuerySet.as_manager()
@@ -87,7 +88,12 @@ class Job(LedgerModel):
                 condition=Q(run__gte=1, revision__gte=0, total__gte=0), name="joblot_job_counts"
             ),
         ]
-        indexes = [models.Index(fields=["status"], name="joblot_job_status_idx")]
+        indexes = [
+            models.Index(fields=["status"], name="joblot_job_status_idx"),
+            models.Index(
+                fields=["total"], name="joblot_job_removal", condition=Q(deleted_at__isnull=False)
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"job {self.pk} ({self.name})"

@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 
 from joblot.guards import LedgerModel
 from joblot.models.job import job_key
-from joblot.states import ItemState
+from joblot.states import FileState, ItemState
 
 
 class Outcome(LedgerModel):
@@ -28,6 +28,39 @@ class Outcome(LedgerModel):
     error_message = models.TextField(null=True)
     lease_token = models.UUIDField(null=True)
     settled_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["output_ref"],
+                name="joblot_outcome_output_ref",
+                condition=Q(output_ref__isnull=False),
+            )
+        ]
+
+
+class StoredOutput(LedgerModel):
+    """The file of an output that is too large for a row; this row is there before the file is.
+
+    `check_at` is when the sweep asks whether anything refers to the file. It is null once it was
+    found that something does, until a reference is removed.
+    """
+
+    name = models.CharField(max_length=200, primary_key=True)
+    hash = models.BinaryField(max_length=32)
+    state = models.SmallIntegerField(choices=[(s.value, s.name) for s in FileState])
+    check_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "joblot_stored_output"
+        indexes = [
+            models.Index(fields=["hash"], name="joblot_stored_output_hash"),
+            models.Index(
+                fields=["check_at"],
+                name="joblot_stored_output_check",
+                condition=Q(check_at__isnull=False),
+            ),
+        ]
 
 
 class Tally(LedgerModel):
@@ -98,6 +131,14 @@ class Uncounted(LedgerModel):
     at = models.DateTimeField(db_default=Now())
 
     class Meta:
+        indexes = [
+            models.Index(fields=["job"], name="joblot_uncounted_job"),
+            models.Index(
+                fields=["output_ref"],
+                name="joblot_uncounted_output_ref",
+                condition=Q(output_ref__isnull=False),
+            ),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["job", "run", "stage", "number"],

@@ -18,7 +18,7 @@ from joblot.ledger.leases import expire
 from joblot.ledger.lifecycle import delete
 from joblot.ledger.look import look
 from joblot.ledger.progress import progress
-from joblot.ledger.prune import remove
+from joblot.ledger.removal import finish
 from joblot.ledger.submit import add_items, seal, submit
 from joblot.ledger.transactions import alias
 from joblot.ledger.why import why
@@ -183,7 +183,7 @@ def _job(plan: Plan, *, keep: bool) -> Iterator[int]:
     finally:
         if not keep:
             delete(job.pk)
-            remove(job.pk)
+            finish(job.pk)
 
 
 def _task(plan: Plan, n: int, setup: Mapping[str, Any], folder: str) -> dict[str, Any]:

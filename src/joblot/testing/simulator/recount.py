@@ -18,6 +18,19 @@ SUCCEEDED, FAILED, LOST = 1, 2, 3
 LIVE, SPENT, EXPIRED, CLOSED = 0, 1, 2, 3
 ENDED = ("SUCCESS", "COMPLETED_WITH_ERRORS", "FAILURE")
 RUNNING = ("PENDING", "STARTED", "PAUSED")
+OF_JOBS = (
+    "attempt",
+    "event",
+    "item",
+    "lease",
+    "log",
+    "metric",
+    "outcome",
+    "range",
+    "stage",
+    "tally",
+    "uncounted",
+)
 
 
 def _read(job: Job, table: str, columns: str) -> list[tuple[Any, ...]]:
@@ -98,9 +111,42 @@ class Rows:
 
 
 def check_all() -> None:
-    """Assert the invariants of every job that was not deleted."""
-    for job in Job.objects.filter(deleted_at__isnull=True):
-        check(job)
+    """Assert the invariants of every job, and that there is no row of a job that is not there."""
+    for job in Job.objects.all():
+        if job.deleted_at is None:
+            check(job)
+        else:
+            check_removal(job)
+    _no_row_is_left_behind()
+
+
+def check_removal(job: Job) -> None:
+    """Assert the invariants of a job that is being removed: nothing comes to it any more."""
+    assert (job.status in [*ENDED, "REVOKED"], job.idempotency_key) == (True, None)
+    leases = {state for (state,) in _read(job, "lease", "state")}
+    assert leases <= {CLOSED}, "a lease is not closed though its job is being removed"
+    numbers = sorted(number for (number,) in _read(job, "item", "number"))
+    assert numbers == list(range(job.total))
+    beyond = [n for table in ("outcome", "attempt") for (n,) in _read(job, table, "number")]
+    assert max(beyond, default=-1) < job.total, "an item is gone and its outcomes are not"
+    told = sorted(_read(job, "event", "id, kind, run, revision, data"))
+    kinds = [kind for _, kind, *_ in told]
+    assert "deleted" not in kinds[:-1], f"something was told after the removal: {kinds}"
+    _ends_say_what_was_recorded(job, told)
+
+
+def _no_row_is_left_behind() -> None:
+    """Deliveries of webhooks may outlive their job; nothing else may."""
+    children = [*((table, "job_id", "job") for table in OF_JOBS), ("delivery", "event_id", "event")]
+    orphans = (
+        f"SELECT '{table}' FROM joblot_{table} t WHERE NOT EXISTS "
+        f"(SELECT 1 FROM joblot_{parent} p WHERE p.id = t.{key})"
+        for table, key, parent in children
+    )
+    with connections[router.db_for_read(Job)].cursor() as cursor:
+        cursor.execute(" UNION ".join(orphans))
+        found = sorted(table for (table,) in cursor.fetchall())
+    assert not found, f"rows of {', '.join(found)} are left of what is not there any more"
 
 
 def check(job: Job, *, looked: bool = True) -> None:
@@ -172,11 +218,11 @@ def _leases_say_what_they_hold(rows: Rows) -> None:
 
 def _ends_are_told_once(rows: Rows, *, looked: bool) -> None:
     job = rows.job
-    told = _read(job, "event", "kind, run, revision")
-    finished = [run for kind, run, _ in told if kind == "finished"]
+    told = _read(job, "event", "id, kind, run, revision, data")
+    finished = [run for _, kind, run, *_ in told if kind == "finished"]
     ended = [*ENDED, "REVOKED"]
     assert sorted(finished) == list(range(1, job.run + (job.status in ended)))
-    amended = [rev for kind, run, rev in told if (kind, run) == ("amended", job.run)]
+    amended = [rev for _, kind, run, rev, _ in told if (kind, run) == ("amended", job.run)]
     assert sorted(amended) == list(range(2, job.revision + 1))
     if job.status in ENDED:
         assert job.sealed
@@ -186,7 +232,19 @@ def _ends_are_told_once(rows: Rows, *, looked: bool) -> None:
     if job.status in ended:
         counted = [rows.recount(stage) for stage in range(rows.stages)]
         assert not looked or job.recorded == counted, "what was recorded is not what is counted"
+        _ends_say_what_was_recorded(job, told)
         return
     assert (job.revision, job.recorded, job.finished_at) == (0, None, None)
     if looked:
         assert not (job.sealed and job.status in RUNNING and rows.all_settled), "not finished"
+
+
+def _ends_say_what_was_recorded(job: Job, told: list[tuple[Any, ...]]) -> None:
+    """The last report of an ended run, and the event that told it, are one and the same."""
+    last = [
+        _json(data)["stages"]
+        for _, kind, run, revision, data in told
+        if kind in ("finished", "amended") and (run, revision) == (job.run, job.revision)
+    ]
+    reports = [[{n: stage[n] for n in stage if n != "name"} for stage in one] for one in last]
+    assert reports in ([job.recorded], []), f"told {reports}, recorded {job.recorded}"

@@ -1,5 +1,5 @@
 -- purpose: jobs whose look may be due: all settled and not finished, or counted in since their end
--- guard: none; the look decides
+-- guard: the job is not being removed; the look decides
 -- locks: none
 SELECT j.id
 FROM joblot_job j
@@ -12,5 +12,5 @@ UNION
 SELECT t.job_id
 FROM joblot_tally t
 JOIN joblot_job j ON j.id = t.job_id
-WHERE t.slot > 0 AND j.status IN ({TERMINAL})
+WHERE t.slot > 0 AND j.status IN ({TERMINAL}) AND j.deleted_at IS NULL
 LIMIT %(jobs)s

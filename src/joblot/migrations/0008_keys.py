@@ -36,7 +36,7 @@ def unguard(apps: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("joblot", "0006_lease_expiry_index")]
+    dependencies = [("joblot", "0007_handlers")]
     operations = [
         migrations.AddField("job", "asked", models.JSONField(null=True)),
         migrations.AddField("lease", "asked", models.BinaryField(null=True)),

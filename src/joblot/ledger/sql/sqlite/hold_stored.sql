@@ -1,0 +1,6 @@
+-- purpose: hold the files of large outputs until the caller has committed what refers to them
+-- guard: the file is stored, and nobody is removing it
+-- locks: none; the caller's transaction holds the only write lock
+SELECT name
+FROM joblot_stored_output
+WHERE name IN (SELECT value FROM json_each(%(names)s)) AND state = {STORED}
