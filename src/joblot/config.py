@@ -95,6 +95,7 @@ class Limits:
     lease_seconds_max: float = 604_800.0  # that a renewal may ask for
     ahead_skew_seconds: float = 60.0  # by which leases may be worked out of their order
     page_items_max: int = 1_000
+    page_probe_items: int = 20_000  # looked at for one page of those that stand as asked
 
     add_chunk_items: int = 2_000  # items numbered under one lock of the job's row
     add_chunk_bytes: int = 4_194_304

@@ -91,7 +91,7 @@ def list_items(
     streaming = request.accepts(NDJSON) and not request.accepts("application/json")
     size = limits().page_items_max if streaming else limit
     page = items_page(job_id, state=state, stage=stage, after=after, limit=size)
-    following = page[-1]["id"] if len(page) == size else None
+    following = page.next
     if not streaming:
         return {"items": page, "next": following}
     answer = HttpResponse("".join(json.dumps(one) + "\n" for one in page), content_type=NDJSON)

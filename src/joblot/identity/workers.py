@@ -17,6 +17,7 @@ from joblot import clock
 from joblot.config import limits
 from joblot.errors import InvalidInput, InvalidResult
 from joblot.ledger.names import checked_name
+from joblot.ledger.snapshot import one_snapshot
 from joblot.ledger.transactions import repeated
 from joblot.models import WorkerInstance
 from joblot.wire import canonical
@@ -42,6 +43,7 @@ def seen(owner: int, instance: str, about: Any = None) -> None:
 
 
 @repeated
+@one_snapshot()
 def workers(owner: int | None = None) -> list[dict[str, Any]]:
     """Every worker ever seen, the last seen first; `online` says if that was a moment ago."""
     rows = _rows() if owner is None else _rows().filter(owner=owner)

@@ -6,6 +6,7 @@ import sqlite3
 from datetime import UTC, datetime
 from typing import Any
 
+from joblot.ledger.snapshot import one_snapshot
 from joblot.ledger.statements import fetch, moment
 from joblot.ledger.transactions import connection, repeated
 
@@ -21,13 +22,12 @@ CLOCK_SECONDS_MAX = 5.0
 
 
 @repeated
+@one_snapshot()
 def health() -> list[Check]:
     """Checks as `{"check", "ok", "found", "advice"}`; `advice` is "" where all is well.
 
     Raises Unavailable if the database does not answer.
     """
-    conn = connection()
-    conn.ensure_connection()
     return [_version(), _guards(), _clock()]
 
 

@@ -9,6 +9,7 @@ from django.db.models import F, Sum
 from joblot import clock
 from joblot.ledger.jobs import policy_of, read_job
 from joblot.ledger.progress import progress
+from joblot.ledger.snapshot import one_snapshot
 from joblot.ledger.transactions import alias, repeated
 from joblot.models import LIVE, ItemRange, Job, Lease
 from joblot.states import ACCEPTING, TERMINAL, JobStatus
@@ -17,6 +18,7 @@ Reason = dict[str, Any]
 
 
 @repeated
+@one_snapshot()
 def why(job_id: int) -> dict[str, list[Reason]]:
     """Reasons as `{"code", "text", "count"}`; `count` is of items, 0 where it is the whole job.
 

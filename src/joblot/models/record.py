@@ -29,6 +29,16 @@ class Outcome(LedgerModel):
     lease_token = models.UUIDField(null=True)
     settled_at = models.DateTimeField(db_default=Now())
 
+    class Meta:
+        indexes = [
+            # Of what did not succeed only: a success, which is what most are, costs nothing more.
+            models.Index(
+                fields=["job", "number"],
+                name="joblot_outcome_given_up",
+                condition=Q(state__in=[ItemState.FAILED.value, ItemState.LOST.value]),
+            ),
+        ]
+
 
 class Tally(LedgerModel):
     """The counts of a stage, spread over slots so that writers never meet; the sum is the truth.

@@ -17,6 +17,7 @@ from joblot.config import limits
 from joblot.errors import InvalidInput, NotFound, Refused
 from joblot.figure import Figure
 from joblot.ledger.figures import count, overdue_seconds
+from joblot.ledger.snapshot import one_snapshot
 from joblot.ledger.statements import fetch, moment
 from joblot.ledger.transactions import connection, repeated
 from joblot.models import WebhookDelivery
@@ -32,6 +33,7 @@ _PENDING = Q(next_try_at__isnull=False)
 
 
 @repeated
+@one_snapshot()
 def deliveries(
     webhook_id: int, *, state: str | None = None, before: int | None = None, limit: int = 100
 ) -> list[dict[str, Any]]:
@@ -88,6 +90,7 @@ def waiting_receivers(except_for: Collection[int] = ()) -> list[int]:
 
 
 @repeated
+@one_snapshot()
 def waiting() -> list[Figure]:
     """How many deliveries are not sent, and since when the first of them waits for its try."""
     ((now,),) = fetch(connection(), "clock")
