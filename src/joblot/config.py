@@ -124,6 +124,8 @@ class Limits:
     merge_ranges_min: int = 256  # fewer waiting ranges than this are left alone
     sweep_jobs_batch: int = 500
     sweep_seconds: float = 1.0
+    clock_check_seconds: float = 60.0  # between two looks for what waits longer than its rule says
+    clock_slack_seconds: float = 5.0  # by which it may
     outbox_batch_events: int = 100
     outbox_backoff_seconds: float = 1.0
     outbox_backoff_seconds_max: float = 3_600.0

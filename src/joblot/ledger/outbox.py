@@ -78,8 +78,11 @@ def _close_event(event: Event, *, done: bool) -> None:
     if done:
         row.update(dispatched_at=clock.now())
         return
-    wait = min(
-        limits().outbox_backoff_seconds * 2.0 ** min(event.tries, 32),
-        limits().outbox_backoff_seconds_max,
-    )
+    wait = backoff_seconds(event.tries)
     row.update(tries=F("tries") + 1, next_try_at=clock.after(wait))
+
+
+def backoff_seconds(tries: int) -> float:
+    """How long an event waits that was tried so many times before this one failed."""
+    doubled = limits().outbox_backoff_seconds * 2.0 ** min(tries, 32)
+    return min(doubled, limits().outbox_backoff_seconds_max)

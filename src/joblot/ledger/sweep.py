@@ -23,6 +23,7 @@ from joblot.ledger.prune import purge_deleted
 from joblot.ledger.pulse import beat, rest
 from joblot.ledger.statements import fetch
 from joblot.ledger.transactions import alias, connection, repeated
+from joblot.ledger.waits import shorten_waits
 from joblot.models import Job
 from joblot.states import TERMINAL, JobStatus
 
@@ -38,8 +39,13 @@ class Swept:
     events_delivered: int
 
 
-def sweep() -> Swept:
-    """One round: expire leases, go on with cancels, look, merge, deliver events, purge."""
+def sweep(*, checks_waits: bool = True) -> Swept:
+    """One round: expire leases, go on with cancels, look, merge, deliver events, purge.
+
+    With `checks_waits` it brings forward first what a clock that was ahead has put off too far.
+    """
+    if checks_waits:
+        shorten_waits()
     expired = expire_overdue()
     for job_id in _jobs(status=JobStatus.CANCELING):
         end_cancel(job_id)
@@ -57,10 +63,13 @@ def sweep() -> Swept:
 
 def sweep_until(stop: threading.Event) -> None:
     """Sweep every `sweep_seconds` until `stop` is set; a failure is logged and tried again."""
+    checked_at = float("-inf")
     while not stop.is_set():
         began = time.monotonic()
+        is_due = began - checked_at >= limits().clock_check_seconds
         try:
-            sweep()
+            sweep(checks_waits=is_due)
+            checked_at = began if is_due else checked_at
             beat()
         except Unavailable as error:
             logger.warning("sweep: %s", error)

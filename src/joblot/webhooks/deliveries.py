@@ -115,7 +115,7 @@ def claim_next(webhook_id: int) -> WebhookDelivery | None:
     if row is None:
         return None
     claimed = _rows().filter(_ready(), pk=row.pk, tries=row.tries)
-    until = clock.after(_CLAIM_TRIES * limits().webhook_seconds_max)
+    until = clock.after(_claim_seconds())
     if not claimed.update(tries=F("tries") + 1, sending_until=until):
         return None
     row.tries += 1
@@ -171,11 +171,24 @@ def _due() -> Any:
 
 
 def _ready() -> Q:
-    return _unclaimed() & Q(next_try_at__lte=clock.now())
+    """Due, or put off further than any wait: by a clock that was ahead."""
+    longest = max(limits().webhook_backoff_seconds_max, limits().webhook_retry_after_seconds_max)
+    beyond = clock.after(longest + limits().clock_slack_seconds)
+    return _unclaimed() & (Q(next_try_at__lte=clock.now()) | Q(next_try_at__gt=beyond))
 
 
 def _unclaimed() -> Q:
-    return Q(sending_until__isnull=True) | Q(sending_until__lte=clock.now())
+    """Nor claimed for longer than a sender may: a clock that was ahead did so."""
+    beyond = clock.after(_claim_seconds() + limits().clock_slack_seconds)
+    return (
+        Q(sending_until__isnull=True)
+        | Q(sending_until__lte=clock.now())
+        | Q(sending_until__gt=beyond)
+    )
+
+
+def _claim_seconds() -> float:
+    return _CLAIM_TRIES * limits().webhook_seconds_max
 
 
 def _rows() -> Any:
