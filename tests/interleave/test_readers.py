@@ -11,12 +11,12 @@ from tests.interleave.play import Bound, Theatre
 from tests.interleave.verbs import VERBS
 
 BOUNDS = {
-    "quick": Bound(preemptions=1, schedules=8, samples=0),
+    "quick": Bound(preemptions=1, schedules=6, samples=0),
     "full": Bound(preemptions=1, schedules=2000, samples=0),
     "deep": Bound(preemptions=2, schedules=2000, samples=20),
 }
-# A last result, a verb in several transactions, one that removes, one that begins the next run.
-LIKELY = ("report", "cancel", "delete", "retry")
+# A last result, what removes, and what begins the next run in several transactions.
+LIKELY = ("report", "delete", "retry")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

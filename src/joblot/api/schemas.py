@@ -175,6 +175,7 @@ class ItemsOut(Schema):
 
     items: list[ItemOut]
     next: int | None
+    as_of: str
 
 
 class EventOut(Schema):

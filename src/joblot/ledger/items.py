@@ -18,8 +18,9 @@ from joblot.states import ItemState
 
 
 class Page(list[dict[str, Any]]):
-    """Items; `next` is the `after` of the next page, None on the last one."""
+    """Items as they were at `as_of`; `next` is the `after` of the next page, None on the last."""
 
+    as_of: str = ""
     next: int | None = None
 
 
@@ -72,7 +73,8 @@ def items(
     asked = Asked.of(state, stage, seen.names)
     found = standing(seen, asked, after, max(1, min(limit, limits().page_items_max)))
     page = Page(_described(seen, found.numbers))
-    page.next = found.next
+    ((now,),) = fetch(connection(), "clock")
+    page.as_of, page.next = moment(now).isoformat(), found.next
     return page
 
 
