@@ -7,6 +7,8 @@ now on, is brought forward to what the rule allows.
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db.models.expressions import Combinable
 
 from joblot import clock
@@ -48,12 +50,18 @@ def _shorten_leases() -> int:
     brought = 0
     for job_id in list(wrong.order_by().values_list("job_id", flat=True).distinct()):
         seconds = policy_of(read_job(job_id, deleted=True)).lease_seconds
-        with durable():
-            locked = wrong.filter(job_id=job_id).select_for_update(skip_locked=True)
-            tokens = list(locked.values_list("pk", flat=True)[: limits().close_leases_batch])
-            leases = Lease.ledger.using(alias()).filter(pk__in=tokens)
-            brought += leases.update(claimed_at=clock.now(), expires_at=clock.after(seconds))
+        while batch := _grant_now(wrong.filter(job_id=job_id), seconds):
+            brought += batch
     return brought
+
+
+def _grant_now(wrong: Any, seconds: float) -> int:
+    """A batch of them; those that are reported through at this moment are left alone."""
+    with durable():
+        locked = wrong.select_for_update(skip_locked=True)
+        tokens = list(locked.values_list("pk", flat=True)[: limits().close_leases_batch])
+        leases = Lease.ledger.using(alias()).filter(pk__in=tokens)
+        return int(leases.update(claimed_at=clock.now(), expires_at=clock.after(seconds)))
 
 
 @repeated
