@@ -99,6 +99,7 @@ class Limits:
     lease_seconds_max: float = 604_800.0  # that a renewal may ask for
     ahead_skew_seconds: float = 60.0  # by which leases may be worked out of their order
     page_items_max: int = 1_000
+    page_probe_items: int = 20_000  # looked at for one page of those that stand as asked
 
     add_chunk_items: int = 2_000  # items numbered under one lock of the job's row
     add_chunk_bytes: int = 4_194_304
@@ -131,6 +132,8 @@ class Limits:
     removal_seconds_per_sweep: float = 0.5  # of a round that the sweep spends on removals
     sweep_jobs_batch: int = 500
     sweep_seconds: float = 1.0
+    clock_check_seconds: float = 60.0  # between two looks for what waits longer than its rule says
+    clock_slack_seconds: float = 5.0  # by which it may
     outbox_batch_events: int = 100
     outbox_backoff_seconds: float = 1.0
     outbox_backoff_seconds_max: float = 3_600.0

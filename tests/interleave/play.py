@@ -9,6 +9,7 @@ from joblot import config
 from joblot.ledger import candidates, queue
 from joblot.testing.interleave import Cast, Report, explore
 from tests.interleave import handler
+from tests.interleave.readers import Witness, answer, of_several_statements, require_one_state
 from tests.interleave.scenes import SCENES, SECONDS, Scene
 from tests.interleave.snapshot import Snapshot
 from tests.interleave.verbs import VERBS
@@ -55,6 +56,16 @@ class Theatre:
             clock.release()
             config.configure({})
 
+    def read(self, using: str, scene: str, verb: str, bound: Bound) -> None:
+        """Explore each reader with the verb; raises ScheduleFailed for an answer of no instant."""
+        clock = Clock()
+        try:
+            at = self._at(using, scene, clock)
+            clock.forward(SECONDS)
+            self._explore_readers(using, at, verb, bound)
+        finally:
+            clock.release()
+
     def close(self) -> None:
         for cast in self.casts.values():
             cast.close()
@@ -95,6 +106,33 @@ class Theatre:
         )
         assert report.deadlocks == 0, f"{report.deadlocks} deadlocks"
         return report
+
+    def _explore_readers(self, using: str, at: Set, verb: str, bound: Bound) -> None:
+        act = partial(VERBS[verb].act, at.scene)
+        forget()
+        at.snapshot.restore()
+        readers = of_several_statements(using, at.scene)
+        seen = Witness(using).seen(readers, at.scene, act)
+        changed = at.snapshot.changed(at.snapshot.rows())
+
+        def anew() -> None:
+            forget()
+            at.snapshot.restore(changed)
+
+        for name, reader in readers.items():
+            explore(
+                {name: partial(answer, reader, at.scene), verb: act},
+                setup=anew,
+                check=partial(require_one_state, name, seen[name]),
+                using=using,
+                preemptions=bound.preemptions,
+                schedules_max=bound.schedules,
+                samples=bound.samples,
+                allowed=REFUSALS,
+                reduced=True,
+                cast=self.casts.get(using) or self.casts.setdefault(using, Cast(using)),
+            )
+        at.snapshot.restore()
 
 
 def forget() -> None:

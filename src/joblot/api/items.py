@@ -33,6 +33,7 @@ from joblot.ledger.submit import add_items
 router = Router(tags=["items"])
 
 SSE = "text/event-stream"
+AS_OF = "Joblot-As-Of"  # of the first page of a stream; each page is of one instant
 SSE_RETRY_MS = 2_000  # how soon a browser asks again after it was cut off
 
 Limit = Annotated[int, Query(ge=1, le=1_000)]
@@ -91,10 +92,11 @@ def list_items(
     streaming = request.accepts(NDJSON) and not request.accepts("application/json")
     size = limits().page_items_max if streaming else limit
     page = items_page(job_id, state=state, stage=stage, after=after, limit=size)
-    following = page[-1]["id"] if len(page) == size else None
+    following = page.next
     if not streaming:
-        return {"items": page, "next": following}
+        return {"items": page, "next": following, "as_of": page.as_of}
     answer = HttpResponse("".join(json.dumps(one) + "\n" for one in page), content_type=NDJSON)
+    answer[AS_OF] = page.as_of
     if following is not None:
         rest = request.GET.copy()
         rest["after"] = str(following)

@@ -115,9 +115,11 @@ def list_jobs(
 
 @router.get("jobs/{job_id}", response=JobOut)
 def get_job(request: HttpRequest, job_id: JobIdInPath) -> Any:
-    """Status and counts, exact at this instant."""
-    to_read(request, job_id)
-    return progress(job_id)
+    """Status and counts, exact at the instant `as_of`."""
+    caller = caller_with(request, Scope.READ, Scope.SUBMIT)
+    job = progress(job_id)
+    caller.require_sight(job_id, job["project"])
+    return job
 
 
 @router.delete("jobs/{job_id}", response={202: None})

@@ -10,6 +10,7 @@ from joblot.figure import Figure, as_text
 from joblot.identity.caller import Scope
 from joblot.identity.workers import online
 from joblot.ledger.figures import figures
+from joblot.ledger.snapshot import one_snapshot
 from joblot.webhooks.deliveries import waiting
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -21,5 +22,11 @@ def metrics(request: HttpRequest) -> HttpResponse:
     caller.require(Scope.READ)
     if caller.projects is not None:
         raise NotAllowed("expected a token of all projects, for these figures are of all of them")
+    return HttpResponse(as_text(gauges()), content_type=CONTENT_TYPE)
+
+
+@one_snapshot()
+def gauges() -> list[Figure]:
+    """All of them, at one instant. Raises Unavailable."""
     seen = Figure("online_workers", online(), "Workers that were seen a moment ago.")
-    return HttpResponse(as_text([*figures(), *waiting(), seen]), content_type=CONTENT_TYPE)
+    return [*figures(), *waiting(), seen]

@@ -92,7 +92,9 @@ class Eta(Schema):
 
 
 class JobOut(Schema):
-    """`percent` is rounded down; of an open job it is of the items known so far."""
+    """All of it is so at `as_of`. `percent` is rounded down; of an open job it is of the items
+    known so far.
+    """
 
     id: int
     name: str
@@ -111,6 +113,7 @@ class JobOut(Schema):
     started_at: str | None
     finished_at: str | None
     eta: Eta | None
+    as_of: str
 
 
 class JobsOut(Schema):
@@ -171,10 +174,11 @@ class ItemOut(Schema):
 
 
 class ItemsOut(Schema):
-    """`next` is the `after` of the next page, null on the last one."""
+    """`next` is the `after` of the next page, null on the last one. A page may be short before."""
 
     items: list[ItemOut]
     next: int | None
+    as_of: str
 
 
 class EventOut(Schema):

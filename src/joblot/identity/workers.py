@@ -12,11 +12,13 @@ import time
 from typing import Any
 
 from django.db import DatabaseError, router
+from django.db.models import Q
 
 from joblot import clock
 from joblot.config import limits
 from joblot.errors import InvalidInput, InvalidResult
 from joblot.ledger.names import checked_name
+from joblot.ledger.snapshot import one_snapshot
 from joblot.ledger.transactions import repeated
 from joblot.models import WorkerInstance
 from joblot.wire import canonical
@@ -42,14 +44,11 @@ def seen(owner: int, instance: str, about: Any = None) -> None:
 
 
 @repeated
+@one_snapshot()
 def workers(owner: int | None = None) -> list[dict[str, Any]]:
     """Every worker ever seen, the last seen first; `online` says if that was a moment ago."""
     rows = _rows() if owner is None else _rows().filter(owner=owner)
-    recent = set(
-        rows.filter(last_seen_at__gt=clock.after(-limits().worker_offline_seconds)).values_list(
-            "pk", flat=True
-        )
-    )
+    recent = set(rows.filter(_is_recent()).values_list("pk", flat=True))
     return [
         {
             "owner": row.owner,
@@ -66,8 +65,13 @@ def workers(owner: int | None = None) -> list[dict[str, Any]]:
 @repeated
 def online() -> int:
     """How many were seen within `worker_offline_seconds`."""
-    recent = clock.after(-limits().worker_offline_seconds)
-    return int(_rows().filter(last_seen_at__gt=recent).count())
+    return int(_rows().filter(_is_recent()).count())
+
+
+def _is_recent() -> Q:
+    """Not in what is the future either: there a clock that was ahead has put it."""
+    seconds = limits().worker_offline_seconds
+    return Q(last_seen_at__gt=clock.after(-seconds), last_seen_at__lt=clock.after(seconds))
 
 
 def _rows() -> Any:

@@ -1,27 +1,25 @@
 """Audit: recount a job from its rows and compare with what it says of itself.
 
-The recount reads every item, so it costs what the job is large; PostgreSQL locks nothing for it,
-SQLite lets no writer in meanwhile. On a job that
-is being worked, it reads one snapshot (on SQLite one read transaction), so what it finds is a
-fault and not the work going on.
+The recount reads every item, so it costs what the job is large, and it locks nothing. Of a job that
+is being worked it reads one snapshot, so what it finds is a fault and not the work going on.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
-from django.db import transaction
-from django.db.models import Count, Sum
+from django.db.models import Count, Exists, OuterRef, Sum
 
 from joblot.errors import NotFound
-from joblot.ledger.jobs import read_job
+from joblot.ledger.jobs import unknown_job
 from joblot.ledger.look import Counts, Seen, decide, read
 from joblot.ledger.ranges import Span
-from joblot.ledger.transactions import alias, connection, repeated
+from joblot.ledger.snapshot import one_snapshot
+from joblot.ledger.transactions import alias, repeated
 from joblot.models import (
     LIVE,
     Event,
@@ -47,11 +45,10 @@ def audit(job_id: int) -> dict[str, Any]:
     tallies and the recount differ: the sum of the absolute differences, 0 when the job is exact.
     Raises NotFound.
     """
-    read_job(job_id)
     with one_snapshot():
         seen = read(job_id)
         if seen is None:
-            raise NotFound(f"job {job_id}: it was deleted just now")
+            raise unknown_job(job_id)
         drift = count_drift(seen)
         checks = [*_counts(seen), *_metrics(seen), *_items(seen), *_events(seen), *_queue(seen)]
     total = sum(abs(items) for columns in drift.values() for items in columns.values())
@@ -64,23 +61,6 @@ def audit_all() -> Iterator[dict[str, Any]]:
     for job_id in list(jobs.values_list("pk", flat=True)):
         with suppress(NotFound):  # deleted meanwhile
             yield {"job": job_id, **audit(job_id)}
-
-
-@contextmanager
-def one_snapshot(*, writes: bool = False) -> Iterator[None]:
-    """Inside the block all that is read is of one instant.
-
-    With `writes`, who changes what was changed since meets a conflict, and is to be `repeated`.
-    """
-    if connection().in_atomic_block:
-        yield
-        return
-    with transaction.atomic(using=alias()):
-        if connection().vendor == "postgresql":
-            access = "READ WRITE" if writes else "READ ONLY"
-            with connection().cursor() as cursor:
-                cursor.execute(f"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, {access}")
-        yield
 
 
 def _check(invariant: str, expected: Any, found: Any) -> Check:
@@ -168,11 +148,14 @@ def _items(seen: Seen) -> Iterator[Check]:
     numbers = Item.ledger.using(alias()).filter(job_id=seen.job_id).count()
     yield _check("items equal the total", seen.total, numbers)
     for stage in range(1, len(seen.stages)):
-        before = Outcome.ledger.using(alias()).filter(
-            job_id=seen.job_id, stage=stage - 1, state=ItemState.SUCCEEDED
+        before = Outcome.ledger.filter(
+            job_id=seen.job_id,
+            stage=stage - 1,
+            state=ItemState.SUCCEEDED,
+            number=OuterRef("number"),
         )
-        strangers = Outcome.ledger.using(alias()).filter(job_id=seen.job_id, stage=stage)
-        found = strangers.exclude(number__in=before.values("number")).count()
+        here = Outcome.ledger.using(alias()).filter(job_id=seen.job_id, stage=stage)
+        found = here.filter(~Exists(before)).count()
         yield _check(f"all settled in {seen.names[stage]} came through the stage before", 0, found)
 
 

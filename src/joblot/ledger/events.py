@@ -6,11 +6,13 @@ from typing import Any
 
 from joblot.config import limits
 from joblot.ledger.jobs import read_job
+from joblot.ledger.snapshot import one_snapshot
 from joblot.ledger.transactions import alias, repeated
 from joblot.models import Event
 
 
 @repeated
+@one_snapshot()
 def events(job_id: int, *, after: int = 0, limit: int = 100) -> list[dict[str, Any]]:
     """A page of events, oldest first; the next page is `after` the last id. Raises NotFound."""
     read_job(job_id)

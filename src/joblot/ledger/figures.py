@@ -15,6 +15,7 @@ from django.db.models import Count, Sum
 from joblot.config import limits
 from joblot.figure import Figure
 from joblot.ledger import pulse
+from joblot.ledger.snapshot import one_snapshot
 from joblot.ledger.statements import fetch, moment
 from joblot.ledger.transactions import alias, connection, repeated
 from joblot.ledger.undelivered import open_deliveries
@@ -23,6 +24,7 @@ from joblot.states import ACTIVE
 
 
 @repeated
+@one_snapshot()
 def figures() -> list[Figure]:
     """What is under way, and by how much the sweep is behind. Raises Unavailable."""
     ((now,),) = fetch(connection(), "clock")

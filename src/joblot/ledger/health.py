@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from joblot.ledger.outputs import unreferenced
+from joblot.ledger.snapshot import one_snapshot
 from joblot.ledger.statements import fetch, moment
 from joblot.ledger.transactions import connection, repeated
 from joblot.ledger.undelivered import undelivered
@@ -24,13 +25,12 @@ HANDLERS_SHOWN_MAX = 5
 
 
 @repeated
+@one_snapshot()
 def health() -> list[Check]:
     """Checks as `{"check", "ok", "found", "advice"}`; `advice` is "" where all is well.
 
     Raises Unavailable if the database does not answer.
     """
-    conn = connection()
-    conn.ensure_connection()
     return [_version(), _guards(), _clock(), _handlers(), _outputs()]
 
 

@@ -2,24 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
-from django.db.models import Exists, OuterRef, Q
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 from joblot.config import limits
-from joblot.errors import InvalidInput
 from joblot.ledger.item_rows import items_by_number
-from joblot.ledger.jobs import read_job, stages_of
+from joblot.ledger.jobs import unknown_job
+from joblot.ledger.look import Seen, read
 from joblot.ledger.outputs import output_of
-from joblot.ledger.transactions import alias, repeated
-from joblot.models import Attempt, Item, Outcome
+from joblot.ledger.snapshot import one_snapshot
+from joblot.ledger.standing import Asked, standing
+from joblot.ledger.statements import fetch, json_value, moment
+from joblot.ledger.transactions import connection, repeated
 from joblot.states import ItemState
 
-_SETTLED_HERE = frozenset({ItemState.SUCCEEDED, ItemState.FAILED, ItemState.LOST})
+
+class Page(list[dict[str, Any]]):
+    """Items as they were at `as_of`; `next` is the `after` of the next page, None on the last."""
+
+    as_of: str = ""
+    next: int | None = None
+
+
+class _Outcome(NamedTuple):
+    """A row of outcomes_of_items.sql."""
+
+    number: int
+    stage: int
+    state: int
+    run: int
+    output: Any
+    output_ref: str | None
+    metrics: Any
+    error_type: str | None
+    error_message: str | None
+    settled_at: Any
+
+
+class _Attempt(NamedTuple):
+    """A row of attempts_of_items.sql."""
+
+    number: int
+    stage: int
+    run: int
+    cause: str
+    error_type: str
+    error_message: str
+    worker: str
+    at: Any
 
 
 @repeated
+@one_snapshot()
 def items(
     job_id: int,
     *,
@@ -27,103 +61,80 @@ def items(
     stage: str | None = None,
     after: int = -1,
     limit: int = 100,
-) -> list[dict[str, Any]]:
+) -> Page:
     """A page of items by number, each with its outcome in every stage it came through.
 
     `state` is open, succeeded, failed, lost or skipped, in `stage`; without a stage succeeded
-    and open are of the last one, failed and lost of any, skipped of none. The next page is
-    `after` the last id. Raises NotFound, InvalidInput.
+    and open are of the last one, failed and lost of any, skipped of none. A page is of one
+    instant. The next one is `after` its `next`; it may be short, or empty, and not the last, if few
+    of the items that it looked at (`page_probe_items`) stand so. Raises NotFound, InvalidInput.
     """
-    read_job(job_id)
-    names = [one.name for one in stages_of(job_id)]
-    rows = Item.ledger.using(alias()).filter(job_id=job_id, number__gt=after)
-    if state is not None:
-        rows = rows.filter(_standing(state, _position(names, stage), len(names)))
-    page = list(rows.order_by("number")[: max(1, min(limit, limits().page_items_max))])
-    return _described(job_id, page, names)
+    seen = _seen(job_id)
+    asked = Asked.of(state, stage, seen.names)
+    found = standing(seen, asked, after, max(1, min(limit, limits().page_items_max)))
+    page = Page(_described(seen, found.numbers))
+    ((now,),) = fetch(connection(), "clock")
+    page.as_of, page.next = moment(now).isoformat(), found.next
+    return page
 
 
 def outputs(job_id: int, *, stage: str | None = None) -> Iterator[tuple[str, Any]]:
     """The key and output of every item that succeeded in `stage` (the last), by number.
 
-    Streams in bounded memory.
+    Streams in bounded memory; what comes is of one instant by pages of `page_items_max`, not as a
+    whole. Raises NotFound, InvalidInput.
     """
-    names = [one.name for one in stages_of(job_id)]
-    position = _position(names, stage)
-    position = len(names) - 1 if position is None else position
-    after = -1
-    while page := _outputs_page(job_id, position, after):
-        yield from ((key, output_of(output, ref)) for _, key, output, ref in page)
-        after = page[-1][0]
+    after: int | None = -1
+    while after is not None:
+        page, after = _outputs_page(job_id, stage, after)
+        yield from ((key, output_of(output, ref)) for key, output, ref in page)
 
 
 @repeated
-def _outputs_page(job_id: int, position: int, after: int) -> list[tuple[int, str, Any, str | None]]:
-    rows = Outcome.ledger.using(alias()).filter(
-        job_id=job_id, stage=position, state=ItemState.SUCCEEDED, number__gt=after
+@one_snapshot()
+def _outputs_page(
+    job_id: int, stage: str | None, after: int
+) -> tuple[list[tuple[str, Any, str | None]], int | None]:
+    seen = _seen(job_id)
+    asked = Asked.of(ItemState.SUCCEEDED.name, stage, seen.names)
+    found = standing(seen, asked, after, limits().page_items_max)
+    position = len(seen.stages) - 1 if asked.position is None else asked.position
+    rows = fetch(
+        connection(), "outputs_by_number", job=job_id, stage=position, numbers=found.numbers
     )
-    page = list(rows.order_by("number")[: limits().page_items_max])
-    keys = {item.number: item.key for item in items_by_number(job_id, [r.number for r in page])}
-    return [(row.number, keys[row.number], row.output, row.output_ref) for row in page]
+    kept = {number: (json_value(output), ref) for number, output, ref in rows}
+    page = [(item.key, *kept[item.number]) for item in items_by_number(job_id, found.numbers)]
+    return page, found.next
 
 
-def _position(names: list[str], stage: str | None) -> int | None:
-    if stage is None:
-        return None
-    if stage not in names:
-        raise InvalidInput(f"stage: expected one of {', '.join(names)}, got {stage!r:.100}")
-    return names.index(stage)
+def _seen(job_id: int) -> Seen:
+    seen = read(job_id)
+    if seen is None:
+        raise unknown_job(job_id)
+    return seen
 
 
-def _standing(state: str, position: int | None, stages_total: int) -> Q:
-    try:
-        asked = ItemState[state.upper()]
-    except KeyError:
-        known = ", ".join(one.name.lower() for one in ItemState)
-        raise InvalidInput(f"state: expected one of {known}, got {state!r:.100}") from None
-    last = stages_total - 1
-    if asked is ItemState.SUCCEEDED:
-        return Q(_has([asked], stage=last if position is None else position))
-    if asked in (ItemState.FAILED, ItemState.LOST):
-        return Q(_has([asked], **({} if position is None else {"stage": position})))
-    given_up = [ItemState.FAILED, ItemState.LOST]
-    upto = stages_total if position is None else position
-    skipped = Q(_has(given_up, stage__lt=upto))
-    if asked is ItemState.SKIPPED:
-        return skipped
-    here = last if position is None else position
-    return ~Q(_has(list(_SETTLED_HERE), stage=here)) & ~skipped
-
-
-def _has(states: list[ItemState], **where: Any) -> Exists:
-    here = {"job_id": OuterRef("job_id"), "number": OuterRef("number"), "state__in": states}
-    return Exists(Outcome.ledger.filter(**here, **where))
-
-
-def _described(job_id: int, page: list[Any], names: list[str]) -> list[dict[str, Any]]:
-    numbers = [item.number for item in page]
-    outcomes: dict[int, list[Any]] = {}
-    rows = Outcome.ledger.using(alias()).filter(job_id=job_id, number__in=numbers)
-    for outcome in rows.order_by("stage"):
-        outcomes.setdefault(outcome.number, []).append(outcome)
-    tries: dict[int, list[Any]] = {}
-    attempts = Attempt.ledger.using(alias()).filter(job_id=job_id, number__in=numbers)
-    for attempt in attempts.order_by("id"):
-        tries.setdefault(attempt.number, []).append(attempt)
-    return [
-        {
+def _described(seen: Seen, numbers: list[int]) -> Iterator[dict[str, Any]]:
+    asked = {"job": seen.job_id, "numbers": numbers}
+    outcomes: dict[int, list[_Outcome]] = {}
+    for row in fetch(connection(), "outcomes_of_items", **asked, stages=len(seen.names)):
+        outcomes.setdefault(row[0], []).append(_Outcome(*row))
+    tries: dict[int, list[_Attempt]] = {}
+    for row in fetch(connection(), "attempts_of_items", **asked):
+        tries.setdefault(row[0], []).append(_Attempt(*row))
+    for item in items_by_number(seen.job_id, numbers):
+        mine = outcomes.get(item.number, [])
+        yield {
             "id": item.number,
             "key": item.key,
             "payload": item.payload,
-            "state": _state(outcomes.get(item.number, []), len(names)),
-            "outcomes": [_outcome(one, names) for one in outcomes.get(item.number, [])],
-            "attempts": [_attempt(one, names) for one in tries.get(item.number, [])],
+            "state": _state(mine, len(seen.names)),
+            "outcomes": [_outcome(one, seen.names) for one in mine],
+            "attempts": [_attempt(one, seen.names) for one in tries.get(item.number, [])],
         }
-        for item in page
-    ]
 
 
-def _state(outcomes: list[Any], stages_total: int) -> str:
+def _state(outcomes: Sequence[_Outcome], stages_total: int) -> str:
     """The item's state over all stages: what gave it up, or succeeded in the last, or open."""
     for outcome in outcomes:
         if outcome.state != ItemState.SUCCEEDED:
@@ -131,28 +142,28 @@ def _state(outcomes: list[Any], stages_total: int) -> str:
     return "succeeded" if len(outcomes) == stages_total else "open"
 
 
-def _outcome(outcome: Any, names: list[str]) -> dict[str, Any]:
+def _outcome(outcome: _Outcome, names: Sequence[str]) -> dict[str, Any]:
     succeeded = outcome.state == ItemState.SUCCEEDED
     return {
         "stage": names[outcome.stage],
         "state": ItemState(outcome.state).name.lower(),
         "run": outcome.run,
-        "output": outcome.output,
+        "output": json_value(outcome.output),
         "output_ref": outcome.output_ref,
-        "metrics": outcome.metrics or {},
+        "metrics": json_value(outcome.metrics) or {},
         "error": None
         if succeeded
         else {"type": outcome.error_type, "message": outcome.error_message},
-        "settled_at": outcome.settled_at.isoformat(),
+        "settled_at": moment(outcome.settled_at).isoformat(),
     }
 
 
-def _attempt(attempt: Any, names: list[str]) -> dict[str, Any]:
+def _attempt(attempt: _Attempt, names: Sequence[str]) -> dict[str, Any]:
     return {
         "stage": names[attempt.stage],
         "run": attempt.run,
         "cause": attempt.cause,
         "error": {"type": attempt.error_type, "message": attempt.error_message},
         "worker": attempt.worker,
-        "at": attempt.at.isoformat(),
+        "at": moment(attempt.at).isoformat(),
     }

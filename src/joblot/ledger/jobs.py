@@ -22,7 +22,7 @@ def read_job(job_id: int, *, deleted: bool = False) -> Job:
     """The job as it is now in the writing database. Raises NotFound."""
     found: Job | None = next(iter(Job.ledger.using(alias()).filter(pk=job_id)), None)
     if found is None or (found.deleted_at is not None and not deleted):
-        raise NotFound(f"job {job_id}: there is none; `joblot jobs` lists them")
+        raise unknown_job(job_id)
     return found
 
 
@@ -31,8 +31,12 @@ def lock_job(job_id: int) -> Job:
     jobs = Job.ledger.using(alias()).select_for_update()
     found: Job | None = next(iter(jobs.filter(pk=job_id)), None)
     if found is None or found.deleted_at is not None:
-        raise NotFound(f"job {job_id}: there is none; `joblot jobs` lists them")
+        raise unknown_job(job_id)
     return found
+
+
+def unknown_job(job_id: int) -> NotFound:
+    return NotFound(f"job {job_id}: there is none; `joblot jobs` lists them")
 
 
 def stages_of(job_id: int) -> list[Stage]:

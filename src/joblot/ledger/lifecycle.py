@@ -20,6 +20,7 @@ from joblot.ledger.jobs import advance, policy_of, read_job, record_event, requi
 from joblot.ledger.leases import close_leases, drain_claims
 from joblot.ledger.look import look
 from joblot.ledger.reopen import reopen
+from joblot.ledger.tallies import settled
 from joblot.ledger.transactions import alias, durable, knowing, repeated
 from joblot.models import LIVE, Job, Lease
 from joblot.states import CLAIMABLE, RETRYABLE, TERMINAL, JobEvent, JobStatus
@@ -159,7 +160,7 @@ def _begin_run(job_id: int, config: Any, *, start_now: bool, run: int | None) ->
                 f"job {job_id} is {job.status}; a retry is possible in {allowed} only"
             )
         status = require_event(job, JobEvent.RETRY).value
-        if _change_once(job, "retried", status=status, **_next_run(job, config, start_now)):
+        if _change_once(job, "retried", {}, status=status, **_next_run(job, config, start_now)):
             faults.point("retry: next run begun")
             return
     raise _overtaken(job_id)
@@ -212,19 +213,21 @@ def _change(
             go_on_reopening(job_id)
             continue
         target = require_event(job, event)
-        if _change_once(job, kind, status=target.value, **changes):
+        # Nothing is settled while a job is CREATED, so this is still so when it starts.
+        told = {"settled": settled(job_id)} if event is JobEvent.START else {}
+        if _change_once(job, kind, told, status=target.value, **changes):
             candidates.forget()
             return
     raise _overtaken(job_id)
 
 
 @repeated
-def _change_once(job: Job, kind: str, **changes: Any) -> bool:
+def _change_once(job: Job, kind: str, told: dict[str, Any], **changes: Any) -> bool:
     with durable():
         won = advance(job.pk, job.version, **changes)
         if won:
             run, revision = changes.get("run", job.run), changes.get("revision", job.revision)
-            record_event(job.pk, run, revision, kind, {})
+            record_event(job.pk, run, revision, kind, told)
     return won
 
 

@@ -13,6 +13,7 @@ from django.db import DatabaseError
 from joblot import clock
 from joblot.config import limits
 from joblot.ledger.jobs import read_job
+from joblot.ledger.snapshot import one_snapshot
 from joblot.ledger.transactions import alias, connection, repeated
 from joblot.models import Job, Log
 
@@ -77,6 +78,7 @@ def _take_back_if_removed(job_id: int, line: Log) -> None:
 
 
 @repeated
+@one_snapshot()
 def logs(job_id: int, *, after: int = 0, limit: int = 100) -> list[dict[str, Any]]:
     """A page of lines, oldest first; the next page is `after` the last id. Raises NotFound."""
     read_job(job_id)

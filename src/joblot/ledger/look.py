@@ -8,6 +8,7 @@ written after it. Who loses looks again, until nothing is due.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -122,9 +123,15 @@ def read(job_id: int) -> Seen | None:
     rows = fetch(connection(), "look", job=job_id)
     if not rows:
         return None
+    seen = seen_of(job_id, rows)
+    return replace(seen, alerted=_is_alerted(seen)) if seen.failing else seen
+
+
+def seen_of(job_id: int, rows: Sequence[Sequence[Any]], *, alerted: bool = False) -> Seen:
+    """What the first columns of `look.sql` say; a row for each stage."""
     version, run, revision, status, sealed, total, recorded, policy, drained = rows[0][:9]
     given = json_value(policy)
-    seen = Seen(
+    return Seen(
         job_id=job_id,
         version=version,
         run=run,
@@ -138,8 +145,8 @@ def read(job_id: int) -> Seen | None:
         stages=tuple(Counts(*(int(count) for count in row[11:15])) for row in rows),
         names=tuple(row[10] for row in rows),
         alert_failed_items=given.get("alert_failed_items"),
+        alerted=alerted,
     )
-    return replace(seen, alerted=_is_alerted(seen)) if seen.failing else seen
 
 
 def _is_alerted(seen: Seen) -> bool:

@@ -15,6 +15,7 @@ from joblot.errors import InvalidInput
 from joblot.ledger.item_rows import settled_among
 from joblot.ledger.jobs import read_job, stages_of
 from joblot.ledger.ranges import Span
+from joblot.ledger.snapshot import one_snapshot
 from joblot.ledger.statements import fetch
 from joblot.ledger.transactions import alias, connection, repeated
 from joblot.models import LIVE, Lease
@@ -22,6 +23,7 @@ from joblot.states import ItemState
 
 
 @repeated
+@one_snapshot()
 def job_map(
     job_id: int,
     *,

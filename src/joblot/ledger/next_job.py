@@ -8,6 +8,7 @@ from typing import Any
 
 from joblot.ledger import candidates, reasons
 from joblot.ledger.candidates import Wanted
+from joblot.ledger.snapshot import one_snapshot
 from joblot.ledger.transactions import alias, repeated
 from joblot.models import Stage
 from joblot.wire import Claim
@@ -37,6 +38,7 @@ class Next:
 
 
 @repeated
+@one_snapshot()
 def next_job(
     pipelines: str | Iterable[str],
     *,

@@ -1,26 +1,45 @@
 """Progress: what a job looks like now, derived from its row, its tallies and its live leases.
 
-A read never writes and never counts items. Status and settled counts are exact; how the open
-items split into ready and in flight is momentary.
+A read never writes and never counts items. Each answer is one statement and so one instant. Status
+and settled counts are exact; how the open items split into ready and in flight is momentary.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any
+from itertools import groupby
+from typing import Any, NamedTuple
 
-from django.db.models import Sum
-from django.db.models.functions import Coalesce
-
-from joblot import clock
 from joblot.config import limits
-from joblot.ledger.jobs import read_job, stages_of
-from joblot.ledger.look import Counts, Seen, decide, read
-from joblot.ledger.transactions import alias, repeated
-from joblot.models import LIVE, Job, Lease, Metric, Tally
+from joblot.ledger.jobs import unknown_job
+from joblot.ledger.look import Counts, Seen, decide, seen_of
+from joblot.ledger.statements import fetch, json_value, moment
+from joblot.ledger.transactions import connection, repeated
 from joblot.states import JobStatus
+
+_SEEN_COLUMNS = 15  # those of look.sql, with which a row begins
+
+
+class _Row(NamedTuple):
+    """The other columns of a row of progress.sql: a stage, with its job's own beside it."""
+
+    id: int
+    name: str
+    project: str
+    priority: int
+    created_at: Any
+    started_at: Any
+    finished_at: Any
+    pipeline: str
+    late: int
+    in_flight: int
+    metrics: Any
+    alerted: int | None
+    begun: Any
+    now: Any
 
 
 @repeated
@@ -29,14 +48,50 @@ def progress(job_id: int) -> dict[str, Any]:
 
     `percent` is rounded down, so that 100 means that everything is settled; of an open job it is
     of the items known so far. `finishing` is True between the last settled item and the look.
+    `as_of` is when all of it was so, by the database's clock.
     """
-    job = read_job(job_id)
-    seen = read(job_id)
-    assert seen is not None
-    done = sum(stage.settled for stage in seen.stages)
-    of = seen.total * len(seen.stages)
+    page = _read(job=job_id, limit=1)
+    if not page:
+        raise unknown_job(job_id)
+    return page[0]
+
+
+@repeated
+def jobs(
+    *,
+    project: str | None = None,
+    projects: Collection[str] | None = None,
+    status: JobStatus | None = None,
+    before: int | None = None,
+    limit: int = 50,
+) -> list[dict[str, Any]]:
+    """The newest jobs first, each as `progress` gives it; the next page is `before` the last id.
+
+    `project` and `projects` both narrow it; None is all. A page is of one instant.
+    """
+    return _read(
+        before=before,
+        status=None if status is None else status.value,
+        project=project,
+        projects=None if projects is None else json.dumps(sorted(projects)),
+        limit=max(1, min(limit, limits().page_items_max)),
+    )
+
+
+def _read(**asked: Any) -> list[dict[str, Any]]:
+    rows = fetch(connection(), "progress", **asked)
+    by_job = groupby(rows, key=lambda row: row[_SEEN_COLUMNS])
+    return [_described(job_id, list(of_job)) for job_id, of_job in by_job]
+
+
+def _described(job_id: int, rows: list[tuple[Any, ...]]) -> dict[str, Any]:
+    stages = [_Row(*row[_SEEN_COLUMNS:]) for row in rows]
+    job = stages[0]
+    seen = seen_of(job_id, rows, alerted=job.alerted is not None)
+    done = sum(counts.settled for counts in seen.stages)
+    of = seen.total * len(stages)
     return {
-        "id": job.pk,
+        "id": job_id,
         "name": job.name,
         "project": job.project,
         "priority": job.priority,
@@ -47,12 +102,13 @@ def progress(job_id: int) -> dict[str, Any]:
         "total": seen.total,
         "percent": percent(done, of, seen.status),
         "finishing": decide(seen) is not None,
-        "stages": _stages(seen),
-        "finished_after_cancel": _late(job_id),
+        "stages": _stages(seen, stages),
+        "finished_after_cancel": sum(int(stage.late) for stage in stages),
         "created_at": _iso(job.created_at),
         "started_at": _iso(job.started_at),
         "finished_at": _iso(job.finished_at),
         "eta": _eta(job, done, of),
+        "as_of": _iso(job.now),
     }
 
 
@@ -63,26 +119,23 @@ def percent(done: int, of: int, status: JobStatus) -> float:
     return math.floor(done * 10_000 / of) / 100
 
 
-def _stages(seen: Seen) -> list[dict[str, Any]]:
-    in_flight = _in_flight(seen.job_id)
-    metrics = _metrics(seen.job_id)
+def _stages(seen: Seen, rows: list[_Row]) -> list[dict[str, Any]]:
     stages = []
     arrived = seen.total
-    for stage, counts in zip(stages_of(seen.job_id), seen.stages, strict=True):
-        open_items = seen.total - counts.settled
+    ended = seen.status is JobStatus.REVOKED
+    for name, row, counts in zip(seen.names, rows, seen.stages, strict=True):
         here = arrived - (counts.settled - counts.skipped)
-        flying = min(in_flight.get(stage.position, 0), here)
-        ended = seen.status is JobStatus.REVOKED
+        flying = min(int(row.in_flight), here)
         stages.append(
             {
-                "name": stage.name,
-                "pipeline": stage.pipeline,
+                "name": name,
+                "pipeline": row.pipeline,
                 "total": seen.total,
                 "ready": 0 if ended else here - flying,
                 "in_flight": 0 if ended else flying,
                 **_settled(counts),
-                "cancelled": open_items if ended else 0,
-                "metrics": metrics.get(stage.position, {}),
+                "cancelled": seen.total - counts.settled if ended else 0,
+                "metrics": json_value(row.metrics) or {},
             }
         )
         arrived = counts.succeeded
@@ -98,68 +151,21 @@ def _settled(counts: Counts) -> dict[str, int]:
     }
 
 
-def _in_flight(job_id: int) -> dict[int, int]:
-    live = Lease.ledger.using(alias()).filter(LIVE, job_id=job_id)
-    rows = live.values("stage").annotate(items=Sum("open"))
-    return {row["stage"]: row["items"] for row in rows}
+def _eta(job: _Row, done: int, of: int) -> dict[str, float] | None:
+    """Seconds until the end, at the pace of this run so far; None when there is no pace yet.
 
-
-def _metrics(job_id: int) -> dict[int, dict[str, int]]:
-    rows = Metric.ledger.using(alias()).filter(job_id=job_id)
-    sums: dict[int, dict[str, int]] = {}
-    for row in rows.values("stage", "name").annotate(sum=Sum("value")).order_by("stage", "name"):
-        sums.setdefault(row["stage"], {})[row["name"]] = int(row["sum"])
-    return sums
-
-
-def _late(job_id: int) -> int:
-    tallies = Tally.ledger.using(alias()).filter(job_id=job_id)
-    return int(tallies.aggregate(late=Coalesce(Sum("late"), 0))["late"])
-
-
-def _eta(job: Job, done: int, of: int) -> dict[str, float] | None:
-    """Seconds until the end, at the pace of the run so far; None when there is no pace yet.
-
-    p90 allows for a pace that was measured on few items: one normal deviation of a Poisson
-    count, times 1.28.
+    What earlier runs have settled says nothing of it. p90 allows for a pace that was measured on
+    few items: one normal deviation of a Poisson count, times 1.28.
     """
-    if job.started_at is None or job.finished_at is not None or not 0 < done < of:
+    if job.started_at is None or job.finished_at is not None:
         return None
-    elapsed = (_now() - job.started_at).total_seconds()
-    p50 = (of - done) * elapsed / done
-    return {"p50": round(p50, 1), "p90": round(p50 * (1 + 1.28 / math.sqrt(done)), 1)}
+    settled = done - (json_value(job.begun) or {}).get("settled", 0)  # in this run
+    elapsed = (moment(job.now) - moment(job.started_at)).total_seconds()
+    if settled <= 0 or done >= of or elapsed < 0:
+        return None
+    p50 = (of - done) * elapsed / settled
+    return {"p50": round(p50, 1), "p90": round(p50 * (1 + 1.28 / math.sqrt(settled)), 1)}
 
 
-def _now() -> datetime:
-    rows = Job.ledger.using(alias()).annotate(clock=clock.now()).values_list("clock", flat=True)
-    return rows.order_by("pk")[0]  # type: ignore[no-any-return]
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None
-
-
-@repeated
-def jobs(
-    *,
-    project: str | None = None,
-    projects: Collection[str] | None = None,
-    status: JobStatus | None = None,
-    before: int | None = None,
-    limit: int = 50,
-) -> list[dict[str, Any]]:
-    """The newest jobs first, each as `progress` gives it; the next page is `before` the last id.
-
-    `project` and `projects` both narrow it; None is all.
-    """
-    rows = Job.ledger.using(alias()).filter(deleted_at__isnull=True)
-    if project is not None:
-        rows = rows.filter(project=project)
-    if projects is not None:
-        rows = rows.filter(project__in=projects)
-    if status is not None:
-        rows = rows.filter(status=status)
-    if before is not None:
-        rows = rows.filter(pk__lt=before)
-    page = rows.order_by("-pk").values_list("pk", flat=True)[: min(limit, limits().page_items_max)]
-    return [progress(job_id) for job_id in page]
+def _iso(value: datetime | str | None) -> str | None:
+    return None if value is None else moment(value).isoformat()

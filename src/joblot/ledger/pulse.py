@@ -8,6 +8,7 @@ from django.db.models import Q
 
 from joblot import clock
 from joblot.config import limits
+from joblot.ledger.snapshot import one_snapshot
 from joblot.ledger.transactions import alias, repeated
 from joblot.models import LIVE, Event, Job, Lease
 from joblot.states import JobStatus
@@ -34,6 +35,7 @@ def require_database() -> None:
 
 
 @repeated
+@one_snapshot()
 def overdue() -> list[str]:
     """What the sweep should have done by now, in words; empty if it keeps up.
 

@@ -13,7 +13,7 @@ from joblot.config import limits
 from joblot.ledger.item_rows import settled_among
 from joblot.ledger.jobs import advance, lock_job, record_event, require_event, stages_of
 from joblot.ledger.ranges import Span, enqueue, islands
-from joblot.ledger.tallies import Deltas
+from joblot.ledger.tallies import Deltas, settled
 from joblot.ledger.transactions import alias, durable, repeated
 from joblot.models import Attempt, ItemRange, Job, Outcome
 from joblot.states import ItemState, JobEvent, JobStatus
@@ -45,19 +45,20 @@ def _reopen_chunk(job_id: int, run: int) -> bool:
             cursor = {"stage": stage, "number": first, "start": job.reopening["start"]}
             advance(job_id, job.version, reopening=cursor)
         else:
-            _end(job, start=job.reopening["start"])
+            _end(job, deltas)
         deltas.write(job_id)
     return more
 
 
-def _end(job: Job, *, start: bool) -> None:
-    """All is reopened: the run may start, if the retry said so."""
-    if not start:
+def _end(job: Job, deltas: Deltas) -> None:
+    """All is reopened, once `deltas` are written: the run may start, if the retry said so."""
+    if not job.reopening["start"]:
         advance(job.pk, job.version, reopening=None)
         return
     status = require_event(job, JobEvent.START)
     advance(job.pk, job.version, reopening=None, status=status.value)
-    record_event(job.pk, job.run, 0, "pending", {})
+    begun = {"settled": settled(job.pk) + deltas.settled}
+    record_event(job.pk, job.run, 0, "pending", begun)
 
 
 def _reopen_items(job: Job, stage: int, numbers: Iterable[int], deltas: Deltas) -> None:

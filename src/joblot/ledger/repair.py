@@ -17,19 +17,13 @@ from collections import Counter
 from dataclasses import asdict, replace
 from typing import Any
 
-from joblot.ledger.audit import (
-    audit,
-    count_drift,
-    metric_drift,
-    one_snapshot,
-    places_of_open,
-    recount,
-)
+from joblot.ledger.audit import audit, count_drift, metric_drift, places_of_open, recount
 from joblot.ledger.jobs import advance, lock_job
 from joblot.ledger.leases import close_leases
 from joblot.ledger.logs import log
 from joblot.ledger.look import Seen, decide, look, read
 from joblot.ledger.ranges import RELEASED, Span, enqueue, islands
+from joblot.ledger.snapshot import one_snapshot
 from joblot.ledger.tallies import Deltas
 from joblot.ledger.transactions import alias, connection, repeated, require_durable
 from joblot.models import Lease

@@ -1,7 +1,8 @@
 """The statements written in SQL: one a file, named by its guard.
 
 A file holds `%(name)s` parameters and `{NAME}` places for what differs by database or comes from
-`states`: `{now}`, `{slot}`, sets such as `{CLAIMABLE}`, and single states.
+`states`: `{now}`, `{slot}`, sets such as `{CLAIMABLE}`, and single states. A line that ends in
+`-- if NAME` is part of the statement only if that parameter is given, and not None.
 """
 
 from __future__ import annotations
@@ -67,17 +68,30 @@ _STATES = {
 
 
 @cache
-def text(name: str, vendor: str, *, frozen: bool) -> str:
-    """The statement `name` as this database wants it."""
+def text(name: str, vendor: str, *, frozen: bool, given: frozenset[str] = frozenset()) -> str:
+    """The statement `name` as this database wants it, with the optional lines of `given`."""
+    lines = [line for line, wanted in _lines(name, vendor) if wanted is None or wanted in given]
+    places = _PLACES[vendor]
+    now = places["frozen"] if frozen else places["now"]
+    return "\n".join(lines).format(now=now, slot=places["slot"], **_STATES)
+
+
+@cache
+def optional(name: str, vendor: str) -> frozenset[str]:
+    """The parameters without which a line of the statement is left out."""
+    return frozenset(wanted for _, wanted in _lines(name, vendor) if wanted is not None)
+
+
+def _lines(name: str, vendor: str) -> Iterator[tuple[str, str | None]]:
+    """The lines of a statement's file but for its header, each with the parameter it depends on."""
     folder = files("joblot.ledger") / "sql"
     path = folder / vendor / f"{name}.sql"
     if not path.is_file():
         path = folder / "common" / f"{name}.sql"
-    lines = path.read_text(encoding="utf-8").splitlines()
-    body = "\n".join(line for line in lines if not line.lstrip().startswith("--"))
-    places = _PLACES[vendor]
-    now = places["frozen"] if frozen else places["now"]
-    return body.format(now=now, slot=places["slot"], **_STATES)
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.lstrip().startswith("--"):
+            kept, _, wanted = line.partition(" -- if ")
+            yield kept, wanted.strip() or None
 
 
 def fetch(connection: BaseDatabaseWrapper, name: str, /, **params: Any) -> list[tuple[Any, ...]]:
@@ -119,9 +133,11 @@ def _executed(
     moment = clock.frozen()
     if moment is not None:
         params["clock"] = moment
+    vendor = connection.vendor
+    given = frozenset(one for one in optional(name, vendor) if params.get(one) is not None)
     adapted = {key: _adapted(connection, value) for key, value in params.items()}
     with connection.cursor() as cursor:
-        cursor.execute(text(name, connection.vendor, frozen=moment is not None), adapted)
+        cursor.execute(text(name, vendor, frozen=moment is not None, given=given), adapted)
         yield cursor
 
 

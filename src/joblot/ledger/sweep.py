@@ -26,6 +26,7 @@ from joblot.ledger.pulse import beat, rest
 from joblot.ledger.removal import go_on as go_on_removing
 from joblot.ledger.statements import fetch
 from joblot.ledger.transactions import alias, connection, repeated
+from joblot.ledger.waits import shorten_waits
 from joblot.models import Job
 from joblot.states import TERMINAL, JobStatus
 
@@ -41,8 +42,13 @@ class Swept:
     events_fanned_out: int
 
 
-def sweep() -> Swept:
-    """One round: expire leases, go on with cancels, look, merge, fan events out, remove."""
+def sweep(*, checks_waits: bool = True) -> Swept:
+    """One round: expire leases, go on with cancels, look, merge, fan events out, remove.
+
+    With `checks_waits` it first brings forward what a clock that was ahead has put off too far.
+    """
+    if checks_waits:
+        shorten_waits()
     expired = expire_overdue()
     for job_id in _jobs(status=JobStatus.CANCELING):
         with suppress(NotFound):  # removed meanwhile
@@ -63,10 +69,13 @@ def sweep() -> Swept:
 
 def sweep_until(stop: threading.Event) -> None:
     """Sweep every `sweep_seconds` until `stop` is set; a failure is logged and tried again."""
+    checked_at = float("-inf")
     while not stop.is_set():
         began = time.monotonic()
+        is_due = began - checked_at >= limits().clock_check_seconds
         try:
-            sweep()
+            sweep(checks_waits=is_due)
+            checked_at = began if is_due else checked_at
             beat()
         except Unavailable as error:
             logger.warning("sweep: %s", error)

@@ -9,8 +9,11 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from django.db.models import Sum
+
 from joblot.ledger.statements import execute
-from joblot.ledger.transactions import connection
+from joblot.ledger.transactions import alias, connection, repeated
+from joblot.models import Tally
 from joblot.states import ItemState
 
 COLUMNS = {
@@ -47,6 +50,11 @@ class Deltas:
         for name, value in metrics.items():
             self.metrics[stage, name] += value
 
+    @property
+    def settled(self) -> int:
+        """How many more are settled afterwards, over all stages."""
+        return sum(counts[name] for counts in self.by_stage.values() for name in COLUMNS.values())
+
     def _add(self, stage: int, column: str, items: int) -> None:
         self.by_stage.setdefault(stage, Counter())[column] += items
 
@@ -59,3 +67,11 @@ class Deltas:
         for (stage, name), value in sorted(self.metrics.items()):
             if value:
                 execute(connection(), "metric_add", job=job_id, stage=stage, name=name, value=value)
+
+
+@repeated
+def settled(job_id: int) -> int:
+    """How many items are settled, over all stages."""
+    tallies = Tally.ledger.using(alias()).filter(job_id=job_id)
+    sums = tallies.aggregate(**{name: Sum(name, default=0) for name in COLUMNS.values()})
+    return sum(int(items) for items in sums.values())

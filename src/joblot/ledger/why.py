@@ -9,6 +9,7 @@ from django.db.models import F, Sum
 from joblot import clock
 from joblot.ledger.jobs import policy_of, read_job
 from joblot.ledger.progress import progress
+from joblot.ledger.snapshot import one_snapshot
 from joblot.ledger.transactions import alias, repeated
 from joblot.ledger.undelivered import undelivered
 from joblot.models import LIVE, ItemRange, Job, Lease
@@ -20,6 +21,7 @@ HANDLERS_SHOWN_MAX = 10
 
 
 @repeated
+@one_snapshot()
 def why(job_id: int) -> dict[str, list[Reason]]:
     """Reasons as `{"code", "text", "count"}`; `count` is of items, 0 where it is the whole job.
 

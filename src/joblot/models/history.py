@@ -42,6 +42,11 @@ class Event(LedgerModel):
         constraints = [
             models.UniqueConstraint(
                 fields=["job", "run"],
+                name="joblot_event_pending_once",
+                condition=Q(kind="pending"),
+            ),
+            models.UniqueConstraint(
+                fields=["job", "run"],
                 name="joblot_event_finished_once",
                 condition=Q(kind="finished"),
             ),

@@ -31,11 +31,17 @@ class Outcome(LedgerModel):
 
     class Meta:
         indexes = [
+            # Of what did not succeed only: a success, the usual outcome, costs nothing more.
+            models.Index(
+                fields=["job", "number"],
+                name="joblot_outcome_given_up",
+                condition=Q(state__in=[ItemState.FAILED.value, ItemState.LOST.value]),
+            ),
             models.Index(
                 fields=["output_ref"],
                 name="joblot_outcome_output_ref",
                 condition=Q(output_ref__isnull=False),
-            )
+            ),
         ]
 
 

@@ -17,6 +17,7 @@ from joblot.config import limits
 from joblot.errors import InvalidInput, NotFound, Refused
 from joblot.figure import Figure
 from joblot.ledger.figures import count, overdue_seconds
+from joblot.ledger.snapshot import one_snapshot
 from joblot.ledger.statements import fetch, moment
 from joblot.ledger.transactions import connection, repeated
 from joblot.models import WebhookDelivery
@@ -32,6 +33,7 @@ _PENDING = Q(next_try_at__isnull=False)
 
 
 @repeated
+@one_snapshot()
 def deliveries(
     webhook_id: int, *, state: str | None = None, before: int | None = None, limit: int = 100
 ) -> list[dict[str, Any]]:
@@ -88,6 +90,7 @@ def waiting_receivers(except_for: Collection[int] = ()) -> list[int]:
 
 
 @repeated
+@one_snapshot()
 def waiting() -> list[Figure]:
     """How many deliveries are not sent, and since when the first of them waits for its try."""
     ((now,),) = fetch(connection(), "clock")
@@ -112,7 +115,7 @@ def claim_next(webhook_id: int) -> WebhookDelivery | None:
     if row is None:
         return None
     claimed = _rows().filter(_ready(), pk=row.pk, tries=row.tries)
-    until = clock.after(_CLAIM_TRIES * limits().webhook_seconds_max)
+    until = clock.after(_claim_seconds())
     if not claimed.update(tries=F("tries") + 1, sending_until=until):
         return None
     row.tries += 1
@@ -168,11 +171,24 @@ def _due() -> Any:
 
 
 def _ready() -> Q:
-    return _unclaimed() & Q(next_try_at__lte=clock.now())
+    """Due, or put off further than any wait: by a clock that was ahead."""
+    longest = max(limits().webhook_backoff_seconds_max, limits().webhook_retry_after_seconds_max)
+    beyond = clock.after(longest + limits().clock_slack_seconds)
+    return _unclaimed() & (Q(next_try_at__lte=clock.now()) | Q(next_try_at__gt=beyond))
 
 
 def _unclaimed() -> Q:
-    return Q(sending_until__isnull=True) | Q(sending_until__lte=clock.now())
+    """Nor claimed for longer than a sender may: a clock that was ahead did so."""
+    beyond = clock.after(_claim_seconds() + limits().clock_slack_seconds)
+    return (
+        Q(sending_until__isnull=True)
+        | Q(sending_until__lte=clock.now())
+        | Q(sending_until__gt=beyond)
+    )
+
+
+def _claim_seconds() -> float:
+    return _CLAIM_TRIES * limits().webhook_seconds_max
 
 
 def _rows() -> Any:

@@ -73,9 +73,10 @@ def _watch_as_json(job: int, every: float) -> dict[str, Any]:
     told: dict[str, Any] | None = None
     while True:
         state = verbs.progress(job)
-        if told is None or {**state, "eta": None} != {**told, "eta": None}:
+        news = {**state, "eta": None, "as_of": None}
+        if news != told:
             text.print_json_line(state)
-            told = state
+            told = news
         if state["status"] in TERMINAL:
             return state
         time.sleep(every)
@@ -104,13 +105,26 @@ def items(
     open_database(db)
     begin = -1 if after is None else after
     wanted = state.value if state else None
-    page = verbs.items(job, state=wanted, stage=stage, after=begin, limit=limit)
+    page, following = _items(job, wanted, stage, begin, limit)
     if as_json:
         text.print_json(page)
         return
     text.items(page)
-    if len(page) == limit:
-        text.err().print(f"the next page: --after {page[-1]['id']}")
+    if following is not None:
+        text.err().print(f"the next page: --after {following}")
+
+
+def _items(
+    job: int, state: str | None, stage: str | None, after: int, limit: int
+) -> tuple[list[dict[str, Any]], int | None]:
+    """As many as are wanted, and where the rest begins; each page of the ledger's is short work."""
+    found: list[dict[str, Any]] = []
+    following: int | None = after
+    while following is not None and len(found) < limit:
+        page = verbs.items(job, state=state, stage=stage, after=following, limit=limit - len(found))
+        found += page
+        following = page.next
+    return found, following
 
 
 def logs(

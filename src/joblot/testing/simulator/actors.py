@@ -19,6 +19,8 @@ from joblot.testing.simulator.world import POLICY, Answer, Violation, World
 CHUNK = "submit: chunk added"  # fault points
 BEGUN = "retry: next run begun"
 OUTAGE_CALLS_MAX = 6
+JUMP = 5 * 3_600  # seconds
+FROZEN_SECONDS_MAX = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,10 +247,10 @@ class Sweeper:
     frozen_until: int = 0
 
     def act(self, draw: Draws) -> None:
-        if self.world.now < self.frozen_until:
-            return
+        if 0 < self.frozen_until - self.world.now <= FROZEN_SECONDS_MAX:
+            return  # it does not go by the database's clock, which may have been wrong
         if draw.chance(5):
-            self.frozen_until = self.world.now + draw.pick([10, 60, 600])
+            self.frozen_until = self.world.now + draw.pick([10, 60, FROZEN_SECONDS_MAX])
             self.world.say(f"{self.name} freezes until {self.frozen_until} s")
             return
         self.sweep(trouble_of(self.world, draw))
@@ -283,10 +285,33 @@ class Weather:
 
     world: World
     name: str = "weather"
+    ahead: int = 0  # by which the database's clock is wrong now
 
     def act(self, draw: Draws) -> None:
-        if draw.chance(self.world.scene.trouble_percent // 2):
+        if self.ahead:
+            self.come_back()
+        elif draw.chance(self.world.scene.jumps_percent):
+            self.ahead = JUMP
+            self.world.now += JUMP
+            self.world.say(f"the database's clock jumps ahead by {JUMP} s")
+        elif draw.chance(self.world.scene.trouble_percent // 2):
             self.world.away_calls = 1 + draw.below(OUTAGE_CALLS_MAX)
             self.world.say(f"the database is away for {self.world.away_calls} calls")
         else:
             self.world.now += draw.pick(self.world.scene.waits)
+
+    def come_back(self) -> None:
+        """The clock is right again. A worker that renewed meanwhile is taken for dead."""
+        world = self.world
+        world.now, self.ahead, world.away_calls = world.now - self.ahead, 0, 0
+        world.say(f"the database's clock jumps back by {JUMP} s")
+        sweeper = Sweeper(world, self.name)
+        for job in world.jobs.values():
+            job.shorten_waits(world.now)
+        sweeper.sweep(CALM)
+        for job_id, job in world.jobs.items():
+            for token, lease in job.leases.items():
+                if job.is_live(lease) and lease.deadline > world.now + model.LEASE + model.SLACK:
+                    world.call("expire", token)
+                    job.expire(token, world.now)
+            world.compare(job_id)

@@ -31,6 +31,7 @@ from joblot.states import JobStatus as S
 
 FAILURES_MAX, EXPIRIES_MAX = 2, 2
 BACKOFF, LEASE, GRACE = 4, 10, 6  # seconds
+SLACK = 5  # seconds, of limits().clock_slack_seconds
 COUNTS = ("succeeded", "failed", "lost", "skipped")
 
 Place = tuple[int, int]  # stage, number
@@ -53,6 +54,7 @@ class Lease:
     stage: int
     held: dict[int, Waiting]  # as it was when it was granted
     deadline: int
+    claimed: int
     state: LeaseState = LeaseState.LIVE
     gone: set[int] = field(default_factory=set)
 
@@ -182,7 +184,7 @@ class Job:
         self, token: str, stage: int, numbers: Iterable[int], now: int, *, starts: bool = True
     ) -> None:
         held = {n: self.waiting.pop((stage, n)) for n in numbers}
-        self.leases[token] = Lease(self.run, stage, held, now + LEASE)
+        self.leases[token] = Lease(self.run, stage, held, now + LEASE, now)
         if self.status is S.PENDING and starts:
             self._become(S.STARTED, "started")
 
@@ -214,6 +216,15 @@ class Job:
         if looks:
             self.look()
         return True
+
+    def shorten_waits(self, now: int) -> None:
+        """The clock was ahead: what was put off further than its rule says is brought forward."""
+        for waiting in self.waiting.values():
+            longest = now + (BACKOFF if waiting.failures else 0)
+            waiting.due = longest if waiting.due > longest + SLACK else waiting.due
+        for lease in self.leases.values():
+            if self.is_live(lease) and lease.claimed > now + SLACK:
+                lease.claimed, lease.deadline = now, now + LEASE
 
     def is_overdue(self, lease: Lease, now: int) -> bool:
         return lease.deadline < now and self.is_live(lease)

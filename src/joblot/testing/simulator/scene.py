@@ -70,6 +70,7 @@ class Scene:
     claim_items_max: int = 5
     trouble_percent: int = 20  # of the calls
     duplicates_percent: int = 20  # of the reports, at least: lost receipts bring more
+    jumps_percent: int = 10  # of the weather's acts: the clock is hours ahead for a while
     failures: bool = True  # workers also report failures, and outputs that a hook refuses
     waits: tuple[int, ...] = (1, model.BACKOFF, model.LEASE + 1)  # seconds that pass at once
     # workers, producers, operators, sweepers, the weather
@@ -94,6 +95,7 @@ class Scene:
             claim_items_max=100,
             trouble_percent=4,  # some strike behind the last statement, some only lose the answer
             duplicates_percent=10,
+            jumps_percent=0,
             waits=(1,),
             weights=(90, 1, 0, 5, 4),
             patient=True,

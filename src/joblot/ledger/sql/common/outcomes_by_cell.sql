@@ -4,11 +4,13 @@
 -- locks: none
 SELECT cell, state, count(*)
 FROM (
-    SELECT (o.number - %(first)s) / %(cell_items)s AS cell,
-           CASE WHEN o.stage = %(stage)s THEN o.state ELSE {SKIPPED} END AS state
-    FROM joblot_outcome o
-    WHERE o.job_id = %(job)s AND o.stage <= %(stage)s
-      AND o.number BETWEEN %(first)s AND %(last)s
-      AND (o.stage = %(stage)s OR o.state IN ({FAILED}, {LOST}))
+    SELECT (number - %(first)s) / %(cell_items)s AS cell, state
+    FROM joblot_outcome
+    WHERE job_id = %(job)s AND stage = %(stage)s AND number BETWEEN %(first)s AND %(last)s
+    UNION ALL
+    SELECT (number - %(first)s) / %(cell_items)s, {SKIPPED}
+    FROM joblot_outcome
+    WHERE job_id = %(job)s AND number BETWEEN %(first)s AND %(last)s
+      AND state IN ({FAILED}, {LOST}) AND stage < %(stage)s
 ) AS settled
 GROUP BY cell, state

@@ -1,0 +1,10 @@
+-- purpose: all that became of some items, by their numbers, in the stages that they came through
+-- guard: none
+-- locks: none; CROSS JOIN makes each a look-up, so that no plan reads the whole job
+SELECT o.number, o.stage, o.state, o.run, o.output, o.output_ref, o.metrics, o.error_type,
+       o.error_message, o.settled_at
+FROM json_each(%(numbers)s) AS asked
+CROSS JOIN joblot_stage came ON came.job_id = %(job)s AND came.position < %(stages)s
+CROSS JOIN joblot_outcome o
+  ON o.job_id = %(job)s AND o.stage = came.position AND o.number = asked.value
+ORDER BY o.number, o.stage

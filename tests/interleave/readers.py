@@ -1,0 +1,126 @@
+"""Every reader, with how it is asked in a scene, and what it may answer while a verb is at work."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+from django.db import connections
+
+from joblot.api.metrics import gauges
+from joblot.errors import JoblotError
+from joblot.identity.workers import workers
+from joblot.ledger.audit import audit
+from joblot.ledger.events import events
+from joblot.ledger.in_flight import in_flight
+from joblot.ledger.items import items, outputs
+from joblot.ledger.logs import logs
+from joblot.ledger.map import job_map
+from joblot.ledger.next_job import next_job
+from joblot.ledger.progress import jobs, progress
+from joblot.ledger.pulse import overdue
+from joblot.ledger.why import why
+from joblot.states import JobStatus
+from joblot.testing.interleave import Outcome
+from joblot.webhooks.deliveries import deliveries
+from joblot.webhooks.subscriptions import webhooks
+from tests.interleave.scenes import Scene
+
+Reader = Callable[[Scene], Any]
+Answers = Mapping[str, str]
+
+READERS: dict[str, Reader] = {
+    "progress": lambda s: progress(s.job.pk),
+    "jobs": lambda s: jobs(),
+    "jobs that are started": lambda s: jobs(status=JobStatus.STARTED),
+    "items": lambda s: items(s.job.pk),
+    "items that failed": lambda s: items(s.job.pk, state="failed"),
+    "items that are open": lambda s: items(s.job.pk, state="open"),
+    "outputs": lambda s: list(outputs(s.job.pk)),
+    "events": lambda s: events(s.job.pk),
+    "logs": lambda s: logs(s.job.pk),
+    "why": lambda s: why(s.job.pk),
+    "map": lambda s: job_map(s.job.pk),
+    "audit": lambda s: audit(s.job.pk),
+    "in flight": lambda s: in_flight(),
+    "overdue": lambda s: overdue(),
+    "metrics": lambda s: [str(figure) for figure in gauges()],
+    "next job": lambda s: next_job(["p", "q"]).as_json(),
+    "workers": lambda s: workers(),
+    "webhooks": lambda s: webhooks(),
+    "deliveries": lambda s: deliveries(1),
+}
+
+TOKEN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+def answer(reader: Reader, scene: Scene) -> str:
+    """What it says, or why it says nothing; without the tokens, which are chance."""
+    try:
+        said = json.dumps(reader(scene), sort_keys=True)
+    except JoblotError as error:
+        said = f"{type(error).__name__}: {error}"
+    return TOKEN.sub("token", said)
+
+
+def answers(readers: Mapping[str, Reader], scene: Scene) -> Answers:
+    return {name: answer(reader, scene) for name, reader in readers.items()}
+
+
+def of_several_statements(using: str, scene: Scene) -> Mapping[str, Reader]:
+    """Those that could be overtaken: what is one statement is of one instant."""
+
+    def statements(reader: Reader) -> int:
+        sent = []
+
+        def count(execute: Any, sql: str, *rest: Any) -> Any:
+            sent.append(sql)
+            return execute(sql, *rest)
+
+        with connections[using].execute_wrapper(count):
+            answer(reader, scene)
+        return len(sent)
+
+    return {name: reader for name, reader in READERS.items() if statements(reader) > 1}
+
+
+class Witness:
+    """Sees, from a connection of its own, every state that a verb commits on its way."""
+
+    def __init__(self, using: str) -> None:
+        self._using = using
+
+    def seen(
+        self, readers: Mapping[str, Reader], scene: Scene, verb: Callable[[], Any]
+    ) -> Mapping[str, set[str]]:
+        """By reader, all answers that are of one committed state, from before the verb to its end.
+
+        It looks before each of the verb's statements, which changes nothing for others, and at the
+        end: so no commit is missed.
+        """
+        found: dict[str, set[str]] = defaultdict(set)
+        with ThreadPoolExecutor(1, initializer=connections.close_all) as elsewhere:
+
+            def look() -> None:
+                for name, said in elsewhere.submit(answers, readers, scene).result().items():
+                    found[name].add(said)
+
+            def before(execute: Any, *statement: Any) -> Any:
+                look()
+                return execute(*statement)
+
+            with connections[self._using].execute_wrapper(before), suppress(JoblotError):
+                verb()
+            look()
+            elsewhere.submit(connections.close_all).result()
+        return found
+
+
+def require_one_state(name: str, seen: set[str], outcomes: Mapping[str, Outcome]) -> None:
+    said = outcomes[name].value
+    assert said in seen, f"{name} answered of no one instant: {said}"
