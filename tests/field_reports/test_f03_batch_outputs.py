@@ -40,7 +40,7 @@ class DataFrame:
 class Series(DataFrame):
     """Its values have labels, and their order is that of whatever sorted it last."""
 
-    shape = property(lambda self: (self.rows,))  # type: ignore[assignment]
+    shape = property(lambda self: (self.rows,))
     ndim = 1
 
     def keys(self) -> list[int]:

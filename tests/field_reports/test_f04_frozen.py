@@ -160,7 +160,7 @@ def test_a_worker_replaces_a_process_that_holds_the_interpreter(served: Served):
     assert lost["outcomes"][0]["error"]["message"]
     worker.send_signal(signal.SIGTERM)
     worker.communicate(timeout=60)
-    assert worker.returncode == 0
+    assert worker.returncode in (0, 4)  # 4 if the last lease expired before the last call was ended
 
 
 def test_a_signal_ends_a_worker_whose_call_holds_the_interpreter(served: Served):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -80,9 +81,9 @@ def test_each_server_has_spools_of_its_own(tmp_path: Path):
     assert one.parent == tmp_path
 
 
-def test_an_order_is_the_same_after_its_line():
+def test_an_order_is_the_same_after_it_was_sent():
     order = Order(URL, token="t", pipelines=["a"], batch=3)
-    assert Order.of_line(order.as_line()) == order
+    assert Order(**json.loads(json.dumps(order.as_json()))) == order
 
 
 def test_where_the_server_and_the_token_come_from(tmp_path: Path, monkeypatch):
