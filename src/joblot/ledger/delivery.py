@@ -78,8 +78,8 @@ def deliver_until(
 ) -> None:
     """Deliver every `handler_poll_seconds` until `stop` is set, or for so long nothing was due.
 
-    Without `supervise_until` a handler that hangs holds up the others of this process; a transaction
-    of it is ended at its limit. A failure of the database is logged and tried again.
+    Without `supervise_until` a handler that hangs holds up the others of this process; its
+    transaction is ended at its limit. A failure of the database is logged and tried again.
     """
     idle = 0.0
     while not stop.is_set() and (idle_seconds_max is None or idle < idle_seconds_max):
