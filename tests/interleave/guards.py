@@ -330,6 +330,14 @@ GUARDS = (
         "_reported_again",
     ),
     Guard(
+        "Hooks that hang leave threads of a server for everything else.",
+        "hook_room.py",
+        "            while self._running >= self.threads_max:\n",
+        "            while False:\n",
+        "ledger/test_hook_room.py::test_while_hooks_that_hang_take_all_room_others_are_refused"
+        "_and_the_rest_goes_on",
+    ),
+    Guard(
         "A fold waits while an amendment was counted that nobody has told.",
         "fold.py",
         "untold = seen is not None and decide(seen) is not None",

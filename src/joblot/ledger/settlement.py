@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Self
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from joblot import clock
 from joblot.config import limits
 from joblot.errors import PermanentError, Unavailable
 from joblot.ledger import hooks, outputs, uncounted
+from joblot.ledger.hook_room import room
 from joblot.ledger.item_rows import OutcomeRow, items_by_number, outcomes_by_number, settled_among
 from joblot.ledger.jobs import policy_of, read_job, stages_of
 from joblot.ledger.posted import Posted, rows_of
@@ -103,12 +104,20 @@ class Settlement:
         self._let_go(posted)
         self._write()
 
-    def hooks_limited(self) -> AbstractContextManager[None]:
-        """All hooks of this report together hold its locks for `hook_seconds_max`."""
+    @contextmanager
+    def hooks_limited(self) -> Iterator[None]:
+        """All hooks of this report together hold its locks for `hook_seconds_max`.
+
+        Raises Unavailable when they took longer, or so many hang already that this one may not
+        begin.
+        """
         if hooks.result_hook(self.pipeline) is None and hooks.late_hook(self.pipeline) is None:
-            return nullcontext()
+            yield
+            return
         seconds = seconds_within(limits().hook_seconds_max)
-        return ended_after(seconds, f"the hook of pipeline {self.pipeline}, job {self.job_id}")
+        what = f"the hook of pipeline {self.pipeline}, job {self.job_id}"
+        with room(), ended_after(seconds, what):
+            yield
 
     def _is_held(self, one: Posted) -> bool:
         if any(one.number in span for span in self.spans):

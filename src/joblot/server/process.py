@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import multiprocessing
 import os
 import signal
@@ -12,6 +13,7 @@ from types import FrameType
 
 from joblot.delivery.supervisor import supervise_until
 from joblot.ledger.candidates import Wanted
+from joblot.ledger.hook_room import limit_to
 from joblot.ledger.ready import ready_for
 from joblot.ledger.sweep import sweep_until
 from joblot.server.bridge import Bridge, Scope, Send
@@ -19,6 +21,8 @@ from joblot.server.incoming_body import Receive
 from joblot.server.outer import Outer
 from joblot.server.waiting import WaitingRoom
 from joblot.webhooks.sender import send_until
+
+HOOK_THREADS_SHARE = 0.75  # of the threads, that hooks may occupy; the others serve the rest
 
 
 class Process:
@@ -28,6 +32,7 @@ class Process:
 
     def __init__(self, threads: int) -> None:
         self._bridge = Bridge(threads)
+        self._hook_threads_max = max(1.0, threads * HOOK_THREADS_SHARE)
         self.room = WaitingRoom(self._ready)
         self._outer = Outer(self._bridge, self.room)
         self._ends = threading.Event()
@@ -55,6 +60,7 @@ class Process:
         await receive()
         self._stop_when_told(asyncio.get_running_loop())
         _end_with_parent()
+        limit_to(self._hook_threads_max)
         for clock in self._clocks:
             clock.start()
         await send({"type": "lifespan.startup.complete"})
@@ -83,6 +89,7 @@ class Process:
         self._bridge.close()
         for clock in self._clocks:
             clock.join()
+        limit_to(math.inf)
 
     async def _ready(self, asked: Collection[Wanted]) -> set[Wanted]:
         return await self._bridge.call(ready_for, asked)

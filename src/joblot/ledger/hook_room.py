@@ -1,0 +1,62 @@
+"""Room for hooks: how many threads of this process they may occupy at once.
+
+A hook that hangs keeps its thread for good. So that some are left for everything else, a server
+gives hooks fewer than it has; a report that finds no room is answered `Unavailable`.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from joblot.errors import Unavailable
+
+WAIT_SECONDS_MAX = 1.0  # for room, since the last hook began: those that are quick make some
+
+
+class _Room:
+    def __init__(self) -> None:
+        self.threads_max: float = math.inf
+        self._changed = threading.Condition()
+        self._running = 0
+        self._last_began = 0.0
+
+    def enter(self) -> None:
+        """Raises Unavailable when there is no room, and seems to be none soon."""
+        with self._changed:
+            while self._running >= self.threads_max:
+                left = self._last_began + WAIT_SECONDS_MAX - time.monotonic()
+                if left <= 0:
+                    raise Unavailable(
+                        f"{self._running} hooks are running in this process, and none has returned "
+                        f"for {WAIT_SECONDS_MAX:g} s; nothing was done, try again later"
+                    )
+                self._changed.wait(left)
+            self._running += 1
+            self._last_began = time.monotonic()
+
+    def leave(self) -> None:
+        with self._changed:
+            self._running -= 1
+            self._changed.notify()
+
+
+_room = _Room()
+
+
+def limit_to(threads: float) -> None:
+    """For a server, once: hooks occupy no more threads of this process than these."""
+    _room.threads_max = threads
+
+
+@contextmanager
+def room() -> Iterator[None]:
+    """Inside the block a thread is counted. Raises Unavailable instead of waiting for long."""
+    _room.enter()
+    try:
+        yield
+    finally:
+        _room.leave()
