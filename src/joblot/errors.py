@@ -18,6 +18,7 @@
     │   └── LedgerOwned         a write to what only the ledger writes
     ├── Unavailable             try again later; nothing was done
     │   ├── NotMigrated         the tables are missing or old
+    │   ├── ServerFailed        an answer of no use: the server failed, or something before it
     │   └── TooManyRequests     this token asks more often than it may
     ├── PermanentError          raised by a hook or a worker's function: trying again is no use
     └── RetryableError          raised by a worker's function: trying again may help
@@ -144,6 +145,15 @@ class NotMigrated(Unavailable):
     """The tables are missing or of an older version."""
 
     code = "not_migrated"
+
+
+class ServerFailed(Unavailable):
+    """The server failed at this request, or something in front of it refused it.
+
+    It may be what the request carries, or have nothing to do with it.
+    """
+
+    code = "internal"
 
 
 class TooManyRequests(Unavailable):

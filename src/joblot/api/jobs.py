@@ -72,7 +72,7 @@ def create_job(request: HttpRequest, body: JobIn) -> Any:
         raise InvalidInput("idempotency_key: expected the same in the body and in the header")
     job = submit(
         body.name,
-        [one if isinstance(one, str) else one.dict() for one in body.items],
+        body.items,
         pipeline=body.pipeline,
         stages=None if body.stages is None else [stage.dict() for stage in body.stages],
         project=project,

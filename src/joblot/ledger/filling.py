@@ -24,6 +24,7 @@ from joblot.ledger.jobs import advance, lock_job
 from joblot.ledger.ranges import Span, enqueue
 from joblot.ledger.transactions import alias, connection, repeated
 from joblot.models import Job
+from joblot.shown import shown
 from joblot.states import FILLABLE
 
 Given = Mapping[str, Any] | str
@@ -53,7 +54,7 @@ def _checked(items: Iterable[Given]) -> Iterator[NewItem]:
     for position, given in enumerate(items):
         try:
             yield _new_item(given)
-        except (InvalidItem, InvalidResult) as error:
+        except InvalidItem as error:
             raise InvalidItem(f"item {position}: {error}") from error
 
 
@@ -61,16 +62,19 @@ def _new_item(given: Given) -> NewItem:
     key, payload = (given, None) if isinstance(given, str) else _key_and_payload(given)
     if not isinstance(key, str) or not 0 < len(key) <= limits().item_key_chars_max:
         raise InvalidItem(
-            f"key: expected text of 1 to {limits().item_key_chars_max} characters, got {key!r:.100}"
+            f"key: expected text of 1 to {limits().item_key_chars_max} characters, got {shown(key)}"
         )
     if not wire.is_storable(key):
-        raise InvalidItem(f"key: expected text without U+0000 or lone surrogates, got {key!r:.100}")
+        raise InvalidItem(f"key: expected text without U+0000 or lone surrogates, got {shown(key)}")
     if payload is None:
         return NewItem(key, None)
-    text = wire.canonical(payload)
+    try:
+        text = wire.canonical(payload)
+    except InvalidResult as error:
+        raise InvalidItem(f"payload of {shown(key)}: {error}") from error
     if len(text.encode()) > limits().payload_bytes_max:
         raise InvalidItem(
-            f"payload of {key!r:.100}: expected at most {limits().payload_bytes_max} bytes, got "
+            f"payload of {shown(key)}: expected at most {limits().payload_bytes_max} bytes, got "
             f"{len(text.encode())}; put the data elsewhere and its address into the payload"
         )
     return NewItem(key, text)
@@ -157,7 +161,7 @@ def _numbers_by_value(text: str) -> Any:
 
 def _conflict(key: str) -> KeyConflict:
     return KeyConflict(
-        f"key {key!r:.100}: given before in this job with another payload; keys are unique in a "
+        f"key {shown(key)}: given before in this job with another payload; keys are unique in a "
         "job, so give this item another key or leave it out"
     )
 
