@@ -18,7 +18,7 @@ from joblot import clock
 from joblot.config import limits
 from joblot.errors import InvalidInput, KeyConflict
 from joblot.ledger import candidates, queue, reasons
-from joblot.ledger.candidates import Board, Candidate, Wanted
+from joblot.ledger.candidates import Candidate, Snapshot, Wanted
 from joblot.ledger.grants import Grant, Holder, grant
 from joblot.ledger.item_rows import ItemRow, items_by_number, outputs_by_number, settled_among
 from joblot.ledger.jobs import advance, policy_of, record_event
@@ -81,35 +81,37 @@ class _Search:
 
     def __init__(self, wanted: Wanted, limit: int, holder: Holder) -> None:
         self._wanted = wanted
+        self._board = candidates.board(wanted)
         self._limit = limit
         self._holder = holder
         self._refused: set[StageKey] = set()
 
     def answer(self) -> Claim | None:
         """Busy is not empty: where all that is ready is held by other claims, it waits for one."""
-        board, just_read = candidates.board(self._wanted)
-        turn = board.next_turn()
+        turn = self._board.take_turn()
         until = time.monotonic() + limits().range_wait_seconds
+        known = self._board.fresh()
+        if known is not None and (answer := self._first_free(known, turn)):
+            return answer
         while True:
-            if answer := self._first_free(board, turn):
+            snapshot = self._board.read(self._wanted)
+            if answer := self._first_free(snapshot, turn):
                 return answer
-            if just_read:
-                best = next((one for one in self._left(board, turn) if one.ready), None)
-                if best is None or time.monotonic() >= until:
-                    return None
-                if answer := self._try([best], wait=True):
-                    return answer
-            board, just_read = candidates.board(self._wanted, anew=True)
+            best = next((one for one in self._left(snapshot, turn) if one.ready), None)
+            if best is None or time.monotonic() >= until:
+                return None
+            if answer := self._try([best], wait=True):
+                return answer
 
-    def _left(self, board: Board, turn: float) -> Iterator[Candidate]:
-        return (one for one in board.in_order(turn) if one.stage not in self._refused)
+    def _left(self, snapshot: Snapshot, turn: float) -> Iterator[Candidate]:
+        return (one for one in snapshot.in_order(turn) if one.stage not in self._refused)
 
-    def _first_free(self, board: Board, turn: float) -> Claim | None:
+    def _first_free(self, snapshot: Snapshot, turn: float) -> Claim | None:
         """From the first stage that has a free range; some are asked for with each statement."""
-        left, passed_over = self._left(board, turn), 0
+        left, passed_over = self._left(snapshot, turn), 0
         while asked := list(islice(left, limits().claim_stages_batch)):
             if answer := self._try(asked):
-                board.passed_over(passed_over)
+                self._board.passed_over(snapshot, passed_over)
                 return answer
             passed_over += len(asked)
         return None

@@ -39,8 +39,10 @@ class JobEvent:
 ResultHook = Callable[[Sequence[SettledResult]], None]
 EventHandler = Callable[[JobEvent], None]
 
-_on_result: dict[str, ResultHook] = {}
-_on_late: dict[str, ResultHook] = {}
+# Modules register when they are imported, which may be while others run: each is one assignment.
+_on_result: dict[str, ResultHook] = {}  # Threads: single look-ups, nobody iterates
+_on_late: dict[str, ResultHook] = {}  # Threads: single look-ups, nobody iterates
+# Threads: who iterates has a copy, which is one operation.
 _on_event: dict[str, tuple[frozenset[str], EventHandler]] = {}
 
 
@@ -102,4 +104,5 @@ def late_hook(pipeline: str) -> ResultHook | None:
 
 def event_handlers(kind: str) -> dict[str, EventHandler]:
     """The handlers of events of this kind, by their stable names."""
-    return {name: handler for name, (kinds, handler) in _on_event.items() if kind in kinds}
+    known = list(_on_event.items())
+    return {name: handler for name, (kinds, handler) in known if kind in kinds}
