@@ -16,16 +16,18 @@ from django.db import transaction
 
 from joblot import clock
 from joblot.config import limits
-from joblot.errors import InvalidInput, KeyConflict
+from joblot.errors import InvalidInput, KeyConflict, Unavailable
 from joblot.ledger import candidates, queue, reasons
 from joblot.ledger.candidates import Candidate, Snapshot, Wanted
 from joblot.ledger.grants import Grant, Holder, grant
 from joblot.ledger.item_rows import ItemRow, items_by_number, outputs_by_number, settled_among
 from joblot.ledger.jobs import advance, policy_of, record_event
+from joblot.ledger.leases import release
 from joblot.ledger.names import checked_name
 from joblot.ledger.queue import Piece, StageKey, Waiting
 from joblot.ledger.ranges import ALONE, Span, islands
 from joblot.ledger.transactions import alias, connection, durable, repeated, require_durable
+from joblot.ledger.unreadable import without_unreadable
 from joblot.models import Lease, Stage
 from joblot.states import JobEvent, JobStatus, LeaseState, sources
 from joblot.wire import Claim, ClaimedItem
@@ -122,7 +124,9 @@ class _Search:
             if found is None:
                 return None
             if found.grant is not None:
-                return _answer(found.grant)
+                if answer := _served(found.grant):
+                    return answer
+                continue
             if found.refused:
                 if answer := _refused_to(self._holder):
                     return answer
@@ -202,6 +206,17 @@ def _still_open(stage: StageKey, pieces: list[Piece]) -> list[Span]:
     ]
 
 
+def _served(granted: Grant) -> Claim | None:
+    """The lease as its worker gets it; None if none of its items can be read: they have failed."""
+    try:
+        (lease,) = _answer(granted).leases
+    except Unavailable:
+        release(granted.token)
+        raise
+    lease = without_unreadable(lease)
+    return Claim((lease,)) if lease.items else None
+
+
 @repeated
 def _answer(granted: Grant) -> Claim:
     if granted.job_status in sources(JobEvent.CLAIM):
@@ -254,7 +269,7 @@ def _answer_by_key(key: str | None) -> Claim | None:
         items=_claimed_items(lease.job_id, lease.stage, spans, items),
         lease_seconds=policy_of(stage.job).lease_seconds,
     )
-    return Claim((again,))
+    return Claim((without_unreadable(again),))
 
 
 def _claimed_items(
