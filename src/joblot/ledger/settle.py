@@ -11,18 +11,28 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.db import DatabaseError
+
 from joblot import faults, wire
 from joblot.config import limits
-from joblot.errors import InvalidResult
+from joblot.errors import InvalidResult, Unavailable
 from joblot.ledger import hooks
 from joblot.ledger.look import look
 from joblot.ledger.outputs import store_if_large
 from joblot.ledger.posted import Posted, rows_of
 from joblot.ledger.settlement import Settlement
 from joblot.ledger.statements import fetch
-from joblot.ledger.transactions import connection, durable, repeated, require_durable
+from joblot.ledger.transactions import (
+    connection,
+    durable,
+    is_of_content,
+    repeated,
+    require_durable,
+)
 from joblot.states import Receipt
 from joblot.wire import ItemReceipt, Result
+
+_REASON_CHARS = 300
 
 
 def report(token: str | UUID, results: Iterable[Result | Mapping[str, Any]]) -> list[ItemReceipt]:
@@ -51,7 +61,7 @@ def settle_prepared(token: UUID | None, posted: list[Posted | Rejected]) -> list
 
 @dataclass(slots=True)
 class Rejected:
-    """A result that is bad in itself."""
+    """A result that goes no further: it is bad in itself, or its output can't be stored now."""
 
     receipt: ItemReceipt
 
@@ -73,13 +83,16 @@ def _prepared(result: Result | ItemReceipt) -> Posted | Rejected:
     """The result with its hash, its output stored if it is large: all before the transaction."""
     if isinstance(result, ItemReceipt):
         return Rejected(result)
+    if not result.succeeded:
+        return Posted(result, "", b"", None)
     try:
         canonical = result.output_text or wire.canonical(result.output)
         digest = wire.result_hash(canonical)
-        ref = store_if_large(canonical, digest) if result.succeeded else None
+        return Posted(result, canonical, digest, store_if_large(canonical, digest))
     except InvalidResult as error:
         return Rejected(ItemReceipt(result.item, Receipt.REJECTED, str(error)))
-    return Posted(result, canonical, digest, ref)
+    except Unavailable as error:
+        return Rejected(ItemReceipt(result.item, Receipt.DEFERRED, str(error)))
 
 
 def uuid_of(token: str | UUID) -> UUID | None:
@@ -107,7 +120,12 @@ def rounds(posted: Iterable[Posted | Rejected]) -> list[list[Posted]]:
 def _settle_round(token: UUID, posted: list[Posted]) -> int | None:
     """Settle results of different items; returns the job that may now be due, if any."""
     require_durable(connection())
-    job_id = _settle_at_once(token, posted)
+    try:
+        job_id = _settle_at_once(token, posted)
+    except DatabaseError as error:
+        if not is_of_content(error):
+            raise
+        job_id = None
     left = [one for one in posted if one.receipt is None]
     return settle_judged(token, left) if left else job_id
 
@@ -144,9 +162,30 @@ def count_moved(posted: Iterable[Posted], moved: Collection[int] | None) -> None
             one.receipt = Receipt.COUNTED
 
 
-@repeated
 def settle_judged(token: UUID, posted: list[Posted]) -> int | None:
-    """Any report, in one transaction of several statements; gives every result its receipt."""
+    """Any report; gives every result its receipt, whatever the database refuses one of them for.
+
+    One that the database can't keep is found by halving, and rejected; the others are settled.
+    """
+    try:
+        return _settle_in_transaction(token, posted)
+    except (DatabaseError, OverflowError) as error:
+        if not is_of_content(error):
+            raise
+        if len(posted) == 1:
+            posted[0].receipt = Receipt.REJECTED
+            posted[0].reason = f"the database can't keep it: {error}".splitlines()[0][
+                :_REASON_CHARS
+            ]
+            return None
+    middle = len(posted) // 2
+    first, second = settle_judged(token, posted[:middle]), settle_judged(token, posted[middle:])
+    return second or first
+
+
+@repeated
+def _settle_in_transaction(token: UUID, posted: list[Posted]) -> int | None:
+    """All of them, in one transaction of several statements."""
     for one in posted:
         one.receipt = None
     with durable():

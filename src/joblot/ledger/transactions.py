@@ -16,6 +16,7 @@ from typing import NoReturn, ParamSpec, TypeVar
 
 from django.db import (
     DatabaseError,
+    DataError,
     InterfaceError,
     OperationalError,
     ProgrammingError,
@@ -35,6 +36,7 @@ R = TypeVar("R")
 logger = logging.getLogger("joblot.ledger")
 
 _CONFLICTS = frozenset({"40001", "40P01", "55P03"})  # serialization, deadlock, lock not available
+_OF_CONTENT = frozenset({"22", "54"})  # classes: data exceptions, a program's limits
 _MISSING = frozenset({"42P01", "42703"})  # table, column
 
 
@@ -129,6 +131,15 @@ def is_conflict(error: BaseException) -> bool:
     return isinstance(error, OperationalError) and "is locked" in str(error)
 
 
+def is_of_content(error: BaseException) -> bool:
+    """True if the database can't keep a value: too large a number or text, or a wrong one."""
+    return (
+        isinstance(error, (DataError, OverflowError))
+        or sqlstate(error)[:2] in _OF_CONTENT
+        or "integer overflow" in str(error)  # a sum, on SQLite
+    )
+
+
 def is_lost(error: BaseException) -> bool:
     """True if the database itself is what failed, so that nothing can be said of the work."""
     return isinstance(error, (OperationalError, InterfaceError))
@@ -148,7 +159,7 @@ def _translated(error: Exception) -> Exception:
             "joblot's tables are missing or of an older version; run the migrations "
             "(`joblot migrate`, or `python manage.py migrate joblot`)"
         )
-    if isinstance(error, ProgrammingError) or not is_lost(error):
+    if isinstance(error, ProgrammingError) or is_of_content(error) or not is_lost(error):
         return error
     connection().close_if_unusable_or_obsolete()
     return Unavailable(f"the database does not answer: {error}; nothing was done, try again later")
