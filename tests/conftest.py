@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -48,6 +49,12 @@ settings.load_profile("unhurried")
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--db", choices=databases.ALIASES, help="run on this database only")
     parser.addoption(
+        "--switch-interval",
+        type=float,
+        metavar="SECONDS",
+        help="how often threads take turns; 1e-6 finds what only one of many orders breaks",
+    )
+    parser.addoption(
         "--interleave",
         choices=("quick", "full", "deep"),
         default="quick",
@@ -62,6 +69,8 @@ def pytest_configure(config: pytest.Config) -> None:
     it is not written, by the environment's wish or because the packages' folders are not ours,
     each would compile all that it imports.
     """
+    if interval := config.getoption("--switch-interval"):
+        sys.setswitchinterval(interval)
     if hasattr(config, "workerinput"):
         return
     for name in OF_TERMINALS:

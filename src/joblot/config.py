@@ -11,14 +11,15 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
 from joblot.errors import InvalidPolicy
+from joblot.shown import shown
 
 
 def _bounded(low: float, high: float, names: Mapping[str, float]) -> None:
     for name, value in names.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise InvalidPolicy(f"{name}: expected a number, got {value!r}")
+            raise InvalidPolicy(f"{name}: expected a number, got {shown(value)}")
         if not low <= value <= high:
-            raise InvalidPolicy(f"{name}: expected {low:g} to {high:g}, got {value:g}")
+            raise InvalidPolicy(f"{name}: expected {low:g} to {high:g}, got {shown(value)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Policy:
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(given) - known):
             raise InvalidPolicy(
-                f"unknown policy {', '.join(unknown)}; known are {', '.join(sorted(known))}"
+                f"unknown policy {', '.join(unknown):.200}; known are {', '.join(sorted(known))}"
             )
         return replace(default or cls(), **given)
 
@@ -84,6 +85,8 @@ class Limits:
     item_key_chars_max: int = 512
     name_chars_max: int = 200
     stages_max: int = 32
+    json_depth_max: int = 100  # levels of lists and objects in a payload, a config, an output
+    json_values_max: int = 4_000_000  # of one request; a list or an object counts like 8
     payload_bytes_max: int = 262_144
     config_bytes_max: int = 262_144
     output_bytes_max: int = 67_108_864
@@ -150,6 +153,7 @@ class Limits:
     body_bytes_max: int = 67_108_864  # of one request; a token may have less
     antenna_body_bytes_max: int = 268_435_456  # of the older fleet's batches
     antenna_results_max: int = 10_000  # of one such batch
+    antenna_brackets_max: int = 1_000_000  # of one such batch; each takes a few microseconds
     antenna_group_bytes: int = 4_194_304  # of it, held and reported together
     antenna_jobs_listed_max: int = 1  # a worker drains one to its end before it asks again
     antenna_wait_seconds: float = 20.0  # for a job; the worker gives up after 30
@@ -182,8 +186,12 @@ class Limits:
     webhook_private_allowed: bool = False  # may addresses be called that are not public?
 
 
+# Above these something in the way of a value would fail, whatever the installation allows.
+CEILINGS: Mapping[str, float] = {"json_depth_max": 150}  # of 200 that the parser takes
+
+# Threads: frozen values, each replaced by one assignment when Django starts.
 _limits = Limits()
-_default_policy = Policy()
+_default_policy = Policy()  # Threads: as above
 
 
 def limits() -> Limits:
@@ -227,3 +235,5 @@ def _check_limit(name: str, value: Any) -> None:
         raise InvalidPolicy(f"settings.JOBLOT: {name}: expected {expected}, got {value!r:.100}")
     if not 0 < value < float("inf"):
         raise InvalidPolicy(f"settings.JOBLOT: {name}: expected {expected} above 0, got {value}")
+    if value > (most := CEILINGS.get(name, value)):
+        raise InvalidPolicy(f"settings.JOBLOT: {name}: expected at most {most:g}, got {value}")

@@ -6,6 +6,7 @@
     │   ├── InvalidPolicy       a policy, or a setting
     │   ├── NotReadable         not the JSON, or the encoding, that it says it is
     │   ├── InvalidResult       a worker's result
+    │   ├── NotStorable         the database can't store one of the values
     │   └── TooLarge            more bytes, or more of something, than is taken at once
     ├── Refused                 right in itself, but not now
     │   ├── NotFound            no such job, lease or item
@@ -18,6 +19,7 @@
     │   └── LedgerOwned         a write to what only the ledger writes
     ├── Unavailable             try again later; the message says what is known to be done
     │   ├── NotMigrated         the tables are missing or old
+    │   ├── ServerFailed        an answer of no use: the server failed, or something before it
     │   └── TooManyRequests     this token asks more often than it may
     ├── PermanentError          raised by a hook or a worker's function: trying again is no use
     └── RetryableError          raised by a worker's function: trying again may help
@@ -58,6 +60,12 @@ class InvalidResult(InvalidInput):
     """A result does not have the shape of one."""
 
     code = "invalid_result"
+
+
+class NotStorable(InvalidInput):
+    """The database can't store a value: a sum or text too large for it, or a wrong one."""
+
+    code = "not_storable"
 
 
 class NotReadable(InvalidInput):
@@ -147,6 +155,15 @@ class NotMigrated(Unavailable):
     """The tables are missing or of an older version."""
 
     code = "not_migrated"
+
+
+class ServerFailed(Unavailable):
+    """The server failed at this request, or something in front of it refused it.
+
+    It may be what the request carries, or have nothing to do with it.
+    """
+
+    code = "internal"
 
 
 class TooManyRequests(Unavailable):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+# Threads: armed by tests only; one look-up, of a dict that nobody iterates.
 _armed: dict[str, Callable[[], None]] = {}
 
 

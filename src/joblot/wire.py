@@ -11,8 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from joblot.bounded_json import is_too_deep, too_deep
 from joblot.config import limits
 from joblot.errors import InvalidResult
+from joblot.shown import shown
 from joblot.states import Outcome, Receipt
 
 METRIC_MAX = 2**43  # so that the sum over a million items still fits into 64 bits
@@ -120,12 +122,14 @@ def canonical(value: Any) -> str:
     """`value` as JSON text, identical for equal values.
 
     Raises InvalidResult for what no database can store: NaN, infinities, U+0000, lone surrogates,
-    or anything that isn't JSON.
+    values nested too deeply, or anything that isn't JSON.
     """
+    if is_too_deep(value):  # first: the encoder goes as deep as the stack, and a thread's is small
+        raise InvalidResult(too_deep())
     try:
         text = _ENCODER.encode(value)
         text.encode()
-    except (TypeError, ValueError, RecursionError) as error:
+    except (TypeError, ValueError) as error:
         raise InvalidResult(f"expected JSON, got something else: {error}") from error
     return without_nul(text)
 
@@ -164,7 +168,7 @@ def parse_result(given: Result | Mapping[str, Any]) -> Result:
     result = given if isinstance(given, Result) else _result_from_json(given)
     _check_item(result.item)
     if not isinstance(result.outcome, Outcome):
-        raise InvalidResult(f"outcome: expected an Outcome, got {result.outcome!r:.100}")
+        raise InvalidResult(f"outcome: expected an Outcome, got {shown(result.outcome)}")
     _check_metrics(result.metrics)
     return result
 
@@ -202,20 +206,20 @@ def _result_from_json(given: Any) -> Result:
 
 def _check_item(item: Any) -> None:
     if not isinstance(item, int) or isinstance(item, bool) or not 0 <= item <= ITEM_MAX:
-        raise InvalidResult(f"item: expected the id from the claim (a number), got {item!r:.100}")
+        raise InvalidResult(f"item: expected the id from the claim (a number), got {shown(item)}")
 
 
 def _outcome(given: Any) -> Outcome:
-    try:
-        return Outcome(given)
+    try:  # a text only: of anything else, the enum would write the repr into its error
+        return Outcome(given if isinstance(given, str) else "")
     except ValueError:
         expected = " or ".join(f'"{one.value}"' for one in Outcome)
-        raise InvalidResult(f"outcome: expected {expected}, got {given!r:.100}") from None
+        raise InvalidResult(f"outcome: expected {expected}, got {shown(given)}") from None
 
 
 def _flag(given: Any) -> bool:
     if not isinstance(given, bool):
-        raise InvalidResult(f"retryable: expected true or false, got {given!r:.100}")
+        raise InvalidResult(f"retryable: expected true or false, got {shown(given)}")
     return given
 
 
@@ -225,14 +229,15 @@ def _error(given: Any) -> Error | None:
     if isinstance(given, Error):
         return given
     if not isinstance(given, Mapping):
-        raise InvalidResult(f'error: expected {{"type", "message"}}, got {given!r:.100}')
+        raise InvalidResult(f'error: expected {{"type", "message"}}, got {shown(given)}')
     return Error(given.get("type") or "Error", given.get("message") or "")
 
 
 def _text(given: Any, longest: int) -> str:
     """Diagnostics are truncated and cleaned, not rejected: a strange message is still a cause."""
-    some = str(given)[: longest + 1]  # the rest is not used, and may be large
-    clean = some.replace("\x00", "\ufffd").encode(errors="replace").decode()
+    # The rest of a text is not used, and may be large.
+    text = given[: longest + 1] if isinstance(given, str) else shown(given, longest)
+    clean = text.replace("\x00", "\ufffd").encode(errors="replace").decode()
     return clean if len(clean) <= longest else clean[: longest - 1] + "…"
 
 
@@ -240,7 +245,7 @@ def _check_metrics(metrics: Any) -> None:
     if metrics == {}:
         return
     if not isinstance(metrics, Mapping):
-        raise InvalidResult(f"metrics: expected an object of whole numbers, got {metrics!r:.100}")
+        raise InvalidResult(f"metrics: expected an object of whole numbers, got {shown(metrics)}")
     if len(metrics) > limits().metrics_per_result_max:
         raise InvalidResult(
             f"metrics: expected at most {limits().metrics_per_result_max}, got {len(metrics)}"
@@ -248,15 +253,15 @@ def _check_metrics(metrics: Any) -> None:
     for name, value in metrics.items():
         if not isinstance(name, str) or not 0 < len(name) <= 100 or not is_storable(name):
             raise InvalidResult(
-                f"metrics: expected names of 1 to 100 characters, got {name!r:.120}"
+                f"metrics: expected names of 1 to 100 characters, got {shown(name, 120)}"
             )
         if isinstance(value, bool) or not isinstance(value, int):
             raise InvalidResult(
-                f"metrics.{name}: expected a whole number, got {value!r:.100}; sums are exact, so "
+                f"metrics.{name}: expected a whole number, got {shown(value)}; sums are exact, so "
                 "scale it (milliseconds instead of seconds)"
             )
         if abs(value) > METRIC_MAX:
-            raise InvalidResult(f"metrics.{name}: expected -2^43 to 2^43, got {value}")
+            raise InvalidResult(f"metrics.{name}: expected -2^43 to 2^43, got {shown(value)}")
 
 
 def receipts_json(receipts: Sequence[ItemReceipt]) -> dict[str, Any]:

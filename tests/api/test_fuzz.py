@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote_from_bytes
 
 import pytest
+from django.db import connections
 from django.test import Client
 from hypothesis import HealthCheck, example, given, seed, settings
 from hypothesis import strategies as st
@@ -18,6 +21,7 @@ from joblot.ledger.progress import progress
 from joblot.ledger.submit import submit
 from joblot.models import Job, Lease
 from joblot.states import LeaseState, Receipt
+from tests.hostile import JSON
 from tests.ledger import worker
 from tests.ledger.conftest import exact, own_hooks
 from tests.ledger.worker import keys
@@ -26,6 +30,7 @@ __all__ = ["exact", "own_hooks"]
 
 EXAMPLES = 20
 DEEP = 100_000
+RECURSION_LIMIT = 1_000  # of a Python that nobody has changed
 
 # Python's json reads and writes what no JSON is: NaN, infinities, lone surrogates, huge numbers.
 texts = st.text(st.characters(), max_size=20) | st.sampled_from(
@@ -42,16 +47,22 @@ values = st.recursive(
     lambda below: st.lists(below, max_size=4) | st.dictionaries(texts, below, max_size=4),
     max_leaves=12,
 )
+# What Python can't write, or would not nest so deep: each is put into the body as text.
+hostile = st.sampled_from([f"hostile {number}" for number in range(len(JSON))])
 results = st.fixed_dictionaries(
     {},
     optional={
         "item": st.integers(0, 3) | values,
         "outcome": st.sampled_from(["succeeded", "failed"]) | values,
-        "output": values,
-        "metrics": st.dictionaries(texts, st.integers(0, 9) | values, max_size=3) | values,
-        "error": st.fixed_dictionaries({}, optional={"type": values, "message": values}) | values,
-        "retryable": st.booleans() | values,
-        "more": values,
+        "output": values | hostile,
+        "metrics": st.dictionaries(texts, st.integers(0, 9) | values | hostile, max_size=3)
+        | values,
+        "error": st.fixed_dictionaries(
+            {}, optional={"type": values | hostile, "message": values | hostile}
+        )
+        | values,
+        "retryable": st.booleans() | values | hostile,
+        "more": values | hostile,
     },
 )
 broken = st.sampled_from(
@@ -73,18 +84,21 @@ octets = st.binary(max_size=60) | broken
 
 
 class Caller:
-    """Sends bytes, as the holder of every right."""
+    """Sends bytes, as the holder of every right.
 
-    def __init__(self) -> None:
+    They are answered as by a server: in a thread, whose stack has no frames of a test, and with the
+    limit of recursion that Python begins with. Hypothesis raises it, and would hide what recurses.
+    """
+
+    def __init__(self, thread: ThreadPoolExecutor) -> None:
+        self._thread = thread
         secret, _ = issue("all", ["admin"])
         self._client = Client(raise_request_exception=False)
         self._client.defaults["HTTP_AUTHORIZATION"] = f"Bearer {secret}"
 
     def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> Any:
         """The answer, which is a problem unless it is good."""
-        answer = self._client.generic(
-            method, path, body, content_type="application/json", headers=headers
-        )
+        answer: Any = self._thread.submit(self._answer, method, path, body, headers).result()
         assert answer.status_code < 500, answer.content
         if answer.status_code >= 400:
             told = json.loads(answer.content)
@@ -93,14 +107,29 @@ class Caller:
             assert answer["Content-Type"] == "application/problem+json"
         return answer
 
+    def _answer(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Any:
+        before = sys.getrecursionlimit()
+        sys.setrecursionlimit(RECURSION_LIMIT)
+        try:
+            return self._client.generic(
+                method, path, body, content_type="application/json", headers=headers
+            )
+        finally:
+            sys.setrecursionlimit(before)
+
     def post(self, path: str, given: Any, **headers: str) -> Any:
-        return self.ask("POST", f"/api/v1/{path}", json.dumps(given).encode(), **headers)
+        body = json.dumps(given).encode()
+        for number, one in enumerate(JSON):
+            body = body.replace(b'"hostile %d"' % number, one.encoded)
+        return self.ask("POST", f"/api/v1/{path}", body, **headers)
 
 
 @pytest.fixture
-def caller(ledger_db: str, tmp_path: Any, settings: Any) -> Caller:
+def caller(ledger_db: str, tmp_path: Any, settings: Any) -> Iterator[Caller]:
     settings.MEDIA_ROOT = str(tmp_path)
-    return Caller()
+    with ThreadPoolExecutor(1) as thread:
+        yield Caller(thread)
+        thread.submit(connections.close_all).result()
 
 
 @pytest.fixture
@@ -181,7 +210,7 @@ BODIES: dict[str, st.SearchStrategy[dict[str, Any]]] = {
             "wait_seconds": numbers,
             "job": numbers,
             "idempotency_key": texts,
-            "about": st.dictionaries(texts, values, max_size=2),
+            "about": st.dictionaries(texts, values | hostile, max_size=2),
         }
     ),
     "jobs": body_of(
@@ -190,10 +219,13 @@ BODIES: dict[str, st.SearchStrategy[dict[str, Any]]] = {
             "project": texts,
             "pipeline": texts,
             "stages": st.lists(body_of({"name": texts, "pipeline": texts}), max_size=2),
-            "items": st.lists(texts | body_of({"key": texts, "payload": values}), max_size=3),
-            "config": values,
+            "items": st.lists(
+                texts | body_of({"key": texts, "payload": values | hostile}), max_size=3
+            ),
+            "config": values | hostile,
             "policy": st.dictionaries(
-                st.sampled_from(["failures_max", "lease_seconds", "failure_threshold"]), values
+                st.sampled_from(["failures_max", "lease_seconds", "failure_threshold"]),
+                values | hostile,
             ),
             "priority": numbers,
             "idempotency_key": texts,
@@ -202,7 +234,11 @@ BODIES: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     "jobs/{job}/cancel": body_of({"grace_seconds": numbers}),
     "jobs/{job}/retry": body_of({"run": numbers}),
     "jobs/{job}/items": body_of(
-        {"items": st.lists(texts | body_of({"key": texts, "payload": values}), max_size=3)}
+        {
+            "items": st.lists(
+                texts | body_of({"key": texts, "payload": values | hostile}), max_size=3
+            )
+        }
     ),
     "leases/{lease}/renew": body_of({"seconds": numbers}),
 }
@@ -292,6 +328,34 @@ def test_any_header(one_caller: Caller, name: str) -> None:
         for method, path, body in asked:
             one_caller.ask(method, f"/api/v1/{path}", body, **{name: value})
 
+    check(ask)
+
+
+def test_whatever_was_taken_can_be_claimed_and_read(caller: Caller) -> None:
+    """What goes in by one entry comes out by all others, or fails its own item only."""
+
+    @given(st.lists(values | hostile, min_size=1, max_size=5), values | hostile)
+    def ask(payloads: list[Any], config: Any) -> None:
+        items = [{"key": f"k{n}", "payload": one} for n, one in enumerate(payloads)]
+        body = {"name": "fuzz", "pipeline": "p", "items": items, "config": config}
+        made = caller.post("jobs", body)
+        leases = caller.post("claims", {"pipelines": ["p"]}, **{"Joblot-Worker": "w"}).json()[
+            "leases"
+        ]
+        for lease in leases:
+            done = [
+                {"item": item["id"], "outcome": "succeeded", "output": item["payload"]}
+                for item in lease["items"]
+            ]
+            told = caller.post("results", {"lease": lease["token"], "results": done}).json()
+            assert {one["receipt"] for one in told["receipts"]} <= {"counted"}
+        if made.status_code == 201:
+            job = made.json()["id"]
+            listed = caller.ask("GET", f"/api/v1/jobs/{job}/items").json()["items"]
+            assert {item["state"] for item in listed} <= {"succeeded"}
+
+    for number in range(len(JSON)):  # chance alone would seldom take one that was let in
+        ask = example(["good", f"hostile {number}"], None)(ask)
     check(ask)
 
 

@@ -36,22 +36,33 @@ def test_what_is_no_json_is_refused(text: str) -> None:
         parse_json(text.encode())
 
 
-@pytest.mark.parametrize("text", ["[" * 300 + "]" * 300, "\ufeff[1]", '"NaN is not -Infinity"'])
+@pytest.mark.parametrize("text", ["[" * 100 + "]" * 100, "\ufeff[1]", '"NaN is not -Infinity"'])
 def test_what_only_pythons_own_takes_is_taken(text: str) -> None:
     parsed = parse_json(text.encode())
     assert parsed == json.loads(text.encode())
     assert json.loads(json_text(parsed)) == parsed
 
 
-@pytest.mark.parametrize("text", ["[1e999]", '{"a": "\\u0000"}', '"\\ud800"', '{"\\udfff": 1}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[1e999]",
+        "9" * 5_000,
+        "[" * 101 + "]" * 101,
+        "[" * 970 + "]" * 970,
+        '{"a": "\\u0000"}',
+        '"\\ud800"',
+        '{"\\udfff": 1}',
+    ],
+)
 def test_what_no_database_keeps_is_told_apart(text: str) -> None:
     with pytest.raises(InvalidResult):
         json_text(parse_json(text.encode()))
 
 
-@pytest.mark.parametrize("slow", ["Infinity", "NaN", "[" * 300 + "]" * 300])
+@pytest.mark.parametrize("slow", ["Infinity", "NaN"])
 def test_names_keep_their_order_whoever_writes_them(slow: str) -> None:
-    given = {"b": 1, slow: 2, "a": 3} if slow[0] != "[" else {"b": json.loads(slow), "a": 3}
+    given = {"b": 1, slow: 2, "a": 3}
     assert list(json.loads(json_text(parse_json(json.dumps(given).encode())))) == list(given)
 
 

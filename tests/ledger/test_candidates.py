@@ -12,7 +12,7 @@ import pytest
 from django.test import override_settings
 
 from joblot.errors import InvalidPolicy
-from joblot.ledger.candidates import Board, Candidate
+from joblot.ledger.candidates import Board, Candidate, Snapshot
 from joblot.ledger.submit import submit
 from joblot.models import Job
 from tests.ledger import worker
@@ -22,18 +22,12 @@ CLAIM = 16  # items, so that ranges are used up without a rest
 WORKERS = 4
 
 
-def first_of(board: Board) -> int:
-    """The job that the next claim is served from."""
-    return next(board.in_order(board.next_turn())).stage[0]
-
-
-def board(*weights: float) -> Board:
-    """A board of one job each of projects with these weights."""
+def snapshot(*weights: float) -> Snapshot:
+    """One job each of projects with these weights."""
     names = [f"p{n}" for n in range(len(weights))]
     with override_settings(JOBLOT_PROJECT_WEIGHTS=dict(zip(names, weights, strict=True))):
-        made = Board()
-        made.post({name: [Candidate((n, 0), None, ready=True)] for n, name in enumerate(names)})
-    return made
+        jobs = {name: [Candidate((n, 0), None, ready=True)] for n, name in enumerate(names)}
+        return Snapshot.of(jobs, 0, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +37,8 @@ def test_any_stretch_of_claims_is_shared_by_weight_and_none_waits_long(
     weights: tuple[float, ...],
 ) -> None:
     random.seed(7)
-    claims = [first_of(one) for one in [board(*weights)] for _ in range(4_000)]
+    board, known = Board(), snapshot(*weights)
+    claims = [next(known.in_order(board.take_turn())).stage[0] for _ in range(4_000)]
     for project, weight in enumerate(weights):
         share = weight / sum(weights)
         turns = [n for n, job in enumerate(claims) if job == project]
@@ -55,16 +50,16 @@ def test_any_stretch_of_claims_is_shared_by_weight_and_none_waits_long(
 
 
 def test_whoever_has_nothing_free_passes_his_turn_on() -> None:
-    made = board(1, 1, 1)
+    board, known = Board(), snapshot(1, 1, 1)
     for _ in range(20):
-        order = [candidate.stage[0] for candidate in made.in_order(made.next_turn())]
+        order = [candidate.stage[0] for candidate in known.in_order(board.take_turn())]
         assert sorted(order) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("weight", [0, -1, True, "2", float("nan"), float("inf"), None])
 def test_a_weight_that_is_no_number_above_0_is_refused(weight: Any) -> None:
     with pytest.raises(InvalidPolicy, match=r"JOBLOT_PROJECT_WEIGHTS.*above 0"):
-        board(weight)
+        snapshot(weight)
 
 
 def test_of_50_jobs_against_one_the_one_gets_half_of_the_claims_until_it_is_done(

@@ -220,10 +220,11 @@ def test_only_who_asks_by_time_reads_all_live_leases(job: Job) -> None:
     first, second, third, fourth = (worker.lease("p") for _ in range(4))
     good = [success(n) for n in worker.numbers(second)]
     bad = [failure(worker.numbers(third)[0], "Bad", "broken", retryable=True)]
+    every = Wanted.of("p", None, None)
     acts: dict[str, Callable[[], object]] = {
         "claim": lambda: claim("p"),
         "capped claim": lambda: claim("p", owner=1, owner_items_max=5),
-        "board": lambda: candidates.board(Wanted.of("p", None, None), anew=True),
+        "board": lambda: candidates.board(every).read(every),
         "report": lambda: worker.succeed(first),
         "shared report": lambda: shared.report(second.token, good),
         "judged report": lambda: report(third.token, bad),
@@ -281,7 +282,7 @@ def test_who_looks_for_work_reads_nothing_of_other_jobs(elsewhere: None) -> None
         "claim": lambda: claim("mine"),
         "capped claim": lambda: claim("mine", owner=1, owner_items_max=5),
         "wait": lambda: ready_for({mine}),
-        "board": lambda: candidates.board(mine, anew=True),
+        "board": lambda: candidates.board(mine).read(mine),
         "expire": expire_overdue,
         "health": overdue,
         "why": lambda: why(lease.job),

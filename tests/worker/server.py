@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import threading
 from collections import Counter
@@ -25,6 +26,8 @@ class Network:
     lose_answers: Counter[str] = field(default_factory=Counter)  # so many, after they were done
     refuse: dict[str, bytes] = field(default_factory=dict)  # a whole answer, by somebody else
     body_bytes_max: int = 0  # a proxy's, of what is on the wire
+    fail_on: bytes = b""  # a report that has it is answered with `failure`
+    failure: bytes = b""
     swallow: set[str] = field(default_factory=set)  # paths whose requests are never answered
     seen: list[tuple[str, dict[str, str], int]] = field(default_factory=list)
     on_request: Callable[[str], object] = lambda path: None
@@ -84,6 +87,10 @@ class _Http(ThreadingMixIn, WSGIServer):
         self.setup_environ()
 
 
+def _unzipped(body: bytes) -> bytes:
+    return gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body
+
+
 class _Request(WSGIRequestHandler):
     """One request. `server` is the Http above."""
 
@@ -101,6 +108,8 @@ class _Request(WSGIRequestHandler):
             self.server.released.wait(30)
         elif 0 < network.body_bytes_max < len(body):
             self.wfile.write(b"HTTP/1.0 413 Too Large\r\nContent-Type: text/html\r\n\r\n<html>")
+        elif path == "results" and network.fail_on and network.fail_on in _unzipped(body):
+            self.wfile.write(network.failure)
         elif path in network.refuse:
             self.wfile.write(network.refuse[path])
         else:

@@ -75,7 +75,7 @@ def create_job(request: HttpRequest, body: JobIn) -> Any:
         raise InvalidInput("idempotency_key: expected the same in the body and in the header")
     job = submit(
         body.name,
-        _items(body),
+        body.items,
         pipeline=body.pipeline,
         stages=None if body.stages is None else [stage.dict() for stage in body.stages],
         project=project,
@@ -87,12 +87,6 @@ def create_job(request: HttpRequest, body: JobIn) -> Any:
         idempotency_key=body.idempotency_key or header,
     )
     return Status(201, progress(job.pk))
-
-
-def _items(body: JobIn) -> list[Any] | None:
-    if body.items is None:
-        return None
-    return [one if isinstance(one, str) else one.dict() for one in body.items]
 
 
 @router.get("jobs", response=JobsOut)

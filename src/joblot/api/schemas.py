@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from ninja import Schema
-from pydantic import ConfigDict, Field
+from pydantic import Field
+
+from joblot.api.request_shapes import Items, Shape
 
 BIGINT_MAX = 2**63 - 1
 
@@ -14,22 +16,9 @@ Cursor = Annotated[int, Field(ge=-1, le=BIGINT_MAX)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
-class Shape(Schema):
-    """An object of a request: a field that isn't known is a mistake, and told as one."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
 class StageIn(Shape):
     name: Name
     pipeline: Name
-
-
-class ItemIn(Shape):
-    """`key` is unique in its job; without a `payload` the worker's function gets the key."""
-
-    key: str
-    payload: Any = None
 
 
 class JobIn(Shape):
@@ -41,8 +30,8 @@ class JobIn(Shape):
     name: Name
     project: Name | None = None
     pipeline: Name | None = None
-    stages: list[StageIn] | None = None
-    items: list[ItemIn | str] | None = None
+    stages: Annotated[list[StageIn], Field(fail_fast=True)] | None = None
+    items: Items | None = None
     config: Any = None
     policy: dict[str, Any] | None = None
     priority: int | None = None
@@ -52,7 +41,7 @@ class JobIn(Shape):
 
 
 class ItemsIn(Shape):
-    items: list[ItemIn | str]
+    items: Items
 
 
 class ItemsAdded(Schema):
@@ -260,7 +249,7 @@ class AuditOut(Schema):
 class ClaimIn(Shape):
     """`about` is what the worker says of itself: version, host, hardware."""
 
-    pipelines: Annotated[list[Name], Field(min_length=1)]
+    pipelines: Annotated[list[Name], Field(min_length=1, fail_fast=True)]
     limit: Annotated[int, Field(ge=1, le=BIGINT_MAX)] = 16
     wait_seconds: Annotated[float, Field(ge=0, le=BIGINT_MAX)] = 0.0
     job: JobId | None = None

@@ -9,7 +9,8 @@ from ninja import Path, Query, Router, Schema, Status
 from pydantic import Field
 
 from joblot.api.jobs import caller_with
-from joblot.api.schemas import BIGINT_MAX, Name, Shape
+from joblot.api.request_shapes import Shape
+from joblot.api.schemas import BIGINT_MAX, Name
 from joblot.errors import NotFound
 from joblot.identity.caller import Caller, Scope
 from joblot.webhooks import deliveries, subscriptions
@@ -24,7 +25,9 @@ class WebhookIn(Shape):
     """Without a project it hears of all those that the token sees."""
 
     url: Annotated[str, Field(min_length=1, max_length=2_000)]
-    kinds: list[Kind] = Field(default_factory=lambda: list(get_args(Kind)), min_length=1)
+    kinds: Annotated[list[Kind], Field(fail_fast=True)] = Field(
+        default_factory=lambda: list(get_args(Kind)), min_length=1
+    )
     project: Name | None = None
 
 

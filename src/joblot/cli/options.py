@@ -64,5 +64,5 @@ def policy_of(given: Iterable[str] | None) -> dict[str, Any]:
 def json_of(text: str, what: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(f"{what}: expected JSON, got {text!r:.100} ({error})") from None

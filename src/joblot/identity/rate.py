@@ -11,6 +11,7 @@ from joblot.identity.caller import Caller
 WINDOW_SECONDS = 60.0
 
 _lock = threading.Lock()
+# Threads: read and changed under the lock only.
 _buckets: dict[int, tuple[float, float]] = {}  # by owner: requests left, as of when
 
 

@@ -28,6 +28,7 @@ logger = logging.getLogger("joblot.identity")
 _REMEMBERED_MAX = 100_000
 
 _lock = threading.Lock()
+# Threads: read and changed under the lock only.
 _seen_at: dict[tuple[str, int, str], tuple[float, Any]] = {}  # and what it said of itself
 
 

@@ -1,8 +1,8 @@
 """Which jobs a claim may be served from, in the order in which they are tried.
 
-A process reads the candidates once in a while and keeps them on a board. The board is a hint:
+A process reads the candidates once in a while and keeps that snapshot on a board. It is a hint:
 whether a job may be claimed is decided when its range is locked, and no claim goes away empty
-before the board was read anew.
+before it has read a snapshot of its own.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import json
 import math
 import os
 import random
+import threading
 import time
 from bisect import bisect
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
@@ -75,68 +76,118 @@ class Candidate:
     ready: bool
 
 
-@dataclass(slots=True)
-class Board:
-    """The candidates by project, best first, and whose turn it is.
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The candidates by project, best first, as they were read once. Never changed.
 
-    `turn` goes round a circle on which each project has an arc as long as its weight, by the
-    golden ratio: so any stretch of claims is shared out by weight, and none waits for its turn
-    for more than three times the total of all weights over its own.
+    `ends` are where the projects' arcs end on the circle of turns: see Board.
     """
 
-    turn: float = field(default_factory=random.random)
-    projects: list[list[Candidate]] = field(default_factory=list)
-    ends: list[float] = field(default_factory=list)  # of the arcs
-    size: int = 0
-    reread_at: float = 0.0
+    projects: tuple[tuple[Candidate, ...], ...] = ()
+    ends: tuple[float, ...] = ()
+    age: int = -1  # of the board, when it was about to be read
+    read_at: float = -math.inf
 
-    def post(self, projects: Mapping[str, list[Candidate]]) -> None:
-        """Put up what was read."""
+    @classmethod
+    def of(cls, projects: Mapping[str, Sequence[Candidate]], age: int, read_at: float) -> Snapshot:
         names = sorted(projects)
-        self.ends = list(accumulate(map(_weight, names)))
-        self.projects = [projects[name] for name in names]
-        self.size = sum(map(len, self.projects))
-        self.reread_at = time.monotonic() + limits().candidates_seconds
+        ends = tuple(accumulate(map(_weight, names)))
+        return cls(tuple(tuple(projects[name]) for name in names), ends, age, read_at)
 
-    def next_turn(self) -> float:
-        self.turn = self._following()
-        return self.turn
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.projects))
 
-    def in_order(self, turn: float | None = None) -> Iterator[Candidate]:
-        """All candidates: those of the project whose turn it is, then of the others.
-
-        Without a `turn`, as the next claim will find them.
-        """
-        projects, ends = self.projects, self.ends
-        if not projects:
+    def in_order(self, turn: float) -> Iterator[Candidate]:
+        """All candidates: those of the project whose turn it is, then of the others."""
+        if not self.projects:
             return
-        at = self._following() if turn is None else turn
-        first = min(bisect(ends, at * ends[-1]), len(projects) - 1)
-        for place in range(len(projects)):
-            yield from projects[(first + place) % len(projects)]
+        first = min(bisect(self.ends, turn * self.ends[-1]), len(self.projects) - 1)
+        for place in range(len(self.projects)):
+            yield from self.projects[(first + place) % len(self.projects)]
 
-    def passed_over(self, candidates: int) -> None:
-        """A claim found nothing free in so many: read the board anew if it is worn."""
-        if candidates > max(_PASSED_OVER_MAX, self.size // 16):
-            self.reread_at = 0.0
+
+class Board:
+    """Where a process keeps the last snapshot for some `Wanted`, and whose turn it is.
+
+    Any thread may use it. `turn` goes round a circle on which each project has an arc as long as
+    its weight, by the golden ratio: so any stretch of claims is shared out by weight, and none
+    waits for its turn for more than three times the total of all weights over its own.
+
+    The age counts what makes a snapshot worn. A snapshot has the age from before it was read, so
+    one that was being read meanwhile is worn too: it may lack what was said.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._turn = random.random()
+        self._age = 0
+        self._snapshot = Snapshot()
+
+    def fresh(self) -> Snapshot | None:
+        """The last snapshot, if it may still be gone by."""
+        with self._lock:
+            known, age = self._snapshot, self._age
+        is_young = time.monotonic() < known.read_at + limits().candidates_seconds
+        return known if known.projects and known.age == age and is_young else None
+
+    def read(self, wanted: Wanted) -> Snapshot:
+        """A new snapshot, read after this was called; kept, unless a newer one is."""
+        with self._lock:
+            age = self._age
+        read_at = time.monotonic()
+        snapshot = Snapshot.of(_waiting(wanted), age, read_at)
+        with self._lock:
+            if snapshot.read_at > self._snapshot.read_at:
+                self._snapshot = snapshot
+        return snapshot
+
+    def take_turn(self) -> float:
+        with self._lock:
+            self._turn = self._following()
+            return self._turn
+
+    def coming_turn(self) -> float:
+        """As the next claim will have it; changes nothing."""
+        with self._lock:
+            return self._following()
+
+    def passed_over(self, snapshot: Snapshot, candidates: int) -> None:
+        """A claim found nothing free in so many: read the board anew if the snapshot is worn."""
+        if candidates > max(_PASSED_OVER_MAX, snapshot.size // 16):
+            with self._lock:
+                if self._snapshot is snapshot:
+                    self._age += 1
+
+    def wear_out(self) -> None:
+        with self._lock:
+            self._age += 1
 
     def _following(self) -> float:
-        return (self.turn + _GOLDEN) % 1.0
+        return (self._turn + _GOLDEN) % 1.0
 
 
+# Threads: read and changed under the lock only; a board has a lock of its own.
 _boards: dict[tuple[str, Wanted], Board] = {}
-os.register_at_fork(after_in_child=_boards.clear)  # each process has turns of its own
+_boards_lock = threading.Lock()  # Threads: replaced after a fork only, by the one there is
 
 
-def board(wanted: Wanted, *, anew: bool = False) -> tuple[Board, bool]:
-    """This process's board for `wanted`; and True if it was read just now."""
-    if len(_boards) > _BOARDS_MAX:
-        _boards.clear()
-    known = _boards.setdefault((alias(), wanted), Board())
-    if not anew and known.projects and time.monotonic() < known.reread_at:
-        return known, False
-    known.post(_waiting(wanted))
-    return known, True
+def _begin_anew() -> None:
+    """Each process has turns of its own; a lock that another thread held stays held in a fork."""
+    global _boards, _boards_lock
+    _boards, _boards_lock = {}, threading.Lock()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
+
+
+def board(wanted: Wanted) -> Board:
+    """This process's board for `wanted`."""
+    key = alias(), wanted
+    with _boards_lock:
+        if len(_boards) > _BOARDS_MAX:
+            _boards.clear()
+        return _boards.setdefault(key, Board())
 
 
 def forget() -> None:
@@ -151,8 +202,10 @@ def forget() -> None:
 
 
 def _wear_out() -> None:
-    for known in list(_boards.values()):
-        known.reread_at = 0.0
+    with _boards_lock:
+        known = list(_boards.values())
+    for one in known:
+        one.wear_out()
 
 
 @repeated

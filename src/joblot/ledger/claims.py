@@ -16,17 +16,19 @@ from django.db import transaction
 
 from joblot import clock
 from joblot.config import limits
-from joblot.errors import InvalidInput, KeyConflict
+from joblot.errors import InvalidInput, KeyConflict, Unavailable
 from joblot.ledger import candidates, queue, reasons
 from joblot.ledger.asked import claim_hash, require_same_claim
-from joblot.ledger.candidates import Board, Candidate, Wanted
+from joblot.ledger.candidates import Candidate, Snapshot, Wanted
 from joblot.ledger.grants import Grant, Holder, grant
 from joblot.ledger.item_rows import ItemRow, items_by_number, outputs_by_number, settled_among
 from joblot.ledger.jobs import advance, policy_of, record_event
+from joblot.ledger.leases import release
 from joblot.ledger.names import checked_name
 from joblot.ledger.queue import Piece, StageKey, Waiting
 from joblot.ledger.ranges import ALONE, Span, islands
 from joblot.ledger.transactions import alias, connection, durable, repeated, require_durable
+from joblot.ledger.unreadable import without_unreadable
 from joblot.models import Lease, Stage
 from joblot.states import JobEvent, JobStatus, LeaseState, sources
 from joblot.wire import Claim, ClaimedItem
@@ -84,35 +86,37 @@ class _Search:
 
     def __init__(self, wanted: Wanted, limit: int, holder: Holder) -> None:
         self._wanted = wanted
+        self._board = candidates.board(wanted)
         self._limit = limit
         self._holder = holder
         self._refused: set[StageKey] = set()
 
     def answer(self) -> Claim | None:
         """Busy is not empty: where all that is ready is held by other claims, it waits for one."""
-        board, just_read = candidates.board(self._wanted)
-        turn = board.next_turn()
+        turn = self._board.take_turn()
         until = time.monotonic() + limits().range_wait_seconds
+        known = self._board.fresh()
+        if known is not None and (answer := self._first_free(known, turn)):
+            return answer
         while True:
-            if answer := self._first_free(board, turn):
+            snapshot = self._board.read(self._wanted)
+            if answer := self._first_free(snapshot, turn):
                 return answer
-            if just_read:
-                best = next((one for one in self._left(board, turn) if one.ready), None)
-                if best is None or time.monotonic() >= until:
-                    return None
-                if answer := self._try([best], wait=True):
-                    return answer
-            board, just_read = candidates.board(self._wanted, anew=True)
+            best = next((one for one in self._left(snapshot, turn) if one.ready), None)
+            if best is None or time.monotonic() >= until:
+                return None
+            if answer := self._try([best], wait=True):
+                return answer
 
-    def _left(self, board: Board, turn: float) -> Iterator[Candidate]:
-        return (one for one in board.in_order(turn) if one.stage not in self._refused)
+    def _left(self, snapshot: Snapshot, turn: float) -> Iterator[Candidate]:
+        return (one for one in snapshot.in_order(turn) if one.stage not in self._refused)
 
-    def _first_free(self, board: Board, turn: float) -> Claim | None:
+    def _first_free(self, snapshot: Snapshot, turn: float) -> Claim | None:
         """From the first stage that has a free range; some are asked for with each statement."""
-        left, passed_over = self._left(board, turn), 0
+        left, passed_over = self._left(snapshot, turn), 0
         while asked := list(islice(left, limits().claim_stages_batch)):
             if answer := self._try(asked):
-                board.passed_over(passed_over)
+                self._board.passed_over(snapshot, passed_over)
                 return answer
             passed_over += len(asked)
         return None
@@ -123,7 +127,9 @@ class _Search:
             if found is None:
                 return None
             if found.grant is not None:
-                return _answer(found.grant)
+                if answer := _served(found.grant):
+                    return answer
+                continue
             if found.refused:
                 if answer := _refused_to(self._holder):
                     return answer
@@ -203,6 +209,17 @@ def _still_open(stage: StageKey, pieces: list[Piece]) -> list[Span]:
     ]
 
 
+def _served(granted: Grant) -> Claim | None:
+    """The lease as its worker gets it; None if none of its items can be read: they have failed."""
+    try:
+        (lease,) = _answer(granted).leases
+    except Unavailable:
+        release(granted.token)
+        raise
+    lease = without_unreadable(lease)
+    return Claim((lease,)) if lease.items else None
+
+
 @repeated
 def _answer(granted: Grant) -> Claim:
     if granted.job_status in sources(JobEvent.CLAIM):
@@ -257,7 +274,7 @@ def _answer_by_key(holder: Holder) -> Claim | None:
         items=_claimed_items(lease.job_id, lease.stage, spans, items),
         lease_seconds=policy_of(stage.job).lease_seconds,
     )
-    return Claim((again,))
+    return Claim((without_unreadable(again),))
 
 
 def _claimed_items(

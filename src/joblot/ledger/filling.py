@@ -26,6 +26,7 @@ from joblot.ledger.seen import Seen
 from joblot.ledger.statements import copy_in
 from joblot.ledger.transactions import alias, connection, repeated
 from joblot.models import Job
+from joblot.shown import shown
 from joblot.states import FILLABLE
 
 _COPY = "COPY joblot_item (job_id, number, key, payload) FROM STDIN"
@@ -138,7 +139,7 @@ def _numbers_by_value(text: str) -> Any:
 
 def _conflict(key: str) -> KeyConflict:
     return KeyConflict(
-        f"key {key!r:.100}: given before in this job with another payload; keys are unique in a "
+        f"key {shown(key)}: given before in this job with another payload; keys are unique in a "
         "job, so give this item another key or leave it out"
     )
 

@@ -12,6 +12,7 @@ from joblot.ledger.look import decide, read
 from joblot.ledger.transactions import alias, durable, repeated
 from joblot.models import Metric, Tally
 
+_BIGINT_MAX = 2**63 - 1
 _COUNTS = ("succeeded", "failed", "lost", "skipped", "late")
 
 
@@ -54,8 +55,12 @@ def _fold_metrics(job_id: int, stage: int) -> None:
     spread = list(slots.filter(slot__gt=0).select_for_update().order_by("slot", "name"))
     if not spread:
         return
+    sums = _sums(spread)
+    known = dict(slots.filter(slot=0).values_list("name", "value"))
+    if any(abs(value + known.get(name, 0)) > _BIGINT_MAX for name, value in sums.items()):
+        return  # more than a slot can hold; the readers add the slots up without a bound
     slots.filter(slot__in={metric.slot for metric in spread}).delete()
-    for name, value in _sums(spread).items():
+    for name, value in sums.items():
         if not slots.filter(slot=0, name=name).update(value=F("value") + value):
             Metric.ledger.using(alias()).create(
                 job_id=job_id, stage=stage, slot=0, name=name, value=value

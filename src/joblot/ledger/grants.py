@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+from joblot.bounded_json import is_text_too_deep
 from joblot.ledger import queue
-from joblot.ledger.item_rows import ItemRow
+from joblot.ledger.item_rows import ItemRow, items_by_number
 from joblot.ledger.queue import Piece, StageKey
 from joblot.ledger.ranges import Span
 from joblot.ledger.statements import fetch, json_value, moment
@@ -92,8 +93,23 @@ def grant(stage: StageKey, pieces: list[Piece], spans: list[Span], holder: Holde
         lease_seconds=lease_seconds,
         stage_name=name,
         pipeline=pipeline,
-        items=sorted(ItemRow(*item) for item in json.loads(items)),
+        items=_granted_items(stage[0], spans, items),
     )
+
+
+def _granted_items(job_id: int, spans: list[Span], items: str) -> list[ItemRow]:
+    """The items of `[[number, key, payload], …]`, by number.
+
+    On SQLite a payload is text in this text. On PostgreSQL it is part of it; where one is nested
+    too deep to be read, each is read by itself, so that the others are.
+    """
+    if connection().vendor == "sqlite":
+        rows = [ItemRow(number, key, json_value(text)) for number, key, text in json.loads(items)]
+    elif is_text_too_deep(items, around=2):
+        return items_by_number(job_id, (number for span in spans for number in span.numbers))
+    else:
+        rows = [ItemRow(*item) for item in json.loads(items)]
+    return sorted(rows, key=lambda row: row.number)
 
 
 def _cut(pieces: list[Piece], part: Piece | None) -> dict[str, Any]:

@@ -50,10 +50,11 @@ class EventHandler:
     transactional: bool
 
 
-_on_result: dict[str, ResultHook] = {}
-_on_late: dict[str, ResultHook] = {}
-_on_event: dict[str, EventHandler] = {}
-_on_fan_out: list[tuple[frozenset[str], EventHook]] = []
+# Modules register when they are imported, which may be while others run: each is one assignment.
+_on_result: dict[str, ResultHook] = {}  # Threads: single look-ups, nobody iterates
+_on_late: dict[str, ResultHook] = {}  # Threads: single look-ups, nobody iterates
+_on_event: dict[str, EventHandler] = {}  # Threads: a reader iterates over a copy
+_on_fan_out: list[tuple[frozenset[str], EventHook]] = []  # Threads: a reader iterates over a copy
 
 
 def on_result(pipeline: str) -> Callable[[Hook], Hook]:
@@ -135,8 +136,8 @@ def event_handlers() -> dict[str, EventHandler]:
 
 def handlers_of(kind: str) -> list[str]:
     """The names of the handlers of events of this kind."""
-    return [handler.name for handler in _on_event.values() if kind in handler.kinds]
+    return [handler.name for handler in event_handlers().values() if kind in handler.kinds]
 
 
 def fan_out_writers(kind: str) -> list[EventHook]:
-    return [write for kinds, write in _on_fan_out if kind in kinds]
+    return [write for kinds, write in list(_on_fan_out) if kind in kinds]

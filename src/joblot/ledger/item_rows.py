@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from joblot.ledger.outputs import output_of
+from joblot.ledger.outputs import readable_output
 from joblot.ledger.statements import fetch, json_value
 from joblot.ledger.transactions import connection
 from joblot.states import ItemState
@@ -49,10 +49,13 @@ def outcomes_by_number(job_id: int, stage: int, numbers: Iterable[int]) -> dict[
 
 
 def outputs_by_number(job_id: int, stage: int, numbers: Iterable[int]) -> dict[int, Any]:
-    """The outputs of these items in this stage, by number, wherever they are kept."""
+    """The outputs of these items in this stage, by number, wherever they are kept.
+
+    Unreadable in place of one that can't be read. Raises Unavailable.
+    """
     asked = {"job": job_id, "stage": stage, "numbers": list(numbers)}
     return {
-        number: output_of(json_value(output), ref)
+        number: readable_output(json_value(output), ref)
         for number, output, ref in fetch(connection(), "outputs_by_number", **asked)
     }
 

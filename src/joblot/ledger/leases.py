@@ -22,6 +22,7 @@ from joblot.ledger.ranges import ALONE, RELEASED, Span, enqueue, islands
 from joblot.ledger.tallies import Deltas
 from joblot.ledger.transactions import alias, durable, repeated
 from joblot.models import LIVE, Attempt, ItemRange, Job, Lease, Outcome
+from joblot.shown import shown
 from joblot.states import HOLDING, UNCLOSED, ItemState, JobStatus, LeaseState
 
 
@@ -55,7 +56,7 @@ def _check_seconds(seconds: Any) -> None:
     is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
     if not is_number or not 0 < seconds <= longest:
         raise InvalidInput(
-            f"seconds: expected a number above 0, at most {longest:g}, got {seconds!r:.100}"
+            f"seconds: expected a number above 0, at most {longest:g}, got {shown(seconds)}"
         )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from joblot.config import limits
 from joblot.errors import InvalidInput
+from joblot.shown import shown
 from joblot.wire import is_storable
 
 
@@ -15,6 +16,6 @@ def checked_name(given: Any, what: str) -> str:
     if not isinstance(given, str) or not 0 < len(given) <= longest or not is_storable(given):
         raise InvalidInput(
             f"{what}: expected text of 1 to {longest} characters, without U+0000 and lone "
-            f"surrogates, got {given!r:.100}"
+            f"surrogates, got {shown(given)}"
         )
     return given

@@ -9,6 +9,7 @@ from typing import Any
 from joblot import wire
 from joblot.config import limits
 from joblot.errors import InvalidItem, InvalidResult
+from joblot.shown import shown
 
 Given = Mapping[str, Any] | str
 
@@ -26,7 +27,7 @@ def checked_items(items: Iterable[Given]) -> Iterator[NewItem]:
     for position, given in enumerate(items):
         try:
             yield _new_item(given)
-        except (InvalidItem, InvalidResult) as error:
+        except InvalidItem as error:
             raise InvalidItem(f"item {position}: {error}") from error
 
 
@@ -34,16 +35,19 @@ def _new_item(given: Given) -> NewItem:
     key, payload = (given, None) if isinstance(given, str) else _key_and_payload(given)
     if not isinstance(key, str) or not 0 < len(key) <= limits().item_key_chars_max:
         raise InvalidItem(
-            f"key: expected text of 1 to {limits().item_key_chars_max} characters, got {key!r:.100}"
+            f"key: expected text of 1 to {limits().item_key_chars_max} characters, got {shown(key)}"
         )
     if not wire.is_storable(key):
-        raise InvalidItem(f"key: expected text without U+0000 or lone surrogates, got {key!r:.100}")
+        raise InvalidItem(f"key: expected text without U+0000 or lone surrogates, got {shown(key)}")
     if payload is None:
         return NewItem(key, None)
-    text = wire.canonical(payload)
+    try:
+        text = wire.canonical(payload)
+    except InvalidResult as error:
+        raise InvalidItem(f"payload of {shown(key)}: {error}") from error
     if len(text.encode()) > limits().payload_bytes_max:
         raise InvalidItem(
-            f"payload of {key!r:.100}: expected at most {limits().payload_bytes_max} bytes, got "
+            f"payload of {shown(key)}: expected at most {limits().payload_bytes_max} bytes, got "
             f"{len(text.encode())}; put the data elsewhere and its address into the payload"
         )
     return NewItem(key, text)
@@ -53,5 +57,5 @@ def _key_and_payload(given: Any) -> tuple[Any, Any]:
     if not isinstance(given, Mapping):
         raise InvalidItem(f'expected {{"key", "payload"}} or a key, got {type(given).__name__}')
     if unknown := sorted(set(given) - {"key", "payload"}, key=str):
-        raise InvalidItem(f'expected only "key" and "payload", got also {unknown[0]!r:.100}')
+        raise InvalidItem(f'expected only "key" and "payload", got also {shown(unknown[0])}')
     return given.get("key"), given.get("payload")

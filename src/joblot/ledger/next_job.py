@@ -55,8 +55,9 @@ def next_job(
     wanted = Wanted.of(pipelines, job, projects)
     if reasons.room(owner, owner_items_max) <= 0:
         return _nothing(reasons.at_limit())
-    board, _ = candidates.board(wanted, anew=True)
-    best = next((one for one in board.in_order() if one.ready), None)
+    board = candidates.board(wanted)
+    snapshot = board.read(wanted)
+    best = next((one for one in snapshot.in_order(board.coming_turn()) if one.ready), None)
     if best is None:
         return _nothing(reasons.no_lease(wanted))
     job_id, position = best.stage

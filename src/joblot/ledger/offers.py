@@ -30,8 +30,10 @@ def offers(pipelines: Iterable[str], projects: Collection[str] | None = None) ->
     To ask is to take a turn, as a claim does: the next to ask is offered another project first.
     Claims nothing. Raises InvalidInput for a pipeline that is no name.
     """
-    board, _ = candidates.board(Wanted.of(pipelines, None, projects), anew=True)
-    for candidate in board.in_order(board.next_turn()):
+    wanted = Wanted.of(pipelines, None, projects)
+    board = candidates.board(wanted)
+    snapshot = board.read(wanted)
+    for candidate in snapshot.in_order(board.take_turn()):
         if candidate.ready:
             job, position = candidate.stage
             yield Offer(job, position, _pipeline(job, position))

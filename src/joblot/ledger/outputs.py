@@ -9,7 +9,6 @@ its output under another.
 
 from __future__ import annotations
 
-import json
 import logging
 import secrets
 import time
@@ -20,6 +19,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import InvalidStorageError, Storage, default_storage, storages
 
 from joblot import clock, faults
+from joblot.bounded_json import Unreadable, stored
 from joblot.config import limits
 from joblot.errors import InvalidResult, NotFound, Unavailable
 from joblot.ledger.statements import fetch
@@ -58,11 +58,23 @@ def output_of(output: Any, output_ref: str | None) -> Any:
     if output_ref is None:
         return output
     try:
-        with storage().open(output_ref) as stored:
-            return json.load(stored)
+        with storage().open(output_ref) as file:
+            return stored(file.read().decode())
     except FileNotFoundError as error:
         raise NotFound(
             f"output {output_ref}: its file is gone; was its job removed meanwhile?"
+        ) from error
+
+
+def readable_output(output: Any, output_ref: str | None) -> Any:
+    """The same, Unreadable if its file is gone. Raises Unavailable if the storage fails."""
+    try:
+        return output_of(output, output_ref)
+    except NotFound:
+        return Unreadable(f"{output_ref} is not in the storage any more")
+    except Exception as error:  # a storage may be anything, and raises errors of its own
+        raise Unavailable(
+            f"the storage of outputs failed: {error!r:.200}; try again later"
         ) from error
 
 

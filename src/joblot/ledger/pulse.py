@@ -13,6 +13,7 @@ from joblot.ledger.transactions import alias, repeated
 from joblot.models import LIVE, Event, Job, Lease
 from joblot.states import JobStatus
 
+# Threads: one number, replaced by one assignment.
 _swept_at: float | None = None
 
 

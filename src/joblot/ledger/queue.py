@@ -46,6 +46,9 @@ class _Cursor:
         return [self.after, self.floor] if self.after > self.floor else [self.floor]
 
 
+# Threads: who iterates has a copy. A cursor's numbers are hints, each written by one assignment,
+# and any mixture of two threads' numbers is one that a single thread may have: what it skips is
+# found when it wraps, and at the latest when a later walk begins from the very beginning.
 _cursors: dict[tuple[str, StageKey], _Cursor] = {}
 
 

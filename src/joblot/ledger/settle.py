@@ -15,7 +15,7 @@ from uuid import UUID
 
 from joblot import faults, wire
 from joblot.config import limits
-from joblot.errors import InvalidResult, Unavailable
+from joblot.errors import InvalidResult, NotStorable, Unavailable
 from joblot.ledger import hooks, outputs
 from joblot.ledger.look import look
 from joblot.ledger.posted import Posted, rows_of
@@ -32,6 +32,8 @@ from joblot.states import Receipt
 from joblot.wire import ItemReceipt, Result
 
 logger = logging.getLogger("joblot.ledger")
+
+_REASON_CHARS = 300
 
 
 def report(token: str | UUID, results: Iterable[Result | Mapping[str, Any]]) -> list[ItemReceipt]:
@@ -71,7 +73,7 @@ def recorded(posted: Sequence[Posted | Rejected]) -> str:
 
 @dataclass(slots=True)
 class Rejected:
-    """A result that is bad in itself."""
+    """A result that goes no further: it is bad in itself."""
 
     receipt: ItemReceipt
 
@@ -93,10 +95,12 @@ def _prepared(result: Result | ItemReceipt) -> Posted | Rejected:
     """The result with its hash, before the transaction."""
     if isinstance(result, ItemReceipt):
         return Rejected(result)
+    if not result.succeeded:
+        return Posted(result, "", b"")
     try:
         canonical = result.output_text or wire.canonical(result.output)
         digest = wire.result_hash(canonical)
-        large = result.succeeded and outputs.is_large(canonical)
+        large = outputs.is_large(canonical)
     except InvalidResult as error:
         return Rejected(ItemReceipt(result.item, Receipt.REJECTED, str(error)))
     return Posted(result, canonical, digest, large)
@@ -127,7 +131,10 @@ def rounds(posted: Iterable[Posted | Rejected]) -> list[list[Posted]]:
 def _settle_round(token: UUID, posted: list[Posted]) -> int | None:
     """Settle results of different items; returns the job that may now be due, if any."""
     require_durable(connection())
-    job_id = _settle_at_once(token, posted)
+    try:
+        job_id = _settle_at_once(token, posted)
+    except NotStorable:
+        job_id = None  # none was settled: one of them is to be found
     left = [one for one in posted if one.receipt is None]
     return settle_judged(token, left) if left else job_id
 
@@ -171,8 +178,26 @@ def count_moved(posted: Iterable[Posted], moved: Collection[int] | None) -> None
 def settle_judged(token: UUID, posted: list[Posted]) -> int | None:
     """Any report; gives every result its receipt. Returns the job, None for an unknown lease.
 
-    Large outputs are stored between two transactions: the first judges which are to be kept, the
-    next settles them. It may judge otherwise, and then nothing refers to the file.
+    A result that the database can't store is found by halving, and rejected; the others are
+    settled. What a transaction has committed before keeps its receipt.
+    """
+    try:
+        return _settle_and_store(token, posted)
+    except NotStorable as error:
+        left = [one for one in posted if one.receipt is None]
+        if len(left) == 1:
+            left[0].receipt, left[0].reason = Receipt.REJECTED, str(error)[:_REASON_CHARS]
+            return None
+    middle = len(left) // 2
+    first, second = settle_judged(token, left[:middle]), settle_judged(token, left[middle:])
+    return second or first
+
+
+def _settle_and_store(token: UUID, posted: list[Posted]) -> int | None:
+    """Settle them, and store large outputs between two transactions.
+
+    The first judges which outputs are to be kept, the next settles them. It may judge otherwise,
+    and then nothing refers to the file.
     """
     job_id, left = None, posted
     for _ in range(limits().output_rounds_max):

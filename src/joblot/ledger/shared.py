@@ -122,6 +122,7 @@ class _Carriage:
             one.woken.set()
 
 
+# Threads: read and changed under the lock only; a carriage has a lock of its own.
 _carriages: dict[str, _Carriage] = {}
 _carriages_lock = threading.Lock()
 

@@ -21,6 +21,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 from joblot import clock
+from joblot.bounded_json import stored
 from joblot.states import (
     CLAIMABLE,
     FINALIZABLE,
@@ -67,6 +68,7 @@ _STATES = {
 }
 
 
+# Threads: a cache that at worst works the same text out twice.
 @cache
 def text(name: str, vendor: str, *, frozen: bool, given: frozenset[str] = frozenset()) -> str:
     """The statement `name` as this database wants it, with the optional lines of `given`."""
@@ -148,8 +150,8 @@ def moment(value: Any) -> datetime:
 
 
 def json_value(value: Any) -> Any:
-    """A JSON column of a row; it comes as text from every database that joblot knows."""
-    return json.loads(value) if isinstance(value, str) else value
+    """A JSON column of a row, Unreadable included; it comes as text from every database."""
+    return stored(value) if isinstance(value, str) else value
 
 
 def _adapted(connection: BaseDatabaseWrapper, value: Any) -> Any:

@@ -28,7 +28,7 @@ from django.db import (
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from joblot.config import limits
-from joblot.errors import InvalidInput, NotDurable, NotMigrated, Unavailable
+from joblot.errors import NotDurable, NotMigrated, NotStorable, Unavailable
 from joblot.models import Job
 
 P = ParamSpec("P")
@@ -37,6 +37,7 @@ R = TypeVar("R")
 logger = logging.getLogger("joblot.ledger")
 
 _CONFLICTS = frozenset({"40001", "40P01", "55P03"})  # serialization, deadlock, lock not available
+_OF_CONTENT = frozenset({"22", "54"})  # classes: data exceptions, a program's limits
 _MISSING = frozenset({"42P01", "42703"})  # table, column
 
 
@@ -109,7 +110,7 @@ def repeated(verb: Callable[P, R]) -> Callable[P, R]:
                 time.sleep(
                     random.uniform(0, limits().conflict_backoff_seconds * 2 ** min(round_, 6))
                 )
-            except InterfaceError as error:
+            except (InterfaceError, OverflowError) as error:
                 _raise_translated(error)
         raise Unavailable(
             f"the database is busy: {limits().conflict_retries_max} tries, or "
@@ -141,6 +142,15 @@ def is_conflict(error: BaseException) -> bool:
     return isinstance(error, OperationalError) and "is locked" in str(error)
 
 
+def is_of_content(error: BaseException) -> bool:
+    """True if the database can't keep a value: too large a number or text, or a wrong one."""
+    return (
+        isinstance(error, (DataError, OverflowError))
+        or sqlstate(error)[:2] in _OF_CONTENT
+        or "integer overflow" in str(error)  # a sum, on SQLite
+    )
+
+
 def is_lost(error: BaseException) -> bool:
     """True if the database itself is what failed, so that nothing can be said of the work."""
     return isinstance(error, (OperationalError, InterfaceError))
@@ -166,8 +176,8 @@ def translated(error: Exception) -> Exception:
             "joblot's tables are missing or of an older version; run the migrations "
             "(`joblot migrate`, or `python manage.py migrate joblot`)"
         )
-    if isinstance(error, DataError):
-        return InvalidInput(f"the database can't keep what was given: {brief(error)}")
+    if is_of_content(error):
+        return NotStorable(f"the database can't store what was given: {brief(error)}")
     if isinstance(error, ProgrammingError) or not is_lost(error):
         return error
     connection().close_if_unusable_or_obsolete()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.db import models
 from django.db.models.functions import Now
 
+from joblot.models.stored_json import StoredJSON
+
 
 class Token(models.Model):
     """The right to use the API. The secret itself is shown once and kept nowhere.
@@ -31,7 +33,7 @@ class WorkerInstance(models.Model):
 
     owner = models.BigIntegerField()
     instance = models.CharField(max_length=200)
-    about = models.JSONField(default=dict)  # version, host, hardware: as the worker says
+    about = StoredJSON(default=dict)  # version, host, hardware: as the worker says
     first_seen_at = models.DateTimeField(db_default=Now())
     last_seen_at = models.DateTimeField(db_default=Now())
 

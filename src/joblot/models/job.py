@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 
 from joblot.errors import LedgerOwned
 from joblot.guards import LedgerModel, ReadOnlyQuerySet
+from joblot.models.stored_json import StoredJSON
 from joblot.states import JobStatus
 
 
@@ -60,7 +61,7 @@ class Job(LedgerModel):
     version = models.BigIntegerField(default=0)
     sealed = models.BooleanField(default=False)
     total = models.IntegerField(default=0)
-    config = models.JSONField(null=True)
+    config = StoredJSON(null=True)
     policy = models.JSONField(default=dict)
     # What the last finish or amendment recorded, per stage; null until the run has ended.
     recorded = models.JSONField(null=True)

@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 
 from joblot.guards import LedgerModel
 from joblot.models.job import job_key
+from joblot.models.stored_json import StoredJSON
 from joblot.states import LeaseState
 
 
@@ -20,7 +21,7 @@ class Item(LedgerModel):
     job = job_key()
     number = models.IntegerField()
     key = models.CharField(max_length=512)
-    payload = models.JSONField(null=True)
+    payload = StoredJSON(null=True)
 
     class Meta:
         # The key first: of two indexes that begin with the job, PostgreSQL may read the whole job

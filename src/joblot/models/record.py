@@ -8,6 +8,7 @@ from django.db.models.functions import Now
 
 from joblot.guards import LedgerModel
 from joblot.models.job import job_key
+from joblot.models.stored_json import StoredJSON
 from joblot.states import FileState, ItemState
 
 
@@ -21,7 +22,7 @@ class Outcome(LedgerModel):
     run = models.IntegerField()
     state = models.SmallIntegerField(choices=[(s.value, s.name) for s in ItemState])
     hash = models.BinaryField(max_length=32, null=True)
-    output = models.JSONField(null=True)
+    output = StoredJSON(null=True)
     output_ref = models.CharField(max_length=200, null=True)
     metrics = models.JSONField(null=True)
     error_type = models.CharField(max_length=200, null=True)
@@ -131,7 +132,7 @@ class Uncounted(LedgerModel):
     number = models.IntegerField()
     receipt = models.CharField(max_length=16)
     hash = models.BinaryField(max_length=32)
-    output = models.JSONField(null=True)
+    output = StoredJSON(null=True)
     output_ref = models.CharField(max_length=200, null=True)
     lease_token = models.UUIDField()
     at = models.DateTimeField(db_default=Now())

@@ -16,6 +16,7 @@ from django.db.backends.postgresql import base
 
 Waiting = Generator[Any, Any, Any]
 
+# Threads: one number, replaced by one assignment.
 _silent_at = float("-inf")  # when a connection of this process was last given up
 
 

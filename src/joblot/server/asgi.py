@@ -5,6 +5,7 @@ Django finds its settings, and joblot its database, in the environment.
 
 from __future__ import annotations
 
+import gc
 import logging
 import multiprocessing
 import os
@@ -40,4 +41,6 @@ def _application() -> Process:
     setup(served=True)
     from joblot.server.process import Process  # noqa: PLC0415 (Django has to be set up first)
 
-    return Process(int(os.environ.get(THREADS, THREADS_DEFAULT)))
+    process = Process(int(os.environ.get(THREADS, THREADS_DEFAULT)))
+    gc.freeze()  # what is there from the start need not be looked through again: see give_back
+    return process

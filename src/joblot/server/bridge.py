@@ -21,6 +21,7 @@ from django.db import connections
 from django.http import HttpResponseBase
 from django.urls import set_script_prefix
 
+from joblot.api.memory import give_back
 from joblot.api.problems import problem
 
 Scope = dict[str, Any]
@@ -95,16 +96,21 @@ class Bridge(BaseHandler):
 
     def _answer(self, scope: Scope, body: IO[bytes]) -> Answer:
         with body:
-            set_script_prefix(scope.get("root_path", "") or "/")
-            request_started.send(sender=type(self), scope=scope)
-            response: HttpResponseBase
-            try:
-                request = ASGIRequest(scope, body)
-            except UnicodeDecodeError:
-                response = problem(400, "not_readable", "query: expected text in UTF-8, quoted")
-            else:
-                response = self.get_response(request)
-            try:
-                return Answer.of(response)
-            finally:
-                response.close()
+            answer = self._asked(scope, body)
+        give_back()
+        return answer
+
+    def _asked(self, scope: Scope, body: IO[bytes]) -> Answer:
+        set_script_prefix(scope.get("root_path", "") or "/")
+        request_started.send(sender=type(self), scope=scope)
+        response: HttpResponseBase
+        try:
+            request = ASGIRequest(scope, body)
+        except UnicodeDecodeError:
+            response = problem(400, "not_readable", "query: expected text in UTF-8, quoted")
+        else:
+            response = self.get_response(request)
+        try:
+            return Answer.of(response)
+        finally:
+            response.close()

@@ -43,6 +43,7 @@ def _memory_bytes() -> int:
         return 0
 
 
+# Threads: one asks, before the others begin.
 @cache
 def _gpus() -> tuple[str, ...]:
     try:

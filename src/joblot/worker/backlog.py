@@ -32,6 +32,7 @@ class Kept:
     place: Place | None = None
     not_before: float = 0.0
     tries: int = 0
+    failed_alone: int = 0  # times that the server failed at this result, posted by itself
 
     def later(self) -> Kept:
         """To be posted again, after a wait of its own."""
@@ -150,10 +151,11 @@ class Backlog:
         return [one for one in self._waiting if one.ready and one.not_before <= now]
 
     def _take(self, due: list[Kept]) -> list[Kept]:
+        """Results of one lease; alone, one at which the server has failed."""
         batch: list[Kept] = []
         size = 0
         for one in due:
-            if one.token != due[0].token:
+            if one.token != due[0].token or (batch and (one.failed_alone or batch[0].failed_alone)):
                 continue
             if batch and size + one.size > self._report_bytes_max:
                 break

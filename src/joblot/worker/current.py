@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from joblot.wire import Lease
 
+# Threads: each has its own.
 _of_thread = threading.local()
 
 

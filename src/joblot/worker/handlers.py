@@ -86,6 +86,7 @@ class _Declared:
         )
 
 
+# Threads: modules append when they are imported; a list may be read meanwhile.
 _declared: list[_Declared] = []
 
 

@@ -146,6 +146,7 @@ class HttpClient:
         return _judged(answer)
 
 
+# Threads: a context that is not changed any more; at worst made twice.
 @cache
 def _trust() -> SSLContext:
     """Whom to believe; SSL_CERT_FILE names other authorities. Read once, for it takes long."""
@@ -183,7 +184,7 @@ def _judged(answer: httpx.Response) -> Any:
         raise _told(answer)
     try:
         return answer.json()
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Unavailable("expected JSON, got something else: is this a joblot server?") from error
 
 
@@ -192,7 +193,7 @@ def _told(answer: httpx.Response) -> JoblotError:
     if answer.headers.get("Content-Type", "").startswith(PROBLEM):
         try:
             problem = answer.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             logger.warning("the server's account of status %d is no JSON", answer.status_code)
     given = problem if isinstance(problem, dict) else None
     return error_of(answer.status_code, given, _retry_after(answer))

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Sequence
 
 from joblot import wire
-from joblot.errors import InvalidInput, JoblotError, TooLarge, Unavailable
+from joblot.errors import InvalidInput, JoblotError, ServerFailed, TooLarge, Unavailable
 from joblot.states import Receipt
 from joblot.wire import ItemReceipt, Result
 from joblot.worker.backlog import Backlog, Kept
@@ -21,6 +21,9 @@ from joblot.worker.held import Held
 from joblot.worker.spool import Spool, record_of
 
 logger = logging.getLogger("joblot.worker")
+
+FAILED_ALONE_MAX = 10  # over a minute or two, with the waits between: then the item fails
+BARE = "Unreportable"  # a failure whose own cause can't be reported
 
 
 class Reporter:
@@ -44,6 +47,7 @@ class Reporter:
         self._backlog = Backlog(draining, spool)
         self.refused: JoblotError | None = None
         self.counted = 0
+        self._failed_in_a_row = 0  # results posted alone, since joblot has taken any
         self._away: Unavailable | None = None  # what the last post has met
         self._threads = [threading.Thread(target=self._run, name="joblot-reporter", daemon=True)]
         if spool is not None:
@@ -134,6 +138,8 @@ class Reporter:
         token = batch[0].token
         try:
             receipts = self._client.report(token, [one.result for one in batch])
+        except ServerFailed as error:
+            return self._isolate(batch, error)
         except Unavailable as error:
             logger.warning("%d results wait to be reported: %s", len(self._backlog), error)
             self._away = error
@@ -144,7 +150,47 @@ class Reporter:
             logger.warning("%d results are kept, for joblot refused them: %s", len(batch), error)
             self.refused = error
             return [one.later() for one in batch]
+        except Exception as error:  # of a ledger in this process
+            logger.exception("reporting %d results failed", len(batch))
+            return self._isolate(batch, ServerFailed(repr(error)))
         return self._judged(token, batch, receipts)
+
+    def _isolate(self, batch: list[Kept], error: ServerFailed) -> list[Kept]:
+        """It may be one result's fault, so post halves: that one waits, and holds back no other.
+
+        If the server fails at a second result alone, and has taken nothing in between, it is the
+        server's fault, and all wait.
+        """
+        if len(batch) > 1:
+            middle = len(batch) // 2
+            again = self._post(batch[:middle])
+            rest = batch[middle:]
+            return again + (rest if self._away else self._post(rest))
+        one = batch[0]
+        one.failed_alone += 1
+        self._failed_in_a_row += 1
+        if self._failed_in_a_row > 1:
+            self._away = error
+        logger.warning("item %s: its result waits, posted alone: %s", one.result.item, error)
+        if one.failed_alone >= FAILED_ALONE_MAX:
+            return self._give_up(one, error)
+        return [one.later()]
+
+    def _give_up(self, one: Kept, error: ServerFailed) -> list[Kept]:
+        """Report the item as failed; if joblot takes that, it was the result at which it failed.
+
+        Else it stays as it is. What was given up is kept beside the spool, for a person.
+        """
+        cause = f"its result was not taken in {one.failed_alone} tries: {error}"
+        failed = one.instead(wire.failure(one.result.item, type(error).__name__, cause))
+        try:
+            receipts = self._client.report(one.token, [failed.result])
+            if one.spool is not None and one.result.succeeded:
+                one.spool.set_aside(record_of(one.token, one.result))
+        except Exception as refused:  # noqa: BLE001 (whatever it is, the result is kept)
+            logger.warning("item %s: nor is its failure taken: %s", one.result.item, refused)
+            return [one.later()]
+        return self._judged(one.token, [failed], receipts)
 
     def _split(self, batch: list[Kept], error: InvalidInput) -> list[Kept]:
         """Refused as a whole: in parts, down to the result that can't be taken, which fails."""
@@ -160,12 +206,14 @@ class Reporter:
     def _failed(self, one: Kept, error: InvalidInput) -> list[Kept]:
         if not one.result.succeeded:
             logger.error("item %s: its failure can't be reported: %s", one.result.item, error)
-            return [one.later()]
+            bare = wire.failure(one.result.item, BARE, retryable=one.result.retryable)
+            return [one.later() if one.result == bare else one.instead(bare)]
         logger.warning("item %s: its result can't be taken: %s", one.result.item, error)
         cause = f"its result of {one.size} bytes was refused: {error}"
         return [one.instead(wire.failure(one.result.item, type(error).__name__, cause))]
 
     def _judged(self, token: str, batch: list[Kept], receipts: Sequence[ItemReceipt]) -> list[Kept]:
+        self._failed_in_a_row = 0
         again: list[Kept] = []
         done: list[int] = []
         for one, receipt in zip(batch, receipts, strict=True):

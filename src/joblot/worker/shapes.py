@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from joblot import errors
-from joblot.errors import JoblotError, TooLarge, Unavailable
+from joblot.errors import JoblotError, ServerFailed, TooLarge, Unavailable
 from joblot.states import Receipt
 from joblot.wire import Claim, ClaimedItem, ItemReceipt, Lease, Result
 
 TOO_LARGE_STATUS = 413
+TRY_AGAIN_STATUSES = frozenset({408, 425, 429, 502, 503, 504})  # whatever the request carries
 SHOWN_CHARS_MAX = 300
 LEASE_SECONDS = 300.0  # where it is not told
 
@@ -109,8 +110,8 @@ def error_of(
     """The error that a status other than 2xx tells of; `problem` is joblot's own account of it.
 
     Only joblot itself can refuse: without its account (a proxy answered, or an old process that
-    is going down) nothing is known, and so the request is to be made again. Too large is too
-    large, whoever says so.
+    is going down) nothing is known, and so the request is to be made again: Unavailable, or
+    ServerFailed where it may be what the request carries. Too large is too large, whoever says so.
     """
     problem = problem or {}
     kind = _BY_CODE.get(str(problem.get("code")))
@@ -118,7 +119,8 @@ def error_of(
     if kind is TooLarge or (status == TOO_LARGE_STATUS and kind is None):
         return TooLarge(said[:SHOWN_CHARS_MAX], _limit_of(problem))
     if kind is None:
-        return Unavailable(f"the server answered {status}", retry_after_seconds)
+        unknown = Unavailable if status in TRY_AGAIN_STATUSES or status < 400 else ServerFailed
+        return unknown(f"the server answered {status}", retry_after_seconds)
     if issubclass(kind, Unavailable):
         return kind(said, _seconds_of(problem.get("retry_after_seconds"), retry_after_seconds))
     return kind(said)

@@ -31,6 +31,7 @@ SPOOL_BYTES_MAX = 1_073_741_824  # of one worker; when it is full, the function 
 FILE_BYTES_MAX = 4_194_304  # a longer file is ended, and deleted when its last receipt is there
 _LOCK = "lock"
 _SUFFIX = ".results"
+_ASIDE = "given-up.aside"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,11 @@ class Spool:
                 else:
                     place.path.unlink(missing_ok=True)
                     self._places.remove(place)
+
+    def set_aside(self, record: bytes) -> None:
+        """Keep a result that joblot will not have, for a person. Raises OSError."""
+        with self._lock, (self.home / _ASIDE).open("ab") as file:
+            file.write(record)
 
     def left(self) -> Iterator[Spooled]:
         """All results that are in its files, the oldest first; what can't be read is logged."""

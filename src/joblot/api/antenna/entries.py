@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from joblot.errors import NotReadable
+from joblot.config import limits
+from joblot.errors import NotReadable, TooLarge
 
 _IN_A_STRING = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'  # stops at its end, or at a backslash that is last
 _STRING = re.compile(_IN_A_STRING, re.DOTALL)
@@ -35,7 +36,8 @@ class Entry:
 def entries(pieces: Iterable[bytes], name: str, bytes_max: int) -> Iterator[Entry]:
     """The entries of the list `name` in the object that `pieces` add up to.
 
-    Raises NotReadable where no entry can be told from the next: no such list, or no end.
+    Raises NotReadable where no entry can be told from the next: no such list, or no end; TooLarge
+    for more brackets than `antenna_brackets_max`.
     """
     return _Cutter(name, bytes_max).cut(pieces)
 
@@ -48,6 +50,7 @@ class _Cutter:
         self._begins = re.compile(rb'"%s"\s*:\s*\Z' % re.escape(name.encode()))
         self._bytes_max = bytes_max
         self._depth = 0
+        self._brackets_seen = 0
         self._in_list = False
         self._was_found = False
         self._in_string = False
@@ -58,6 +61,7 @@ class _Cutter:
     def cut(self, pieces: Iterable[bytes]) -> Iterator[Entry]:
         for piece in pieces:
             kept = 0
+            self._require_few(piece)
             for place in self._brackets(piece):
                 bracket = piece[place : place + 1]
                 if self._is_within_entry(bracket):
@@ -69,6 +73,13 @@ class _Cutter:
             self._keep(piece[kept:])
         if self._depth or not self._was_found:
             raise NotReadable(f'body: expected {{"{self._name}": […]}}, whole')
+
+    def _require_few(self, piece: bytes) -> None:
+        """Raises TooLarge. Those in strings count too, which matters to nobody."""
+        self._brackets_seen += piece.count(b"[") + piece.count(b"{")
+        most = limits().antenna_brackets_max
+        if self._brackets_seen > most:
+            raise TooLarge(f"body: expected at most {most} lists and objects; split it", most)
 
     def _is_within_entry(self, bracket: bytes) -> bool:
         """True if this bracket neither begins nor ends an entry; most don't."""

@@ -9,7 +9,7 @@ from typing import Any
 from joblot.api.antenna.entries import Entry
 from joblot.api.antenna.subjects import Subject
 from joblot.api.json_text import json_text, parse_json
-from joblot.errors import InvalidResult, NotReadable
+from joblot.errors import InvalidResult, NotReadable, TooLarge
 from joblot.wire import Result, failure, success
 
 NOT_KEPT = "InvalidResult"  # the error's type where a result can't be kept
@@ -51,7 +51,7 @@ def judge(entry: Entry) -> Judged:
         return _unkept(entry, f"expected at most {kept} bytes, got {entry.size}")
     try:
         given = parse_json(entry.text)
-    except NotReadable as error:
+    except (NotReadable, TooLarge) as error:
         return _unkept(entry, str(error))
     reply = given.get("reply_subject") if isinstance(given, dict) else None
     if not isinstance(reply, str) or (subject := Subject.of(reply)) is None:

@@ -11,6 +11,7 @@ from joblot.config import limits
 _REMEMBERED_MAX = 10_000
 
 _lock = threading.Lock()
+# Threads: read and changed under the lock only, the deques in it too.
 _done: dict[tuple[str, int], deque[tuple[float, int]]] = {}  # by worker and job: when, how many
 
 

@@ -124,6 +124,7 @@ class RoughWorker:
         )
 
 
+# Threads: a cache that at worst works the same out twice.
 @cache
 def reported_twice(seed: int, stage: str, items_total: int) -> frozenset[int]:
     """A fifth of the items, by number: whoever works them reports them twice."""

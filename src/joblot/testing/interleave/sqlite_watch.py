@@ -113,6 +113,7 @@ class CursorWatch:
         return rows
 
 
+# Threads: single look-ups and assignments; at worst a class is made twice.
 CURSORS: dict[type, type] = {}
 
 

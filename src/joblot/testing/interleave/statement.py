@@ -82,6 +82,7 @@ def as_text(query: object) -> str:
     return str(compose(None)) if compose else str(query)
 
 
+# Threads: a cache that at worst works the same out twice.
 @lru_cache(maxsize=STATEMENTS_KEPT_MAX)
 def read_off(sql: str) -> tuple[str, bool]:
     """The text on one line, as shown, and whether the statement is local."""

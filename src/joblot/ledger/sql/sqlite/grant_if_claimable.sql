@@ -32,6 +32,6 @@ RETURNING run, expires_at,
     (SELECT json_extract(j.policy, '$.lease_seconds') FROM joblot_job j WHERE j.id = job_id),
     (SELECT s.name FROM joblot_stage s WHERE s.job_id = %(job)s AND s.position = %(stage)s),
     (SELECT s.pipeline FROM joblot_stage s WHERE s.job_id = %(job)s AND s.position = %(stage)s),
-    (SELECT json_group_array(json_array(i.number, i.key, json(i.payload)))
+    (SELECT json_group_array(json_array(i.number, i.key, i.payload))
      FROM json_each(%(numbers)s) AS asked
      CROSS JOIN joblot_item i ON i.job_id = %(job)s AND i.number = asked.value)

@@ -1,0 +1,145 @@
+"""JSON with bounds: how deep it may be nested, and how many values may come of one text.
+
+Parsers, serialisers and databases each have a limit of their own for nesting, some of them the
+thread's stack. `json_depth_max` is far below all of them, so whatever is taken in at one place can
+be written, stored and read at every other. Nothing here recurses, and a text is measured before it
+becomes objects: a few bytes of text can be a hundred times as many of memory.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from array import array
+from collections.abc import Iterator
+from itertools import accumulate
+from typing import Any
+
+from joblot.config import limits
+from joblot.errors import TooLarge
+from joblot.shown import deeper_than
+
+ENVELOPE = 8  # levels that a request may put around a value
+CONTAINER_WEIGHT = 8  # values; an empty object takes as much memory as eight small numbers
+
+_MEASURED_BYTES = 1_048_576  # at a time
+_BACKSLASH = b"\\"
+_STRUCTURE = b'"[]{},'
+_OTHERS = bytes(set(range(256)) - set(_STRUCTURE))
+_STRING = re.compile(rb'"[^"]*"')
+_NO_BACKSLASH = re.compile(rb"[^\\]")
+_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # as signed bytes: one deeper, one less deep
+_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[][{}]', re.DOTALL)
+
+
+class Unreadable(str):
+    """Stands in for a stored value that can't be read, and says why."""
+
+    __slots__ = ()
+
+
+def is_too_deep(value: Any) -> bool:
+    """True if a Python value nests lists and objects deeper than `json_depth_max`."""
+    return deeper_than(value, limits().json_depth_max)
+
+
+def too_deep() -> str:
+    """What is said of such a value."""
+    return (
+        f"expected JSON nested at most {limits().json_depth_max} levels deep, got more; flatten it"
+    )
+
+
+def stored(text: str) -> Any:
+    """The value of a JSON text that a database or the storage kept; Unreadable if it can't be read.
+
+    It may have been written by something else, or under a higher limit.
+    """
+    if is_text_too_deep(text):
+        return Unreadable(f"it is nested deeper than {limits().json_depth_max} levels")
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        return Unreadable(f"it is not JSON that can be read: {error}")
+
+
+def is_text_too_deep(text: str, around: int = 0) -> bool:
+    """True if a JSON text nests deeper than `json_depth_max`, inside `around` levels of ours."""
+    most = limits().json_depth_max + around
+    if text.count("[") + text.count("{") <= most:
+        return False
+    return max(depth for _, depth in _measured(text.encode(errors="replace"))) > most
+
+
+def within_bounds(text: bytes) -> bytes:
+    """The JSON text of a request, safe to be parsed.
+
+    What is nested too deep for any value of a request is left out, so that its place still shows a
+    value that is too deep, and only what owns it is refused. Raises TooLarge for more values than
+    `json_values_max`. A text that is not JSON may pass; its parser stops where this was misled.
+    """
+    most, values, deepest = limits().json_values_max, 1, 0
+    for weight, depth in _measured(text):
+        values += weight
+        deepest = max(deepest, depth)
+        if values > most:
+            raise TooLarge(
+                f"body: expected at most {most} JSON values, of which an object or a list counts "
+                f"like {CONTAINER_WEIGHT}; split it",
+                most,
+            )
+    deepest_allowed = limits().json_depth_max + ENVELOPE
+    return text if deepest <= deepest_allowed else _pruned(text, deepest_allowed)
+
+
+def _measured(text: bytes) -> Iterator[tuple[int, int]]:
+    """For each stretch of the text: the weight of its values, and its deepest level."""
+    depth, in_string, at = 0, False, 0
+    while at < len(text):
+        end = at + _MEASURED_BYTES
+        if text[end - 1 : end] == _BACKSLASH:  # never between it and its character
+            following = _NO_BACKSLASH.search(text, end)
+            end = following.end() if following else len(text)
+        structure, in_string = _structure(text[at:end], in_string)
+        weight = structure.count(b",")
+        brackets = structure.translate(_STEPS, b",")
+        steps = array("b", brackets)
+        weight += CONTAINER_WEIGHT * brackets.count(b"\x01")
+        yield weight, max(accumulate(steps, initial=depth))
+        depth += sum(steps)
+        at = end
+
+
+def _structure(piece: bytes, in_string: bool) -> tuple[bytes, bool]:
+    """The brackets and commas outside strings, and whether the piece ends inside a string."""
+    if _BACKSLASH in piece:
+        piece = piece.replace(rb"\\", b"").replace(rb"\"", b"")
+    left = piece.translate(None, _OTHERS).replace(
+        b'""', b""
+    )  # whose other quotes stay what they are
+    if b'"' in left:
+        if in_string:
+            left = left.partition(b'"')[2]
+        left, unended, _ = _STRING.sub(b"", left).partition(b'"')
+        return left, bool(unended)
+    return (b"" if in_string else left), in_string
+
+
+def _pruned(text: bytes, depth_max: int) -> bytes:
+    """The text with null for each list and object that is below `depth_max` others."""
+    kept: list[bytes] = []
+    depth = at = 0
+    for found in _TOKEN.finditer(text):
+        token = found[0]
+        if token in (b"[", b"{"):
+            depth += 1
+            if depth == depth_max + 1:
+                kept.append(text[at : found.start()])
+        elif token in (b"]", b"}"):
+            if depth == depth_max + 1:
+                kept.append(b"null")
+                at = found.end()
+            depth -= 1
+    if depth <= depth_max:  # else it is cut off, and no JSON
+        kept.append(text[at:])
+    return b"".join(kept)

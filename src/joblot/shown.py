@@ -1,0 +1,36 @@
+"""A value as a message shows it, whatever it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+CONTAINERS = (list, tuple, dict)
+
+_SCALARS = frozenset({str, int, float, bool, type(None)})  # nearly all there is; quickly told
+_LEVELS_MAX = 20  # of what is shown; a repr goes as deep as the stack
+
+
+def deeper_than(value: Any, levels_max: int) -> bool:
+    """True if a value nests lists, tuples and dicts deeper than this. Does not recurse."""
+    level, levels = [value] if isinstance(value, CONTAINERS) else [], 0
+    while level:
+        levels += 1
+        if levels > levels_max:
+            return True
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if type(inner) not in _SCALARS and isinstance(inner, CONTAINERS)
+        ]
+    return False
+
+
+def shown(value: Any, chars: int = 100) -> str:
+    """The beginning of its repr; its type, where it has none that can be written out."""
+    if not deeper_than(value, _LEVELS_MAX):
+        try:
+            return repr(value)[:chars]
+        except Exception:  # noqa: BLE001, S110 (of any class; a number of too many digits, too)
+            pass
+    return f"a value of type {type(value).__name__}"
