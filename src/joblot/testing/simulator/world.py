@@ -161,8 +161,10 @@ class World:
     def notice_look(self, job_id: int) -> None:
         """After a call without an answer: the look is due, and may have been made or not."""
         job = self.jobs[job_id]
+        if job.deleted or not job.is_due:
+            return
         row = self.row(job_id)
-        if job.is_due and (row.status, row.revision) != (job.status, job.revision):
+        if (row.status, row.revision) != (job.status, job.revision):
             job.look()
 
     def ended_before(self, seconds: int) -> list[int]:
