@@ -84,8 +84,8 @@ RECEIPTS = {
     Receipt.SUPERSEDED: "the failure came after something better or newer; nothing was done",
     Receipt.AMENDED: "the item was failed or lost, and has succeeded now",
     Receipt.LATE: "the success came when nothing counts any more; it is kept",
-    Receipt.DEFERRED: "the hook failed in a way that may pass; the item is still open: post the "
-    "result again",
+    Receipt.DEFERRED: "the hook or the storage failed in a way that may pass; the item is still "
+    "open: post the result again",
     Receipt.REJECTED: "the result is bad, or this lease was not granted the item; `reason` says "
     "which",
 }

@@ -61,7 +61,7 @@ queue; a success through it still counts. *Closed*: the run is over for it, noth
 What a result is answered: by the lease it comes through, by how the item stands in the lease's
 stage, and by what is reported. *Retryable* means a failure within the item's budget. Where the
 table says `amended`, an earlier stage than the last answers `late`. Two receipts are not in the
-table: `deferred` (the adopter's hook failed in a way that may pass; post it again) and `rejected`
+table: `deferred` (the adopter's hook or storage failed; post it again) and `rejected`
 (the result itself is bad).
 
 | lease | item | success | final failure | retryable failure |

@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from joblot.ledger import candidates, shared
+from joblot.ledger import candidates, outputs, removal, shared
 from joblot.ledger.candidates import Wanted
 from joblot.ledger.claims import claim
 from joblot.ledger.figures import figures
 from joblot.ledger.in_flight import in_flight
 from joblot.ledger.leases import close_leases, expire, expire_overdue, release, renew
-from joblot.ledger.lifecycle import cancel, end_cancel
+from joblot.ledger.lifecycle import cancel, delete, end_cancel
 from joblot.ledger.look import look
 from joblot.ledger.progress import progress
 from joblot.ledger.pulse import overdue
@@ -29,7 +29,8 @@ from joblot.ledger.ready import ready_for
 from joblot.ledger.settle import report
 from joblot.ledger.submit import submit
 from joblot.ledger.why import why
-from joblot.models import Job
+from joblot.models import Job, StoredOutput
+from joblot.states import FileState
 from joblot.wire import Lease, failure, success
 from tests import databases
 from tests.ledger import worker
@@ -248,6 +249,27 @@ def test_only_who_asks_by_time_reads_all_live_leases(job: Job) -> None:
     by_time = {act for act, plan in found if "joblot_lease_expiry" in plan.indexes}
     assert by_time == {"expire", "health", "figures", "in flight"}
     assert {act for act, plan in found if "joblot_lease" in plan.walked} == set()
+
+
+def test_a_removal_reads_nothing_of_other_jobs(job: Job) -> None:
+    acts: dict[str, Callable[[], object]] = {
+        "begin": lambda: delete(job.pk),
+        "bulk": lambda: removal.go_on(60),
+        "finish": lambda: removal.finish(job.pk),
+    }
+    found = [(act, plan) for act, done in acts.items() for plan in plans(done)]
+    assert [(act, plan.sql) for act, plan in found if plan.walked & COPIES.keys()] == []
+    used = frozenset().union(*(plan.indexes for _, plan in found))
+    assert used >= {"joblot_item_pkey", "joblot_outcome_pkey", "joblot_lease_job_state"}
+
+
+def test_what_refers_to_a_file_is_looked_up(job: Job) -> None:
+    StoredOutput.ledger.create(
+        name="a file", hash=b"", state=FileState.STORED, check_at="2020-01-01T00:00:00Z"
+    )
+    indexes = using('"output_ref" IN', lambda: outputs.collect(60))
+    assert indexes == {"joblot_outcome_output_ref", "joblot_uncounted_output_ref"}
+    assert not StoredOutput.objects.exists()
 
 
 # What other jobs have waiting and leased, so much of it that to look for one row seems cheap

@@ -132,7 +132,7 @@ class Operator:
         job_id = draw.pick(jobs)
         verb = draw.pick(
             ["resume", "start", "seal", "retry", "add", "expire", "retry", "pause", "cancel",
-             "expire", "resume", "tidy", "cancel", "delete"]
+             "expire", "resume", "tidy", "cancel", "delete", "prune"]
         )  # fmt: skip
         getattr(self, verb)(job_id, self.world.jobs[job_id], draw)
 
@@ -166,6 +166,22 @@ class Operator:
 
     def delete(self, job_id: int, job: model.Job, draw: Draws) -> None:
         self._insist(job_id, "delete", True, lambda: job.delete(self.world.now), draw)
+
+    def prune(self, _: int, job: model.Job, draw: Draws) -> None:
+        """Whatever ended so long ago goes, and nothing else."""
+        world, seconds = self.world, draw.pick([model.LEASE, 100, 0])
+        due = world.ended_before(seconds)
+        world.say(f"{self.name} prunes what ended {seconds} s ago: {len(due)} jobs")
+        answer = world.call("prune", seconds, trouble=trouble_of(world, draw))
+        if answer.told:
+            world.require(answer.value == len(due), f"pruned {answer.value}, expected {len(due)}")
+            world.figures["removed"] += len(due)
+        for known in due if not answer.away else []:
+            if answer.told:
+                world.jobs[known].remove()
+            world.notice_removal(known)
+        for known in world.jobs:
+            world.compare(known)
 
     def retry(self, job_id: int, job: model.Job, draw: Draws) -> None:
         half = job.status is JobStatus.CREATED and job.reopening is not None

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from joblot.ledger.audit import audit
+from joblot.ledger.outputs import referred_among, storage
 from joblot.ledger.transactions import alias
 from joblot.models import Lease as LeaseRow
 from joblot.models import Outcome as OutcomeRow
+from joblot.models import StoredOutput
+from joblot.models import Uncounted as UncountedRow
 from joblot.states import ItemState, LeaseState
 from joblot.testing.simulator import model, recount
 from joblot.testing.simulator.world import Violation, World
+from joblot.wire import result_hash
 
 
 def audit_all(world: World) -> None:
@@ -16,6 +20,7 @@ def audit_all(world: World) -> None:
     world.require(not world.adopter.wrong, "; ".join(world.adopter.wrong))
     world.figures["audits"] += 1
     world.story.append(f"{world.now:>5} s  (full audit)")
+    files_are_there(world)
     for job_id, job in world.jobs.items():
         if not job.deleted:
             world.compare(job_id)
@@ -75,6 +80,24 @@ def events_are_told(world: World) -> None:
         amended = [one for one in told if one[2] == "amended"]
         _same(world, job_id, "amendments told", len(amended), job.events.count("amended"))
         _same(world, job_id, "events mailed", world.adopter.mailed(job_id), len(told))
+
+
+def files_are_there(world: World) -> None:
+    """No output that something refers to is lost."""
+    for table in (OutcomeRow, UncountedRow):
+        refs = table.ledger.using(alias()).filter(output_ref__isnull=False)
+        for ref, digest in refs.values_list("output_ref", "hash"):
+            with storage().open(ref) as stored:
+                if result_hash(stored.read().decode()) != bytes(digest):
+                    raise Violation(f"{ref}: the file is not what was reported")
+
+
+def no_file_is_left(world: World) -> None:
+    """Nothing is stored that nothing refers to. What is there at all, is by its row."""
+    names = set(StoredOutput.ledger.using(alias()).values_list("name", flat=True))
+    left = names - referred_among(names)
+    if left or not all(storage().exists(name) for name in names):
+        raise Violation(f"files that nothing refers to: {len(left)} of {len(names)}")
 
 
 def _same(world: World, job_id: int, what: str, found: object, expected: object) -> None:

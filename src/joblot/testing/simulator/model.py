@@ -32,6 +32,7 @@ from joblot.states import JobStatus as S
 FAILURES_MAX, EXPIRIES_MAX = 2, 2
 BACKOFF, LEASE, GRACE = 4, 10, 6  # seconds
 SLACK = 5  # seconds, of limits().clock_slack_seconds
+LARGE = 4  # bytes of an output, its quotes included, that goes to the storage
 COUNTS = ("succeeded", "failed", "lost", "skipped")
 
 Place = tuple[int, int]  # stage, number
@@ -57,6 +58,7 @@ class Lease:
     claimed: int
     state: LeaseState = LeaseState.LIVE
     gone: set[int] = field(default_factory=set)
+    removed: bool = False  # nobody knows of it any more
 
 
 @dataclass
@@ -70,7 +72,7 @@ class Job:
     revision: int = 0
     total: int = 0
     sealed: bool = False
-    deleted: bool = False
+    deleted: bool = False  # its removal has begun
     reopening: bool | None = None  # a retry is under way, and will start the run or not
     closes_at: int = 0
     hooked: frozenset[int] = frozenset()  # the stages whose results a hook saves
@@ -158,10 +160,22 @@ class Job:
         self._close()
         self.deleted = True
 
-    def purge(self) -> None:
-        """The rows of a deleted job are gone, but for its leases."""
-        self.settled.clear()
+    def purge(self, left: int = 0) -> None:
+        """The rows of a deleted job are gone, but for those of the items before `left`."""
+        self.settled = {place: s for place, s in self.settled.items() if place[1] < left}
         self._recount()
+
+    def begin_removal(self) -> None:
+        self.look()
+        self._close()
+        self.deleted = True
+
+    def remove(self) -> None:
+        """All of its rows are gone."""
+        self.begin_removal()
+        self.purge()
+        for lease in self.leases.values():
+            lease.removed = True
 
     # Workers
 
@@ -303,7 +317,7 @@ class Job:
     def judge(self, lease: Lease, given: Given) -> tuple[Receipt, bool]:
         """What a result would be answered now, and whether it is a success. Changes nothing."""
         number, outcome, output, retryable = given
-        if number not in lease.held:
+        if lease.removed or number not in lease.held:
             return Receipt.REJECTED, False
         good = outcome is Outcome.SUCCEEDED
         within = retryable and lease.held[number].failures + 1 < FAILURES_MAX

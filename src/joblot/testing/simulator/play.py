@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from django.conf import settings
+from django.test import override_settings
 
 from joblot import config
 from joblot.config import limits
@@ -17,7 +18,7 @@ from joblot.models import Job as JobRow
 from joblot.states import FILLABLE, TERMINAL, JobStatus
 from joblot.testing.simulator import model
 from joblot.testing.simulator.actors import Operator, Producer, Sweeper, Weather
-from joblot.testing.simulator.audits import audit_all, events_are_told
+from joblot.testing.simulator.audits import audit_all, events_are_told, no_file_is_left
 from joblot.testing.simulator.deliverer import Deliverer
 from joblot.testing.simulator.history import Draws, Step
 from joblot.testing.simulator.scene import Scene
@@ -106,8 +107,9 @@ def _stage(scene: Scene) -> Iterator[World]:
     for hints in (queue, candidates):
         hints.forget()
     world = World(scene)
+    memory = {"BACKEND": "django.core.files.storage.InMemoryStorage"}
     try:
-        with world.adopter.present():
+        with world.adopter.present(), override_settings(STORAGES={"default": memory}):
             yield world
             _clear(world)
     finally:
@@ -125,6 +127,8 @@ def _clear(world: World) -> None:
         calm.call("delete", job)
     calm.now += 1
     calm.call("prune")
+    calm.now += int(config.limits().output_unsettled_seconds) + 1
+    calm.call("sweep")
 
 
 def _come_to_rest(world: World, actors: list[Actor]) -> None:
@@ -158,6 +162,19 @@ def _come_to_rest(world: World, actors: list[Actor]) -> None:
     world.now += round(limits().handler_seconds_max + limits().outbox_backoff_seconds_max)
     Deliverer(world, "the last deliverer").deliver()
     events_are_told(world)
+    _collect(world, sweeper)
+
+
+def _collect(world: World, sweeper: Sweeper) -> None:
+    """Once no report can come any more, there are the files that something refers to, and no more.
+
+    Raises Violation.
+    """
+    world.now += 2 * int(config.limits().output_unsettled_seconds)
+    for _ in range(2):  # once for what refers to them, once for them
+        sweeper.sweep(CALM)
+        world.now += int(config.limits().output_removal_retry_seconds) + 1
+    no_file_is_left(world)
 
 
 def _post_all(worker: Worker) -> None:

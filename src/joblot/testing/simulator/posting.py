@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from joblot.config import limits
 from joblot.ledger.transactions import alias, connection
 from joblot.models import Outcome as OutcomeRow
 from joblot.models import Uncounted
@@ -49,18 +50,29 @@ def _rounds(given: Sequence[Given]) -> Iterator[list[Given]]:
 def _transactions(
     world: World, job: model.Job, lease: model.Lease, one_round: list[Given]
 ) -> Iterator[list[Given]]:
-    """On PostgreSQL without hooks, what is simply counted goes first, in one statement."""
+    """On PostgreSQL without hooks, what is simply counted goes first, in one statement.
+
+    Successes whose output is stored go last: they are judged first, and then they have a file.
+    """
     at_once = connection().vendor == "postgresql" and not world.scene.hooked
     simple = [one for one in one_round if at_once and _is_simple(job, lease, one)]
-    rest = [one for one in one_round if one not in simple]
+    stored = [one for one in one_round if _is_stored(one)]
+    rest = [one for one in one_round if one not in simple and one not in stored]
     yield simple
     yield rest
+    yield stored
+
+
+def _is_stored(one: Given) -> bool:
+    return (
+        one[1] is Outcome.SUCCEEDED and len(one[2]) + len('""') > limits().output_bytes_inline_max
+    )
 
 
 def _is_simple(job: model.Job, lease: model.Lease, one: Given) -> bool:
     _, outcome, _, retryable = one
     usual = outcome is Outcome.SUCCEEDED or not retryable
-    return usual and job.judge(lease, one)[0] is Receipt.COUNTED
+    return usual and not _is_stored(one) and job.judge(lease, one)[0] is Receipt.COUNTED
 
 
 def _is_committed(world: World, job_id: int, token: str, part: Sequence[Given]) -> bool:

@@ -38,7 +38,7 @@ VERBS: Mapping[str, Callable[..., Any]] = {
     "deliver": deliver,
     "fold": fold,
     "merge_ranges": merge_ranges,
-    "prune": lambda: prune(timedelta(0)),
+    "prune": lambda seconds=0: prune(timedelta(seconds=seconds)),
 }
 
 # Small chunks and batches, so that a few items need several of them; and nothing that depends on
@@ -49,11 +49,18 @@ SMALL: Mapping[str, Any] = {
     "reopen_chunk_items": 2,
     "close_leases_batch": 2,
     "merge_ranges_min": 1,
+    "removal_rows_first": 2,
+    "removal_rows_max": 2,
+    "output_bytes_inline_max": model.LARGE - 1,
+    "output_unsettled_seconds": 2.0 * model.LEASE,
+    "output_removal_retry_seconds": 1.0,
 }
 REPEATABLE: Mapping[str, Any] = {
     "candidates_seconds": 1e-6,
     "range_floor_seconds": 86_400.0,
     "range_floor_step_seconds": 86_400.0,
+    "removal_seconds_aimed": 86_400.0,
+    "removal_seconds_per_sweep": 86_400.0,
 }
 
 

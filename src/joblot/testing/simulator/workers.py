@@ -260,7 +260,7 @@ class Worker:
             world.story[-1] += ": ended"
         elif answer.told:
             lease.deadline = world.now + model.LEASE
-        elif not answer.away:
+        elif not answer.away and not lease.removed:
             ends = world.lease_row(token).expires_at
             if (ends - world.moment).total_seconds() == model.LEASE:
                 lease.deadline = world.now + model.LEASE
@@ -274,7 +274,9 @@ class Worker:
         world, job = self.world, self.world.jobs[job_id]
         world.say(f"{self.name} releases its lease of {world.name(job_id)}")
         answer = world.call("release", token, trouble=self._trouble(draw))
-        if answer.told:
+        if answer.told and answer.refusal:
+            world.require(job.leases[token].removed, "a release was refused")
+        elif answer.told:
             back = job.release(token, world.now)
             world.require(answer.value == back, f"gave back {answer.value}, expected {back}")
         elif not answer.away and world.has_expired(token):

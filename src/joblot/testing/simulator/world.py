@@ -148,7 +148,8 @@ class World:
         return LeaseRow.ledger.using(alias()).get(pk=token)
 
     def has_expired(self, token: str) -> bool:
-        return bool(self.lease_row(token).state == LeaseState.EXPIRED)
+        rows = LeaseRow.ledger.using(alias())
+        return bool(rows.filter(pk=token, state=LeaseState.EXPIRED).exists())
 
     def in_flight(self, job_id: int, job: model.Job) -> bool:
         """Whether a cancel waits: momentary, and never less than the truth."""
@@ -160,9 +161,40 @@ class World:
     def notice_look(self, job_id: int) -> None:
         """After a call without an answer: the look is due, and may have been made or not."""
         job = self.jobs[job_id]
+        if job.deleted or not job.is_due:
+            return
         row = self.row(job_id)
-        if job.is_due and (row.status, row.revision) != (job.status, job.revision):
+        if (row.status, row.revision) != (job.status, job.revision):
             job.look()
+
+    def ended_before(self, seconds: int) -> list[int]:
+        """The jobs that ended, as the model says, longer ago than this, as the ledger says."""
+        moment = self.moment - timedelta(seconds=seconds)
+        rows = JobRow.ledger.using(alias()).filter(finished_at__lt=moment)
+        ended = [job_id for job_id, job in self.jobs.items() if job.status in TERMINAL]
+        return sorted(rows.filter(pk__in=ended).values_list("pk", flat=True))
+
+    def notice_removal(self, job_id: int) -> None:
+        """After a prune without an answer: how far has it come?"""
+        job, row = self.jobs[job_id], JobRow.ledger.using(alias()).filter(pk=job_id).first()
+        if row is None:
+            job.remove()
+        elif row.deleted_at is None:
+            self.notice_look(job_id)
+            self.notice_close(job_id)
+        else:
+            job.begin_removal()
+            job.purge(row.total)
+            left = LeaseRow.ledger.using(alias()).filter(job_id=job_id)
+            known = {str(token) for token in left.values_list("pk", flat=True)}
+            for token, lease in job.leases.items():
+                lease.removed = token not in known
+
+    def notice_close(self, job_id: int) -> None:
+        """Some of its leases may be closed: a removal that died before it had begun."""
+        closed = LeaseRow.ledger.using(alias()).filter(job_id=job_id, state=LeaseState.CLOSED)
+        for token in closed.values_list("pk", flat=True):
+            self.jobs[job_id].leases[str(token)].state = LeaseState.CLOSED
 
     # Checked after every step
 

@@ -1,0 +1,154 @@
+"""Large outputs: a report that uses a file, beside a collection that would remove it.
+
+Whatever the order: what is referred to is there, and in the end nothing else is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import override_settings
+
+from joblot import config
+from joblot.ledger.lifecycle import delete
+from joblot.ledger.outputs import collect, output_of, storage
+from joblot.ledger.prune import prune
+from joblot.ledger.removal import go_on as go_on_removing
+from joblot.ledger.submit import submit
+from joblot.ledger.sweep import sweep
+from joblot.models import Job, Outcome, StoredOutput, Uncounted
+from joblot.testing.interleave import explore
+from joblot.testing.simulator import recount
+from joblot.wire import Lease
+from tests import databases
+from tests.ledger import worker
+from tests.ledger.conftest import Clock
+from tests.ledger.worker import keys, succeed
+
+LARGE = {"text": "ü" * 100}
+MEMORY = {"BACKEND": "django.core.files.storage.InMemoryStorage"}
+SECONDS = 10_000  # after which no report is waited for any more
+ORDERS = {"quick": 8, "full": 250, "deep": 5_000}
+
+
+@dataclass
+class Scene:
+    """A job with two leases of an item each, and another job whose output has a file."""
+
+    db: str
+    orders: int
+    clock: Clock = field(default_factory=Clock)
+    leases: list[Lease] = field(default_factory=list)
+    before: Job | None = None
+
+    def made(self) -> None:
+        databases.empty(self.db)
+        for name in files():
+            storage().delete(name)
+        self.before = submit("before", keys(1), pipeline="before")
+        succeed(worker.lease("before"), output=LARGE)
+        submit("now", keys(2), pipeline="p")
+        self.leases = [worker.lease(limit=1), worker.lease(limit=1)]
+
+    def unreferenced(self) -> None:
+        """Its job is gone, and the sweep is about to look at the file."""
+        self.made()
+        assert self.before
+        delete(self.before.pk)
+        go_on_removing(SECONDS)
+
+    def explore(
+        self, set_up: Callable[[], None], kills: int = 0, **acts: Callable[[], object]
+    ) -> None:
+        explore(
+            acts,
+            setup=set_up,
+            check=self.check,
+            using=self.db,
+            preemptions=2,
+            schedules_max=self.orders,
+            samples=self.orders // 5,
+            seed=1,
+            kills=kills,
+        )
+
+    def check(self, outcomes: Any) -> None:
+        for name, outcome in outcomes.items():
+            if name.startswith("report") and not outcome.killed:
+                assert outcome.value == ["counted"]
+        for ref in referred():
+            assert output_of(None, ref) == LARGE
+        moment = self.clock.now
+        self.clock.forward(SECONDS)
+        sweep()
+        self.clock.forward((moment - self.clock.now).total_seconds())
+        assert set(files()) == referred()
+        assert set(StoredOutput.objects.values_list("name", flat=True)) == referred()
+        recount.check_all()
+
+
+def referred() -> set[str]:
+    refs = Outcome.objects.filter(output_ref__isnull=False).values_list("output_ref", flat=True)
+    late = Uncounted.objects.filter(output_ref__isnull=False).values_list("output_ref", flat=True)
+    return {*refs, *late}
+
+
+def files() -> list[str]:
+    root = "joblot/outputs"
+    if not storage().exists(root):
+        return []
+    folders = storage().listdir(root)[0]
+    return [f"{root}/{f}/{name}" for f in folders for name in storage().listdir(f"{root}/{f}")[1]]
+
+
+@pytest.fixture
+def scene(ledger_db: str, orders: str) -> Iterator[Scene]:
+    config.configure({"output_bytes_inline_max": 100})
+    scene = Scene(ledger_db, ORDERS[orders])
+    with override_settings(STORAGES={"joblot": MEMORY, "default": MEMORY}):
+        yield scene
+    scene.clock.release()
+    config.configure({})
+
+
+def test_a_report_and_the_collection_of_the_file_that_it_finds(scene: Scene) -> None:
+    scene.explore(
+        scene.unreferenced,
+        report=lambda: succeed(scene.leases[0], output=LARGE),
+        collect=lambda: collect(SECONDS),
+    )
+
+
+def test_two_collections_and_a_report(scene: Scene) -> None:
+    scene.explore(
+        scene.unreferenced,
+        report=lambda: succeed(scene.leases[0], output=LARGE),
+        collect=lambda: collect(SECONDS),
+        collect_too=lambda: collect(SECONDS),
+    )
+
+
+def test_two_reports_of_the_same_output_and_the_removal_of_its_job(scene: Scene) -> None:
+    def remove() -> None:
+        prune(timedelta(seconds=-1))
+        collect(SECONDS)
+
+    scene.explore(
+        scene.made,
+        report=lambda: succeed(scene.leases[0], output=LARGE),
+        report_too=lambda: succeed(scene.leases[1], output=LARGE),
+        remove=remove,
+    )
+
+
+def test_a_report_or_a_collection_that_dies_loses_no_file_and_leaves_none(scene: Scene) -> None:
+    scene.explore(
+        scene.unreferenced,
+        kills=1,
+        report=lambda: succeed(scene.leases[0], output=LARGE),
+        collect=lambda: collect(SECONDS),
+    )
