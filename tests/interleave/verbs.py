@@ -47,9 +47,15 @@ def expired(scene: Scene) -> Any:
     return scene.expired
 
 
+def submit_again(items: list[str], **other: Any) -> Any:
+    """As `filling` was submitted, all of its items now, unless something is `other`."""
+    return submit("explored", items, pipeline="p", idempotency_key=KEY, **other)
+
+
 VERBS: dict[str, Verb] = {
     # a producer
-    "submit": Verb("filling", lambda s: submit("x", keys(3), pipeline="p", idempotency_key=KEY)),
+    "submit": Verb("filling", lambda s: submit_again(keys(3))),
+    "submit_other": Verb("filling", lambda s: submit_again(keys(3), config="other")),
     "add_items": Verb("filling paused", lambda s: add_items(s.job.pk, keys(4))),
     "seal": Verb("filling paused", lambda s: seal(s.job.pk)),
     # an operator
@@ -61,7 +67,7 @@ VERBS: dict[str, Verb] = {
         lambda s: cancel(s.job.pk, grace_seconds=0),
     ),
     "retry": Verb("failed retrying", lambda s: retry(s.job.pk)),
-    "delete": Verb("failed running canceling retrying", lambda s: delete(s.job.pk)),
+    "delete": Verb("failed running canceling retrying filling", lambda s: delete(s.job.pk)),
     # a worker
     "claim": Verb("running filling staged", lambda s: claim(["p", "q"], 2)),
     "renew": Verb("running last canceling", lambda s: renew(live(s).token, 5000)),
