@@ -518,4 +518,77 @@ GUARDS = (
         "interleave/test_outputs.py::"
         "test_a_report_or_a_collection_that_dies_loses_no_file_and_leaves_none[sqlite]",
     ),
+    Guard(
+        "A key with other content than before is a conflict.",
+        "asked.py",
+        "    if names:\n",
+        "    if names and False:\n",
+        pair("filling-submit_other-seal-sqlite"),
+    ),
+    Guard(
+        "A submission seals only a job of which it has named every item.",
+        "submit.py",
+        "        _require_all(job, given)\n",
+        "",
+        pair("filling-submit-add_items-postgres"),
+    ),
+    Guard(
+        "The total is compared in the version that is sealed.",
+        "submit.py",
+        "return advance(job.pk, job.version, sealed=True)",
+        "return advance(job.pk, read_job(job.pk).version, sealed=True)",
+        pair("filling-submit-add_items-postgres"),
+    ),
+    Guard(
+        "What is asked again of a sealed job is compared, not refused.",
+        "filling.py",
+        "            if new:\n                self._require_open(",
+        "            if job.sealed:\n"
+        "                raise self._lacks(job, '')\n"
+        "            if new:\n                self._require_open(",
+        pair("filling-submit-submit-sqlite"),
+    ),
+    Guard(
+        "An item with another payload than before is a conflict.",
+        "filling.py",
+        "            raise _conflict(known.key)\n",
+        "            pass\n",
+        "ledger/test_keys.py::TestAnotherSubmission::test_with_another_payload_is_a_conflict",
+    ),
+    Guard(
+        "Of a submission each item counts once towards all of the job's.",
+        "seen.py",
+        "        if not self._bits[place] & bit:\n",
+        "        if True:\n",
+        "ledger/test_keys.py::TestTheSameSubmission"
+        "::test_may_give_its_items_in_another_order_and_twice",
+    ),
+    Guard(
+        "A claim's key gives its lease to the same claim only.",
+        "claims.py",
+        "    require_same_claim(lease, holder.asked)\n",
+        "",
+        "ledger/test_keys.py::TestAClaimsKey::test_of_another_claim_is_a_conflict",
+    ),
+    Guard(
+        "A retry that names its run begins no later one.",
+        "lifecycle.py",
+        "    if run is not None and run <= job.run:\n        return True\n",
+        "    run = None\n",
+        "ledger/test_keys.py::test_a_retry_begins_the_run_that_is_named_once",
+    ),
+    Guard(
+        "What was judged and rolled back is not said to be recorded.",
+        "settle.py",
+        "with _receipts_of_a_commit(posted), durable():",
+        "with durable():",
+        "crashes/test_what_is_known.py::test_a_report_that_was_rolled_back_claims_nothing",
+    ),
+    Guard(
+        "An error inside COPY is the database's, and judged as any other.",
+        "statements.py",
+        "with connection.wrap_database_errors, context",
+        "with context",
+        "ledger/test_filling.py::test_a_conflict_is_repeated",
+    ),
 )

@@ -23,13 +23,15 @@ SECONDS = 1000  # after which each lease is overdue and each wait over
 class Scene:
     """`live` is a lease that holds the job's item 0 alone, `expired` one that held it before.
 
-    `removing`: somebody has deleted the job, before the scene begins.
+    `removing`: somebody has deleted the job, before the scene begins. `open`: the job was begun as
+    the verb `submit` continues it.
     """
 
     job: Job
     live: Lease | None = None
     expired: Lease | None = None
     removing: bool = False
+    open: bool = False
 
     def __post_init__(self) -> None:
         assert self.live is None or numbers(self.live) == [0]
@@ -40,7 +42,7 @@ def filling() -> Scene:
     job = submit("explored", keys(2), pipeline="p", seal=False, idempotency_key=KEY)
     expired = worker.lease(limit=1)
     expire(expired.token)
-    return Scene(job, worker.lease(limit=1), expired)
+    return Scene(job, worker.lease(limit=1), expired, open=True)
 
 
 def created() -> Scene:

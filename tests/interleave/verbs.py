@@ -53,11 +53,15 @@ def expired(scene: Scene) -> Any:
     return scene.expired
 
 
+def submit_again(items: list[str], **other: Any) -> Any:
+    """As `filling` was submitted, all of its items now, unless something is `other`."""
+    return submit("explored", items, pipeline="p", idempotency_key=KEY, **other)
+
+
 VERBS: dict[str, Verb] = {
     # a producer
-    "submit": Verb(
-        "filling deleted", lambda s: submit("x", keys(3), pipeline="p", idempotency_key=KEY)
-    ),
+    "submit": Verb("filling deleted", lambda s: submit_again(keys(3))),
+    "submit_other": Verb("filling", lambda s: submit_again(keys(3), config="other")),
     "add_items": Verb("filling paused deleted", lambda s: add_items(s.job.pk, keys(4))),
     "seal": Verb("filling paused", lambda s: seal(s.job.pk)),
     # an operator

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from joblot.errors import LeaseEnded, NotFound, WrongStatus
+from joblot.errors import KeyConflict, LeaseEnded, NotFound, WrongStatus
 from joblot.ledger import queue
 from joblot.ledger.audit import audit
 from joblot.ledger.claims import claim
@@ -24,7 +24,8 @@ from tests.interleave.snapshot import Rows, Snapshot
 from tests.ledger.conftest import Clock
 from tests.ledger.worker import succeed
 
-REFUSALS = (LeaseEnded, NotFound, WrongStatus)  # what a verb may answer that came too late
+# What a verb may answer that came too late, or met another with its key.
+REFUSALS = (KeyConflict, LeaseEnded, NotFound, WrongStatus)
 UUID = re.compile(r"\b[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}\b")
 SWEEPS_MAX = 5
 SUCCESSES = ("report", "amend")  # the verbs that report item 0 as succeeded
@@ -51,6 +52,8 @@ class Verdict:
         return len(self._ends)
 
     def check(self, outcomes: Mapping[str, Any]) -> None:
+        if self._scene.open:
+            submissions_get_what_they_asked_for(outcomes)
         rows = self._snapshot.rows()
         end = self._same_for_alike(rows), Told.of(outcomes)
         if end not in self._ends:
@@ -131,6 +134,29 @@ class Told:
             assert rows.filter(state=ItemState.SUCCEEDED), "a success was counted and is not there"
         if self.success and job.deleted_at is not None:
             assert job.recorded[0]["succeeded"], "a success was counted after the removal began"
+
+
+# What may refuse a submission that its job could have been completed by.
+REASONS = {
+    KeyConflict: {"add_items", "seal"},
+    WrongStatus: {"cancel", "delete"},
+    NotFound: {"delete"},
+}
+
+
+def submissions_get_what_they_asked_for(outcomes: Mapping[str, Any]) -> None:
+    """A key gives a sealed job of these three items, or for a reason a refusal."""
+    verbs = {name.partition(" ")[0] for name in outcomes}
+    for name, outcome in outcomes.items():
+        if name.startswith("submit_other"):
+            conflict = isinstance(outcome.error, KeyConflict)
+            assert conflict or "delete" in verbs, f"{name} {outcome}: the key was another's"
+        elif name.startswith("submit") and outcome.error is not None:
+            reasons = verbs & REASONS[type(outcome.error)]
+            assert reasons, f"{name} {outcome}: all have asked for the same"
+        if name.startswith("submit") and outcome.value is not None:
+            got = (outcome.value.sealed, outcome.value.total)
+            assert got == (True, 3), f"{name} got another job: sealed, total = {got}"
 
 
 def work_to_the_end(job_id: int, clock: Clock) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from joblot.errors import InvalidInput
+from joblot.errors import InvalidInput, KeyConflict
 from joblot.ledger.jobs import lock_job
 from joblot.ledger.settle import report
 from joblot.ledger.submit import submit
@@ -129,6 +129,19 @@ def test_a_claim_that_grants_what_was_granted_is_caught(ledger_db: str) -> None:
 
     with pytest.raises(SimulationFailed):
         simulate(1, verbs={"claim": claim_twice}, shrink_plays_max=1)
+
+
+def drops_what_differs(*args: Any, **kwargs: Any) -> Any:
+    """A submission that gives the job of its key, whatever was asked."""
+    try:
+        return submit(*args, **kwargs)
+    except KeyConflict:
+        return Job.objects.get(idempotency_key=kwargs["idempotency_key"])
+
+
+def test_a_key_that_gives_another_submissions_job_is_caught(ledger_db: str) -> None:
+    with pytest.raises(SimulationFailed, match=r"expected .*KeyConflict.*, got an answer"):
+        simulate(1, verbs={"submit": drops_what_differs}, shrink_plays_max=1)
 
 
 def test_a_database_with_jobs_is_left_alone(ledger_db: str) -> None:

@@ -1,121 +1,22 @@
-"""The others: producers, operators, sweepers, and the weather: time and the network."""
+"""The others: operators, sweepers, and the weather: time and the network."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from joblot.ledger.transactions import alias
-from joblot.models import Job as JobRow
 from joblot.states import CANCELLABLE, FILLABLE, RETRYABLE, TERMINAL, JobStatus
 from joblot.testing.simulator import model
 from joblot.testing.simulator.history import Draws
-from joblot.testing.simulator.hooks import PIPELINES
 from joblot.testing.simulator.trouble import CALM, Trouble
 from joblot.testing.simulator.workers import trouble_of
-from joblot.testing.simulator.world import POLICY, Answer, Violation, World
+from joblot.testing.simulator.world import Answer, Violation, World
 
-CHUNK = "submit: chunk added"  # fault points
-BEGUN = "retry: next run begun"
+BEGUN = "retry: next run begun"  # a fault point
 OUTAGE_CALLS_MAX = 6
 JUMP = 5 * 3_600  # seconds
 FROZEN_SECONDS_MAX = 600
-
-
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """What a producer has asked for, and asks for again until it is told."""
-
-    key: str
-    stages: int
-    items: int
-    start: bool
-    seal: bool
-
-
-@dataclass(slots=True)
-class Producer:
-    world: World
-    name: str
-    unanswered: list[Submission] = field(default_factory=list)
-
-    def act(self, draw: Draws) -> None:
-        live = sum(not job.deleted for job in self.world.jobs.values())
-        if self.unanswered:
-            self.submit(self.unanswered.pop(0), draw)
-        elif live < self.world.scene.jobs_max:
-            scene = self.world.scene
-            self.world.submitted += 1
-            items = scene.items_max if scene.jobs_max == 1 else draw.below(scene.items_max + 1)
-            simple = scene.jobs_max == 1
-            submission = Submission(
-                key=f"submission {self.world.submitted}",
-                stages=1 + draw.below(scene.stages_max),
-                items=items,
-                start=simple or not draw.chance(20),
-                seal=simple or not draw.chance(20),
-            )
-            self.submit(submission, draw)
-
-    def submit(self, asked: Submission, draw: Draws) -> None:
-        world = self.world
-        named = [{"name": f"s{n}", "pipeline": PIPELINES[n]} for n in range(asked.stages)]
-        how = ("" if asked.start else ", on hold") + ("" if asked.seal else ", open")
-        world.say(f"{self.name} submits {asked.items} items, {asked.stages} stages{how}")
-        before = self._row(asked)
-        trouble = trouble_of(world, draw, CHUNK)
-        if before and world.jobs[before.pk].reopening is not None:
-            trouble = CALM  # it goes on with a retry, of which a half can't be told from outside
-        answer = world.call(
-            "submit",
-            "simulated",
-            (f"k{n}" for n in range(asked.items)),
-            stages=named,
-            project="simulated",
-            policy=POLICY,
-            start=asked.start,
-            seal=asked.seal,
-            idempotency_key=asked.key,
-            trouble=trouble,
-        )
-        world.require(answer.refusal is None, f"a submission was refused: {answer.refusal}")
-        if answer.away or not answer.told:
-            self.unanswered.append(asked)
-        if answer.away:
-            return
-        row = self._row(asked)
-        world.require(row is not None or not answer.told, "a submission was answered and lost")
-        if row is not None:
-            self._take(row, asked, is_new=before is None, told=answer.told)
-
-    def _row(self, asked: Submission) -> Any:
-        rows = JobRow.ledger.using(alias())
-        return rows.filter(project="simulated", idempotency_key=asked.key).first()
-
-    def _take(self, row: Any, asked: Submission, *, is_new: bool, told: bool) -> None:
-        """Tell the model what came of it: all, if it was answered; else a part, in whole chunks."""
-        world, job = self.world, self.world.jobs.get(row.pk)
-        if job is None:
-            world.require(is_new, "a job came from nowhere")
-            hooked = frozenset(n for n in world.adopter.hooked if n < asked.stages)
-            job = world.jobs[row.pk] = model.Job(asked.stages, hooked=hooked)
-            job.status = JobStatus.PENDING if asked.start else JobStatus.CREATED
-            job.events.append("pending" if asked.start else "created")
-        elif asked.start and job.status is JobStatus.CREATED and (told or row.status != job.status):
-            job.start()
-        if not job.sealed and job.status in FILLABLE:
-            new = max(0, asked.items - job.total) if told else row.total - job.total
-            world.require(0 <= new <= max(0, asked.items - job.total), f"{new} items were added")
-            job.add(new)
-            sealed = asked.seal if told else row.sealed
-            world.require(not sealed or job.total >= asked.items, "sealed before it was filled")
-            job.sealed = sealed
-            if told:
-                job.look()
-        world.notice_look(row.pk)
-        world.name(row.pk)
-        world.compare(row.pk)
 
 
 @dataclass(slots=True)

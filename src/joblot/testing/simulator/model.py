@@ -76,6 +76,7 @@ class Job:
     reopening: bool | None = None  # a retry is under way, and will start the run or not
     closes_at: int = 0
     hooked: frozenset[int] = frozenset()  # the stages whose results a hook saves
+    asked: tuple[object, ...] = ()  # with its key, beside items
     settled: dict[Place, Settled] = field(default_factory=dict)
     waiting: dict[Place, Waiting] = field(default_factory=dict)
     leases: dict[str, Lease] = field(default_factory=dict)

@@ -17,10 +17,11 @@ from joblot.ledger import candidates, queue
 from joblot.models import Job as JobRow
 from joblot.states import FILLABLE, TERMINAL, JobStatus
 from joblot.testing.simulator import model
-from joblot.testing.simulator.actors import Operator, Producer, Sweeper, Weather
+from joblot.testing.simulator.actors import Operator, Sweeper, Weather
 from joblot.testing.simulator.audits import audit_all, events_are_told, no_file_is_left
 from joblot.testing.simulator.deliverer import Deliverer
 from joblot.testing.simulator.history import Draws, Step
+from joblot.testing.simulator.producer import Producer
 from joblot.testing.simulator.scene import Scene
 from joblot.testing.simulator.trouble import CALM
 from joblot.testing.simulator.workers import Post, Worker, given_of

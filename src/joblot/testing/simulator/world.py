@@ -14,7 +14,14 @@ from enum import Enum, auto
 from typing import Any
 
 from joblot.clock import set_clock
-from joblot.errors import JoblotError, LeaseEnded, NotFound, Unavailable, WrongStatus
+from joblot.errors import (
+    JoblotError,
+    KeyConflict,
+    LeaseEnded,
+    NotFound,
+    Unavailable,
+    WrongStatus,
+)
 from joblot.ledger.events import events
 from joblot.ledger.progress import progress
 from joblot.ledger.transactions import alias
@@ -34,7 +41,7 @@ POLICY = {
     "lease_seconds": model.LEASE,
     "retry_backoff_seconds": model.BACKOFF,
 }
-REFUSALS = (WrongStatus, NotFound, LeaseEnded)
+REFUSALS = (KeyConflict, WrongStatus, NotFound, LeaseEnded)
 
 
 class Violation(AssertionError):
