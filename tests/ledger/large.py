@@ -28,10 +28,7 @@ LATER = {
     "sqlite": "strftime('%Y-%m-%d %H:%M:%f', 'now', '+1 hour')",
 }
 FAILED, LOST = "n % 5000 = 7", "n % 10000 = 9"
-TOKEN = {
-    "postgresql": "md5({0}::text)::uuid",
-    "sqlite": "lower(hex(randomblob(12))) || printf('%08x', {0})",
-}
+TOKEN = {"postgresql": "md5(({0})::text)::uuid", "sqlite": "printf('%032x', {0} + 1)"}
 
 
 def large_job(using: str) -> Job:
@@ -87,7 +84,7 @@ def _statements(vendor: str, job: int) -> Iterator[str]:
     )
     yield (
         f"INSERT INTO joblot_lease (token, {lease}) SELECT {token.format('n')}, {job}, 1, 0, 1, "
-        f"16, 0, '[]', '[]', 'w', {now}, {now} FROM ({numbers}) s WHERE n < {LEASES}"
+        f"0, 0, '[]', '[]', 'w', {now}, {now} FROM ({numbers}) s WHERE n < {LEASES}"
     )
     yield (
         "INSERT INTO joblot_attempt (job_id, run, stage, number, cause, error_type, error_message,"

@@ -105,8 +105,8 @@ def test_every_reader_costs_what_it_shows_whatever_the_statistics(ledger_db: str
     for n in range(20):
         submit(f"small {n}", keys(3), pipeline="elsewhere")
     _analyse(ledger_db)
-    job = large_job(ledger_db).pk
     try:
+        job = large_job(ledger_db).pk
         found = {("stale", *one) for one in _expensive(ledger_db, job)}
         _analyse(ledger_db)
         found |= {("fresh", *one) for one in _expensive(ledger_db, job)}

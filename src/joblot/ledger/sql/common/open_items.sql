@@ -10,6 +10,6 @@ WHERE job_id = %(job)s AND stage = %(stage)s AND number > %(after)s AND number <
 EXCEPT
 SELECT number FROM joblot_outcome
 WHERE job_id = %(job)s AND number > %(after)s AND number <= %(upto)s
-  AND state IN ({FAILED}, {LOST}) AND stage < %(stage)s
+  AND state IN ({FAILED}, {LOST}) AND +stage < %(stage)s
 ORDER BY number
 LIMIT %(limit)s

@@ -11,6 +11,6 @@ FROM (
     SELECT (number - %(first)s) / %(cell_items)s, {SKIPPED}
     FROM joblot_outcome
     WHERE job_id = %(job)s AND number BETWEEN %(first)s AND %(last)s
-      AND state IN ({FAILED}, {LOST}) AND stage < %(stage)s
+      AND state IN ({FAILED}, {LOST}) AND +stage < %(stage)s
 ) AS settled
 GROUP BY cell, state
