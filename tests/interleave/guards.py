@@ -256,8 +256,8 @@ GUARDS = (
     Guard(
         "Two who fill a job number its items one after the other.",
         "filling.py",
-        "        job = lock_job(job_id)\n",
-        '        job = __import__("joblot.ledger.jobs").ledger.jobs.read_job(job_id)\n',
+        "lock_job(self._job_id)\n",
+        '__import__("joblot.ledger.jobs").ledger.jobs.read_job(self._job_id)\n',
         pair("filling-add_items-add_items-postgres"),
     ),
     Guard(

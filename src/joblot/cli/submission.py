@@ -6,11 +6,11 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from django.db import connections
+from django.db import Error, connections
 
 from joblot.cli import verbs
 from joblot.cli.source import NewItem, Source
-from joblot.errors import JoblotError
+from joblot.errors import JoblotError, Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,8 @@ class Submission:
             pass
         except JoblotError as error:
             self.error = error
+        except Error as error:  # of the database, for which no verb has a word: the run must end
+            self.error = Unavailable(f"submitting failed: {str(error).partition(chr(10))[0]}")
         finally:
             connections.close_all()
         self._tell(Submitted(self.error))
