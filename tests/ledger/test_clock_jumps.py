@@ -9,6 +9,7 @@ import pytest
 from joblot.config import limits
 from joblot.identity.workers import online, seen
 from joblot.ledger.claims import claim
+from joblot.ledger.delivery import deliver
 from joblot.ledger.hooks import on_event
 from joblot.ledger.leases import expire, release, renew
 from joblot.ledger.lifecycle import cancel, retry
@@ -104,6 +105,7 @@ def test_events_of_a_clock_that_was_ahead_are_told_in_time(ledger_db: str, clock
     worker.drain()
     clock.forward(-HOURS)
     sweep()
+    deliver()
     assert told == ["finished"]
 
 

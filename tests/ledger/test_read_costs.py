@@ -95,7 +95,7 @@ OTHERS = {
     *("claim", "report", "release", "renew", "renew_ahead", "expire", "repair"),
     *("sweep", "sweep_until", "send_until", "migration_lock"),
     *("issue", "revoke", "authenticate", "subscribe", "end", "resend"),
-    *("alias", "checked_name", "one_snapshot", "storage"),
+    *("alias", "checked_name", "knowing", "limit_to", "one_snapshot", "storage", "translated"),
     *("audit", "audit_all"),  # read every item
 }
 

@@ -26,7 +26,7 @@ from joblot.ledger.posted import Posted, rows_of
 from joblot.ledger.ranges import Span, enqueue, islands
 from joblot.ledger.statements import fetch
 from joblot.ledger.tallies import Deltas
-from joblot.ledger.time_limit import ended_after, seconds_within
+from joblot.ledger.time_limit import Running, ended_after, seconds_within
 from joblot.ledger.transactions import alias, brief, connection, hook_savepoint, is_conflict
 from joblot.models import Attempt, Lease, Outcome
 from joblot.states import ItemState, LeaseState, Receipt, Standing, receipt_for
@@ -75,6 +75,7 @@ class Settlement:
         self.given_up: set[int] = set(lease.gone)  # numbers this lease no longer holds
         self.settled: set[int] = set()
         self.passed_on: list[int] = []
+        self._running_hooks: Running | None = None
 
     @classmethod
     def begin(cls, token: UUID) -> Self | None:
@@ -116,7 +117,7 @@ class Settlement:
             return
         seconds = seconds_within(limits().hook_seconds_max)
         what = f"the hook of pipeline {self.pipeline}, job {self.job_id}"
-        with room(), ended_after(seconds, what):
+        with room(), ended_after(seconds, what) as self._running_hooks:
             yield
 
     def _is_held(self, one: Posted) -> bool:
@@ -247,6 +248,8 @@ class Settlement:
         results = self._hook_results(done)
         if not results:
             return
+        if self._running_hooks and self._running_hooks.is_ended:
+            raise Unavailable("the hook took too long; it is not called again")
         try:
             hook(results)
         except Exception as error:

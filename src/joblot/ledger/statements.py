@@ -78,6 +78,7 @@ def text(name: str, vendor: str, *, frozen: bool, given: frozenset[str] = frozen
     return "\n".join(lines).format(now=now, slot=places["slot"], **_STATES)
 
 
+# Threads: as above.
 @cache
 def optional(name: str, vendor: str) -> frozenset[str]:
     """The parameters without which a line of the statement is left out."""

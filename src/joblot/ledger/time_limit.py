@@ -38,7 +38,9 @@ SQLITE_BUSY_SHARE = 0.5  # of the busy timeout, for which others wait for the wr
 
 
 @dataclass(slots=True, eq=False)
-class _Running:
+class Running:
+    """A block of adopters' code; `is_ended` once its transaction was ended at the limit."""
+
     connection: BaseDatabaseWrapper
     what: str
     seconds: float
@@ -52,12 +54,12 @@ class _Watchdog:
     """Ends what has reached its limit, in a thread that is started by the first one."""
 
     def __init__(self) -> None:
-        self._running: dict[int, _Running] = {}
+        self._running: dict[int, Running] = {}
         self._changed = threading.Condition(threading.Lock())
         self._wakes_at = 0.0
         self._thread: threading.Thread | None = None
 
-    def enter(self, one: _Running) -> None:
+    def enter(self, one: Running) -> None:
         with self._changed:
             self._running[id(one)] = one
             if self._thread is None or not self._thread.is_alive():
@@ -68,7 +70,7 @@ class _Watchdog:
             elif one.ends_at < self._wakes_at:
                 self._changed.notify()
 
-    def leave(self, one: _Running) -> None:
+    def leave(self, one: Running) -> None:
         with self._changed:
             self._running.pop(id(one), None)
 
@@ -79,19 +81,19 @@ class _Watchdog:
             for one in due:
                 _end(one)
 
-    def _due_after_sleep(self) -> list[_Running]:
+    def _due_after_sleep(self) -> list[Running]:
         """Sleep until the first that is running now would be due; it may be over by then."""
         first = min((one.ends_at for one in self._running.values()), default=None)
         self._wakes_at = float("inf") if first is None else first
         self._changed.wait(None if first is None else max(0.0, first - time.monotonic()))
         now = time.monotonic()
         due = [one for one in self._running.values() if one.ends_at <= now]
-        for one in due:
-            del self._running[id(one)]
+        for one in due:  # once more, as long as the block is not left
+            one.ends_at = now + INTERRUPT_SECONDS
         return due
 
 
-_watchdog = _Watchdog()
+_watchdog = _Watchdog()  # Threads: replaced in a child of a fork, before it has threads
 
 
 def _forget_parent() -> None:
@@ -103,17 +105,17 @@ os.register_at_fork(after_in_child=_forget_parent)
 
 
 @contextmanager
-def ended_after(seconds: float, what: str) -> Iterator[None]:
+def ended_after(seconds: float, what: str) -> Iterator[Running]:
     """Inside the block, the transaction of the ledger's connection is ended after so long.
 
     To be entered inside the transaction. Raises Unavailable from a block that was too long, however
     it left; `what` names it in the log.
     """
-    one = _Running(connection(), what, seconds, time.monotonic() + seconds)
+    one = Running(connection(), what, seconds, time.monotonic() + seconds)
     watchdog = _watchdog
     watchdog.enter(one)
     try:
-        yield
+        yield one
     except Exception as error:
         if _leave(one):
             raise _too_long(one) from error
@@ -134,7 +136,7 @@ def seconds_within(seconds: float) -> float:
     return min(seconds, busy * SQLITE_BUSY_SHARE)
 
 
-def _leave(one: _Running) -> bool:
+def _leave(one: Running) -> bool:
     """From now on it is not ended; True if it was before."""
     with one.lock:
         if one.is_ended and not one.is_over:
@@ -153,17 +155,20 @@ def _make_usable(conn: BaseDatabaseWrapper) -> None:
         conn.close()
 
 
-def _too_long(one: _Running) -> Unavailable:
+def _too_long(one: Running) -> Unavailable:
     return Unavailable(
         f"{one.what} took longer than {one.seconds:g} s, so its transaction was ended; nothing was "
         "done, try again later"
     )
 
 
-def _end(one: _Running) -> None:
+def _end(one: Running) -> None:
     """End its transaction, unless it is over at this moment."""
     with one.lock:
         if one.is_over:
+            return
+        if one.is_ended:
+            _interrupt(one.connection)
             return
         one.is_ended = True
         one.connection.needs_rollback = True
@@ -178,15 +183,28 @@ def _end(one: _Running) -> None:
             logger.error("%s took longer than %g s; its transaction ended", one.what, one.seconds)
 
 
+def _interrupt(conn: BaseDatabaseWrapper) -> None:
+    """A statement of SQLite's that began just as its transaction ended would run on for ever."""
+    if conn.vendor == "sqlite":
+        with contextlib.suppress(sqlite3.ProgrammingError):  # the code has closed it
+            conn.connection.interrupt()
+
+
 def _roll_back(file: Any) -> None:
     """SQLite lets another thread do this, between two of the statements."""
-    late = threading.Timer(INTERRUPT_SECONDS, file.interrupt)
-    late.start()
+    done = threading.Event()
+    threading.Thread(target=_interrupt_until, args=(done, file), daemon=True).start()
     try:
         _execute(file, "PRAGMA query_only = ON")
         _execute(file, "ROLLBACK")
     finally:
-        late.cancel()
+        done.set()
+
+
+def _interrupt_until(done: threading.Event, file: Any) -> None:
+    """Interrupt whatever runs, again and again: the code may begin another statement."""
+    while not done.wait(INTERRUPT_SECONDS):
+        file.interrupt()
 
 
 def _execute(file: Any, statement: str) -> None:
