@@ -36,6 +36,7 @@ from joblot.ledger.why import why
 from joblot.states import ItemState, JobStatus
 from joblot.webhooks.deliveries import deliveries, waiting
 from joblot.webhooks.subscriptions import subscribe, webhook, webhooks
+from tests import databases
 from tests.ledger.large import ITEMS, large_job
 from tests.ledger.work import work
 from tests.ledger.worker import keys
@@ -154,14 +155,14 @@ def _forget_statistics(using: str) -> None:
 
 
 def _remove(using: str) -> None:
-    """At once, so that the tests that follow find small tables."""
+    """All rows at once, so that the tests that follow find small tables."""
+    if connections[using].vendor == "sqlite":
+        databases.empty(using)
+        return
     with connections[using].cursor() as cursor:
         tables = [t for t in connections[using].introspection.table_names() if "joblot_" in t]
-        if connections[using].vendor == "postgresql":
-            cursor.execute(f"TRUNCATE {', '.join(tables)}")
-            cursor.execute("ANALYZE")
-        else:
-            cursor.execute("DELETE FROM sqlite_stat1")
+        cursor.execute(f"TRUNCATE {', '.join(tables)}")
+        cursor.execute("ANALYZE")
 
 
 def test_every_reader_that_is_called_from_outside_is_measured() -> None:
