@@ -2,6 +2,7 @@ from django.core.management import BaseCommand
 
 from gallery.models import Thumbnail
 from joblot import claim, progress, report, submit
+from joblot.ledger.delivery import deliver
 from joblot.ledger.sweep import sweep
 from joblot.wire import success
 
@@ -14,7 +15,8 @@ class Command(BaseCommand):
             (lease,) = leases
             done = [success(item.id, {"width": item.payload["width"] // 8}) for item in lease.items]
             report(lease.token, done)
-        sweep()  # in production a separate process; delivers events, expires dead leases
+        sweep()  # in production `joblot serve` or `joblot sweep --forever`, which also deliver
+        deliver()
         state = progress(job.pk)
         self.stdout.write(
             f"{state['status']} {state['percent']} % {Thumbnail.objects.count()} rows"

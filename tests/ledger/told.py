@@ -1,0 +1,31 @@
+"""Jobs that have ended, whose events are to be delivered, and what their handlers do."""
+
+from __future__ import annotations
+
+from django.db import connections
+
+from joblot.ledger import delivery
+from joblot.ledger.hooks import JobEvent
+from joblot.ledger.outbox import fan_out
+from joblot.ledger.submit import submit
+from tests import databases
+from tests.ledger import worker
+from tests.ledger.worker import keys
+
+
+def finished(pipeline: str = "p") -> int:
+    job = submit("told", keys(1), pipeline=pipeline)
+    worker.drain(pipeline)
+    return job.pk
+
+
+def deliver() -> int:
+    fan_out()
+    return delivery.deliver()
+
+
+def insert(event: JobEvent) -> None:
+    with connections[databases.current()].cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO saved_row (key, value) VALUES (%s, %s)", [f"{event.id}", event.kind]
+        )
