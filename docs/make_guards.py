@@ -14,7 +14,7 @@ What keeps the ledger right when two meet. `make mutants` takes each one out of 
 runs the test beside it, which must turn red; on an untouched copy all must be green first. A name
 in brackets, `scene-verb-verb-database`, is a test of `tests/interleave/test_pairs.py`, which tries
 the orders of two verbs' statements: see [every order](interleave.md). Made by
-`python docs/make_guards.py` from `tests/interleave/guards.py`.
+`python docs/make_guards.py` from `tests/interleave/guards/`.
 
 | guard | in `ledger/` | missed by |
 |---|---|---|

@@ -1,0 +1,85 @@
+"""Events, their handlers, and hooks."""
+
+from __future__ import annotations
+
+from tests.interleave.guards.guard import Guard, pair
+
+GUARDS = (
+    Guard(
+        "An event is fanned out after the earlier ones of its job.",
+        "outbox.py",
+        "rows.filter(~Exists(earlier))",
+        "rows",
+        pair("failed-deliver-deliver-postgres"),
+    ),
+    Guard(
+        "A handler gets an event after the earlier ones of its job.",
+        "delivery.py",
+        "filter(~Exists(earlier), delivered_at__isnull=True)",
+        "filter(delivered_at__isnull=True)",
+        "ledger/test_undelivered.py::test_what_a_handler_has_not_taken_keeps_its_jobs_later_events"
+        "_from_it_and_no_others",
+    ),
+    Guard(
+        "The mark of a delivery commits with what its handler wrote.",
+        "delivery.py",
+        "            call.handler.call(call.event)\n    return True",
+        "            pass\n    call.handler.call(call.event)\n    return True",
+        "ledger/test_delivery.py::test_effects_in_the_same_database_happen_exactly_once",
+    ),
+    Guard(
+        "A try is begun by one process, and not before its time.",
+        "delivery.py",
+        "            event_id=event_id, handler=name, next_try_at__lte=clock.now()\n",
+        "            event_id=event_id, handler=name\n",
+        "ledger/test_undelivered.py::test_one_handler_occupies_so_many_processes_and_the_next_one"
+        "_serves_others",
+    ),
+    Guard(
+        "A call that was overtaken by a later try marks nothing.",
+        "delivery.py",
+        "tries=call.tries, delivered_at__isnull=True",
+        "delivered_at__isnull=True",
+        "ledger/test_undelivered.py::test_a_call_that_was_overtaken_marks_nothing",
+    ),
+    Guard(
+        "The sweep runs no adopter's code.",
+        "sweep.py",
+        "    fanned_out = fan_out()\n",
+        "    fanned_out = fan_out()\n"
+        '    __import__("joblot.ledger.delivery").ledger.delivery.deliver()\n',
+        "testing/simulator/test_simulator.py::test_everything_holds_for_a_known_seed",
+    ),
+    Guard(
+        "A hook whose transaction was ended can write nothing more, through Django.",
+        "time_limit.py",
+        "        one.connection.needs_rollback = True\n",
+        "",
+        "ledger/test_time_limit.py::test_what_it_goes_on_to_write_is_not_committed"
+        "[postgres-on_event-inserts_in_a_savepoint]",
+    ),
+    Guard(
+        "A hook whose transaction was ended can write nothing more, past Django's check.",
+        "time_limit.py",
+        '        _execute(file, "PRAGMA query_only = ON")\n',
+        "",
+        "ledger/test_time_limit.py::test_what_it_goes_on_to_write_is_not_committed"
+        "[sqlite-on_result-inserts_past_django]",
+    ),
+    Guard(
+        "A hook that hangs holds the locks of its report for its limit.",
+        "settlement.py",
+        "ended_after(seconds, what)",
+        "ended_after(600 * seconds, what)",
+        "ledger/test_time_limit.py::test_at_its_limit_the_locks_are_let_go_and_the_results_can_be"
+        "_reported_again",
+    ),
+    Guard(
+        "Hooks that hang leave threads of a server for everything else.",
+        "hook_room.py",
+        "            while self._running >= self.threads_max:\n",
+        "            while False:\n",
+        "ledger/test_hook_room.py::test_while_hooks_that_hang_take_all_room_others_are_refused"
+        "_and_the_rest_goes_on",
+    ),
+)

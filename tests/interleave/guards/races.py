@@ -1,0 +1,224 @@
+"""What keeps the ledger right when two verbs meet."""
+
+from __future__ import annotations
+
+from tests.interleave.guards.guard import Guard, pair
+
+GUARDS = (
+    Guard(
+        "A report counts only through a lease that is not closed.",
+        "sql/postgresql/settle_if_held.sql",
+        "ON h.state IN ({HOLDING}) OR (p.state = {SUCCEEDED} AND h.state = {EXPIRED})",
+        "ON true",
+        pair("last-cancel-report-postgres"),
+    ),
+    Guard(
+        "A report locks its lease before it judges.",
+        "settlement.py",
+        "Lease.ledger.using(alias()).select_for_update().filter(pk=token)",
+        "Lease.ledger.using(alias()).filter(pk=token)",
+        pair("running-requeue-expire-postgres"),
+    ),
+    Guard(
+        "Of two results of an item one is counted.",
+        "sql/postgresql/settle_if_held.sql",
+        "    ON CONFLICT (job_id, stage, number) DO NOTHING\n",
+        "",
+        pair("last-report-amend-postgres"),
+    ),
+    Guard(
+        "A lease remembers what it gave back.",
+        "settlement.py",
+        "gone=sorted(self.given_up),",
+        "gone=[],",
+        pair("last-requeue-look-sqlite"),
+    ),
+    Guard(
+        "A slot is added to, not written over.",
+        "sql/common/tally_add.sql",
+        "failed = joblot_tally.failed + excluded.failed",
+        "failed = excluded.failed",
+        pair("failed-amend-look-sqlite"),
+    ),
+    Guard(
+        "Whoever changes the job names the version that he has read.",
+        "jobs.py",
+        ".filter(pk=job_id, version=version)",
+        ".filter(pk=job_id)",
+        pair("last-report-look-sqlite"),
+    ),
+    Guard(
+        "Who has looked and written, or was overtaken, looks again.",
+        "look.py",
+        "        write(seen, due)\n",
+        "        write(seen, due)\n        return seen.status\n",
+        pair("last-pause-report-sqlite"),
+    ),
+    Guard(
+        "An expiry looks: it may have lost the last item.",
+        "leases.py",
+        "    if job_id is not None:\n        look(job_id)\n",
+        "",
+        pair("last-expire-expire-sqlite"),
+    ),
+    Guard(
+        "A seal looks: all may be settled already.",
+        "submit.py",
+        "    transaction.on_commit(lambda: look(job_id) and None, using=alias())\n",
+        "",
+        "races/test_explored.py::test_a_seal_and_the_last_report",
+    ),
+    Guard(
+        "A job is revoked only when all of its leases are closed.",
+        "sql/common/look.sql",
+        "l.state IN ({UNCLOSED})",
+        "false",
+        pair("last-cancel-look-sqlite"),
+    ),
+    Guard(
+        "A claim locks its range.",
+        "sql/postgresql/lock_free_range.sql",
+        "\n    FOR UPDATE SKIP LOCKED",
+        "",
+        pair("running-claim-claim-postgres"),
+    ),
+    Guard(
+        "A claim reads the job's status after it has locked its range.",
+        "sql/postgresql/grant_if_claimable.sql",
+        " AND j.status IN ({CLAIMABLE})",
+        "",
+        "races/test_explored.py::test_a_claim_grants_nothing_after_the_pause",
+    ),
+    Guard(
+        "A cancel takes the ranges away, and so waits for claims in flight.",
+        "lifecycle.py",
+        "            drain_claims(job_id, {JobStatus.CANCELING}, job.run)\n",
+        "",
+        pair("running-cancel-claim-postgres"),
+    ),
+    Guard(
+        "A cancel closes expired leases too.",
+        "leases.py",
+        "job_id=job_id, run__lte=run, state__in=UNCLOSED",
+        "job_id=job_id, run__lte=run, state=LeaseState.LIVE",
+        pair("last-cancel-amend-sqlite"),
+    ),
+    Guard(
+        "A cancel and a retry close the leases of their own run only.",
+        "leases.py",
+        "job_id=job_id, run__lte=run, state__in=UNCLOSED",
+        "job_id=job_id, state__in=UNCLOSED",
+        "races/test_overtaken.py::TestACancelThatWasFinishedByAnother"
+        "::test_leaves_the_leases_of_the_next_run",
+    ),
+    Guard(
+        "A retry closes the leases of the run before, before it reopens.",
+        "lifecycle.py",
+        "    close_leases(job_id, job.run - 1)\n",
+        "",
+        "ledger/test_reopen.py"
+        "::test_a_success_through_the_earlier_run_does_not_settle_what_is_being_reopened",
+    ),
+    Guard(
+        "Two who reopen take each chunk once, under the job's row.",
+        "reopen.py",
+        "        job = lock_job(job_id)\n",
+        '        job = __import__("joblot.ledger.jobs").ledger.jobs.read_job(job_id)\n',
+        pair("retrying-reopen-reopen-postgres"),
+    ),
+    Guard(
+        "An expiry locks the lease before it reads what is open.",
+        "leases.py",
+        "        locked = live.select_for_update(skip_locked=skip_locked)\n",
+        "        locked = live\n",
+        pair("last-report-expire-postgres"),
+    ),
+    Guard(
+        "Locks are taken in one order: an expiry locks its lease first, then items, as a report.",
+        "leases.py",
+        """\
+        locked = live.select_for_update(skip_locked=skip_locked)
+        lease: Lease | None = locked.order_by("expires_at").first()
+        if lease is None:
+            return None
+        job = read_job(lease.job_id, deleted=True)
+        _return_items(job, lease, cause)
+""",
+        """\
+        lease: Lease | None = live.order_by("expires_at").first()
+        if lease is None:
+            return None
+        job = read_job(lease.job_id, deleted=True)
+        _return_items(job, lease, cause)
+        if not list(live.select_for_update().filter(pk=lease.pk)):
+            __import__("django.db").db.transaction.set_rollback(True, using=alias())
+            return None
+""",
+        pair("last-report-expire-postgres"),
+    ),
+    Guard(
+        "A release locks the lease before it reads what is open.",
+        "leases.py",
+        "_find(token, locked=True)",
+        "_find(token)",
+        pair("running-release-requeue-postgres"),
+    ),
+    Guard(
+        "A merge locks the ranges that it replaces.",
+        "merge.py",
+        "            .select_for_update(skip_locked=True)\n",
+        "",
+        pair("running-claim-merge-postgres"),
+    ),
+    Guard(
+        "Two who fill a job number its items one after the other.",
+        "filling.py",
+        "lock_job(self._job_id)\n",
+        '__import__("joblot.ledger.jobs").ledger.jobs.read_job(self._job_id)\n',
+        pair("filling-add_items-add_items-postgres"),
+    ),
+    Guard(
+        "A fold waits while an amendment was counted that nobody has told.",
+        "fold.py",
+        "untold = seen is not None and decide(seen) is not None",
+        "untold = False",
+        "ledger/test_fold.py::test_an_amendment_that_nobody_looked_at_is_told_though_it_was_folded",
+    ),
+    Guard(
+        "The total is compared in the version that is sealed.",
+        "submit.py",
+        "return advance(job.pk, job.version, sealed=True)",
+        "return advance(job.pk, read_job(job.pk).version, sealed=True)",
+        pair("filling-submit-add_items-postgres"),
+    ),
+    Guard(
+        "What is asked again of a sealed job is compared, not refused.",
+        "filling.py",
+        "            if new:\n                self._require_open(",
+        "            if job.sealed:\n"
+        "                raise self._lacks(job, '')\n"
+        "            if new:\n                self._require_open(",
+        pair("filling-submit-submit-sqlite"),
+    ),
+    Guard(
+        "An item with another payload than before is a conflict.",
+        "filling.py",
+        "            raise _conflict(known.key)\n",
+        "            pass\n",
+        "ledger/test_keys.py::TestAnotherSubmission::test_with_another_payload_is_a_conflict",
+    ),
+    Guard(
+        "A retry that names its run begins no later one.",
+        "lifecycle.py",
+        "    if run is not None and run <= job.run:\n        return True\n",
+        "    run = None\n",
+        "ledger/test_keys.py::test_a_retry_begins_the_run_that_is_named_once",
+    ),
+    Guard(
+        "What was judged and rolled back is not said to be recorded.",
+        "settle.py",
+        "with _receipts_of_a_commit(posted), durable():",
+        "with durable():",
+        "crashes/test_what_is_known.py::test_a_report_that_was_rolled_back_claims_nothing",
+    ),
+)

@@ -1,0 +1,100 @@
+"""Values from outside, and memory that threads share."""
+
+from __future__ import annotations
+
+from tests.interleave.guards.guard import Guard
+
+GUARDS = (
+    Guard(
+        "A value from outside is nested no deeper than the limit, whatever brings it.",
+        "../wire.py",
+        """\
+    if is_too_deep(value):  # first: the encoder goes as deep as the stack, and a thread's is small
+        raise InvalidResult(too_deep())
+""",
+        "",
+        "api/test_hostile_values.py::test_a_result_harms_no_other[sqlite-1-600 deep]",
+    ),
+    Guard(
+        "So is a result of the older fleet, which is kept as it came.",
+        "../api/json_text.py",
+        """\
+    if is_too_deep(parsed):
+        raise InvalidResult(too_deep())
+""",
+        "",
+        "api/antenna/test_hostile_values.py::test_a_result[sqlite-more-one level too deep]",
+    ),
+    Guard(
+        "A text is measured before it is parsed.",
+        "../api/json_text.py",
+        "    text = within_bounds(text)\n",
+        "",
+        "test_bounded_json.py::test_only_the_value_that_is_too_deep_is_refused[100000]",
+    ),
+    Guard(
+        "A text brings no more values than may be.",
+        "../bounded_json.py",
+        "        if values > most:\n",
+        "        if False:\n",
+        "test_bounded_json.py::test_more_values_than_may_be_are_refused_before_they_are_made[{}]",
+    ),
+    Guard(
+        "A stored value that is nested too deep is not parsed.",
+        "../bounded_json.py",
+        "    if is_text_too_deep(text):\n",
+        "    if False:\n",
+        "ledger/test_unreadable.py"
+        "::test_a_payload_fails_its_item_and_the_others_are_served[sqlite-600]",
+    ),
+    Guard(
+        "Of the items of a grant one that can't be read does not keep the others from being read.",
+        "grants.py",
+        "    elif is_text_too_deep(items, around=2):\n",
+        "    elif False:\n",
+        "ledger/test_unreadable.py"
+        "::test_a_payload_fails_its_item_and_the_others_are_served[postgres-990]",
+    ),
+    Guard(
+        "A claim fails the items that no worker can be given.",
+        "claims.py",
+        "    lease = without_unreadable(lease)\n",
+        "",
+        "ledger/test_unreadable.py"
+        "::test_a_payload_fails_its_item_and_the_others_are_served[sqlite-600]",
+    ),
+    Guard(
+        "What the database refuses of one result is found by halving, and rejected.",
+        "settle.py",
+        """\
+        left = [one for one in posted if one.receipt is None]
+""",
+        """\
+        raise
+""",
+        "ledger/test_refused_by_the_database.py"
+        "::test_a_sum_that_would_not_fit_rejects_its_result_and_counts_the_others[postgres-alone]",
+    ),
+    Guard(
+        "A sum that does not fit fails, on SQLite too, where + would go on with what is not exact.",
+        "sql/sqlite/metric_add.sql",
+        "(SELECT sum(v) FROM (SELECT joblot_metric.value AS v UNION ALL SELECT excluded.value))",
+        "joblot_metric.value + excluded.value",
+        "ledger/test_refused_by_the_database.py"
+        "::test_a_sum_that_would_not_fit_rejects_its_result_and_counts_the_others[sqlite-alone]",
+    ),
+    Guard(
+        "A snapshot of the candidates is as old as the moment before it was read.",
+        "candidates.py",
+        "        snapshot = Snapshot.of(_waiting(wanted), age, read_at)\n",
+        "        snapshot = Snapshot.of(_waiting(wanted), self._age, read_at)\n",
+        "ledger/test_shared_memory.py::test_what_was_forgotten_while_it_was_read_is_read_again",
+    ),
+    Guard(
+        "A snapshot that was read earlier does not take the place of a later one.",
+        "candidates.py",
+        "            if snapshot.read_at > self._snapshot.read_at:\n",
+        "            if True:\n",
+        "ledger/test_shared_memory.py::test_a_slow_reader_does_not_put_an_older_state_over_a_newer",
+    ),
+)
