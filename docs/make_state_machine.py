@@ -24,9 +24,9 @@ A terminal status is left in two ways only. An *amendment* improves the report o
 ended: a late success of an item that was lost or had failed in the last stage; the revision goes
 up by one, and the status may get better, never worse. A *retry* begins the next run.
 
-A *removal* (delete, prune) leads out of the chart. It begins in a terminal status, by compare-and-set
-of the mark `deleted_at`, once every lease is closed. From then on the row changes no more, but for
-`total`, which goes down with the items; a trigger refuses anything else.
+A *removal* (delete, prune) leads out of the chart. It begins in a terminal status, by
+compare-and-set of the mark `deleted_at`, once every lease is closed. From then on the row does not
+change, except for `total`, which goes down with the items; a trigger refuses anything else.
 
 The verdict, when a job finishes: all items came through the last stage, or there are none:
 `SUCCESS`; more than `failure_threshold` of them (0.5) did not: `FAILURE`; else

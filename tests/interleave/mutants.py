@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.interleave.guards import GUARDS, Guard
+from tests.interleave.guards import GUARDS
+from tests.interleave.guards.guard import Guard
 
 ROOT = Path(__file__).parents[2]
 AT_ONCE = 2

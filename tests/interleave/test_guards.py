@@ -7,7 +7,8 @@ import runpy
 
 import pytest
 
-from tests.interleave.guards import GUARDS, Guard
+from tests.interleave.guards import GUARDS
+from tests.interleave.guards.guard import Guard
 from tests.interleave.mutants import ROOT
 
 by_guard = pytest.mark.parametrize("guard", GUARDS, ids=lambda guard: guard.kept[:40])

@@ -36,7 +36,7 @@ def test_an_item_that_failed_while_the_clock_was_ahead_is_tried_in_time(
     sweep()
     assert worker.nothing()  # its backoff is kept
     clock.forward(POLICY["retry_backoff_seconds"])
-    assert worker.lease()
+    assert worker.lease().items
 
 
 VERBS: dict[str, Any] = {
@@ -82,7 +82,7 @@ def test_a_worker_that_lives_sets_its_lease_right_by_the_next_renewal(
     renew(lease.token)
     clock.forward(POLICY["lease_seconds"] + 1)
     sweep()
-    assert worker.lease()
+    assert worker.lease().items
 
 
 def test_no_lease_is_held_for_longer_than_a_renewal_may_ask(ledger_db: str, clock: Clock) -> None:
@@ -94,7 +94,7 @@ def test_no_lease_is_held_for_longer_than_a_renewal_may_ask(ledger_db: str, cloc
     sweep()
     clock.forward(POLICY["lease_seconds"] + 1)
     sweep()
-    assert worker.lease()
+    assert worker.lease().items
 
 
 def test_events_of_a_clock_that_was_ahead_are_told_in_time(ledger_db: str, clock: Clock) -> None:

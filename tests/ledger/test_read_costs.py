@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 from django.db import connections
@@ -56,9 +57,7 @@ READERS: dict[str, list[Reader]] = {
         lambda job: jobs(projects=["default", "other"]),
     ],
     "items": [
-        lambda job, state=state, stage=stage, after=after: items(
-            job, state=state, stage=stage, after=after
-        )
+        partial(items, state=state, stage=stage, after=after)
         for state in (None, *(one.name.lower() for one in ItemState))
         for stage in (None, "read", "save")
         for after in (-1, ITEMS // 2)
@@ -122,7 +121,7 @@ def _expensive(using: str, job: int) -> Iterator[tuple[str, int, str]]:
     most = WORK_MAX[using]
     for name, calls in READERS.items():
         for call in calls:
-            for sql, done in work(using, lambda call=call: call(job)).items():
+            for sql, done in work(using, partial(call, job)).items():
                 if done > most:
                     yield name, done, sql
     for sql, done in work(using, lambda: audit(job)).items():

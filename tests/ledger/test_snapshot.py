@@ -12,6 +12,7 @@ from django.db.utils import DatabaseError
 from django.test.utils import CaptureQueriesContext
 
 from joblot.ledger.audit import audit
+from joblot.ledger.claims import claim
 from joblot.ledger.items import items
 from joblot.ledger.lifecycle import delete, retry, start
 from joblot.ledger.progress import jobs, progress
@@ -81,7 +82,7 @@ def test_a_deleted_job_is_absent_from_the_page(ledger_db: str) -> None:
 
 def test_the_eta_goes_by_what_this_run_has_settled(ledger_db: str, clock: Any) -> None:
     job = submit("j", keys(100), pipeline="p", policy={"failure_threshold": 1})
-    while leases := worker.claim("p", 50).leases:
+    while leases := claim("p", 50).leases:
         for lease in leases:
             given = worker.numbers(lease)
             succeed(lease, *(n for n in given if n % 10))

@@ -52,6 +52,7 @@ def _reopen_chunk(job_id: int, run: int) -> bool:
 
 def _end(job: Job, deltas: Deltas) -> None:
     """All is reopened, once `deltas` are written: the run may start, if the retry said so."""
+    assert job.reopening is not None
     if not job.reopening["start"]:
         advance(job.pk, job.version, reopening=None)
         return

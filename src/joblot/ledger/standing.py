@@ -57,8 +57,9 @@ def standing(seen: Seen, asked: Asked, after: int, limit: int) -> Found:
     """The first `limit` items behind the number `after` that stand as asked."""
     end = seen.total - 1
     if asked.state is None:
-        upto = min(after + limit, end)
-        return Found(list(range(after + 1, upto + 1)), upto if upto < end else None)
+        last = min(after + limit, end)
+        return Found(list(range(after + 1, last + 1)), last if last < end else None)
+    upto: int | None
     if asked.state in _GIVEN_UP:
         upto = _given_up_until(seen.job_id, after)
         numbers = _given_up(seen.job_id, asked, after, upto or end, limit)

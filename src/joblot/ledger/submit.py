@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -118,7 +118,7 @@ class _Submission:
         self._stages = stages
         self._key: str | None = fields["idempotency_key"]
         self._job_id: int | None = None
-        self._added = lambda: 0
+        self._added: Callable[[], int] = lambda: 0
 
     def made(self, items: Iterable[Given] | None, *, start: bool, seal: bool) -> Job:
         job = _find_or_create(self._fields, self._stages)
