@@ -22,7 +22,7 @@ from joblot.states import (
     verdict,
 )
 
-guard = import_module("joblot.migrations.0002_guard_job")
+guard = import_module("joblot.migrations.0002_guards")
 
 HELD = (LeaseState.LIVE, LeaseState.SPENT)
 

@@ -15,8 +15,13 @@ from joblot.ledger.undelivered import undelivered
 Check = dict[str, Any]
 
 GUARDS = {
-    "postgresql": ["joblot_guard_job", "joblot_guard_job_removal"],
-    "sqlite": ["joblot_guard_job_removal", "joblot_guard_job_status", "joblot_guard_job_version"],
+    "postgresql": ["joblot_guard_asked", "joblot_guard_job", "joblot_guard_job_removal"],
+    "sqlite": [
+        "joblot_guard_asked",
+        "joblot_guard_job_removal",
+        "joblot_guard_job_status",
+        "joblot_guard_job_version",
+    ],
 }
 SQLITE_MIN = (3, 35, 0)
 POSTGRESQL_MIN = 150_000

@@ -1,6 +1,8 @@
-"""The database's own guard of the job's row: a stale save, a second pool, a hand-written UPDATE.
+"""The database's own guards of the job's row: triggers, and the storage of hot tables.
 
-The pairs below are the state machine's; a test compares them with `joblot.states`.
+They refuse a stale save, another pool's or a hand-written UPDATE; a change of a job that is being
+removed; and a change of what was asked with an idempotency key. The pairs below are the state
+machine's; a test compares them with `joblot.states`.
 """
 
 from typing import Any
@@ -111,6 +113,71 @@ BEGIN SELECT RAISE(ABORT, '{MESSAGE_STATUS}'); END
 """,
 ]
 
+# What stays as it is once a job is marked, and while it is.
+KEPT = [
+    "status",
+    "run",
+    "revision",
+    "sealed",
+    "config",
+    "policy",
+    "recorded",
+    "reopening",
+    "created_at",
+    "started_at",
+    "finished_at",
+    "cancel_closes_at",
+]
+
+MESSAGE_REMOVAL = "joblot: a job that is being removed changes no more, and only one that has ended is"
+
+# SAME is the database's word for equal or both null.
+ALLOWED_REMOVAL = f"""(
+    {" AND ".join(f"NEW.{column} SAME OLD.{column}" for column in KEPT)}
+    AND NEW.deleted_at IS NOT NULL AND NEW.idempotency_key IS NULL
+    AND (
+        (OLD.deleted_at IS NULL AND OLD.status IN ({TERMINAL}) AND NEW.total = OLD.total)
+        OR (OLD.deleted_at IS NOT NULL AND NEW.deleted_at = OLD.deleted_at
+            AND NEW.total <= OLD.total)
+    )
+)"""
+MARKED = "(OLD.deleted_at IS NOT NULL OR NEW.deleted_at IS NOT NULL)"
+
+POSTGRESQL_REMOVAL = f"""
+CREATE FUNCTION joblot_guard_job_removal() RETURNS trigger LANGUAGE plpgsql AS $guard$
+BEGIN
+    IF NOT {ALLOWED_REMOVAL.replace("SAME", "IS NOT DISTINCT FROM")} THEN
+        RAISE EXCEPTION '{MESSAGE_REMOVAL}' USING ERRCODE = 'check_violation';
+    END IF;
+    RETURN NEW;
+END $guard$;
+CREATE TRIGGER joblot_guard_job_removal BEFORE UPDATE ON joblot_job
+    FOR EACH ROW WHEN {MARKED} EXECUTE FUNCTION joblot_guard_job_removal();
+"""
+
+SQLITE_REMOVAL = f"""
+CREATE TRIGGER joblot_guard_job_removal BEFORE UPDATE ON joblot_job
+WHEN {MARKED} AND NOT {ALLOWED_REMOVAL.replace("SAME", "IS")}
+BEGIN SELECT RAISE(ABORT, '{MESSAGE_REMOVAL}'); END
+"""
+
+MESSAGE_ASKED = "joblot: what was asked with the idempotency key of a job never changes"
+
+POSTGRESQL_ASKED = f"""
+CREATE FUNCTION joblot_guard_asked() RETURNS trigger LANGUAGE plpgsql AS $guard$
+BEGIN
+    RAISE EXCEPTION '{MESSAGE_ASKED}' USING ERRCODE = 'check_violation';
+END $guard$;
+CREATE TRIGGER joblot_guard_asked BEFORE UPDATE OF asked ON joblot_job
+    FOR EACH ROW WHEN (NEW.asked IS DISTINCT FROM OLD.asked) EXECUTE FUNCTION joblot_guard_asked();
+"""
+
+SQLITE_ASKED = f"""
+CREATE TRIGGER joblot_guard_asked BEFORE UPDATE OF asked ON joblot_job
+WHEN NEW.asked IS NOT OLD.asked
+BEGIN SELECT RAISE(ABORT, '{MESSAGE_ASKED}'); END
+"""
+
 # Small hot tables: vacuum them by what changed, not by what share changed.
 POSTGRESQL_STORAGE = """
 ALTER TABLE joblot_range SET (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 2000, fillfactor = 70);
@@ -120,24 +187,26 @@ ALTER TABLE joblot_metric SET (autovacuum_vacuum_scale_factor = 0.0, autovacuum_
 """
 
 
+
 def guard(apps: Any, schema_editor: Any) -> None:
-    if schema_editor.connection.vendor == "postgresql":
-        schema_editor.execute(POSTGRESQL, params=None)
-        schema_editor.execute(POSTGRESQL_STORAGE, params=None)
-    elif schema_editor.connection.vendor == "sqlite":
-        for statement in SQLITE:
-            schema_editor.execute(statement, params=None)
-    else:
+    by_vendor = {
+        "postgresql": [POSTGRESQL, POSTGRESQL_REMOVAL, POSTGRESQL_ASKED, POSTGRESQL_STORAGE],
+        "sqlite": [*SQLITE, SQLITE_REMOVAL, SQLITE_ASKED],
+    }
+    if schema_editor.connection.vendor not in by_vendor:
         raise NotImplementedError("joblot runs on PostgreSQL and SQLite")
+    for statement in by_vendor[schema_editor.connection.vendor]:
+        schema_editor.execute(statement, params=None)
 
 
 def unguard(apps: Any, schema_editor: Any) -> None:
     if schema_editor.connection.vendor == "postgresql":
-        schema_editor.execute("DROP TRIGGER joblot_guard_job ON joblot_job")
-        schema_editor.execute("DROP FUNCTION joblot_guard_job()")
+        for name in ("joblot_guard_job", "joblot_guard_job_removal", "joblot_guard_asked"):
+            schema_editor.execute(f"DROP TRIGGER {name} ON joblot_job")
+            schema_editor.execute(f"DROP FUNCTION {name}()")
     else:
-        schema_editor.execute("DROP TRIGGER joblot_guard_job_version")
-        schema_editor.execute("DROP TRIGGER joblot_guard_job_status")
+        for name in ("job_version", "job_status", "job_removal", "asked"):
+            schema_editor.execute(f"DROP TRIGGER joblot_guard_{name}")
 
 
 class Migration(migrations.Migration):
