@@ -300,7 +300,7 @@ def test_a_statement_outside_the_verbs_that_fails_is_told_to_come_again(admin: A
         ),
     ]
     for ask in requests:
-        statuses = []
+        statuses: list[int] = []
         while 200 not in statuses:
             with befalling(Trouble(Kind.CUT, len(statuses))):
                 ask()

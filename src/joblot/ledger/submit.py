@@ -117,15 +117,14 @@ class _Submission:
         self._stages = stages
         self._key: str | None = fields["idempotency_key"]
         self._job_id: int | None = None
-        self._added = lambda: 0
+        self._filling: Filling | None = None
 
     def made(self, items: Iterable[Given] | None, *, start: bool, seal: bool) -> Job:
         job = _find_or_create(self._fields, self._stages)
         self._job_id = job.pk
         if start and job.status == JobStatus.CREATED:
             start_job(job.pk)
-        filling = Filling(job.pk, _is_another)
-        self._added = lambda: filling.added
+        self._filling = filling = Filling(job.pk, _is_another)
         filling.take(() if items is None else items)
         if seal and not (items is None and job.sealed):
             _seal(job.pk, None if self._key is None else len(filling.seen))
@@ -136,8 +135,9 @@ class _Submission:
         return nullcontext() if connection().in_atomic_block else knowing(self._known)
 
     def _known(self) -> str:
+        added = self._filling.added if self._filling else 0
         if self._key is not None:
-            made = f"job {self._job_id} has {self._added()} new items; " if self._job_id else ""
+            made = f"job {self._job_id} has {added} new items; " if self._job_id else ""
             return f"{made}submit again with the same key: that adds what is missing"
         if self._job_id is None:
             return (
@@ -145,8 +145,8 @@ class _Submission:
                 "idempotency key that would be safe"
             )
         return (
-            f"job {self._job_id} was made, with {self._added()} items so far: add the rest and "
-            "seal it, or delete it; to submit again makes another job"
+            f"job {self._job_id} was made, with {added} items so far: add the rest and seal it, or "
+            "delete it; to submit again makes another job"
         )
 
 
