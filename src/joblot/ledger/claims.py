@@ -62,11 +62,12 @@ def claim(
     wanted = Wanted.of(pipelines, job, projects)
     if not 1 <= limit <= limits().claim_items_max:
         raise InvalidInput(f"limit: expected 1 to {limits().claim_items_max}, got {limit}")
+    asked = None
     if idempotency_key is not None:
         checked_name(idempotency_key, "idempotency_key")
+        asked = claim_hash(wanted.pipelines, limit, job, owner)
     worker = worker and checked_name(worker, "worker")
-    asked = idempotency_key and claim_hash(wanted.pipelines, limit, job, owner)
-    holder = Holder(worker, owner, owner_items_max, idempotency_key, asked or None)
+    holder = Holder(worker, owner, owner_items_max, idempotency_key, asked)
     require_durable(connection())
     return _claim(wanted, limit, holder)
 

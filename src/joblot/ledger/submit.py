@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -20,7 +20,6 @@ from joblot.ledger.names import checked_name
 from joblot.ledger.new_items import Given
 from joblot.ledger.transactions import alias, connection, knowing, repeated, require_durable
 from joblot.models import Job, Stage
-from joblot.shown import shown
 from joblot.states import FILLABLE, JobStatus
 
 PRIORITY_MAX = 2**31 - 1
@@ -118,15 +117,14 @@ class _Submission:
         self._stages = stages
         self._key: str | None = fields["idempotency_key"]
         self._job_id: int | None = None
-        self._added: Callable[[], int] = lambda: 0
+        self._filling: Filling | None = None
 
     def made(self, items: Iterable[Given] | None, *, start: bool, seal: bool) -> Job:
         job = _find_or_create(self._fields, self._stages)
         self._job_id = job.pk
         if start and job.status == JobStatus.CREATED:
             start_job(job.pk)
-        filling = Filling(job.pk, _is_another)
-        self._added = lambda: filling.added
+        self._filling = filling = Filling(job.pk, _is_another)
         filling.take(() if items is None else items)
         if seal and not (items is None and job.sealed):
             _seal(job.pk, None if self._key is None else len(filling.seen))
@@ -137,8 +135,9 @@ class _Submission:
         return nullcontext() if connection().in_atomic_block else knowing(self._known)
 
     def _known(self) -> str:
+        added = self._filling.added if self._filling else 0
         if self._key is not None:
-            made = f"job {self._job_id} has {self._added()} new items; " if self._job_id else ""
+            made = f"job {self._job_id} has {added} new items; " if self._job_id else ""
             return f"{made}submit again with the same key: that adds what is missing"
         if self._job_id is None:
             return (
@@ -146,8 +145,8 @@ class _Submission:
                 "idempotency key that would be safe"
             )
         return (
-            f"job {self._job_id} was made, with {self._added()} items so far: add the rest and "
-            "seal it, or delete it; to submit again makes another job"
+            f"job {self._job_id} was made, with {added} items so far: add the rest and seal it, or "
+            "delete it; to submit again makes another job"
         )
 
 
@@ -266,7 +265,7 @@ def _priority(given: Any) -> int:
     if not isinstance(given, int) or isinstance(given, bool) or abs(given) > PRIORITY_MAX:
         raise InvalidInput(
             f"priority: expected a whole number, -{PRIORITY_MAX} to {PRIORITY_MAX}, "
-            f"got {shown(given)}"
+            f"got {given!r:.100}"
         )
     return given
 
