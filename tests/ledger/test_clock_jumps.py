@@ -10,7 +10,7 @@ from joblot.config import limits
 from joblot.identity.workers import online, seen
 from joblot.ledger.claims import claim
 from joblot.ledger.delivery import deliver
-from joblot.ledger.hooks import on_event
+from joblot.ledger.hooks import JobEvent, on_event
 from joblot.ledger.leases import expire, release, renew
 from joblot.ledger.lifecycle import cancel, retry
 from joblot.ledger.progress import progress
@@ -107,6 +107,30 @@ def test_events_of_a_clock_that_was_ahead_are_told_in_time(ledger_db: str, clock
     sweep()
     deliver()
     assert told == ["finished"]
+
+
+def test_a_handler_that_failed_while_the_clock_was_ahead_is_called_again_in_time(
+    ledger_db: str, clock: Clock
+) -> None:
+    told: list[str] = []
+
+    @on_event("finished")
+    def fails_once(event: JobEvent) -> None:
+        told.append(event.kind)
+        if len(told) == 1:
+            raise ValueError("not yet")
+
+    submit("j", keys(1), pipeline="p")
+    worker.drain()
+    clock.forward(HOURS)
+    sweep()
+    deliver()
+    assert told == ["finished"]
+    clock.forward(-HOURS)
+    sweep()
+    clock.forward(limits().handler_seconds_max + limits().outbox_backoff_seconds + 1)
+    deliver()
+    assert told == ["finished", "finished"]
 
 
 def test_a_jump_ahead_costs_an_item_one_expiry_at_most(ledger_db: str, clock: Clock) -> None:

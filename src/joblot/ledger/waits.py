@@ -7,21 +7,23 @@ now on, is brought forward to what the rule allows.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from django.db.models.expressions import Combinable
 
 from joblot import clock
 from joblot.config import limits
+from joblot.errors import NotFound
 from joblot.ledger.jobs import policy_of, read_job
 from joblot.ledger.outbox import backoff_seconds
 from joblot.ledger.transactions import alias, durable, repeated
-from joblot.models import LIVE_BY_TIME, Event, ItemRange, Lease
+from joblot.models import LIVE_BY_TIME, Delivery, Event, ItemRange, Lease
 
 
 def shorten_waits() -> int:
-    """Bring forward whatever waits for too long; returns how many ranges, leases and events."""
-    return _shorten_ranges() + _shorten_leases() + _shorten_events()
+    """Bring forward what waits for too long; returns how many ranges, leases and tries."""
+    return _shorten_ranges() + _shorten_leases() + _shorten_events() + _shorten_deliveries()
 
 
 @repeated
@@ -30,10 +32,11 @@ def _shorten_ranges() -> int:
     later = ItemRange.ledger.using(alias()).filter(not_before__gt=_after(0))
     brought = 0
     for job_id, failures in list(later.order_by().values_list("job_id", "failures").distinct()):
-        policy = policy_of(read_job(job_id, deleted=True))
-        longest = policy.backoff_seconds(failures) if failures else 0.0
-        alike = later.filter(job_id=job_id, failures=failures, not_before__gt=_after(longest))
-        brought += alike.update(not_before=clock.after(longest))
+        with suppress(NotFound):  # removed meanwhile
+            policy = policy_of(read_job(job_id, deleted=True))
+            longest = policy.backoff_seconds(failures) if failures else 0.0
+            alike = later.filter(job_id=job_id, failures=failures, not_before__gt=_after(longest))
+            brought += alike.update(not_before=clock.after(longest))
     return brought
 
 
@@ -49,9 +52,10 @@ def _shorten_leases() -> int:
     wrong = live.filter(claimed_at__gt=_after(0)) | live.filter(expires_at__gt=_after(longest))
     brought = 0
     for job_id in list(wrong.order_by().values_list("job_id", flat=True).distinct()):
-        seconds = policy_of(read_job(job_id, deleted=True)).lease_seconds
-        while batch := _grant_now(wrong.filter(job_id=job_id), seconds):
-            brought += batch
+        with suppress(NotFound):
+            seconds = policy_of(read_job(job_id, deleted=True)).lease_seconds
+            while batch := _grant_now(wrong.filter(job_id=job_id), seconds):
+                brought += batch
     return brought
 
 
@@ -66,11 +70,22 @@ def _grant_now(wrong: Any, seconds: float) -> int:
 
 @repeated
 def _shorten_events() -> int:
-    waiting = Event.ledger.using(alias()).filter(dispatched_at__isnull=True)
+    """A fan-out that failed is tried again after its backoff."""
+    return _shorten_tries(Event.ledger.using(alias()).filter(dispatched_at__isnull=True), 0.0)
+
+
+@repeated
+def _shorten_deliveries() -> int:
+    """A handler is called again, at the latest, after the limit of a call and the backoff."""
+    waiting = Delivery.ledger.using(alias()).filter(delivered_at__isnull=True)
+    return _shorten_tries(waiting, limits().handler_seconds_max)
+
+
+def _shorten_tries(waiting: Any, call_seconds_max: float) -> int:
     later = waiting.filter(next_try_at__gt=_after(0))
     brought = 0
     for tries in list(later.order_by().values_list("tries", flat=True).distinct()):
-        longest = backoff_seconds(tries - 1) if tries else 0.0
+        longest = call_seconds_max + backoff_seconds(tries - 1) if tries else 0.0
         alike = later.filter(tries=tries, next_try_at__gt=_after(longest))
         brought += alike.update(next_try_at=clock.after(longest))
     return brought
