@@ -39,6 +39,18 @@ OF_TERMINALS = (
     "TTY_INTERACTIVE",
 )
 
+# Tests that take minutes, since they wait for real limits, start many processes or measure a large
+# job. `make test` leaves them to `make test-slow`; pytest alone runs both.
+SLOW = (
+    "crashes/test_what_is_known.py",
+    "delivery",
+    "field_reports",
+    "interleave/test_readers.py",
+    "ledger/test_read_costs.py",
+    "ledger/test_time_limit.py",
+    "server/test_memory.py",
+)
+
 # By default an example may take 0.2 s, and drawing some a second: on a busy machine they take more.
 settings.register_profile(
     "unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -79,6 +91,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     os.environ["PYTHONPYCACHEPREFIX"] = folder
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.relative_to(Path(__file__).parent).as_posix().startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
