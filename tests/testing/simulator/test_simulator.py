@@ -18,6 +18,7 @@ from joblot.ledger.transactions import durable
 from joblot.models import Job, Lease, Stage
 from joblot.states import ItemState, Receipt
 from joblot.testing.simulator import SimulationFailed, rival, simulate
+from joblot.testing.simulator.world import World
 
 
 @pytest.mark.parametrize("seed", [5, 9])
@@ -60,6 +61,26 @@ def counts_duplicates(token: str, results: list[Any]) -> Any:
 def test_a_report_that_counts_twice_is_caught(ledger_db: str) -> None:
     with pytest.raises(SimulationFailed, match="counts: expected"):
         simulate(1, verbs={"report": counts_duplicates}, shrink_plays_max=1)
+
+
+def takes_back(token: str, results: list[Any]) -> Any:
+    """A report as it would be if a repeat undid what had been counted."""
+    answers = report(token, results)
+    lease = Lease.objects.get(pk=token)
+    again = sum(one.receipt is Receipt.DUPLICATE for one in answers)
+    with durable():
+        deltas = Deltas(Stage.objects.filter(job_id=lease.job_id).count())
+        deltas.settle(lease.stage, ItemState.SUCCEEDED, -again)
+        deltas.write(lease.job_id)
+    return answers
+
+
+def test_a_count_that_goes_back_is_caught_without_the_model(
+    ledger_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(World, "_same", lambda *compared: None)
+    with pytest.raises(SimulationFailed, match="went back"):
+        simulate(1, verbs={"report": takes_back}, shrink_plays_max=1)
 
 
 def test_what_fails_is_shrunk_to_a_history_that_replays(sqlite_only: str) -> None:
