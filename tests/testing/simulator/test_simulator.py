@@ -11,13 +11,14 @@ import pytest
 
 from joblot.errors import InvalidInput, KeyConflict
 from joblot.ledger.jobs import lock_job
+from joblot.ledger.progress import progress
 from joblot.ledger.settle import report
 from joblot.ledger.submit import submit
 from joblot.ledger.tallies import Deltas
 from joblot.ledger.transactions import durable
 from joblot.models import Job, Lease, Stage
-from joblot.states import ItemState, Receipt
-from joblot.testing.simulator import SimulationFailed, rival, simulate
+from joblot.states import TERMINAL, ItemState, Receipt
+from joblot.testing.simulator import SimulationFailed, rival, simulate, world
 from joblot.testing.simulator.world import World
 
 
@@ -81,6 +82,25 @@ def test_a_count_that_goes_back_is_caught_without_the_model(
     monkeypatch.setattr(World, "_same", lambda *compared: None)
     with pytest.raises(SimulationFailed, match="went back"):
         simulate(1, verbs={"report": takes_back}, shrink_plays_max=1)
+
+
+def test_an_end_that_comes_undone_is_caught_without_the_model(
+    ledger_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: set[int] = set()
+
+    def forgetful(job_id: int) -> dict[str, Any]:
+        known = progress(job_id)
+        if job_id in ended:
+            return {**known, "status": "STARTED"}
+        if known["status"] in TERMINAL:
+            ended.add(job_id)
+        return known
+
+    monkeypatch.setattr(World, "_same", lambda *compared: None)
+    monkeypatch.setattr(world, "progress", forgetful)
+    with pytest.raises(SimulationFailed, match="became STARTED in the same run"):
+        simulate(1, shrink_plays_max=1)
 
 
 def test_what_fails_is_shrunk_to_a_history_that_replays(sqlite_only: str) -> None:
