@@ -1,6 +1,7 @@
 """A sentence of the docs that says exact, exactly, never or always names the test that shows it.
 
-The mark is a comment in the sentence's block, which is a paragraph, a list item or a table row:
+So does one that says that nothing is lost or happens twice, and each of the ten invariants. The
+mark is a comment in the sentence's block, which is a paragraph, a list item or a table row:
 `<!-- shown by: tests/a/test_b.py::test_c, tests/d/test_e.py -->`. Where the word promises nothing
 of joblot it is `<!-- no claim: why -->`.
 """
@@ -24,7 +25,10 @@ PAGES = [
     ROOT / "README.md",
     *sorted(page for page in (ROOT / "docs").glob("*.md") if page.stem not in NOT_PROMISES),
 ]
-WORD = re.compile(r"\b(exact|exactly|never|always)\b", re.IGNORECASE)
+WORD = re.compile(
+    r"\b(exact|exactly|never|always|loses?\s+nothing|nothing\s+(\w+\s+){0,4}(lost|twice))\b",
+    re.IGNORECASE,
+)
 MARK = re.compile(r"<!--\s*(shown by|no claim):\s*(.*?)\s*-->", re.DOTALL)
 FENCED = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
 NOT_PROSE = re.compile(r"<!--.*?-->|`[^`]*`|\]\([^)]*\)", re.DOTALL)
@@ -128,6 +132,8 @@ THIS = f"<!-- shown by: {HERE}::test_a_claim_without_its_test_is_found -->"
         (f"- It is\n  Exact.\n- It always is. {THIS}", "expected one mark, found 0"),
         (f"| exactly | once |\n| never | {THIS} |", "expected one mark, found 0"),
         (f"It never fails.\n{THIS}\n{THIS}", "expected one mark, found 2"),
+        ("So nothing that was\ncounted is lost.", "expected one mark, found 0"),
+        ("Nothing is done twice.", "expected one mark, found 0"),
         (f"It does not fail.\n{THIS}", "no word that needs it"),
         (f"`never`, [once](#never)\n{THIS}", "no word that needs it"),
         ("Never.\n<!-- no claim: -->", "no reason"),
