@@ -77,6 +77,13 @@ def test_every_reading_command_says_it_for_people(job: int):
     assert "ok  guards: in place" in call("doctor").stdout
 
 
+def test_show_tells_the_sums_of_the_metrics(ledger_db: str):
+    made = submit("sums", ["a", "b"], pipeline="p")
+    (lease,) = claim("p").leases
+    report(lease.token, [success(0, metrics={"bytes": 2**40}), success(1, metrics={"bytes": 1})])
+    assert "p bytes: 1,099,511,627,777" in call("show", made.pk).stdout
+
+
 def test_items_are_read_page_by_page(job: int):
     first = call("items", job, "--limit", 2)
     assert "the next page: --after 1" in first.stderr

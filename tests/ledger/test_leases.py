@@ -278,3 +278,18 @@ def test_in_flight_is_never_less_than_the_truth(ledger_db: str) -> None:
     release(lease.token)
     assert in_flight() == 0
     assert progress(job.pk)["stages"][0]["ready"] == 6
+
+
+def test_an_item_that_came_through_another_lease_is_in_flight_until_its_own_ends(
+    ledger_db: str,
+) -> None:
+    job = submit("four", keys(4), pipeline="p", policy={"retry_backoff_seconds": 0})
+    earlier = worker.lease()
+    fail(earlier, retryable=True)
+    own = worker.lease(limit=2)
+    assert succeed(earlier, worker.numbers(own)[0]) == ["counted"]
+    (stage,) = progress(job.pk)["stages"]
+    assert (stage["succeeded"], stage["in_flight"], stage["ready"]) == (1, 2, 1)
+    release(own.token)
+    (stage,) = progress(job.pk)["stages"]
+    assert (stage["succeeded"], stage["in_flight"], stage["ready"]) == (1, 0, 3)

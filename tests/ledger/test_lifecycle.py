@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connections, transaction
 
 from joblot.errors import NotDurable, NotFound, WrongStatus
 from joblot.ledger.items import items
@@ -225,6 +225,34 @@ def test_cancelling_a_million_items_touches_none_of_them(ledger_db: str) -> None
 
 
 # Delete
+
+
+def test_the_row_of_an_item_is_never_updated(ledger_db: str) -> None:
+    """Settled, failed, given back, given up, cancelled, or reopened: that is told by other rows."""
+    versions = ", xmin::text" if connections[ledger_db].vendor == "postgresql" else ""
+
+    def rows() -> list[Any]:
+        with connections[ledger_db].cursor() as cursor:
+            cursor.execute(f"SELECT *{versions} FROM joblot_item ORDER BY number")
+            return list(cursor.fetchall())
+
+    policy = {"retry_backoff_seconds": 0, "expiries_max": 1}
+    job = submit("whole", keys(6), pipeline="p", policy=policy)
+    before = rows()
+    assert len(before) == 6
+    first = worker.lease(limit=4)
+    succeed(first, 0)
+    fail(first, 1)
+    fail(first, 2, retryable=True)
+    expire(first.token)
+    fail(worker.lease(limit=1))
+    cancel(job.pk, grace_seconds=0)
+    sweep()
+    retry(job.pk)
+    worker.drain()
+    sweep()
+    assert (status(job), counts(job)) == ("SUCCESS", {"succeeded": 6})
+    assert rows() == before
 
 
 @pytest.mark.parametrize("wanted", JobStatus)

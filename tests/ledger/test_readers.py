@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,10 +14,11 @@ from joblot.ledger.audit import audit
 from joblot.ledger.events import events
 from joblot.ledger.items import items, outputs
 from joblot.ledger.leases import expire
-from joblot.ledger.lifecycle import cancel, pause
+from joblot.ledger.lifecycle import cancel, pause, resume, retry
 from joblot.ledger.logs import log, logs
 from joblot.ledger.progress import jobs, percent, progress
 from joblot.ledger.submit import submit
+from joblot.ledger.sweep import sweep
 from joblot.ledger.why import why
 from joblot.models import Job, Tally
 from joblot.states import JobStatus
@@ -139,6 +141,36 @@ def test_events_and_logs_by_page(ledger_db: str) -> None:
     page = logs(job.pk, limit=2)
     assert [line["message"] for line in page] == ["line 0", "line 1"]
     assert [line["item"] for line in logs(job.pk, after=page[-1]["id"])] == [2]
+
+
+def test_an_event_and_a_log_line_stay_as_they_were_written(ledger_db: str) -> None:
+    job = submit("kept", keys(2), pipeline="p", policy={"alert_failed_items": 1})
+    seen: list[list[Any]] = [[], []]
+
+    def look_again() -> None:
+        sweep()
+        for before, now in zip(seen, (events(job.pk), logs(job.pk)), strict=True):
+            assert now[: len(before)] == before
+            before[:] = now
+
+    lease = worker.lease()
+    acts: list[Callable[[], object]] = [
+        lambda: log(job.pk, "begun", stage=0, number=0),
+        lambda: fail(lease, 0),
+        lambda: pause(job.pk),
+        lambda: resume(job.pk),
+        lambda: fail(lease, 1),
+        lambda: succeed(lease, 1),
+        lambda: retry(job.pk),
+        worker.drain,
+        lambda: log(job.pk, "done"),
+    ]
+    for act in acts:
+        act()
+        look_again()
+    kinds = {event["kind"] for event in seen[0]}
+    assert kinds >= {"failing", "finished", "amended"}
+    assert [line["message"] for line in seen[1]] == ["begun", "done"]
 
 
 def test_a_log_line_never_fails_the_work(ledger_db: str) -> None:

@@ -1,11 +1,13 @@
-"""Wherever the connection drops, a verb says `Unavailable`, and may be called again."""
+"""Where a connection drops or the disk is full, a verb says `Unavailable`, and may be repeated."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from django.db import connections
 
 from joblot.errors import Unavailable
 from joblot.ledger import lifecycle
@@ -23,7 +25,7 @@ from joblot.models import Job
 from joblot.testing.simulator.trouble import Kind, Trouble, befalling
 from joblot.wire import failure, success
 from tests.ledger import worker
-from tests.ledger.worker import keys
+from tests.ledger.worker import counts, keys, status
 
 STATEMENTS_MAX = 200
 
@@ -83,3 +85,48 @@ def test_a_retry_and_a_delete_that_are_cut_say_so(ledger_db: str) -> None:
         lifecycle.delete(job.pk)
     lifecycle.delete(job.pk)
     assert cut_everywhere(sweep) > 0  # with rows to purge
+
+
+FULL = """
+CREATE FUNCTION disk_full() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full';
+END $$;
+CREATE TRIGGER full_disk BEFORE INSERT ON joblot_outcome EXECUTE FUNCTION disk_full();
+CREATE TRIGGER full_disk BEFORE INSERT ON joblot_lease EXECUTE FUNCTION disk_full();
+"""
+
+
+@contextmanager
+def full_disk(using: str) -> Iterator[None]:
+    with connections[using].cursor() as cursor:
+        if using == "postgres":
+            cursor.execute(FULL)
+        else:
+            cursor.execute("PRAGMA page_count")
+            cursor.execute(f"PRAGMA max_page_count = {cursor.fetchone()[0]}")
+    try:
+        yield
+    finally:
+        with connections[using].cursor() as cursor:
+            room = "DROP FUNCTION disk_full CASCADE"
+            cursor.execute(room if using == "postgres" else f"PRAGMA max_page_count = {2**30}")
+
+
+def test_a_report_to_a_full_disk_loses_nothing(ledger_db: str) -> None:
+    job = submit("full", keys(16), pipeline="p")
+    lease = worker.lease()
+    results = [success(n, "x" * 4_000) for n in worker.numbers(lease)]
+    with full_disk(ledger_db), pytest.raises(Unavailable):
+        report(lease.token, results)
+    assert counts(job) == {}
+    assert {one.receipt.value for one in report(lease.token, results)} == {"counted"}
+    assert (status(job), counts(job)) == ("SUCCESS", {"succeeded": 16})
+
+
+def test_a_claim_on_a_full_disk_takes_nothing(postgres_only: str) -> None:
+    job = submit("full", keys(16), pipeline="p")
+    with full_disk(postgres_only), pytest.raises(Unavailable):
+        worker.lease()
+    assert progress(job.pk)["stages"][0]["ready"] == 16
+    assert worker.numbers(worker.lease()) == list(range(16))

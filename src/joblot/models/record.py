@@ -71,7 +71,7 @@ class StoredOutput(LedgerModel):
 
 
 class Tally(LedgerModel):
-    """The counts of a stage, spread over slots so that writers never meet; the sum is the truth.
+    """The counts of a stage, spread over slots so that writers seldom meet; the sum is the truth.
 
     Only sums are >= 0: an amendment subtracts in its own slot what another slot has counted.
     Slot 0 is where the sweep folds the slots of a job that has ended.

@@ -11,13 +11,15 @@ import pytest
 
 from joblot.errors import InvalidInput, KeyConflict
 from joblot.ledger.jobs import lock_job
+from joblot.ledger.progress import progress
 from joblot.ledger.settle import report
 from joblot.ledger.submit import submit
 from joblot.ledger.tallies import Deltas
 from joblot.ledger.transactions import durable
 from joblot.models import Job, Lease, Stage
-from joblot.states import ItemState, Receipt
-from joblot.testing.simulator import SimulationFailed, rival, simulate
+from joblot.states import TERMINAL, ItemState, Receipt
+from joblot.testing.simulator import SimulationFailed, rival, simulate, world
+from joblot.testing.simulator.world import World
 
 
 @pytest.mark.parametrize("seed", [5, 9])
@@ -60,6 +62,45 @@ def counts_duplicates(token: str, results: list[Any]) -> Any:
 def test_a_report_that_counts_twice_is_caught(ledger_db: str) -> None:
     with pytest.raises(SimulationFailed, match="counts: expected"):
         simulate(1, verbs={"report": counts_duplicates}, shrink_plays_max=1)
+
+
+def takes_back(token: str, results: list[Any]) -> Any:
+    """A report as it would be if a repeat undid what had been counted."""
+    answers = report(token, results)
+    lease = Lease.objects.get(pk=token)
+    again = sum(one.receipt is Receipt.DUPLICATE for one in answers)
+    with durable():
+        deltas = Deltas(Stage.objects.filter(job_id=lease.job_id).count())
+        deltas.settle(lease.stage, ItemState.SUCCEEDED, -again)
+        deltas.write(lease.job_id)
+    return answers
+
+
+def test_a_count_that_goes_back_is_caught_without_the_model(
+    ledger_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(World, "_same", lambda *compared: None)
+    with pytest.raises(SimulationFailed, match="went back"):
+        simulate(1, verbs={"report": takes_back}, shrink_plays_max=1)
+
+
+def test_an_end_that_comes_undone_is_caught_without_the_model(
+    ledger_db: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: set[int] = set()
+
+    def forgetful(job_id: int) -> dict[str, Any]:
+        known = progress(job_id)
+        if job_id in ended:
+            return {**known, "status": "STARTED"}
+        if known["status"] in TERMINAL:
+            ended.add(job_id)
+        return known
+
+    monkeypatch.setattr(World, "_same", lambda *compared: None)
+    monkeypatch.setattr(world, "progress", forgetful)
+    with pytest.raises(SimulationFailed, match="became STARTED in the same run"):
+        simulate(1, shrink_plays_max=1)
 
 
 def test_what_fails_is_shrunk_to_a_history_that_replays(sqlite_only: str) -> None:
