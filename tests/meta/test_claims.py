@@ -19,7 +19,6 @@ import pytest
 
 from tests.meta.sources import ROOT
 
-# Pages that are made from the tests and the code, and the record of what was measured.
 # Generated pages, records of what was measured, and the page of the proofs, whose rows are tests.
 NOT_PROMISES = {"benchmarks", "failures", "guards", "proof", "reference", "state-machine"}
 PAGES = [
