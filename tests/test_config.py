@@ -144,7 +144,18 @@ def test_what_is_allowed_or_not_is_true_or_false(given: Any) -> None:
 
 
 def test_every_limit_has_its_unit_in_its_name() -> None:
-    units = ["chars", "bytes", "items", "seconds", "max", "min", "batch", "events", "per_job"]
+    units = [
+        "chars",
+        "bytes",
+        "items",
+        "seconds",
+        "max",
+        "min",
+        "batch",
+        "events",
+        "rows",
+        "per_job",
+    ]
     units.append("allowed")  # yes or no
     for name in Limits.__dataclass_fields__:
         assert any(unit in name for unit in units), name

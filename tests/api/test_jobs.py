@@ -285,7 +285,7 @@ class TestWhenInsertingFails:
     def test_what_cannot_be_kept_is_the_callers(self, postgres_only: str, admin: Api) -> None:
         with failing(raising(NO_SUCH_CHARACTER)):
             told = self._answer(admin, "as JSON")
-        assert (admin.status, told["code"]) == (422, "invalid_input")
+        assert (admin.status, told["code"]) == (422, "not_storable")
         assert SECRET not in told["detail"]
 
 

@@ -11,13 +11,14 @@ import sqlite3
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import httpx
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from joblot import local
 from joblot.api.problems import of_path
 from tests.cli.conftest import Joblot
 from tests.polling import eventually
@@ -208,7 +209,8 @@ def test_the_socket_asks_for_a_token_too(joblot: Joblot) -> None:
     with Serving(joblot) as server:
         own = joblot.folder / "data/joblot/servers" / f"{server.port}-127.0.0.1.sock"
         with (
-            httpx.HTTPTransport(uds=str(own), verify=False) as transport,
+            ExitStack() as held,
+            httpx.HTTPTransport(uds=local.short(own, held), verify=False) as transport,
             httpx.Client(base_url="http://x", transport=transport) as http,
         ):
             assert http.get("/readyz").json() == {"ok": True}

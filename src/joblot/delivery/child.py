@@ -69,7 +69,8 @@ def _end_with_supervisor() -> None:
     """Also in the middle of a call: nobody is left to end it at its limit."""
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        while os.read(sys.stdin.fileno(), 1):  # of a buffered reader, Python waits at its exit
+            pass
         os.killpg(0, signal.SIGKILL)
 
     threading.Thread(target=wait, name="joblot-supervisor", daemon=True).start()

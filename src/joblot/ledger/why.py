@@ -52,7 +52,13 @@ def _of_job(job: Job, state: dict[str, Any]) -> list[Reason]:
     if status is JobStatus.CANCELING:
         reasons.append(_reason("canceling", "the job is being cancelled; leases may still report"))
     if status not in TERMINAL and not job.sealed:
-        reasons.append(_reason("open", "the job still takes items; seal it so that it can finish"))
+        reasons.append(
+            _reason(
+                "open",
+                "the job still takes items: continue its submission if it was interrupted (`joblot "
+                "run --resume`, or submit again with the same key), else seal it",
+            )
+        )
     return reasons
 
 

@@ -40,6 +40,7 @@ TRANSITIONS = [
 
 OWNED = [
     "idempotency_key",
+    "asked",
     "status",
     "run",
     "revision",

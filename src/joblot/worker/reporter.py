@@ -179,8 +179,17 @@ class Reporter:
     def _give_up(self, one: Kept, error: ServerFailed) -> list[Kept]:
         """Report the item as failed; if joblot takes that, it was the result at which it failed.
 
-        Else it stays as it is. What was given up is kept beside the spool, for a person.
+        Else it stays as it is. What was given up is kept beside the spool, for a person. A server
+        that has just come back is not to take the failure of a good result, so it is asked whether
+        it answers, and then for the result once more.
         """
+        try:
+            self._client.report(one.token, [])
+            return self._judged(one.token, [one], self._client.report(one.token, [one.result]))
+        except Exception as again:  # noqa: BLE001 (of a ledger in this process it may be any)
+            if isinstance(again, JoblotError) and not isinstance(again, ServerFailed):
+                logger.warning("item %s: its result waits: %s", one.result.item, again)
+                return [one.later()]
         cause = f"its result was not taken in {one.failed_alone} tries: {error}"
         failed = one.instead(wire.failure(one.result.item, type(error).__name__, cause))
         try:
