@@ -281,6 +281,7 @@ def test_what_refers_to_a_file_is_looked_up(job: Job) -> None:
     indexes = using('"output_ref" IN', lambda: outputs.collect(60))
     assert indexes == {"joblot_outcome_output_ref", "joblot_uncounted_output_ref"}
     assert not StoredOutput.objects.exists()
+    Uncounted.ledger.all().delete()
 
 
 # What other jobs have waiting and leased, so much of it that to look for one row seems cheap
