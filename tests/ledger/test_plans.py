@@ -29,7 +29,7 @@ from joblot.ledger.ready import ready_for
 from joblot.ledger.settle import report
 from joblot.ledger.submit import submit
 from joblot.ledger.why import why
-from joblot.models import Job, StoredOutput
+from joblot.models import Job, StoredOutput, Uncounted
 from joblot.states import FileState
 from joblot.wire import Lease, failure, success
 from tests import databases
