@@ -57,7 +57,11 @@ def _disk() -> list[Check]:
 def _private() -> Check:
     """joblot makes its files for their owner alone; a file of before, or a copy, may be wider."""
     wide = [str(path) for path in _files() if private.is_wide(path)]
-    found = f"others may open {', '.join(wide)}" if wide else "others may open none of the files"
+    found = (
+        f"others may open {', '.join(wide)}"
+        if wide
+        else "others may open none of joblot's own files"
+    )
     return _check("private", not wide, found, f"chmod go= {shlex.join(wide)}")
 
 
