@@ -107,14 +107,16 @@ def test_an_equal_key_is_skipped_within_and_across_chunks(
     assert counts(job) == {"succeeded": 4}
 
 
-@pytest.mark.parametrize("chunk", [1, 100])
-def test_a_key_with_another_payload_is_refused(ledger_db: str, configure: Any, chunk: int) -> None:
+@pytest.mark.parametrize(("chunk", "sealed"), [(1, [False]), (100, [])])
+def test_a_key_with_another_payload_is_refused(
+    ledger_db: str, configure: Any, chunk: int, sealed: list[bool]
+) -> None:
+    """In the first chunk it is seen before there is a job; later the job stays open."""
     configure(add_chunk_items=chunk)
     items = [{"key": "a", "payload": 1}, {"key": "a", "payload": 2}]
     with pytest.raises(KeyConflict, match="'a'"):
         submit("conflict", items, pipeline="p")
-    job = Job.objects.get()
-    assert not job.sealed
+    assert [job.sealed for job in Job.objects.all()] == sealed
 
 
 NUMBERS = [1e22, 1e23, 1.5e300, 1e16, -0.0, 1e-7, 0.1, 2**80, 1.0, 123456789.123456789, 5e-324]
@@ -374,3 +376,10 @@ def test_what_was_submitted_with_a_start_later_is_started_by_submitting_again(
     assert first.status == "CREATED"
     again = submit("later", keys(2), pipeline="p", idempotency_key="k")
     assert (again.pk, again.status) == (first.pk, "PENDING")
+
+
+@pytest.mark.parametrize("items", [[""], ["a", {"key": "b", "more": 1}], ["a", "b\x00"]])
+def test_bad_items_at_the_beginning_leave_no_job_behind(ledger_db: str, items: Any) -> None:
+    with pytest.raises(InvalidItem):
+        submit("none", items, pipeline="p")
+    assert not Job.objects.exists()

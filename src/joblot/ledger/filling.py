@@ -33,6 +33,17 @@ _COPY = "COPY joblot_item (job_id, number, key, payload) FROM STDIN"
 _INSERT = "INSERT INTO joblot_item (job_id, number, key, payload) VALUES (%s, %s, %s, %s)"
 
 
+Chunk = dict[str, NewItem]  # by key
+
+
+def chunks_of(items: Iterable[Given]) -> Iterator[Chunk]:
+    """The items, checked while they are read, in chunks of a bounded size.
+
+    Raises InvalidItem; KeyConflict for two items of a chunk with one key and different payloads.
+    """
+    return map(_distinct, _chunks(checked_items(items)))
+
+
 class Filling:
     """A stream of items on its way into one job.
 
@@ -46,20 +57,20 @@ class Filling:
         self._job_id = job_id
         self._lacks = lacks
 
-    def take(self, items: Iterable[Given]) -> None:
+    def take(self, chunks: Iterable[Chunk]) -> None:
         """Compare with what is there and add what is missing, chunk by chunk.
 
-        Raises InvalidItem, WrongStatus; KeyConflict at the first item with another payload.
+        Raises WrongStatus; KeyConflict at the first item with another payload.
         """
-        for chunk in _chunks(checked_items(items)):
-            added, numbers = self._take_chunk(_distinct(chunk))
+        for chunk in chunks:
+            added, numbers = self._take_chunk(chunk)
             self.added += added
             for number in numbers:
                 self.seen.add(number)
             faults.point("submit: chunk added")
 
     @repeated
-    def _take_chunk(self, given: dict[str, NewItem]) -> tuple[int, list[int]]:
+    def _take_chunk(self, given: Chunk) -> tuple[int, list[int]]:
         """How many were new, and the numbers of all of them in the job.
 
         Locks the job's row, so that fillers of one job number their items one after the other, and
@@ -100,8 +111,8 @@ def _chunks(items: Iterable[NewItem]) -> Iterator[list[NewItem]]:
         yield chunk
 
 
-def _distinct(chunk: Iterable[NewItem]) -> dict[str, NewItem]:
-    distinct: dict[str, NewItem] = {}
+def _distinct(chunk: Iterable[NewItem]) -> Chunk:
+    distinct: Chunk = {}
     for item in chunk:
         if distinct.setdefault(item.key, item) != item:
             raise _conflict(item.key)

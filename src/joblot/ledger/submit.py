@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from itertools import chain, islice
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -12,7 +13,7 @@ from joblot import clock, wire
 from joblot.config import Policy, default_policy, limits
 from joblot.errors import InvalidInput, InvalidResult, KeyConflict, Unavailable, WrongStatus
 from joblot.ledger.asked import fingerprints, require_same_submission
-from joblot.ledger.filling import Filling
+from joblot.ledger.filling import Filling, chunks_of
 from joblot.ledger.jobs import advance, read_job, record_event
 from joblot.ledger.lifecycle import start as start_job
 from joblot.ledger.look import look
@@ -55,8 +56,9 @@ def submit(
     free again once the job is deleted.
 
     Raises InvalidInput, InvalidItem, InvalidPolicy, KeyConflict; WrongStatus if the key's job was
-    cancelled before it was sealed; NotFound if it is deleted meanwhile. What was added before an
-    error stays, in the open job, to be gone on with.
+    cancelled before it was sealed; NotFound if it is deleted meanwhile. An error in the first
+    `add_chunk_items` items leaves no job behind; after that, what was added before the error stays
+    in the open job, and may be continued.
     """
     fields = {
         "name": checked_name(name, "name"),
@@ -95,7 +97,7 @@ def add_items(job_id: int, items: Iterable[Given], *, seal: bool = False) -> int
     require_durable(connection())
     filling = Filling(job_id, _takes_no_more)
     with knowing(lambda: f"{filling.added} items of this stream were added; send all of it again"):
-        filling.take(items)
+        filling.take(chunks_of(items))
         if seal:
             _seal(job_id, len(filling.seen))
     return filling.added
@@ -120,12 +122,14 @@ class _Submission:
         self._filling: Filling | None = None
 
     def made(self, items: Iterable[Given] | None, *, start: bool, seal: bool) -> Job:
+        chunks = chunks_of(() if items is None else items)
+        first = list(islice(chunks, 1))  # before there is a job: bad items leave none behind
         job = _find_or_create(self._fields, self._stages)
         self._job_id = job.pk
         if start and job.status == JobStatus.CREATED:
             start_job(job.pk)
         self._filling = filling = Filling(job.pk, _is_another)
-        filling.take(() if items is None else items)
+        filling.take(chain(first, chunks))
         if seal and not (items is None and job.sealed):
             _seal(job.pk, None if self._key is None else len(filling.seen))
         return read_job(job.pk)
