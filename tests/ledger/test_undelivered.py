@@ -175,6 +175,16 @@ def test_one_handler_occupies_so_many_processes_and_the_next_one_serves_others(
     assert sorted(told) == ["other", "other", "slow", "slow"]
 
 
+def test_a_try_that_was_begun_is_not_begun_again_before_its_time(ledger_db: str) -> None:
+    """Two processes have read that it is due; the second comes after the first has begun."""
+    on_event("finished")(insert)
+    finished()
+    fan_out()
+    (due,) = delivery._due()
+    assert delivery._claim_if_due(*due) is not None
+    assert delivery._claim_if_due(*due) is None
+
+
 def test_a_call_that_was_overtaken_marks_nothing(ledger_db: str, configure: Any) -> None:
     """It was thought dead, and another process has begun a later try."""
     tries: list[int] = []
