@@ -103,6 +103,7 @@ def full_disk(using: str) -> Iterator[None]:
         if using == "postgres":
             cursor.execute(FULL)
         else:
+            cursor.execute("VACUUM")  # free pages of other tests would be room
             cursor.execute("PRAGMA page_count")
             cursor.execute(f"PRAGMA max_page_count = {cursor.fetchone()[0]}")
     try:

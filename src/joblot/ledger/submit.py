@@ -21,6 +21,7 @@ from joblot.ledger.names import checked_name
 from joblot.ledger.new_items import Given
 from joblot.ledger.transactions import alias, connection, knowing, repeated, require_durable
 from joblot.models import Job, Stage
+from joblot.shown import shown
 from joblot.states import FILLABLE, JobStatus
 
 PRIORITY_MAX = 2**31 - 1
@@ -269,7 +270,7 @@ def _priority(given: Any) -> int:
     if not isinstance(given, int) or isinstance(given, bool) or abs(given) > PRIORITY_MAX:
         raise InvalidInput(
             f"priority: expected a whole number, -{PRIORITY_MAX} to {PRIORITY_MAX}, "
-            f"got {given!r:.100}"
+            f"got {shown(given)}"
         )
     return given
 
