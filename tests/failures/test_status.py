@@ -79,7 +79,12 @@ def test_ST4_filling_goes_no_further_after_a_cancel(ledger_db: str, configure: A
     assert nothing()
 
 
-def test_ST5_what_befalls_the_submitter_is_not_the_jobs_outcome(ledger_db: str) -> None:
+def test_ST5_what_befalls_the_submitter_is_not_the_jobs_outcome(
+    ledger_db: str, configure: Any
+) -> None:
+    """The job is made with the first chunk of its items."""
+    configure(add_chunk_items=2)
+
     def stream() -> Any:
         yield from keys(4)
         raise RuntimeError("the dispatcher dies")
