@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,12 +10,12 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.core.checks import Warning as Advice
 from django.db import connections, router
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from joblot import config
 from joblot.errors import InvalidPolicy
+from joblot.ledger.dialect import Dialect, dialect_of
 from joblot.models import Job
-
-SQLITE_MIN = (3, 35)  # RETURNING
 
 
 @register()
@@ -39,21 +38,23 @@ def check_database(
         return []
     connection = connections[alias]
     options = connection.settings_dict.get("OPTIONS", {})
-    if connection.vendor == "sqlite":
-        return [*_sqlite_mode(alias, options), *_sqlite_version()]
-    if connection.vendor == "postgresql":
+    try:
+        dialect = dialect_of(connection)
+    except NotImplementedError:
+        return [
+            Error(
+                f'DATABASES["{alias}"] is {connection.display_name}; joblot supports PostgreSQL '
+                "and SQLite",
+                hint="Route joblot's tables to one of these with a database router.",
+                id="joblot.E002",
+            )
+        ]
+    if dialect.locks_rows:
         return _isolation(alias, options)
-    return [
-        Error(
-            f'DATABASES["{alias}"] is {connection.display_name}; joblot supports PostgreSQL and '
-            "SQLite",
-            hint="Route joblot's tables to one of these with a database router.",
-            id="joblot.E002",
-        )
-    ]
+    return [*_transaction_mode(alias, options), *_library(dialect, connection)]
 
 
-def _sqlite_mode(alias: str, options: dict[str, Any]) -> list[CheckMessage]:
+def _transaction_mode(alias: str, options: dict[str, Any]) -> list[CheckMessage]:
     """A transaction that starts with a read fails at once if another one is writing."""
     if str(options.get("transaction_mode", "")).upper() == "IMMEDIATE":
         return []
@@ -68,13 +69,12 @@ def _sqlite_mode(alias: str, options: dict[str, Any]) -> list[CheckMessage]:
     ]
 
 
-def _sqlite_version() -> list[CheckMessage]:
-    if sqlite3.sqlite_version_info >= SQLITE_MIN:
+def _library(dialect: Dialect, connection: BaseDatabaseWrapper) -> list[CheckMessage]:
+    if dialect.is_supported(connection):
         return []
-    needed = ".".join(map(str, SQLITE_MIN))
     return [
         Error(
-            f"SQLite {sqlite3.sqlite_version} is too old; joblot needs {needed}",
+            f"{dialect.version(connection)} is too old; joblot needs {dialect.oldest}",
             hint="Install a newer SQLite, or use PostgreSQL.",
             id="joblot.E004",
         )

@@ -6,9 +6,12 @@ wider. What exists already keeps its mode: `joblot doctor` names what is wider t
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from joblot.errors import Unavailable
@@ -60,6 +63,18 @@ def read_file(path: Path) -> bytes:
     with os.fdopen(descriptor, "rb") as file:
         _require_ours(path, os.fstat(descriptor))
         return file.read()
+
+
+@contextmanager
+def file_lock(path: Path) -> Iterator[None]:
+    """Wait for a lock among the processes of this machine, on a file that is made if need be.
+
+    The kernel frees it when its holder ends, however it ends.
+    """
+    make_file(path)
+    with path.open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def require_folder(path: Path) -> None:

@@ -19,7 +19,6 @@ import django
 from django.apps import apps as installed
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection
 
 from joblot import private
 from joblot.errors import InvalidInput, Unavailable
@@ -66,7 +65,7 @@ def setup(
     longest = SERVED_STATEMENT_SECONDS_MAX if served else STATEMENT_SECONDS_MAX
     database = _chosen(url, path, longest)
     settings.configure(
-        JOBLOT_STANDALONE=True,  # tells these from a project's settings
+        JOBLOT_EMBEDDED=database["ENGINE"] == SQLITE,
         DATABASES={"default": database},
         INSTALLED_APPS=["joblot", *apps],
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
@@ -94,7 +93,7 @@ def default_path() -> Path:
 
 def is_embedded() -> bool:
     """True if the database is an SQLite file of joblot's own, not a project's or a server's."""
-    return hasattr(settings, "JOBLOT_STANDALONE") and connection.vendor == "sqlite"
+    return bool(getattr(settings, "JOBLOT_EMBEDDED", False))
 
 
 def _setup_project() -> None:

@@ -11,7 +11,6 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.utils import DatabaseError
 
 from joblot.cli import verbs
-from joblot.cli.lock import file_lock
 from joblot.errors import InvalidInput, NotMigrated, Unavailable
 from joblot.standalone import is_embedded, setup
 
@@ -75,12 +74,8 @@ def _pending_for_good() -> bool:
 def migrate() -> list[str]:
     """Apply what is pending; returns the names of what was applied."""
     names = pending()
-    if connections[verbs.alias()].vendor == "sqlite":
-        with file_lock(Path(f"{sqlite_file()}-migrate.lock")):
-            _apply()
-    else:
-        with verbs.migration_lock():
-            _apply()
+    with verbs.migration_lock():
+        _apply()
     return names
 
 
@@ -105,9 +100,4 @@ def sqlite_file() -> Path:
 
 def describe() -> str:
     """The database in a few words, without its password."""
-    connection = connections[verbs.alias()]
-    given = connection.settings_dict
-    if connection.vendor == "sqlite":
-        return f"SQLite {given['NAME']}"
-    host = f" on {given['HOST']}" if given["HOST"] else ""
-    return f"{connection.display_name} {given['NAME']}{host}"
+    return verbs.location()

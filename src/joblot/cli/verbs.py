@@ -21,13 +21,12 @@ if TYPE_CHECKING:
     from joblot.ledger.leases import expire, release, renew
     from joblot.ledger.lifecycle import cancel, delete, pause, resume, retry, start
     from joblot.ledger.logs import logs
-    from joblot.ledger.migration_lock import migration_lock
     from joblot.ledger.progress import jobs, progress
     from joblot.ledger.repair import repair
     from joblot.ledger.settle import report
     from joblot.ledger.submit import add_items, seal, submit
     from joblot.ledger.sweep import sweep, sweep_until
-    from joblot.ledger.transactions import alias
+    from joblot.ledger.transactions import alias, location, migration_lock
     from joblot.ledger.why import why
     from joblot.webhooks.deliveries import deliveries, resend
     from joblot.webhooks.subscriptions import end, subscribe, webhooks
@@ -50,6 +49,7 @@ __all__ = [
     "issue",
     "items",
     "jobs",
+    "location",
     "logs",
     "migration_lock",
     "outputs",
@@ -86,13 +86,12 @@ _HOMES = {
     "leases": ["expire", "release", "renew"],
     "lifecycle": ["cancel", "delete", "pause", "resume", "retry", "start"],
     "logs": ["logs"],
-    "migration_lock": ["migration_lock"],
     "progress": ["jobs", "progress"],
     "repair": ["repair"],
     "settle": ["report"],
     "submit": ["add_items", "seal", "submit"],
     "sweep": ["sweep", "sweep_until"],
-    "transactions": ["alias"],
+    "transactions": ["alias", "location", "migration_lock"],
     "why": ["why"],
 }
 _HOME = {verb: f"joblot.ledger.{module}" for module, verbs in _HOMES.items() for verb in verbs}

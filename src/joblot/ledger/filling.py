@@ -18,20 +18,16 @@ from joblot import faults, wire
 from joblot.config import limits
 from joblot.errors import KeyConflict, Refused, WrongStatus
 from joblot.ledger import candidates
+from joblot.ledger.dialect import dialect_of
 from joblot.ledger.item_rows import items_by_key
 from joblot.ledger.jobs import advance, lock_job
 from joblot.ledger.new_items import Given, NewItem, checked_items
 from joblot.ledger.ranges import Span, enqueue
 from joblot.ledger.seen import Seen
-from joblot.ledger.statements import copy_in
 from joblot.ledger.transactions import alias, connection, repeated
 from joblot.models import Job
 from joblot.shown import shown
 from joblot.states import FILLABLE
-
-_COPY = "COPY joblot_item (job_id, number, key, payload) FROM STDIN"
-_INSERT = "INSERT INTO joblot_item (job_id, number, key, payload) VALUES (%s, %s, %s, %s)"
-
 
 Chunk = dict[str, NewItem]  # by key
 
@@ -157,11 +153,8 @@ def _conflict(key: str) -> KeyConflict:
 
 def _insert(job: Job, new: list[NewItem]) -> None:
     rows = ((job.pk, job.total + n, item.key, item.payload) for n, item in enumerate(new))
-    if connection().vendor == "postgresql":
-        copy_in(connection(), _COPY, rows)
-    else:
-        with connection().cursor() as cursor:
-            cursor.executemany(_INSERT, list(rows))
+    conn = connection()
+    dialect_of(conn).insert(conn, "joblot_item", "job_id, number, key, payload", rows)
 
 
 def _spans(first: int, items: int) -> Iterator[Span]:

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 from joblot.bounded_json import is_text_too_deep
 from joblot.ledger import queue
+from joblot.ledger.dialect import dialect_of
 from joblot.ledger.item_rows import ItemRow, items_by_number
 from joblot.ledger.queue import Piece, StageKey
 from joblot.ledger.ranges import Span
@@ -77,7 +78,7 @@ def grant(stage: StageKey, pieces: list[Piece], spans: list[Span], holder: Holde
     )
     if not rows:
         return None
-    if connection().vendor == "sqlite":
+    if not dialect_of(connection()).writes_in_with:
         queue.cut(pieces)
     run, expires_at, status, version, config, lease_seconds, name, pipeline, items = rows[0]
     return Grant(
@@ -100,10 +101,10 @@ def grant(stage: StageKey, pieces: list[Piece], spans: list[Span], holder: Holde
 def _granted_items(job_id: int, spans: list[Span], items: str) -> list[ItemRow]:
     """The items of `[[number, key, payload], …]`, by number.
 
-    On SQLite a payload is text in this text. On PostgreSQL it is part of it; where one is nested
-    too deep to be read, each is read by itself, so that the others are.
+    Where a payload is part of this text and one is nested too deep to be read, each is read by
+    itself, so that the others are.
     """
-    if connection().vendor == "sqlite":
+    if dialect_of(connection()).nests_json_as_text:
         rows = [ItemRow(number, key, json_value(text)) for number, key, text in json.loads(items)]
     elif is_text_too_deep(items, around=2):
         return items_by_number(job_id, (number for span in spans for number in span.numbers))
@@ -114,7 +115,7 @@ def _granted_items(job_id: int, spans: list[Span], items: str) -> list[ItemRow]:
 
 def _cut(pieces: list[Piece], part: Piece | None) -> dict[str, Any]:
     """What is to be deleted of the queue, and the one range that keeps its rest, if any."""
-    if connection().vendor == "sqlite":
+    if not dialect_of(connection()).writes_in_with:
         return {}
     return {
         "whole": [piece.source.id for piece in pieces if piece.whole],

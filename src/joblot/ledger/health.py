@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from datetime import UTC, datetime
 from typing import Any
 
+from joblot.ledger.dialect import dialect_of
 from joblot.ledger.outputs import unreferenced
 from joblot.ledger.snapshot import one_snapshot
 from joblot.ledger.statements import fetch, moment
@@ -23,8 +23,6 @@ GUARDS = {
         "joblot_guard_job_version",
     ],
 }
-SQLITE_MIN = (3, 35, 0)
-POSTGRESQL_MIN = 150_000
 CLOCK_SECONDS_MAX = 5.0
 HANDLERS_SHOWN_MAX = 5
 
@@ -45,17 +43,14 @@ def check(name: str, ok: bool, found: str, advice: str) -> Check:
 
 def _version() -> Check:
     conn = connection()
-    if conn.vendor == "sqlite":
-        ok, found = sqlite3.sqlite_version_info >= SQLITE_MIN, f"SQLite {sqlite3.sqlite_version}"
-    else:
-        number = int(getattr(conn, "pg_version", 0))
-        ok, found = number >= POSTGRESQL_MIN, f"{conn.display_name} {number // 10_000}"
-    return check("version", ok, found, "expected SQLite 3.35 or PostgreSQL 15, or newer")
+    dialect = dialect_of(conn)
+    advice = f"expected version {dialect.oldest} or newer"
+    return check("version", dialect.is_supported(conn), dialect.version(conn), advice)
 
 
 def _guards() -> Check:
     found = [name for (name,) in fetch(connection(), "guards")]
-    missing = sorted(set(GUARDS[connection().vendor]) - set(found))
+    missing = sorted(set(GUARDS[dialect_of(connection()).name]) - set(found))
     return check(
         "guards",
         not missing,

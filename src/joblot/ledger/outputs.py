@@ -161,7 +161,7 @@ def let_go(names: Iterable[str]) -> None:
     if not asked:
         return
     rows = StoredOutput.ledger.using(alias()).filter(name__in=asked)
-    locked = rows.select_for_update(no_key=connection().vendor == "postgresql").order_by("name")
+    locked = rows.select_for_update(no_key=True).order_by("name")
     found = list(locked.values_list("name", flat=True))
     StoredOutput.ledger.using(alias()).filter(name__in=found).update(check_at=clock.now())
 

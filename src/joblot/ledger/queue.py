@@ -20,6 +20,7 @@ from django.db import OperationalError
 from django.db.models import F
 
 from joblot.config import limits
+from joblot.ledger.dialect import dialect_of
 from joblot.ledger.ranges import Span
 from joblot.ledger.statements import fetch
 from joblot.ledger.transactions import alias, connection, is_conflict, savepoint
@@ -118,14 +119,14 @@ def lock_held(stage: StageKey) -> Waiting | None:
     None if there is none, or it was used up, or not let go within `range_wait_seconds`. Locks the
     range.
     """
-    if connection().vendor == "sqlite":
+    dialect = dialect_of(connection())
+    if not dialect.locks_rows:
         return None
     job_id, position = stage
     after = _cursor(stage).floor
     try:
         with savepoint():
-            with connection().cursor() as cursor:
-                cursor.execute(f"SET LOCAL lock_timeout = '{limits().range_wait_seconds}s'")
+            dialect.limit_lock_wait(connection(), limits().range_wait_seconds)
             rows = fetch(connection(), "wait_for_range", job=job_id, stage=position, after=after)
     except OperationalError as error:
         if is_conflict(error):
@@ -184,7 +185,7 @@ def _raise_floor(stage: StageKey, cursor: _Cursor) -> None:
     for from the beginning; one that is locked, or not yet due, keeps the floor below itself.
     """
     now = time.monotonic()
-    if now < cursor.floor_until or connection().vendor == "sqlite":
+    if now < cursor.floor_until or not dialect_of(connection()).locks_rows:
         return
     job_id, position = stage
     rows = fetch(connection(), "first_range", job=job_id, stage=position, after=cursor.floor)

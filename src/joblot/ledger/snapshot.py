@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 
 from django.db import transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
 
+from joblot.ledger.dialect import dialect_of
 from joblot.ledger.transactions import connection
 
 
@@ -23,29 +23,9 @@ def one_snapshot(*, writes: bool = False) -> Iterator[None]:
     if conn.in_atomic_block:
         yield
         return
+    dialect = dialect_of(conn)
     with ExitStack() as stack:
-        with ExitStack() if writes else _deferred(conn):
+        with nullcontext() if writes else dialect.begin_reading(conn):
             stack.enter_context(transaction.atomic(using=conn.alias))
-        if conn.vendor == "postgresql":
-            access = "READ WRITE" if writes else "READ ONLY"
-            with conn.cursor() as cursor:
-                cursor.execute(f"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, {access}")
+        dialect.use_one_snapshot(conn, writes=writes)
         yield
-
-
-@contextmanager
-def _deferred(conn: BaseDatabaseWrapper) -> Iterator[None]:
-    """A transaction that begins in the block does not ask for SQLite's write lock.
-
-    Joblot's databases begin each one IMMEDIATE, which waits for it. A deferred one has its
-    snapshot from its first read on.
-    """
-    if conn.vendor != "sqlite":
-        yield
-        return
-    conn.ensure_connection()  # connecting sets the mode
-    mode, conn.transaction_mode = conn.transaction_mode, "DEFERRED"  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        conn.transaction_mode = mode  # type: ignore[attr-defined]

@@ -12,29 +12,22 @@ this check already fails too: PostgreSQL's socket is shut, SQLite's connection i
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
-import socket
-import sqlite3
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from joblot.errors import Unavailable
+from joblot.ledger.dialect import dialect_of
+from joblot.ledger.ending import INTERRUPT_SECONDS
 from joblot.ledger.transactions import connection
 
 logger = logging.getLogger("joblot.ledger")
-
-CANCEL_SECONDS_MAX = 5.0
-INTERRUPT_SECONDS = 1.0  # for a statement of SQLite's to end by itself
-INTERRUPTED_TRIES_MAX = 10
-SQLITE_BUSY_SHARE = 0.5  # of the busy timeout, for which others wait for the write lock
 
 
 @dataclass(slots=True, eq=False)
@@ -130,29 +123,17 @@ def ended_after(seconds: float, what: str) -> Iterator[Running]:
 def seconds_within(seconds: float) -> float:
     """The limit on this database: on SQLite below what others wait for the write lock."""
     conn = connection()
-    if conn.vendor != "sqlite":
-        return seconds
-    busy = float(conn.settings_dict.get("OPTIONS", {}).get("timeout", 5.0))
-    return min(seconds, busy * SQLITE_BUSY_SHARE)
+    return dialect_of(conn).seconds_within(conn, seconds)
 
 
 def _leave(one: Running) -> bool:
     """From now on it is not ended; True if it was before."""
     with one.lock:
         if one.is_ended and not one.is_over:
-            _make_usable(one.connection)
+            one.connection.needs_rollback = True  # until the outermost block has been left
+            dialect_of(one.connection).restore(one.connection)
         one.is_over = True
         return one.is_ended
-
-
-def _make_usable(conn: BaseDatabaseWrapper) -> None:
-    """For what comes after the outermost block. Called by the connection's own thread."""
-    conn.needs_rollback = True
-    if conn.vendor == "sqlite":
-        with contextlib.suppress(sqlite3.ProgrammingError):  # the code has closed it
-            conn.connection.execute("PRAGMA query_only = OFF")
-    else:
-        conn.close()
 
 
 def _too_long(one: Running) -> Unavailable:
@@ -168,62 +149,13 @@ def _end(one: Running) -> None:
         if one.is_over:
             return
         if one.is_ended:
-            _interrupt(one.connection)
+            dialect_of(one.connection).interrupt(one.connection)
             return
         one.is_ended = True
         one.connection.needs_rollback = True
         try:
-            if one.connection.vendor == "sqlite":
-                _roll_back(one.connection.connection)
-            else:
-                _hang_up(one.connection.connection)
+            dialect_of(one.connection).end_transaction(one.connection)
         except Exception:
             logger.exception("%s: its transaction could not be ended", one.what)
         else:
             logger.error("%s took longer than %g s; its transaction ended", one.what, one.seconds)
-
-
-def _interrupt(conn: BaseDatabaseWrapper) -> None:
-    """A statement of SQLite's that began just as its transaction ended would run on for ever."""
-    if conn.vendor == "sqlite":
-        with contextlib.suppress(sqlite3.ProgrammingError):  # the code has closed it
-            conn.connection.interrupt()
-
-
-def _roll_back(file: Any) -> None:
-    """SQLite lets another thread do this, between two of the statements."""
-    done = threading.Event()
-    threading.Thread(target=_interrupt_until, args=(done, file), daemon=True).start()
-    try:
-        _execute(file, "PRAGMA query_only = ON")
-        _execute(file, "ROLLBACK")
-    finally:
-        done.set()
-
-
-def _interrupt_until(done: threading.Event, file: Any) -> None:
-    """Interrupt whatever runs, again and again: the code may begin another statement."""
-    while not done.wait(INTERRUPT_SECONDS):
-        file.interrupt()
-
-
-def _execute(file: Any, statement: str) -> None:
-    """Again while an interrupt that was meant for another statement hits this one."""
-    for _ in range(INTERRUPTED_TRIES_MAX):
-        try:
-            file.execute(statement)
-        except sqlite3.OperationalError as error:
-            if "interrupted" not in str(error):
-                raise
-        else:
-            return
-
-
-def _hang_up(link: Any) -> None:
-    """PostgreSQL rolls back when its client is gone; a statement that is running is cancelled."""
-    if link.closed:
-        return
-    with contextlib.suppress(Exception):  # the server does not answer; shutting the link remains
-        link.cancel_safe(timeout=CANCEL_SECONDS_MAX)
-    with socket.socket(fileno=os.dup(link.pgconn.socket)) as wire:
-        wire.shutdown(socket.SHUT_RDWR)

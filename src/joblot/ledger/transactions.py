@@ -11,7 +11,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
 from typing import NoReturn, ParamSpec, TypeVar
 
@@ -29,6 +29,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from joblot.config import limits
 from joblot.errors import NotDurable, NotMigrated, NotStorable, Unavailable
+from joblot.ledger.dialect import dialect_of
 from joblot.models import Job
 
 P = ParamSpec("P")
@@ -48,6 +49,16 @@ def alias() -> str:
 
 def connection() -> BaseDatabaseWrapper:
     return connections[alias()]
+
+
+def location() -> str:
+    """The ledger's database in a few words, without its password."""
+    return dialect_of(connection()).location(connection())
+
+
+def migration_lock() -> AbstractContextManager[None]:
+    """One process at a time migrates: servers that start together must not meet in it."""
+    return dialect_of(connection()).migration_lock(connection())
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
-from typing import Any
+from types import ModuleType
+from typing import Any, Self
 
 import psycopg
 from django.db.backends.postgresql import base
@@ -20,40 +21,17 @@ Waiting = Generator[Any, Any, Any]
 _silent_at = float("-inf")  # when a connection of this process was last given up
 
 
-class DatabaseWrapper(base.DatabaseWrapper):
-    """If the server sends nothing for `OPTIONS["silence_seconds_max"]`, the statement raises
-    OperationalError and its connection is closed. Without the option it waits, as in Django.
-
-    It must exceed `statement_timeout`: for that long, a healthy server may send nothing.
-    """
-
-    _silence_seconds_max = float("inf")
-    _made_at = float("-inf")
-
-    def get_connection_params(self) -> dict[str, Any]:
-        params: dict[str, Any] = super().get_connection_params()
-        self._silence_seconds_max = params.pop("silence_seconds_max", float("inf"))
-        return params
-
-    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        made_at = time.monotonic()
-        connection = super().get_new_connection(conn_params)
-        connection.__class__ = _Connection  # Django offers no way to choose the class
-        connection.silence_seconds_max = self._silence_seconds_max
-        self._made_at = made_at
-        return connection
-
-    def close_if_unusable_or_obsolete(self) -> None:
-        """Runs before each request: if one connection went silent, so did all older ones."""
-        if self._made_at < _silent_at and not self.in_atomic_block:
-            self.close()
-        super().close_if_unusable_or_obsolete()
-
-
 class _Connection(psycopg.Connection[Any]):
     """A connection that does not wait for ever."""
 
-    silence_seconds_max: float
+    silence_seconds_max = float("inf")
+
+    @classmethod
+    def connect(cls, *args: Any, **given: Any) -> Self:
+        silence_seconds_max = given.pop("silence_seconds_max", float("inf"))
+        connection = super().connect(*args, **given)
+        connection.silence_seconds_max = silence_seconds_max
+        return connection
 
     def wait(self, gen: Waiting, *args: Any, **kwargs: Any) -> Any:
         return super().wait(self._impatient(gen), *args, **kwargs)
@@ -80,3 +58,41 @@ class _Connection(psycopg.Connection[Any]):
         raise psycopg.OperationalError(
             f"the server sent nothing for {self.silence_seconds_max:g} s"
         )
+
+
+def _driver() -> ModuleType:
+    """psycopg as Django uses it, except that it connects with our class."""
+    driver = ModuleType(psycopg.__name__)
+    vars(driver).update(vars(psycopg), connect=_Connection.connect)
+    return driver
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    """If the server sends nothing for `OPTIONS["silence_seconds_max"]`, the statement raises
+    OperationalError and its connection is closed. Without the option it waits, as in Django.
+
+    It must exceed `statement_timeout`: for that long, a healthy server may send nothing.
+    """
+
+    Database = _driver()
+
+    _made_at = float("-inf")
+
+    def __init__(self, settings_dict: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        if pool := settings_dict["OPTIONS"].get("pool"):
+            given = {} if pool is True else pool
+            pool = {"connection_class": _Connection, **given}
+            settings_dict = {**settings_dict, "OPTIONS": {**settings_dict["OPTIONS"], "pool": pool}}
+        super().__init__(settings_dict, *args, **kwargs)
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        made_at = time.monotonic()
+        connection = super().get_new_connection(conn_params)
+        self._made_at = made_at
+        return connection
+
+    def close_if_unusable_or_obsolete(self) -> None:
+        """Runs before each request: if one connection went silent, so did all older ones."""
+        if self._made_at < _silent_at and not self.in_atomic_block:
+            self.close()
+        super().close_if_unusable_or_obsolete()
