@@ -58,10 +58,10 @@ def _point(url: str) -> None:
     """Point this process's connection to another database."""
     from django.db import connection
 
-    from joblot.ledger import candidates, queue
+    from joblot.ledger import claimable, queue
 
     queue.forget()
-    candidates.forget()
+    claimable.note_claimable()
     connection.close()
     connection.settings_dict["NAME"] = standalone.database_of(url)["NAME"]
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 from joblot import config
 from joblot.cli.app import app
 from joblot.ledger.claims import claim
-from joblot.ledger.logs import log
+from joblot.ledger.log_lines import log
 from joblot.ledger.settle import report
 from joblot.ledger.submit import submit
 from joblot.wire import failure, success

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from joblot import config
-from joblot.ledger import candidates, queue
+from joblot.ledger import claimable, queue
 from joblot.testing.interleave import Cast, Report, explore
 from tests.interleave import handler
 from tests.interleave.readers import Witness, answer, of_several_statements, require_one_state
@@ -138,4 +138,4 @@ class Theatre:
 def forget() -> None:
     """What this process remembers of where to claim from; each schedule begins without."""
     queue.forget()
-    candidates.forget()
+    claimable.note_claimable()

@@ -22,7 +22,7 @@ from joblot.ledger.lifecycle import (
     retry,
     start,
 )
-from joblot.ledger.logs import log
+from joblot.ledger.log_lines import log
 from joblot.ledger.look import look
 from joblot.ledger.merge import merge_ranges
 from joblot.ledger.outbox import fan_out

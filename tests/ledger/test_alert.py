@@ -9,11 +9,12 @@ from django.db import IntegrityError, transaction
 
 from joblot import faults
 from joblot.errors import InvalidPolicy
+from joblot.ledger.due import Counts, decide, read_snapshot
 from joblot.ledger.events import events
 from joblot.ledger.jobs import record_event
 from joblot.ledger.leases import expire
 from joblot.ledger.lifecycle import cancel, pause, retry
-from joblot.ledger.look import Counts, decide, read, write
+from joblot.ledger.look import write
 from joblot.ledger.submit import submit
 from joblot.models import Event, Job
 from joblot.states import FINALIZABLE, JobStatus
@@ -110,10 +111,10 @@ def test_of_two_that_see_it_at_once_one_tells(ledger_db: str) -> None:
     lease = worker.lease()
     with faults.armed("report: committed, not looked", die), pytest.raises(Cut):
         fail(lease, 0, 1)
-    both = [read(job.pk), read(job.pk)]
+    both = [read_snapshot(job.pk), read_snapshot(job.pk)]
     written = [write(one, decide(one)) for one in both if one]  # type: ignore[arg-type]
     assert written == [True, False]
-    later = read(job.pk)
+    later = read_snapshot(job.pk)
     assert later is not None
     assert (later.alerted, decide(later)) == (True, None)
     succeed(lease, 2)

@@ -27,7 +27,7 @@ def snapshot(*weights: float) -> Snapshot:
     names = [f"p{n}" for n in range(len(weights))]
     with override_settings(JOBLOT_PROJECT_WEIGHTS=dict(zip(names, weights, strict=True))):
         jobs = {name: [Candidate((n, 0), None, ready=True)] for n, name in enumerate(names)}
-        return Snapshot.of(jobs, 0, 0.0)
+        return Snapshot.of(jobs, age=0, generation=0, read_at=0.0)
 
 
 @pytest.mark.parametrize(
@@ -199,29 +199,29 @@ def test_a_job_that_is_submitted_here_is_served_in_order_at_once(ledger_db: str)
 def test_a_job_of_another_process_is_served_when_the_board_is_worn(
     ledger_db: str, configure: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from joblot.ledger import candidates
+    from joblot.ledger import claimable
 
     configure(candidates_seconds=3_600)
     submit("large", keys(100), pipeline="p")
     worker.lease(limit=1)
-    monkeypatch.setattr(candidates, "forget", lambda: None)  # as if another process submitted
+    monkeypatch.setattr(claimable, "_advance", lambda: None)  # as if another process submitted
     urgent = submit("urgent", keys(1), pipeline="p", priority=1)
     assert worker.lease(limit=1).job != urgent.pk
     configure(candidates_seconds=1e-9)
     monkeypatch.undo()
-    candidates.forget()
+    claimable.note_claimable()
     assert worker.lease(limit=1).job == urgent.pk
 
 
 def test_work_of_another_process_is_found_when_the_board_has_nothing_left(
     ledger_db: str, configure: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from joblot.ledger import candidates
+    from joblot.ledger import claimable
 
     configure(candidates_seconds=3_600)
     submit("first", keys(2), pipeline="p")
     worker.lease(limit=1)
-    monkeypatch.setattr(candidates, "forget", lambda: None)
+    monkeypatch.setattr(claimable, "_advance", lambda: None)
     second = submit("second", keys(1), pipeline="p")
     worker.lease(limit=1)
     assert worker.lease(limit=1).job == second.pk

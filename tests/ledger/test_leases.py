@@ -11,8 +11,9 @@ from django.db import transaction
 
 from joblot.errors import InvalidInput, LeaseEnded, NotDurable, NotFound
 from joblot.ledger.claims import claim
+from joblot.ledger.close import close_leases
 from joblot.ledger.items import items
-from joblot.ledger.leases import close_leases, expire, expire_overdue, release, renew
+from joblot.ledger.leases import expire, expire_overdue, release, renew
 from joblot.ledger.lifecycle import cancel
 from joblot.ledger.progress import progress
 from joblot.ledger.submit import submit

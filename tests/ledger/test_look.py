@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from joblot import faults
+from joblot.ledger.due import Counts, JobSnapshot, decide, read_snapshot
 from joblot.ledger.events import events
 from joblot.ledger.leases import expire
 from joblot.ledger.lifecycle import cancel, pause, retry, start
-from joblot.ledger.look import Counts, Seen, decide, look, read, write
+from joblot.ledger.look import look, write
 from joblot.ledger.progress import progress
 from joblot.ledger.submit import add_items, seal, submit
 from joblot.ledger.sweep import sweep
@@ -28,7 +29,7 @@ def die() -> None:
     raise Cut
 
 
-def seen(status: JobStatus, *stages: Counts, **changes: Any) -> Seen:
+def seen(status: JobStatus, *stages: Counts, **changes: Any) -> JobSnapshot:
     given: dict[str, Any] = {
         "job_id": 1,
         "version": 7,
@@ -43,7 +44,7 @@ def seen(status: JobStatus, *stages: Counts, **changes: Any) -> Seen:
         "stages": stages,
         "names": tuple(f"s{n}" for n, _ in enumerate(stages)),
     }
-    return Seen(**given | changes)
+    return JobSnapshot(**given | changes)
 
 
 @pytest.mark.parametrize("status", JobStatus)
@@ -198,7 +199,7 @@ def test_what_was_decided_before_a_change_is_not_written_after_it(ledger_db: str
     job = submit("stale", keys(1), pipeline="p", seal=False)
     worker.drain()
     with faults.armed("report: committed, not looked", lambda: None):
-        stale = read(job.pk)
+        stale = read_snapshot(job.pk)
     assert stale is not None
     pause(job.pk)
     from dataclasses import replace

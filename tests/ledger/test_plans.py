@@ -18,9 +18,10 @@ from django.db import connections
 from joblot.ledger import candidates, outputs, removal, shared
 from joblot.ledger.candidates import Wanted
 from joblot.ledger.claims import claim
+from joblot.ledger.close import close_leases
 from joblot.ledger.figures import figures
 from joblot.ledger.in_flight import in_flight
-from joblot.ledger.leases import close_leases, expire, expire_overdue, release, renew
+from joblot.ledger.leases import expire, expire_overdue, release, renew
 from joblot.ledger.lifecycle import cancel, delete, end_cancel
 from joblot.ledger.look import look
 from joblot.ledger.progress import progress

@@ -11,7 +11,7 @@ from django.apps import apps
 from joblot.errors import NotFound
 from joblot.ledger.hooks import on_event
 from joblot.ledger.lifecycle import cancel, delete
-from joblot.ledger.logs import log
+from joblot.ledger.log_lines import log
 from joblot.ledger.progress import progress
 from joblot.ledger.prune import prune
 from joblot.ledger.removal import go_on

@@ -17,7 +17,7 @@ from joblot.errors import NotFound, Unavailable
 from joblot.ledger import lifecycle, removal
 from joblot.ledger.hooks import on_event
 from joblot.ledger.leases import expire, renew
-from joblot.ledger.logs import log
+from joblot.ledger.log_lines import log
 from joblot.ledger.look import look
 from joblot.ledger.prune import prune
 from joblot.ledger.settle import report

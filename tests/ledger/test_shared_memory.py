@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from joblot.ledger import candidates
+from joblot.ledger import candidates, claimable
 from joblot.ledger.candidates import Wanted
 from joblot.ledger.claims import claim
 from joblot.ledger.submit import submit
@@ -56,11 +56,11 @@ def test_a_board_is_read_while_others_read_it_anew(
     ]
     monkeypatch.setattr(candidates, "_waiting", lambda wanted: random.choice(states))
     board = candidates.board(wanted)
-    candidates.forget()  # what a test before may have left
+    claimable.note_claimable()  # what a test before may have left
 
     def use(number: int) -> None:
         if number % 4 == 0:
-            candidates.forget()
+            claimable.note_claimable()
         snapshot = board.fresh() or board.read(wanted)
         seen = [one.stage[0] for one in snapshot.in_order(board.take_turn())]
         assert sorted(seen) == list(range(len(seen)))
@@ -78,7 +78,7 @@ def test_what_was_forgotten_while_it_was_read_is_read_again(
     old = {"p": [candidates.Candidate((1, 0), None, ready=True)]}
 
     def read_and_be_overtaken(wanted: Wanted) -> dict[str, list[candidates.Candidate]]:
-        candidates.forget()
+        claimable.note_claimable()
         return old
 
     monkeypatch.setattr(candidates, "_waiting", read_and_be_overtaken)

@@ -23,7 +23,8 @@ def test_readers(ledger_db: str) -> None:
     from joblot.ledger.audit import audit
     from joblot.ledger.events import events
     from joblot.ledger.items import items, outputs
-    from joblot.ledger.logs import log, logs
+    from joblot.ledger.log_lines import log
+    from joblot.ledger.logs import logs
     from joblot.ledger.why import why
     from joblot.wire import failure
 

@@ -12,10 +12,12 @@ import pytest
 from django.db import OperationalError, connections, transaction
 
 from joblot.ledger.claims import claim
+from joblot.ledger.close import close_leases
+from joblot.ledger.due import decide, read_snapshot
 from joblot.ledger.hooks import on_result
-from joblot.ledger.leases import close_leases, expire
+from joblot.ledger.leases import expire
 from joblot.ledger.lifecycle import cancel, pause, retry
-from joblot.ledger.look import decide, look, read
+from joblot.ledger.look import look
 from joblot.ledger.submit import submit
 from joblot.models import Job, Lease, Outcome, Tally
 from joblot.states import LeaseState
@@ -157,7 +159,7 @@ class TestAmendingWithoutTheSecondLook:
         gate.wait()
         assert counts(job) == {"succeeded": 2}
         assert recorded()["lost"] == 1
-        seen = read(job.pk)
+        seen = read_snapshot(job.pk)
         assert seen is not None
         assert decide(seen) is not None  # a second look would amend it
         gate.open()

@@ -15,8 +15,8 @@ from typing import Any
 from django.db.models import Count, Sum
 
 from joblot.errors import NotFound
+from joblot.ledger.due import Counts, JobSnapshot, decide, read_snapshot
 from joblot.ledger.jobs import unknown_job
-from joblot.ledger.look import Counts, Seen, decide, read
 from joblot.ledger.ranges import Span
 from joblot.ledger.snapshot import one_snapshot
 from joblot.ledger.transactions import alias, repeated
@@ -46,7 +46,7 @@ def audit(job_id: int) -> dict[str, Any]:
     Raises NotFound.
     """
     with one_snapshot():
-        seen = read(job_id)
+        seen = read_snapshot(job_id)
         if seen is None:
             raise unknown_job(job_id)
         drift = count_drift(seen)
@@ -67,7 +67,7 @@ def _check(invariant: str, expected: Any, found: Any) -> Check:
     return {"invariant": invariant, "ok": expected == found, "expected": expected, "found": found}
 
 
-def _counts(seen: Seen) -> Iterator[Check]:
+def _counts(seen: JobSnapshot) -> Iterator[Check]:
     """The tallies are the recount, and what is recorded is the tallies."""
     for name, tallied, truth in zip(seen.names, seen.stages, recount(seen), strict=True):
         yield _check(f"tallies of {name} equal the recount", asdict(truth), asdict(tallied))
@@ -78,7 +78,7 @@ def _counts(seen: Seen) -> Iterator[Check]:
         yield _check("recorded counts equal the tallies", seen.counts, seen.recorded)
 
 
-def count_drift(seen: Seen) -> dict[int, Counter[str]]:
+def count_drift(seen: JobSnapshot) -> dict[int, Counter[str]]:
     """By stage, what must be added to its tallies to make them the recount; nothing if exact."""
     kept, counted = _late_kept(seen), _late_tallied(seen)
     drift: dict[int, Counter[str]] = {}
@@ -92,13 +92,13 @@ def count_drift(seen: Seen) -> dict[int, Counter[str]]:
     return drift
 
 
-def _late_kept(seen: Seen) -> Counter[str]:
+def _late_kept(seen: JobSnapshot) -> Counter[str]:
     rows = Uncounted.ledger.using(alias()).filter(job_id=seen.job_id, receipt=Receipt.LATE.value)
     by_stage = rows.values("stage").annotate(items=Count("id"))
     return Counter({seen.names[row["stage"]]: row["items"] for row in by_stage})
 
 
-def _late_tallied(seen: Seen) -> Counter[str]:
+def _late_tallied(seen: JobSnapshot) -> Counter[str]:
     rows = Tally.ledger.using(alias()).filter(job_id=seen.job_id)
     by_stage = rows.values("stage").annotate(items=Sum("late"))
     return Counter(
@@ -106,7 +106,7 @@ def _late_tallied(seen: Seen) -> Counter[str]:
     )
 
 
-def recount(seen: Seen) -> list[Counts]:
+def recount(seen: JobSnapshot) -> list[Counts]:
     """The counts of each stage, from the outcomes."""
     rows = Outcome.ledger.using(alias()).filter(job_id=seen.job_id)
     by_stage: dict[int, Counter[int]] = {}
@@ -121,7 +121,7 @@ def recount(seen: Seen) -> list[Counts]:
     return recounted
 
 
-def _metrics(seen: Seen) -> Iterator[Check]:
+def _metrics(seen: JobSnapshot) -> Iterator[Check]:
     """The sums of the metrics are the sums over the outcomes."""
     surplus = {
         f"{seen.names[stage]}.{name}": -value
@@ -130,7 +130,7 @@ def _metrics(seen: Seen) -> Iterator[Check]:
     yield _check("metrics drift by nothing", {}, surplus)
 
 
-def metric_drift(seen: Seen) -> Counter[tuple[int, str]]:
+def metric_drift(seen: JobSnapshot) -> Counter[tuple[int, str]]:
     """By stage and name, what must be added to a metric's sum to make it that of the outcomes."""
     drift: Counter[tuple[int, str]] = Counter()
     outcomes = Outcome.ledger.using(alias()).filter(job_id=seen.job_id, metrics__isnull=False)
@@ -143,7 +143,7 @@ def metric_drift(seen: Seen) -> Counter[tuple[int, str]]:
     return Counter({place: value for place, value in drift.items() if value})
 
 
-def _items(seen: Seen) -> Iterator[Check]:
+def _items(seen: JobSnapshot) -> Iterator[Check]:
     """Numbers are dense, and nothing was settled in a stage that it had not come to."""
     numbers = Item.ledger.using(alias()).filter(job_id=seen.job_id).count()
     yield _check("items equal the total", seen.total, numbers)
@@ -155,7 +155,7 @@ def _items(seen: Seen) -> Iterator[Check]:
         yield _check(f"all settled in {seen.names[stage]} came through the stage before", 0, found)
 
 
-def _events(seen: Seen) -> Iterator[Check]:
+def _events(seen: JobSnapshot) -> Iterator[Check]:
     """One `finished` event in a run that has ended, none in one that has not."""
     mine = Event.ledger.using(alias()).filter(job_id=seen.job_id, run=seen.run)
     ended = int(seen.status in TERMINAL)
@@ -164,7 +164,7 @@ def _events(seen: Seen) -> Iterator[Check]:
     yield _check("amended events of this run", amended, mine.filter(kind="amended").count())
 
 
-def _queue(seen: Seen) -> Iterator[Check]:
+def _queue(seen: JobSnapshot) -> Iterator[Check]:
     """Each open item of a running job is in exactly one range or live lease."""
     if seen.status is JobStatus.REVOKED:
         unclosed = Lease.ledger.using(alias()).filter(job_id=seen.job_id)
@@ -176,7 +176,7 @@ def _queue(seen: Seen) -> Iterator[Check]:
         yield _check(invariant, [], wrong[:20])
 
 
-def places_of_open(seen: Seen) -> dict[int, dict[int, int]]:
+def places_of_open(seen: JobSnapshot) -> dict[int, dict[int, int]]:
     """By stage and number, in how many ranges and live leases an open item of a running job is."""
     if seen.status not in FINALIZABLE:
         return {}
@@ -187,7 +187,7 @@ def places_of_open(seen: Seen) -> dict[int, dict[int, int]]:
     }
 
 
-def _held(seen: Seen) -> list[tuple[int, int]]:
+def _held(seen: JobSnapshot) -> list[tuple[int, int]]:
     """(stage, number) for every place where an item waits or is held."""
     held = [
         (row.stage, number)
@@ -202,7 +202,7 @@ def _held(seen: Seen) -> list[tuple[int, int]]:
     return held
 
 
-def _open_numbers(seen: Seen, stage: int) -> list[int]:
+def _open_numbers(seen: JobSnapshot, stage: int) -> list[int]:
     settled = Outcome.ledger.using(alias()).filter(job_id=seen.job_id, stage=stage)
     if stage == 0:
         arrived = Item.ledger.using(alias()).filter(job_id=seen.job_id)

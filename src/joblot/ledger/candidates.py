@@ -20,11 +20,10 @@ from itertools import accumulate
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
 
 from joblot.config import limits
 from joblot.errors import InvalidPolicy
-from joblot.ledger import queue
+from joblot.ledger import claimable, queue
 from joblot.ledger.names import checked_name
 from joblot.ledger.queue import StageKey
 from joblot.ledger.statements import fetch
@@ -86,13 +85,16 @@ class Snapshot:
     projects: tuple[tuple[Candidate, ...], ...] = ()
     ends: tuple[float, ...] = ()
     age: int = -1  # of the board, when it was about to be read
+    generation: int = 0  # of `claimable`, at that moment
     read_at: float = -math.inf
 
     @classmethod
-    def of(cls, projects: Mapping[str, Sequence[Candidate]], age: int, read_at: float) -> Snapshot:
+    def of(
+        cls, projects: Mapping[str, Sequence[Candidate]], age: int, generation: int, read_at: float
+    ) -> Snapshot:
         names = sorted(projects)
         ends = tuple(accumulate(map(_weight, names)))
-        return cls(tuple(tuple(projects[name]) for name in names), ends, age, read_at)
+        return cls(tuple(tuple(projects[name]) for name in names), ends, age, generation, read_at)
 
     @property
     def size(self) -> int:
@@ -114,8 +116,8 @@ class Board:
     its weight, by the golden ratio: so any stretch of claims is shared out by weight, and none
     waits for its turn for more than three times the total of all weights over its own.
 
-    The age counts what makes a snapshot worn. A snapshot has the age from before it was read, so
-    one that was being read meanwhile is worn too: it may lack what was said.
+    A snapshot is stale once the board's age or the process' generation of claimable work differs
+    from what it was before the snapshot was read: what changed meanwhile may be missing from it.
     """
 
     def __init__(self) -> None:
@@ -129,14 +131,15 @@ class Board:
         with self._lock:
             known, age = self._snapshot, self._age
         is_young = time.monotonic() < known.read_at + limits().candidates_seconds
-        return known if known.projects and known.age == age and is_young else None
+        is_current = known.age == age and known.generation == claimable.generation()
+        return known if known.projects and is_current and is_young else None
 
     def read(self, wanted: Wanted) -> Snapshot:
         """A new snapshot, read after this was called; kept, unless a newer one is."""
         with self._lock:
             age = self._age
-        read_at = time.monotonic()
-        snapshot = Snapshot.of(_waiting(wanted), age, read_at)
+        generation, read_at = claimable.generation(), time.monotonic()
+        snapshot = Snapshot.of(_waiting(wanted), age, generation, read_at)
         with self._lock:
             if snapshot.read_at > self._snapshot.read_at:
                 self._snapshot = snapshot
@@ -158,10 +161,6 @@ class Board:
             with self._lock:
                 if self._snapshot is snapshot:
                     self._age += 1
-
-    def wear_out(self) -> None:
-        with self._lock:
-            self._age += 1
 
     def _following(self) -> float:
         return (self._turn + _GOLDEN) % 1.0
@@ -188,24 +187,6 @@ def board(wanted: Wanted) -> Board:
         if len(_boards) > _BOARDS_MAX:
             _boards.clear()
         return _boards.setdefault(key, Board())
-
-
-def forget() -> None:
-    """Read every board anew before it is used again: something may be claimed that was not.
-
-    Said where that begins in this process, so that who submits and claims at once meets the order
-    that he expects; of other processes it is known within `candidates_seconds`.
-    """
-    _wear_out()
-    if connection().in_atomic_block:
-        transaction.on_commit(_wear_out, using=alias())
-
-
-def _wear_out() -> None:
-    with _boards_lock:
-        known = list(_boards.values())
-    for one in known:
-        one.wear_out()
 
 
 @repeated

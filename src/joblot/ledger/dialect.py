@@ -37,8 +37,11 @@ class Dialect(ABC):
     writes_in_with: ClassVar[bool]
     # JSON inside JSON that a statement has built comes as text.
     nests_json_as_text: ClassVar[bool]
-    # What stands for `{now}`, `{frozen}` and `{slot}` in a statement's file.
-    places: ClassVar[dict[str, str]]
+    # What stands in a statement's file for `{now}`, with and without a clock set by a test, and
+    # for `{slot}`.
+    now: ClassVar[str]
+    frozen_now: ClassVar[str]
+    slot: ClassVar[str]
 
     @abstractmethod
     def version(self, conn: BaseDatabaseWrapper) -> str:
@@ -53,7 +56,7 @@ class Dialect(ABC):
         """Which database it is and where, without its password."""
 
     @abstractmethod
-    def adapted(self, value: Any) -> Any:
+    def adapted(self, conn: BaseDatabaseWrapper, value: Any) -> Any:
         """A parameter of a statement, as the driver takes it."""
 
     @abstractmethod
@@ -101,11 +104,9 @@ class PostgreSQL(Dialect):
     locks_rows = True
     writes_in_with = True
     nests_json_as_text = False
-    places: ClassVar[dict[str, str]] = {
-        "now": "statement_timestamp()",
-        "frozen": "%(clock)s::timestamptz",
-        "slot": f"(pg_backend_pid() %% {SLOTS} + 1)",
-    }
+    now = "statement_timestamp()"
+    frozen_now = "%(clock)s::timestamptz"
+    slot = f"(pg_backend_pid() %% {SLOTS} + 1)"
 
     def version(self, conn: BaseDatabaseWrapper) -> str:
         return f"{conn.display_name} {self._number(conn) // 10_000}"
@@ -118,10 +119,12 @@ class PostgreSQL(Dialect):
         host = f" on {given['HOST']}" if given["HOST"] else ""
         return f"{conn.display_name} {given['NAME']}{host}"
 
-    def adapted(self, value: Any) -> Any:
+    def adapted(self, conn: BaseDatabaseWrapper, value: Any) -> Any:
         """An array of integers as text: it costs less than psycopg's, whose type changes with the
         size of the numbers, and with it the prepared statement.
         """
+        if isinstance(value, datetime):
+            return conn.ops.adapt_datetimefield_value(value)
         if isinstance(value, list) and all(isinstance(one, int) for one in value):
             return f"{{{','.join(map(str, value))}}}"
         return value
@@ -175,11 +178,9 @@ class SQLite(Dialect):
     locks_rows = False
     writes_in_with = False
     nests_json_as_text = True
-    places: ClassVar[dict[str, str]] = {
-        "now": "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')",
-        "frozen": "%(clock)s",
-        "slot": "1",
-    }
+    now = "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"
+    frozen_now = "%(clock)s"
+    slot = "1"
 
     def version(self, conn: BaseDatabaseWrapper) -> str:
         return f"SQLite {sqlite3.sqlite_version}"
@@ -190,7 +191,9 @@ class SQLite(Dialect):
     def location(self, conn: BaseDatabaseWrapper) -> str:
         return f"SQLite {conn.settings_dict['NAME']}"
 
-    def adapted(self, value: Any) -> Any:
+    def adapted(self, conn: BaseDatabaseWrapper, value: Any) -> Any:
+        if isinstance(value, datetime):
+            return conn.ops.adapt_datetimefield_value(value)
         if isinstance(value, UUID):
             return value.hex
         if isinstance(value, list):
@@ -257,10 +260,3 @@ def dialect_of(conn: BaseDatabaseWrapper) -> Dialect:
         raise NotImplementedError(
             f"expected PostgreSQL or SQLite, got {conn.display_name}"
         ) from None
-
-
-def adapted(conn: BaseDatabaseWrapper, value: Any) -> Any:
-    """A parameter of a statement, as this connection's driver takes it."""
-    if isinstance(value, datetime):
-        return conn.ops.adapt_datetimefield_value(value)
-    return dialect_of(conn).adapted(value)

@@ -17,7 +17,7 @@ from django.db import transaction
 from joblot import faults, wire
 from joblot.config import limits
 from joblot.errors import KeyConflict, Refused, WrongStatus
-from joblot.ledger import candidates
+from joblot.ledger.claimable import note_claimable
 from joblot.ledger.dialect import dialect_of
 from joblot.ledger.item_rows import items_by_key
 from joblot.ledger.jobs import advance, lock_job
@@ -81,7 +81,7 @@ class Filling:
                 _insert(job, new)
                 enqueue(job.pk, 0, _spans(job.total, len(new)))
                 advance(job.pk, job.version, total=job.total + len(new))
-                candidates.forget()
+                note_claimable()
         return len(new), [*numbers.values(), *range(job.total, job.total + len(new))]
 
     def _require_open(self, job: Job, new: NewItem) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from django.db import transaction
 from django.db.models import F
 
+from joblot.ledger.due import decide, read_snapshot
 from joblot.ledger.jobs import stages_of
-from joblot.ledger.look import decide, read
 from joblot.ledger.transactions import alias, durable, repeated
 from joblot.models import Metric, Tally
 
@@ -30,7 +30,7 @@ def fold(job_id: int) -> bool:
             _fold_tallies(job_id, stage.position)
         for stage in stages:
             _fold_metrics(job_id, stage.position)
-        seen = read(job_id)
+        seen = read_snapshot(job_id)
         untold = seen is not None and decide(seen) is not None
         if untold:
             transaction.set_rollback(True, using=conn.alias)

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from joblot.config import limits
+from joblot.ledger.due import JobSnapshot, read_snapshot
 from joblot.ledger.item_rows import items_by_number
 from joblot.ledger.jobs import unknown_job
-from joblot.ledger.look import Seen, read
 from joblot.ledger.outputs import output_of
 from joblot.ledger.snapshot import one_snapshot
 from joblot.ledger.standing import Asked, standing
@@ -107,14 +107,14 @@ def _outputs_page(
     return page, found.next
 
 
-def _seen(job_id: int) -> Seen:
-    seen = read(job_id)
+def _seen(job_id: int) -> JobSnapshot:
+    seen = read_snapshot(job_id)
     if seen is None:
         raise unknown_job(job_id)
     return seen
 
 
-def _described(seen: Seen, numbers: list[int]) -> Iterator[dict[str, Any]]:
+def _described(seen: JobSnapshot, numbers: list[int]) -> Iterator[dict[str, Any]]:
     asked = {"job": seen.job_id, "numbers": numbers}
     outcomes: dict[int, list[_Outcome]] = {}
     for row in fetch(connection(), "outcomes_of_items", **asked, stages=len(seen.names)):

@@ -15,9 +15,10 @@ from django.db.models.functions import Coalesce
 from joblot import clock, faults
 from joblot.config import limits
 from joblot.errors import InvalidInput, Unavailable, WrongStatus
-from joblot.ledger import candidates, removal
+from joblot.ledger import removal
+from joblot.ledger.claimable import note_claimable
+from joblot.ledger.close import close_leases, drain_claims
 from joblot.ledger.jobs import advance, policy_of, read_job, record_event, require_event
-from joblot.ledger.leases import close_leases, drain_claims
 from joblot.ledger.look import look
 from joblot.ledger.reopen import reopen
 from joblot.ledger.tallies import settled
@@ -140,7 +141,7 @@ def go_on_reopening(job_id: int) -> None:
         return
     close_leases(job_id, job.run - 1)
     reopen(job_id, job.run)
-    candidates.forget()
+    note_claimable()
     look(job_id)
 
 
@@ -216,7 +217,7 @@ def _change(
         # Nothing is settled while a job is CREATED, so this is still so when it starts.
         told = {"settled": settled(job_id)} if event is JobEvent.START else {}
         if _change_once(job, kind, told, status=target.value, **changes):
-            candidates.forget()
+            note_claimable()
             return
     raise _overtaken(job_id)
 

@@ -14,8 +14,8 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from joblot.config import limits
+from joblot.ledger.due import Counts, JobSnapshot, decide, seen_of
 from joblot.ledger.jobs import unknown_job
-from joblot.ledger.look import Counts, Seen, decide, seen_of
 from joblot.ledger.statements import fetch, json_value, moment
 from joblot.ledger.transactions import connection, repeated
 from joblot.states import JobStatus
@@ -119,7 +119,7 @@ def percent(done: int, of: int, status: JobStatus) -> float:
     return math.floor(done * 10_000 / of) / 100
 
 
-def _stages(seen: Seen, rows: list[_Row]) -> list[dict[str, Any]]:
+def _stages(seen: JobSnapshot, rows: list[_Row]) -> list[dict[str, Any]]:
     stages = []
     arrived = seen.total
     ended = seen.status is JobStatus.REVOKED

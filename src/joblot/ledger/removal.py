@@ -24,8 +24,8 @@ from joblot.config import limits
 from joblot.errors import Unavailable
 from joblot.guards import LedgerModel
 from joblot.ledger import outputs
+from joblot.ledger.close import close_leases, drain_claims
 from joblot.ledger.jobs import advance, record_event, stages_of
-from joblot.ledger.leases import close_leases, drain_claims
 from joblot.ledger.look import look
 from joblot.ledger.transactions import alias, durable, repeated
 from joblot.models import (

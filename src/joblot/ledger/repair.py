@@ -18,10 +18,11 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from joblot.ledger.audit import audit, count_drift, metric_drift, places_of_open, recount
+from joblot.ledger.close import close_leases
+from joblot.ledger.due import JobSnapshot, decide, read_snapshot
 from joblot.ledger.jobs import advance, lock_job
-from joblot.ledger.leases import close_leases
-from joblot.ledger.logs import log
-from joblot.ledger.look import Seen, decide, look, read
+from joblot.ledger.log_lines import log
+from joblot.ledger.look import look
 from joblot.ledger.ranges import RELEASED, Span, enqueue, islands
 from joblot.ledger.snapshot import one_snapshot
 from joblot.ledger.tallies import Deltas
@@ -53,7 +54,7 @@ def _mend(job_id: int) -> list[Change]:
     """Locks the job's row, then slots by stage."""
     with one_snapshot(writes=True):
         job = lock_job(job_id)
-        seen = read(job_id)
+        seen = read_snapshot(job_id)
         assert seen is not None
         deltas = Deltas(len(seen.stages))
         changes = [*_counts(seen, deltas), *_metrics(seen, deltas), *_queue(seen)]
@@ -63,7 +64,7 @@ def _mend(job_id: int) -> list[Change]:
     return changes
 
 
-def _counts(seen: Seen, deltas: Deltas) -> list[Change]:
+def _counts(seen: JobSnapshot, deltas: Deltas) -> list[Change]:
     """The tallies become the recount, unless the job has ended with other counts for good."""
     drift = count_drift(seen)
     if not drift or not _may_be_told(seen):
@@ -79,7 +80,7 @@ def _counts(seen: Seen, deltas: Deltas) -> list[Change]:
     return changes
 
 
-def _may_be_told(seen: Seen) -> bool:
+def _may_be_told(seen: JobSnapshot) -> bool:
     """Whether the recount may stand beside what the job has recorded, if it has ended."""
     truth = replace(seen, stages=tuple(recount(seen)))
     if seen.recorded is None or seen.recorded == truth.counts:
@@ -90,7 +91,7 @@ def _may_be_told(seen: Seen) -> bool:
     return due is not None and due.status in allowed and no_less
 
 
-def _metrics(seen: Seen, deltas: Deltas) -> list[Change]:
+def _metrics(seen: JobSnapshot, deltas: Deltas) -> list[Change]:
     drift = metric_drift(seen)
     deltas.metrics = Counter(drift)
     return [
@@ -99,7 +100,7 @@ def _metrics(seen: Seen, deltas: Deltas) -> list[Change]:
     ]
 
 
-def _queue(seen: Seen) -> list[Change]:
+def _queue(seen: JobSnapshot) -> list[Change]:
     """Open items that are nowhere wait again. As given back: some may be settled meanwhile."""
     changes = []
     for stage, places in places_of_open(seen).items():
@@ -113,7 +114,7 @@ def _queue(seen: Seen) -> list[Change]:
 
 def _close(job_id: int) -> list[Change]:
     """The leases of a job that was cancelled, through which a result could still count."""
-    seen = read(job_id)
+    seen = read_snapshot(job_id)
     if seen is None or seen.status is not JobStatus.REVOKED:
         return []
     unclosed = Lease.ledger.using(alias()).filter(job_id=job_id, state__in=UNCLOSED).count()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from joblot.config import limits
 from joblot.errors import InvalidInput
-from joblot.ledger.look import Seen
+from joblot.ledger.due import JobSnapshot
 from joblot.ledger.statements import fetch
 from joblot.ledger.transactions import connection
 from joblot.states import ItemState
@@ -53,7 +53,7 @@ class Found:
     next: int | None
 
 
-def standing(seen: Seen, asked: Asked, after: int, limit: int) -> Found:
+def standing(seen: JobSnapshot, asked: Asked, after: int, limit: int) -> Found:
     """The first `limit` items behind the number `after` that stand as asked."""
     end = seen.total - 1
     if asked.state is None:
@@ -98,7 +98,7 @@ def _given_up(job_id: int, asked: Asked, after: int, upto: int, limit: int) -> l
     return [number for (number,) in rows]
 
 
-def _others(seen: Seen, asked: Asked, after: int, upto: int, limit: int) -> list[int]:
+def _others(seen: JobSnapshot, asked: Asked, after: int, upto: int, limit: int) -> list[int]:
     name = "succeeded_items" if asked.state is ItemState.SUCCEEDED else "open_items"
     stage = len(seen.stages) - 1 if asked.position is None else asked.position
     rows = fetch(
@@ -107,7 +107,7 @@ def _others(seen: Seen, asked: Asked, after: int, upto: int, limit: int) -> list
     return [number for (number,) in rows]
 
 
-def _is_any(seen: Seen, asked: Asked) -> bool:
+def _is_any(seen: JobSnapshot, asked: Asked) -> bool:
     """By the tallies: a page that finds nothing is not asked for again and again."""
     counts = seen.stages[-1 if asked.position is None else asked.position]
     return bool(

@@ -20,7 +20,7 @@ from django.db.backends.utils import CursorWrapper
 
 from joblot import clock
 from joblot.bounded_json import stored
-from joblot.ledger.dialect import Dialect, adapted, dialect_of
+from joblot.ledger.dialect import Dialect, dialect_of
 from joblot.states import (
     CLAIMABLE,
     FINALIZABLE,
@@ -59,8 +59,8 @@ def text(name: str, dialect: Dialect, *, frozen: bool, given: frozenset[str] = f
     lines = [
         line for line, wanted in _lines(name, dialect.name) if wanted is None or wanted in given
     ]
-    now = dialect.places["frozen"] if frozen else dialect.places["now"]
-    return "\n".join(lines).format(now=now, slot=dialect.places["slot"], **_STATES)
+    now = dialect.frozen_now if frozen else dialect.now
+    return "\n".join(lines).format(now=now, slot=dialect.slot, **_STATES)
 
 
 # Threads: as above.
@@ -104,7 +104,7 @@ def _executed(
         params["clock"] = moment
     dialect = dialect_of(connection)
     given = frozenset(one for one in optional(name, dialect) if params.get(one) is not None)
-    adapted = {key: adapted(connection, value) for key, value in params.items()}
+    adapted = {key: dialect.adapted(connection, value) for key, value in params.items()}
     with connection.cursor() as cursor:
         cursor.execute(text(name, dialect, frozen=moment is not None, given=given), adapted)
         yield cursor

@@ -50,8 +50,8 @@ GUARDS = (
     Guard(
         "Who has looked and written, or was overtaken, looks again.",
         "look.py",
-        "        write(seen, due)\n",
-        "        write(seen, due)\n        return seen.status\n",
+        "        write(found, due)\n",
+        "        write(found, due)\n        return found.status\n",
         pair("last-pause-report-sqlite"),
     ),
     Guard(
@@ -98,14 +98,14 @@ GUARDS = (
     ),
     Guard(
         "A cancel closes expired leases too.",
-        "leases.py",
+        "close.py",
         "job_id=job_id, run__lte=run, state__in=UNCLOSED",
         "job_id=job_id, run__lte=run, state=LeaseState.LIVE",
         pair("last-cancel-amend-sqlite"),
     ),
     Guard(
         "A cancel and a retry close the leases of their own run only.",
-        "leases.py",
+        "close.py",
         "job_id=job_id, run__lte=run, state__in=UNCLOSED",
         "job_id=job_id, state__in=UNCLOSED",
         "races/test_overtaken.py::TestACancelThatWasFinishedByAnother"

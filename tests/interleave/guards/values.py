@@ -86,8 +86,8 @@ GUARDS = (
     Guard(
         "A snapshot of the candidates is as old as the moment before it was read.",
         "candidates.py",
-        "        snapshot = Snapshot.of(_waiting(wanted), age, read_at)\n",
-        "        snapshot = Snapshot.of(_waiting(wanted), self._age, read_at)\n",
+        "        snapshot = Snapshot.of(_waiting(wanted), age, generation, read_at)\n",
+        "        snapshot = Snapshot.of(_waiting(wanted), age, claimable.generation(), read_at)\n",
         "ledger/test_shared_memory.py::test_what_was_forgotten_while_it_was_read_is_read_again",
     ),
     Guard(

@@ -13,7 +13,8 @@ from django.test import override_settings
 
 from joblot import config
 from joblot.config import limits
-from joblot.ledger import candidates, queue
+from joblot.ledger import queue
+from joblot.ledger.claimable import note_claimable
 from joblot.models import Job as JobRow
 from joblot.states import FILLABLE, TERMINAL, JobStatus
 from joblot.testing.simulator import model
@@ -105,8 +106,8 @@ def _stage(scene: Scene) -> Iterator[World]:
     logger = logging.getLogger("joblot.ledger")
     level = logger.level
     logger.setLevel(logging.CRITICAL)  # hooks that fail are meant to
-    for hints in (queue, candidates):
-        hints.forget()
+    queue.forget()
+    note_claimable()
     world = World(scene)
     memory = {"BACKEND": "django.core.files.storage.InMemoryStorage"}
     try:
