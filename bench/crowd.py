@@ -88,9 +88,9 @@ def _prepare(*, crowded: bool) -> None:
 
 def _measure(urls: dict[str, str], rounds: int) -> dict[str, dict[str, list[float]]]:
     from joblot import claim
+    from joblot.ledger.availability import ready_for
     from joblot.ledger.candidates import Wanted
     from joblot.ledger.leases import expire_overdue
-    from joblot.ledger.ready import ready_for
 
     wanted = Wanted.of("mine", None, None)
     acts: dict[str, Callable[[], object]] = {

@@ -44,10 +44,9 @@ VERBS = {
     },
     "A reader": {
         "ledger.progress": ["progress", "jobs"],
-        "ledger.next_job": ["next_job"],
+        "ledger.availability": ["next_job"],
         "ledger.items": ["items", "outputs"],
-        "ledger.events": ["events"],
-        "ledger.logs": ["logs"],
+        "ledger.history": ["events", "logs"],
         "ledger.log_lines": ["log"],
         "ledger.why": ["why"],
         "ledger.map": ["job_map"],
@@ -70,7 +69,7 @@ VERBS = {
 
 SHAPES = {
     "wire": ["Claim", "Lease", "ClaimedItem", "Result", "Error", "ItemReceipt"],
-    "ledger.next_job": ["Next", "NextJob"],
+    "ledger.availability": ["Next", "NextJob"],
     "ledger.hooks": ["SettledResult", "JobEvent"],
     "ledger.sweep": ["Swept"],
     "webhooks.receiver": ["Message"],

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from joblot.ledger.claims import claim
-from joblot.ledger.events import events
 from joblot.ledger.health import health
+from joblot.ledger.history import events
 from joblot.ledger.lifecycle import cancel
 from joblot.ledger.submit import submit
 from joblot.ledger.why import why

@@ -6,10 +6,9 @@ from collections import Counter
 from typing import Any
 
 from joblot.ledger.claims import claim
-from joblot.ledger.events import events
+from joblot.ledger.history import events, logs
 from joblot.ledger.items import items
 from joblot.ledger.lifecycle import cancel, pause, resume
-from joblot.ledger.logs import logs
 from joblot.ledger.progress import jobs, progress
 from joblot.ledger.submit import submit
 from joblot.ledger.why import why

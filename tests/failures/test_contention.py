@@ -7,10 +7,10 @@ from typing import Any
 
 from django.db import DatabaseError, connections
 
+from joblot.ledger.history import logs
 from joblot.ledger.hooks import on_result
 from joblot.ledger.lifecycle import cancel
 from joblot.ledger.log_lines import log
-from joblot.ledger.logs import logs
 from joblot.ledger.submit import submit
 from tests.failures.statements import statements_of, written_by
 from tests.ledger import worker

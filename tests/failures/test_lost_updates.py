@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from joblot import faults
+from joblot.ledger.history import logs
 from joblot.ledger.hooks import on_result
 from joblot.ledger.items import items
 from joblot.ledger.lifecycle import cancel
 from joblot.ledger.log_lines import log
-from joblot.ledger.logs import logs
 from joblot.ledger.progress import jobs, progress
 from joblot.ledger.submit import submit
 from joblot.ledger.sweep import sweep

@@ -16,12 +16,11 @@ from joblot.api.metrics import gauges
 from joblot.errors import JoblotError
 from joblot.identity.workers import workers
 from joblot.ledger.audit import audit
-from joblot.ledger.events import events
+from joblot.ledger.availability import next_job
+from joblot.ledger.history import events, logs
 from joblot.ledger.in_flight import in_flight
 from joblot.ledger.items import items, outputs
-from joblot.ledger.logs import logs
 from joblot.ledger.map import job_map
-from joblot.ledger.next_job import next_job
 from joblot.ledger.progress import jobs, progress
 from joblot.ledger.pulse import overdue
 from joblot.ledger.why import why

@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from joblot import faults
 from joblot.errors import InvalidPolicy
 from joblot.ledger.due import Counts, decide, read_snapshot
-from joblot.ledger.events import events
+from joblot.ledger.history import events
 from joblot.ledger.jobs import record_event
 from joblot.ledger.leases import expire
 from joblot.ledger.lifecycle import cancel, pause, retry

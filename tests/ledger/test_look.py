@@ -8,7 +8,7 @@ import pytest
 
 from joblot import faults
 from joblot.ledger.due import Counts, JobSnapshot, decide, read_snapshot
-from joblot.ledger.events import events
+from joblot.ledger.history import events
 from joblot.ledger.leases import expire
 from joblot.ledger.lifecycle import cancel, pause, retry, start
 from joblot.ledger.look import look, write

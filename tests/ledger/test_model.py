@@ -29,8 +29,8 @@ from joblot.errors import LeaseEnded, WrongStatus
 from joblot.ledger import lifecycle, queue, submit
 from joblot.ledger.audit import audit
 from joblot.ledger.claims import claim
-from joblot.ledger.events import events
 from joblot.ledger.fold import fold
+from joblot.ledger.history import events
 from joblot.ledger.leases import expire, release, renew
 from joblot.ledger.merge import merge_ranges
 from joblot.ledger.progress import progress

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from joblot.errors import InvalidInput
+from joblot.ledger.availability import next_job
 from joblot.ledger.lifecycle import pause
-from joblot.ledger.next_job import next_job
 from joblot.ledger.submit import submit
 from joblot.states import NoLease
 from tests.failures.statements import written_by

@@ -16,6 +16,7 @@ import pytest
 from django.db import connections
 
 from joblot.ledger import candidates, outputs, removal, shared
+from joblot.ledger.availability import ready_for
 from joblot.ledger.candidates import Wanted
 from joblot.ledger.claims import claim
 from joblot.ledger.close import close_leases
@@ -26,7 +27,6 @@ from joblot.ledger.lifecycle import cancel, delete, end_cancel
 from joblot.ledger.look import look
 from joblot.ledger.progress import progress
 from joblot.ledger.pulse import overdue
-from joblot.ledger.ready import ready_for
 from joblot.ledger.settle import report
 from joblot.ledger.submit import submit
 from joblot.ledger.why import why

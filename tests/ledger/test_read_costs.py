@@ -19,19 +19,17 @@ from joblot.identity import tokens as tokens_of
 from joblot.identity.workers import online, workers
 from joblot.ledger.ahead import held_ahead
 from joblot.ledger.audit import audit
+from joblot.ledger.availability import next_job, ready_for
 from joblot.ledger.candidates import Wanted
-from joblot.ledger.events import events
 from joblot.ledger.health import health
+from joblot.ledger.history import events, logs
 from joblot.ledger.in_flight import in_flight
 from joblot.ledger.items import items, outputs
 from joblot.ledger.jobs import read_job, stages_of
-from joblot.ledger.logs import logs
 from joblot.ledger.map import job_map
-from joblot.ledger.next_job import next_job
 from joblot.ledger.offers import offers, others_wait
 from joblot.ledger.progress import jobs, progress
 from joblot.ledger.pulse import overdue, require_database
-from joblot.ledger.ready import ready_for
 from joblot.ledger.submit import submit
 from joblot.ledger.why import why
 from joblot.states import ItemState, JobStatus

@@ -11,12 +11,11 @@ from django.test.utils import CaptureQueriesContext
 
 from joblot.errors import InvalidInput, NotFound
 from joblot.ledger.audit import audit
-from joblot.ledger.events import events
+from joblot.ledger.history import events, logs
 from joblot.ledger.items import items, outputs
 from joblot.ledger.leases import expire
 from joblot.ledger.lifecycle import cancel, pause, resume, retry
 from joblot.ledger.log_lines import log
-from joblot.ledger.logs import logs
 from joblot.ledger.progress import jobs, percent, progress
 from joblot.ledger.submit import submit
 from joblot.ledger.sweep import sweep

@@ -11,8 +11,8 @@ from django.db import connections, transaction
 from joblot.errors import NotDurable, NotFound
 from joblot.ledger.audit import audit, audit_all
 from joblot.ledger.claims import claim
+from joblot.ledger.history import logs
 from joblot.ledger.lifecycle import cancel, delete
-from joblot.ledger.logs import logs
 from joblot.ledger.repair import repair
 from joblot.ledger.submit import submit
 from joblot.models import Event, Job, Lease, Outcome, Tally

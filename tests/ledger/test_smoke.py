@@ -21,10 +21,9 @@ def test_a_job_is_submitted_worked_and_finished(ledger_db: str) -> None:
 
 def test_readers(ledger_db: str) -> None:
     from joblot.ledger.audit import audit
-    from joblot.ledger.events import events
+    from joblot.ledger.history import events, logs
     from joblot.ledger.items import items, outputs
     from joblot.ledger.log_lines import log
-    from joblot.ledger.logs import logs
     from joblot.ledger.why import why
     from joblot.wire import failure
 

@@ -12,7 +12,7 @@ from django.db import connections
 from joblot.errors import Unavailable
 from joblot.ledger import lifecycle
 from joblot.ledger.audit import audit
-from joblot.ledger.events import events
+from joblot.ledger.history import events
 from joblot.ledger.items import items
 from joblot.ledger.leases import expire, release, renew
 from joblot.ledger.progress import progress

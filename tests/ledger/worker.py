@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from joblot.ledger.availability import next_job
 from joblot.ledger.claims import claim
-from joblot.ledger.events import events
-from joblot.ledger.next_job import next_job
+from joblot.ledger.history import events
 from joblot.ledger.progress import progress
 from joblot.ledger.settle import report
 from joblot.models import Job

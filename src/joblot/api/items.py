@@ -24,10 +24,10 @@ from joblot.api.schemas import (
 )
 from joblot.config import limits
 from joblot.errors import InvalidInput, InvalidItem
-from joblot.ledger.events import events as events_page
+from joblot.ledger.history import events as events_page
+from joblot.ledger.history import logs as logs_page
 from joblot.ledger.items import items as items_page
 from joblot.ledger.jobs import read_job
-from joblot.ledger.logs import logs as logs_page
 from joblot.ledger.submit import add_items
 
 router = Router(tags=["items"])

@@ -29,11 +29,11 @@ from joblot.config import limits
 from joblot.errors import InvalidInput, TooLarge
 from joblot.identity import workers
 from joblot.identity.caller import Caller, Scope
+from joblot.ledger.availability import next_job
 from joblot.ledger.candidates import Wanted
 from joblot.ledger.claims import claim
 from joblot.ledger.leases import release, renew
 from joblot.ledger.names import checked_name
-from joblot.ledger.next_job import next_job
 from joblot.ledger.shared import report
 from joblot.states import NoLease
 from joblot.wire import receipts_json

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from joblot.ledger.audit import audit, audit_all
     from joblot.ledger.claims import claim
     from joblot.ledger.health import health
+    from joblot.ledger.history import logs
     from joblot.ledger.in_flight import in_flight
     from joblot.ledger.items import items, outputs
     from joblot.ledger.jobs import read_job
     from joblot.ledger.leases import expire, release, renew
     from joblot.ledger.lifecycle import cancel, delete, pause, resume, retry, start
-    from joblot.ledger.logs import logs
     from joblot.ledger.progress import jobs, progress
     from joblot.ledger.repair import repair
     from joblot.ledger.settle import report
@@ -85,7 +85,7 @@ _HOMES = {
     "jobs": ["read_job"],
     "leases": ["expire", "release", "renew"],
     "lifecycle": ["cancel", "delete", "pause", "resume", "retry", "start"],
-    "logs": ["logs"],
+    "history": ["logs"],
     "progress": ["jobs", "progress"],
     "repair": ["repair"],
     "settle": ["report"],

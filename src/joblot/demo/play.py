@@ -26,7 +26,7 @@ from joblot.demo.run import Run
 from joblot.errors import Unavailable
 from joblot.ledger.audit import audit
 from joblot.ledger.delivery import deliver, deliver_until
-from joblot.ledger.events import events
+from joblot.ledger.history import events
 from joblot.ledger.hooks import JobEvent
 from joblot.ledger.items import items
 from joblot.ledger.sweep import sweep, sweep_until

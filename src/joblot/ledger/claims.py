@@ -17,7 +17,7 @@ from django.db import transaction
 from joblot import clock
 from joblot.config import limits
 from joblot.errors import InvalidInput, KeyConflict, Unavailable
-from joblot.ledger import candidates, queue, reasons
+from joblot.ledger import availability, candidates, queue
 from joblot.ledger.asked import claim_hash, require_same_claim
 from joblot.ledger.candidates import Candidate, Snapshot, Wanted
 from joblot.ledger.grants import Grant, Holder, grant
@@ -73,13 +73,13 @@ def claim(
 
 
 def _claim(wanted: Wanted, limit: int, holder: Holder) -> Claim:
-    room = int(min(limit, reasons.room(holder.owner, holder.items_max)))
+    room = int(min(limit, availability.room(holder.owner, holder.items_max)))
     if room > 0 and (answer := _Search(wanted, room, holder).answer()):
         return answer
     # An answer that was lost: its lease may be what has taken the last items, or reached the cap.
     if answer := _answer_by_key(holder):
         return answer
-    return reasons.no_lease(wanted) if room > 0 else reasons.at_limit()
+    return availability.no_lease(wanted) if room > 0 else availability.at_limit()
 
 
 class _Search:
@@ -143,7 +143,9 @@ def _refused_to(holder: Holder) -> Claim | None:
     """The answer to a refusal that no other job would change."""
     if answer := _answer_by_key(holder):
         return answer
-    return reasons.at_limit() if reasons.room(holder.owner, holder.items_max) <= 0 else None
+    return (
+        availability.at_limit() if availability.room(holder.owner, holder.items_max) <= 0 else None
+    )
 
 
 @dataclass(frozen=True, slots=True)

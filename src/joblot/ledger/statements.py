@@ -20,7 +20,8 @@ from django.db.backends.utils import CursorWrapper
 
 from joblot import clock
 from joblot.bounded_json import stored
-from joblot.ledger.dialect import Dialect, dialect_of
+from joblot.ledger.base import Dialect
+from joblot.ledger.dialect import dialect_of
 from joblot.states import (
     CLAIMABLE,
     FINALIZABLE,

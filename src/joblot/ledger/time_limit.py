@@ -23,8 +23,8 @@ from dataclasses import dataclass, field
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from joblot.errors import Unavailable
+from joblot.ledger.base import INTERRUPT_SECONDS
 from joblot.ledger.dialect import dialect_of
-from joblot.ledger.ending import INTERRUPT_SECONDS
 from joblot.ledger.transactions import connection
 
 logger = logging.getLogger("joblot.ledger")

@@ -12,9 +12,9 @@ from collections.abc import Collection
 from types import FrameType
 
 from joblot.delivery.supervisor import supervise_until
+from joblot.ledger.availability import ready_for
 from joblot.ledger.candidates import Wanted
 from joblot.ledger.hook_room import limit_to
-from joblot.ledger.ready import ready_for
 from joblot.ledger.sweep import sweep_until
 from joblot.server.bridge import Bridge, Scope, Send
 from joblot.server.incoming_body import Receive

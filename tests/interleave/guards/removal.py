@@ -43,7 +43,7 @@ GUARDS = (
     ),
     Guard(
         "A line that is logged while its job goes is taken back.",
-        "logs.py",
+        "history.py",
         "        _take_back_if_removed(job_id, line)\n",
         "",
         pair("failed-prune-log-sqlite"),

@@ -22,7 +22,7 @@ from joblot.errors import (
     Unavailable,
     WrongStatus,
 )
-from joblot.ledger.events import events
+from joblot.ledger.history import events
 from joblot.ledger.progress import progress
 from joblot.ledger.transactions import alias
 from joblot.models import Job as JobRow

@@ -1,4 +1,4 @@
-"""A job's log, read page by page."""
+"""What happened to a job: its events and the lines of its log, page by page."""
 
 from __future__ import annotations
 
@@ -8,7 +8,26 @@ from joblot.config import limits
 from joblot.ledger.jobs import read_job
 from joblot.ledger.snapshot import one_snapshot
 from joblot.ledger.transactions import alias, repeated
-from joblot.models import Log
+from joblot.models import Event, Log
+
+
+@repeated
+@one_snapshot()
+def events(job_id: int, *, after: int = 0, limit: int = 100) -> list[dict[str, Any]]:
+    """A page of events, oldest first; the next page is `after` the last id. Raises NotFound."""
+    read_job(job_id)
+    rows = Event.ledger.using(alias()).filter(job_id=job_id, pk__gt=after).order_by("pk")
+    return [
+        {
+            "id": event.pk,
+            "run": event.run,
+            "revision": event.revision,
+            "kind": event.kind,
+            "data": event.data,
+            "at": event.at.isoformat(),
+        }
+        for event in rows[: max(1, min(limit, limits().page_items_max))]
+    ]
 
 
 @repeated
