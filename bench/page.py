@@ -1,4 +1,4 @@
-"""Write bench/results/summary.json and the table of docs/benchmarks.md from the results.
+"""Write bench/results/summary.json, and the table of docs/explanation/benchmarks.md from it.
 
     python bench/page.py
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from figures import RESULTS
 
-PAGE = RESULTS.parents[1] / "docs" / "benchmarks.md"
+PAGE = RESULTS.parents[1] / "docs" / "explanation" / "benchmarks.md"
 BEGIN, END = "<!-- table: python bench/page.py -->", "<!-- end of the table -->"
 
 

@@ -1,4 +1,4 @@
-"""Write docs/failures.md from tests/failures: `python docs/make_failures.py`."""
+"""Write docs/explanation/failures.md from tests/failures: `python docs/make_failures.py`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 TESTS = ROOT / "tests" / "failures"
-PAGE = Path(__file__).parent / "failures.md"
+PAGE = Path(__file__).parent / "explanation/failures.md"
 ID = re.compile(r"(?<=_)(?:LU|ST|RP|RD|NT|IN|CT|DP|CL|OT|SN|WK)\d+(?=_)")
 
 HEAD = """# Known failures elsewhere, and the tests that rule them out here

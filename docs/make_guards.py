@@ -1,4 +1,4 @@
-"""Write docs/guards.md from the table of guards: `python docs/make_guards.py`."""
+"""Write docs/explanation/guards.md from the table of guards: `python docs/make_guards.py`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PAGE = Path(__file__).parent / "guards.md"
+PAGE = Path(__file__).parent / "explanation/guards.md"
 
 HEAD = """# The guards, and which test misses each
 
 What keeps the ledger right when two meet. `make mutants` takes each one out of a copy of joblot and
 runs the test beside it, which must turn red; on an untouched copy all must be green first. A name
 in brackets, `scene-verb-verb-database`, is a test of `tests/interleave/test_pairs.py`, which tries
-the orders of two verbs' statements: see [every order](interleave.md). Made by
+the orders of two verbs' statements: see [every order](../how-to/interleave.md). Made by
 `python docs/make_guards.py` from `tests/interleave/guards/`.
 
 | guard | in `ledger/` | missed by |

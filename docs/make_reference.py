@@ -1,4 +1,4 @@
-"""Write docs/reference.md from the code: `python docs/make_reference.py`.
+"""Write docs/reference/python.md from the code: `python docs/make_reference.py`.
 
 The code is read and not run, so that a signature stands here as it stands there.
 """
@@ -14,7 +14,7 @@ import joblot
 from joblot import errors
 from joblot.states import Receipt
 
-PAGE = Path(__file__).parent / "reference.md"
+PAGE = Path(__file__).parent / "reference/python.md"
 SOURCE = Path(joblot.__file__).parent
 
 HEAD = """# Reference

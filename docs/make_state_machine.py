@@ -1,4 +1,4 @@
-"""Write docs/state-machine.md from joblot.states: `python docs/make_state_machine.py`."""
+"""Write docs/reference/state-machine.md: `python docs/make_state_machine.py`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from joblot import states
 from joblot.states import JobStatus, LeaseState, Report, Standing
 
-PAGE = Path(__file__).parent / "state-machine.md"
+PAGE = Path(__file__).parent / "reference/state-machine.md"
 
 HEAD = """# The state machines
 

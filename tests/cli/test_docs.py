@@ -36,7 +36,7 @@ def test_the_tutorial_runs_as_it_is_written(tmp_path: Path):
     ours = {k: v for k, v in os.environ.items() if not k.startswith(("JOBLOT_", "DJANGO_"))}
     path = f"{Path(sys.executable).parent}:{ours['PATH']}"
     environment = ours | {"PATH": path, "XDG_DATA_HOME": str(tmp_path / "data")}
-    for kind, text in _steps((ROOT / "docs/run.md").read_text(encoding="utf-8")):
+    for kind, text in _steps((ROOT / "docs/tutorials/command-line.md").read_text(encoding="utf-8")):
         first, _, rest = text.partition("\n")
         if kind == "file":
             (tmp_path / first.removeprefix("# ")).write_text(rest)
@@ -74,11 +74,11 @@ def _own_options(command: Any) -> set[str]:
 
 @pytest.mark.parametrize("command", _commands())
 def test_every_command_and_option_is_in_the_reference(command: str):
-    page = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/reference/cli.md").read_text(encoding="utf-8")
     sections = dict(
         re.findall(r"^## `joblot ?(\S*)[^`]*`\n(.*?)(?=^## |\Z)", page, re.DOTALL | re.MULTILINE)
     )
-    assert command in sections, f"docs/cli.md has no section for {command}"
+    assert command in sections, f"docs/reference/cli.md has no section for {command}"
     documented = set(re.findall(r"`(--?[a-z-]+)", sections[command]))
     common = {"--db", "--json", "--help", "-h"}
     assert _commands()[command] - common <= documented
@@ -86,5 +86,5 @@ def test_every_command_and_option_is_in_the_reference(command: str):
 
 
 def test_the_reference_knows_no_other_command():
-    page = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/reference/cli.md").read_text(encoding="utf-8")
     assert {name for name, _ in SECTION.findall(page)} == set(_commands())

@@ -103,7 +103,7 @@ def test_two_commands_to_a_job_that_is_worked(joblot: Joblot, shell: Shell) -> N
 
 
 def test_the_protocols_lines_for_curl(joblot: Joblot, shell: Shell) -> None:
-    made, streamed, sealed = curls("docs/protocol.md")
+    made, streamed, sealed = curls("docs/reference/protocol.md")
     assert json.loads(shell.run(made))["total"] == 2
     for _ in range(6):
         open_job = made.replace('"pipeline": "moths",', '"pipeline": "moths", "seal": false,')
@@ -115,7 +115,7 @@ def test_the_protocols_lines_for_curl(joblot: Joblot, shell: Shell) -> None:
 
 
 def test_the_servers_line_for_curl(shell: Shell) -> None:
-    (asked,) = curls("docs/server.md")
+    (asked,) = curls("docs/how-to/server.md")
     assert json.loads(shell.run(asked))["jobs"] == []
 
 

@@ -18,7 +18,7 @@ MARK = "-- end of a block --"
 
 def _steps() -> Iterator[tuple[str, str]]:
     """Each block of Python, with its expected output."""
-    page = (ROOT / "docs/tutorial.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/tutorials/python.md").read_text(encoding="utf-8")
     blocks = [*BLOCK.findall(page), ("python", "")]
     for (kind, text), (next_kind, next_text) in pairwise(blocks):
         if kind == "python":

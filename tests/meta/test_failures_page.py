@@ -39,5 +39,5 @@ def test_every_known_failure_is_shown_or_waiting() -> None:
 
 
 def test_the_page_is_made_from_the_tests() -> None:
-    written = (DOCS / "failures.md").read_text(encoding="utf-8")
+    written = (DOCS / "explanation/failures.md").read_text(encoding="utf-8")
     assert written == maker["page"](), "run `python docs/make_failures.py`"

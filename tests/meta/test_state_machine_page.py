@@ -14,5 +14,5 @@ def test_the_page_is_made_from_the_states() -> None:
     assert spec.loader is not None
     maker = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(maker)
-    written = (ROOT / "docs/state-machine.md").read_text(encoding="utf-8")
+    written = (ROOT / "docs/reference/state-machine.md").read_text(encoding="utf-8")
     assert written == maker.page(), "run `python docs/make_state_machine.py`"

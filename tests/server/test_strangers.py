@@ -29,7 +29,7 @@ from tests.server.raw import write_token
 METHODS = ("GET", "POST", "DELETE")  # by one of which each path is asked
 MORE_METHODS = ("PUT", "PATCH", "HEAD", "OPTIONS")
 REFUSED, NO_SUCH_METHOD = 401, 405
-OPEN = {"healthz", "readyz", "api/v1/openapi.json"}  # docs/server.md says so
+OPEN = {"healthz", "readyz", "api/v1/openapi.json"}  # docs/how-to/server.md says so
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
 
 # What a stranger may send, a page of his in somebody's browser, or a proxy on his behalf.

@@ -12,7 +12,7 @@ from django.db import connections, models, transaction
 
 from joblot.testing.interleave import Report, ScheduleFailed, explore
 
-DOCS = Path(__file__).parents[2] / "docs" / "interleave.md"
+DOCS = Path(__file__).parents[2] / "docs" / "how-to" / "interleave.md"
 
 
 class Counter(models.Model):

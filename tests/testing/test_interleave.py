@@ -16,7 +16,7 @@ from django.db import DatabaseError, connections, models, transaction
 from joblot.testing.interleave import ScheduleFailed, explore
 from tests.testing.counter import Counter, Sql, both, orders_tried, rows
 
-DOCS = Path(__file__).parents[2] / "docs" / "interleave.md"
+DOCS = Path(__file__).parents[2] / "docs" / "how-to" / "interleave.md"
 
 
 # The unlocked counter.

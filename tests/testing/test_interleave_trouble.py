@@ -15,7 +15,7 @@ from joblot.testing.interleave import run as run_module
 from tests.polling import eventually
 from tests.testing.counter import both, orders_tried, rows
 
-DOCS = Path(__file__).parents[2] / "docs" / "interleave.md"
+DOCS = Path(__file__).parents[2] / "docs" / "how-to" / "interleave.md"
 
 
 # Dying, and waiting inside.

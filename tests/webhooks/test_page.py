@@ -26,7 +26,7 @@ FILE = re.compile(r"```python\n# (\S+)\n(.*?)```", re.DOTALL)
 
 
 def write_files(folder: Path) -> None:
-    for name, text in FILE.findall((ROOT / "docs/webhooks.md").read_text(encoding="utf-8")):
+    for name, text in FILE.findall((ROOT / "docs/how-to/webhooks.md").read_text(encoding="utf-8")):
         path = folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")

@@ -19,7 +19,7 @@ from tests.worker.server import Server
 def test_the_worker_in_ten_lines_works(
     sqlite_only: str, server: Server, token: str, tmp_path: Path
 ):
-    page = (ROOT / "docs/worker.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/how-to/worker.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n# photos.py\n(.*?)```", page, re.DOTALL)
     assert len([line for line in code.splitlines() if line.strip()]) <= 10
     (tmp_path / "photos.py").write_text(code)

@@ -58,10 +58,10 @@ def explore(
     Up to `kills` operations die per schedule, after any of their statements. A `hold` makes one
     statement wait while it runs. `replay` runs one schedule, as printed by a failure.
 
-    `reduced` skips orders that can't end differently; see docs/interleave.md for when to use it.
-    `alike`: all operations do the same and the check treats them the same. A `cast` keeps threads
-    and connections for the next exploration. Errors must be `allowed`, that of a deadlock's victim
-    by `deadlocks_allowed`. Raises ScheduleFailed with the smallest failing schedule as a table,
+    `reduced` skips orders that can't end differently (see docs/how-to/interleave.md). `alike`: all
+    operations do the same and the check treats them the same. A `cast` keeps threads and
+    connections for the next exploration. Errors must be `allowed`, that of a deadlock's victim by
+    `deadlocks_allowed`. Raises ScheduleFailed with the smallest failing schedule as a table,
     ValueError for a database that it can't explore or inside a transaction.
     """
     report = Report(seed=random.randrange(2**32) if seed is None else seed)
