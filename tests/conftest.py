@@ -86,10 +86,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Make the environment the same everywhere, for xdist's workers and all that tests start.
 
-    The bytecode is kept in a folder of the tests' own. They start some hundred processes: where it
-    is not written, by the environment's wish or because the packages' folders are not ours, each
-    would compile all that it imports. It stays for the next run, but for what was imported from
-    temporary folders.
+    Bytecode is kept in a folder of the tests' own. They start several hundred processes, and each
+    would compile everything it imports where PYTHONDONTWRITEBYTECODE is set or the packages'
+    folders are read-only. It is kept for the next run, except that of temporary modules.
     """
     if interval := config.getoption("--switch-interval"):
         sys.setswitchinterval(interval)

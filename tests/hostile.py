@@ -75,7 +75,7 @@ JSON = [one for one in HOSTILE if one.json]
 
 
 def with_each(call: Callable[[Hostile], object], values: Iterable[Hostile] = HOSTILE) -> None:
-    """Calls it with each value, on one database; a failure tells with which."""
+    """Call it with each value in turn, on one database; a failure names the value."""
     for value in values:
         try:
             call(value)

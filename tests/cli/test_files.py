@@ -20,7 +20,7 @@ LARGE = "def large(key):\n    return key * 100_000\n"  # goes to a file of its o
 
 @pytest.fixture(autouse=True)
 def umask() -> Iterator[None]:
-    """The one that takes nothing away: what is private with it is so with any other."""
+    """The least strict one: what is private under it is private under any other."""
     before = os.umask(0o000)
     yield
     os.umask(before)

@@ -110,7 +110,7 @@ def test_who_goes_away_while_it_is_granted_gives_it_back(
 
 @pytest.fixture
 def looks(served: Served, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Until it is set, whoever waits finds no work: it would be granted before a lock is taken."""
+    """Until it is set, waiting claims find no work: one would be granted before the test locks."""
     may_look, ready = threading.Event(), served.process.room._ready
 
     async def ready_when_set(asked: Collection[Wanted]) -> set[Wanted]:

@@ -102,7 +102,7 @@ def test_answers_that_are_lost_cost_no_computing(ledger_db: str, scene: Scene):
 def test_a_server_slower_than_a_call_is_heard_in_the_end(ledger_db: str, scene: Scene):
     """And its renewals, on connections of their own, are not held up.
 
-    The time of a call is one in which a busy machine answers all others.
+    The limit of a call leaves a busy machine time to answer the other requests.
     """
     job = submit("j", numbered(3), pipeline="p")
     slowness = threading.Event()
