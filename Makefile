@@ -13,7 +13,7 @@ SETUP := pyproject.toml constraints.txt scripts/venv
 DEMO_READY := .venv/.ready-demo
 DEV_READY := .venv/.ready-dev
 
-.PHONY: help demo test test-slow interleave mutants check format bench bench-quick simulate constraints clean
+.PHONY: help demo test test-slow test-newest interleave mutants check format bench bench-quick simulate constraints clean
 
 help: ## Tell what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ test: $(DEV_READY) ## Run the tests, on SQLite and PostgreSQL
 
 test-slow: $(DEV_READY) ## Run the tests that take minutes: real limits, many processes, a large job
 	$(BIN)/pytest -n $(JOBS) -m slow $(ARGS)
+
+test-newest: ## Run them on the newest Python, Django, PostgreSQL (needs root)
+	JOBS=$(JOBS) scripts/newest $(ARGS)
 
 interleave: $(DEV_READY) ## Try every order of each two verbs' statements, up to a bound
 	$(BIN)/pytest -n $(JOBS) --interleave full $(ARGS) tests/interleave

@@ -40,15 +40,24 @@ OF_TERMINALS = (
 )
 
 # Tests that take minutes, since they wait for real limits, start many processes or measure a large
-# job. `make test` leaves them to `make test-slow`; pytest alone runs both.
+# job: files and folders, or a test after `::`. `make test` leaves them to `make test-slow`; pytest
+# alone runs both.
 SLOW = (
+    "api/antenna/test_large_bodies.py",
+    "cli/test_certify.py",
+    "cli/test_run_broken_off.py",
     "crashes/test_what_is_known.py",
     "delivery",
+    "demo/test_demo.py",
     "field_reports",
+    "interleave/test_outputs.py",
     "interleave/test_readers.py",
+    "interleave/test_triples.py",
     "ledger/test_read_costs.py",
     "ledger/test_time_limit.py",
     "server/test_memory.py",
+    "server/test_strangers.py::test_a_stranger_is_refused_everywhere",
+    "testing/simulator/test_simulator.py::test_what_fails_is_shrunk_to_a_history_that_replays",
 )
 
 # By default an example may take 0.2 s, and drawing some a second: on a busy machine they take more.
@@ -77,9 +86,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Make the environment the same everywhere, for xdist's workers and all that tests start.
 
-    The bytecode of a run is kept in a folder of its own. Tests start some hundred processes: where
-    it is not written, by the environment's wish or because the packages' folders are not ours,
-    each would compile all that it imports.
+    Bytecode is kept in a folder of the tests' own. They start several hundred processes, and each
+    would compile everything it imports where PYTHONDONTWRITEBYTECODE is set or the packages'
+    folders are read-only. It is kept for the next run, except that of temporary modules.
     """
     if interval := config.getoption("--switch-interval"):
         sys.setswitchinterval(interval)
@@ -87,15 +96,17 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     for name in OF_TERMINALS:
         os.environ.pop(name, None)
-    folder = tempfile.mkdtemp(prefix="joblot-bytecode-")
-    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
-    os.environ["PYTHONPYCACHEPREFIX"] = folder
+    folder = config.rootpath / ".pytest_cache" / "bytecode"
+    temporary = folder / tempfile.gettempdir().lstrip("/")
+    config.add_cleanup(lambda: shutil.rmtree(temporary, ignore_errors=True))
+    os.environ["PYTHONPYCACHEPREFIX"] = str(folder)
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.relative_to(Path(__file__).parent).as_posix().startswith(SLOW):
+        file = item.path.relative_to(Path(__file__).parent).as_posix()
+        if f"{file}::{item.name}".startswith(SLOW):
             item.add_marker(pytest.mark.slow)
 
 

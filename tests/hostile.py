@@ -7,6 +7,7 @@ write it.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,3 +72,13 @@ HOSTILE = [
     Hostile("infinity", "[-Infinity]", kept=False, json=False),
 ]
 JSON = [one for one in HOSTILE if one.json]
+
+
+def with_each(call: Callable[[Hostile], object], values: Iterable[Hostile] = HOSTILE) -> None:
+    """Call it with each value in turn, on one database; a failure names the value."""
+    for value in values:
+        try:
+            call(value)
+        except Exception as error:
+            error.add_note(f"with: {value}")
+            raise

@@ -12,6 +12,8 @@ from tests.webhooks.receivers import Receiver
 
 __all__ = ["make_receiver"]
 
+DELIVERED = "SELECT count(*) FROM joblot_webhook_delivery WHERE delivered_at IS NOT NULL"
+
 
 def test_a_server_tells_a_receiver_of_a_jobs_end(
     make_joblot: Callable[..., Joblot], make_receiver: Callable[..., Receiver]
@@ -24,10 +26,12 @@ def test_a_server_tells_a_receiver_of_a_jobs_end(
     eventually(lambda: receiver.got)
     (message,) = receiver.verified()
     assert (message.type, message.data["name"]) == ("job.finished", "night")
+    eventually(lambda: joblot.count(DELIVERED) == 1)  # recorded after the receiver has answered
 
     (told,) = joblot.json("webhook", "deliveries", "1")
     assert joblot("webhook", "resend", str(told["id"])).stdout.startswith("delivery 1 of ")
     eventually(lambda: len(receiver.got) == 2)
+    eventually(lambda: joblot.count(DELIVERED) == 1)
     assert {one.id for one in receiver.verified()} == {message.id}
     server.send_signal(signal.SIGTERM)
     server.communicate(timeout=60)

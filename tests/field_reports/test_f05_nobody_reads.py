@@ -167,6 +167,7 @@ def test_the_supervisor_is_killed_while_its_worker_prints(joblot: Joblot):
     joblot.submitted()
     running.kill()
     running.wait()
+    joblot.orders_ended()
     joblot.open_gate()
     eventually(lambda: not alive(worker))
     (stage,) = joblot.json("show", "1")["stages"]

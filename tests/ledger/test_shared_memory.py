@@ -20,7 +20,7 @@ from tests.ledger.worker import keys
 from tests.threads import Threads
 
 THREADS = 16
-SECONDS = 3.0
+SECONDS = 1.5
 
 
 @pytest.fixture(autouse=True)

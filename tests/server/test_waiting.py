@@ -87,6 +87,8 @@ def test_who_went_away_gets_no_lease(served: Served, http: httpx.Client) -> None
 def test_who_goes_away_while_it_is_granted_gives_it_back(
     served: Served,
     connect: Callable[[], BaseDatabaseWrapper],
+    looks: threading.Event,
+    *,
     key: str | None,
     state: LeaseState,
 ) -> None:
@@ -97,12 +99,25 @@ def test_who_goes_away_while_it_is_granted_gives_it_back(
         eventually(lambda: waiting(served) == 1)
         job = submit("later", keys(1), pipeline="p")
         with leases_locked(connect()):
+            looks.set()
             eventually(lambda: waiting(served) == 0)
             raw.socket.close()
             eventually(lambda: served.connections == 0)
     eventually(lambda: Lease.objects.filter(state=state).exists())
     (stage,) = progress(job.pk)["stages"]
     assert (stage["ready"], stage["in_flight"]) == ((1, 0) if key is None else (0, 1))
+
+
+@pytest.fixture
+def looks(served: Served, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Until it is set, waiting claims find no work: one would be granted before the test locks."""
+    may_look, ready = threading.Event(), served.process.room._ready
+
+    async def ready_when_set(asked: Collection[Wanted]) -> set[Wanted]:
+        return await ready(asked) if may_look.is_set() else set()
+
+    monkeypatch.setattr(served.process.room, "_ready", ready_when_set)
+    return may_look
 
 
 @contextmanager
@@ -134,7 +149,7 @@ def test_waiting_takes_no_threads(served: Served, http: httpx.Client) -> None:
         assert http.get("jobs").status_code == 200
         assert waiting(served) == POLLERS, "it was answered behind those who wait"
         submit("one", keys(3), pipeline="p", policy={"lease_seconds": 60})
-        eventually(lambda: waiting(served) < POLLERS)
+        eventually(lambda: sum(Lease.objects.values_list("size", flat=True)) == 3)
         served.begin_stop()
         leases = [lease for poll in polls for lease in poll.json()["leases"]]
     assert sorted(item["id"] for lease in leases for item in lease["items"]) == [0, 1, 2]

@@ -100,11 +100,14 @@ def test_answers_that_are_lost_cost_no_computing(ledger_db: str, scene: Scene):
 
 
 def test_a_server_slower_than_a_call_is_heard_in_the_end(ledger_db: str, scene: Scene):
-    """And its renewals, on connections of their own, are not held up."""
+    """And its renewals, on connections of their own, are not held up.
+
+    The limit of a call leaves a busy machine time to answer the other requests.
+    """
     job = submit("j", numbered(3), pipeline="p")
     slowness = threading.Event()
-    scene.server.network.on_request = lambda path: path == "results" and slowness.wait(0.25)
-    with HttpClient(scene.server.url, scene.token, call_seconds_max=0.1) as client:
+    scene.server.network.on_request = lambda path: path == "results" and slowness.wait(2.5)
+    with HttpClient(scene.server.url, scene.token, call_seconds_max=1.0) as client:
         with scene.serving(client=client):
             assert ended(job.pk)["status"] == "SUCCESS"
             eventually(lambda: not any(path.stat().st_size for path in scene.files()))
@@ -120,6 +123,7 @@ def test_a_server_that_asks_to_wait_is_met_by_one_post_and_not_by_each_result(
     scene.server.network.refuse["results"] = away
     with scene.serving(drain_seconds_max=0.2, claim_aim_seconds=9.0):
         eventually(lambda: len(scene.calls) == 20)
+        eventually(lambda: scene.server.network.paths("results"))
     assert scene.server.network.paths("results") == 1
 
 
