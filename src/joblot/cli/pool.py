@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from joblot.cli import alive
-from joblot.cli.worker_process import Order
+from joblot.cli.worker_process import RunOrder
 from joblot.errors import InvalidInput, Unavailable
 from joblot.worker.supervisor import Answered, Died, Supervisor
 
@@ -15,7 +15,7 @@ from joblot.worker.supervisor import Answered, Died, Supervisor
 class Pool:
     """`size` worker processes; what happens to them is told to `happened`, from other threads."""
 
-    order: Order
+    order: RunOrder
     size: int
     cwd: str
     happened: Callable[[Died | Answered], None]

@@ -1,4 +1,4 @@
-"""One worker process of `joblot run`. Its orders are an Order, and then the job."""
+"""One worker process of `joblot run`. Its orders are a RunOrder, and then the job."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from joblot.worker.supervised import Supervised
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class RunOrder:
     """What a worker process is started for. `batch` 0 is a function of one item."""
 
     name: str
@@ -36,7 +36,7 @@ def main() -> int:
     supervised = Supervised.begin()
     if (given := supervised.order()) is None:
         return 0
-    order = Order(**given)
+    order = RunOrder(**given)
     try:
         setup(path=order.db)
         function = load(order.function)
@@ -50,7 +50,7 @@ def main() -> int:
     return code
 
 
-def _work(order: Order, function: Callable[..., Any], job: int, supervised: Supervised) -> int:
+def _work(order: RunOrder, function: Callable[..., Any], job: int, supervised: Supervised) -> int:
     worker = Worker(
         LocalClient(),
         [handler(order.pipeline, function, batch=order.batch)],

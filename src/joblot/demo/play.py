@@ -27,7 +27,7 @@ from joblot.errors import Unavailable
 from joblot.ledger.audit import audit
 from joblot.ledger.delivery import deliver, deliver_until
 from joblot.ledger.events import events
-from joblot.ledger.hooks import JobEvent
+from joblot.ledger.hooks import JobNotice
 from joblot.ledger.items import items
 from joblot.ledger.sweep import sweep, sweep_until
 from joblot.ledger.why import why
@@ -78,7 +78,7 @@ class _Worked:
     """The completed job, and what happened during it."""
 
     job_id: int
-    told: list[JobEvent] = field(default_factory=list)
+    told: list[JobNotice] = field(default_factory=list)
     fates: dict[str, Future[Fate | None]] = field(default_factory=dict)
     exit_codes: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
@@ -121,7 +121,7 @@ def _swept(worked: _Worked) -> Iterator[threading.Event]:
     finished, stop = threading.Event(), threading.Event()
 
     @on_event("finished")
-    def note(event: JobEvent) -> None:
+    def note(event: JobNotice) -> None:
         if event.job_id == worked.job_id:
             worked.told.append(event)
             finished.set()

@@ -33,7 +33,7 @@ Happening = Answered | Died | signal.Signals | None  # None: it is time to start
 
 
 @dataclass(slots=True)
-class Crew:
+class WorkerProcesses:
     """`size` processes with the same order. Call `start`, then `work`, from the main thread."""
 
     order: Order
