@@ -13,7 +13,8 @@ from joblot.cli.local_client import LocalClient
 from joblot.errors import JoblotError
 from joblot.standalone import setup
 from joblot.worker import Worker, WorkerSettings, handler, load
-from joblot.worker.ending import ended_when_stuck, leave_frozen
+from joblot.worker.ending import drain_when_asked, ended_when_stuck, leave_frozen
+from joblot.worker.pulse import Pulse
 from joblot.worker.supervised import Supervised
 
 
@@ -56,9 +57,9 @@ def _work(order: RunOrder, function: Callable[..., Any], job: int, supervised: S
         [handler(order.pipeline, function, batch=order.batch)],
         WorkerSettings(job=job, name=order.name, item_seconds_max=order.item_seconds_max),
         on_frozen=leave_frozen,
-        pulse=supervised.pulse,
+        pulse=Pulse(supervised.shared["pulse"]),
     )
-    supervised.follow(worker)
+    drain_when_asked(worker, supervised)
     with ended_when_stuck(order.item_seconds_max):
         left = worker.run()
     if left:
