@@ -34,6 +34,7 @@ class Child:
             self._words.put(dict(happened.answer))
         else:
             self._code = happened.code
+            self._supervisor.forget(happened.process)
             self._words.put(None)
             self._ended.set()
 
