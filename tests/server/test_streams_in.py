@@ -153,8 +153,21 @@ def test_a_bad_line_is_told_by_its_number(
     assert told["detail"].startswith(f"line {at + 1}: "), told
     assert what in told["detail"]
     assert at - 10 <= total(job) <= at
-    assert 0 < told["lines_before"] == told["added"] <= total(job)  # of the blocks before this one
+    assert told["lines_before"] == told["added"] <= total(job)
     assert send(http, job, b"".join(given))[1]["total"] == 300
+
+
+def test_a_bad_line_in_a_later_block_says_what_those_before_it_added(
+    http: httpx.Client, job: Job, small_blocks: None
+) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield line(0) + b"".join(lines(100))
+        eventually(lambda: total(job) == 100)
+        yield b"{broken\n" + b"".join(lines(100))
+
+    status, told = send(http, job, pieces())
+    assert (status, told["lines_before"], told["added"]) == (400, 101, 100)
+    assert told["detail"].startswith("line 102: ")
 
 
 def test_a_refusal_reaches_a_client_that_only_sends(
