@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from joblot.errors import Unavailable
+from joblot.worker.pulse import PulseWatch
 from joblot.worker.supervisor import Answered, Died, Supervisor
 from joblot.worker.watch import Watch
 from tests.polling import eventually
@@ -131,6 +132,6 @@ def test_what_can_not_be_started_is_unavailable_and_leaves_no_descriptor(
     before = os.listdir("/dev/fd")  # noqa: PTH208 (their names)
     supervisor = Supervisor("any", happened.put)
     with pytest.raises(Unavailable, match="can't be started"):
-        supervisor.start(watch=Watch())
+        supervisor.start(watch=PulseWatch(1.0))
     assert supervisor.processes == []
     assert len(os.listdir("/dev/fd")) == len(before)  # noqa: PTH208

@@ -99,6 +99,7 @@ class Supervisor:
                 popen = self._popen(written, [*shared.values(), *descriptors])
                 ours = os.dup(answers), os.dup(output)
         except OSError as error:
+            watch.close()
             raise Unavailable(f"a process can't be started: {error}") from error
         process = Process(name, popen, watch)
         self.processes.append(process)
