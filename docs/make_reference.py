@@ -68,9 +68,9 @@ VERBS = {
 }
 
 SHAPES = {
-    "wire": ["Claim", "Lease", "ClaimedItem", "Result", "Error", "ItemReceipt"],
+    "wire": ["Claim", "GrantedLease", "ClaimedItem", "Result", "Error", "ItemReceipt"],
     "ledger.availability": ["Next", "NextJob"],
-    "ledger.hooks": ["SettledResult", "JobEvent"],
+    "ledger.hooks": ["SettledResult", "JobNotice"],
     "ledger.sweep": ["Swept"],
     "webhooks.receiver": ["Message"],
 }

@@ -77,9 +77,9 @@ def chart() -> Iterator[str]:
     yield "```mermaid"
     yield "stateDiagram-v2"
     yield f"    [*] --> {JobStatus.CREATED}"
-    for (status, event), targets in sorted(states.TRANSITIONS.items()):
+    for (status, transition), targets in sorted(states.TRANSITIONS.items()):
         for target in sorted(targets):
-            yield f"    {status} --> {target}: {event.value}"
+            yield f"    {status} --> {target}: {transition.value}"
     for status in sorted(states.TERMINAL):
         yield f"    {status} --> [*]"
     yield "```"

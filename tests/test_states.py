@@ -12,8 +12,8 @@ from joblot.models import Job
 from joblot.states import (
     RECEIPTS,
     TRANSITIONS,
-    JobEvent,
     JobStatus,
+    JobTransition,
     LeaseState,
     Receipt,
     Report,
@@ -79,11 +79,11 @@ def test_every_status_is_active_or_terminal() -> None:
     assert not states.ACTIVE & states.TERMINAL
 
 
-def test_the_sets_are_where_the_table_has_the_event() -> None:
-    assert states.sources(JobEvent.FINISH) == states.FINALIZABLE
-    assert states.sources(JobEvent.CANCEL) == states.CANCELLABLE
-    assert states.sources(JobEvent.RETRY) == states.RETRYABLE
-    assert states.sources(JobEvent.AMEND) == states.AMENDABLE
+def test_the_sets_are_where_the_table_has_the_transition() -> None:
+    assert states.sources(JobTransition.FINISH) == states.FINALIZABLE
+    assert states.sources(JobTransition.CANCEL) == states.CANCELLABLE
+    assert states.sources(JobTransition.RETRY) == states.RETRYABLE
+    assert states.sources(JobTransition.AMEND) == states.AMENDABLE
     assert states.CLAIMABLE <= states.FINALIZABLE <= states.ACCEPTING <= states.ACTIVE
     assert states.RETRYABLE | states.AMENDABLE <= states.TERMINAL
     assert states.FILLABLE <= states.ACTIVE
@@ -91,18 +91,18 @@ def test_the_sets_are_where_the_table_has_the_event() -> None:
 
 
 def test_a_terminal_status_is_left_by_a_retry_only_and_changed_by_an_amendment_only() -> None:
-    for (status, event), targets in TRANSITIONS.items():
+    for (status, transition), targets in TRANSITIONS.items():
         if status in states.TERMINAL:
-            assert event in (JobEvent.RETRY, JobEvent.AMEND)
-        if event is JobEvent.AMEND:
+            assert transition in (JobTransition.RETRY, JobTransition.AMEND)
+        if transition is JobTransition.AMEND:
             assert targets <= states.TERMINAL
     assert JobStatus.SUCCESS not in {status for status, _ in TRANSITIONS}
 
 
 def test_an_amendment_never_makes_a_verdict_worse() -> None:
     worst_first = [JobStatus.FAILURE, JobStatus.COMPLETED_WITH_ERRORS, JobStatus.SUCCESS]
-    for (status, event), targets in TRANSITIONS.items():
-        if event is JobEvent.AMEND:
+    for (status, transition), targets in TRANSITIONS.items():
+        if transition is JobTransition.AMEND:
             assert targets == set(worst_first[worst_first.index(status) :])
 
 
@@ -118,8 +118,8 @@ def test_every_status_is_reached_from_created() -> None:
 
 def test_the_trigger_holds_the_same_pairs() -> None:
     chart = {
-        (status.value, target.value, int(event is JobEvent.RETRY))
-        for (status, event), targets in TRANSITIONS.items()
+        (status.value, target.value, int(transition is JobTransition.RETRY))
+        for (status, transition), targets in TRANSITIONS.items()
         for target in targets
         if target is not status
     }

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from joblot.config import limits
 from joblot.errors import InvalidResult
-from joblot.states import Outcome, Receipt
+from joblot.states import Receipt, ReportedOutcome
 from joblot.wire import (
     ERROR_TYPE_CHARS_MAX,
     METRIC_MAX,
     Claim,
     ClaimedItem,
     Error,
+    GrantedLease,
     ItemReceipt,
-    Lease,
     canonical,
     failure,
     is_storable,
@@ -94,7 +94,7 @@ def test_a_result_is_read_from_its_json() -> None:
         }
     )
     assert bad == failure(0, "Bad", "no", retryable=True)
-    assert (good.succeeded, bad.succeeded, bad.outcome) == (True, False, Outcome.FAILED)
+    assert (good.succeeded, bad.succeeded, bad.outcome) == (True, False, ReportedOutcome.FAILED)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_a_long_cause_is_cut_visibly() -> None:
 
 def test_answers_are_json() -> None:
     item = ClaimedItem(1, "k", {"p": 1}, None, 2)
-    lease = Lease("t", 1, 1, "s", "p", "2030-01-01T00:00:00+00:00", {"c": 1}, (item,))
+    lease = GrantedLease("t", 1, 1, "s", "p", "2030-01-01T00:00:00+00:00", {"c": 1}, (item,))
     claim = json.loads(json.dumps(Claim((lease,)).as_json()))
     assert claim["leases"][0]["items"] == [
         {"id": 1, "key": "k", "payload": {"p": 1}, "input": None, "attempt": 2}

@@ -27,7 +27,7 @@ class JobStatus(StrEnum):
     REVOKED = "REVOKED"
 
 
-class JobEvent(StrEnum):
+class JobTransition(StrEnum):
     """What can happen to a job."""
 
     START = "start"
@@ -41,7 +41,7 @@ class JobEvent(StrEnum):
     RETRY = "retry"
 
 
-_S, _E = JobStatus, JobEvent
+_S, _T = JobStatus, JobTransition
 _VERDICTS = frozenset({_S.SUCCESS, _S.COMPLETED_WITH_ERRORS, _S.FAILURE})
 
 CLAIMABLE = frozenset({_S.PENDING, _S.STARTED})
@@ -54,30 +54,30 @@ AMENDABLE = frozenset({_S.COMPLETED_WITH_ERRORS, _S.FAILURE})
 TERMINAL = frozenset({_S.SUCCESS, _S.COMPLETED_WITH_ERRORS, _S.FAILURE, _S.REVOKED})
 ACTIVE = frozenset(_S) - TERMINAL
 
-# (status, event) -> the possible next statuses. If there are several, the verdict picks one.
+# (status, transition) -> the possible next statuses. If there are several, the verdict picks one.
 # A pair that is not listed is refused.
-TRANSITIONS: Mapping[tuple[JobStatus, JobEvent], frozenset[JobStatus]] = MappingProxyType(
+TRANSITIONS: Mapping[tuple[JobStatus, JobTransition], frozenset[JobStatus]] = MappingProxyType(
     {
-        (_S.CREATED, _E.START): frozenset({_S.PENDING}),
-        (_S.PENDING, _E.CLAIM): frozenset({_S.STARTED}),
-        (_S.PENDING, _E.PAUSE): frozenset({_S.PAUSED}),
-        (_S.STARTED, _E.PAUSE): frozenset({_S.PAUSED}),
-        (_S.PAUSED, _E.RESUME): frozenset({_S.STARTED}),
-        **{(status, _E.CANCEL): frozenset({_S.CANCELING}) for status in CANCELLABLE},
-        (_S.CANCELING, _E.REVOKE): frozenset({_S.REVOKED}),
-        **{(status, _E.FINISH): _VERDICTS for status in FINALIZABLE},
+        (_S.CREATED, _T.START): frozenset({_S.PENDING}),
+        (_S.PENDING, _T.CLAIM): frozenset({_S.STARTED}),
+        (_S.PENDING, _T.PAUSE): frozenset({_S.PAUSED}),
+        (_S.STARTED, _T.PAUSE): frozenset({_S.PAUSED}),
+        (_S.PAUSED, _T.RESUME): frozenset({_S.STARTED}),
+        **{(status, _T.CANCEL): frozenset({_S.CANCELING}) for status in CANCELLABLE},
+        (_S.CANCELING, _T.REVOKE): frozenset({_S.REVOKED}),
+        **{(status, _T.FINISH): _VERDICTS for status in FINALIZABLE},
         # An amendment can only improve the report of a run that has ended.
-        (_S.FAILURE, _E.AMEND): _VERDICTS,
-        (_S.COMPLETED_WITH_ERRORS, _E.AMEND): frozenset({_S.COMPLETED_WITH_ERRORS, _S.SUCCESS}),
+        (_S.FAILURE, _T.AMEND): _VERDICTS,
+        (_S.COMPLETED_WITH_ERRORS, _T.AMEND): frozenset({_S.COMPLETED_WITH_ERRORS, _S.SUCCESS}),
         # The only way out of a terminal status; it begins the next run.
-        **{(status, _E.RETRY): frozenset({_S.CREATED}) for status in RETRYABLE},
+        **{(status, _T.RETRY): frozenset({_S.CREATED}) for status in RETRYABLE},
     }
 )
 
 
-def sources(event: JobEvent) -> frozenset[JobStatus]:
-    """The statuses in which `event` is allowed."""
-    return frozenset(status for status, known in TRANSITIONS if known is event)
+def sources(transition: JobTransition) -> frozenset[JobStatus]:
+    """The statuses in which `transition` is allowed."""
+    return frozenset(status for status, known in TRANSITIONS if known is transition)
 
 
 def verdict(total: int, succeeded: int, failure_threshold: float) -> JobStatus:
@@ -141,7 +141,7 @@ class NoLease(StrEnum):
     AT_LIMIT = "at_limit"  # the caller, or the only jobs with ready items, have enough in flight
 
 
-class Outcome(StrEnum):
+class ReportedOutcome(StrEnum):
     """What a worker reports about an item."""
 
     SUCCEEDED = "succeeded"

@@ -15,7 +15,7 @@ from joblot.bounded_json import is_too_deep, too_deep
 from joblot.config import limits
 from joblot.errors import InvalidResult
 from joblot.shown import shown
-from joblot.states import Outcome, Receipt
+from joblot.states import Receipt, ReportedOutcome
 
 METRIC_MAX = 2**43  # so that the sum over a million items still fits into 64 bits
 ITEM_MAX = 2**31 - 1  # the largest number that an item may have
@@ -46,7 +46,7 @@ class ClaimedItem:
 
 
 @dataclass(frozen=True, slots=True)
-class Lease:
+class GrantedLease:
     """The right to report on `items` until `expires_at` (ISO 8601), or longer if renewed.
 
     `lease_seconds` is how long a renewal lasts; workers use it because their clock is not the
@@ -71,7 +71,7 @@ class Lease:
 class Claim:
     """The answer to a claim: leases, or why there are none and when to ask again."""
 
-    leases: tuple[Lease, ...]
+    leases: tuple[GrantedLease, ...]
     reason: str = ""
     retry_after_seconds: float = 0.0
 
@@ -89,7 +89,7 @@ class Result:
     """
 
     item: int
-    outcome: Outcome
+    outcome: ReportedOutcome
     output: Any = None
     metrics: Mapping[str, int] = field(default_factory=dict)
     error: Error | None = None
@@ -98,7 +98,7 @@ class Result:
 
     @property
     def succeeded(self) -> bool:
-        return self.outcome is Outcome.SUCCEEDED
+        return self.outcome is ReportedOutcome.SUCCEEDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,19 +156,21 @@ def result_hash(canonical_output: str) -> bytes:
 
 
 def success(item: int, output: Any = None, metrics: Mapping[str, int] | None = None) -> Result:
-    return Result(item, Outcome.SUCCEEDED, output, metrics or {})
+    return Result(item, ReportedOutcome.SUCCEEDED, output, metrics or {})
 
 
 def failure(item: int, error_type: str, message: str = "", *, retryable: bool = False) -> Result:
-    return Result(item, Outcome.FAILED, error=Error(error_type, message), retryable=retryable)
+    return Result(
+        item, ReportedOutcome.FAILED, error=Error(error_type, message), retryable=retryable
+    )
 
 
 def parse_result(given: Result | Mapping[str, Any]) -> Result:
     """Parse and validate a Result from JSON. Raises InvalidResult, naming what was expected."""
     result = given if isinstance(given, Result) else _result_from_json(given)
     _check_item(result.item)
-    if not isinstance(result.outcome, Outcome):
-        raise InvalidResult(f"outcome: expected an Outcome, got {shown(result.outcome)}")
+    if not isinstance(result.outcome, ReportedOutcome):
+        raise InvalidResult(f"outcome: expected a ReportedOutcome, got {shown(result.outcome)}")
     _check_metrics(result.metrics)
     return result
 
@@ -209,11 +211,11 @@ def _check_item(item: Any) -> None:
         raise InvalidResult(f"item: expected the id from the claim (a number), got {shown(item)}")
 
 
-def _outcome(given: Any) -> Outcome:
+def _outcome(given: Any) -> ReportedOutcome:
     try:  # a text only: of anything else, the enum would write the repr into its error
-        return Outcome(given if isinstance(given, str) else "")
+        return ReportedOutcome(given if isinstance(given, str) else "")
     except ValueError:
-        expected = " or ".join(f'"{one.value}"' for one in Outcome)
+        expected = " or ".join(f'"{one.value}"' for one in ReportedOutcome)
         raise InvalidResult(f"outcome: expected {expected}, got {shown(given)}") from None
 
 

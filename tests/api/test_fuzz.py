@@ -304,8 +304,6 @@ HEADERS = [
     "Accept-Encoding",
     "Content-Encoding",
     "Content-Type",
-    "Joblot-Outer",
-    "Joblot-Lines-Before",
     "Host",
     "Origin",
     "X-Forwarded-For",

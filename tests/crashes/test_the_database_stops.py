@@ -20,8 +20,7 @@ from joblot.ledger.sweep import sweep
 from joblot.models import Event, Lease
 from joblot.states import LeaseState
 from joblot.testing.postgres import PostgresServer
-from joblot.wire import Lease as GrantedLease
-from joblot.wire import success
+from joblot.wire import GrantedLease, success
 from tests.polling import eventually
 from tests.threads import Threads
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 
+from joblot.delivery.supervisor import supervise_until
 from joblot.ledger.claims import claim
 from joblot.ledger.health import health
 from joblot.ledger.history import events
+from joblot.ledger.hooks import on_event
 from joblot.ledger.lifecycle import cancel
 from joblot.ledger.submit import submit
 from joblot.ledger.why import why
@@ -180,3 +184,20 @@ def test_one_that_hangs_outside_a_transaction_holds_no_lock_and_is_tried_again(
     shop.mend()
     eventually(lambda: open_deliveries() == [])
     assert shop.calls().count(f"outside {job.pk}") >= 2
+
+
+def test_where_no_process_can_be_started_another_try_follows(
+    own_hooks: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What stands in the way may pass; the thread that supervises goes on."""
+    on_event("finished")(lambda event: None)
+    monkeypatch.setattr(sys, "executable", "/there/is/none")
+    stop = threading.Event()
+    thread = threading.Thread(target=supervise_until, args=(stop,))
+    thread.start()
+    try:
+        eventually(lambda: caplog.text.count("a process can't be started") >= 2)
+        assert thread.is_alive()
+    finally:
+        stop.set()
+        thread.join()

@@ -14,7 +14,7 @@ from joblot.ledger.items import items
 from joblot.ledger.leases import expire_overdue
 from joblot.ledger.progress import progress
 from joblot.states import TERMINAL
-from joblot.worker.pulse import GAP_SECONDS_MAX, Pulse, Watch
+from joblot.worker.pulse import GAP_SECONDS_MAX, Pulse, PulseReader
 from tests.cli.conftest import Joblot, joblot, make_joblot
 from tests.cli.test_worker import Served, _child, _line, served
 from tests.polling import eventually
@@ -192,7 +192,7 @@ def pulse() -> Iterator[Pulse]:
 
 
 def test_a_pulse_stands_still_in_a_call_only(pulse: Pulse):
-    watch = Watch(pulse)
+    watch = PulseReader(pulse)
     seen_by_another = Pulse(os.dup(pulse.descriptor))
     assert watch.still_seconds() == 0
     seen_by_another.beat()
@@ -207,7 +207,7 @@ def test_a_pulse_stands_still_in_a_call_only(pulse: Pulse):
 def test_the_time_a_watcher_was_stopped_itself_is_not_held_against_a_call(
     pulse: Pulse, monkeypatch: pytest.MonkeyPatch
 ):
-    watch = Watch(pulse)
+    watch = PulseReader(pulse)
     pulse.beat()
     watch.still_seconds()
     later = time.monotonic() + 3_600

@@ -26,7 +26,7 @@ def registered() -> Iterator[None]:
         hooks._on_event.update(before)
 
 
-def tell(event: hooks.JobEvent) -> None:
+def tell(event: hooks.JobNotice) -> None:
     """Write a row of a table that the scenes keep and put back."""
     Log.ledger.using(alias()).create(
         job_id=event.job_id, run=event.run, level="info", message=f"{TELLS} {event.id}"

@@ -25,7 +25,7 @@ from joblot.ledger.progress import jobs, progress
 from joblot.ledger.pulse import overdue
 from joblot.ledger.why import why
 from joblot.states import JobStatus
-from joblot.testing.interleave import Outcome
+from joblot.testing.interleave import OperationOutcome
 from joblot.webhooks.deliveries import deliveries
 from joblot.webhooks.subscriptions import webhooks
 from tests.interleave.scenes import Scene
@@ -120,6 +120,6 @@ class Witness:
         return found
 
 
-def require_one_state(name: str, seen: set[str], outcomes: Mapping[str, Outcome]) -> None:
+def require_one_state(name: str, seen: set[str], outcomes: Mapping[str, OperationOutcome]) -> None:
     said = outcomes[name].value
     assert said in seen, f"{name} answered of no one instant: {said}"

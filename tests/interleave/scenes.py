@@ -10,7 +10,7 @@ from joblot.ledger.leases import expire
 from joblot.ledger.lifecycle import cancel, delete, pause, retry
 from joblot.ledger.submit import add_items, seal, submit
 from joblot.models import Job
-from joblot.wire import Lease
+from joblot.wire import GrantedLease
 from tests.ledger import worker
 from tests.ledger.statuses import Cut, die
 from tests.ledger.worker import TWO_STAGES, fail, keys, numbers
@@ -28,8 +28,8 @@ class Scene:
     """
 
     job: Job
-    live: Lease | None = None
-    expired: Lease | None = None
+    live: GrantedLease | None = None
+    expired: GrantedLease | None = None
     removing: bool = False
     open: bool = False
 

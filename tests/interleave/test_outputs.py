@@ -23,7 +23,7 @@ from joblot.ledger.sweep import sweep
 from joblot.models import Job, Outcome, StoredOutput, Uncounted
 from joblot.testing.interleave import explore
 from joblot.testing.simulator import recount
-from joblot.wire import Lease
+from joblot.wire import GrantedLease
 from tests import databases
 from tests.ledger import worker
 from tests.ledger.conftest import Clock
@@ -42,7 +42,7 @@ class Scene:
     db: str
     orders: int
     clock: Clock = field(default_factory=Clock)
-    leases: list[Lease] = field(default_factory=list)
+    leases: list[GrantedLease] = field(default_factory=list)
     before: Job | None = None
 
     def made(self) -> None:

@@ -9,12 +9,12 @@ from joblot.ledger.in_flight import in_flight
 from joblot.ledger.leases import expire_overdue
 from joblot.ledger.submit import submit
 from joblot.models import Job
-from joblot.wire import Lease
+from joblot.wire import GrantedLease
 from tests.ledger import worker
 from tests.ledger.worker import keys, succeed
 
 
-def taken(job: Job, name: str = "gpu") -> Lease:
+def taken(job: Job, name: str = "gpu") -> GrantedLease:
     return worker.lease(limit=1, job=job.pk, worker=name)
 
 

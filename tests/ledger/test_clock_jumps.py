@@ -10,7 +10,7 @@ from joblot.config import limits
 from joblot.identity.workers import online, seen
 from joblot.ledger.claims import claim
 from joblot.ledger.delivery import deliver
-from joblot.ledger.hooks import JobEvent, on_event
+from joblot.ledger.hooks import JobNotice, on_event
 from joblot.ledger.leases import expire, release, renew
 from joblot.ledger.lifecycle import cancel, retry
 from joblot.ledger.progress import progress
@@ -115,7 +115,7 @@ def test_a_handler_that_failed_while_the_clock_was_ahead_is_called_again_in_time
     told: list[str] = []
 
     @on_event("finished")
-    def fails_once(event: JobEvent) -> None:
+    def fails_once(event: JobNotice) -> None:
         told.append(event.kind)
         if len(told) == 1:
             raise ValueError("not yet")

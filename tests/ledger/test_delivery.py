@@ -11,7 +11,7 @@ from django.db.transaction import atomic
 
 from joblot import clock
 from joblot.errors import NotDurable
-from joblot.ledger.hooks import JobEvent, on_event
+from joblot.ledger.hooks import JobNotice, on_event
 from joblot.ledger.lifecycle import cancel, retry
 from joblot.ledger.outbox import fan_out
 from joblot.ledger.progress import progress
@@ -24,7 +24,7 @@ from tests.ledger.worker import fail, keys, succeed
 
 
 def test_a_handler_is_told_of_its_kinds_only_in_order(ledger_db: str) -> None:
-    told: list[JobEvent] = []
+    told: list[JobNotice] = []
     on_event("pending", "finished")(told.append)
     job_id = finished()
     assert told == []  # nothing is delivered inside anybody's work
@@ -44,7 +44,7 @@ def test_runs_and_amendments_are_told_apart(ledger_db: str) -> None:
     told: list[tuple[str, int, int]] = []
 
     @on_event("finished", "amended")
-    def tell(event: JobEvent) -> None:
+    def tell(event: JobNotice) -> None:
         told.append((event.kind, event.run, event.revision))
 
     job = submit("told", keys(2), pipeline="p")
@@ -62,7 +62,7 @@ def test_effects_in_the_same_database_happen_exactly_once(ledger_db: str, saved:
     tries: list[int] = []
 
     @on_event("finished")
-    def dies_first(event: JobEvent) -> None:
+    def dies_first(event: JobNotice) -> None:
         insert(event)
         tries.append(event.id)
         if len(tries) < 3:
@@ -99,12 +99,12 @@ def test_a_failing_handler_is_tried_again_later_and_keeps_no_other_from_the_even
     bad: list[int] = []
 
     @on_event("finished")
-    def fails(event: JobEvent) -> None:
+    def fails(event: JobNotice) -> None:
         bad.append(event.id)
         raise ValueError
 
     @on_event("finished")
-    def works(event: JobEvent) -> None:
+    def works(event: JobNotice) -> None:
         good.append(event.id)
 
     first = finished()
@@ -136,7 +136,7 @@ def test_a_handler_whose_rows_are_rolled_back_has_not_had_the_event(
     broken = True
 
     @on_event("finished")
-    def save(event: JobEvent) -> None:
+    def save(event: JobNotice) -> None:
         insert(event)
         if broken:
             with suppress(DatabaseError, ValueError), atomic(using=ledger_db, savepoint=False):
@@ -160,7 +160,7 @@ def test_the_wait_of_a_failing_handler_has_a_maximum(
     tries: list[int] = []
 
     @on_event("finished")
-    def fails(event: JobEvent) -> None:
+    def fails(event: JobNotice) -> None:
         tries.append(1)
         raise ValueError
 
@@ -187,7 +187,7 @@ def test_a_handler_may_read_the_ledger_but_not_settle_in_it(ledger_db: str) -> N
     seen: list[str] = []
 
     @on_event("finished")
-    def read(event: JobEvent) -> None:
+    def read(event: JobNotice) -> None:
         seen.append(progress(event.job_id)["status"])
         with pytest.raises(NotDurable):
             cancel(job.pk, grace_seconds=0)
@@ -202,7 +202,7 @@ def test_a_handler_may_read_the_ledger_but_not_settle_in_it(ledger_db: str) -> N
 
 def test_a_handler_may_submit_the_next_job(ledger_db: str) -> None:
     @on_event("finished")
-    def follow(event: JobEvent) -> None:
+    def follow(event: JobNotice) -> None:
         submit(f"after {event.job_id}", keys(2), pipeline="next")
 
     finished()

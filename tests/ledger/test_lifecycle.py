@@ -19,32 +19,32 @@ from joblot.ledger.submit import submit
 from joblot.ledger.sweep import sweep
 from joblot.models import Item, ItemRange, Job, Outcome, Tally, Uncounted
 from joblot.models import Lease as LeaseRow
-from joblot.states import TRANSITIONS, JobEvent, JobStatus, LeaseState
+from joblot.states import TRANSITIONS, JobStatus, JobTransition, LeaseState
 from joblot.wire import success
 from tests.ledger import worker
 from tests.ledger.statuses import job_in
 from tests.ledger.worker import counts, fail, keys, kinds, status, succeed
 
-VERBS: dict[JobEvent, Callable[[int], Any]] = {
-    JobEvent.START: start,
-    JobEvent.PAUSE: pause,
-    JobEvent.RESUME: resume,
-    JobEvent.CANCEL: lambda job_id: cancel(job_id, grace_seconds=100),
-    JobEvent.RETRY: lambda job_id: retry(job_id, start_now=False),
+VERBS: dict[JobTransition, Callable[[int], Any]] = {
+    JobTransition.START: start,
+    JobTransition.PAUSE: pause,
+    JobTransition.RESUME: resume,
+    JobTransition.CANCEL: lambda job_id: cancel(job_id, grace_seconds=100),
+    JobTransition.RETRY: lambda job_id: retry(job_id, start_now=False),
 }
 # Asking for what is so already does nothing.
-SO_ALREADY: dict[JobEvent, set[str]] = {
-    JobEvent.START: {status.value for status in JobStatus} - {"CREATED"},
-    JobEvent.PAUSE: {"PAUSED"},
-    JobEvent.RESUME: {"PENDING", "STARTED"},
-    JobEvent.CANCEL: {"CANCELING", "REVOKED"},
-    JobEvent.RETRY: set(),
+SO_ALREADY: dict[JobTransition, set[str]] = {
+    JobTransition.START: {status.value for status in JobStatus} - {"CREATED"},
+    JobTransition.PAUSE: {"PAUSED"},
+    JobTransition.RESUME: {"PENDING", "STARTED"},
+    JobTransition.CANCEL: {"CANCELING", "REVOKED"},
+    JobTransition.RETRY: set(),
 }
 
 
 @pytest.mark.parametrize("wanted", JobStatus)
 @pytest.mark.parametrize("event", VERBS)
-def test_each_verb_in_each_status(ledger_db: str, event: JobEvent, wanted: JobStatus) -> None:
+def test_each_verb_in_each_status(ledger_db: str, event: JobTransition, wanted: JobStatus) -> None:
     job = job_in(wanted)
     before = Job.objects.get(pk=job.pk)
     targets = TRANSITIONS.get((wanted, event))
@@ -56,15 +56,15 @@ def test_each_verb_in_each_status(ledger_db: str, event: JobEvent, wanted: JobSt
     after = Job.objects.get(pk=job.pk)
     if targets is None:
         assert (after.status, after.version) == (before.status, before.version)
-    elif event is JobEvent.CANCEL and wanted in ("CREATED", "PENDING"):
+    elif event is JobTransition.CANCEL and wanted in ("CREATED", "PENDING"):
         assert after.status == "REVOKED"  # nothing is in flight, so there is nothing to wait for
     else:
         assert {after.status} == targets
-        assert after.run == before.run + (event is JobEvent.RETRY)
+        assert after.run == before.run + (event is JobTransition.RETRY)
 
 
 @pytest.mark.parametrize("event", VERBS)
-def test_each_verb_refuses_a_job_that_there_is_not(ledger_db: str, event: JobEvent) -> None:
+def test_each_verb_refuses_a_job_that_there_is_not(ledger_db: str, event: JobTransition) -> None:
     with pytest.raises(NotFound):
         VERBS[event](4711)
     with pytest.raises(NotFound):
@@ -72,7 +72,7 @@ def test_each_verb_refuses_a_job_that_there_is_not(ledger_db: str, event: JobEve
 
 
 @pytest.mark.parametrize("event", VERBS)
-def test_each_verb_is_refused_inside_a_transaction(ledger_db: str, event: JobEvent) -> None:
+def test_each_verb_is_refused_inside_a_transaction(ledger_db: str, event: JobTransition) -> None:
     wanted = min(status for status, known in TRANSITIONS if known is event)
     job = job_in(wanted)
     with transaction.atomic(using=ledger_db), pytest.raises(NotDurable):

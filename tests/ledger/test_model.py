@@ -45,7 +45,7 @@ from joblot.states import (
     TERMINAL,
     JobStatus,
     LeaseState,
-    Outcome,
+    ReportedOutcome,
 )
 from joblot.testing.simulator import model, recount
 from joblot.wire import failure, success
@@ -246,7 +246,7 @@ class Ledger(RuleBasedStateMachine):
         for n, how in wanted:
             number = own[n % len(own)] if n < 11 else 100
             good = how in ("a", "bb")
-            outcome = Outcome.SUCCEEDED if good else Outcome.FAILED
+            outcome = ReportedOutcome.SUCCEEDED if good else ReportedOutcome.FAILED
             given.append((number, outcome, how if good else "", how == "again"))
         return given
 
@@ -254,7 +254,7 @@ class Ledger(RuleBasedStateMachine):
     def posted(given: list[model.Given]) -> list[Any]:
         return [
             success(number, output, {"bytes": len(output)})
-            if outcome is Outcome.SUCCEEDED
+            if outcome is ReportedOutcome.SUCCEEDED
             else failure(number, "Bad", retryable=retryable)
             for number, outcome, output, retryable in given
         ]

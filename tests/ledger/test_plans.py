@@ -32,7 +32,7 @@ from joblot.ledger.submit import submit
 from joblot.ledger.why import why
 from joblot.models import Job, StoredOutput, Uncounted
 from joblot.states import FileState
-from joblot.wire import Lease, failure, success
+from joblot.wire import GrantedLease, failure, success
 from tests import databases
 from tests.ledger import worker
 from tests.ledger.worker import TWO_STAGES, keys
@@ -206,7 +206,7 @@ def using(part: str, act: Callable[[], object]) -> frozenset[str]:
 
 
 def test_each_hot_statement_uses_the_index_that_is_meant_for_it(job: Job) -> None:
-    lease: Lease = worker.lease("p")
+    lease: GrantedLease = worker.lease("p")
     assert "joblot_range_walk" in using("FOR UPDATE SKIP LOCKED", lambda: worker.lease("p"))
     assert using("WITH held", lambda: worker.succeed(lease)) >= {
         "joblot_lease_pkey",

@@ -18,7 +18,7 @@ from joblot.ledger.settle import report
 from joblot.ledger.submit import submit
 from joblot.models import Lease as LeaseRow
 from joblot.states import RECEIPTS, LeaseState, Receipt, Report, Standing, receipt_for
-from joblot.wire import Lease, Result, failure, success
+from joblot.wire import GrantedLease, Result, failure, success
 from tests.ledger import worker
 from tests.ledger.worker import TWO_STAGES, counts, fail, keys, metrics, receipts, status, succeed
 
@@ -27,7 +27,7 @@ UNREACHABLE = {(LeaseState.SPENT, Standing.OPEN)}
 CELLS = [cell for cell in product(LeaseState, Standing, Report) if cell[:2] not in UNREACHABLE]
 
 
-def arrange(standing: Standing, state: LeaseState, job_id: int) -> Lease:
+def arrange(standing: Standing, state: LeaseState, job_id: int) -> GrantedLease:
     """A lease in `state` that was granted items 0 and 1, item 0 standing so."""
     lease = worker.lease(limit=2)
     assert worker.numbers(lease) == [0, 1]

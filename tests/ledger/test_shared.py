@@ -15,7 +15,7 @@ from joblot.ledger.progress import progress
 from joblot.ledger.submit import submit
 from joblot.models import Lease as LeaseRow
 from joblot.models import Outcome
-from joblot.wire import Lease, failure, success
+from joblot.wire import GrantedLease, failure, success
 from tests.ledger import test_settle, worker
 from tests.ledger.test_settle import *  # noqa: F403 (the same behaviour, by the other way)
 from tests.ledger.worker import TWO_STAGES, counts, keys, kinds, metrics, numbers, status
@@ -33,7 +33,7 @@ def by_sharing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(test_settle, "report", shared.report)
 
 
-def receipts(lease: Lease, *results: Any) -> list[str]:
+def receipts(lease: GrantedLease, *results: Any) -> list[str]:
     return [one.receipt.value for one in shared.report(lease.token, results)]
 
 
@@ -46,11 +46,11 @@ class Pile:
         self._first: Any = None
         self._behind: list[Any] = []
 
-    def first(self, lease: Lease, *results: Any) -> None:
+    def first(self, lease: GrantedLease, *results: Any) -> None:
         self._first = self._in_thread(self._gate.through(lambda: receipts(lease, *results)))
         self._gate.wait()
 
-    def behind(self, lease: Lease, *results: Any) -> None:
+    def behind(self, lease: GrantedLease, *results: Any) -> None:
         waiting = shared._carriage("postgres")._waiting
         before = len(waiting)
         self._behind.append(self._in_thread(lambda: receipts(lease, *results)))
@@ -71,7 +71,7 @@ def statements() -> int:
     return Outcome.objects.values("settled_at").distinct().count()
 
 
-def leases_of(job_count: int, leases: int, **more: Any) -> list[Lease]:
+def leases_of(job_count: int, leases: int, **more: Any) -> list[GrantedLease]:
     for number in range(job_count):
         submit(f"job {number}", keys(2 * leases // job_count), **({"pipeline": "p"} | more))
     return [worker.lease(limit=2) for _ in range(leases)]

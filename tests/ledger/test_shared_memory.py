@@ -14,7 +14,7 @@ from joblot.ledger import candidates, claimable
 from joblot.ledger.candidates import Wanted
 from joblot.ledger.claims import claim
 from joblot.ledger.submit import submit
-from joblot.wire import Lease
+from joblot.wire import GrantedLease
 from tests.ledger import worker
 from tests.ledger.worker import keys
 from tests.threads import Threads
@@ -114,7 +114,7 @@ def test_a_slow_reader_does_not_put_an_older_state_over_a_newer(
 
 def test_threads_claim_while_jobs_come_and_go(ledger_db: str, in_thread: Threads) -> None:
     """Each item is granted once, and no claim fails."""
-    granted: list[Lease] = []
+    granted: list[GrantedLease] = []
 
     def work(number: int) -> None:
         if number % 4 == 0:

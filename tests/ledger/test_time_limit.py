@@ -18,7 +18,7 @@ from django.db.transaction import atomic
 
 from joblot.errors import Unavailable
 from joblot.ledger import delivery
-from joblot.ledger.hooks import JobEvent, SettledResult, on_event, on_late, on_result
+from joblot.ledger.hooks import JobNotice, SettledResult, on_event, on_late, on_result
 from joblot.ledger.leases import expire_overdue, renew
 from joblot.ledger.lifecycle import cancel
 from joblot.ledger.submit import submit
@@ -204,7 +204,7 @@ def test_what_it_goes_on_to_write_is_not_committed(  # noqa: PLR0917 (fixtures)
 
 def hang_for(hang: Hang, kind: str) -> None:
     @on_event(kind)
-    def handle(event: JobEvent) -> None:
+    def handle(event: JobNotice) -> None:
         hang([SettledResult(event.job_id, 1, "", 0, "k0", None, None, {}, None)])
 
 

@@ -12,7 +12,7 @@ from django.db import connections
 from joblot import clock
 from joblot.ledger import delivery
 from joblot.ledger.health import health
-from joblot.ledger.hooks import JobEvent, on_event
+from joblot.ledger.hooks import JobNotice, on_event
 from joblot.ledger.outbox import fan_out
 from joblot.ledger.pulse import overdue
 from joblot.ledger.submit import submit
@@ -37,13 +37,13 @@ def test_what_a_handler_has_not_taken_keeps_its_jobs_later_events_from_it_and_no
     bad: set[str] = {"pending"}
 
     @on_event("pending", "finished")
-    def picky(event: JobEvent) -> None:
+    def picky(event: JobNotice) -> None:
         if event.kind in bad and event.job_id == first:
             raise ValueError
         told.append(("picky", event.job_id, event.kind))
 
     @on_event("pending", "finished")
-    def other(event: JobEvent) -> None:
+    def other(event: JobNotice) -> None:
         told.append(("other", event.job_id, event.kind))
 
     first, second = finished(), finished("q")
@@ -64,7 +64,7 @@ def test_a_handler_that_is_not_transactional_holds_no_transaction_and_is_marked_
     calls: list[bool] = []
 
     @on_event("finished", transactional=False)
-    def mail(event: JobEvent) -> None:
+    def mail(event: JobNotice) -> None:
         calls.append(connections[ledger_db].in_atomic_block)
         if len(calls) == 1:
             insert(event)
@@ -87,7 +87,7 @@ def test_a_try_whose_process_died_is_due_again_after_its_limit_and_a_wait(
     calls: list[int] = []
 
     @on_event("finished")
-    def dies(event: JobEvent) -> None:
+    def dies(event: JobNotice) -> None:
         insert(event)
         calls.append(event.id)
         if len(calls) == 1:
@@ -120,7 +120,7 @@ def test_one_that_fails_is_named_with_its_error_and_its_next_try(
     errors: list[Exception] = [ConnectionError("mail\x00 server is away"), Untellable()]
 
     @on_event("finished")
-    def fails(event: JobEvent) -> None:
+    def fails(event: JobNotice) -> None:
         raise errors.pop(0)
 
     job = finished()
@@ -155,7 +155,7 @@ def test_one_handler_occupies_so_many_processes_and_the_next_one_serves_others(
     told: list[str] = []
 
     @on_event("finished", transactional=False)
-    def slow(event: JobEvent) -> None:
+    def slow(event: JobNotice) -> None:
         told.append("slow")
         hangs.set()
         assert go_on.wait(30)
@@ -190,7 +190,7 @@ def test_a_call_that_was_overtaken_marks_nothing(ledger_db: str, configure: Any)
     tries: list[int] = []
 
     @on_event("finished", transactional=False)
-    def frozen(event: JobEvent) -> None:
+    def frozen(event: JobNotice) -> None:
         tries.append(1)
         if len(tries) == 1:
             Delivery.ledger.update(tries=2)  # as by the other's claim
@@ -218,7 +218,7 @@ def test_handlers_in_a_thread_of_a_plain_process_hold_up_no_sweep(
     hangs, go_on, stop = threading.Event(), threading.Event(), threading.Event()
 
     @on_event("finished")
-    def hang(event: JobEvent) -> None:
+    def hang(event: JobNotice) -> None:
         hangs.set()
         assert go_on.wait(30)
 
@@ -243,7 +243,7 @@ def test_a_fan_out_that_fails_is_put_off_and_keeps_no_other_event(
     told: list[int] = []
     bad = [True]
 
-    def write(event: JobEvent) -> None:
+    def write(event: JobNotice) -> None:
         if event.job_id == first and bad:
             raise ValueError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import connections
 
 from joblot.ledger import delivery
-from joblot.ledger.hooks import JobEvent
+from joblot.ledger.hooks import JobNotice
 from joblot.ledger.outbox import fan_out
 from joblot.ledger.submit import submit
 from tests import databases
@@ -24,7 +24,7 @@ def deliver() -> int:
     return delivery.deliver()
 
 
-def insert(event: JobEvent) -> None:
+def insert(event: JobNotice) -> None:
     with connections[databases.current()].cursor() as cursor:
         cursor.execute(
             "INSERT INTO saved_row (key, value) VALUES (%s, %s)", [f"{event.id}", event.kind]

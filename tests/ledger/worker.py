@@ -11,7 +11,7 @@ from joblot.ledger.history import events
 from joblot.ledger.progress import progress
 from joblot.ledger.settle import report
 from joblot.models import Job
-from joblot.wire import Lease, Result, failure, success
+from joblot.wire import GrantedLease, Result, failure, success
 
 TWO_STAGES = [{"name": "read", "pipeline": "p"}, {"name": "save", "pipeline": "q"}]
 
@@ -20,7 +20,7 @@ def keys(items: int) -> list[str]:
     return [f"k{n}" for n in range(items)]
 
 
-def lease(pipelines: str | Iterable[str] = "p", limit: int = 16, **more: Any) -> Lease:
+def lease(pipelines: str | Iterable[str] = "p", limit: int = 16, **more: Any) -> GrantedLease:
     """The lease of a claim that must be granted."""
     answer = claim(pipelines, limit, **more)
     assert answer.leases, f"no lease: {answer.reason}"
@@ -35,21 +35,21 @@ def nothing_ready(pipelines: str = "p") -> bool:
     return next_job(pipelines).job is None
 
 
-def numbers(lease: Lease) -> list[int]:
+def numbers(lease: GrantedLease) -> list[int]:
     return [item.id for item in lease.items]
 
 
-def receipts(lease: Lease | str, *results: Result | dict[str, Any]) -> list[str]:
+def receipts(lease: GrantedLease | str, *results: Result | dict[str, Any]) -> list[str]:
     token = lease if isinstance(lease, str) else lease.token
     return [answer.receipt.value for answer in report(token, results)]
 
 
-def succeed(lease: Lease, *only: int, output: Any = None) -> list[str]:
+def succeed(lease: GrantedLease, *only: int, output: Any = None) -> list[str]:
     """Report success for these items, or for all."""
     return receipts(lease, *(success(number, output) for number in only or numbers(lease)))
 
 
-def fail(lease: Lease, *only: int, retryable: bool = False) -> list[str]:
+def fail(lease: GrantedLease, *only: int, retryable: bool = False) -> list[str]:
     given = only or numbers(lease)
     return receipts(lease, *(failure(n, "Bad", "broken", retryable=retryable) for n in given))
 

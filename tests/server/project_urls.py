@@ -8,6 +8,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
 
+from joblot.api.long_polling import ViewCall
+
 
 @csrf_exempt
 def items(request: HttpRequest) -> HttpResponse:
@@ -16,10 +18,14 @@ def items(request: HttpRequest) -> HttpResponse:
 
 
 def closed(get_response: Callable[[HttpRequest], HttpResponseBase]) -> object:
-    """A middleware that answers instead of the views, as it does while a project is mended."""
+    """A middleware that responds in place of the views, as during maintenance.
+
+    `Closed` on a request is the status. With `Closed-After` its first page or block is served.
+    """
 
     def answer(request: HttpRequest) -> HttpResponseBase:
-        if "Closed" in request.headers:
+        is_open = "Closed-After" in request.headers and ViewCall.of(request).is_first
+        if "Closed" in request.headers and not is_open:
             return HttpResponse("<h1>Back soon</h1>", status=int(request.headers["Closed"]))
         return get_response(request)
 

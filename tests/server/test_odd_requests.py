@@ -55,7 +55,6 @@ ODD = {
     "a foreign host": lines(b"GET /api/v1/jobs", b"Host: evil.example"),
     "a foreign page": lines(b"POST /api/v1/results", b"Origin: http://evil.example"),
     "no method": lines(b"BREW /api/v1/jobs"),
-    "somebody's mark": lines(b"GET /api/v1/jobs", b"Joblot-Outer: 1", b"Joblot-Lines-Before: x"),
     "no HTTP at all": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
     "an upgrade": lines(b"GET /api/v1/jobs", b"Connection: Upgrade", b"Upgrade: websocket"),
 }

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
 
 from joblot.ledger.progress import progress
+from joblot.ledger.submit import submit
 from joblot.models import Job
+from tests.ledger.worker import keys
+from tests.polling import eventually
 from tests.server.served import Served
 
 LINES = {"Content-Type": "application/x-ndjson"}
@@ -62,6 +65,38 @@ def test_what_a_middleware_answers_is_sent_on(site: httpx.Client, job: Job, stat
     answer = site.post(where, content=MANY, headers={**LINES, "Closed": str(status)})
     assert (answer.status_code, answer.text) == (status, "<h1>Back soon</h1>")
     assert progress(job.pk)["total"] == 0
+
+
+@pytest.mark.parametrize("status", ["200", "403"])
+def test_a_stream_is_cut_where_a_middleware_responds_in_place_of_a_page(
+    site: httpx.Client, configure: Callable[..., None], status: str
+) -> None:
+    """A client must not take what came until then for all items."""
+    configure(page_items_max=10)
+    job = submit("many", keys(25), pipeline="p")
+    headers = {"Accept": LINES["Content-Type"], "Closed": status, "Closed-After": "1"}
+    with (
+        site.stream("GET", f"/counts/api/v1/jobs/{job.pk}/items", headers=headers) as answer,
+        pytest.raises(httpx.RemoteProtocolError),
+    ):
+        list(answer.iter_lines())
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("status", [200, 403])
+def test_a_middleware_that_responds_in_place_of_a_later_block_ends_the_stream(
+    site: httpx.Client, job: Job, status: int
+) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield MANY
+        eventually(lambda: progress(job.pk)["total"])
+        yield b'"another key"\n' * 1_000
+
+    where = f"/counts/api/v1/jobs/{job.pk}/items"
+    headers = {**LINES, "Closed": str(status), "Closed-After": "1"}
+    answer = site.post(where, content=pieces(), headers=headers)
+    assert (answer.status_code, answer.text) == (status, "<h1>Back soon</h1>")
+    assert progress(job.pk)["total"] == 1
 
 
 def test_the_older_fleet_may_post_as_much_under_a_prefix(

@@ -14,7 +14,7 @@ from joblot.config import default_policy
 from joblot.ledger.claims import claim
 from joblot.ledger.progress import progress
 from joblot.ledger.submit import submit
-from joblot.server import outer
+from joblot.server import gateway
 from joblot.standalone import (
     SERVED_STATEMENT_SECONDS_MAX,
     SILENCE_SLACK_SECONDS,
@@ -73,7 +73,7 @@ def test_a_report_that_is_swallowed_is_refused_and_may_be_repeated(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Also those who connect anew hear nothing, until the link is back."""
-    monkeypatch.setattr(outer, "HEALTH_SECONDS_MAX", 0.5)
+    monkeypatch.setattr(gateway, "HEALTH_SECONDS_MAX", 0.5)
     behind_link(SILENCE_SECONDS_MAX)
     job = submit("night", ["a"], pipeline="p")
     (lease,) = claim("p").leases
@@ -136,7 +136,7 @@ def test_health_is_told_while_every_thread_waits_for_the_database(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(outer, "HEALTH_SECONDS_MAX", 0.2)
+    monkeypatch.setattr(gateway, "HEALTH_SECONDS_MAX", 0.2)
     behind_link(3_600)
     submit("night", ["a"], pipeline="p")
     (lease,) = claim("p").leases

@@ -124,6 +124,7 @@ def test_a_zipped_stream_that_breaks_off_is_told(
     zipped = gzip.compress(b"".join(lines(400)))
     status, told = send(http, job, zipped[:-9], Content_Encoding="gzip")
     assert (status, told["code"]) == (400, "not_readable")
+    assert told["lines_before"] == told["added"] == total(job)
     assert send(http, job, zipped, Content_Encoding="gzip")[1]["total"] == 400
 
 
@@ -152,7 +153,21 @@ def test_a_bad_line_is_told_by_its_number(
     assert told["detail"].startswith(f"line {at + 1}: "), told
     assert what in told["detail"]
     assert at - 10 <= total(job) <= at
+    assert told["lines_before"] == told["added"] <= total(job)
     assert send(http, job, b"".join(given))[1]["total"] == 300
+
+
+def test_a_bad_line_in_a_later_block_says_what_those_before_it_added(
+    http: httpx.Client, job: Job, small_blocks: None
+) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield line(0) + b"".join(lines(100))
+        eventually(lambda: total(job) == 100)
+        yield b"{broken\n" + b"".join(lines(100))
+
+    status, told = send(http, job, pieces())
+    assert (status, told["lines_before"], told["added"]) == (400, 101, 100)
+    assert told["detail"].startswith("line 102: ")
 
 
 def test_a_refusal_reaches_a_client_that_only_sends(
@@ -176,6 +191,7 @@ def test_a_sealed_job_takes_no_stream(http: httpx.Client) -> None:
     job = submit("sealed", ["a"], pipeline="p")
     status, told = send(http, job, b"".join(lines(5)), Accept_Encoding="gzip")
     assert (status, told["code"]) == (409, "wrong_status")
+    assert (told["lines_before"], told["added"]) == (0, 0)
 
 
 def test_lines_are_no_body_of_anything_else(http: httpx.Client, job: Job) -> None:

@@ -14,7 +14,7 @@ from joblot.config import limits
 from joblot.ledger import lifecycle
 from joblot.ledger.submit import submit
 from joblot.models import Job
-from joblot.server.bridge import Answer, Scope
+from joblot.server.bridge import Scope, WholeResponse
 from tests.ledger import worker
 from tests.ledger.worker import drain, keys
 from tests.polling import eventually
@@ -126,7 +126,7 @@ def test_a_reader_that_stands_still_costs_neither_threads_nor_memory(
     """More readers than threads. Of each a page is asked for when the one before was taken."""
     path, asked, ask = f"/api/v1/jobs/{long.pk}/items", [], served.process._bridge.ask
 
-    async def noted(scope: Scope, body: IO[bytes]) -> Answer:
+    async def noted(scope: Scope, body: IO[bytes]) -> WholeResponse:
         asked.append(scope["path"])
         return await ask(scope, body)
 

@@ -26,7 +26,7 @@ from joblot.ledger.progress import progress
 from joblot.ledger.submit import submit
 from joblot.models import Lease as LeaseRow
 from joblot.states import Receipt
-from joblot.wire import Lease, failure, success
+from joblot.wire import GrantedLease, failure, success
 from joblot.worker.http import GZIP_BYTES_MIN, HttpClient
 from joblot.worker.shapes import error_of
 from tests.ports import kept
@@ -34,7 +34,7 @@ from tests.worker.conftest import numbered
 from tests.worker.server import Server
 
 
-def _claim(client: HttpClient, limit: int = 16, **more: Any) -> Lease:
+def _claim(client: HttpClient, limit: int = 16, **more: Any) -> GrantedLease:
     (lease,) = client.claim(
         ["p"], limit, job=None, worker="", idempotency_key="once", **more
     ).leases

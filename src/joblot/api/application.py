@@ -12,7 +12,7 @@ from joblot.api import items, jobs, webhooks, work
 from joblot.api.auth import Bearer
 from joblot.api.body import API_NAMESPACE, JsonParser
 from joblot.api.openapi import DocumentedAPI
-from joblot.api.problems import of_error, of_path, of_surprise, problem
+from joblot.api.problems import ProblemResponse, of_error, of_path, of_surprise
 from joblot.errors import JoblotError, NotReadable
 
 api = DocumentedAPI(
@@ -58,4 +58,4 @@ def _not_valid(request: HttpRequest, error: Any) -> HttpResponse:
         {"where": ".".join(map(str, one["loc"][1:])), "what": one["msg"]} for one in error.errors
     ]
     detail = "; ".join(f"{one['where']}: {one['what']}" for one in told[:5])
-    return problem(422, "invalid_input", detail[:2_000], errors=told[:20])
+    return ProblemResponse(422, "invalid_input", detail[:2_000], errors=told[:20])

@@ -9,6 +9,7 @@ from typing import Any
 from django.http import HttpRequest
 from ninja.security import HttpBearer
 
+from joblot.api.long_polling import ViewCall
 from joblot.errors import NotAuthenticated
 from joblot.identity import rate
 from joblot.identity.caller import Caller
@@ -31,12 +32,13 @@ class Bearer(HttpBearer):
 def caller_of(request: HttpRequest, *, counted: bool = True) -> Caller:
     """Who asks; counts the request. Raises NotAuthenticated, TooManyRequests, Unavailable.
 
-    What is not `counted` is never one request too many.
+    A request that is not `counted` is exempt from rate limiting. A client's request is counted
+    once, though each view call that answers it looks up the caller's rights.
     """
     known: Caller | None = getattr(request, "joblot_caller", None)
     if known is None:
         known = _find_caller(request)
-        if counted:
+        if counted and ViewCall.of(request).is_first:
             rate.spend(known)
         request.joblot_caller = known  # type: ignore[attr-defined]
     return known

@@ -13,7 +13,7 @@ from ninja.parser import Parser
 from ninja.types import DictStrAny
 
 from joblot.api.json_text import parse_json
-from joblot.api.patience import lines_before
+from joblot.api.long_polling import ViewCall
 from joblot.config import limits
 from joblot.errors import NotReadable, TooLarge, Unavailable
 
@@ -61,7 +61,8 @@ class JsonLines:
 
     def __init__(self, request: HttpRequest) -> None:
         self._request = request
-        self.number = lines_before(request)
+        before = ViewCall.of(request).blocks_before
+        self.number = before.lines if before else 0
 
     def __iter__(self) -> Iterator[Any]:
         for line in self._lines():

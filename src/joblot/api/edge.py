@@ -12,7 +12,8 @@ from django.views.decorators.gzip import gzip_page
 
 from joblot.api.auth import caller_of
 from joblot.api.body import read_body, takes_stream
-from joblot.api.problems import of_error, of_path, of_surprise, problem
+from joblot.api.long_polling import ViewCall
+from joblot.api.problems import ProblemResponse, of_error, of_path, of_surprise
 from joblot.config import limits
 from joblot.errors import JoblotError
 
@@ -32,18 +33,26 @@ def edge(view: View) -> View:
                     request._body = read_body(request, most)  # noqa: SLF001 (where Django keeps it)
             answer = view(request, *args, **kwargs)
         except JoblotError as error:
-            return of_error(error)
+            answer = of_error(error)
         except Http404:
-            return of_path(request)
+            answer = of_path(request)
         except Exception as error:  # noqa: BLE001 (told as a problem, kept in the log)
-            return of_surprise(error)
+            answer = of_surprise(error)
         if answer.status_code == 405:
-            refused = problem(405, "method_not_allowed", f"expected {answer['Allow']}")
+            refused = ProblemResponse(405, "method_not_allowed", f"expected {answer['Allow']}")
             refused["Allow"] = answer["Allow"]
             return refused
-        return answer
+        return _with_blocks_before(request, answer)
 
     return bare(wrapper)
+
+
+def _with_blocks_before(request: HttpRequest, answer: HttpResponseBase) -> HttpResponseBase:
+    """An error in a stream says what the blocks before it came to."""
+    before = ViewCall.of(request).blocks_before
+    if before and isinstance(answer, ProblemResponse):
+        answer.add(added=before.added, lines_before=before.lines)
+    return answer
 
 
 def bare(view: View) -> View:

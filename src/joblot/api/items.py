@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.encoding import iri_to_uri
 from ninja import Query, Router
 
 from joblot.api.body import ITEMS_URL, NDJSON, JsonLines, json_of, takes_stream
 from joblot.api.jobs import JobIdInPath, to_change, to_read
+from joblot.api.long_polling import BlockAdded, StreamPage, ViewCall, attach, query_of_next_page
 from joblot.api.openapi import also, json_body
-from joblot.api.patience import LAST_EVENT, go_on
 from joblot.api.schemas import (
     BIGINT_MAX,
     EventsOut,
@@ -33,6 +33,7 @@ from joblot.ledger.submit import add_items
 router = Router(tags=["items"])
 
 SSE = "text/event-stream"
+LAST_EVENT = "Last-Event-ID"
 AS_OF = "Joblot-As-Of"  # of the first page of a stream; each page is of one instant
 SSE_RETRY_MS = 2_000  # how soon a browser asks again after it was cut off
 
@@ -56,18 +57,25 @@ def add(request: HttpRequest, job_id: JobIdInPath) -> Any:
     """
     to_change(request, job_id)
     if takes_stream("POST", request.path_info, request.content_type or ""):
-        added = _add_lines(job_id, JsonLines(request))
-    else:
-        added = add_items(job_id, _listed(json_of(request)))
+        return _add_lines(request, job_id)
+    added = add_items(job_id, _listed(json_of(request)))
     return {"added": added, "total": read_job(job_id).total}
 
 
-def _add_lines(job_id: int, lines: JsonLines) -> int:
-    """Items are judged one by one as they are read, so the last line read is the bad one."""
+def _add_lines(request: HttpRequest, job_id: int) -> HttpResponse:
+    """Add a stream, or a block of one; the response counts the blocks before it, too.
+
+    Items are judged one by one as they are read, so the last line read is the bad one.
+    """
+    lines, before = JsonLines(request), ViewCall.of(request).blocks_before
     try:
-        return add_items(job_id, lines)
+        added = add_items(job_id, lines)
     except InvalidItem as error:
         raise InvalidItem(f"line {lines.number}: {error.__cause__ or error}") from error
+    added_in_all = added + (before.added if before else 0)
+    answer = JsonResponse({"added": added_in_all, "total": read_job(job_id).total})
+    attach(answer, BlockAdded(added))
+    return answer
 
 
 def _listed(body: Any) -> list[Any]:
@@ -97,11 +105,12 @@ def list_items(
         return {"items": page, "next": following, "as_of": page.as_of}
     answer = HttpResponse("".join(json.dumps(one) + "\n" for one in page), content_type=NDJSON)
     answer[AS_OF] = page.as_of
-    if following is not None:
-        rest = request.GET.copy()
-        rest["after"] = str(following)
-        answer["Link"] = f'<{iri_to_uri(request.path)}?{rest.urlencode()}>; rel="next"'
-        go_on(request, answer, 0.0, after=following)
+    if following is None:
+        attach(answer, StreamPage(None))
+        return answer
+    query = query_of_next_page(request, following)
+    answer["Link"] = f'<{iri_to_uri(request.path)}?{query}>; rel="next"'
+    attach(answer, StreamPage(query))
     return answer
 
 
@@ -144,7 +153,7 @@ def _event_stream(request: HttpRequest, job_id: int, after: int) -> HttpResponse
     answer = HttpResponse(begins + text, content_type=SSE)
     answer["Cache-Control"] = "no-cache"
     last = page[-1]["id"] if page else after
-    go_on(request, answer, limits().events_poll_seconds, after=last)
+    attach(answer, StreamPage(query_of_next_page(request, last), limits().events_poll_seconds))
     return answer
 
 

@@ -61,35 +61,42 @@ TITLES = {
 }
 
 
-def problem(status: int, code: str, detail: str, **more: Any) -> HttpResponse:
-    """The answer that tells an error; `more` are further members of the problem."""
-    body = {
-        "type": "about:blank",
-        "title": TITLES[status],
-        "status": status,
-        "code": code,
-        "detail": detail,
-        **more,
-    }
-    return HttpResponse(json.dumps(body), status=status, content_type="application/problem+json")
+class ProblemResponse(HttpResponse):
+    """The answer that describes an error; `more` are further members of its body."""
+
+    def __init__(self, status: int, code: str, detail: str, **more: Any) -> None:
+        super().__init__(status=status, content_type="application/problem+json")
+        self._members: dict[str, Any] = {
+            "type": "about:blank",
+            "title": TITLES[status],
+            "status": status,
+            "code": code,
+            "detail": detail,
+        }
+        self.add(**more)
+
+    def add(self, **more: Any) -> None:
+        """Add members to the body."""
+        self._members |= more
+        self.content = json.dumps(self._members).encode()
 
 
-def of_error(error: JoblotError) -> HttpResponse:
+def of_error(error: JoblotError) -> ProblemResponse:
     """The answer to an error of joblot's tree."""
     status = next(STATUS[base] for base in type(error).__mro__ if base in STATUS)
     if isinstance(error, TooLarge):
-        return problem(status, error.code, str(error), limit=error.limit)
+        return ProblemResponse(status, error.code, str(error), limit=error.limit)
     if isinstance(error, Unavailable):
         return _later(status, error)
     if status == 500:
         return of_surprise(error)
-    answer = problem(status, error.code, str(error))
+    answer = ProblemResponse(status, error.code, str(error))
     if status == 401:
         answer["WWW-Authenticate"] = 'Bearer realm="joblot"'
     return answer
 
 
-def of_surprise(error: Exception) -> HttpResponse:
+def of_surprise(error: Exception) -> ProblemResponse:
     """The answer to an error that nobody foresaw: the log has it, the caller a code.
 
     Unless the database raised it where no verb has translated it: that may pass, and says so.
@@ -97,17 +104,17 @@ def of_surprise(error: Exception) -> HttpResponse:
     if isinstance(error, Error) and isinstance(known := translated(error), JoblotError):
         return of_error(known)
     logger.error("a request failed", exc_info=error)
-    return problem(500, "internal", "joblot failed to answer; its log says why")
+    return ProblemResponse(500, "internal", "joblot failed to answer; its log says why")
 
 
-def of_path(request: HttpRequest, *_: Any, **__: Any) -> HttpResponse:
+def of_path(request: HttpRequest, *_: Any, **__: Any) -> ProblemResponse:
     """The answer to a path that leads nowhere."""
-    return problem(404, "not_found", f"there is nothing at {request.path[:200]}")
+    return ProblemResponse(404, "not_found", f"there is nothing at {request.path[:200]}")
 
 
-def _later(status: int, error: Unavailable) -> HttpResponse:
+def _later(status: int, error: Unavailable) -> ProblemResponse:
     seconds = error.retry_after_seconds
     seconds = limits().retry_after_seconds if seconds is None else seconds
-    answer = problem(status, error.code, str(error), retry_after_seconds=round(seconds, 3))
+    answer = ProblemResponse(status, error.code, str(error), retry_after_seconds=round(seconds, 3))
     answer["Retry-After"] = str(max(1, math.ceil(seconds)))
     return answer

@@ -112,7 +112,7 @@ class JobsOut(Schema):
     next: int | None
 
 
-class NextJob(Schema):
+class NextJobOut(Schema):
     id: int
     name: str
     project: str
@@ -123,7 +123,7 @@ class NextJob(Schema):
 class NextOut(Schema):
     """The job that a claim would be served from now; null, and why, if there is none."""
 
-    job: NextJob | None
+    job: NextJobOut | None
     reason: str
     retry_after_seconds: float
 

@@ -10,8 +10,8 @@ from ninja import Path, Query, Router
 
 from joblot.api.body import json_of
 from joblot.api.jobs import caller_with, require_sight
+from joblot.api.long_polling import Granted, NoWork, attach
 from joblot.api.openapi import json_body
-from joblot.api.patience import may_be_untaken, may_wait
 from joblot.api.schemas import (
     BIGINT_MAX,
     ClaimIn,
@@ -76,11 +76,11 @@ def create_claim(request: HttpRequest, body: ClaimIn) -> Any:
     )
     answer = HttpResponse(json.dumps(granted.as_json()), content_type="application/json")
     if body.idempotency_key is None:
-        may_be_untaken(request, answer, (lease.token for lease in granted.leases))
+        attach(answer, Granted(tuple(lease.token for lease in granted.leases)))
     # Whoever is at his limit waits for his own workers, of which nobody tells this server.
     if not granted.leases and body.wait_seconds > 0 and granted.reason != NoLease.AT_LIMIT:
         wanted = Wanted.of(body.pipelines, body.job, caller.projects)
-        may_wait(request, answer, min(body.wait_seconds, limits().wait_seconds_max), wanted)
+        attach(answer, NoWork(min(body.wait_seconds, limits().wait_seconds_max), wanted))
     return answer
 
 

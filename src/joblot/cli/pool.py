@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from joblot.cli import alive
-from joblot.cli.worker_process import Order
+from joblot.cli.worker_process import RunOrder
 from joblot.errors import InvalidInput, Unavailable
+from joblot.worker.pulse import PulseWatch
 from joblot.worker.supervisor import Answered, Died, Supervisor
 
 
@@ -15,7 +16,7 @@ from joblot.worker.supervisor import Answered, Died, Supervisor
 class Pool:
     """`size` worker processes; what happens to them is told to `happened`, from other threads."""
 
-    order: Order
+    order: RunOrder
     size: int
     cwd: str
     happened: Callable[[Died | Answered], None]
@@ -23,9 +24,7 @@ class Pool:
     supervisor: Supervisor = field(init=False)
 
     def __post_init__(self) -> None:
-        limit = self.order.item_seconds_max
-        module = "joblot.cli.worker_process"
-        self.supervisor = Supervisor(module, limit, self.happened, self.cwd)
+        self.supervisor = Supervisor("joblot.cli.worker_process", self.happened, self.cwd)
 
     def start(self) -> None:
         for _ in range(self.size):
@@ -37,9 +36,10 @@ class Pool:
         orders = [replace(self.order, name=name).as_json()]
         if self.job is not None:
             orders.append({"job": self.job})
+        watch = PulseWatch(self.order.item_seconds_max)
         try:
             with alive.held(name) as lock:
-                self.supervisor.start(*orders, name=name, descriptors=[lock])
+                self.supervisor.start(*orders, watch=watch, name=name, descriptors=[lock])
         except OSError as error:
             raise Unavailable(f"a worker process can't be started: {error}") from error
 

@@ -27,7 +27,7 @@ from joblot.cli.plan import Plan
 from joblot.cli.pool import Pool, require_ready
 from joblot.cli.source import Source
 from joblot.cli.submission import Submission, Submitted
-from joblot.cli.worker_process import Order
+from joblot.cli.worker_process import RunOrder
 from joblot.errors import JoblotError, Refused, Unavailable
 from joblot.states import TERMINAL
 from joblot.worker.ending import signals_that_end
@@ -73,7 +73,9 @@ class Run:
 
     def __post_init__(self) -> None:
         plan = self.plan
-        order = Order("", plan.function, plan.pipeline, plan.batch, plan.item_seconds_max, self.db)
+        order = RunOrder(
+            "", plan.function, plan.pipeline, plan.batch, plan.item_seconds_max, self.db
+        )
         self._pool = Pool(order, self.workers, plan.cwd, self._happened.put)
 
     def prepare(self) -> None:

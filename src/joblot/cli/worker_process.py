@@ -1,4 +1,4 @@
-"""One worker process of `joblot run`. Its orders are an Order, and then the job."""
+"""One worker process of `joblot run`. Its orders are a RunOrder, and then the job."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from joblot.cli.local_client import LocalClient
 from joblot.errors import JoblotError
 from joblot.standalone import setup
 from joblot.worker import Worker, WorkerSettings, handler, load
-from joblot.worker.ending import ended_when_stuck, leave_frozen
+from joblot.worker.ending import drain_when_asked, ended_when_stuck, leave_frozen
+from joblot.worker.pulse import Pulse
 from joblot.worker.supervised import Supervised
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class RunOrder:
     """What a worker process is started for. `batch` 0 is a function of one item."""
 
     name: str
@@ -36,7 +37,7 @@ def main() -> int:
     supervised = Supervised.begin()
     if (given := supervised.order()) is None:
         return 0
-    order = Order(**given)
+    order = RunOrder(**given)
     try:
         setup(path=order.db)
         function = load(order.function)
@@ -50,15 +51,15 @@ def main() -> int:
     return code
 
 
-def _work(order: Order, function: Callable[..., Any], job: int, supervised: Supervised) -> int:
+def _work(order: RunOrder, function: Callable[..., Any], job: int, supervised: Supervised) -> int:
     worker = Worker(
         LocalClient(),
         [handler(order.pipeline, function, batch=order.batch)],
         WorkerSettings(job=job, name=order.name, item_seconds_max=order.item_seconds_max),
         on_frozen=leave_frozen,
-        pulse=supervised.pulse,
+        pulse=Pulse(supervised.shared["pulse"]),
     )
-    supervised.follow(worker)
+    drain_when_asked(worker, supervised)
     with ended_when_stuck(order.item_seconds_max):
         left = worker.run()
     if left:

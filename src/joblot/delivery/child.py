@@ -1,76 +1,63 @@
 """One process that runs event handlers. Its supervisor may end it at any moment.
 
 What it has not committed is rolled back then, and the try that it has claimed becomes due again by
-itself. It ends when its standard input does: its supervisor is gone.
+itself. Its orders are how it is to deliver, and later that it is to stop; when they end, its
+supervisor is gone, and it ends at once.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import logging
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import Any
 
 from joblot.config import limits
-from joblot.delivery.message import Begun, Ended, Message, as_line
+from joblot.delivery.message import Begun, Ended, as_json
 from joblot.standalone import setup
+from joblot.worker.supervised import Supervised
 
 
 def main() -> None:
-    asked = _arguments()
+    supervised = Supervised.begin()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor's to take
+    if (order := supervised.order()) is None:
+        return
     logging.basicConfig(level=logging.WARNING, format="joblot delivery: %(message)s")
-    _end_with_supervisor()
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor's to take
-    os.set_inheritable(asked.says, False)
-    with os.fdopen(asked.says, "w", buffering=1) as said:
-        setup()
-        _deliver(asked, said, stop)
+    threading.Thread(
+        target=_follow, args=(supervised, stop), name="joblot-orders", daemon=True
+    ).start()
+    setup()
+    _deliver(order, supervised, stop)
 
 
-def _arguments() -> Any:
-    parser = argparse.ArgumentParser(prog="joblot.delivery")
-    parser.add_argument("--says", type=int, required=True, help="the descriptor to write to")
-    parser.add_argument("--once", action="store_true", help="end when nothing is due")
-    parser.add_argument("--spare", action="store_true", help="end when there was nothing for long")
-    return parser.parse_args()
+def _follow(supervised: Supervised, stop: threading.Event) -> None:
+    """Stop when told to; end in the middle of a call if nobody is left to end it at its limit."""
+    while supervised.order() is not None:
+        stop.set()
+    os.killpg(0, signal.SIGKILL)
 
 
-def _deliver(asked: Any, said: IO[str], stop: threading.Event) -> None:
+def _deliver(order: dict[str, Any], supervised: Supervised, stop: threading.Event) -> None:
     from joblot.ledger.delivery import Call, deliver, deliver_until  # noqa: PLC0415 (needs setup)
-
-    def say(message: Message) -> None:
-        said.write(as_line(message))
 
     @contextlib.contextmanager
     def watch(call: Call) -> Iterator[None]:
-        say(Begun(str(call), call.seconds_max, call.retry_seconds))
+        supervised.answer(**as_json(Begun(str(call), call.seconds_max, call.retry_seconds)))
         try:
             yield
         except BaseException:
-            say(Ended(returned=False))
+            supervised.answer(**as_json(Ended(returned=False)))
             raise
-        say(Ended(returned=True))
+        supervised.answer(**as_json(Ended(returned=True)))
 
-    if asked.once:
+    if order["once"]:
         deliver(watch)
         return
-    idle_seconds_max = limits().handler_idle_seconds if asked.spare else None
+    idle_seconds_max = limits().handler_idle_seconds if order["spare"] else None
     deliver_until(stop, watch, idle_seconds_max=idle_seconds_max)
-
-
-def _end_with_supervisor() -> None:
-    """Also in the middle of a call: nobody is left to end it at its limit."""
-
-    def wait() -> None:
-        while os.read(sys.stdin.fileno(), 1):  # of a buffered reader, Python waits at its exit
-            pass
-        os.killpg(0, signal.SIGKILL)
-
-    threading.Thread(target=wait, name="joblot-supervisor", daemon=True).start()

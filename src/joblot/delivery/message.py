@@ -1,9 +1,10 @@
-"""What a child says over its pipe: a line of JSON when a call begins, and one when it has ended."""
+"""What a process of handlers answers: when a call begins, and when it has ended."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +27,10 @@ Message = Begun | Ended
 _KINDS: dict[str, type[Message]] = {"Begun": Begun, "Ended": Ended}
 
 
-def as_line(message: Message) -> str:
-    return json.dumps({"kind": type(message).__name__, **asdict(message)}) + "\n"
+def as_json(message: Message) -> dict[str, Any]:
+    return {"kind": type(message).__name__, **asdict(message)}
 
 
-def message_of(line: str) -> Message:
-    given = json.loads(line)
-    return _KINDS[given.pop("kind")](**given)
+def message_of(given: Mapping[str, Any]) -> Message:
+    members = dict(given)
+    return _KINDS[members.pop("kind")](**members)

@@ -1,4 +1,4 @@
-"""The supervisor: starts processes that run event handlers, and ends those that hang.
+"""Starts processes that run event handlers, and has those ended that hang.
 
 It asks nothing of the database and runs no handler, so nothing that a handler does holds it up. A
 process that is ended has claimed its try in the database, together with when the next one is due.
@@ -7,99 +7,140 @@ process that is ended has claimed its try in the database, together with when th
 from __future__ import annotations
 
 import logging
-import os
-import signal
-import subprocess
-import sys
+import queue
 import threading
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from joblot.config import limits
 from joblot.delivery.message import Begun, message_of
+from joblot.errors import Unavailable
 from joblot.ledger import hooks
+from joblot.worker.supervisor import Answered, Died, Process, Supervisor
+from joblot.worker.watch import Watch
 
 logger = logging.getLogger("joblot.delivery")
 
-WATCH_SECONDS = 0.1  # how soon a call that is too long, or a process that ended, is noticed
+TEND_SECONDS = 0.1  # how soon a process that ended, or one that is slow, is noticed
 RESTART_SECONDS_MAX = 60.0  # between two processes that ended without having begun a call
-STDERR = 2
-END_SECONDS = 1.0  # for a process that was killed to be gone
+END_SECONDS = 10.0  # for processes that were killed to be gone, on a busy machine
 
 
-class Child:
-    """A process in a group of its own, and the call that it is in."""
+class CallWatch(Watch):
+    """The call that a process of handlers is in, as the process has said.
 
-    def __init__(self, *options: str) -> None:
-        reads, says = os.pipe()
-        try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "joblot.delivery", "--says", str(says), *options],
-                stdin=subprocess.PIPE,
-                stdout=STDERR,  # what a handler prints is no command's answer
-                pass_fds=[says],
-                env=os.environ | {"PYTHONPATH": _path()},
-                start_new_session=True,  # what a handler has started is ended with it
-            )
-        finally:
-            os.close(says)
+    Threads: the one that listens to the process writes, others read each value once.
+    """
+
+    def __init__(self) -> None:
         self.began_any = False
         self.deliveries = 0
         self._call: tuple[Begun, float] | None = None
-        self._reader = threading.Thread(target=self._read, args=(reads,), daemon=True)
-        self._reader.start()
 
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    @property
-    def exit_code(self) -> int | None:
-        return self._process.poll()
-
-    def is_slow(self) -> bool:
-        call = self._call
-        return call is not None and time.monotonic() - call[1] > limits().handler_slow_seconds
-
-    def end_if_overdue(self) -> bool:
-        """Kill it if its call takes longer than it may; True if so."""
-        call = self._call
-        if call is None or time.monotonic() - call[1] <= call[0].seconds_max:
-            return False
-        logger.error(
-            "%s has not returned for %g s; process %d is ended, the next try is in %g s at most",
-            call[0].what,
-            call[0].seconds_max,
-            self.pid,
-            call[0].retry_seconds - call[0].seconds_max,
-        )
-        self.kill()
-        return True
-
-    def stop(self) -> None:
-        """Ask it to end after the call that it is in."""
-        if self.exit_code is None:
-            self._process.terminate()
-
-    def kill(self) -> None:
-        if self.exit_code is None:
-            os.killpg(self.pid, signal.SIGKILL)
-        self._process.wait()
-        self._process.stdin.close()  # type: ignore[union-attr]  # it is a pipe
-        self._reader.join(END_SECONDS)
-
-    def _read(self, reads: int) -> None:
-        with os.fdopen(reads) as lines:
-            for line in lines:
-                self._note(line)
-
-    def _note(self, line: str) -> None:
+    def hear(self, answer: Mapping[str, Any]) -> None:
         self.began_any = True
-        message = message_of(line)
+        message = message_of(answer)
         if isinstance(message, Begun):
             self._call = message, time.monotonic()
         else:
             self._call = None
             self.deliveries += message.returned
+
+    def is_slow(self) -> bool:
+        call = self._call
+        return call is not None and time.monotonic() - call[1] > limits().handler_slow_seconds
+
+    def hangs(self) -> bool:
+        known = self._call
+        if known is None:
+            return False
+        call, began = known
+        if time.monotonic() - began <= call.seconds_max:
+            return False
+        logger.error(
+            "%s has not returned for %g s; its process is ended, the next try is in %g s at most",
+            call.what,
+            call.seconds_max,
+            call.retry_seconds - call.seconds_max,
+        )
+        return True
+
+
+class Deliverers:
+    """Processes of handlers. Used by one thread."""
+
+    def __init__(self) -> None:
+        self._died: queue.SimpleQueue[Died] = queue.SimpleQueue()
+        self._supervisor = Supervisor("joblot.delivery", self._note, same_path=True)
+        self._watches: dict[Process, CallWatch] = {}
+        self._start_at, self._fruitless = 0.0, 0
+
+    def _note(self, happened: Answered | Died) -> None:
+        if isinstance(happened, Died):
+            self._died.put(happened)
+
+    def start(self, *, once: bool = False) -> CallWatch:
+        """Start one; what is beside another ends when nothing was due for long."""
+        order, watch = {"once": once, "spare": bool(self._watches)}, CallWatch()
+        process = self._supervisor.start(order, watch=watch)
+        self._watches[process] = watch
+        return watch
+
+    def tend(self) -> None:
+        """Replace those that have ended, and start another beside those that are slow."""
+        self._bury()
+        if time.monotonic() < self._start_at or not self._is_another_needed():
+            return
+        try:
+            self.start()
+        except Unavailable as error:
+            logger.warning("events wait: %s", error)
+            self._put_off()
+
+    def wait(self) -> int:
+        """Until one ends; its exit code."""
+        return self._bury_one(self._died.get())
+
+    def stop(self) -> None:
+        """Let each finish its call, for `handler_stop_seconds_max`, and kill what is left."""
+        for process in self._watches:
+            self._supervisor.say(process, {"stop": True})
+        self._await_end(limits().handler_stop_seconds_max)
+        self._supervisor.kill()
+        self._await_end(END_SECONDS)
+
+    def _await_end(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while self._watches and (left := until - time.monotonic()) > 0:
+            try:
+                self._bury_one(self._died.get(timeout=left))
+            except queue.Empty:
+                return
+
+    def _bury(self) -> None:
+        while not self._died.empty():
+            self._bury_one(self._died.get())
+
+    def _bury_one(self, died: Died) -> int:
+        watch = self._watches.pop(died.process)
+        self._supervisor.forget(died.process)
+        if watch.began_any or died.code == 0:
+            self._fruitless = 0
+            self._start_at = time.monotonic()
+        else:
+            self._put_off()
+        return died.code
+
+    def _put_off(self) -> None:
+        self._fruitless += 1
+        self._start_at = time.monotonic() + min(2.0**self._fruitless - 1, RESTART_SECONDS_MAX)
+
+    def _is_another_needed(self) -> bool:
+        """While each of them has been in one call for long, events of other handlers wait."""
+        return len(self._watches) < limits().handler_processes_max and all(
+            watch.is_slow() for watch in self._watches.values()
+        )
 
 
 def supervise_until(stop: threading.Event) -> None:
@@ -111,51 +152,20 @@ def supervise_until(stop: threading.Event) -> None:
     if not hooks.event_handlers():
         stop.wait()
         return
-    children: list[Child] = []
-    start_at, fruitless = 0.0, 0
-    while not stop.wait(WATCH_SECONDS):
-        for child in list(children):
-            if child.end_if_overdue() or child.exit_code is not None:
-                children.remove(child)
-                child.kill()
-                fruitless = 0 if child.began_any or child.exit_code == 0 else fruitless + 1
-                start_at = time.monotonic() + min(2.0**fruitless - 1, RESTART_SECONDS_MAX)
-        if time.monotonic() >= start_at and _is_another_needed(children):
-            children.append(Child(*["--spare"] * bool(children)))
-    _stop(children)
+    deliverers = Deliverers()
+    while not stop.wait(TEND_SECONDS):
+        deliverers.tend()
+    deliverers.stop()
 
 
 def deliver_once() -> int:
     """Have everything that is due delivered, once; returns how many were taken by handlers."""
     deliveries = 0
+    deliverers = Deliverers()
     while hooks.event_handlers():
-        child = Child("--once")
-        while child.exit_code is None and not child.end_if_overdue():
-            time.sleep(WATCH_SECONDS)
-        child.kill()
-        deliveries += child.deliveries
-        if child.exit_code == 0 or not child.began_any:
+        watch = deliverers.start(once=True)
+        code = deliverers.wait()
+        deliveries += watch.deliveries
+        if code == 0 or not watch.began_any:
             break
     return deliveries
-
-
-def _is_another_needed(children: list[Child]) -> bool:
-    """While each of them has been in one call for long, events of other handlers wait."""
-    return len(children) < limits().handler_processes_max and all(
-        child.is_slow() for child in children
-    )
-
-
-def _stop(children: list[Child]) -> None:
-    for child in children:
-        child.stop()
-    until = time.monotonic() + limits().handler_stop_seconds_max
-    while time.monotonic() < until and any(child.exit_code is None for child in children):
-        time.sleep(WATCH_SECONDS)
-    for child in children:
-        child.kill()
-
-
-def _path() -> str:
-    """Where this process finds modules, so that the child finds the project's."""
-    return os.pathsep.join(one or os.getcwd() for one in sys.path)  # noqa: PTH109 (as text)

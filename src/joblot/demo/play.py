@@ -27,11 +27,11 @@ from joblot.errors import Unavailable
 from joblot.ledger.audit import audit
 from joblot.ledger.delivery import deliver, deliver_until
 from joblot.ledger.history import events
-from joblot.ledger.hooks import JobEvent
+from joblot.ledger.hooks import JobNotice
 from joblot.ledger.items import items
 from joblot.ledger.sweep import sweep, sweep_until
 from joblot.ledger.why import why
-from joblot.testing.crew import Crew, prepare, record
+from joblot.testing.crew import Crew, record
 from joblot.testing.crew.record import Reported
 
 STRIKES = {"worker-2": fates.kill_when_holding, "worker-3": fates.call_back_when_expired}
@@ -40,8 +40,6 @@ LEASE_SECONDS = 2.0
 SWEEP_SECONDS = 0.2
 SHOW_SECONDS = 0.1
 RUN_SECONDS_MAX = 120.0  # a run takes five; on a busy machine it takes much longer
-
-PRELOADED = ["sklearn.datasets", "sklearn.svm", "django.db.models", "joblot.demo.command"]
 
 Tasks = Sequence[dict[str, Any]]
 
@@ -52,8 +50,6 @@ def play(url: str, seed: int, console: Console, *, lost_key: str | None = None) 
     `lost_key` keeps one row from being saved, so that the checks must fail. Raises Unavailable if
     the job does not end.
     """
-    prepare(*PRELOADED)
-    load()  # takes seconds, like the preparation that runs meanwhile
     call_command("migrate", verbosity=0, interactive=False)
     config.configure({"sweep_seconds": SWEEP_SECONDS})
     with TemporaryDirectory(prefix="joblot-demo-record-") as folder:
@@ -78,7 +74,7 @@ class _Worked:
     """The completed job, and what happened during it."""
 
     job_id: int
-    told: list[JobEvent] = field(default_factory=list)
+    told: list[JobNotice] = field(default_factory=list)
     fates: dict[str, Future[Fate | None]] = field(default_factory=dict)
     exit_codes: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
@@ -121,7 +117,7 @@ def _swept(worked: _Worked) -> Iterator[threading.Event]:
     finished, stop = threading.Event(), threading.Event()
 
     @on_event("finished")
-    def note(event: JobEvent) -> None:
+    def note(event: JobNotice) -> None:
         if event.job_id == worked.job_id:
             worked.told.append(event)
             finished.set()

@@ -37,4 +37,4 @@ def main(task: dict[str, Any], parent: Parent) -> None:
         if parent.hung_up(max(0.0, ahead)):
             return
         count(word["job"], reported)
-    parent.tell(done=True)
+    parent.tell(counted=True)

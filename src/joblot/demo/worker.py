@@ -7,7 +7,7 @@ from typing import Any
 from joblot.demo import digits, hooks
 from joblot.testing.crew.child import Parent
 from joblot.testing.crew.rough import CLAIM_ITEMS, RoughWorker
-from joblot.wire import ClaimedItem, Lease, Result, failure, success
+from joblot.wire import ClaimedItem, GrantedLease, Result, failure, success
 
 
 class Worker(RoughWorker):
@@ -15,7 +15,7 @@ class Worker(RoughWorker):
         super().__init__(task, parent, HANDLERS)
         self.to_hold: bool = task["holds"]  # hold the first full lease until the fault happens
 
-    def serve(self, lease: Lease) -> None:
+    def serve(self, lease: GrantedLease) -> None:
         if not (self.to_hold and len(lease.items) == CLAIM_ITEMS):
             super().serve(lease)
             return
@@ -24,7 +24,7 @@ class Worker(RoughWorker):
         self.outbox += self.posts(lease, results)
         self.send(held_back=0)
 
-    def hold(self, lease: Lease) -> None:
+    def hold(self, lease: GrantedLease) -> None:
         """Hold only this lease until the parent kills this process or calls it back."""
         self.to_hold = False
         self.send(held_back=0)

@@ -30,9 +30,8 @@ from joblot.ledger.ranges import ALONE, Span, islands
 from joblot.ledger.transactions import alias, connection, durable, repeated, require_durable
 from joblot.ledger.unreadable import without_unreadable
 from joblot.models import Lease, Stage
-from joblot.states import JobEvent, JobStatus, LeaseState, sources
-from joblot.wire import Claim, ClaimedItem
-from joblot.wire import Lease as GrantedLease
+from joblot.states import JobStatus, JobTransition, LeaseState, sources
+from joblot.wire import Claim, ClaimedItem, GrantedLease
 
 
 def claim(
@@ -225,7 +224,7 @@ def _served(granted: Grant) -> Claim | None:
 
 @repeated
 def _answer(granted: Grant) -> Claim:
-    if granted.job_status in sources(JobEvent.CLAIM):
+    if granted.job_status in sources(JobTransition.CLAIM):
         _start(granted)
     lease = GrantedLease(
         token=str(granted.token),

@@ -44,7 +44,7 @@ class Call:
     """A claimed try: `tries` is its number, and the fence of all that is written about it."""
 
     handler: hooks.EventHandler
-    event: hooks.JobEvent
+    event: hooks.JobNotice
     tries: int
     seconds_max: float
     retry_seconds: float  # until the next try, if nothing is heard of this one

@@ -25,7 +25,7 @@ class SettledResult:
 
 
 @dataclass(frozen=True, slots=True)
-class JobEvent:
+class JobNotice:
     """Something that happened to a job. `id` is stable over all deliveries."""
 
     id: int
@@ -37,7 +37,7 @@ class JobEvent:
 
 
 ResultHook = Callable[[Sequence[SettledResult]], None]
-EventHook = Callable[[JobEvent], None]
+EventHook = Callable[[JobNotice], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def on_late(pipeline: str) -> Callable[[Hook], Hook]:
 def on_event(*kinds: str, transactional: bool = True) -> Callable[[Hook], Hook]:
     """Run the decorated function for events of these kinds ("finished", "amended", …).
 
-    It gets a JobEvent, in a transaction that also marks the delivery: what it writes in joblot's
+    It gets a JobNotice, in a transaction that also marks the delivery: what it writes in joblot's
     database happens exactly once, anything else at least once. With `transactional=False` no
     transaction is open while it runs, and everything happens at least once: for mail and web
     requests, which hold no lock then. A call that takes longer than `handler_seconds_max` is

@@ -14,7 +14,7 @@ from joblot.config import Policy
 from joblot.errors import NotFound, WrongStatus
 from joblot.ledger.transactions import alias, repeated
 from joblot.models import Event, Job, Stage
-from joblot.states import TRANSITIONS, JobEvent, JobStatus, sources
+from joblot.states import TRANSITIONS, JobStatus, JobTransition, sources
 
 
 @repeated
@@ -53,16 +53,16 @@ def advance(job_id: int, version: int, **changes: Any) -> bool:
     return row.update(version=F("version") + 1, **changes) == 1
 
 
-def require_event(job: Job, event: JobEvent) -> JobStatus:
-    """The status `event` leads to from here. Raises WrongStatus where the table has no such pair.
+def require_transition(job: Job, transition: JobTransition) -> JobStatus:
+    """The status `transition` leads to. Raises WrongStatus where the table has no such pair.
 
-    For events with one target only; finishing and amending ask the verdict.
+    For transitions with one target only; finishing and amending ask the verdict.
     """
-    targets = TRANSITIONS.get((JobStatus(job.status), event))
+    targets = TRANSITIONS.get((JobStatus(job.status), transition))
     if targets is None:
-        allowed = ", ".join(sorted(sources(event)))
+        allowed = ", ".join(sorted(sources(transition)))
         raise WrongStatus(
-            f"job {job.pk} is {job.status}; {event.value} is possible in {allowed} only"
+            f"job {job.pk} is {job.status}; {transition.value} is possible in {allowed} only"
         )
     (target,) = targets
     return target

@@ -18,13 +18,13 @@ from joblot.errors import InvalidInput, Unavailable, WrongStatus
 from joblot.ledger import removal
 from joblot.ledger.claimable import note_claimable
 from joblot.ledger.close import close_leases, drain_claims
-from joblot.ledger.jobs import advance, policy_of, read_job, record_event, require_event
+from joblot.ledger.jobs import advance, policy_of, read_job, record_event, require_transition
 from joblot.ledger.look import look
 from joblot.ledger.reopen import reopen
 from joblot.ledger.tallies import settled
 from joblot.ledger.transactions import alias, durable, knowing, repeated
 from joblot.models import LIVE, Job, Lease
-from joblot.states import CLAIMABLE, RETRYABLE, TERMINAL, JobEvent, JobStatus
+from joblot.states import CLAIMABLE, RETRYABLE, TERMINAL, JobStatus, JobTransition
 
 _GOES_ON = "what was begun goes on with the next sweep, and to ask again is safe"
 
@@ -32,21 +32,23 @@ _GOES_ON = "what was begun goes on with the next sweep, and to ask again is safe
 @knowing(lambda: _GOES_ON)
 def start(job_id: int) -> Job:
     """Let the job's items be claimed. Starting a job that was started already does nothing."""
-    _change(job_id, JobEvent.START, "pending", unless=frozenset(JobStatus) - {JobStatus.CREATED})
+    _change(
+        job_id, JobTransition.START, "pending", unless=frozenset(JobStatus) - {JobStatus.CREATED}
+    )
     look(job_id)
     return read_job(job_id)
 
 
 def pause(job_id: int) -> Job:
     """Grant no more leases; results of those in flight still count."""
-    _change(job_id, JobEvent.PAUSE, "paused", unless={JobStatus.PAUSED})
+    _change(job_id, JobTransition.PAUSE, "paused", unless={JobStatus.PAUSED})
     return read_job(job_id)
 
 
 def resume(job_id: int) -> Job:
     """Grant leases again after a pause."""
     began = Coalesce("started_at", clock.now())
-    _change(job_id, JobEvent.RESUME, "resumed", unless=CLAIMABLE, started_at=began)
+    _change(job_id, JobTransition.RESUME, "resumed", unless=CLAIMABLE, started_at=began)
     return read_job(job_id)
 
 
@@ -60,7 +62,7 @@ def cancel(job_id: int, *, grace_seconds: float | None = None) -> Job:
     otherwise raises WrongStatus.
     """
     cancelled = {JobStatus.CANCELING, JobStatus.REVOKED}
-    _change(job_id, JobEvent.CANCEL, "canceling", unless=cancelled, cancel_closes_at=None)
+    _change(job_id, JobTransition.CANCEL, "canceling", unless=cancelled, cancel_closes_at=None)
     return end_cancel(job_id, grace_seconds=grace_seconds)
 
 
@@ -160,7 +162,7 @@ def _begin_run(job_id: int, config: Any, *, start_now: bool, run: int | None) ->
             raise WrongStatus(
                 f"job {job_id} is {job.status}; a retry is possible in {allowed} only"
             )
-        status = require_event(job, JobEvent.RETRY).value
+        status = require_transition(job, JobTransition.RETRY).value
         if _change_once(job, "retried", {}, status=status, **_next_run(job, config, start_now)):
             faults.point("retry: next run begun")
             return
@@ -200,9 +202,14 @@ def delete(job_id: int) -> None:
 
 
 def _change(
-    job_id: int, event: JobEvent, kind: str, *, unless: Collection[JobStatus] = (), **changes: Any
+    job_id: int,
+    transition: JobTransition,
+    kind: str,
+    *,
+    unless: Collection[JobStatus] = (),
+    **changes: Any,
 ) -> None:
-    """The transition that `event` makes, with its event in the outbox; repeated while overtaken.
+    """Make `transition`, with its event in the outbox; repeated while overtaken.
 
     Does nothing in a status of `unless`, where what was asked is so already.
     """
@@ -210,12 +217,12 @@ def _change(
         job = read_job(job_id)
         if job.status in unless:
             return
-        if event is JobEvent.START and job.reopening is not None:
+        if transition is JobTransition.START and job.reopening is not None:
             go_on_reopening(job_id)
             continue
-        target = require_event(job, event)
+        target = require_transition(job, transition)
         # Nothing is settled while a job is CREATED, so this is still so when it starts.
-        told = {"settled": settled(job_id)} if event is JobEvent.START else {}
+        told = {"settled": settled(job_id)} if transition is JobTransition.START else {}
         if _change_once(job, kind, told, status=target.value, **changes):
             note_claimable()
             return

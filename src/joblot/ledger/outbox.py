@@ -73,9 +73,11 @@ def _write_deliveries(event: Event) -> None:
     )
 
 
-def as_told(event: Event) -> hooks.JobEvent:
+def as_told(event: Event) -> hooks.JobNotice:
     """The event as a handler gets it."""
-    return hooks.JobEvent(event.pk, event.job_id, event.run, event.revision, event.kind, event.data)
+    return hooks.JobNotice(
+        event.pk, event.job_id, event.run, event.revision, event.kind, event.data
+    )
 
 
 @repeated

@@ -11,12 +11,12 @@ from collections.abc import Iterable
 
 from joblot.config import limits
 from joblot.ledger.item_rows import settled_among
-from joblot.ledger.jobs import advance, lock_job, record_event, require_event, stages_of
+from joblot.ledger.jobs import advance, lock_job, record_event, require_transition, stages_of
 from joblot.ledger.ranges import Span, enqueue, islands
 from joblot.ledger.tallies import Deltas, settled
 from joblot.ledger.transactions import alias, durable, repeated
 from joblot.models import Attempt, ItemRange, Job, Outcome
-from joblot.states import ItemState, JobEvent, JobStatus
+from joblot.states import ItemState, JobStatus, JobTransition
 
 
 def reopen(job_id: int, run: int) -> None:
@@ -56,7 +56,7 @@ def _end(job: Job, deltas: Deltas) -> None:
     if not job.reopening["start"]:
         advance(job.pk, job.version, reopening=None)
         return
-    status = require_event(job, JobEvent.START)
+    status = require_transition(job, JobTransition.START)
     advance(job.pk, job.version, reopening=None, status=status.value)
     begun = {"settled": settled(job.pk) + deltas.settled}
     record_event(job.pk, job.run, 0, "pending", begun)

@@ -28,7 +28,7 @@ from joblot.ledger.snapshot import one_snapshot
 from joblot.ledger.tallies import Deltas
 from joblot.ledger.transactions import alias, connection, repeated, require_durable
 from joblot.models import Lease
-from joblot.states import TRANSITIONS, UNCLOSED, JobEvent, JobStatus
+from joblot.states import TRANSITIONS, UNCLOSED, JobStatus, JobTransition
 
 Change = dict[str, Any]
 
@@ -86,7 +86,7 @@ def _may_be_told(seen: JobSnapshot) -> bool:
     if seen.recorded is None or seen.recorded == truth.counts:
         return True
     due = decide(truth)
-    allowed = TRANSITIONS.get((seen.status, JobEvent.AMEND), frozenset())
+    allowed = TRANSITIONS.get((seen.status, JobTransition.AMEND), frozenset())
     no_less = truth.counts[-1]["succeeded"] >= seen.recorded[-1]["succeeded"]
     return due is not None and due.status in allowed and no_less
 

@@ -10,12 +10,12 @@ from dataclasses import replace
 
 from joblot.bounded_json import Unreadable
 from joblot.ledger.settle import report
-from joblot.wire import ClaimedItem, Lease, failure
+from joblot.wire import ClaimedItem, GrantedLease, failure
 
 logger = logging.getLogger("joblot.ledger")
 
 
-def without_unreadable(lease: Lease) -> Lease:
+def without_unreadable(lease: GrantedLease) -> GrantedLease:
     """The lease with the items that can be worked; the others fail through it.
 
     A process that dies in between leaves them to the lease's end, and the next claim meets them.
@@ -28,7 +28,7 @@ def without_unreadable(lease: Lease) -> Lease:
     return replace(lease, items=tuple(item for item in lease.items if item.id not in causes))
 
 
-def _cause(lease: Lease, item: ClaimedItem) -> str:
+def _cause(lease: GrantedLease, item: ClaimedItem) -> str:
     """What of the item can't be read, and why; "" if all can."""
     parts = {"payload": item.payload, "input": item.input, "config of its job": lease.config}
     told = (f"the {part} can't be read: {why}" for part, why in parts.items() if _is_bad(why))

@@ -21,8 +21,9 @@ from django.db import connections
 from django.http import HttpResponseBase
 from django.urls import set_script_prefix
 
+from joblot.api.long_polling import FollowUp, follow_up_of
 from joblot.api.memory import give_back
-from joblot.api.problems import problem
+from joblot.api.problems import ProblemResponse
 
 Scope = dict[str, Any]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -32,22 +33,17 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole answer."""
+class WholeResponse:
+    """What a view answered, and what it says may follow."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
     body: bytes
-
-    def header(self, name: str) -> str | None:
-        wanted = name.lower().encode()
-        found = (value for key, value in self.headers if key.lower() == wanted)
-        value = next(found, None)
-        return None if value is None else value.decode("latin-1")
+    follow_up: FollowUp | None = None
 
     @classmethod
     def of(cls, response: HttpResponseBase) -> Self:
-        """What a view answered, its length included. A project's own view may answer a file."""
+        """The response with its length. A project's own view may answer a file."""
         content: bytes = response.getvalue()
         headers = [(name.encode(), value.encode("latin-1")) for name, value in response.items()]
         headers += [
@@ -56,11 +52,7 @@ class Answer:
         ]
         if not response.has_header("Content-Length"):
             headers.append((b"Content-Length", str(len(content)).encode()))
-        return cls(response.status_code, headers, content)
-
-    def without(self, *names: str) -> list[tuple[bytes, bytes]]:
-        dropped = {name.lower().encode() for name in names}
-        return [(key, value) for key, value in self.headers if key.lower() not in dropped]
+        return cls(response.status_code, headers, content, follow_up_of(response))
 
 
 class Bridge(BaseHandler):
@@ -72,7 +64,7 @@ class Bridge(BaseHandler):
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="joblot-request")
 
-    async def ask(self, scope: Scope, body: IO[bytes]) -> Answer:
+    async def ask(self, scope: Scope, body: IO[bytes]) -> WholeResponse:
         """Django's answer to the request; closes `body`."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, self._answer, scope, body)
@@ -94,23 +86,23 @@ class Bridge(BaseHandler):
             self._pool.submit(end)
         self._pool.shutdown(wait=True)
 
-    def _answer(self, scope: Scope, body: IO[bytes]) -> Answer:
+    def _answer(self, scope: Scope, body: IO[bytes]) -> WholeResponse:
         with body:
             answer = self._asked(scope, body)
         give_back()
         return answer
 
-    def _asked(self, scope: Scope, body: IO[bytes]) -> Answer:
+    def _asked(self, scope: Scope, body: IO[bytes]) -> WholeResponse:
         set_script_prefix(scope.get("root_path", "") or "/")
         request_started.send(sender=type(self), scope=scope)
         response: HttpResponseBase
         try:
             request = ASGIRequest(scope, body)
         except UnicodeDecodeError:
-            response = problem(400, "not_readable", "query: expected text in UTF-8, quoted")
+            response = ProblemResponse(400, "not_readable", "query: expected text in UTF-8, quoted")
         else:
             response = self.get_response(request)
         try:
-            return Answer.of(response)
+            return WholeResponse.of(response)
         finally:
             response.close()

@@ -1,22 +1,21 @@
 """A stream of lines that a client sends, posted to the views block by block.
 
 What was posted before the stream broke off stays, and sending it again skips it; so does a stream
-in which one line is wrong. The answer adds up what the blocks were answered.
+in which one line is wrong. Each block carries the sums of those before it, so that the answer to
+the last one is the answer to the stream.
 """
 
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import AsyncIterator
-from typing import Any
 
 from joblot.api.body import Unzip
-from joblot.api.patience import LINES
+from joblot.api.long_polling import BlockAdded, BlocksBefore, ViewCall
 from joblot.api.problems import of_error
 from joblot.config import limits
 from joblot.errors import JoblotError
-from joblot.server.bridge import Answer, Bridge, Scope
+from joblot.server.bridge import Bridge, Scope, WholeResponse
 from joblot.server.incoming_body import Gone, IncomingBody, Silent
 
 
@@ -34,32 +33,33 @@ class IncomingStream:
         self._body = body
         self._broke_off: Gone | Silent | None = None
 
-    async def post_blocks(self, bridge: Bridge) -> Answer:
-        """The answer to the whole stream, or to the first block that was refused.
+    async def post_blocks(self, bridge: Bridge) -> WholeResponse:
+        """The answer to the last block, or to the first that was refused.
 
         Raises Gone or Silent if the stream broke off; the whole lines that had come are posted.
         """
-        added, lines = 0, 0
-        answer: Answer | None = None
+        answer: WholeResponse | None = None
+        before = BlocksBefore()
         try:
             async for block in self._blocks():
-                answer = await self._post(bridge, block, lines)
-                counted = _members(answer).get("added")
-                if answer.status != 200 or counted is None:
-                    return _told(answer, added, lines)
-                added += counted
-                lines += block.count(b"\n")
+                call = ViewCall(is_first=answer is None, blocks_before=before)
+                answer = await self._post(bridge, block, call)
+                if not isinstance(answer.follow_up, BlockAdded):
+                    return answer
+                added = before.added + answer.follow_up.added
+                before = BlocksBefore(before.lines + block.count(b"\n"), added)
         except JoblotError as error:
-            return _told(Answer.of(of_error(error)), added, lines)
+            refused = of_error(error)
+            refused.add(added=before.added, lines_before=before.lines)
+            return WholeResponse.of(refused)
         if self._broke_off:
             raise self._broke_off
-        return _told(answer or await self._post(bridge, b"", lines), added, lines)
+        return answer or await self._post(bridge, b"", ViewCall(blocks_before=before))
 
-    async def _post(self, bridge: Bridge, block: bytes, lines: int) -> Answer:
-        more = {b"content-length": len(block), LINES.lower().encode(): lines}
-        headers = [(name, str(value).encode()) for name, value in more.items()]
-        scope = {**self._scope, "headers": [*self._scope["headers"], *headers]}
-        return await bridge.ask(scope, io.BytesIO(block))
+    async def _post(self, bridge: Bridge, block: bytes, call: ViewCall) -> WholeResponse:
+        length = (b"content-length", str(len(block)).encode())
+        scope = {**self._scope, "headers": [*self._scope["headers"], length]}
+        return await bridge.ask(call.in_scope(scope), io.BytesIO(block))
 
     async def _blocks(self) -> AsyncIterator[bytes]:
         """Blocks of whole lines; the last may lack its newline, unless the stream broke off."""
@@ -89,25 +89,3 @@ class IncomingStream:
             return
         if self._unzip:
             self._unzip.end()
-
-
-def _members(answer: Answer) -> dict[str, Any]:
-    """What the view told; nothing if a project's middleware answered in its place."""
-    try:
-        body = json.loads(answer.body)
-    except ValueError:
-        return {}
-    return body if isinstance(body, dict) else {}
-
-
-def _told(answer: Answer, added: int, lines_before: int) -> Answer:
-    """The answer, with what the blocks before have added; what is no JSON object stays as it is."""
-    members = _members(answer)
-    if not members:
-        return answer
-    members["added"] = added
-    if answer.status != 200:
-        members["lines_before"] = lines_before
-    content = json.dumps(members).encode()
-    length = (b"Content-Length", str(len(content)).encode())
-    return Answer(answer.status, [*answer.without("Content-Length"), length], content)

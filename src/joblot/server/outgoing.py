@@ -1,4 +1,4 @@
-"""A stream that a client reads: pages, one behind the other, zipped as one."""
+"""A stream that a client reads: consecutive pages, in one gzip stream if it takes gzip."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import time
 import zlib
 
 from joblot.api.items import SSE
-from joblot.api.patience import CONTINUE
-from joblot.server.bridge import Answer, Send
+from joblot.server.bridge import Send, WholeResponse
 
 KEEP_ALIVE = b": nothing new\n\n"  # a comment, by which both ends see that the other is there
 KEEP_ALIVE_SECONDS = 15.0
@@ -26,8 +25,8 @@ class OutgoingStream:
         self._put_at = time.monotonic()
         self.is_endless = False  # a client asks again when it ends
 
-    async def begin(self, first: Answer) -> None:
-        headers = first.without(CONTINUE, "Content-Length")
+    async def begin(self, first: WholeResponse) -> None:
+        headers = [one for one in first.headers if one[0].lower() != b"content-length"]
         self.is_endless = any(value.startswith(SSE.encode()) for _, value in headers)
         if self._zip:
             headers.append((b"Content-Encoding", b"gzip"))

@@ -17,8 +17,8 @@ from joblot.ledger.candidates import Wanted
 from joblot.ledger.hook_room import limit_to
 from joblot.ledger.sweep import sweep_until
 from joblot.server.bridge import Bridge, Scope, Send
+from joblot.server.gateway import Gateway
 from joblot.server.incoming_body import Receive
-from joblot.server.outer import Outer
 from joblot.server.waiting import WaitingRoom
 from joblot.webhooks.sender import send_until
 
@@ -34,7 +34,7 @@ class Process:
         self._bridge = Bridge(threads)
         self._hook_threads_max = max(1.0, threads * HOOK_THREADS_SHARE)
         self.room = WaitingRoom(self._ready)
-        self._outer = Outer(self._bridge, self.room)
+        self._gateway = Gateway(self._bridge, self.room)
         self._ends = threading.Event()
         self._clocks = [
             threading.Thread(target=clock, args=(self._ends,), name=name, daemon=True)
@@ -48,13 +48,13 @@ class Process:
     def stop(self) -> None:
         """Begin to stop: what waits is answered, what is being done is done to its end."""
         self._ends.set()
-        self._outer.stop()
+        self._gateway.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         else:
-            await self._outer(scope, receive, send)
+            await self._gateway(scope, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()

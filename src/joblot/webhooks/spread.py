@@ -11,13 +11,13 @@ import json
 from typing import Any
 
 from joblot import clock
-from joblot.ledger.hooks import JobEvent, on_fan_out
+from joblot.ledger.hooks import JobNotice, on_fan_out
 from joblot.models import Event, Webhook, WebhookDelivery
 from joblot.webhooks.subscriptions import KINDS, database, rows
 
 
 @on_fan_out(*KINDS)
-def spread(event: JobEvent) -> None:
+def spread(event: JobNotice) -> None:
     """Write what is to be sent; a job that is gone by now has nothing to tell."""
     wanting = [hook for hook in rows().filter(ended_at__isnull=True) if event.kind in hook.kinds]
     if not wanting or (about := _about(event)) is None:
@@ -39,13 +39,13 @@ def spread(event: JobEvent) -> None:
     )
 
 
-def _message_id(hook: Webhook, event: JobEvent) -> str:
+def _message_id(hook: Webhook, event: JobNotice) -> str:
     """Names the event for this receiver, and differs from what another installation would say."""
     whose = hashlib.sha256(hook.secret.encode()).hexdigest()[:12]
     return f"{whose}-job-{event.job_id}-run-{event.run}-revision-{event.revision}-{event.kind}"
 
 
-def _about(event: JobEvent) -> dict[str, Any] | None:
+def _about(event: JobNotice) -> dict[str, Any] | None:
     """The message: the report that the event holds, which no later change of the job touches."""
     rows = Event.objects.using(database()).filter(pk=event.id)
     known = rows.values("at", "job__name", "job__project").first()

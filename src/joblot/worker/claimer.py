@@ -21,7 +21,7 @@ from uuid import uuid4
 
 from joblot.errors import JoblotError, KeyConflict, Unavailable
 from joblot.states import NoLease
-from joblot.wire import Claim, Lease
+from joblot.wire import Claim, GrantedLease
 from joblot.worker.backoff import backoff_seconds
 from joblot.worker.client import Client
 from joblot.worker.handlers import bytes_of
@@ -77,7 +77,7 @@ class Claimer:
         self._pause(0.0 if has_waited else claim.retry_after_seconds)
         return None
 
-    def claim_ahead(self, beside: Lease) -> None:
+    def claim_ahead(self, beside: GrantedLease) -> None:
         """Claim what is to be computed after this lease, if that is just and worth it."""
         call = self._paces[beside.pipeline].call_seconds()
         if not self._settings.claim_ahead or self._ahead is not None or len(beside.items) == 1:

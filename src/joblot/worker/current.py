@@ -6,25 +6,25 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from joblot.wire import Lease
+from joblot.wire import GrantedLease
 
 # Threads: each has its own.
 _of_thread = threading.local()
 
 
-def lease() -> Lease:
+def lease() -> GrantedLease:
     """The lease that the calling function works for: its `job`, `run`, `stage` and `config`.
 
     Raises LookupError outside a worker's call.
     """
-    found: Lease | None = getattr(_of_thread, "lease", None)
+    found: GrantedLease | None = getattr(_of_thread, "lease", None)
     if found is None:
         raise LookupError("expected to be called from a worker's function, found no lease here")
     return found
 
 
 @contextmanager
-def working_on(one: Lease) -> Iterator[None]:
+def working_on(one: GrantedLease) -> Iterator[None]:
     _of_thread.lease = one
     try:
         yield

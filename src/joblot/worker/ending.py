@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from joblot.worker.loop import Worker
+from joblot.worker.supervised import Supervised
 
 FROZEN_EXIT = 75  # a call took longer than item_seconds_max
 STUCK_SECONDS = 10.0  # longer than that, for all else that ends a frozen call to do so first
@@ -29,6 +30,12 @@ def drain_on_signals(worker: Worker) -> None:
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: worker.drain())
+
+
+def drain_when_asked(worker: Worker, supervised: Supervised) -> None:
+    """Drain at a signal, and when the supervisor says so or is gone."""
+    drain_on_signals(worker)
+    supervised.when_orders_end(worker.drain)
 
 
 def leave_frozen(seconds: float) -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from joblot.wire import Lease
+from joblot.wire import GrantedLease
 from joblot.worker.pulse import Pulse
 
 
@@ -18,7 +18,7 @@ class HeldLease:
     `ended` is set once joblot has said that the lease is no longer live.
     """
 
-    lease: Lease
+    lease: GrantedLease
     owed: set[int]
     renewed_at: float
     ended: bool = False
@@ -37,7 +37,7 @@ class Held:
     pulse: Pulse | None = None  # what a supervisor sees of the calls
     _call_began: float | None = None
 
-    def take(self, lease: Lease) -> HeldLease:
+    def take(self, lease: GrantedLease) -> HeldLease:
         held = HeldLease(lease, {item.id for item in lease.items}, time.monotonic())
         with self._lock:
             self._leases[lease.token] = held

@@ -9,9 +9,11 @@ import logging
 import sys
 
 from joblot.errors import InvalidInput, JoblotError, Refused
+from joblot.worker.ending import drain_when_asked
 from joblot.worker.handlers import by_pipeline
 from joblot.worker.loop import Worker
 from joblot.worker.order import Order
+from joblot.worker.pulse import Pulse
 from joblot.worker.serving import serve
 from joblot.worker.supervised import Supervised
 
@@ -39,10 +41,10 @@ def _serve(order: Order, supervised: Supervised) -> int:
     pipelines = list(by_pipeline(handlers))
 
     def begin(worker: Worker) -> None:
-        supervised.follow(worker)
+        drain_when_asked(worker, supervised)
         supervised.answer(ready=pipelines)
 
-    return UNAVAILABLE if serve(order, handlers, begin, supervised.pulse) else DONE
+    return UNAVAILABLE if serve(order, handlers, begin, Pulse(supervised.shared["pulse"])) else DONE
 
 
 def _exit_code(error: JoblotError) -> int:

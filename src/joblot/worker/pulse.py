@@ -11,8 +11,13 @@ import os
 import struct
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from joblot.errors import Unavailable
+from joblot.worker.watch import Watch
+
+GRACE_SECONDS = 1.0  # for a frozen process to leave by itself, which one that can run Python does
 COUNT = struct.Struct("=Q")
 GAP_SECONDS_MAX = 5.0  # of a watcher's own; what is longer is no progress missed by the other
 
@@ -53,7 +58,7 @@ class Pulse:
 
 
 @dataclass(slots=True)
-class Watch:
+class PulseReader:
     """How long a pulse has stood still in a call, by the watcher's own clock.
 
     While the watcher itself was stopped (a laptop asleep, a container paused), the watched process
@@ -74,3 +79,25 @@ class Watch:
         else:
             self._seconds += min(gap, GAP_SECONDS_MAX)
         return self._seconds
+
+
+class PulseWatch(Watch):
+    """A worker process hangs when a call of its function makes no progress for `seconds_max`."""
+
+    def __init__(self, seconds_max: float) -> None:
+        """Raises Unavailable."""
+        try:
+            self._pulse = Pulse.made()
+        except OSError as error:
+            raise Unavailable(f"a worker process can't be watched: {error}") from error
+        self._reader = PulseReader(self._pulse)
+        self._seconds_max = seconds_max + GRACE_SECONDS
+
+    def shared(self) -> Mapping[str, int]:
+        return {"pulse": self._pulse.descriptor}
+
+    def hangs(self) -> bool:
+        return self._reader.still_seconds() > self._seconds_max
+
+    def close(self) -> None:
+        self._pulse.close()

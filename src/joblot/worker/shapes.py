@@ -12,7 +12,7 @@ from typing import Any
 from joblot import errors
 from joblot.errors import JoblotError, ServerFailed, TooLarge, Unavailable
 from joblot.states import Receipt
-from joblot.wire import Claim, ClaimedItem, ItemReceipt, Lease, Result
+from joblot.wire import Claim, ClaimedItem, GrantedLease, ItemReceipt, Result
 
 TOO_LARGE_STATUS = 413
 TRY_AGAIN_STATUSES = frozenset({408, 425, 429, 502, 503, 504})  # whatever the request carries
@@ -69,8 +69,8 @@ def deadline_of(answer: Any) -> str:
         return str(answer["expires_at"])
 
 
-def _lease_of(given: Mapping[str, Any]) -> Lease:
-    return Lease(
+def _lease_of(given: Mapping[str, Any]) -> GrantedLease:
+    return GrantedLease(
         token=str(given["token"]),
         job=int(given["job"]),
         run=int(given["run"]),

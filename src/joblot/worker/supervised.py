@@ -1,7 +1,7 @@
-"""A worker process, from the inside: its supervisor's orders, and what it answers.
+"""A child process, from the inside: its supervisor's orders, and what it answers.
 
 Orders are lines of JSON on standard input: first the descriptors it shares with its supervisor,
-then what it is to do. When they end, because the supervisor says so or is gone, it drains.
+then what it is to do. They end when the supervisor says so, or is gone.
 """
 
 from __future__ import annotations
@@ -13,22 +13,19 @@ import select
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from typing import IO, Any, Self
-
-from joblot.worker.ending import drain_on_signals
-from joblot.worker.loop import Worker
-from joblot.worker.pulse import Pulse
 
 
 class Supervised:
     """Call `begin` before anything of the user's is imported."""
 
-    def __init__(self, orders: IO[str], answers: int, pulse: int, output: int) -> None:
+    def __init__(self, orders: IO[str], answers: int, output: int, **shared: int) -> None:
         self._orders = orders
         self._answers = os.fdopen(answers, "w", buffering=1)
         self._output = output
-        self.pulse = Pulse(pulse)
-        for descriptor in (answers, pulse, output):
+        self.shared = shared  # by the watch of its supervisor
+        for descriptor in (answers, output, *shared.values()):
             os.set_inheritable(descriptor, False)
 
     @classmethod
@@ -51,13 +48,18 @@ class Supervised:
         with contextlib.suppress(OSError):
             self._answers.write(json.dumps(answer) + "\n")
 
-    def follow(self, worker: Worker) -> None:
-        """Drain at a signal, and when the orders end."""
-        drain_on_signals(worker)
+    def orders_ended(self, seconds: float = 0.0) -> bool:
+        """True if no more orders come; waits up to `seconds`. One that was not read counts, too."""
+        more = select.poll()
+        more.register(self._orders.fileno(), select.POLLIN)
+        return bool(more.poll(seconds * 1_000))
+
+    def when_orders_end(self, call: Callable[[], object]) -> None:
+        """Call it from another thread then. No order can be read from now on."""
 
         def read() -> None:
             self._orders.read()
-            worker.drain()
+            call()
 
         threading.Thread(target=read, name="joblot-orders", daemon=True).start()
 

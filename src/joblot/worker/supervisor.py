@@ -1,7 +1,9 @@
-"""Worker processes, watched from outside: started, listened to, ended when they are frozen.
+"""Child processes, supervised from outside: started, listened to, ended when they hang.
 
-What becomes of one that has died is for whoever supervises: `happened` gets all that happens. The
-processes are in sessions of their own, so Ctrl-C is the supervisor's to answer.
+All of joblot's child processes are started here: the workers of `joblot run` and `joblot worker`,
+those of event handlers, and the testing crew. What happens to them goes to `happened`; whether one
+that died is replaced, and when, is its caller's policy. The processes are in sessions of their own,
+so Ctrl-C is the supervisor's to answer.
 """
 
 from __future__ import annotations
@@ -20,25 +22,24 @@ from typing import Any
 
 from joblot.errors import Unavailable
 from joblot.worker.ending import FROZEN_EXIT
-from joblot.worker.pulse import Pulse, Watch
 from joblot.worker.relay import pass_on
+from joblot.worker.watch import Watch
 
 WATCH_SECONDS = 0.2
-GRACE_SECONDS = 1.0  # for a frozen process to leave by itself, which one that can run Python does
 LEAVE_SECONDS_MAX = 10.0  # for one that is done; a thread of its function's may never end
 LAST_WORDS_SECONDS_MAX = 1.0  # to read them; what a process started may keep its pipes open
 
 
 @dataclass(slots=True, eq=False)
 class Process:
-    """A worker process. `asked`: it was told to end; `done`: the exit code it said it has."""
+    """A child process. `asked`: it was told to end; `done`: the exit code it said it has."""
 
     name: str
     popen: subprocess.Popen[str]
     watch: Watch
     began: float = field(default_factory=time.monotonic)
     asked: bool = False
-    frozen: bool = False
+    hung: bool = False  # and was ended for that
     done: int | None = None
     done_at: float = 0.0
 
@@ -61,7 +62,7 @@ class Died:
 
     @property
     def frozen(self) -> bool:
-        return self.process.frozen or self.code == FROZEN_EXIT
+        return self.process.hung or self.code == FROZEN_EXIT
 
     @property
     def how(self) -> str:
@@ -72,28 +73,35 @@ class Died:
 
 @dataclass(slots=True)
 class Supervisor:
-    """Starts `python -m module`; one that makes no progress for `seconds_max` is ended."""
+    """Starts `python -m module`, and ends a process whose watch says that it hangs.
+
+    `happened` is called from other threads. A process finds modules as Python does in `cwd`, or,
+    with `same_path`, where this process finds them.
+    """
 
     module: str
-    seconds_max: float
     happened: Callable[[Answered | Died], None]
     cwd: str | None = None
+    same_path: bool = False
     processes: list[Process] = field(default_factory=list)
-    _watching: threading.Thread | None = None
 
     def start(
-        self, *orders: Mapping[str, Any], name: str = "", descriptors: Sequence[int] = ()
+        self,
+        *orders: Mapping[str, Any],
+        watch: Watch,
+        name: str = "",
+        descriptors: Sequence[int] = (),
     ) -> Process:
         """Start one and give it its orders. It inherits `descriptors`. Raises Unavailable."""
         try:
             with _piped() as (answers, answer), _piped() as (output, written):
-                pulse = Pulse.made()
-                shared = {"answers": answer, "pulse": pulse.descriptor, "output": output}
+                shared = {"answers": answer, "output": output, **watch.shared()}
                 popen = self._popen(written, [*shared.values(), *descriptors])
                 ours = os.dup(answers), os.dup(output)
         except OSError as error:
-            raise Unavailable(f"a worker process can't be started: {error}") from error
-        process = Process(name, popen, Watch(pulse))
+            watch.close()
+            raise Unavailable(f"a process can't be started: {error}") from error
+        process = Process(name, popen, watch)
         self.processes.append(process)
         for order in (shared, *orders):
             self.say(process, order)
@@ -104,6 +112,7 @@ class Supervisor:
         return subprocess.Popen(
             [sys.executable, "-m", self.module],
             cwd=self.cwd,
+            env=os.environ | {"PYTHONPATH": _path()} if self.same_path else None,
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
@@ -135,7 +144,7 @@ class Supervisor:
         """It has ended, and what it held is seen to."""
         self.processes.remove(process)
         _close(process)
-        process.watch.pulse.close()
+        process.watch.close()
 
     def _listen(self, process: Process, answers: int, output: int) -> None:
         readers = [
@@ -153,12 +162,13 @@ class Supervisor:
                 if "done" in answer:
                     process.done_at, process.done = time.monotonic(), answer["done"]
                 else:
+                    process.watch.hear(answer)
                     self.happened(Answered(process, answer))
 
     def _wait(self, process: Process, readers: Sequence[threading.Thread]) -> None:
         """Until it ends, and has been heard; meanwhile its progress is watched."""
         while (code := self._ended(process)) is None:
-            if not process.frozen and self._is_stuck(process):
+            if not process.hung and self._is_stuck(process):
                 process.kill()
         for reader in readers:
             reader.join(LAST_WORDS_SECONDS_MAX)
@@ -173,8 +183,8 @@ class Supervisor:
     def _is_stuck(self, process: Process) -> bool:
         if process.done is not None:
             return time.monotonic() - process.done_at > LEAVE_SECONDS_MAX
-        process.frozen = process.watch.still_seconds() > self.seconds_max + GRACE_SECONDS
-        return process.frozen
+        process.hung = process.watch.hangs()
+        return process.hung
 
 
 def _close(process: Process) -> None:
@@ -182,6 +192,11 @@ def _close(process: Process) -> None:
     if process.popen.stdin is not None:
         with contextlib.suppress(OSError):
             process.popen.stdin.close()
+
+
+def _path() -> str:
+    """Where this process finds modules."""
+    return os.pathsep.join(one or os.getcwd() for one in sys.path)  # noqa: PTH109 (as text)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 
 from joblot.api.auth import caller_of
 from joblot.api.edge import bare
-from joblot.api.problems import of_error, of_surprise, problem
+from joblot.api.problems import ProblemResponse, of_error, of_surprise
 from joblot.errors import JoblotError
 from joblot.identity.caller import Scope
 
@@ -27,7 +27,7 @@ def edge(
     def view(request: HttpRequest, **path: str) -> HttpResponseBase:
         answering = methods.get(request.method or "")
         if answering is None:
-            refused = problem(405, "method_not_allowed", f"expected {', '.join(methods)}")
+            refused = ProblemResponse(405, "method_not_allowed", f"expected {', '.join(methods)}")
             refused["Allow"] = ", ".join(methods)
             return refused
         try:
@@ -44,4 +44,4 @@ def edge(
 
 
 def _known(answer: HttpResponseBase, error: JoblotError) -> HttpResponseBase:
-    return problem(400, error.code, str(error)) if answer.status_code == 422 else answer
+    return ProblemResponse(400, error.code, str(error)) if answer.status_code == 422 else answer

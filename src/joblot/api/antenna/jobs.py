@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from joblot.api.antenna.job_ids import JobStage
 from joblot.api.antenna.worker import room, worker_of
-from joblot.api.patience import may_wait
+from joblot.api.long_polling import NoWork, attach
 from joblot.config import limits
 from joblot.errors import TooLarge
 from joblot.identity.caller import Caller
@@ -35,7 +35,7 @@ def list_jobs(request: HttpRequest, caller: Caller) -> HttpResponse:
     answer = JsonResponse({"count": len(jobs), "next": None, "previous": None, "results": jobs})
     if best is None and pipelines:
         wanted = Wanted.of(pipelines, None, caller.projects)
-        may_wait(request, answer, limits().antenna_wait_seconds, wanted)
+        attach(answer, NoWork(limits().antenna_wait_seconds, wanted))
     return answer
 
 

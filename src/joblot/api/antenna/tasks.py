@@ -18,7 +18,7 @@ from joblot.ledger.claims import claim
 from joblot.ledger.jobs import read_job, stages_of
 from joblot.ledger.leases import renew
 from joblot.ledger.settle import report
-from joblot.wire import ClaimedItem, Lease, failure
+from joblot.wire import ClaimedItem, GrantedLease, failure
 
 _CLAIMS_MAX = 32  # for one answer, where items turn out to be of no use to the worker
 
@@ -70,7 +70,7 @@ def _pipeline(caller: Caller, asked: JobStage) -> str:
     return pipeline if caller.pipelines is None or pipeline in caller.pipelines else ""
 
 
-def _tasks(lease: Lease) -> list[Task]:
+def _tasks(lease: GrantedLease) -> list[Task]:
     """The lease's items, held for long enough; what has no image fails here and now."""
     urls = {item.id: _image_url(item) for item in lease.items}
     if useless := [item for item, url in urls.items() if not url]:
@@ -89,7 +89,7 @@ def _tasks(lease: Lease) -> list[Task]:
     return tasks if tasks and _is_held(lease) else []
 
 
-def _is_held(lease: Lease) -> bool:
+def _is_held(lease: GrantedLease) -> bool:
     """Hold the lease for as long as the worker may take; False if it has ended already."""
     if lease.lease_seconds < limits().antenna_lease_seconds:
         try:

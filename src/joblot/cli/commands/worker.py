@@ -127,9 +127,9 @@ def worker(
         verbose=verbose,
     )
     logging.basicConfig(level=logging.WARNING, format="joblot worker: %(message)s")
-    from joblot.worker.crew import Crew  # noqa: PLC0415 (talks HTTP, which is slow to load)
+    from joblot.worker.processes import WorkerProcesses  # noqa: PLC0415 (talks HTTP, which is slow to load)
 
-    crew = Crew(order, processes)
-    served = ", ".join(crew.start())
+    workers = WorkerProcesses(order, processes)
+    served = ", ".join(workers.start())
     print(f"joblot worker: serves {served} at {order.url}", file=sys.stderr, flush=True)
-    raise typer.Exit(crew.work())
+    raise typer.Exit(workers.work())

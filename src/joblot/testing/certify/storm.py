@@ -27,7 +27,7 @@ from joblot.states import TERMINAL, LeaseState
 from joblot.testing.certify.certificate import Certificate, certificate
 from joblot.testing.certify.truth import ITEMS_MAX, ITEMS_MIN, POLICY, PROJECT, Plan
 from joblot.testing.certify.wounds import Wound
-from joblot.testing.crew import Child, Crew, prepare, record
+from joblot.testing.crew import Child, Crew, record
 from joblot.testing.crew.record import Reported
 
 LOOK_SECONDS = 0.05
@@ -131,7 +131,6 @@ def certify(
     `keep`. Raises InvalidInput for an invalid plan, Unavailable if the job does not end in time.
     """
     _check(plan)
-    prepare("django.db.models")
     with _job(plan, keep=keep) as job_id, TemporaryDirectory(prefix="joblot-certify-") as folder:
         tasks = [_task(plan, n, setup or {}, folder) for n in range(1, plan.workers + 1)]
         began = time.monotonic()

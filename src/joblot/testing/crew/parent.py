@@ -2,89 +2,74 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
-import tempfile
+import queue
+import threading
 from collections.abc import Sequence
-from contextlib import suppress
-from multiprocessing import forkserver
 from typing import Any, Self
 
 from joblot.errors import Unavailable
-from joblot.testing.crew import child
-from joblot.testing.sockets import short_folder
+from joblot.worker.supervisor import Answered, Died, Supervisor
+from joblot.worker.watch import Watch
 
 END_SECONDS_MAX = 60
 
-CONTEXT = multiprocessing.get_context("forkserver")
-
-
-def prepare(*modules: str) -> None:
-    """Begin to import these, in the process that children will be forked from; returns at once.
-
-    Importing may take seconds: one process does it once, and the children are its forks.
-
-    That process has no ear for Ctrl-C, which is for the parent alone, and so its forks have none.
-    """
-    CONTEXT.set_forkserver_preload(list(modules))
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    folder = tempfile.tempdir
-    try:
-        tempfile.tempdir = short_folder()  # multiprocessing keeps its socket there from now on
-        forkserver.ensure_running()
-    finally:
-        tempfile.tempdir = folder
-        signal.signal(signal.SIGINT, before)
-
 
 class Child:
-    """One child process: it runs `module.main(task, parent)`. A task has `name` and `setup`."""
+    """One child process: it runs `module.main(task, parent)`. A task has `name` and `setup`.
+
+    Task and messages are JSON; `done` is the supervisor's word and in none of them.
+    """
 
     def __init__(self, module: str, task: dict[str, Any]) -> None:
         self.name: str = task["name"]
-        self._pipe, theirs = CONTEXT.Pipe()
-        self._process = CONTEXT.Process(
-            target=child.main, args=[module, task, theirs], name=self.name, daemon=True
-        )
-        self._process.start()
-        theirs.close()  # so that the pipe ends when the child does
+        self._words: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._ended = threading.Event()
+        self._code = 0
+        self._supervisor = Supervisor("joblot.testing.crew.child", self._note, same_path=True)
+        order = {"module": module, "task": task}
+        self._process = self._supervisor.start(order, watch=Watch(), name=self.name)
+
+    def _note(self, happened: Answered | Died) -> None:
+        if isinstance(happened, Answered):
+            self._words.put(dict(happened.answer))
+        else:
+            self._code = happened.code
+            self._supervisor.forget(happened.process)
+            self._words.put(None)
+            self._ended.set()
 
     @property
     def pid(self) -> int:
-        return self._process.pid or 0
+        return self._process.popen.pid
 
     @property
     def ended(self) -> bool:
-        return not self._process.is_alive()
+        return self._ended.is_set()
 
     def tell(self, **word: Any) -> None:
         """Say something to a child that waits for it; one that is gone does not hear it."""
-        with suppress(OSError):
-            self._pipe.send(word)
+        self._supervisor.say(self._process, word)
 
     def hear(self) -> dict[str, Any] | None:
         """What the child says next; None if it has ended."""
-        try:
-            word: dict[str, Any] = self._pipe.recv()
-        except (EOFError, OSError):
-            return None
+        word = self._words.get()
+        if word is None:
+            self._words.put(None)
         return word
 
     def kill(self) -> None:
         """SIGKILL, and wait for the end."""
         self._process.kill()
-        self._process.join()
+        self._ended.wait()
 
     def hang_up(self) -> None:
-        self._pipe.close()
+        self._supervisor.drain()
 
     def wait(self) -> int:
         """The exit code; a child that does not end is killed."""
-        self._process.join(END_SECONDS_MAX)
-        if self._process.exitcode is None:
+        if not self._ended.wait(END_SECONDS_MAX):
             self.kill()
-        assert self._process.exitcode is not None
-        return self._process.exitcode
+        return self._code
 
 
 class Crew:

@@ -19,7 +19,7 @@ from joblot.errors import Unavailable
 from joblot.states import Receipt
 from joblot.testing.crew.child import Parent
 from joblot.testing.crew.record import Reported
-from joblot.wire import ClaimedItem, ItemReceipt, Lease, Result
+from joblot.wire import ClaimedItem, GrantedLease, ItemReceipt, Result
 
 CLAIM_ITEMS = 16
 REPORT_ITEMS_MAX = 16
@@ -33,7 +33,7 @@ Handler = Callable[[ClaimedItem], Result]
 class Post:
     """Results to report through one lease; kept until each has its receipt."""
 
-    lease: Lease
+    lease: GrantedLease
     results: Sequence[Result]
 
 
@@ -64,7 +64,7 @@ class RoughWorker:
                     break
         self.send(held_back=0)
 
-    def claim(self) -> Lease | None:
+    def claim(self) -> GrantedLease | None:
         with suppress(Unavailable):
             for lease in claim(
                 self.handlers, CLAIM_ITEMS, job=self.job_id, worker=self.name
@@ -72,14 +72,14 @@ class RoughWorker:
                 return lease
         return None
 
-    def serve(self, lease: Lease) -> None:
+    def serve(self, lease: GrantedLease) -> None:
         self.outbox += self.posts(lease, self.results(lease))
         self.send(held_back=REPORTS_HELD_BACK)
 
-    def results(self, lease: Lease) -> list[Result]:
+    def results(self, lease: GrantedLease) -> list[Result]:
         return [self.handlers[lease.pipeline](item) for item in lease.items]
 
-    def posts(self, lease: Lease, results: list[Result]) -> Iterator[Post]:
+    def posts(self, lease: GrantedLease, results: list[Result]) -> Iterator[Post]:
         """The results in small reports, in any order, and some of them once more."""
         again = reported_twice(self.seed, lease.stage, self.items_total)
         twice = [result for result in results if result.item in again]

@@ -16,7 +16,7 @@ in joblot and requires no changes to the code that it explores.
 from joblot.testing.interleave.cast import Cast
 from joblot.testing.interleave.errors import NeverEnds, ScheduleFailed, Stuck
 from joblot.testing.interleave.explore import explore
-from joblot.testing.interleave.operation import Killed, Outcome
+from joblot.testing.interleave.operation import Killed, OperationOutcome
 from joblot.testing.interleave.report import Report
 from joblot.testing.interleave.run import Hold
 
@@ -25,7 +25,7 @@ __all__ = [
     "Hold",
     "Killed",
     "NeverEnds",
-    "Outcome",
+    "OperationOutcome",
     "Report",
     "ScheduleFailed",
     "Stuck",

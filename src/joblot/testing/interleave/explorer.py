@@ -10,13 +10,13 @@ from django.db import connections
 from joblot.testing.interleave.cast import LETTERS, Cast
 from joblot.testing.interleave.errors import Deadlocked, UnexpectedError
 from joblot.testing.interleave.footprint import Footprints
-from joblot.testing.interleave.operation import Outcome
+from joblot.testing.interleave.operation import OperationOutcome
 from joblot.testing.interleave.run import Hold, Run, is_deadlock
 from joblot.testing.interleave.schedule import Chooser, Schedule
 from joblot.testing.interleave.statement import first_line
 
 Setup = Callable[[], object]
-Check = Callable[[Mapping[str, Outcome]], object]
+Check = Callable[[Mapping[str, OperationOutcome]], object]
 
 
 class Explorer:
@@ -81,7 +81,7 @@ class Explorer:
     def _footprints(self) -> Footprints | None:
         return None if self._read is None else Footprints(self._read)
 
-    def _find_problem(self, outcomes: Mapping[str, Outcome]) -> BaseException | None:
+    def _find_problem(self, outcomes: Mapping[str, OperationOutcome]) -> BaseException | None:
         for name, outcome in outcomes.items():
             if outcome.error is not None and (problem := self._judge(name, outcome.error)):
                 return problem

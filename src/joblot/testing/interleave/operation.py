@@ -24,7 +24,7 @@ class Killed(BaseException):  # not an Exception, so that `except Exception` can
 
 
 @dataclass(slots=True)
-class Outcome:
+class OperationOutcome:
     """How an operation ended: it returned `value`, raised `error`, or was `killed`."""
 
     value: Any = None
@@ -65,7 +65,7 @@ class Operation:
         self.name = letter
         self.body: Body = lambda: None
         self.state = State.ENDED
-        self.outcome = Outcome()
+        self.outcome = OperationOutcome()
         self.next: Statement | None = None
         self.in_transaction = False
         self.statements_run = 0
@@ -83,7 +83,7 @@ class Operation:
     # The explorer's side. Every command makes one or more entries in `moved`.
 
     def begin(self) -> None:
-        self.outcome, self.next = Outcome(), None
+        self.outcome, self.next = OperationOutcome(), None
         self.in_transaction, self.statements_run = False, 0
         self._command(Command.BEGIN)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from joblot.testing.interleave.database import HOLD
 from joblot.testing.interleave.footprint import Footprint
-from joblot.testing.interleave.operation import Outcome
+from joblot.testing.interleave.operation import OperationOutcome
 from joblot.testing.interleave.statement import Statement
 
 
@@ -74,7 +74,7 @@ class Schedule:
     choices: list[Choice] = field(default_factory=list)
     footprints: list[Footprint] = field(default_factory=list)  # of each step, if `reduced`
     rows: list[Row] = field(default_factory=list)
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    outcomes: dict[str, OperationOutcome] = field(default_factory=dict)
     waits: int = 0
     deadlocks: int = 0
     strayed: bool = False  # it could not follow the given prefix

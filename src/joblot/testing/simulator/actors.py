@@ -11,7 +11,7 @@ from joblot.testing.simulator import model
 from joblot.testing.simulator.history import Draws
 from joblot.testing.simulator.trouble import CALM, Trouble
 from joblot.testing.simulator.workers import trouble_of
-from joblot.testing.simulator.world import Answer, Violation, World
+from joblot.testing.simulator.world import CallResult, Violation, World
 
 BEGUN = "retry: next run begun"  # a fault point
 OUTAGE_CALLS_MAX = 6
@@ -150,7 +150,7 @@ class Operator:
             Sweeper(world, self.name).sweep(CALM)  # who has done it may have died before his look
         world.compare(job_id)
 
-    def _judge(self, answer: Answer, first: Answer, allowed: bool, verb: str) -> None:
+    def _judge(self, answer: CallResult, first: CallResult, allowed: bool, verb: str) -> None:
         if allowed and first.told and answer.refusal:
             raise Violation(f"{verb} was refused: {answer.refusal}")
         if not allowed and not answer.refusal:

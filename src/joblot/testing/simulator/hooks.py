@@ -85,7 +85,7 @@ class Adopter:
         hooks.on_event("finished", "amended")(self.note)
         hooks.on_event("finished", "amended", transactional=False)(self.mail)
 
-    def note(self, event: hooks.JobEvent) -> None:
+    def note(self, event: hooks.JobNotice) -> None:
         """In the transaction of the delivery: exactly once, in order."""
         last = _rows("SELECT max(event) FROM joblot_simulated_event WHERE job = %s", event.job_id)
         if (last[0][0] or 0) >= event.id:
@@ -94,7 +94,7 @@ class Adopter:
         _insert("joblot_simulated_event", [row])
         self._meet_fate()
 
-    def mail(self, event: hooks.JobEvent) -> None:
+    def mail(self, event: hooks.JobNotice) -> None:
         """Outside: at least once."""
         if connection().in_atomic_block:
             self.wrong.append("a transaction is open while mail is sent")

@@ -20,9 +20,9 @@ from joblot.states import (
     TERMINAL,
     ItemState,
     LeaseState,
-    Outcome,
     Receipt,
     Report,
+    ReportedOutcome,
     Standing,
     receipt_for,
     verdict,
@@ -36,7 +36,7 @@ LARGE = 4  # bytes of an output, its quotes included, that goes to the storage
 COUNTS = ("succeeded", "failed", "lost", "skipped")
 
 Place = tuple[int, int]  # stage, number
-Given = tuple[int, Outcome, str, bool]  # number, outcome, output, retryable
+Given = tuple[int, ReportedOutcome, str, bool]  # number, outcome, output, retryable
 Settled = tuple[ItemState, str]  # state, output
 
 
@@ -50,7 +50,7 @@ class Waiting:
 
 
 @dataclass
-class Lease:
+class ModelLease:
     run: int
     stage: int
     held: dict[int, Waiting]  # as it was when it was granted
@@ -79,7 +79,7 @@ class Job:
     asked: tuple[object, ...] = ()  # with its key, beside items
     settled: dict[Place, Settled] = field(default_factory=dict)
     waiting: dict[Place, Waiting] = field(default_factory=dict)
-    leases: dict[str, Lease] = field(default_factory=dict)
+    leases: dict[str, ModelLease] = field(default_factory=dict)
     late: set[tuple[int, int, int]] = field(default_factory=set)
     recorded: list[dict[str, int]] | None = None
     events: list[str] = field(default_factory=list)
@@ -199,7 +199,7 @@ class Job:
         self, token: str, stage: int, numbers: Iterable[int], now: int, *, starts: bool = True
     ) -> None:
         held = {n: self.waiting.pop((stage, n)) for n in numbers}
-        self.leases[token] = Lease(self.run, stage, held, now + LEASE, now)
+        self.leases[token] = ModelLease(self.run, stage, held, now + LEASE, now)
         if self.status is S.PENDING and starts:
             self._become(S.STARTED, "started")
 
@@ -241,7 +241,7 @@ class Job:
             if self.is_live(lease) and lease.claimed > now + SLACK:
                 lease.claimed, lease.deadline = now, now + LEASE
 
-    def is_overdue(self, lease: Lease, now: int) -> bool:
+    def is_overdue(self, lease: ModelLease, now: int) -> bool:
         return lease.deadline < now and self.is_live(lease)
 
     # What is derived
@@ -266,11 +266,11 @@ class Job:
                 if arrived and (stage, number) not in self.settled:
                     yield stage, number
 
-    def held(self, lease: Lease) -> list[int]:
+    def held(self, lease: ModelLease) -> list[int]:
         numbers = [n for n in lease.held if n not in lease.gone]
         return [n for n in numbers if (lease.stage, n) not in self.settled]
 
-    def is_live(self, lease: Lease) -> bool:
+    def is_live(self, lease: ModelLease) -> bool:
         return lease.state in HOLDING and bool(self.held(lease))
 
     @property
@@ -296,7 +296,7 @@ class Job:
 
     # How results and expiries move items
 
-    def settle(self, lease: Lease, given: Given, now: int) -> Receipt:
+    def settle(self, lease: ModelLease, given: Given, now: int) -> Receipt:
         """One result, without the look that follows."""
         receipt, good = self.judge(lease, given)
         number, _, output, _ = given
@@ -315,12 +315,12 @@ class Job:
             self.late.add((lease.run, lease.stage, number))
         return receipt
 
-    def judge(self, lease: Lease, given: Given) -> tuple[Receipt, bool]:
+    def judge(self, lease: ModelLease, given: Given) -> tuple[Receipt, bool]:
         """What a result would be answered now, and whether it is a success. Changes nothing."""
         number, outcome, output, retryable = given
         if lease.removed or number not in lease.held:
             return Receipt.REJECTED, False
-        good = outcome is Outcome.SUCCEEDED
+        good = outcome is ReportedOutcome.SUCCEEDED
         within = retryable and lease.held[number].failures + 1 < FAILURES_MAX
         kind = Report.RETRYABLE_FAILURE if within else Report.FINAL_FAILURE
         receipt = self._receipt(lease, number, output, Report.SUCCESS if good else kind)
@@ -331,11 +331,11 @@ class Job:
                 return self._receipt(lease, number, "", Report.FINAL_FAILURE), False
         return receipt, good
 
-    def _receipt(self, lease: Lease, number: int, output: str, report: Report) -> Receipt:
+    def _receipt(self, lease: ModelLease, number: int, output: str, report: Report) -> Receipt:
         standing = self._standing(lease, number, output)
         return receipt_for(lease.state, standing, report, last_stage=lease.stage == self.stages - 1)
 
-    def _standing(self, lease: Lease, number: int, output: str) -> Standing:
+    def _standing(self, lease: ModelLease, number: int, output: str) -> Standing:
         known = self.settled.get((lease.stage, number))
         if known is None:
             return Standing.RETURNED if number in lease.gone else Standing.OPEN
@@ -344,7 +344,7 @@ class Job:
             return Standing.SAME if before == output else Standing.OTHER
         return Standing.LOST if state is ItemState.LOST else Standing.FAILED
 
-    def _come_back(self, lease: Lease, number: int, now: int) -> None:
+    def _come_back(self, lease: ModelLease, number: int, now: int) -> None:
         known = lease.held[number]
         again = Waiting(now, known.failures, known.expiries, alone=True, came_back=True)
         if not known.came_back:

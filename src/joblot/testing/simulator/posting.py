@@ -12,7 +12,7 @@ from joblot.config import limits
 from joblot.ledger.transactions import alias, connection
 from joblot.models import Outcome as OutcomeRow
 from joblot.models import Uncounted
-from joblot.states import ItemState, Outcome, Receipt
+from joblot.states import ItemState, Receipt, ReportedOutcome
 from joblot.testing.simulator import model
 from joblot.testing.simulator.model import Given
 from joblot.testing.simulator.world import World
@@ -48,7 +48,7 @@ def _rounds(given: Sequence[Given]) -> Iterator[list[Given]]:
 
 
 def _transactions(
-    world: World, job: model.Job, lease: model.Lease, one_round: list[Given]
+    world: World, job: model.Job, lease: model.ModelLease, one_round: list[Given]
 ) -> Iterator[list[Given]]:
     """On PostgreSQL without hooks, what is simply counted goes first, in one statement.
 
@@ -65,13 +65,14 @@ def _transactions(
 
 def _is_stored(one: Given) -> bool:
     return (
-        one[1] is Outcome.SUCCEEDED and len(one[2]) + len('""') > limits().output_bytes_inline_max
+        one[1] is ReportedOutcome.SUCCEEDED
+        and len(one[2]) + len('""') > limits().output_bytes_inline_max
     )
 
 
-def _is_simple(job: model.Job, lease: model.Lease, one: Given) -> bool:
+def _is_simple(job: model.Job, lease: model.ModelLease, one: Given) -> bool:
     _, outcome, _, retryable = one
-    usual = outcome is Outcome.SUCCEEDED or not retryable
+    usual = outcome is ReportedOutcome.SUCCEEDED or not retryable
     return usual and not _is_stored(one) and job.judge(lease, one)[0] is Receipt.COUNTED
 
 
@@ -85,7 +86,9 @@ def _is_committed(world: World, job_id: int, token: str, part: Sequence[Given]) 
     return True
 
 
-def _effect(world: World, job_id: int, lease: model.Lease, token: str, one: Given) -> bool | None:
+def _effect(
+    world: World, job_id: int, lease: model.ModelLease, token: str, one: Given
+) -> bool | None:
     """Whether what this result does is seen; None if it would do nothing."""
     receipt, good = world.jobs[job_id].judge(lease, one)
     number = one[0]

@@ -14,7 +14,7 @@ from joblot.testing.simulator.history import Draws
 from joblot.testing.simulator.hooks import PIPELINES
 from joblot.testing.simulator.trouble import CALM
 from joblot.testing.simulator.workers import trouble_of
-from joblot.testing.simulator.world import POLICY, Answer, World
+from joblot.testing.simulator.world import POLICY, CallResult, World
 
 CHUNK = "submit: chunk added"  # a fault point
 
@@ -122,7 +122,9 @@ class Producer:
         if row is not None:
             self._take(row, asked, is_new=before is None, answer=answer)
 
-    def _judge(self, asked: Submission, answer: Answer, expected: type[JoblotError] | None) -> None:
+    def _judge(
+        self, asked: Submission, answer: CallResult, expected: type[JoblotError] | None
+    ) -> None:
         found = type(answer.refusal) if answer.refusal else None
         said = answer.refusal or "an answer"
         self.world.require(found is expected, f"a submission: expected {expected}, got {said}")
@@ -135,7 +137,7 @@ class Producer:
         rows = JobRow.ledger.using(alias())
         return rows.filter(project="simulated", idempotency_key=asked.key).first()
 
-    def _take(self, row: Any, asked: Submission, *, is_new: bool, answer: Answer) -> None:
+    def _take(self, row: Any, asked: Submission, *, is_new: bool, answer: CallResult) -> None:
         """Tell the model what came of it: all, if it was answered; else a part, in whole chunks.
 
         Of what was refused, at most the start.

@@ -47,7 +47,7 @@ def _json(value: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Lease:
+class RecountedLease:
     granted: list[int]
     gone: list[int]
     stage: int
@@ -71,7 +71,7 @@ class Rows:
     numbers: list[int] = field(default_factory=list)
     settled: dict[int, dict[int, int]] = field(default_factory=dict)  # stage -> number -> state
     metrics: Counter[tuple[int, str]] = field(default_factory=Counter)  # of the outcomes
-    leases: list[Lease] = field(default_factory=list)
+    leases: list[RecountedLease] = field(default_factory=list)
 
     @classmethod
     def of(cls, job: Job) -> Rows:
@@ -85,7 +85,7 @@ class Rows:
         columns = "ranges, gone, stage, run, state, size, open"
         for ranges, gone, *row in _read(job, "lease", columns):
             granted = [n for first, last, *_ in _json(ranges) for n in range(first, last + 1)]
-            rows.leases.append(Lease(granted, _json(gone), *row))
+            rows.leases.append(RecountedLease(granted, _json(gone), *row))
         return rows
 
     def succeeded(self, stage: int) -> set[int]:

@@ -8,14 +8,13 @@ from typing import Any
 from joblot.ledger.ranges import Span
 from joblot.ledger.transactions import alias
 from joblot.models import Lease as LeaseRow
-from joblot.states import JobStatus, Outcome, Receipt
+from joblot.states import JobStatus, Receipt, ReportedOutcome
 from joblot.testing.simulator import model, posting
 from joblot.testing.simulator.history import Draws
 from joblot.testing.simulator.hooks import PIPELINES
 from joblot.testing.simulator.trouble import CALM, Kind, Trouble
-from joblot.testing.simulator.world import Answer, World
-from joblot.wire import Lease as GrantedLease
-from joblot.wire import failure, success
+from joblot.testing.simulator.world import CallResult, World
+from joblot.wire import GrantedLease, failure, success
 
 LOOKED = "report: committed, not looked"  # the fault point
 OUTBOX_MAX = 6
@@ -35,7 +34,7 @@ class Post:
     def results(self) -> list[Any]:
         return [
             success(number, output, {"bytes": len(output)})
-            if outcome is Outcome.SUCCEEDED
+            if outcome is ReportedOutcome.SUCCEEDED
             else failure(number, "Bad", retryable=retryable)
             for number, outcome, output, retryable in self.given
         ]
@@ -101,7 +100,7 @@ class Worker:
             self._nothing(pipelines, only)
             world.story[-1] += f": {answer.value.reason}"
 
-    def _claim_again(self, answer: Answer, pipelines: Any, limit: int, ask: Any) -> None:
+    def _claim_again(self, answer: CallResult, pipelines: Any, limit: int, ask: Any) -> None:
         """The lease may have been granted to nobody; with a key the worker gets it after all."""
         if answer.away:
             return
@@ -207,7 +206,7 @@ class Worker:
             self.outbox.append(post)
             self.world.figures["posted again"] += len(post.given)
 
-    def send(self, post: Post, trouble: Trouble = CALM) -> Answer:
+    def send(self, post: Post, trouble: Trouble = CALM) -> CallResult:
         world, job = self.world, self.world.jobs[post.job_id]
         lease = job.leases[post.token]
         stage = lease.stage
@@ -233,7 +232,12 @@ class Worker:
         good = (Receipt.COUNTED, Receipt.AMENDED)
         for (number, outcome, *_), receipt in zip(post.given, found, strict=True):
             settled = job.settled.get((stage, number))
-            if receipt in good and outcome is Outcome.SUCCEEDED and settled and settled[0] == 1:
+            if (
+                receipt in good
+                and outcome is ReportedOutcome.SUCCEEDED
+                and settled
+                and settled[0] == 1
+            ):
                 world.acknowledged.add((post.job_id, stage, number))
         world.compare(post.job_id)
         return answer
@@ -314,10 +318,10 @@ def trouble_of(world: World, draw: Draws, *points: str) -> Trouble:
 
 def given_of(number: int, kind: str) -> model.Given:
     if kind in ("bad", "again"):
-        return number, Outcome.FAILED, "", kind == "again"
+        return number, ReportedOutcome.FAILED, "", kind == "again"
     if kind == "unknown":
-        return 10**6, Outcome.SUCCEEDED, "a", False
-    return number, Outcome.SUCCEEDED, kind, False
+        return 10**6, ReportedOutcome.SUCCEEDED, "a", False
+    return number, ReportedOutcome.SUCCEEDED, kind, False
 
 
 def shown(numbers: list[int]) -> str:

@@ -57,7 +57,7 @@ class Ending(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CallResult:
     ending: Ending
     value: Any = None
     refusal: JoblotError | None = None
@@ -112,7 +112,7 @@ class World:
     def moment(self) -> datetime:
         return START + timedelta(seconds=self.now)
 
-    def call(self, verb: str, /, *args: Any, trouble: Trouble = CALM, **kwargs: Any) -> Answer:
+    def call(self, verb: str, /, *args: Any, trouble: Trouble = CALM, **kwargs: Any) -> CallResult:
         """The verb on the real ledger, with what befalls it."""
         if self.away_calls:
             self.away_calls -= 1
@@ -133,13 +133,13 @@ class World:
             raise Violation(f"{verb} was answered though the database was away")
         if trouble.kind is Kind.LOST:
             return self._untold(trouble)
-        return Answer(Ending.TOLD, value, refusal)
+        return CallResult(Ending.TOLD, value, refusal)
 
-    def _untold(self, trouble: Trouble, *, dead: bool = False) -> Answer:
+    def _untold(self, trouble: Trouble, *, dead: bool = False) -> CallResult:
         self.figures[trouble.kind.value] += 1
         self.story[-1] += f"  [{trouble}]"
         away = trouble.kind is Kind.AWAY
-        return Answer(Ending.AWAY if away else Ending.UNTOLD, dead=dead)
+        return CallResult(Ending.AWAY if away else Ending.UNTOLD, dead=dead)
 
     # What the ledger says
 

@@ -1,8 +1,9 @@
-"""The ASGI application: it asks the views, and goes on asking where a client waits.
+"""The ASGI application: it calls the views, and calls them again while a client waits.
 
-A claim that found nothing is asked again when there may be work. A stream that is read is one
-page after the other; a stream that is sent is cut into blocks of whole lines, each a request of
-its own. So a thread is never held by a client, and memory by no more than a block or a page.
+A claim that found nothing is repeated when there may be work (long polling). A stream that a
+client reads is one page after the other; one that it sends is cut into blocks of whole lines, each
+a call of the view. So a client never holds a thread, nor more memory than a block or a page. The
+views say what may follow by the types in `api/long_polling.py`.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from django.core.handlers.asgi import get_script_prefix
 from joblot.api.body import NDJSON, takes_stream
 from joblot.api.health import unanswered
 from joblot.api.items import SSE
-from joblot.api.patience import CONTINUE, GRANTED, LINES, OUTER, WAIT, Continue, Wait
-from joblot.api.problems import problem
+from joblot.api.long_polling import Granted, NoWork, StreamPage, ViewCall
+from joblot.api.problems import ProblemResponse
 from joblot.api.sizes import body_bytes_max
 from joblot.errors import JoblotError
 from joblot.ledger.leases import release
-from joblot.server.bridge import Answer, Bridge, Scope, Send
+from joblot.server.bridge import Bridge, Scope, Send, WholeResponse
 from joblot.server.incoming import IncomingStream
 from joblot.server.incoming_body import SILENCE_SECONDS_MAX, Gone, IncomingBody, Receive, Silent
 from joblot.server.outgoing import OutgoingStream
@@ -33,10 +34,10 @@ logger = logging.getLogger("joblot.server")
 STREAMS = (NDJSON.encode(), SSE.encode())
 HEALTH = ("/healthz", "/readyz")
 HEALTH_SECONDS_MAX = 5.0  # for an answer to those; who asks does not wait much longer
-OURS = frozenset(name.lower().encode() for name in (OUTER, LINES))
+CALL_AGAIN = ViewCall(is_first=False)
 
 
-class Outer:
+class Gateway:
     """What uvicorn calls."""
 
     def __init__(self, bridge: Bridge, room: WaitingRoom) -> None:
@@ -52,9 +53,9 @@ class Outer:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        scope = _marked(scope)
+        zipped = False
         if _asks_for_stream(scope):
-            scope = {**_plain(scope), "joblot.zipped": _takes_gzip(scope)}
+            scope, zipped = _plain(scope), _takes_gzip(scope)
         body = IncomingBody(receive)
         try:
             if _brings_stream(scope):
@@ -65,12 +66,12 @@ class Outer:
             return
         except Silent:
             answer = _silent()
-        if answer.header(CONTINUE):
-            await self._stream(scope, answer, body, send)
+        if isinstance(answer.follow_up, StreamPage) and answer.follow_up.next_query is not None:
+            await self._stream(scope, answer, body, OutgoingStream(send, zipped=zipped))
         else:
             await _send(send, answer, body)
 
-    async def _answer(self, scope: Scope, body: IncomingBody) -> Answer:
+    async def _answer(self, scope: Scope, body: IncomingBody) -> WholeResponse:
         if scope["path"] in HEALTH:
             return await self._health(scope)
         most = body_bytes_max(scope["path"])
@@ -80,28 +81,33 @@ class Outer:
         content = whole.read() if _may_be_asked_again(scope) else b""
         whole.seek(0)
         answer = await self._bridge.ask(scope, whole)
-        if answer.header(WAIT):
-            return await self._wait(scope, content, answer, body)
+        if isinstance(answer.follow_up, NoWork):
+            return await self._wait(scope, content, answer, answer.follow_up, body)
         return answer
 
-    async def _health(self, scope: Scope) -> Answer:
+    async def _health(self, scope: Scope) -> WholeResponse:
         """An answer in any case, though all threads may be held by a database that says nothing."""
         try:
             return await asyncio.wait_for(self._bridge.ask(scope, io.BytesIO()), HEALTH_SECONDS_MAX)
         except TimeoutError:
-            return Answer.of(unanswered(HEALTH_SECONDS_MAX))
+            return WholeResponse.of(unanswered(HEALTH_SECONDS_MAX))
 
     async def _wait(
-        self, scope: Scope, content: bytes, answer: Answer, body: IncomingBody
-    ) -> Answer:
+        self,
+        scope: Scope,
+        content: bytes,
+        answer: WholeResponse,
+        no_work: NoWork,
+        body: IncomingBody,
+    ) -> WholeResponse:
         """Ask again whenever there may be work, until the client's time is over."""
-        asked = Wait.of(answer.header(WAIT) or "")
-        ends = time.monotonic() + asked.seconds
+        scope = CALL_AGAIN.in_scope(scope)
+        ends = time.monotonic() + no_work.wait_seconds
         gone = asyncio.create_task(body.gone())
         try:
-            while answer.header(WAIT) and not self._stopping.is_set():
+            while isinstance(answer.follow_up, NoWork) and not self._stopping.is_set():
                 left = ends - time.monotonic()
-                waiting = asyncio.create_task(self._room.wait(asked.wanted, left))
+                waiting = asyncio.create_task(self._room.wait(no_work.wanted, left))
                 await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
                 if gone.done():
                     waiting.cancel()
@@ -116,37 +122,39 @@ class Outer:
             gone.cancel()
         return answer
 
-    async def _give_back(self, answer: Answer) -> None:
+    async def _give_back(self, answer: WholeResponse) -> None:
         """What was granted to a client that had gone; where that fails, its lease expires."""
-        for token in (answer.header(GRANTED) or "").split():
+        granted = answer.follow_up
+        for token in granted.tokens if isinstance(granted, Granted) else ():
             try:
                 await self._bridge.call(release, token)
             except JoblotError as error:
                 logger.warning("a lease that nobody takes is left to expire: %s", error)
 
-    async def _stream(self, scope: Scope, answer: Answer, body: IncomingBody, send: Send) -> None:
+    async def _stream(
+        self, scope: Scope, answer: WholeResponse, body: IncomingBody, stream: OutgoingStream
+    ) -> None:
         """Send page after page, each asked for when the one before has been taken.
 
         Raises BrokenOff, which ends the connection without the end of the stream.
         """
         gone = asyncio.create_task(body.gone())
-        stream = OutgoingStream(send, zipped=scope.get("joblot.zipped", False))
+        scope = CALL_AGAIN.in_scope(scope)
         await stream.begin(answer)
         try:
             while not gone.done():
-                await stream.put(answer.body)
-                following = answer.header(CONTINUE)
-                if following is None:
+                page = answer.follow_up
+                if not isinstance(page, StreamPage):  # refused, or a middleware responded
+                    stream.break_off(f"the next page was answered with status {answer.status}")
                     break
-                page = Continue.of(following)
+                await stream.put(answer.body)
+                if page.next_query is None:
+                    break
                 if await self._pause(page.pause_seconds, gone):
                     stream.break_off("this server stops")
                     break
-                scope = {**scope, "query_string": page.query.encode()}
+                scope = {**scope, "query_string": page.next_query.encode()}
                 answer = await self._bridge.ask(scope, io.BytesIO())
-                if answer.status != 200:
-                    stream.break_off(f"the next page was answered with status {answer.status}")
-                    break
         finally:
             gone.cancel()
         await stream.end()
@@ -163,19 +171,12 @@ class Outer:
         return bool(done)
 
 
-async def _send(send: Send, answer: Answer, body: IncomingBody) -> None:
+async def _send(send: Send, answer: WholeResponse, body: IncomingBody) -> None:
     """Send a whole answer; it ends when the request has ended too."""
-    headers = answer.without(WAIT, CONTINUE, GRANTED)
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
     await send({"type": "http.response.body", "body": answer.body, "more_body": True})
     await body.drain()
     await send({"type": "http.response.body", "body": b""})
-
-
-def _marked(scope: Scope) -> Scope:
-    """The request with our mark, and with nobody else's."""
-    headers = [(name, value) for name, value in scope["headers"] if name.lower() not in OURS]
-    return {**scope, "headers": [*headers, (OUTER.lower().encode(), b"1")]}
 
 
 def _brings_stream(scope: Scope) -> bool:
@@ -207,17 +208,19 @@ def _may_be_asked_again(scope: Scope) -> bool:
     return bool(scope["method"] == "POST" and scope["path"].endswith("/claims"))
 
 
-def _too_large(most: int) -> Answer:
-    return Answer.of(
-        problem(413, "too_large", f"body: expected at most {most} bytes; split it", limit=most)
+def _too_large(most: int) -> WholeResponse:
+    return WholeResponse.of(
+        ProblemResponse(
+            413, "too_large", f"body: expected at most {most} bytes; split it", limit=most
+        )
     )
 
 
-def _silent() -> Answer:
-    told = problem(
+def _silent() -> WholeResponse:
+    told = ProblemResponse(
         408,
         "not_readable",
         f"body: nothing came for {SILENCE_SECONDS_MAX:g} s, and it is not complete; send it again",
     )
     told["Connection"] = "close"
-    return Answer.of(told)
+    return WholeResponse.of(told)

@@ -17,6 +17,7 @@ from joblot.worker.backoff import backoff_seconds
 from joblot.worker.ending import signals_that_end
 from joblot.worker.order import Order
 from joblot.worker.process import DONE, REFUSED, UNAVAILABLE, USAGE
+from joblot.worker.pulse import PulseWatch
 from joblot.worker.supervisor import Answered, Died, Supervisor
 
 logger = logging.getLogger("joblot.worker")
@@ -33,7 +34,7 @@ Happening = Answered | Died | signal.Signals | None  # None: it is time to start
 
 
 @dataclass(slots=True)
-class Crew:
+class WorkerProcesses:
     """`size` processes with the same order. Call `start`, then `work`, from the main thread."""
 
     order: Order
@@ -46,8 +47,7 @@ class Crew:
     _deaths: int = 0  # in a row, of processes that did not live long
 
     def __post_init__(self) -> None:
-        limit = self.order.call_seconds_max
-        self._supervisor = Supervisor("joblot.worker.process", limit, self._happened.put)
+        self._supervisor = Supervisor("joblot.worker.process", self._happened.put)
 
     def start(self) -> tuple[str, ...]:
         """Start them all; the pipelines they serve, once the first is ready.
@@ -100,7 +100,8 @@ class Crew:
                 return self._happened.get(timeout=SIGNAL_SECONDS_MAX)
 
     def _start_one(self) -> None:
-        self._supervisor.start(self.order.as_json())
+        watch = PulseWatch(self.order.call_seconds_max)
+        self._supervisor.start(self.order.as_json(), watch=watch)
 
     def _bury(self, died: Died) -> None:
         self._supervisor.forget(died.process)

@@ -1,0 +1,24 @@
+"""Whether a child process hangs, as its supervisor sees it from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class Watch:
+    """What a supervisor knows of one process. This one lets a process take any time."""
+
+    def shared(self) -> Mapping[str, int]:
+        """Descriptors that the process gets, by name."""
+        return {}
+
+    def hear(self, answer: Mapping[str, Any]) -> None:
+        """The process has answered. Called from the thread that listens to it."""
+
+    def hangs(self) -> bool:
+        """True if the process is to be ended. Called again and again while it runs."""
+        return False
+
+    def close(self) -> None:
+        """The process has ended."""

@@ -1,0 +1,18 @@
+"""A child of the crew that repeats the word it is given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from joblot.testing.crew.child import Parent
+
+HUNG_UP_SECONDS_MAX = 60.0
+
+
+def main(task: dict[str, Any], parent: Parent) -> None:
+    if task.get("fails"):
+        raise SystemExit(1)
+    parent.tell(ready=True)
+    if word := parent.wait():
+        parent.tell(name=task["name"], **word)
+        assert parent.hung_up(HUNG_UP_SECONDS_MAX)
