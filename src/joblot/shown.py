@@ -34,3 +34,8 @@ def shown(value: Any, chars: int = 100) -> str:
         except Exception:  # noqa: BLE001, S110 (of any class; a number of too many digits, too)
             pass
     return f"a value of type {type(value).__name__}"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 item`, `12,000 items`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -67,7 +67,9 @@ def _add_lines(job_id: int, lines: JsonLines) -> int:
     try:
         return add_items(job_id, lines)
     except InvalidItem as error:
-        raise InvalidItem(f"line {lines.number}: {error.__cause__ or error}") from error
+        _, _, what = str(error).partition(": ")  # behind its place in this block
+        error.args = (f"line {lines.number}: {what}",)
+        raise
 
 
 def _listed(body: Any) -> list[Any]:

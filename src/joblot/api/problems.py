@@ -71,22 +71,30 @@ def problem(status: int, code: str, detail: str, **more: Any) -> HttpResponse:
         "detail": detail,
         **more,
     }
-    return HttpResponse(json.dumps(body), status=status, content_type="application/problem+json")
+    text = json.dumps(body, ensure_ascii=False)
+    content = text.encode(errors="backslashreplace")  # of a lone surrogate: JSON writes it so, too
+    return HttpResponse(content, status=status, content_type="application/problem+json")
 
 
 def of_error(error: JoblotError) -> HttpResponse:
     """The answer to an error of joblot's tree."""
     status = next(STATUS[base] for base in type(error).__mro__ if base in STATUS)
     if isinstance(error, TooLarge):
-        return problem(status, error.code, str(error), limit=error.limit)
+        return problem(status, error.code, str(error), limit=error.limit, **_job_of(error))
     if isinstance(error, Unavailable):
         return _later(status, error)
     if status == 500:
         return of_surprise(error)
-    answer = problem(status, error.code, str(error))
+    answer = problem(status, error.code, str(error), **_job_of(error))
     if status == 401:
         answer["WWW-Authenticate"] = 'Bearer realm="joblot"'
     return answer
+
+
+def _job_of(error: JoblotError) -> dict[str, int]:
+    """The job that a failed submission leaves behind, and how many items it has."""
+    given = {"job_id": error.job_id, "total": error.total}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def of_surprise(error: Exception) -> HttpResponse:
@@ -108,6 +116,7 @@ def of_path(request: HttpRequest, *_: Any, **__: Any) -> HttpResponse:
 def _later(status: int, error: Unavailable) -> HttpResponse:
     seconds = error.retry_after_seconds
     seconds = limits().retry_after_seconds if seconds is None else seconds
-    answer = problem(status, error.code, str(error), retry_after_seconds=round(seconds, 3))
+    more = _job_of(error)
+    answer = problem(status, error.code, str(error), retry_after_seconds=round(seconds, 3), **more)
     answer["Retry-After"] = str(max(1, math.ceil(seconds)))
     return answer

@@ -15,6 +15,7 @@ from joblot.errors import InvalidInput, InvalidResult, KeyConflict, Unavailable,
 from joblot.ledger.asked import fingerprints, require_same_submission
 from joblot.ledger.filling import Filling, chunks_of
 from joblot.ledger.jobs import advance, read_job, record_event
+from joblot.ledger.left_open import ADD_AGAIN, AGAIN_WITH_KEY, WITHOUT_KEY, naming
 from joblot.ledger.lifecycle import start as start_job
 from joblot.ledger.look import look
 from joblot.ledger.names import checked_name
@@ -59,7 +60,8 @@ def submit(
     Raises InvalidInput, InvalidItem, InvalidPolicy, KeyConflict; WrongStatus if the key's job was
     cancelled before it was sealed; NotFound if it is deleted meanwhile. An error in the first
     `add_chunk_items` items leaves no job behind; after that, what was added before the error stays
-    in the open job, and may be continued.
+    in the open job, and may be continued. The error names it: `error.job_id`, and how many items it
+    has as `error.total`; an exception that `items` raises has a note that does.
     """
     fields = {
         "name": checked_name(name, "name"),
@@ -93,14 +95,16 @@ def add_items(job_id: int, items: Iterable[Given], *, seal: bool = False) -> int
     An item that is there already is skipped, so adding may be repeated after a crash, even if the
     job was sealed meanwhile. With `seal` these are all of its items: the job is sealed unless it
     has others. Raises InvalidItem, KeyConflict; WrongStatus if an item is new and the job is sealed
-    or has ended.
+    or has ended. What was added before an error stays; the error names the job, as in `submit`.
     """
     require_durable(connection())
     filling = Filling(job_id, _takes_no_more)
     with knowing(lambda: f"{filling.added} items of this stream were added; send all of it again"):
-        filling.take(chunks_of(items))
+        with naming(job_id, ADD_AGAIN):
+            filling.take(chunks_of(items))
         if seal:
-            _seal(job_id, len(filling.seen))
+            with naming(job_id):
+                _seal(job_id, len(filling.seen))
     return filling.added
 
 
@@ -127,13 +131,15 @@ class _Submission:
         first = list(islice(chunks, 1))  # before there is a job: bad items leave none behind
         job = _find_or_create(self._fields, self._stages)
         self._job_id = job.pk
-        if start and job.status == JobStatus.CREATED:
-            start_job(job.pk)
         self._filling = filling = Filling(job.pk, _is_another)
-        filling.take(chain(first, chunks))
-        if seal and not (items is None and job.sealed):
-            _seal(job.pk, None if self._key is None else len(filling.seen))
-        return read_job(job.pk)
+        with naming(job.pk, WITHOUT_KEY if self._key is None else AGAIN_WITH_KEY):
+            if start and job.status == JobStatus.CREATED:
+                start_job(job.pk)
+            filling.take(chain(first, chunks))
+        with naming(job.pk):
+            if seal and not (items is None and job.sealed):
+                _seal(job.pk, None if self._key is None else len(filling.seen))
+            return read_job(job.pk)
 
     def telling(self) -> AbstractContextManager[None]:
         """Inside somebody's transaction there is nothing to tell: it is all his to repeat."""
