@@ -357,10 +357,51 @@ def test_a_problem_is_written_as_it_reads(admin: Api) -> None:
     assert admin.status == 422
     assert "ü" in told["detail"]
     assert "ü" in admin.content.decode()
-    admin.get("jobs", **{"Authorization": "Bearer joblot_x"})
+    admin.get("jobs", Authorization="Bearer joblot_x")
     assert "\\u" not in admin.content.decode()
     job = made(admin, items=[], seal=False)
     told = admin.post_bytes(
         f"jobs/{job['id']}/items", b'{"items": [{"key": "a", "\\ud800": 1}]}', "application/json"
     )
     assert admin.status == 422
+
+
+@pytest.mark.parametrize("priority", [True, False, "1", 1.5, [1]])
+def test_a_priority_is_a_whole_number(admin: Api, priority: Any) -> None:
+    told = admin.post("jobs", {"name": "n", "pipeline": "p", "priority": priority})
+    assert (admin.status, told["code"]) == (422, "invalid_input")
+    assert f"priority: expected a whole number, got {priority!r}" in told["detail"]
+
+
+def test_no_whole_number_of_a_request_may_be_true(admin: Api) -> None:
+    path = f"jobs/{made(admin)['id']}"
+    admin.post(f"{path}/cancel", {"grace_seconds": 0})
+    for at, body in (
+        (f"{path}/retry", {"run": True}),
+        ("claims", {"pipelines": ["p"], "limit": True}),
+        ("claims", {"pipelines": ["p"], "job": True}),
+    ):
+        told = admin.post(at, body)
+        assert (admin.status, "expected a whole number" in told["detail"]) == (422, True), told
+
+
+def test_what_is_wrong_with_a_request_is_said_in_one_voice(admin: Api) -> None:
+    for at, body, said in (
+        ("jobs", [], "expected an object, got []"),
+        ("jobs", {"pipeline": "p"}, "name: expected, and missing"),
+        ("jobs", {"name": "", "pipeline": "p"}, "expected text of 1 characters or more, got ''"),
+        ("jobs", {"name": "n", "stages": "x"}, "stages: expected a list, got 'x'"),
+        ("jobs", {"name": "n", "start": "perhaps"}, "expected true or false, got 'perhaps'"),
+        ("claims", {"pipelines": []}, "pipelines: expected 1 or more, got []"),
+        ("claims", {"pipelines": ["p"], "limit": 0}, "limit: expected 1 or more, got 0"),
+    ):
+        told = admin.post(at, body)
+        assert (admin.status, said in told["detail"]) == (422, True), told
+    told = admin.get("jobs", {"status": "nope"})
+    assert "Input should" not in told["detail"]
+    assert "got 'nope'" in told["detail"]
+
+
+def test_a_long_value_is_cut_with_a_sign_of_it(admin: Api) -> None:
+    told = admin.post("jobs", {"name": "n", "pipeline": "p", "items": ["k" * 600]})
+    assert told["detail"].endswith("kkk…")

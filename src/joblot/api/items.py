@@ -29,6 +29,7 @@ from joblot.ledger.items import items as items_page
 from joblot.ledger.jobs import read_job
 from joblot.ledger.logs import logs as logs_page
 from joblot.ledger.submit import add_items
+from joblot.shown import shown
 
 router = Router(tags=["items"])
 
@@ -153,4 +154,4 @@ def _event_stream(request: HttpRequest, job_id: int, after: int) -> HttpResponse
 def _event_id(given: str) -> int:
     if given.isascii() and given.isdigit() and int(given[:19]) <= BIGINT_MAX and len(given) < 20:
         return int(given)
-    raise InvalidInput(f"{LAST_EVENT}: expected the id of an event, got {given!r:.40}")
+    raise InvalidInput(f"{LAST_EVENT}: expected the id of an event, got {shown(given, 40)}")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from joblot.ledger.lifecycle import cancel, delete, pause, resume, retry, start
     from joblot.ledger.logs import logs
     from joblot.ledger.migration_lock import migration_lock
+    from joblot.ledger.outputs import storage
     from joblot.ledger.progress import jobs, progress
     from joblot.ledger.repair import repair
     from joblot.ledger.settle import report
@@ -66,6 +67,7 @@ __all__ = [
     "revoke",
     "seal",
     "start",
+    "storage",
     "submit",
     "subscribe",
     "supervise_until",
@@ -87,6 +89,7 @@ _HOMES = {
     "lifecycle": ["cancel", "delete", "pause", "resume", "retry", "start"],
     "logs": ["logs"],
     "migration_lock": ["migration_lock"],
+    "outputs": ["storage"],
     "progress": ["jobs", "progress"],
     "repair": ["repair"],
     "settle": ["report"],

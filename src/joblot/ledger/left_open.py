@@ -1,7 +1,7 @@
 """The job that a failed submission leaves behind, named in its error.
 
-It is left as it is. Its items may have been claimed and counted already, and with an idempotency key
-another submission may be filling the same job at this moment: to remove it would lose what was
+It is left as it is. Its items may have been claimed and counted already, and with an idempotency
+key another submission may be filling the same job at this moment: to remove it would lose what was
 accepted.
 """
 

@@ -22,7 +22,7 @@ from joblot.ledger.names import checked_name
 from joblot.ledger.new_items import Given
 from joblot.ledger.transactions import alias, connection, knowing, repeated, require_durable
 from joblot.models import Job, Stage
-from joblot.shown import shown
+from joblot.shown import counted, shown
 from joblot.states import FILLABLE, JobStatus
 
 PRIORITY_MAX = 2**31 - 1
@@ -163,14 +163,14 @@ class _Submission:
 
 def _is_another(job: Job, key: str) -> KeyConflict:
     return KeyConflict(
-        f"item {key!r:.100}: job {job.pk}, which has this idempotency key, is sealed and does not "
+        f"item {shown(key)}: job {job.pk}, which has this idempotency key, is sealed and does not "
         "have it; repeat its submission as it was, or use a new key"
     )
 
 
 def _takes_no_more(job: Job, key: str) -> WrongStatus:
     return WrongStatus(
-        f"item {key!r:.100}: job {job.pk} is sealed, does not have it, and takes no more items; "
+        f"item {shown(key)}: job {job.pk} is sealed, does not have it, and takes no more items; "
         "submit another job for it"
     )
 
@@ -181,9 +181,9 @@ def _require_all(job: Job, given: int | None) -> None:
         return
     others = job.total - given
     raise KeyConflict(
-        f"job {job.pk} has {others} item{'s' * (others > 1)} that this submission did not give"
-        + ("" if job.sealed else ", and so is left open: if they belong to it, seal it")
-        + "; another submission needs a key, or a job, of its own"
+        f"job {job.pk} has {counted(others, 'item')} that this submission did not include"
+        + ("" if job.sealed else ", and stays open: seal it if they belong to it")
+        + "; to submit something else, use another idempotency key or another job"
     )
 
 
