@@ -33,9 +33,15 @@ from typing import ClassVar
 
 
 class JoblotError(Exception):
-    """The root of the tree."""
+    """The root of the tree.
+
+    Of a submission that fails in the middle, `job_id` names the job that has what came before, and
+    `total` says how many items that job has, where it is known.
+    """
 
     code: ClassVar[str] = "error"
+    job_id: int | None = None
+    total: int | None = None
 
 
 class InvalidInput(JoblotError):

@@ -27,10 +27,16 @@ def deeper_than(value: Any, levels_max: int) -> bool:
 
 
 def shown(value: Any, chars: int = 100) -> str:
-    """The beginning of its repr; its type, where it has none that can be written out."""
+    """Its repr, cut with "…" where it is longer; its type, where it has none."""
     if not deeper_than(value, _LEVELS_MAX):
         try:
-            return repr(value)[:chars]
+            text = repr(value)
+            return text if len(text) <= chars else f"{text[: chars - 1]}…"
         except Exception:  # noqa: BLE001, S110 (of any class; a number of too many digits, too)
             pass
     return f"a value of type {type(value).__name__}"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 item`, `12,000 items`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -25,6 +25,7 @@ from joblot.errors import InvalidInput, Unavailable
 from joblot.places import DATABASE_URL, absolute, data_folder
 
 SQLITE = "joblot.sqlite3"  # the engine
+SQLITE_BEGINS = b"SQLite format 3\0"  # of every file that is not empty
 BUSY_SECONDS_MAX = 20.0  # how long SQLite waits for another writer
 BUSY_TRIES_MAX = 3  # and how often: together well below a lease
 CONNECT_SECONDS_MAX = 10
@@ -91,6 +92,11 @@ def default_path() -> Path:
     return data_folder() / "joblot.sqlite3"
 
 
+def is_standalone() -> bool:
+    """True if the settings are joblot's own, not a project's."""
+    return hasattr(settings, "JOBLOT_EMBEDDED")
+
+
 def is_embedded() -> bool:
     """True if the database is an SQLite file of joblot's own, not a project's or a server's."""
     return bool(getattr(settings, "JOBLOT_EMBEDDED", False))
@@ -136,7 +142,8 @@ def database_of(url: str, statement_seconds_max: int = STATEMENT_SECONDS_MAX) ->
     if scheme == "sqlite":
         return _sqlite_of(url)
     raise InvalidInput(
-        f"database URL: expected postgresql://user@host/name or sqlite:///file, got {scheme!r}://…"
+        "database URL: expected postgresql://user@host/name or sqlite:///file, got "
+        + (f"{scheme}://…" if scheme else "a text that begins with no such scheme")
     )
 
 
@@ -150,6 +157,7 @@ def sqlite(path: Path, *, busy_seconds_max: float = BUSY_SECONDS_MAX) -> dict[st
             f"the database's folder {path.parent} can't be made: {error.strerror}; "
             "name another with --db"
         ) from error
+    _require_database(path)
     return {
         "ENGINE": SQLITE,
         "NAME": str(path),
@@ -160,6 +168,26 @@ def sqlite(path: Path, *, busy_seconds_max: float = BUSY_SECONDS_MAX) -> dict[st
             "init_command": SQLITE_PRAGMAS,
         },
     }
+
+
+def _require_database(path: Path) -> None:
+    """Raises InvalidInput for a folder, Unavailable for a file that SQLite has not written.
+
+    SQLite itself says so only when it is asked, and of a folder that it can't be opened.
+    """
+    if path.is_dir():
+        raise InvalidInput(f"{path} is a folder, expected an SQLite file")
+    try:
+        with path.open("rb") as file:
+            begins = file.read(len(SQLITE_BEGINS))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise Unavailable(f"{path} can't be opened: {error.strerror}") from error
+    if begins and begins != SQLITE_BEGINS:
+        raise Unavailable(
+            f"{path}: file is not a database of SQLite; name another with --db or {DATABASE_URL}"
+        )
 
 
 def _sqlite_of(url: str) -> dict[str, Any]:

@@ -130,7 +130,7 @@ def canonical(value: Any) -> str:
         text = _ENCODER.encode(value)
         text.encode()
     except (TypeError, ValueError) as error:
-        raise InvalidResult(f"expected JSON, got something else: {error}") from error
+        raise InvalidResult(f"expected a JSON value: {error}") from error
     return without_nul(text)
 
 

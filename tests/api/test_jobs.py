@@ -307,3 +307,101 @@ def test_a_statement_outside_the_verbs_that_fails_is_told_to_come_again(admin: A
                 ask()
             statuses.append(admin.status)
         assert set(statuses[:-1]) == {503}
+
+
+def test_a_submission_that_is_refused_in_the_middle_names_its_job(
+    admin: Api, configure: Any
+) -> None:
+    configure(add_chunk_items=2)
+    body = {"name": "n", "pipeline": "p", "idempotency_key": "k", "items": ["a", "b", "c", ""]}
+    told = admin.post("jobs", body)
+    assert (admin.status, told["code"], told["total"]) == (422, "invalid_item", 2)
+    assert f"job {told['job_id']} stays open with 2 items" in told["detail"]
+    again = admin.post("jobs", body | {"items": ["a", "b", "c"]})
+    assert (again["id"], again["total"], again["sealed"]) == (told["job_id"], 3, True)
+    conflict = admin.post("jobs", body | {"items": ["a", {"key": "b", "payload": 1}, "c"]})
+    assert (admin.status, conflict["code"]) == (409, "key_conflict")
+    assert (conflict["job_id"], conflict["total"]) == (told["job_id"], 3)
+
+
+def test_each_repeat_without_a_key_names_the_job_of_its_own(admin: Api, configure: Any) -> None:
+    configure(add_chunk_items=1)
+    body = {"name": "n", "pipeline": "p", "items": ["a", ""]}
+    named = [admin.post("jobs", body)["job_id"] for _ in range(2)]
+    assert named == [job["id"] for job in reversed(admin.get("jobs")["jobs"])]
+    for job_id in named:
+        admin.delete(f"jobs/{job_id}")
+    assert admin.get("jobs")["jobs"] == []
+
+
+def test_a_submission_refused_at_its_first_items_makes_no_job(admin: Api) -> None:
+    told = admin.post("jobs", {"name": "n", "pipeline": "p", "items": [""]})
+    assert (admin.status, "job_id" in told) == (422, False)
+    assert admin.get("jobs")["jobs"] == []
+
+
+def test_a_stream_of_lines_that_is_refused_names_its_job(admin: Api, configure: Any) -> None:
+    configure(add_chunk_items=1)
+    job = made(admin, items=[], seal=False)
+    told = admin.post_bytes(
+        f"jobs/{job['id']}/items", b'"a"\n\n"b"\n{"key": ""}\n', "application/x-ndjson"
+    )
+    assert (admin.status, told["code"]) == (422, "invalid_item")
+    assert (told["job_id"], told["total"]) == (job["id"], 2)
+    assert told["detail"].startswith("line 4: key: expected text")
+    assert "send all of the items again" in told["detail"]
+
+
+def test_a_problem_is_written_as_it_reads(admin: Api) -> None:
+    told = admin.post("jobs", {"name": "näme", "pipeline": "p", "items": [{"key": "ü", "p": 1}]})
+    assert admin.status == 422
+    assert "ü" in told["detail"]
+    assert "ü" in admin.content.decode()
+    admin.get("jobs", Authorization="Bearer joblot_x")
+    assert "\\u" not in admin.content.decode()
+    job = made(admin, items=[], seal=False)
+    told = admin.post_bytes(
+        f"jobs/{job['id']}/items", b'{"items": [{"key": "a", "\\ud800": 1}]}', "application/json"
+    )
+    assert admin.status == 422
+
+
+@pytest.mark.parametrize("priority", [True, False, "1", 1.5, [1]])
+def test_a_priority_is_a_whole_number(admin: Api, priority: Any) -> None:
+    told = admin.post("jobs", {"name": "n", "pipeline": "p", "priority": priority})
+    assert (admin.status, told["code"]) == (422, "invalid_input")
+    assert f"priority: expected a whole number, got {priority!r}" in told["detail"]
+
+
+def test_no_whole_number_of_a_request_may_be_true(admin: Api) -> None:
+    path = f"jobs/{made(admin)['id']}"
+    admin.post(f"{path}/cancel", {"grace_seconds": 0})
+    for at, body in (
+        (f"{path}/retry", {"run": True}),
+        ("claims", {"pipelines": ["p"], "limit": True}),
+        ("claims", {"pipelines": ["p"], "job": True}),
+    ):
+        told = admin.post(at, body)
+        assert (admin.status, "expected a whole number" in told["detail"]) == (422, True), told
+
+
+def test_what_is_wrong_with_a_request_is_said_in_one_voice(admin: Api) -> None:
+    for at, body, said in (
+        ("jobs", [], "expected an object, got []"),
+        ("jobs", {"pipeline": "p"}, "name: expected, and missing"),
+        ("jobs", {"name": "", "pipeline": "p"}, "expected text of 1 characters or more, got ''"),
+        ("jobs", {"name": "n", "stages": "x"}, "stages: expected a list, got 'x'"),
+        ("jobs", {"name": "n", "start": "perhaps"}, "expected true or false, got 'perhaps'"),
+        ("claims", {"pipelines": []}, "pipelines: expected 1 or more, got []"),
+        ("claims", {"pipelines": ["p"], "limit": 0}, "limit: expected 1 or more, got 0"),
+    ):
+        told = admin.post(at, body)
+        assert (admin.status, said in told["detail"]) == (422, True), told
+    told = admin.get("jobs", {"status": "nope"})
+    assert "Input should" not in told["detail"]
+    assert "got 'nope'" in told["detail"]
+
+
+def test_a_long_value_is_cut_with_a_sign_of_it(admin: Api) -> None:
+    told = admin.post("jobs", {"name": "n", "pipeline": "p", "items": ["k" * 600]})
+    assert told["detail"].endswith("kkk…")

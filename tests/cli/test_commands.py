@@ -72,7 +72,7 @@ def test_every_reading_command_says_it_for_people(job: int):
     assert "three\tSTARTED\t66.66 %\t3" in call("jobs").stdout
     assert "b\tfailed\tValueError: bad b" in call("items", job).stdout
     assert "half way" in call("logs", job).stdout
-    assert "1 items ready" in call("why", job).stdout
+    assert "1 item ready and not claimed yet" in call("why", job).stdout
     assert "ok      items equal the total" in call("audit", job).stdout
     assert "ok  guards: in place" in call("doctor").stdout
 
@@ -117,6 +117,47 @@ def test_a_sealed_job_takes_no_more_items_and_finishes(ledger_db: str):
     assert f"job {number}: SUCCESS" in done.stdout
     assert call("seal", number).exit_code == 0
     assert call("seal", 999_999_999).exit_code == 3
+
+
+RUN = {"run": {"function": "work:f", "batch": 0, "cwd": ".", "item_seconds_max": 60}}
+
+
+def test_why_says_how_a_run_is_gone_on_with(ledger_db: str):
+    job = submit("run", ["a", "b"], pipeline="run work:f", config=RUN)
+    assert f"go on with: joblot run --resume {job.pk}\n" in call("why", job.pk).stdout
+    (lease,) = claim("run work:f").leases
+    report(lease.token, [success(0), success(1)])
+    assert "go on with" not in call("why", job.pk).stdout
+
+
+def test_why_and_seal_say_what_a_run_that_was_cut_while_submitting_lacks(ledger_db: str):
+    job = submit("run", ["a", "b"], pipeline="run work:f", config=RUN, seal=False)
+    why = call("why", job.pk).stdout
+    assert f"joblot run --resume {job.pk} ITEMS… (give the same items again" in why
+    sealed = call("seal", job.pk)
+    assert sealed.exit_code == 0
+    assert "had not been given all the items of its `joblot run`" in sealed.stderr
+    assert "it will end with the 2 it has" in sealed.stderr
+    assert call("seal", job.pk).stderr == ""
+
+
+def test_seal_warns_of_nothing_where_items_were_to_follow(ledger_db: str):
+    job = submit("open", ["a"], pipeline="p", seal=False)
+    assert "run --resume" not in call("why", job.pk).stdout.replace("`joblot run --resume`", "")
+    assert call("seal", job.pk).stderr == ""
+
+
+def test_a_submission_that_is_refused_in_the_middle_names_its_job(ledger_db: str):
+    config.configure({"add_chunk_items": 1})
+    try:
+        command = ["submit", "j", "--pipeline", "p", "--jsonl", "-"]
+        done = call(*command, given='{"key": "a"}\n{"key": ""}\n')
+        assert done.exit_code == 2
+        (line,) = done.stderr.splitlines()
+        (number,) = (one["id"] for one in read("jobs"))
+        assert f"job {number} stays open with 1 item: delete it and submit again" in line
+    finally:
+        config.configure({})
 
 
 def test_a_run_that_has_all_its_items_says_so_when_it_is_given_some(ledger_db: str):
@@ -170,8 +211,11 @@ def test_submit_makes_a_job_for_workers_elsewhere(ledger_db: str):
         (["run", "work:f", ".", "--lines", "x"], 2, "got several"),
         (["run", "work:f", ".", "--policy", "x"], 2, "expected NAME=VALUE"),
         (["run", "work:f", ".", "--out", "no/folder/out"], 2, "can't be written"),
-        (["run", "--resume", "999999999"], 3, "there is none"),
-        (["show", "999999999"], 3, "there is none"),
+        (["run", "--resume", "999999999"], 3, "does not exist"),
+        (["show", "999999999"], 3, "does not exist"),
+        (["show", "99999999999999999999999"], 3, "does not exist"),
+        (["audit", "99999999999999999999999"], 3, "does not exist"),
+        (["run", "--resume", "99999999999999999999999"], 3, "does not exist"),
         (["submit", "x", "--pipeline", "p", "--config", "{"], 2, "--config: expected JSON"),
         (["submit", "x", "--stage", "p"], 2, "expected NAME=PIPELINE"),
         (["submit", "x"], 2, 'expected either pipeline="…" or stages'),

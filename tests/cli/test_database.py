@@ -68,6 +68,44 @@ def test_what_is_no_database_is_one_line(joblot: Joblot):
     assert "file is not a database" in line
 
 
+def test_a_folder_is_no_database(joblot: Joblot):
+    done = joblot("jobs", "--db", str(joblot.folder), expect=2)
+    assert done.stderr == f"joblot: {joblot.folder} is a folder, expected an SQLite file\n"
+
+
+def test_a_url_without_a_scheme_is_told_so(joblot: Joblot):
+    done = joblot("jobs", expect=2, JOBLOT_DATABASE_URL="user:secret@nonsense")
+    assert "got a text that begins with no such scheme" in done.stderr
+    assert "secret" not in done.stderr
+
+
+def test_a_database_without_tables_is_to_be_migrated(joblot: Joblot):
+    """No advice to see whether it runs, and no word of a job of which nothing is known."""
+    (joblot.folder / "empty.sqlite3").touch()
+    done = joblot("doctor", "--db", "empty.sqlite3", expect=4)
+    assert "BAD migrations: missing: 0001" in done.stdout
+    assert "run `joblot migrate`" in done.stdout
+    assert "see that it runs" not in done.stdout
+    code = (
+        "from joblot import standalone\n"
+        "standalone.setup(path='empty.sqlite3')\n"
+        "from joblot import submit\n"
+        "submit('n', ['a'], pipeline='p')\n"
+    )
+    asked = [sys.executable, "-c", code]
+    failed = subprocess.run(
+        asked,
+        cwd=joblot.folder,
+        env=joblot.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    last = failed.stderr.splitlines()[-1]
+    assert "NotMigrated" in last
+    assert "whether a job was made" not in last
+
+
 def test_the_database_of_a_project_is_used_where_there_is_one(joblot: Joblot):
     joblot.write(
         "settings_of_theirs.py",

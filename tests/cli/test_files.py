@@ -85,6 +85,33 @@ def test_doctor_names_what_others_can_open_and_how_to_mend_it(joblot: Joblot) ->
     joblot("doctor")
 
 
+def test_doctor_looks_at_the_files_of_a_project_too(joblot: Joblot) -> None:
+    """Its SQLite file, made by the umask, and the folder of joblot's outputs in its storage."""
+    joblot.write(
+        "theirs.py",
+        "INSTALLED_APPS, USE_TZ, MEDIA_ROOT = ['joblot'], True, 'media'\n"
+        "DEFAULT_AUTO_FIELD = 'django.db.models.BigAutoField'\n"
+        "DATABASES = {'default': {'ENGINE': 'django.db.backends.sqlite3', 'NAME': 'p.sqlite3',\n"
+        "    'OPTIONS': {'transaction_mode': 'IMMEDIATE',\n"
+        "        'init_command': 'PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;'}}}\n",
+    )
+    joblot.environment["DJANGO_SETTINGS_MODULE"] = "theirs"
+    joblot("migrate")
+    outputs = joblot.folder / "media" / "joblot" / "outputs"
+    outputs.mkdir(parents=True)
+    done = joblot("doctor", expect=4)
+    (line,) = (one for one in done.stdout.splitlines() if " private: " in one)
+    assert "BAD private: others may open" in line
+    assert "p.sqlite3" in line
+    assert str(outputs.parent) in line
+    outputs.parent.chmod(0o700)
+    for path in joblot.folder.glob("p.sqlite3*"):
+        path.chmod(0o600)
+    done = joblot("doctor")
+    assert "ok  private: only their owner may open" in done.stdout
+    assert str(outputs.parent) in done.stdout
+
+
 def test_outputs_beside_a_postgresql_are_private_too(joblot_on_postgres: Joblot) -> None:
     joblot = joblot_on_postgres
     joblot("migrate")

@@ -89,3 +89,26 @@ def test_items_that_are_wrong_midway_are_told_and_the_job_can_be_gone_on_with(jo
     joblot.write("items", '{"key": "a", "payload": "x"}\n{"key": "b", "payload": "y"}\n')
     done = joblot("run", "--resume", "1", *given)
     assert "SUCCESS, upper 2 of 2" in done.stderr
+
+
+def test_a_call_that_closes_standard_output_fails_no_other(joblot: Joblot):
+    joblot.write(
+        "closes.py",
+        "import sys\n\n\ndef f(key):\n    print('before', key)\n    sys.stdout.close()\n"
+        "    sys.stdout.buffer.close()\n    sys.stderr.close()\n    print('after', key)\n"
+        "    return key\n",
+    )
+    names = joblot.write("names", "a\nb\nc\n")
+    done = joblot("run", "closes:f", "--lines", names, "--workers", "1")
+    for key in "abc":
+        assert f"before {key}\nafter {key}\n" in done.stderr
+
+
+def test_a_run_that_is_refused_an_item_in_the_middle_says_how_to_go_on(joblot: Joblot):
+    given = "".join(f'{{"key": "k{n}"}}\n' for n in range(2_000)) + '{"key": ""}\n'
+    done = joblot("run", "work:upper", "--jsonl", joblot.write("items", given), expect=2)
+    assert "job 1 stays open with 2,000 items: correct what was refused" in done.stderr
+    assert "joblot run --resume 1 --jsonl items" in done.stderr
+    joblot.write("items", given.replace('""', '"good"'))
+    again = joblot("run", "--resume", "1", "--jsonl", "items")
+    assert "SUCCESS, upper 2,001 of 2,001" in again.stderr

@@ -106,7 +106,7 @@ def test_ctrl_c_finishes_what_was_begun_and_says_how_to_go_on(joblot: Joblot):
     joblot.at_gate()
     joblot.submitted()
     running.send_signal(signal.SIGINT)
-    _wait_for_line(running, "finishing what was begun")
+    _wait_for_line(running, "finishing the items in progress")
     joblot.orders_ended()
     joblot.open_gate()
     _, said = running.communicate(timeout=60)
@@ -123,7 +123,7 @@ def test_ctrl_c_twice_kills_and_gives_the_items_back(joblot: Joblot):
     worker = joblot.at_gate()
     joblot.submitted()
     running.send_signal(signal.SIGINT)
-    _wait_for_line(running, "finishing what was begun")
+    _wait_for_line(running, "finishing the items in progress")
     running.send_signal(signal.SIGINT)
     running.communicate(timeout=60)
     assert running.returncode == 130

@@ -192,7 +192,7 @@ def test_a_drain_finishes_the_call_gives_back_the_rest_and_ends_well(served: Ser
     worker = served.work("work:gated")
     served.joblot.at_gate()
     worker.send_signal(signal.SIGTERM)
-    _line(worker, "finishing what was begun")
+    _line(worker, "finishing the items in progress")
     served.joblot.open_gate()
     worker.communicate(timeout=60)
     assert worker.returncode == 0
@@ -206,7 +206,7 @@ def test_a_second_signal_ends_it_at_once(served: Served):
     worker = served.work("work:gated")
     process = served.joblot.at_gate()
     worker.send_signal(signal.SIGINT)
-    _line(worker, "finishing what was begun")
+    _line(worker, "finishing the items in progress")
     worker.send_signal(signal.SIGINT)
     worker.communicate(timeout=60)
     assert worker.returncode == 130
@@ -334,5 +334,5 @@ def test_what_cannot_work_is_one_line_and_a_code(joblot: Joblot, options, code: 
 def test_a_server_that_is_not_there_is_waited_for(joblot: Joblot):
     options = ["work:upper", "--pipeline", "p", "--url", "http://127.0.0.1:9"]
     worker = joblot.start("worker", *options)
-    _line(worker, "claiming waits for")
+    _line(worker, "the claim failed and is repeated in")
     _drained(worker)

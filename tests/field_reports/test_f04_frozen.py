@@ -123,7 +123,7 @@ def test_a_second_signal_ends_it_at_once(joblot: Joblot):
     worker = _at(joblot)
     joblot.submitted()
     running.send_signal(signal.SIGTERM)
-    _line(running, "finishing what was begun")
+    _line(running, "finishing the items in progress")
     running.send_signal(signal.SIGTERM)
     running.communicate(timeout=60)
     assert running.returncode == 143

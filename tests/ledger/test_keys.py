@@ -86,7 +86,7 @@ class TestAnotherSubmission:
         self, ledger_db: str, fewer: list[str]
     ) -> None:
         asked()
-        with pytest.raises(KeyConflict, match="did not give"):
+        with pytest.raises(KeyConflict, match="did not include"):
             asked(fewer)
 
     def test_does_not_seal_what_the_first_had_begun(self, ledger_db: str, configure: Any) -> None:
@@ -94,7 +94,7 @@ class TestAnotherSubmission:
         configure(add_chunk_items=2)
         with faults.armed("submit: chunk added", die_on_pass(1)), pytest.raises(Cut):
             asked(["a", "b", "c"])
-        with pytest.raises(KeyConflict, match="1 item that this submission did not give"):
+        with pytest.raises(KeyConflict, match="1 item that this submission did not include"):
             asked(["b", "d"])
         job = Job.objects.get()
         assert (job.sealed, job.total) == (False, 3)
@@ -149,7 +149,7 @@ class TestTheSameSubmission:
 
     def test_without_items_does_not_seal_those_of_another(self, ledger_db: str) -> None:
         asked(seal=False)
-        with pytest.raises(KeyConflict, match="did not give"):
+        with pytest.raises(KeyConflict, match="did not include"):
             asked(None)
         assert not Job.objects.get().sealed
 
@@ -284,7 +284,7 @@ def test_adding_again_what_a_sealed_job_has_is_answered(ledger_db: str) -> None:
 
 def test_adding_all_that_there_is_seals(ledger_db: str) -> None:
     job = submit("open", keys(2), pipeline="p", seal=False)
-    with pytest.raises(KeyConflict, match="did not give"):
+    with pytest.raises(KeyConflict, match="did not include"):
         add_items(job.pk, ["k1", "k2"], seal=True)
     assert not Job.objects.get().sealed
     assert add_items(job.pk, keys(3), seal=True) == 0

@@ -152,6 +152,8 @@ def test_a_bad_line_is_told_by_its_number(
     assert found == status, told
     assert told["detail"].startswith(f"line {at + 1}: "), told
     assert what in told["detail"]
+    assert told.get("job_id", job.pk) == job.pk
+    assert ("job_id" in told) == (len(line) < 900_000), "the server refuses what is no line at all"
     assert at - 10 <= total(job) <= at
     assert told["lines_before"] == told["added"] <= total(job)
     assert send(http, job, b"".join(given))[1]["total"] == 300

@@ -11,6 +11,7 @@ from ninja.errors import HttpError, ValidationError
 from joblot.api import items, jobs, webhooks, work
 from joblot.api.auth import Bearer
 from joblot.api.body import API_NAMESPACE, JsonParser
+from joblot.api.expected import expected
 from joblot.api.openapi import DocumentedAPI
 from joblot.api.problems import ProblemResponse, of_error, of_path, of_surprise
 from joblot.errors import JoblotError, NotReadable
@@ -55,7 +56,7 @@ def _http_error(request: HttpRequest, error: Any) -> HttpResponse:
 @api.exception_handler(ValidationError)
 def _not_valid(request: HttpRequest, error: Any) -> HttpResponse:
     told = [
-        {"where": ".".join(map(str, one["loc"][1:])), "what": one["msg"]} for one in error.errors
+        {"where": ".".join(map(str, one["loc"][1:])), "what": expected(one)} for one in error.errors
     ]
     detail = "; ".join(f"{one['where']}: {one['what']}" for one in told[:5])
     return ProblemResponse(422, "invalid_input", detail[:2_000], errors=told[:20])

@@ -16,6 +16,7 @@ from joblot.api.json_text import parse_json
 from joblot.api.long_polling import ViewCall
 from joblot.config import limits
 from joblot.errors import NotReadable, TooLarge, Unavailable
+from joblot.shown import shown
 
 CHUNK_BYTES = 65_536
 NDJSON = "application/x-ndjson"
@@ -112,7 +113,7 @@ def _unzipped(request: HttpRequest) -> Iterator[bytes]:
     elif coding == "gzip":
         yield from _gunzip(_pieces(request))
     else:
-        raise NotReadable(f"Content-Encoding: expected gzip or none, got {coding!r:.40}")
+        raise NotReadable(f"Content-Encoding: expected gzip or none, got {shown(coding, 40)}")
 
 
 class Unzip:

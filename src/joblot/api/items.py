@@ -29,6 +29,7 @@ from joblot.ledger.history import logs as logs_page
 from joblot.ledger.items import items as items_page
 from joblot.ledger.jobs import read_job
 from joblot.ledger.submit import add_items
+from joblot.shown import shown
 
 router = Router(tags=["items"])
 
@@ -71,7 +72,9 @@ def _add_lines(request: HttpRequest, job_id: int) -> HttpResponse:
     try:
         added = add_items(job_id, lines)
     except InvalidItem as error:
-        raise InvalidItem(f"line {lines.number}: {error.__cause__ or error}") from error
+        _, _, what = str(error).partition(": ")  # behind its place in this block
+        error.args = (f"line {lines.number}: {what}",)
+        raise
     added_in_all = added + (before.added if before else 0)
     answer = JsonResponse({"added": added_in_all, "total": read_job(job_id).total})
     attach(answer, BlockAdded(added))
@@ -160,4 +163,4 @@ def _event_stream(request: HttpRequest, job_id: int, after: int) -> HttpResponse
 def _event_id(given: str) -> int:
     if given.isascii() and given.isdigit() and int(given[:19]) <= BIGINT_MAX and len(given) < 20:
         return int(given)
-    raise InvalidInput(f"{LAST_EVENT}: expected the id of an event, got {given!r:.40}")
+    raise InvalidInput(f"{LAST_EVENT}: expected the id of an event, got {shown(given, 40)}")

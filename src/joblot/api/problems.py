@@ -78,22 +78,29 @@ class ProblemResponse(HttpResponse):
     def add(self, **more: Any) -> None:
         """Add members to the body."""
         self._members |= more
-        self.content = json.dumps(self._members).encode()
+        text = json.dumps(self._members, ensure_ascii=False)
+        self.content = text.encode(errors="backslashreplace")  # of a lone surrogate, as in JSON
 
 
 def of_error(error: JoblotError) -> ProblemResponse:
     """The answer to an error of joblot's tree."""
     status = next(STATUS[base] for base in type(error).__mro__ if base in STATUS)
     if isinstance(error, TooLarge):
-        return ProblemResponse(status, error.code, str(error), limit=error.limit)
+        return ProblemResponse(status, error.code, str(error), limit=error.limit, **_job_of(error))
     if isinstance(error, Unavailable):
         return _later(status, error)
     if status == 500:
         return of_surprise(error)
-    answer = ProblemResponse(status, error.code, str(error))
+    answer = ProblemResponse(status, error.code, str(error), **_job_of(error))
     if status == 401:
         answer["WWW-Authenticate"] = 'Bearer realm="joblot"'
     return answer
+
+
+def _job_of(error: JoblotError) -> dict[str, int]:
+    """The job that a failed submission leaves behind, and how many items it has."""
+    given = {"job_id": error.job_id, "total": error.total}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def of_surprise(error: Exception) -> ProblemResponse:
@@ -115,6 +122,7 @@ def of_path(request: HttpRequest, *_: Any, **__: Any) -> ProblemResponse:
 def _later(status: int, error: Unavailable) -> ProblemResponse:
     seconds = error.retry_after_seconds
     seconds = limits().retry_after_seconds if seconds is None else seconds
-    answer = ProblemResponse(status, error.code, str(error), retry_after_seconds=round(seconds, 3))
+    more = {"retry_after_seconds": round(seconds, 3)} | _job_of(error)
+    answer = ProblemResponse(status, error.code, str(error), **more)
     answer["Retry-After"] = str(max(1, math.ceil(seconds)))
     return answer

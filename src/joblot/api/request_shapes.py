@@ -13,6 +13,8 @@ from ninja import Schema
 from pydantic import AfterValidator, ConfigDict, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
+from joblot.shown import shown
+
 UNKNOWN_TOLD_MAX = 5
 
 
@@ -35,7 +37,7 @@ class Shape(Schema):
     @classmethod
     def _only_known_fields(cls, given: Any) -> Any:
         if isinstance(given, dict) and (unknown := given.keys() - cls.model_fields.keys()):
-            told = ", ".join(f"{name!r:.100}" for name in islice(unknown, UNKNOWN_TOLD_MAX))
+            told = ", ".join(f"{shown(name)}" for name in islice(unknown, UNKNOWN_TOLD_MAX))
             raise _wrong(f"expected only {', '.join(cls.model_fields)}; got also {told}")
         return given
 
@@ -56,7 +58,7 @@ def _items(given: list[Any]) -> list[Any]:
         if not (isinstance(one, str) or (isinstance(one, dict) and _is_item(one))):
             raise _wrong(
                 f'item {position}: expected {{"key": text, "payload": JSON}}, or a key; '
-                f"got {one!r:.100}"
+                f"got {shown(one)}"
             )
     return given
 

@@ -13,6 +13,7 @@ BIGINT_MAX = 2**63 - 1
 
 JobId = Annotated[int, Field(ge=1, le=BIGINT_MAX)]
 Cursor = Annotated[int, Field(ge=-1, le=BIGINT_MAX)]
+Whole = Annotated[int, Field(strict=True)]  # in a request: no text, and true is not 1
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -34,7 +35,7 @@ class JobIn(Shape):
     items: Items | None = None
     config: Any = None
     policy: dict[str, Any] | None = None
-    priority: int | None = None
+    priority: Whole | None = None
     start: bool = True
     seal: bool = True
     idempotency_key: Name | None = None
@@ -56,7 +57,7 @@ class CancelIn(Shape):
 class RetryIn(Shape):
     """`run` is the run to be begun: asking again for one that has begun does nothing more."""
 
-    run: Annotated[int, Field(ge=2, le=2**31 - 1)] | None = None
+    run: Annotated[Whole, Field(ge=2, le=2**31 - 1)] | None = None
 
 
 class StageOut(Schema):
@@ -250,9 +251,9 @@ class ClaimIn(Shape):
     """`about` is what the worker says of itself: version, host, hardware."""
 
     pipelines: Annotated[list[Name], Field(min_length=1, fail_fast=True)]
-    limit: Annotated[int, Field(ge=1, le=BIGINT_MAX)] = 16
+    limit: Annotated[Whole, Field(ge=1, le=BIGINT_MAX)] = 16
     wait_seconds: Annotated[float, Field(ge=0, le=BIGINT_MAX)] = 0.0
-    job: JobId | None = None
+    job: Annotated[JobId, Field(strict=True)] | None = None
     idempotency_key: Annotated[str, Field(min_length=1, max_length=150)] | None = None
     about: dict[str, Any] | None = None
 

@@ -19,6 +19,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from joblot.cli.printable import printable
+
 PLAIN_SECONDS = 10.0  # between two lines where there is no terminal
 GAVE_UP = ("failed", "lost", "skipped")
 
@@ -29,7 +31,7 @@ class ProgressDisplay:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             _Rate(),
@@ -62,7 +64,7 @@ class ProgressDisplay:
         for stage in job["stages"]:
             task = self._tasks.get(stage["name"])
             if task is None:
-                task = self._bars.add_task(stage["name"], total=None, note="")
+                task = self._bars.add_task(printable(stage["name"]), total=None, note="")
                 self._tasks[stage["name"]] = task
             total = stage["total"] if job["sealed"] else None
             self._bars.update(task, completed=settled(stage), total=total, note=note(job, stage))

@@ -8,15 +8,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
+from django.core.files.storage import FileSystemStorage
 from django.db import connections
 
 from joblot import private
 from joblot.cli import verbs
 from joblot.cli.database import describe, pending, sqlite_file
-from joblot.errors import Unavailable
+from joblot.errors import NotMigrated, Unavailable
 from joblot.places import data_folder
-from joblot.standalone import is_embedded, outputs_folder
+from joblot.standalone import is_embedded, is_standalone
 
 Check = dict[str, Any]
 
@@ -29,6 +29,8 @@ def examine() -> list[Check]:
     try:
         waiting = pending()
         health = verbs.health()
+    except NotMigrated:
+        return [_check("database", True, where), _migrations(waiting), *_disk(), _private()]
     except Unavailable as error:
         advice = "see that it runs, and that JOBLOT_DATABASE_URL or --db names it"
         return [_check("database", False, f"{where}: {error}", advice), *_disk(), _private()]
@@ -56,22 +58,28 @@ def _disk() -> list[Check]:
 
 def _private() -> Check:
     """joblot makes its files for their owner alone; a file of before, or a copy, may be wider."""
-    wide = [str(path) for path in _files() if private.is_wide(path)]
+    there = [path for path in _files() if path.exists()]
+    wide = [str(path) for path in there if private.is_wide(path)]
     found = (
         f"others may open {', '.join(wide)}"
         if wide
-        else "others may open none of joblot's own files"
+        else f"only their owner may open {', '.join(map(str, there)) or 'the files, once made'}"
     )
     return _check("private", not wide, found, f"chmod go= {shlex.join(wide)}")
 
 
 def _files() -> list[Path]:
-    """What there may be: beside an SQLite file of joblot's own, and in the data folder."""
+    """What there may be: beside an SQLite file, in the storage of outputs, in the data folder.
+
+    Of a storage it is the folder of joblot's outputs: a web server may have to read its others.
+    """
     found: set[Path] = set()
-    if is_embedded():
+    if connections[verbs.alias()].vendor == "sqlite":
         file = sqlite_file()
         found |= {Path(f"{file}{end}") for end in ("", "-wal", "-shm", "-migrate.lock")}
-        found.add(outputs_folder(settings.DATABASES["default"]))
+    if isinstance(storage := verbs.storage(), FileSystemStorage):
+        root = Path(storage.location)
+        found.add(root if is_standalone() else root / "joblot")
     with suppress(Unavailable, OSError):  # without a data folder there is nothing in it
         found |= {data_folder(), *data_folder().iterdir()}
     return sorted(found)

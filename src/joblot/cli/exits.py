@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from typer.core import TyperGroup
 
+from joblot.cli.printable import say_aside
 from joblot.errors import InvalidInput, JoblotError, Refused, Unavailable
 from joblot.states import JobStatus
 
 DONE, ENDED_BADLY, USAGE, REFUSED, UNAVAILABLE = range(5)
+NOBODY_READS = 128 + signal.SIGPIPE  # `joblot items 7 | head`: as a shell has it of other commands
 
 _CODES: Mapping[type[Exception], int] = {
+    BrokenPipeError: NOBODY_READS,
     InvalidInput: USAGE,
     Refused: REFUSED,
     Unavailable: UNAVAILABLE,
@@ -29,15 +33,28 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            return _flushed(lambda: super(Commands, self).invoke(ctx))
+        except KeyboardInterrupt as error:
+            _tell_notes(error)
+            raise
         except Exception as error:
             if not (isinstance(error, JoblotError | OSError) or _is_of_database(error)):
                 raise
-            if isinstance(error, BrokenPipeError):
-                _stop_writing()
-            else:
+            if not isinstance(error, BrokenPipeError):
                 tell(error)
             ctx.exit(exit_code(error))
+
+
+def _flushed(call: Callable[[], Any]) -> Any:
+    """Write what a command has printed before it ends, however it ends. Raises OSError."""
+    try:
+        try:
+            return call()
+        finally:
+            sys.stdout.flush()
+    except OSError:
+        _drop_unwritten()
+        raise
 
 
 def exit_code(error: Exception) -> int:
@@ -64,15 +81,29 @@ def tell(error: Exception) -> None:
     Of a database's error only the first line: below it are rows, with what is in them.
     """
     if os.environ.get(DEBUG):
-        traceback.print_exception(error)
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            say_aside(line)
     said = str(error).strip()
     if _is_of_database(error):
         said = said.partition("\n")[0]
     line = " ".join(said.split()) or type(error).__name__
     what = "" if isinstance(error, JoblotError) else f"{type(error).__name__}: "
-    print(f"joblot: {what}{line}", file=sys.stderr)
+    say_aside(f"joblot: {what}{line}")
+    _tell_notes(error)
 
 
-def _stop_writing() -> None:
-    """Nobody reads any longer (`joblot items 7 | head`): the interpreter must not flush again."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _tell_notes(error: BaseException) -> None:
+    for note in getattr(error, "__notes__", ()):
+        say_aside(note)
+
+
+def _drop_unwritten() -> None:
+    """What standard output does not take must not be tried again when the interpreter ends."""
+    try:
+        sys.stdout.flush()
+        return
+    except OSError:
+        pass
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, sys.stdout.fileno())
+    os.close(nothing)

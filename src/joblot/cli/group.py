@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from joblot.cli.exits import DEBUG, Commands
+from joblot.cli.printable import say
 
 
 def group(commands: Iterable[Callable[..., Any]]) -> typer.Typer:
@@ -29,7 +30,7 @@ def group(commands: Iterable[Callable[..., Any]]) -> typer.Typer:
 
 def _tell_version(asked: bool) -> None:
     if asked:
-        print(f"joblot {version('joblot')}")
+        say(f"joblot {version('joblot')}")
         raise typer.Exit
 
 
@@ -45,8 +46,9 @@ def options(
 ) -> None:
     """Keep the count of big jobs right.
 
-    Exit codes: 0 done, 1 the job ended with errors or failed, 2 usage, 3 not found or refused,
-    4 unavailable.
+    Exit codes:
+
+    0 done; 1 the job ended with errors or failed; 2 usage; 3 not found or refused; 4 unavailable.
     """
     if debug:
         os.environ[DEBUG] = "1"

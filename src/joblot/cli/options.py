@@ -9,15 +9,27 @@ from typing import Annotated, Any
 
 import typer
 
-from joblot.errors import InvalidInput
+from joblot.errors import InvalidInput, NotFound
 from joblot.places import absolute
+from joblot.shown import shown
+
+ID_MAX = 2**63 - 1  # of the databases
 
 
 def _absolute(path: Path | None) -> Path | None:
     return None if path is None else absolute(path)
 
 
-JobId = Annotated[int, typer.Argument(metavar="JOB", help="The job's number.")]
+def existing_id(job: int | None) -> int | None:
+    """A job's number, if there can be one. Raises NotFound for one that no database counts to."""
+    if job is not None and not 0 < job <= ID_MAX:
+        raise NotFound(f"job {job} does not exist; `joblot jobs` lists those that do")
+    return job
+
+
+JobId = Annotated[
+    int, typer.Argument(metavar="JOB", callback=existing_id, help="The job's number.")
+]
 Db = Annotated[
     Path | None,
     typer.Option(
@@ -45,7 +57,8 @@ JsonLines = Annotated[
     typer.Option("--jsonl", metavar="FILE", help="Each line is an item in JSON; - is stdin."),
 ]
 After = Annotated[
-    int | None, typer.Option("--after", metavar="ID", help="Begin behind this one: the next page.")
+    int | None,
+    typer.Option("--after", metavar="ID", max=ID_MAX, help="Begin behind this one: the next page."),
 ]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many at most.")]
 
@@ -65,4 +78,4 @@ def json_of(text: str, what: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"{what}: expected JSON, got {text!r:.100} ({error})") from None
+        raise InvalidInput(f"{what}: expected JSON, got {shown(text)} ({error})") from None

@@ -9,7 +9,7 @@ from typing import Any
 from joblot.cli import alive, verbs
 from joblot.cli.source import Source
 from joblot.errors import Refused, WrongStatus
-from joblot.states import JobStatus
+from joblot.states import TERMINAL, JobStatus
 
 EXPIRIES_MAX = 3  # a run's default: an item that has killed so many workers alone is lost
 
@@ -40,9 +40,28 @@ class Plan:
     @classmethod
     def of(cls, job_id: int, config: Any) -> Plan:
         """The plan of a job. Raises Refused if it was not made by `joblot run`."""
-        if not isinstance(config, Mapping) or not isinstance(config.get("run"), Mapping):
+        if not _is_plan(config):
             raise Refused(f"job {job_id} was not made by `joblot run`, so it can't be resumed so")
         return cls(**config["run"])
+
+
+def _is_plan(config: Any) -> bool:
+    return isinstance(config, Mapping) and isinstance(config.get("run"), Mapping)
+
+
+def is_of_run(job: Any) -> bool:
+    """True of a job that `joblot run` has made."""
+    return _is_plan(job.config)
+
+
+def how_to_go_on(job: Any) -> str | None:
+    """The command by which a job of `joblot run` is gone on with; None if it has ended."""
+    if not is_of_run(job) or job.status in TERMINAL or job.status == JobStatus.CANCELING:
+        return None
+    command = f"joblot run --resume {job.pk}"
+    if job.sealed:
+        return command
+    return f"{command} ITEMS… (give the same items again: those it has are skipped)"
 
 
 def begin(plan: Plan, *, name: str | None, policy: Mapping[str, Any]) -> int:

@@ -175,7 +175,7 @@ class Run:
             self._pool.supervisor.kill()
             return
         self.interrupted = number
-        self._say("finishing what was begun; once more to end it now")
+        self._say("finishing the items in progress; press Ctrl-C again to stop at once")
         self._drain()
 
     def _say(self, line: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -61,6 +62,7 @@ class Source:
 
 
 def _check_path(name: str) -> None:
+    _require_utf8(name)
     if Path(name).exists():
         return
     if not glob.has_magic(name):
@@ -70,7 +72,9 @@ def _check_path(name: str) -> None:
 
 
 def _check_readable(name: str) -> None:
-    if not Path(name).is_file() and not Path(name).is_fifo():
+    if Path(name).is_dir():
+        raise InvalidInput(f"items: {name} is a folder, expected a file of items")
+    if not Path(name).exists():
         raise InvalidInput(f"items: there is no file {name}")
     try:
         with Path(name).open("rb"):
@@ -93,11 +97,19 @@ def _matches(pattern: str) -> Iterator[str]:
 
 
 def _path(name: str) -> NewItem:
+    _require_utf8(name)
+    return keyed(name)
+
+
+def _require_utf8(name: str) -> None:
+    """Raises InvalidItem: a key is text, and every database has to keep it."""
     try:
         name.encode()
     except UnicodeEncodeError:
-        raise InvalidItem(f"{name!r}: expected a file name in UTF-8; rename the file") from None
-    return keyed(name)
+        shown = repr(os.fsencode(name))[2:-1]
+        raise InvalidItem(
+            f"{shown}: expected a file name in UTF-8; rename the file, or name only the others"
+        ) from None
 
 
 def keyed(text: str) -> NewItem:
@@ -130,11 +142,14 @@ def _json_lines(name: str) -> Iterator[NewItem]:
 
 
 def _numbered(name: str) -> Iterator[tuple[int, str]]:
-    """The lines that are not empty, with their numbers from 1, without their ends."""
+    """The lines that are not empty, with their numbers from 1, without their ends.
+
+    A byte order mark before the first one is no part of it.
+    """
     with _opened(name) as stream:
         for number, raw in enumerate(stream, start=1):
             try:
-                line = raw.decode().rstrip("\r\n")
+                line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
             except UnicodeDecodeError as error:
                 raise InvalidItem(f"{name} line {number}: expected UTF-8: {error}") from None
             if line.strip():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -10,8 +9,17 @@ from rich.console import Console
 from rich.table import Table
 
 from joblot.cli.display import settled
+from joblot.cli.printable import printable, say_row
+from joblot.shown import counted
 
 Row = dict[str, Any]
+
+
+class _Printing(Console):
+    """Text is a line, and printable; what draws (a table, bars) has its own lines."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        super().print(*(printable(one) if isinstance(one, str) else one for one in objects), **how)
 
 
 def out() -> Console:
@@ -25,17 +33,9 @@ def err() -> Console:
 
 def _console(*, stderr: bool) -> Console:
     """Lines are broken for a terminal only: who reads them from a pipe or a file has no width."""
-    console = Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+    console = _Printing(stderr=stderr, markup=False, highlight=False, emoji=False)
     console.soft_wrap = not console.is_terminal
     return console
-
-
-def print_json(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False, indent=2))
-
-
-def print_json_line(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False), flush=True)
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -46,12 +46,12 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     for row in rows:
         cells = [_cell(value) for value in row]
         shown.add_row(*cells)
-        plain.append("\t".join(cells))
+        plain.append(cells)
     if console.is_terminal:
         console.print(shown)
     else:
-        for line in ["\t".join(titles), *plain]:
-            print(line)
+        for cells in [titles, *plain]:
+            say_row(cells)
 
 
 def _cell(value: Any) -> str:
@@ -60,11 +60,11 @@ def _cell(value: Any) -> str:
     text = (
         value if isinstance(value, str) else f"{value:,}" if isinstance(value, int) else f"{value}"
     )
-    return " ".join(text.split())
+    return printable(" ".join(text.split()))
 
 
 def jobs(page: Sequence[Row]) -> None:
-    table(["job", "name", "status", "done", "total", "created"], map(_job_cells, page))
+    table(["job", "name", "status", "done", "total", "created (UTC)"], map(_job_cells, page))
 
 
 def _job_cells(job: Row) -> list[Any]:
@@ -95,7 +95,7 @@ def stages(state: Row) -> None:
 
 def reasons(answer: Row) -> None:
     for reason in answer["reasons"]:
-        count = f"{reason['count']:,} items " if reason["count"] else ""
+        count = f"{counted(reason['count'], 'item')} " if reason["count"] else ""
         out().print(f"{count}{reason['text']} ({reason['code']})")
 
 

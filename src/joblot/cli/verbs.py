@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from joblot.ledger.jobs import read_job
     from joblot.ledger.leases import expire, release, renew
     from joblot.ledger.lifecycle import cancel, delete, pause, resume, retry, start
+    from joblot.ledger.outputs import storage
     from joblot.ledger.progress import jobs, progress
     from joblot.ledger.repair import repair
     from joblot.ledger.settle import report
@@ -66,6 +67,7 @@ __all__ = [
     "revoke",
     "seal",
     "start",
+    "storage",
     "submit",
     "subscribe",
     "supervise_until",
@@ -86,6 +88,7 @@ _HOMES = {
     "leases": ["expire", "release", "renew"],
     "lifecycle": ["cancel", "delete", "pause", "resume", "retry", "start"],
     "history": ["logs"],
+    "outputs": ["storage"],
     "progress": ["jobs", "progress"],
     "repair": ["repair"],
     "settle": ["report"],

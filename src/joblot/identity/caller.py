@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from joblot.errors import NotAllowed, NotFound
+from joblot.shown import shown
 
 
 class Scope(StrEnum):
@@ -46,7 +47,7 @@ class Caller:
     def require_sight(self, job_id: int, project: str) -> None:
         """Raises NotFound, as for a job that isn't there: who may not see it learns nothing."""
         if not self.sees(project):
-            raise NotFound(f"job {job_id}: there is none; `joblot jobs` lists them")
+            raise NotFound(f"job {job_id} does not exist; `joblot jobs` lists those that do")
 
     def project_for(self, asked: str | None) -> str:
         """The project that a new job is to be in. Raises NotAllowed."""
@@ -57,7 +58,7 @@ class Caller:
         if asked is None or asked not in self.projects:
             raise NotAllowed(
                 f"project: expected one of this token's, {', '.join(sorted(self.projects))}; "
-                f"got {asked!r:.100}"
+                f"got {shown(asked)}"
             )
         return asked
 

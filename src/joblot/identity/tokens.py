@@ -22,6 +22,7 @@ from joblot.identity.caller import Caller, Scope
 from joblot.ledger.names import checked_name
 from joblot.ledger.transactions import repeated
 from joblot.models import Token
+from joblot.shown import shown
 
 _SHAPE = re.compile(r"joblot_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 _NOBODY = hashlib.sha256(b"nobody").digest()
@@ -96,7 +97,7 @@ def revoke(public_id: str) -> dict[str, Any]:
         .update(revoked_at=clock.now())
         and not _tokens().filter(public_id=public_id).exists()
     ):
-        raise NotFound(f"token {public_id!r:.40}: there is none; `joblot token list` lists them")
+        raise NotFound(f"token {shown(public_id, 40)} does not exist; see `joblot token list`")
     return _described(_tokens().get(public_id=public_id))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from joblot import wire
 from joblot.errors import KeyConflict
 from joblot.models import Job, Lease
+from joblot.shown import shown
 
 
 def fingerprints(given: Mapping[str, Any]) -> dict[str, str]:
@@ -25,7 +26,7 @@ def require_same_submission(job: Job, asked: Mapping[str, str]) -> None:
     names = [name for name in sorted({*kept, *asked}) if kept.get(name) != asked.get(name)]
     if names:
         raise KeyConflict(
-            f"idempotency key {job.idempotency_key!r:.100}: job {job.pk} was submitted with it and "
+            f"idempotency key {shown(job.idempotency_key)}: job {job.pk} was submitted with it and "
             f"another {', '.join(names)}; repeat that submission as it was, or use a new key"
         )
 
@@ -39,7 +40,7 @@ def require_same_claim(lease: Lease, asked: bytes | None) -> None:
     """Raises KeyConflict if the lease was claimed otherwise than is asked now."""
     if lease.asked is None or bytes(lease.asked) != asked:
         raise KeyConflict(
-            f"idempotency key {lease.idempotency_key!r:.100}: it was used for another claim, with "
+            f"idempotency key {shown(lease.idempotency_key)}: it was used for another claim, with "
             "other pipelines or another limit, job or owner; use a new key for each claim"
         )
 

@@ -11,6 +11,7 @@ from joblot.ledger.snapshot import one_snapshot
 from joblot.ledger.statements import fetch, moment
 from joblot.ledger.transactions import connection, repeated
 from joblot.ledger.undelivered import undelivered
+from joblot.shown import counted
 
 Check = dict[str, Any]
 
@@ -88,6 +89,8 @@ def _outputs() -> Check:
     return check(
         "outputs",
         files == 0,
-        f"{files} files of large outputs that nothing refers to" if files else "no file is left",
+        f"{counted(files, 'file')} of large outputs that nothing refers to"
+        if files
+        else "no file waits to be removed",
         "the sweep removes them; see that one is running, and in its log that the storage lets it",
     )

@@ -36,7 +36,7 @@ def lock_job(job_id: int) -> Job:
 
 
 def unknown_job(job_id: int) -> NotFound:
-    return NotFound(f"job {job_id}: there is none; `joblot jobs` lists them")
+    return NotFound(f"job {job_id} does not exist; `joblot jobs` lists those that do")
 
 
 def stages_of(job_id: int) -> list[Stage]:

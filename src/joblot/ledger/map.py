@@ -19,6 +19,7 @@ from joblot.ledger.snapshot import one_snapshot
 from joblot.ledger.statements import fetch
 from joblot.ledger.transactions import alias, connection, repeated
 from joblot.models import LIVE, Lease
+from joblot.shown import shown
 from joblot.states import ItemState
 
 
@@ -61,7 +62,7 @@ def _position(names: list[str], stage: str | None) -> int:
     if stage is None:
         return 0
     if stage not in names:
-        raise InvalidInput(f"stage: expected one of {', '.join(names)}, got {stage!r:.100}")
+        raise InvalidInput(f"stage: expected one of {', '.join(names)}, got {shown(stage)}")
     return names.index(stage)
 
 

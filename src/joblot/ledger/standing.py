@@ -15,6 +15,7 @@ from joblot.errors import InvalidInput
 from joblot.ledger.due import JobSnapshot
 from joblot.ledger.statements import fetch
 from joblot.ledger.transactions import connection
+from joblot.shown import shown
 from joblot.states import ItemState
 
 _GIVEN_UP = frozenset({ItemState.FAILED, ItemState.LOST, ItemState.SKIPPED})
@@ -34,7 +35,7 @@ class Asked:
         Without a stage, succeeded and open are of the last one, failed and lost of any.
         """
         if stage is not None and stage not in names:
-            raise InvalidInput(f"stage: expected one of {', '.join(names)}, got {stage!r:.100}")
+            raise InvalidInput(f"stage: expected one of {', '.join(names)}, got {shown(stage)}")
         position = None if stage is None else names.index(stage)
         if state is None:
             return cls(None, position)
@@ -42,7 +43,7 @@ class Asked:
             return cls(ItemState[state.upper()], position)
         except KeyError:
             known = ", ".join(one.name.lower() for one in ItemState)
-            raise InvalidInput(f"state: expected one of {known}, got {state!r:.100}") from None
+            raise InvalidInput(f"state: expected one of {known}, got {shown(state)}") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,14 @@ from joblot.errors import InvalidInput, InvalidResult, KeyConflict, Unavailable,
 from joblot.ledger.asked import fingerprints, require_same_submission
 from joblot.ledger.filling import Filling, chunks_of
 from joblot.ledger.jobs import advance, read_job, record_event
+from joblot.ledger.left_open import ADD_AGAIN, AGAIN_WITH_KEY, WITHOUT_KEY, naming
 from joblot.ledger.lifecycle import start as start_job
 from joblot.ledger.look import look
 from joblot.ledger.names import checked_name
 from joblot.ledger.new_items import Given
 from joblot.ledger.transactions import alias, connection, knowing, repeated, require_durable
 from joblot.models import Job, Stage
-from joblot.shown import shown
+from joblot.shown import counted, shown
 from joblot.states import FILLABLE, JobStatus
 
 PRIORITY_MAX = 2**31 - 1
@@ -59,7 +60,8 @@ def submit(
     Raises InvalidInput, InvalidItem, InvalidPolicy, KeyConflict; WrongStatus if the key's job was
     cancelled before it was sealed; NotFound if it is deleted meanwhile. An error in the first
     `add_chunk_items` items leaves no job behind; after that, what was added before the error stays
-    in the open job, and may be continued.
+    in the open job, and may be continued. The error names it: `error.job_id`, and how many items it
+    has as `error.total`; an exception that `items` raises has a note that does.
     """
     fields = {
         "name": checked_name(name, "name"),
@@ -93,14 +95,16 @@ def add_items(job_id: int, items: Iterable[Given], *, seal: bool = False) -> int
     An item that is there already is skipped, so adding may be repeated after a crash, even if the
     job was sealed meanwhile. With `seal` these are all of its items: the job is sealed unless it
     has others. Raises InvalidItem, KeyConflict; WrongStatus if an item is new and the job is sealed
-    or has ended.
+    or has ended. What was added before an error stays; the error names the job, as in `submit`.
     """
     require_durable(connection())
     filling = Filling(job_id, _takes_no_more)
     with knowing(lambda: f"{filling.added} items of this stream were added; send all of it again"):
-        filling.take(chunks_of(items))
+        with naming(job_id, ADD_AGAIN):
+            filling.take(chunks_of(items))
         if seal:
-            _seal(job_id, len(filling.seen))
+            with naming(job_id):
+                _seal(job_id, len(filling.seen))
     return filling.added
 
 
@@ -127,13 +131,15 @@ class _Submission:
         first = list(islice(chunks, 1))  # before there is a job: bad items leave none behind
         job = _find_or_create(self._fields, self._stages)
         self._job_id = job.pk
-        if start and job.status == JobStatus.CREATED:
-            start_job(job.pk)
         self._filling = filling = Filling(job.pk, _is_another)
-        filling.take(chain(first, chunks))
-        if seal and not (items is None and job.sealed):
-            _seal(job.pk, None if self._key is None else len(filling.seen))
-        return read_job(job.pk)
+        with naming(job.pk, WITHOUT_KEY if self._key is None else AGAIN_WITH_KEY):
+            if start and job.status == JobStatus.CREATED:
+                start_job(job.pk)
+            filling.take(chain(first, chunks))
+        with naming(job.pk):
+            if seal and not (items is None and job.sealed):
+                _seal(job.pk, None if self._key is None else len(filling.seen))
+            return read_job(job.pk)
 
     def telling(self) -> AbstractContextManager[None]:
         """Inside somebody's transaction there is nothing to tell: it is all his to repeat."""
@@ -157,14 +163,14 @@ class _Submission:
 
 def _is_another(job: Job, key: str) -> KeyConflict:
     return KeyConflict(
-        f"item {key!r:.100}: job {job.pk}, which has this idempotency key, is sealed and does not "
+        f"item {shown(key)}: job {job.pk}, which has this idempotency key, is sealed and does not "
         "have it; repeat its submission as it was, or use a new key"
     )
 
 
 def _takes_no_more(job: Job, key: str) -> WrongStatus:
     return WrongStatus(
-        f"item {key!r:.100}: job {job.pk} is sealed, does not have it, and takes no more items; "
+        f"item {shown(key)}: job {job.pk} is sealed, does not have it, and takes no more items; "
         "submit another job for it"
     )
 
@@ -175,9 +181,9 @@ def _require_all(job: Job, given: int | None) -> None:
         return
     others = job.total - given
     raise KeyConflict(
-        f"job {job.pk} has {others} item{'s' * (others > 1)} that this submission did not give"
-        + ("" if job.sealed else ", and so is left open: if they belong to it, seal it")
-        + "; another submission needs a key, or a job, of its own"
+        f"job {job.pk} has {counted(others, 'item')} that this submission did not include"
+        + ("" if job.sealed else ", and stays open: seal it if they belong to it")
+        + "; to submit something else, use another idempotency key or another job"
     )
 
 

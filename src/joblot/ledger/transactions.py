@@ -137,6 +137,8 @@ def knowing(known: Callable[[], str]) -> Iterator[None]:
     """Say in an `Unavailable` what is known of the steps before the one that failed."""
     try:
         yield
+    except NotMigrated:
+        raise  # nothing was done
     except Unavailable as error:
         error.args = (f"{error}; {known()}",)
         raise

@@ -9,10 +9,12 @@ from django.db.models import F, Sum
 from joblot import clock
 from joblot.ledger.jobs import policy_of, read_job
 from joblot.ledger.progress import progress
+from joblot.ledger.ranges import RELEASED
 from joblot.ledger.snapshot import one_snapshot
 from joblot.ledger.transactions import alias, repeated
 from joblot.ledger.undelivered import undelivered
 from joblot.models import LIVE, ItemRange, Job, Lease
+from joblot.shown import counted
 from joblot.states import ACCEPTING, TERMINAL, JobStatus
 
 Reason = dict[str, Any]
@@ -68,7 +70,8 @@ def _of_items(job: Job, state: dict[str, Any]) -> list[Reason]:
     reasons = []
     if leased := sum(stage["in_flight"] for stage in state["stages"]):
         workers = _live_leases(job).values("worker").distinct().count()
-        reasons.append(_reason("in_flight", f"being worked on by {workers} workers", leased))
+        text = f"being worked on by {counted(workers, 'worker')}"
+        reasons.append(_reason("in_flight", text, leased))
     if delayed := _waiting(job, not_before__gt=clock.now()):
         reasons.append(_reason("backing_off", "failed and wait for their next try", delayed))
     if ready := _waiting(job, not_before__lte=clock.now()):
@@ -77,12 +80,23 @@ def _of_items(job: Job, state: dict[str, Any]) -> list[Reason]:
             text = f"ready, but no more than {cap} may be in flight (in_flight_items_max)"
             reasons.append(_reason("at_limit", text, ready))
         else:
-            text = "ready, and no worker has claimed them yet"
-            reasons.append(_reason("ready", text, ready))
+            reasons += _ready(job)
     if blamed := _waiting(job, returns__gte=2):
-        text = "came back from expired leases more than once and are tried alone"
+        text = "of these came back more than once, and will be leased one at a time"
         reasons.append(_reason("suspect", text, blamed))
     return reasons
+
+
+def _ready(job: Job) -> list[Reason]:
+    """Items that may be claimed now, by what happened to them before in this run."""
+    groups = {
+        "ready and not claimed yet": {"returns": 0, "failures": 0},
+        "failed before, and are ready for their next try": {"returns": 0, "failures__gt": 0},
+        "given back by their worker, and not claimed again yet": {"returns": RELEASED},
+        "came back from expired leases, and not claimed again yet": {"returns__gt": 0},
+    }
+    found = ((text, _waiting(job, not_before__lte=clock.now(), **w)) for text, w in groups.items())
+    return [_reason("ready", text, items) for text, items in found if items]
 
 
 def _of_events(job: Job) -> list[Reason]:

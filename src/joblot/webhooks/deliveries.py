@@ -21,6 +21,7 @@ from joblot.ledger.snapshot import one_snapshot
 from joblot.ledger.statements import fetch, moment
 from joblot.ledger.transactions import connection, repeated
 from joblot.models import WebhookDelivery
+from joblot.shown import shown
 from joblot.webhooks.post import Answer
 from joblot.webhooks.subscriptions import database, find
 
@@ -48,7 +49,7 @@ def deliveries(
         "given_up": Q(delivered_at__isnull=True, next_try_at__isnull=True),
     }
     if state not in of_state:
-        raise InvalidInput(f"state: expected one of {', '.join(STATES)}, got {state!r:.100}")
+        raise InvalidInput(f"state: expected one of {', '.join(STATES)}, got {shown(state)}")
     page = _rows().filter(of_state[state], webhook=find(webhook_id))
     if before is not None:
         page = page.filter(pk__lt=before)

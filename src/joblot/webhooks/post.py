@@ -17,6 +17,7 @@ import httpx
 
 from joblot.config import limits
 from joblot.errors import InvalidInput
+from joblot.shown import shown
 from joblot.webhooks.addresses import CheckedNetwork, require_callable
 
 GONE = 410
@@ -49,7 +50,7 @@ def checked_url(given: str) -> str:
     if not known or len(given) > _URL_CHARS_MAX or not given.isascii() or not given.isprintable():
         raise InvalidInput(
             "url: expected https://host/path (or http) without user information, at most "
-            f"{_URL_CHARS_MAX} ASCII characters, got {given!r:.100}"
+            f"{_URL_CHARS_MAX} ASCII characters, got {shown(given)}"
         )
     with suppress(ValueError):  # a name; its addresses are checked at every call
         require_callable("url", url.host)

@@ -122,7 +122,7 @@ class Claimer:
                 return Claim(())  # granted, and ended before the answer came
             except Unavailable as error:
                 seconds = backoff_seconds(tries, error)
-                logger.warning("claiming waits for %.1f s: %s", seconds, error)
+                logger.warning("the claim failed and is repeated in %.1f s: %s", seconds, error)
                 self._draining.wait(seconds)
                 tries += 1
         return None

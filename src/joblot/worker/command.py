@@ -24,6 +24,7 @@ from typing import IO, Any
 
 from joblot.config import limits
 from joblot.errors import InvalidInput, PermanentError, RetryableError
+from joblot.shown import shown
 from joblot.wire import ClaimedItem
 from joblot.worker.current import lease
 from joblot.worker.function import Work, argument, each, whole
@@ -57,7 +58,7 @@ class Command:
         if not words or fields[0]:
             raise InvalidInput("command: expected a program, which no payload may choose, first")
         if shutil.which(words[0]) is None:
-            raise InvalidInput(f"command: there is no program {words[0]!r:.200} on PATH")
+            raise InvalidInput(f"command: there is no program {shown(words[0], 200)} on PATH")
         return cls(words, seconds_max)
 
     def work(self) -> Work:
@@ -86,7 +87,7 @@ def _fields(word: str) -> list[str]:
         if name is None:
             continue
         if spec or conversion or not all(name.split(".")):
-            raise ValueError(f"{{{name}}} is no plain placeholder in {word!r:.100}")
+            raise ValueError(f"{{{name}}} is no plain placeholder in {shown(word)}")
         found.append(name)
     return found
 
@@ -114,7 +115,7 @@ def _value(name: str, item: ClaimedItem) -> Any:
     for part in rest:
         if not isinstance(found, Mapping) or part not in found:
             has = ", ".join(found) if isinstance(found, Mapping) else type(found).__name__
-            raise PermanentError(f"{{{name}}}: expected {part!r:.100} in {has:.300}")
+            raise PermanentError(f"{{{name}}}: expected {shown(part)} in {has:.300}")
         found = found[part]
     return found
 

@@ -29,8 +29,8 @@ class LocalTransport(httpx.BaseTransport):
         path = local.find_socket(self._url)
         if path is None:
             raise Unavailable(
-                f"no server of this user serves {self._url}; start it with `joblot serve`, or give "
-                "the token of somebody else's (JOBLOT_TOKEN)"
+                f"you have no server running at {self._url}: start one with `joblot serve`, or "
+                "set JOBLOT_TOKEN to a token of another user's server"
             )
         request.headers["Authorization"] = f"Bearer {local.read_token(local.token_file())}"
         return self._through(path).handle_request(request)

@@ -132,7 +132,7 @@ class WorkerProcesses:
         """The first time what was begun is finished; the second time nothing is."""
         if not self._draining:
             self._drain()
-            logger.warning("finishing what was begun; once more ends it at once")
+            logger.warning("finishing the items in progress; a second signal stops at once")
             return
         self._code = 128 + number
         self._supervisor.kill()

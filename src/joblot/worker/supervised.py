@@ -7,6 +7,7 @@ then what it is to do. They end when the supervisor says so, or is gone.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import select
@@ -31,8 +32,7 @@ class Supervised:
     @classmethod
     def begin(cls) -> Self:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # a KeyboardInterrupt is then the module's own
-        for stream in (sys.stdout, sys.stderr):
-            stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
+        sys.stdout, sys.stderr = _writing(1), _writing(2)
         orders = _take_stdin()
         one = cls(orders, **json.loads(orders.readline()))
         threading.Thread(target=one._survive, name="joblot-output", daemon=True).start()
@@ -74,6 +74,18 @@ class Supervised:
         gone.poll()
         while os.read(self._output, 65_536):
             pass
+
+
+class _StaysOpen(io.BufferedWriter):
+    """A call that closes `sys.stdout`, or its buffer, does not close it for the calls after it."""
+
+    def close(self) -> None:
+        self.flush()
+
+
+def _writing(descriptor: int) -> IO[str]:
+    binary = _StaysOpen(io.FileIO(descriptor, "w", closefd=False))
+    return io.TextIOWrapper(binary, line_buffering=True, errors="backslashreplace")
 
 
 def _take_stdin() -> IO[str]:

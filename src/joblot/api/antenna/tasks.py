@@ -18,6 +18,7 @@ from joblot.ledger.claims import claim
 from joblot.ledger.jobs import read_job, stages_of
 from joblot.ledger.leases import renew
 from joblot.ledger.settle import report
+from joblot.shown import shown
 from joblot.wire import ClaimedItem, GrantedLease, failure
 
 _CLAIMS_MAX = 32  # for one answer, where items turn out to be of no use to the worker
@@ -55,7 +56,7 @@ def _batch_size(request: HttpRequest) -> int:
     body = parse_json(read_body(request, limits().worker_about_bytes_max))
     size = body.get("batch_size") if isinstance(body, dict) else None
     if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-        raise InvalidInput(f'expected {{"batch_size": <1 or more>}}, got {body!r:.100}')
+        raise InvalidInput(f'expected {{"batch_size": <1 or more>}}, got {shown(body)}')
     return size
 
 

@@ -9,13 +9,16 @@ import typer
 from joblot.cli import text, verbs
 from joblot.cli.database import open_database
 from joblot.cli.exits import DONE, ENDED_BADLY
-from joblot.cli.options import AsJson, Db
+from joblot.cli.options import AsJson, Db, existing_id
+from joblot.cli.printable import say_json, say_page
 from joblot.errors import InvalidInput
 from joblot.figure import Figure, as_text
 
 
 def audit(
-    job: Annotated[int | None, typer.Argument(metavar="JOB", help="The job's number.")] = None,
+    job: Annotated[
+        int | None, typer.Argument(metavar="JOB", callback=existing_id, help="Its number.")
+    ] = None,
     *,
     every: Annotated[bool, typer.Option("--all", help="Every job.")] = False,
     repair: Annotated[
@@ -35,13 +38,13 @@ def audit(
     open_database(db)
     if job is not None:
         answer = verbs.repair(job) if repair else verbs.audit(job)
-        text.print_json(answer) if as_json else _tell_one(answer)
+        say_json(answer) if as_json else _tell_one(answer)
     else:
         answer = _every(repair=repair)
         if as_metrics:
-            print(as_text(_figures(answer)), end="")
+            say_page(as_text(_figures(answer)))
         elif as_json:
-            text.print_json(answer)
+            say_json(answer)
         else:
             _tell_all(answer)
     raise typer.Exit(DONE if answer["ok"] else ENDED_BADLY)

@@ -14,6 +14,7 @@ from joblot.cli import text
 from joblot.cli.database import describe, make_database
 from joblot.cli.exits import DONE, ENDED_BADLY
 from joblot.cli.options import AsJson, Db
+from joblot.cli.printable import say_page
 
 INTERRUPTED = 130
 
@@ -50,7 +51,7 @@ def certify(
     except KeyboardInterrupt:
         text.err().print("interrupted; the workers have ended, the job is removed")
         raise typer.Exit(INTERRUPTED) from None
-    print(_page(found, as_json=as_json))
+    say_page(_page(found, as_json=as_json))
     if out is not None:
         out.write_text(f"{_page(found, as_json=out.suffix == '.json')}\n", encoding="utf-8")
     raise typer.Exit(DONE if found.ok else ENDED_BADLY)

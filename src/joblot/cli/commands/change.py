@@ -9,12 +9,22 @@ import typer
 from joblot.cli import text, verbs
 from joblot.cli.database import open_database
 from joblot.cli.options import Db, JobId, json_of
+from joblot.cli.plan import is_of_run
+from joblot.cli.printable import printable
+from joblot.shown import counted
 
 
 def seal(job: JobId, *, db: Db = None) -> None:
     """Say that no more items will come, so that the job can finish."""
     open_database(db)
-    _tell(verbs.seal(job).pk)
+    before = verbs.read_job(job)
+    sealed = verbs.seal(job)
+    if is_of_run(before) and not before.sealed:
+        text.err().print(
+            f"job {job} had not been given all the items of its `joblot run`, as far as is known: "
+            f"it will end with the {sealed.total:,} it has"
+        )
+    _tell(job)
 
 
 def cancel(
@@ -73,7 +83,8 @@ def delete(
     state = verbs.progress(job)
     if not yes:
         typer.confirm(
-            f"delete job {job} ({state['name']}) with its {state['total']:,} items and outputs?",
+            f"delete job {job} ({printable(state['name'])}) with its "
+            f"{counted(state['total'], 'item')} and outputs?",
             abort=True,
             err=True,
         )

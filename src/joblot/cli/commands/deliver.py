@@ -10,6 +10,7 @@ from joblot.cli import text, verbs
 from joblot.cli.clocks import until_told
 from joblot.cli.database import describe, open_database
 from joblot.cli.options import AsJson, Db
+from joblot.cli.printable import say_json
 from joblot.errors import InvalidInput
 
 
@@ -34,6 +35,6 @@ def deliver(
         return
     deliveries = verbs.deliver_once()
     if as_json:
-        text.print_json({"deliveries": deliveries})
+        say_json({"deliveries": deliveries})
     else:
         text.out().print(f"deliveries: {deliveries:,}")

@@ -10,6 +10,7 @@ from joblot.cli.database import migrate as apply_migrations
 from joblot.cli.doctor import examine
 from joblot.cli.exits import DONE, UNAVAILABLE
 from joblot.cli.options import AsJson, Db
+from joblot.cli.printable import say_json
 
 
 def migrate(*, db: Db = None) -> None:
@@ -26,7 +27,7 @@ def doctor(*, as_json: AsJson = False, db: Db = None) -> None:
     checks = examine()
     ok = all(check["ok"] for check in checks)
     if as_json:
-        text.print_json({"ok": ok, "checks": checks})
+        say_json({"ok": ok, "checks": checks})
     else:
         text.examination(checks)
     raise typer.Exit(DONE if ok else UNAVAILABLE)

@@ -12,7 +12,9 @@ from joblot.cli import text, verbs
 from joblot.cli.database import open_database
 from joblot.cli.display import ProgressDisplay
 from joblot.cli.exits import exit_code_of
-from joblot.cli.options import After, AsJson, Db, JobId, Limit
+from joblot.cli.options import ID_MAX, After, AsJson, Db, JobId, Limit
+from joblot.cli.plan import how_to_go_on
+from joblot.cli.printable import say_json
 from joblot.states import TERMINAL, ItemState, JobStatus
 
 State = StrEnum("State", [(state.name, state.name.lower()) for state in ItemState])  # type: ignore[misc]
@@ -23,7 +25,8 @@ def jobs(
     project: Annotated[str | None, typer.Option("--project", help="Of this project.")] = None,
     status: Annotated[JobStatus | None, typer.Option("--status", help="In this status.")] = None,
     before: Annotated[
-        int | None, typer.Option("--before", metavar="JOB", help="Older than this: the next page.")
+        int | None,
+        typer.Option("--before", metavar="JOB", max=ID_MAX, help="Older than this: the next page."),
     ] = None,
     limit: Limit = 50,
     as_json: AsJson = False,
@@ -32,14 +35,14 @@ def jobs(
     """List jobs, the newest first."""
     open_database(db)
     page = verbs.jobs(project=project, status=status, before=before, limit=limit)
-    text.print_json(page) if as_json else text.jobs(page)
+    say_json(page) if as_json else text.jobs(page)
 
 
 def show(job: JobId, *, as_json: AsJson = False, db: Db = None) -> None:
     """Show a job: its status, and the counts of its stages."""
     open_database(db)
     state = verbs.progress(job)
-    text.print_json(state) if as_json else text.job(state)
+    say_json(state) if as_json else text.job(state)
 
 
 def watch(
@@ -75,7 +78,7 @@ def _watch_as_json(job: int, every: float) -> dict[str, Any]:
         state = verbs.progress(job)
         news = {**state, "eta": None, "as_of": None}
         if news != told:
-            text.print_json_line(state)
+            say_json(state, indent=None)
             told = news
         if state["status"] in TERMINAL:
             return state
@@ -86,7 +89,12 @@ def why(job: JobId, *, as_json: AsJson = False, db: Db = None) -> None:
     """Tell why a job stands where it stands: what its open items wait for."""
     open_database(db)
     answer = verbs.why(job)
-    text.print_json(answer) if as_json else text.reasons(answer)
+    if as_json:
+        say_json(answer)
+        return
+    text.reasons(answer)
+    if command := how_to_go_on(verbs.read_job(job)):
+        text.out().print(f"if its `joblot run` has ended, go on with: {command}", soft_wrap=True)
 
 
 def items(
@@ -107,7 +115,7 @@ def items(
     wanted = state.value if state else None
     page, following = _items(job, wanted, stage, begin, limit)
     if as_json:
-        text.print_json(page)
+        say_json(page)
         return
     text.items(page)
     if following is not None:
@@ -133,4 +141,4 @@ def logs(
     """Print a job's log, oldest first."""
     open_database(db)
     page = verbs.logs(job, after=after or 0, limit=limit)
-    text.print_json(page) if as_json else text.logs(page)
+    say_json(page) if as_json else text.logs(page)

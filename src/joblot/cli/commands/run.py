@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -15,11 +14,13 @@ import typer
 from joblot.cli import text, verbs
 from joblot.cli.database import make_database, open_database
 from joblot.cli.exits import exit_code_of
-from joblot.cli.options import Db, JsonLines, Lines, Policies, policy_of
+from joblot.cli.options import Db, JsonLines, Lines, Policies, existing_id, policy_of
 from joblot.cli.plan import Plan, begin, reawaken, require_resumable
+from joblot.cli.printable import json_text
 from joblot.cli.run import Run, workers_default
 from joblot.cli.source import STDIN, Source
 from joblot.errors import InvalidInput, Unavailable
+from joblot.shown import counted
 from joblot.states import TERMINAL
 
 CAUSES_SHOWN_MAX = 10
@@ -56,7 +57,9 @@ Out = Annotated[
 Name = Annotated[str | None, typer.Option("--name", help="The job's name (default: FUNC).")]
 Resume = Annotated[
     int | None,
-    typer.Option("--resume", metavar="JOB", help="Go on with what is left of a job."),
+    typer.Option(
+        "--resume", metavar="JOB", callback=existing_id, help="Go on with what is left of a job."
+    ),
 ]
 ItemSecondsMax = Annotated[
     float,
@@ -123,7 +126,7 @@ def _work(
     else:
         job_id = resume
         reawaken(job_id)
-    text.err().print(f"job {job_id}: {one.plan.function} on {one.workers} workers")
+    text.err().print(f"job {job_id}: {one.plan.function} on {counted(one.workers, 'worker')}")
     return one.work(job_id, source if source.given else None)
 
 
@@ -184,7 +187,7 @@ def _write_outputs(job_id: int, out: str) -> None:
     try:
         with _opened(out) as file:
             for key, output in verbs.outputs(job_id):
-                file.write(json.dumps({"key": key, "output": output}, ensure_ascii=False) + "\n")
+                file.write(json_text({"key": key, "output": output}) + "\n")
     except OSError as error:
         raise Unavailable(
             f"--out: {out} could not be written: {error.strerror or error}; the outputs are kept: "

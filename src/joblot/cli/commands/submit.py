@@ -9,6 +9,7 @@ import typer
 from joblot.cli import text, verbs
 from joblot.cli.database import make_database
 from joblot.cli.options import Db, JsonLines, Lines, Policies, json_of, policy_of
+from joblot.cli.printable import say
 from joblot.cli.source import Source
 from joblot.errors import InvalidInput
 
@@ -70,7 +71,7 @@ def submit(
         idempotency_key=key,
     )
     text.err().print(f"job {job.pk}: {job.status}, {job.total:,} items")
-    print(job.pk)
+    say(str(job.pk))
 
 
 def _stages(given: list[str] | None) -> list[dict[str, str]] | None:

@@ -11,6 +11,7 @@ from joblot.cli import text, verbs
 from joblot.cli.clocks import until_told
 from joblot.cli.database import describe, open_database
 from joblot.cli.options import AsJson, Db
+from joblot.cli.printable import say_json
 from joblot.errors import InvalidInput
 
 
@@ -35,7 +36,7 @@ def sweep(
         return
     swept = asdict(verbs.sweep()) | {"deliveries": verbs.deliver_once()}
     if as_json:
-        text.print_json(swept)
+        say_json(swept)
     else:
         told = (f"{name.replace('_', ' ')}: {count:,}" for name, count in swept.items())
         text.out().print(", ".join(told))

@@ -12,6 +12,7 @@ from joblot.cli import text, verbs
 from joblot.cli.database import make_database, open_database
 from joblot.cli.exits import Commands
 from joblot.cli.options import AsJson, Db
+from joblot.cli.printable import say, say_json
 from joblot.errors import InvalidInput
 
 token = typer.Typer(cls=Commands, no_args_is_help=True, help="Make, list and revoke API tokens.")
@@ -63,10 +64,10 @@ def create(
         body_bytes_max=body_bytes_max,
     )
     if as_json:
-        text.print_json({**told, "token": secret})
+        say_json({**told, "token": secret})
     else:
-        print(secret)
-        text.err().print(f"token {told['id']}; keep it, for it can't be shown again")
+        say(secret)
+        text.err().print(f"token {told['id']} created; store it now, it is not shown again")
 
 
 @token.command(name="local")
@@ -80,7 +81,7 @@ def local_token(
 
     Every `joblot serve` of this user takes it, and `joblot worker` finds it by itself.
     """
-    print(local.make_token(renew=renew))
+    say(str(local.make_token(renew=renew)))
 
 
 @token.command(name="list")
@@ -89,7 +90,7 @@ def list_tokens(*, as_json: AsJson = False, db: Db = None) -> None:
     open_database(db)
     page = verbs.tokens()
     if as_json:
-        text.print_json(page)
+        say_json(page)
         return
     titles = ["token", "name", "scopes", "projects", "pipelines", "expires", "revoked"]
     text.table(titles, [_cells(one) for one in page])
@@ -104,7 +105,7 @@ def revoke(
     """End a token: its next request is refused."""
     open_database(db)
     told = verbs.revoke(token_id)
-    print(f"token {told['id']} ({told['name']}) was revoked at {told['revoked_at'][:19]}")
+    say(f"token {told['id']} ({told['name']}) was revoked at {told['revoked_at'][:19]}")
 
 
 def _cells(one: dict[str, Any]) -> list[Any]:

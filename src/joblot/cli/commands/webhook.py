@@ -9,7 +9,8 @@ import typer
 from joblot.cli import text, verbs
 from joblot.cli.database import make_database, open_database
 from joblot.cli.exits import Commands
-from joblot.cli.options import AsJson, Db, Limit
+from joblot.cli.options import ID_MAX, AsJson, Db, Limit
+from joblot.cli.printable import say, say_json
 
 webhook = typer.Typer(
     cls=Commands,
@@ -17,7 +18,9 @@ webhook = typer.Typer(
     help="Make, list and end webhooks; see and resend what they were sent.",
 )
 
-WebhookId = Annotated[int, typer.Argument(metavar="WEBHOOK", help="Its number, as in `list`.")]
+WebhookId = Annotated[
+    int, typer.Argument(metavar="WEBHOOK", max=ID_MAX, help="Its number, as in `list`.")
+]
 
 
 @webhook.command()
@@ -39,10 +42,12 @@ def add(
     given = {} if not kind else {"kinds": kind}
     secret, told = verbs.subscribe(url, project=project, **given)
     if as_json:
-        text.print_json({**told, "secret": secret})
+        say_json({**told, "secret": secret})
     else:
-        print(secret)
-        text.err().print(f"webhook {told['id']}; keep its secret, it can't be shown again")
+        say(secret)
+        text.err().print(
+            f"webhook {told['id']} created; store its secret now, it is not shown again"
+        )
 
 
 @webhook.command(name="list")
@@ -51,7 +56,7 @@ def list_webhooks(*, as_json: AsJson = False, db: Db = None) -> None:
     open_database(db)
     page = verbs.webhooks()
     if as_json:
-        text.print_json(page)
+        say_json(page)
         return
     titles = ["webhook", "url", "kinds", "project", "ended"]
     text.table(titles, [_cells(one) for one in page])
@@ -62,7 +67,7 @@ def end(webhook_id: WebhookId, *, db: Db = None) -> None:
     """Send nothing more to it; what was still to be sent is given up."""
     open_database(db)
     told = verbs.end(webhook_id)
-    print(f"webhook {told['id']} ({told['url']}) ended at {told['ended_at'][:19]}")
+    say(f"webhook {told['id']} ({told['url']}) ended at {told['ended_at'][:19]}")
 
 
 @webhook.command()
@@ -74,7 +79,7 @@ def deliveries(
     ] = None,
     before: Annotated[
         int | None,
-        typer.Option("--before", metavar="ID", help="Older than this: the next page."),
+        typer.Option("--before", metavar="ID", max=ID_MAX, help="Older than this: the next page."),
     ] = None,
     limit: Limit = 50,
     as_json: AsJson = False,
@@ -84,7 +89,7 @@ def deliveries(
     open_database(db)
     page = verbs.deliveries(webhook_id, state=state, before=before, limit=limit)
     if as_json:
-        text.print_json(page)
+        say_json(page)
         return
     titles = ["delivery", "job", "kind", "state", "tries", "next try", "last answer"]
     text.table(titles, [_delivery_cells(one) for one in page])
@@ -93,7 +98,7 @@ def deliveries(
 @webhook.command()
 def resend(
     delivery_id: Annotated[
-        int, typer.Argument(metavar="DELIVERY", help="Its number, as in `deliveries`.")
+        int, typer.Argument(metavar="DELIVERY", max=ID_MAX, help="Its number, as in `deliveries`.")
     ],
     *,
     db: Db = None,
@@ -101,7 +106,7 @@ def resend(
     """Send a delivery once more; the server does it."""
     open_database(db)
     told = verbs.resend(delivery_id)
-    print(f"delivery {told['id']} of {told['message_id']}: {told['state']}")
+    say(f"delivery {told['id']} of {told['message_id']}: {told['state']}")
 
 
 def _cells(one: dict[str, Any]) -> list[Any]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from joblot.cli.printable import say_aside
 from joblot.errors import InvalidInput
 from joblot.places import absolute, data_folder
 from joblot.worker.handlers import BATCH_ITEMS_MAX
@@ -131,5 +131,5 @@ def worker(
 
     workers = WorkerProcesses(order, processes)
     served = ", ".join(workers.start())
-    print(f"joblot worker: serves {served} at {order.url}", file=sys.stderr, flush=True)
+    say_aside(f"joblot worker: serves {served} at {order.url}")
     raise typer.Exit(workers.work())
