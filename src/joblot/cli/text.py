@@ -50,7 +50,7 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     if console.is_terminal:
         console.print(shown)
     else:
-        for cells in [titles, *plain]:
+        for cells in (titles, *plain):
             say_row(cells)
 
 
