@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from joblot.ledger.history import log
+from joblot.ledger.log_lines import log
 from typer.testing import CliRunner
 
 import joblot.cli

@@ -51,7 +51,7 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         console.print(shown)
     else:
         for cells in (titles, *plain):
-            say_row(cells)
+            say_row(list(cells))
 
 
 def _cell(value: Any) -> str:
