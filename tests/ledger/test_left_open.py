@@ -140,7 +140,8 @@ def test_a_database_that_goes_away_in_the_middle_names_the_job_too(ledger_db: st
     assert len(named) > 3
     for error in named:
         assert f"job {error.job_id} was made, with" in str(error)
-        assert error.job_id and Job.objects.filter(pk=error.job_id).exists()
+        assert error.job_id is not None
+        assert Job.objects.filter(pk=error.job_id).exists()
 
 
 def cut_at(statement: int) -> Unavailable | None:

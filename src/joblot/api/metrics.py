@@ -22,11 +22,11 @@ def metrics(request: HttpRequest) -> HttpResponse:
     caller.require(Scope.READ)
     if caller.projects is not None:
         raise NotAllowed("expected a token of all projects, for these figures are of all of them")
-    return HttpResponse(as_text(gauges()), content_type=CONTENT_TYPE)
+    return HttpResponse(as_text(all_gauges()), content_type=CONTENT_TYPE)
 
 
 @one_snapshot()
-def gauges() -> list[Figure]:
+def all_gauges() -> list[Figure]:
     """All of them, at one instant. Raises Unavailable."""
     seen = Figure("online_workers", online(), "Workers that were seen a moment ago.")
     return [*figures(), *waiting(), seen]

@@ -50,8 +50,8 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     if console.is_terminal:
         console.print(shown)
     else:
-        for cells in (titles, *plain):
-            say_row(list(cells))
+        for line in (titles, *plain):
+            say_row(line)
 
 
 def _cell(value: Any) -> str:
