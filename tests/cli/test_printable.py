@@ -7,13 +7,13 @@ import json
 from pathlib import Path
 
 import pytest
-from joblot.ledger.log_lines import log
 from typer.testing import CliRunner
 
 import joblot.cli
 from joblot.cli.app import app
 from joblot.cli.printable import printable
 from joblot.ledger.claims import claim
+from joblot.ledger.log_lines import log
 from joblot.ledger.settle import report
 from joblot.ledger.submit import submit
 from joblot.wire import failure

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db import connections
 
-from joblot.api.metrics import gauges
+from joblot.api.metrics import all_gauges
 from joblot.errors import JoblotError
 from joblot.identity.workers import workers
 from joblot.ledger.audit import audit
@@ -48,7 +48,7 @@ READERS: dict[str, Reader] = {
     "audit": lambda s: audit(s.job.pk),
     "in flight": lambda s: in_flight(),
     "overdue": lambda s: overdue(),
-    "metrics": lambda s: [str(figure) for figure in gauges()],
+    "metrics": lambda s: [str(figure) for figure in all_gauges()],
     "next job": lambda s: next_job(["p", "q"]).as_json(),
     "workers": lambda s: workers(),
     "webhooks": lambda s: webhooks(),

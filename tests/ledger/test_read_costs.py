@@ -14,7 +14,7 @@ from functools import partial
 import pytest
 from django.db import connections
 
-from joblot.api.metrics import gauges
+from joblot.api.metrics import all_gauges
 from joblot.identity import tokens as tokens_of
 from joblot.identity.workers import online, workers
 from joblot.ledger.ahead import held_ahead
@@ -68,7 +68,7 @@ READERS: dict[str, list[Reader]] = {
     "in_flight": [lambda job: in_flight(), lambda job: in_flight(job=job, worker="w")],
     "overdue": [lambda job: overdue()],
     "health": [lambda job: health()],
-    "figures": [lambda job: gauges()],
+    "figures": [lambda job: all_gauges()],
     "waiting": [lambda job: waiting()],
     "next_job": [lambda job: next_job(["p", "q"])],
     "ready_for": [lambda job: ready_for({Wanted.of("p", None, None)})],
