@@ -26,7 +26,7 @@ from hypothesis.stateful import (
 from joblot import config, faults
 from joblot.clock import set_clock
 from joblot.errors import LeaseEnded, WrongStatus
-from joblot.ledger import lifecycle, queue, submit
+from joblot.ledger import lifecycle, queue
 from joblot.ledger.audit import audit
 from joblot.ledger.claims import claim
 from joblot.ledger.fold import fold
@@ -35,6 +35,7 @@ from joblot.ledger.leases import expire, release, renew
 from joblot.ledger.merge import merge_ranges
 from joblot.ledger.progress import progress
 from joblot.ledger.settle import report
+from joblot.ledger.submit import add_items, seal, submit
 from joblot.ledger.sweep import sweep
 from joblot.models import Job as JobRow
 from joblot.models import Lease as LeaseRow
@@ -140,7 +141,7 @@ class Ledger(RuleBasedStateMachine):
         named = [{"name": f"s{n}", "pipeline": f"p{n}"} for n in range(stages)]
         keys = [f"k{n}" for n in range(items)]
         with self.at():
-            row = submit.submit("job", keys, stages=named, policy=POLICY, start=start, seal=seal)
+            row = submit("job", keys, stages=named, policy=POLICY, start=start, seal=seal)
         job = self.jobs[row.pk] = model.Job(stages)
         job.events.append("pending" if start else "created")
         job.status = JobStatus.PENDING if start else JobStatus.CREATED
@@ -168,13 +169,13 @@ class Ledger(RuleBasedStateMachine):
         job_id, job = self.pick(number)
         allowed = not job.sealed and job.status in FILLABLE
         again = [f"k{n}" for n in range(job.total + max(items, 1))]  # with all that are there
-        if self.attempt(job, allowed, lambda: submit.add_items(job_id, again)):
+        if self.attempt(job, allowed, lambda: add_items(job_id, again)):
             job.add(max(items, 1))
 
     def seal(self, number: int, _: int) -> None:
         job_id, job = self.pick(number)
         allowed = job.sealed or job.status in FILLABLE
-        if self.attempt(job, allowed, lambda: submit.seal(job_id)):
+        if self.attempt(job, allowed, lambda: seal(job_id)):
             job.seal()
 
     def start(self, number: int, _: int) -> None:

@@ -327,10 +327,10 @@ def test_who_looks_for_work_reads_nothing_of_other_jobs(elsewhere: None) -> None
         "release": lambda: release(lease.token),
         "close": lambda: close_leases(lease.job, run=1),
     }
-    found = [(look, plan) for look, act in looks.items() for plan in plans(act)]
+    found = [(name, plan) for name, act in looks.items() for plan in plans(act)]
     crowded = {"joblot_range", "joblot_lease"}
-    assert [(look, plan.sql) for look, plan in found if plan.walked & crowded] == []
-    by_id = {look for look, plan in found if "joblot_range_pkey" in plan.indexes}
+    assert [(name, plan.sql) for name, plan in found if plan.walked & crowded] == []
+    by_id = {name for name, plan in found if "joblot_range_pkey" in plan.indexes}
     assert by_id == set()
-    by_time = {look for look, plan in found if "joblot_lease_expiry" in plan.indexes}
+    by_time = {name for name, plan in found if "joblot_lease_expiry" in plan.indexes}
     assert by_time == {"expire", "health"}

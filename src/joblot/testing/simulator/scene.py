@@ -8,7 +8,7 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
-from joblot.ledger import lifecycle, submit
+from joblot.ledger import lifecycle
 from joblot.ledger.claims import claim
 from joblot.ledger.delivery import deliver
 from joblot.ledger.fold import fold
@@ -16,13 +16,14 @@ from joblot.ledger.leases import expire, release, renew
 from joblot.ledger.merge import merge_ranges
 from joblot.ledger.prune import prune
 from joblot.ledger.settle import report
+from joblot.ledger.submit import add_items, seal, submit
 from joblot.ledger.sweep import sweep
 from joblot.testing.simulator import model
 
 VERBS: Mapping[str, Callable[..., Any]] = {
-    "submit": submit.submit,
-    "add_items": submit.add_items,
-    "seal": submit.seal,
+    "submit": submit,
+    "add_items": add_items,
+    "seal": seal,
     "start": lifecycle.start,
     "pause": lifecycle.pause,
     "resume": lifecycle.resume,
