@@ -370,7 +370,7 @@ def test_a_problem_is_written_as_it_reads(admin: Api) -> None:
 def test_a_priority_is_a_whole_number(admin: Api, priority: Any) -> None:
     told = admin.post("jobs", {"name": "n", "pipeline": "p", "priority": priority})
     assert (admin.status, told["code"]) == (422, "invalid_input")
-    assert f"priority: expected a whole number, got {priority!r}" in told["detail"]
+    assert told["detail"] == "body.priority: expected a whole number"
 
 
 def test_no_whole_number_of_a_request_may_be_true(admin: Api) -> None:
@@ -387,19 +387,19 @@ def test_no_whole_number_of_a_request_may_be_true(admin: Api) -> None:
 
 def test_what_is_wrong_with_a_request_is_said_in_one_voice(admin: Api) -> None:
     for at, body, said in (
-        ("jobs", [], "expected an object, got []"),
+        ("jobs", [], "expected an object"),
         ("jobs", {"pipeline": "p"}, "name: expected, and missing"),
-        ("jobs", {"name": "", "pipeline": "p"}, "expected text of 1 characters or more, got ''"),
-        ("jobs", {"name": "n", "stages": "x"}, "stages: expected a list, got 'x'"),
-        ("jobs", {"name": "n", "start": "perhaps"}, "expected true or false, got 'perhaps'"),
-        ("claims", {"pipelines": []}, "pipelines: expected 1 or more, got []"),
-        ("claims", {"pipelines": ["p"], "limit": 0}, "limit: expected 1 or more, got 0"),
+        ("jobs", {"name": "", "pipeline": "p"}, "expected text, 1 or more characters long"),
+        ("jobs", {"name": "n", "stages": "x"}, "stages: expected a list"),
+        ("jobs", {"name": "n", "start": "perhaps"}, "expected true or false"),
+        ("claims", {"pipelines": []}, "pipelines: expected a list of 1 or more"),
+        ("claims", {"pipelines": ["p"], "limit": 0}, "limit: expected 1 or more"),
     ):
         told = admin.post(at, body)
         assert (admin.status, said in told["detail"]) == (422, True), told
     told = admin.get("jobs", {"status": "nope"})
     assert "Input should" not in told["detail"]
-    assert "got 'nope'" in told["detail"]
+    assert told["detail"].startswith("status: expected one of 'CREATED', ")
 
 
 def test_a_long_value_is_cut_with_a_sign_of_it(admin: Api) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from joblot.shown import shown
-
 _KINDS: Mapping[str, str] = {
     "missing": "expected, and missing",
     "string_type": "expected text",
@@ -24,9 +22,9 @@ _KINDS: Mapping[str, str] = {
     "greater_than": "expected more than {gt}",
     "greater_than_equal": "expected {ge} or more",
     "less_than_equal": "expected {le} or less",
-    "string_too_short": "expected text of {min_length} characters or more",
-    "string_too_long": "expected text of {max_length} characters or less",
-    "too_short": "expected {min_length} or more",
+    "string_too_short": "expected text, {min_length} or more characters long",
+    "string_too_long": "expected text, at most {max_length} characters long",
+    "too_short": "expected a list of {min_length} or more",
     "enum": "expected one of {expected}",
     "literal_error": "expected one of {expected}",
 }
@@ -37,5 +35,4 @@ def expected(error: Mapping[str, Any]) -> str:
     kind = _KINDS.get(error["type"])
     if kind is None:
         return str(error["msg"]).removeprefix("Value error, ")
-    said = kind.format(**error.get("ctx", {}))
-    return said if error["type"] == "missing" else f"{said}, got {shown(error.get('input'))}"
+    return kind.format(**error.get("ctx", {}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import F, Sum
+from django.db.models import F, Q, Sum
 
 from joblot import clock
 from joblot.ledger.jobs import policy_of, read_job
@@ -20,6 +20,7 @@ from joblot.states import ACCEPTING, TERMINAL, JobStatus
 Reason = dict[str, Any]
 
 HANDLERS_SHOWN_MAX = 10
+_ITEMS = F("last") - F("next") + 1  # of a range
 
 
 @repeated
@@ -87,16 +88,21 @@ def _of_items(job: Job, state: dict[str, Any]) -> list[Reason]:
     return reasons
 
 
+_READY = {
+    "ready and not claimed yet": Q(returns=0, failures=0),
+    "failed before, and are ready for their next try": Q(returns=0, failures__gt=0),
+    "given back by their worker, and not claimed again yet": Q(returns=RELEASED),
+    "came back from expired leases, and not claimed again yet": Q(returns__gt=0),
+}
+
+
 def _ready(job: Job) -> list[Reason]:
     """Items that may be claimed now, by what happened to them before in this run."""
-    groups = {
-        "ready and not claimed yet": {"returns": 0, "failures": 0},
-        "failed before, and are ready for their next try": {"returns": 0, "failures__gt": 0},
-        "given back by their worker, and not claimed again yet": {"returns": RELEASED},
-        "came back from expired leases, and not claimed again yet": {"returns__gt": 0},
-    }
-    found = ((text, _waiting(job, not_before__lte=clock.now(), **w)) for text, w in groups.items())
-    return [_reason("ready", text, items) for text, items in found if items]
+    rows = ItemRange.ledger.using(alias()).filter(job_id=job.pk, not_before__lte=clock.now())
+    sums = {f"group{n}": Sum(_ITEMS, filter=which) for n, which in enumerate(_READY.values())}
+    found = rows.aggregate(**sums)
+    by_text = zip(_READY, found.values(), strict=True)
+    return [_reason("ready", text, items) for text, items in by_text if items]
 
 
 def _of_events(job: Job) -> list[Reason]:
@@ -112,4 +118,4 @@ def _live_leases(job: Job) -> Any:
 
 def _waiting(job: Job, **where: Any) -> int:
     rows = ItemRange.ledger.using(alias()).filter(job_id=job.pk, **where)
-    return int(rows.aggregate(items=Sum(F("last") - F("next") + 1))["items"] or 0)
+    return int(rows.aggregate(items=Sum(_ITEMS))["items"] or 0)
