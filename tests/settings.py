@@ -11,7 +11,7 @@ TIME_ZONE = "UTC"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = ["joblot"]
-ROOT_URLCONF = "joblot.api.urls"
+ROOT_URLCONF = "joblot.server.urls"
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
 
 DATABASES = {

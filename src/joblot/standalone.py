@@ -83,7 +83,7 @@ def setup(
 
 def _serving() -> dict[str, Any]:
     """Any host will do: a page of a foreign one has no token, so it learns nothing."""
-    return {"ROOT_URLCONF": "joblot.api.urls", "MIDDLEWARE": [], "ALLOWED_HOSTS": ["*"]}
+    return {"ROOT_URLCONF": "joblot.server.urls", "MIDDLEWARE": [], "ALLOWED_HOSTS": ["*"]}
 
 
 def default_path() -> Path:

@@ -12,8 +12,16 @@ from joblot.ledger.lifecycle import cancel
 from joblot.ledger.progress import progress
 from joblot.ledger.submit import submit
 from joblot.models import Job, Uncounted
-from tests.api.antenna.conftest import Api, api, images, job_of, nobody_seen, outputs_folder, token
-from tests.api.antenna.fleet import detected
+from tests.contrib.antenna.conftest import (
+    Api,
+    api,
+    images,
+    job_of,
+    nobody_seen,
+    outputs_folder,
+    token,
+)
+from tests.contrib.antenna.fleet import detected
 
 __all__ = ["api", "nobody_seen", "outputs_folder", "token"]
 

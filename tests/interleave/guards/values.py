@@ -23,7 +23,7 @@ GUARDS = (
         raise InvalidResult(too_deep())
 """,
         "",
-        "api/antenna/test_hostile_values.py::test_a_result[sqlite-more-one level too deep]",
+        "contrib/antenna/test_hostile_values.py::test_a_result[sqlite-more-one level too deep]",
     ),
     Guard(
         "A text is measured before it is parsed.",

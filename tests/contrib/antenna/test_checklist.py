@@ -15,8 +15,8 @@ from joblot.ledger.lifecycle import cancel, delete, pause, retry
 from joblot.ledger.progress import progress
 from joblot.ledger.submit import submit
 from joblot.models import Lease
-from tests.api.antenna.conftest import Api, images, job_of
-from tests.api.antenna.fleet import SLUGS, detected, not_loaded
+from tests.contrib.antenna.conftest import Api, images, job_of
+from tests.contrib.antenna.fleet import SLUGS, detected, not_loaded
 
 
 @pytest.mark.parametrize("slash", ["", "/"])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.http import HttpRequest
 
-from joblot.api.antenna.turnover import turnover
 from joblot.config import limits
+from joblot.contrib.antenna.turnover import turnover
 from joblot.identity import workers
 from joblot.identity.caller import Caller
 from joblot.ledger.ahead import held_ahead

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from django.test import Client, override_settings
 
-from joblot.api.antenna import turnover
+from joblot.contrib.antenna import turnover
 from joblot.identity import workers
 from joblot.identity.tokens import issue
 from joblot.ledger.submit import submit
 from joblot.models import Job
-from tests.api.antenna.fleet import SLUGS, Task, detected
+from tests.contrib.antenna.fleet import SLUGS, Task, detected
 from tests.ledger.conftest import clock, configure, exact, own_hooks
 from tests.server.served import Served
 

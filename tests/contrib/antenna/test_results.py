@@ -13,8 +13,8 @@ from joblot.ledger.leases import expire_overdue
 from joblot.ledger.progress import progress
 from joblot.ledger.submit import submit
 from joblot.models import Job
-from tests.api.antenna.conftest import Api, images, job_of
-from tests.api.antenna.fleet import batch_failed, detected, not_loaded
+from tests.contrib.antenna.conftest import Api, images, job_of
+from tests.contrib.antenna.fleet import batch_failed, detected, not_loaded
 
 KEPT_BY_NO_DATABASE = ["\x00", "\ud800"]
 

@@ -6,10 +6,10 @@ from itertools import chain, islice
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
-from joblot.api.antenna.job_ids import JobStage
-from joblot.api.antenna.worker import room, worker_of
 from joblot.api.patience import may_wait
 from joblot.config import limits
+from joblot.contrib.antenna.job_ids import JobStage
+from joblot.contrib.antenna.worker import room, worker_of
 from joblot.errors import TooLarge
 from joblot.identity.caller import Caller
 from joblot.ledger.candidates import Wanted

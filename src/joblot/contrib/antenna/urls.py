@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from django.urls import re_path
 
-from joblot.api.antenna.edge import edge
-from joblot.api.antenna.jobs import list_jobs
-from joblot.api.antenna.projects import list_projects, post_pipelines
-from joblot.api.antenna.results import post_results
-from joblot.api.antenna.tasks import post_tasks
 from joblot.api.problems import of_path
+from joblot.contrib.antenna.edge import edge
+from joblot.contrib.antenna.jobs import list_jobs
+from joblot.contrib.antenna.projects import list_projects, post_pipelines
+from joblot.contrib.antenna.results import post_results
+from joblot.contrib.antenna.tasks import post_tasks
 
 _AT = "^antenna/api/v2/"
 _NUMBER = r"(?P<{}>[0-9]{{1,19}})"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
-from joblot.api.antenna.entries import Entry
-from joblot.api.antenna.judgement import Judged, judge, unkept
 from joblot.config import limits
+from joblot.contrib.antenna.entries import Entry
+from joblot.contrib.antenna.judgement import Judged, judge, unkept
 from joblot.errors import NotFound, TooLarge
 from joblot.ledger.ahead import renew_ahead
 from joblot.ledger.leases import expire

@@ -6,12 +6,12 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from joblot.api.antenna.job_ids import JobStage
-from joblot.api.antenna.subjects import Subject
-from joblot.api.antenna.worker import room, worker_of
 from joblot.api.body import read_body
 from joblot.api.json_text import parse_json
 from joblot.config import limits
+from joblot.contrib.antenna.job_ids import JobStage
+from joblot.contrib.antenna.subjects import Subject
+from joblot.contrib.antenna.worker import room, worker_of
 from joblot.errors import InvalidInput, LeaseEnded, NotFound
 from joblot.identity.caller import Caller
 from joblot.ledger.claims import claim

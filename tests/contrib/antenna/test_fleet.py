@@ -15,8 +15,8 @@ from joblot.ledger.leases import expire
 from joblot.ledger.lifecycle import cancel
 from joblot.ledger.progress import progress
 from joblot.models import Job
-from tests.api.antenna.conftest import Api, job_of
-from tests.api.antenna.fleet import Post, Task, Worker, detected, not_loaded
+from tests.contrib.antenna.conftest import Api, job_of
+from tests.contrib.antenna.fleet import Post, Task, Worker, detected, not_loaded
 from tests.polling import eventually
 from tests.server.served import Served
 

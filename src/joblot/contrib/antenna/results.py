@@ -6,13 +6,13 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from joblot.api.antenna import turnover
-from joblot.api.antenna.entries import entries
-from joblot.api.antenna.intake import Intake
-from joblot.api.antenna.job_ids import JobStage
-from joblot.api.antenna.worker import worker_of
 from joblot.api.body import bounded
 from joblot.config import limits
+from joblot.contrib.antenna import turnover
+from joblot.contrib.antenna.entries import entries
+from joblot.contrib.antenna.intake import Intake
+from joblot.contrib.antenna.job_ids import JobStage
+from joblot.contrib.antenna.worker import worker_of
 from joblot.identity.caller import Caller
 from joblot.states import Receipt
 
