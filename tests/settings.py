@@ -10,7 +10,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-INSTALLED_APPS = ["joblot"]
+INSTALLED_APPS = ["joblot", "joblot.contrib.antenna"]
 ROOT_URLCONF = "joblot.server.urls"
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
 

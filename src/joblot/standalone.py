@@ -41,6 +41,9 @@ TCP_TIMEOUTS = {"keepalives_idle": 15, "keepalives_interval": 5, "tcp_user_timeo
 # Settling is one statement; planned once, it costs two thirds of what it costs planned each time.
 GENERIC_PLANS = "-c plan_cache_mode=force_generic_plan"
 
+# What `joblot serve` mounts beside the API; its URLs do too.
+SERVED_APPS = ("joblot.contrib.antenna",)
+
 
 def setup(
     url: str | None = None,
@@ -67,7 +70,7 @@ def setup(
     settings.configure(
         JOBLOT_EMBEDDED=database["ENGINE"] == SQLITE,
         DATABASES={"default": database},
-        INSTALLED_APPS=["joblot", *apps],
+        INSTALLED_APPS=["joblot", *(SERVED_APPS if served else ()), *apps],
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
         MEDIA_ROOT=str(outputs_folder(database)),
         FILE_UPLOAD_PERMISSIONS=private.FILE,

@@ -15,9 +15,10 @@ import pytest
 from django.db import connections
 
 from joblot.api.metrics import gauges
+from joblot.contrib.antenna.ahead import held_ahead
+from joblot.contrib.antenna.offers import offers, others_wait
 from joblot.identity import tokens as tokens_of
 from joblot.identity.workers import online, workers
-from joblot.ledger.ahead import held_ahead
 from joblot.ledger.audit import audit
 from joblot.ledger.candidates import Wanted
 from joblot.ledger.events import events
@@ -28,7 +29,6 @@ from joblot.ledger.jobs import read_job, stages_of
 from joblot.ledger.logs import logs
 from joblot.ledger.map import job_map
 from joblot.ledger.next_job import next_job
-from joblot.ledger.offers import offers, others_wait
 from joblot.ledger.progress import jobs, progress
 from joblot.ledger.pulse import overdue, require_database
 from joblot.ledger.ready import ready_for
@@ -92,10 +92,11 @@ READERS: dict[str, list[Reader]] = {
 # What the API and the command line call that is no reader of jobs.
 OTHERS = {
     *("submit", "add_items", "seal", "start", "pause", "resume", "cancel", "retry", "delete"),
-    *("claim", "report", "release", "renew", "renew_ahead", "expire", "repair"),
+    *("claim", "report", "release", "renew", "renew_many", "renew_ahead", "expire", "repair"),
     *("sweep", "sweep_until", "send_until", "migration_lock"),
     *("issue", "revoke", "authenticate", "subscribe", "end", "resend"),
     *("alias", "checked_name", "knowing", "limit_to", "one_snapshot", "storage", "translated"),
+    "repeated",
     *("audit", "audit_all"),  # read every item
 }
 
@@ -165,7 +166,8 @@ def _remove(using: str) -> None:
 
 
 def test_every_reader_that_is_called_from_outside_is_measured() -> None:
-    found = set(_called("api")) | set(_called("cli/verbs.py")) | set(_called("server"))
+    places = ("api", "contrib", "cli/verbs.py", "server")
+    found = {name for place in places for name in _called(place)}
     assert found - OTHERS - set(READERS) == set()
 
 
@@ -178,6 +180,8 @@ def _called(where: str) -> Iterator[str]:
             if isinstance(node, ast.ImportFrom) and of.startswith(
                 (
                     "joblot.ledger.",
+                    "joblot.contrib.antenna.ahead",
+                    "joblot.contrib.antenna.offers",
                     "joblot.identity.workers",
                     "joblot.identity.tokens",
                     "joblot.webhooks.",

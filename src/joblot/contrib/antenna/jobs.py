@@ -9,11 +9,12 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from joblot.api.patience import may_wait
 from joblot.config import limits
 from joblot.contrib.antenna.job_ids import JobStage
+from joblot.contrib.antenna.limits import antenna_limits
+from joblot.contrib.antenna.offers import offers
 from joblot.contrib.antenna.worker import room, worker_of
 from joblot.errors import TooLarge
 from joblot.identity.caller import Caller
 from joblot.ledger.candidates import Wanted
-from joblot.ledger.offers import offers
 
 
 def list_jobs(request: HttpRequest, caller: Caller) -> HttpResponse:
@@ -31,11 +32,11 @@ def list_jobs(request: HttpRequest, caller: Caller) -> HttpResponse:
         for one in chain([best] if best else [], offered)
         if room(caller, worker, one.job) > 0
     )
-    jobs = list(islice(open_offers, limits().antenna_jobs_listed_max))
+    jobs = list(islice(open_offers, antenna_limits().jobs_listed_max))
     answer = JsonResponse({"count": len(jobs), "next": None, "previous": None, "results": jobs})
     if best is None and pipelines:
         wanted = Wanted.of(pipelines, None, caller.projects)
-        may_wait(request, answer, limits().antenna_wait_seconds, wanted)
+        may_wait(request, answer, antenna_limits().wait_seconds, wanted)
     return answer
 
 

@@ -10,6 +10,7 @@ from joblot.api.body import read_body
 from joblot.api.json_text import parse_json
 from joblot.config import limits
 from joblot.contrib.antenna.job_ids import JobStage
+from joblot.contrib.antenna.limits import antenna_limits
 from joblot.contrib.antenna.subjects import Subject
 from joblot.contrib.antenna.worker import room, worker_of
 from joblot.errors import InvalidInput, LeaseEnded, NotFound
@@ -91,9 +92,9 @@ def _tasks(lease: Lease) -> list[Task]:
 
 def _is_held(lease: Lease) -> bool:
     """Hold the lease for as long as the worker may take; False if it has ended already."""
-    if lease.lease_seconds < limits().antenna_lease_seconds:
+    if lease.lease_seconds < antenna_limits().lease_seconds:
         try:
-            renew(lease.token, limits().antenna_lease_seconds)
+            renew(lease.token, antenna_limits().lease_seconds)
         except LeaseEnded:
             return False
     return True
