@@ -35,7 +35,7 @@ VERBS = {
         "ledger.claims": ["claim"],
         "wire": ["success", "failure"],
         "ledger.settle": ["report"],
-        "ledger.leases": ["renew", "release", "expire"],
+        "ledger.leases": ["renew", "renew_many", "release", "expire"],
     },
     "Hooks and events": {
         "ledger.hooks": ["on_result", "on_late", "on_event"],

@@ -96,7 +96,7 @@ OTHERS = {
     *("sweep", "sweep_until", "send_until", "migration_lock"),
     *("issue", "revoke", "authenticate", "subscribe", "end", "resend"),
     *("alias", "checked_name", "knowing", "limit_to", "one_snapshot", "storage", "translated"),
-    "repeated",
+    *("location", "repeated"),
     *("audit", "audit_all"),  # read every item
 }
 

@@ -53,10 +53,11 @@ def renew(token: str | UUID, seconds: float | None = None) -> str:
 
 @repeated
 def renew_many(tokens: Collection[UUID], seconds: float) -> int:
-    """Hold those of these leases that are live for `seconds` from now; returns how many.
+    """Hold those of these leases that are live for another `seconds`; returns how many that are.
 
-    No lease is shortened. One that is locked, as by a report through it, is left alone: this waits
-    for no lease, so it may hold several. Raises InvalidInput for `seconds` as `renew` does.
+    A lease with a later deadline keeps it. One that is locked at this moment, by a report for
+    example, is skipped: it would be waited for while others are held. Raises InvalidInput for
+    `seconds` as `renew` does.
     """
     _check_seconds(seconds)
     deadline = clock.after(seconds)
