@@ -1,4 +1,4 @@
-"""The API, and an endpoint that reads a report and responds, but records nothing."""
+"""What is served, and an endpoint that reads a report and responds, but records nothing."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ def alone(request: HttpRequest) -> HttpResponse:
 urlpatterns = [
     path("nothing", edge(nothing)),
     path("alone", edge(alone)),
-    path("", include("joblot.api.urls")),
+    path("", include("joblot.server.urls")),
 ]

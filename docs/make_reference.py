@@ -35,7 +35,7 @@ VERBS = {
         "ledger.claims": ["claim"],
         "wire": ["success", "failure"],
         "ledger.settle": ["report"],
-        "ledger.leases": ["renew", "release", "expire"],
+        "ledger.leases": ["renew", "renew_many", "release", "expire"],
     },
     "Hooks and events": {
         "ledger.hooks": ["on_result", "on_late", "on_event"],
@@ -102,6 +102,13 @@ LIMITS_HEAD = """
 
 Belong to an installation: `settings.JOBLOT = {"CLAIM_ITEMS_MAX": 500}`, in upper or lower case.
 An unknown name is refused. The name tells the unit.
+
+"""
+
+ANTENNA_HEAD = """
+## Limits of an older fleet's protocol
+
+The same for [that protocol](antenna.md): `settings.JOBLOT_ANTENNA = {"AHEAD_ITEMS": 480}`.
 
 """
 
@@ -186,11 +193,11 @@ def fields(node: ast.FunctionDef | ast.ClassDef) -> Iterator[tuple[str, str, str
             yield part.target.id, kind, default, part.lineno
 
 
-def settings(name: str) -> Iterator[str]:
-    """A table of a class of `config`, with the comments beside its fields."""
-    lines = source("config").splitlines()
+def settings(module: str, name: str) -> Iterator[str]:
+    """A table of a class of limits, with the comments beside its fields."""
+    lines = source(module).splitlines()
     yield "| name | default | |\n|---|---|---|\n"
-    for field, _, default, number in fields(named("config", name)):
+    for field, _, default, number in fields(named(module, name)):
         comment = re.search(r"#\s*(.*)", lines[number - 1])
         shown = f"{int(default):,}" if re.fullmatch(r"\d+", default) else default
         yield f"| `{field}` | {shown} | {comment[1] if comment else ''} |\n"
@@ -230,9 +237,11 @@ def page() -> str:
         *reasons(),
         *error_tree(),
         SETTINGS_HEAD,
-        *settings("Policy"),
+        *settings("config", "Policy"),
         LIMITS_HEAD,
-        *settings("Limits"),
+        *settings("config", "Limits"),
+        ANTENNA_HEAD,
+        *settings("contrib.antenna.limits", "AntennaLimits"),
     )
     return "".join(parts)
 

@@ -10,8 +10,8 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-INSTALLED_APPS = ["joblot"]
-ROOT_URLCONF = "joblot.api.urls"
+INSTALLED_APPS = ["joblot", "joblot.contrib.antenna"]
+ROOT_URLCONF = "joblot.server.urls"
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
 
 DATABASES = {

@@ -6,12 +6,17 @@ job: `submit(policy={...})` overrides the installation's default for that job.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from joblot.errors import InvalidPolicy
 from joblot.shown import shown
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+L = TypeVar("L", bound="DataclassInstance")
 
 
 def _bounded(low: float, high: float, names: Mapping[str, float]) -> None:
@@ -100,7 +105,6 @@ class Limits:
     results_per_report_max: int = 1_000
     claim_items_max: int = 1_000
     lease_seconds_max: float = 604_800.0  # that a renewal may ask for
-    ahead_skew_seconds: float = 60.0  # by which leases may be worked out of their order
     page_items_max: int = 1_000
     page_probe_items: int = 20_000  # looked at for one page of those that stand as asked
 
@@ -151,15 +155,6 @@ class Limits:
     hook_seconds_max: float = 30.0  # of the hooks of one report; then its transaction is ended
 
     body_bytes_max: int = 67_108_864  # of one request; a token may have less
-    antenna_body_bytes_max: int = 268_435_456  # of the older fleet's batches
-    antenna_results_max: int = 10_000  # of one such batch
-    antenna_brackets_max: int = 1_000_000  # of one such batch; each takes a few microseconds
-    antenna_group_bytes: int = 4_194_304  # of it, held and reported together
-    antenna_jobs_listed_max: int = 1  # a worker drains one to its end before it asks again
-    antenna_wait_seconds: float = 20.0  # for a job; the worker gives up after 30
-    antenna_lease_seconds: float = 300.0  # at least, whatever the job's policy
-    antenna_ahead_items: int = 240  # of one job, that a worker may take ahead of its results
-    antenna_ahead_seconds: float = 60.0  # within which; and what it did meanwhile, it may take too
     line_bytes_max: int = 1_048_576  # of a streamed item
     wait_seconds_max: float = 30.0  # that a claim may wait for work; shorter than any lease
     events_poll_seconds: float = 1.0  # how soon a stream of events looks for the next
@@ -210,30 +205,42 @@ def configure(settings: Mapping[str, Any]) -> None:
     global _limits, _default_policy
     given = {name.lower(): value for name, value in settings.items()}
     policy = Policy.of(given.pop("policy", None))
-    known = {field.name for field in fields(Limits)}
-    if unknown := sorted(set(given) - known):
+    chosen = overridden(Limits(), given, "JOBLOT", also=("POLICY",))
+    for name, most in CEILINGS.items():
+        if (value := getattr(chosen, name)) > most:
+            raise InvalidPolicy(f"settings.JOBLOT: {name}: expected at most {most:g}, got {value}")
+    _limits, _default_policy = chosen, policy
+
+
+def overridden(
+    defaults: L, settings: Mapping[str, Any], setting: str, *, also: Iterable[str] = ()
+) -> L:
+    """`defaults`, a dataclass of limits, with the values that `settings.<setting>` has by name.
+
+    Names are in upper or lower case; `also` are those that the setting knows beside the limits.
+    Raises InvalidPolicy for a name it doesn't know, or a value that can't be right.
+    """
+    given = {name.lower(): value for name, value in settings.items()}
+    names = {field.name for field in fields(defaults)}
+    if unknown := sorted(set(given) - names):
         raise InvalidPolicy(
-            f"unknown name in settings.JOBLOT: {', '.join(unknown)}; "
-            f"known are POLICY and {', '.join(sorted(known))}"
+            f"unknown name in settings.{setting}: {', '.join(unknown)}; "
+            f"known are {' and '.join([*also, ', '.join(sorted(names))])}"
         )
     for name, value in given.items():
-        _check_limit(name, value)
-    _limits, _default_policy = replace(Limits(), **given), policy
+        _check_limit(f"settings.{setting}: {name}", getattr(defaults, name), value)
+    return replace(defaults, **given)
 
 
-def _check_limit(name: str, value: Any) -> None:
-    default = getattr(Limits(), name)
+def _check_limit(name: str, default: Any, value: Any) -> None:
+    """A limit is of the kind of its default: True or False, or a number above 0."""
     if isinstance(default, bool):
         if not isinstance(value, bool):
-            raise InvalidPolicy(
-                f"settings.JOBLOT: {name}: expected True or False, got {value!r:.99}"
-            )
+            raise InvalidPolicy(f"{name}: expected True or False, got {value!r:.99}")
         return
     whole = isinstance(default, int)
     expected = "a whole number" if whole else "a number"
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-        raise InvalidPolicy(f"settings.JOBLOT: {name}: expected {expected}, got {value!r:.100}")
+        raise InvalidPolicy(f"{name}: expected {expected}, got {value!r:.100}")
     if not 0 < value < float("inf"):
-        raise InvalidPolicy(f"settings.JOBLOT: {name}: expected {expected} above 0, got {value}")
-    if value > (most := CEILINGS.get(name, value)):
-        raise InvalidPolicy(f"settings.JOBLOT: {name}: expected at most {most:g}, got {value}")
+        raise InvalidPolicy(f"{name}: expected {expected} above 0, got {value}")

@@ -42,6 +42,9 @@ TCP_TIMEOUTS = {"keepalives_idle": 15, "keepalives_interval": 5, "tcp_user_timeo
 # Settling is one statement; planned once, it costs two thirds of what it costs planned each time.
 GENERIC_PLANS = "-c plan_cache_mode=force_generic_plan"
 
+# What `joblot serve` mounts beside the API; its URLs do too.
+SERVED_APPS = ("joblot.contrib.antenna",)
+
 
 def setup(
     url: str | None = None,
@@ -68,7 +71,7 @@ def setup(
     settings.configure(
         JOBLOT_EMBEDDED=database["ENGINE"] == SQLITE,
         DATABASES={"default": database},
-        INSTALLED_APPS=["joblot", *apps],
+        INSTALLED_APPS=["joblot", *(SERVED_APPS if served else ()), *apps],
         DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
         MEDIA_ROOT=str(outputs_folder(database)),
         FILE_UPLOAD_PERMISSIONS=private.FILE,
@@ -84,7 +87,7 @@ def setup(
 
 def _serving() -> dict[str, Any]:
     """Any host will do: a page of a foreign one has no token, so it learns nothing."""
-    return {"ROOT_URLCONF": "joblot.api.urls", "MIDDLEWARE": [], "ALLOWED_HOSTS": ["*"]}
+    return {"ROOT_URLCONF": "joblot.server.urls", "MIDDLEWARE": [], "ALLOWED_HOSTS": ["*"]}
 
 
 def default_path() -> Path:

@@ -13,9 +13,9 @@ import pytest
 from django.db import connections
 
 from joblot import faults
-from joblot.api.antenna.entries import entries
-from joblot.api.antenna.intake import Intake
-from joblot.api.antenna.subjects import Subject
+from joblot.contrib.antenna.entries import entries
+from joblot.contrib.antenna.intake import Intake
+from joblot.contrib.antenna.subjects import Subject
 from joblot.errors import Unavailable
 from joblot.ledger import shared
 from joblot.ledger.lifecycle import retry

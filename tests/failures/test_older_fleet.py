@@ -12,10 +12,19 @@ from joblot.ledger.lifecycle import cancel
 from joblot.ledger.progress import progress
 from joblot.ledger.submit import submit
 from joblot.models import Job, Uncounted
-from tests.api.antenna.conftest import Api, api, images, job_of, nobody_seen, outputs_folder, token
-from tests.api.antenna.fleet import detected
+from tests.contrib.antenna.conftest import (
+    Api,
+    api,
+    configure_antenna,
+    images,
+    job_of,
+    nobody_seen,
+    outputs_folder,
+    token,
+)
+from tests.contrib.antenna.fleet import detected
 
-__all__ = ["api", "nobody_seen", "outputs_folder", "token"]
+__all__ = ["api", "configure_antenna", "nobody_seen", "outputs_folder", "token"]
 
 
 def drain(worker: Api) -> int | None:
@@ -43,10 +52,10 @@ def test_CL1_CL2_a_worker_is_sent_to_the_one_job_that_it_can_work(api: Api) -> N
 
 
 def test_CL4_CL6_a_small_job_waits_for_a_bounded_share_of_a_large_one(
-    api: Api, configure: Any
+    api: Api, configure_antenna: Any
 ) -> None:
     """A worker gets a bounded number of tasks, and its next poll is another project's turn."""
-    configure(antenna_ahead_items=50)
+    configure_antenna(ahead_items=50)
     large = job_of(2_000, project="large")
     taken = []
     while tasks := api.tasks(large):
@@ -93,9 +102,11 @@ def test_IN1_IN5_what_can_not_be_kept_fails_its_item_and_is_computed_once(
     assert outcome["error"]["message"].startswith("expected at most 20000 bytes")
 
 
-def test_IN1_a_batch_that_is_too_large_is_split_by_giving_less(api: Api, configure: Any) -> None:
+def test_IN1_a_batch_that_is_too_large_is_split_by_giving_less(
+    api: Api, configure_antenna: Any
+) -> None:
     """The worker can't split what it posts, but items lost twice with others are given alone."""
-    configure(antenna_body_bytes_max=2_500)
+    configure_antenna(body_bytes_max=2_500)
     job = job_of(8)
     computed: Counter[str] = Counter()
     sizes = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import transaction
@@ -13,7 +13,7 @@ from joblot.errors import InvalidInput, LeaseEnded, NotDurable, NotFound
 from joblot.ledger.claims import claim
 from joblot.ledger.close import close_leases
 from joblot.ledger.items import items
-from joblot.ledger.leases import expire, expire_overdue, release, renew
+from joblot.ledger.leases import expire, expire_overdue, release, renew, renew_many
 from joblot.ledger.lifecycle import cancel
 from joblot.ledger.progress import progress
 from joblot.ledger.submit import submit
@@ -83,6 +83,44 @@ def test_an_ended_lease_is_not_renewed(ledger_db: str, how: str) -> None:
         cancel(job.pk, grace_seconds=0)
     with pytest.raises(LeaseEnded, match="closed" if how == "cancel" else "expired"):
         renew(lease.token)
+
+
+def deadline(lease: Any) -> datetime:
+    found: datetime = LeaseRow.objects.get(pk=lease.token).expires_at
+    return found
+
+
+def test_several_leases_are_renewed_at_once(ledger_db: str, clock: Any) -> None:
+    submit("three", keys(3), pipeline="p", policy={"lease_seconds": 60})
+    first, second, other = (worker.lease(limit=1) for _ in range(3))
+    clock.forward(50)
+    assert renew_many([UUID(first.token), UUID(second.token), uuid4()], 60) == 2
+    assert deadline(first) == deadline(second) == clock.now + timedelta(seconds=60)
+    assert deadline(other) == clock.now + timedelta(seconds=10)
+    assert renew_many([], 60) == 0
+
+
+def test_renewing_several_shortens_none(ledger_db: str, clock: Any) -> None:
+    submit("two", keys(2), pipeline="p", policy={"lease_seconds": 1_000})
+    long, short = (worker.lease(limit=1) for _ in range(2))
+    renew(short.token, 10)
+    assert renew_many([UUID(long.token), UUID(short.token)], 60) == 1
+    assert deadline(long) == clock.now + timedelta(seconds=1_000)
+
+
+def test_of_several_those_that_have_ended_are_not_renewed(ledger_db: str, clock: Any) -> None:
+    submit("two", keys(2), pipeline="p", policy={"lease_seconds": 60})
+    expired, spent = (worker.lease(limit=1) for _ in range(2))
+    expire(expired.token)
+    succeed(spent)
+    assert renew_many([UUID(expired.token), UUID(spent.token)], 600) == 0
+    assert deadline(expired) == clock.now + timedelta(seconds=60)
+
+
+@pytest.mark.parametrize("seconds", [0, 604_801, True, "60"])
+def test_several_leases_are_held_for_a_bounded_time_too(ledger_db: str, seconds: Any) -> None:
+    with pytest.raises(InvalidInput, match="seconds: expected a number above 0, at most 604800"):
+        renew_many([], seconds)
 
 
 @pytest.mark.parametrize("verb", [renew, release, expire])

@@ -15,9 +15,10 @@ import pytest
 from django.db import connections
 
 from joblot.api.metrics import all_gauges
+from joblot.contrib.antenna.ahead import held_ahead
+from joblot.contrib.antenna.offers import offers, others_wait
 from joblot.identity import tokens as tokens_of
 from joblot.identity.workers import online, workers
-from joblot.ledger.ahead import held_ahead
 from joblot.ledger.audit import audit
 from joblot.ledger.availability import next_job, ready_for
 from joblot.ledger.candidates import Wanted
@@ -27,7 +28,6 @@ from joblot.ledger.in_flight import in_flight
 from joblot.ledger.items import items, outputs
 from joblot.ledger.jobs import read_job, stages_of
 from joblot.ledger.map import job_map
-from joblot.ledger.offers import offers, others_wait
 from joblot.ledger.progress import jobs, progress
 from joblot.ledger.pulse import overdue, require_database
 from joblot.ledger.submit import submit
@@ -90,10 +90,11 @@ READERS: dict[str, list[Reader]] = {
 # What the API and the command line call that is no reader of jobs.
 OTHERS = {
     *("submit", "add_items", "seal", "start", "pause", "resume", "cancel", "retry", "delete"),
-    *("claim", "report", "release", "renew", "renew_ahead", "expire", "repair"),
+    *("claim", "report", "release", "renew", "renew_many", "renew_ahead", "expire", "repair"),
     *("sweep", "sweep_until", "send_until", "migration_lock"),
     *("issue", "revoke", "authenticate", "subscribe", "end", "resend"),
     *("alias", "checked_name", "knowing", "limit_to", "one_snapshot", "storage", "translated"),
+    *("location", "repeated"),
     *("audit", "audit_all"),  # read every item
 }
 
@@ -163,7 +164,8 @@ def _remove(using: str) -> None:
 
 
 def test_every_reader_that_is_called_from_outside_is_measured() -> None:
-    found = set(_called("api")) | set(_called("cli/verbs.py")) | set(_called("server"))
+    places = ("api", "contrib", "cli/verbs.py", "server")
+    found = {name for place in places for name in _called(place)}
     assert found - OTHERS - set(READERS) == set()
 
 
@@ -176,6 +178,8 @@ def _called(where: str) -> Iterator[str]:
             if isinstance(node, ast.ImportFrom) and of.startswith(
                 (
                     "joblot.ledger.",
+                    "joblot.contrib.antenna.ahead",
+                    "joblot.contrib.antenna.offers",
                     "joblot.identity.workers",
                     "joblot.identity.tokens",
                     "joblot.webhooks.",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from joblot.ledger.hooks import on_result
-from joblot.ledger.leases import expire
+from joblot.ledger.leases import expire, renew_many
 from joblot.ledger.lifecycle import cancel
 from joblot.ledger.submit import submit
 from joblot.models import Lease
@@ -48,6 +49,24 @@ class TestClaimsAndReports:
         gate.open()
         succeed(a.result())
         assert status(job) == "SUCCESS"
+
+
+class TestSeveralLeases:
+    """Renewed together, by somebody who holds more than one lease at a time."""
+
+    def test_renewing_them_waits_for_no_report(self, in_thread: Any) -> None:
+        on_result("p")(lambda results: None)  # so that the report can be stopped
+        submit("locks", keys(8), pipeline="p")
+        first, second = worker.lease(limit=4), worker.lease(limit=4)
+        before = Lease.objects.get(pk=first.token).expires_at
+        gate = Gate(COMMIT)
+        a = in_thread(gate.through(lambda: succeed(first, 0)))
+        gate.wait()
+        held = renew_many([UUID(first.token), UUID(second.token)], 3_000)
+        assert (held, waiting()) == (1, 0)
+        gate.open()
+        assert a.result() == ["counted"]
+        assert Lease.objects.get(pk=first.token).expires_at == before
 
 
 class TestStalledInsideTheOneStatement:

@@ -35,4 +35,5 @@ def closed(get_response: Callable[[HttpRequest], HttpResponseBase]) -> object:
 urlpatterns = [
     path("shop/items", items),
     path("counts/", include("joblot.api.urls")),
+    path("counts/", include("joblot.contrib.antenna.urls")),
 ]

@@ -11,9 +11,12 @@ import pytest
 from joblot.ledger.progress import progress
 from joblot.ledger.submit import submit
 from joblot.models import Job
+from tests.contrib.antenna.conftest import configure_antenna
 from tests.ledger.worker import keys
 from tests.polling import eventually
 from tests.server.served import Served
+
+__all__ = ["configure_antenna"]
 
 LINES = {"Content-Type": "application/x-ndjson"}
 MANY = b'"a key"\n' * 1_000
@@ -100,11 +103,28 @@ def test_a_middleware_that_responds_in_place_of_a_later_block_ends_the_stream(
 
 
 def test_the_older_fleet_may_post_as_much_under_a_prefix(
-    site: httpx.Client, job: Job, configure: Callable[..., None]
+    site: httpx.Client,
+    job: Job,
+    configure: Callable[..., None],
+    configure_antenna: Callable[..., None],
 ) -> None:
-    configure(body_bytes_max=1_000, antenna_body_bytes_max=1_000_000)
+    configure(body_bytes_max=1_000)
+    configure_antenna(body_bytes_max=1_000_000)
     content = b'{"results": []' + b" " * 10_000 + b"}"
     headers = {"Content-Type": "application/json"}
     where = f"/counts/antenna/api/v2/jobs/{job.pk}/result/"
-    answer = site.post(where, content=content, headers=headers)
-    assert answer.status_code == 200, answer.text
+    for body in (content, iter([content])):  # the second does not say how large it is
+        answer = site.post(where, content=body, headers=headers)
+        assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("path", ["antenna/api/v2/jobs/{}/tasks/", "api/v1/jobs/{}/items"])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_only_the_view_that_asks_for_it_takes_more(
+    site: httpx.Client, job: Job, configure: Callable[..., None], path: str, chunked: bool
+) -> None:
+    configure(body_bytes_max=1_000)
+    content = b"{" + b" " * 10_000 + b"}"
+    body = iter([content]) if chunked else content
+    answer = site.post(f"/counts/{path.format(job.pk)}", content=body)
+    assert (answer.status_code, answer.json()["limit"]) == (413, 1_000)

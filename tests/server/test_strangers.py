@@ -56,7 +56,7 @@ def paths(patterns: list[URLPattern | URLResolver], before: str = "") -> Iterato
             yield route.replace("^", "").removesuffix("/?$")
 
 
-PATHS = sorted(set(paths(get_resolver("joblot.api.urls").url_patterns)))
+PATHS = sorted(set(paths(get_resolver("joblot.server.urls").url_patterns)))
 
 
 @contextmanager

@@ -2,16 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
+from django.http import HttpResponseBase
+from django.urls import Resolver404, resolve
+
 from joblot.config import limits
 
-ANTENNA = "/antenna/"
+V = TypeVar("V", bound=Callable[..., HttpResponseBase])
+
+_OWN_MAX = "joblot_body_bytes_max"  # the attribute of a view that has a limit of its own
 
 
-def body_bytes_max(path: str) -> int:
-    """Bytes. The older fleet posts whole batches of detections at once, and can't split them.
+def takes_body_of(bytes_max: Callable[[], int]) -> Callable[[V], V]:
+    """Let a view's body be as large as `bytes_max()`, where `body_bytes_max` is too little.
 
-    A project may have these URLs under a prefix; the view itself allows no more than is its own.
+    The view itself must refuse what is larger than its caller may send.
     """
-    if ANTENNA in path:
-        return limits().antenna_body_bytes_max
-    return limits().body_bytes_max
+
+    def mark(view: V) -> V:
+        setattr(view, _OWN_MAX, bytes_max)
+        return view
+
+    return mark
+
+
+def body_bytes_max(path_info: str, length: int | None) -> int:
+    """Bytes that the view at this path takes at most. A project has its URLs under any prefix.
+
+    `length` is that of the body, None if it is unknown: most are small, and need no look-up, which
+    takes 50 µs.
+    """
+    usual = limits().body_bytes_max
+    if length is not None and length <= usual:
+        return usual
+    try:
+        view = resolve(path_info).func
+    except Resolver404:
+        return usual
+    own: Callable[[], int] | None = getattr(view, _OWN_MAX, None)
+    return own() if own else usual

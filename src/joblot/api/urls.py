@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from django.urls import URLPattern, URLResolver, include, path, re_path
 
-from joblot.api.antenna.urls import urlpatterns as antenna
 from joblot.api.application import api
 from joblot.api.edge import edge
 from joblot.api.health import healthz, readyz
@@ -26,7 +25,6 @@ _patterns, _app, _namespace = api.urls
 urlpatterns = [
     path("api/v1/", include((_edged(_patterns), _app), namespace=_namespace)),
     re_path(r"^api/v1/", of_path),
-    *antenna,
     path("healthz", healthz),
     path("readyz", readyz),
     path("metrics", edge(metrics)),

@@ -6,6 +6,7 @@ while holding one.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
@@ -48,6 +49,22 @@ def renew(token: str | UUID, seconds: float | None = None) -> str:
             )
         lease.refresh_from_db(using=alias())
     return lease.expires_at.isoformat()
+
+
+@repeated
+def renew_many(tokens: Collection[UUID], seconds: float) -> int:
+    """Hold those of these leases that are live for another `seconds`; returns how many that are.
+
+    A lease with a later deadline keeps it. One that is locked at this moment, by a report for
+    example, is skipped: it would be waited for while others are held. Raises InvalidInput for
+    `seconds` as `renew` does.
+    """
+    _check_seconds(seconds)
+    deadline = clock.after(seconds)
+    due = Lease.ledger.using(alias()).filter(LIVE, pk__in=tokens, expires_at__lt=deadline)
+    with durable():
+        held = list(due.select_for_update(skip_locked=True).values_list("pk", flat=True))
+        return Lease.ledger.using(alias()).filter(pk__in=held).update(expires_at=deadline)
 
 
 def _check_seconds(seconds: Any) -> None:

@@ -74,7 +74,7 @@ class Gateway:
     async def _answer(self, scope: Scope, body: IncomingBody) -> WholeResponse:
         if scope["path"] in HEALTH:
             return await self._health(scope)
-        most = body_bytes_max(scope["path"])
+        most = body_bytes_max(_path_info(scope), _length(scope))
         whole = await body.whole(most)
         if whole is None:
             return _too_large(most)
@@ -181,8 +181,18 @@ async def _send(send: Send, answer: WholeResponse, body: IncomingBody) -> None:
 
 def _brings_stream(scope: Scope) -> bool:
     given = _header(scope, b"content-type").decode("latin-1")
-    path_info = scope["path"].removeprefix(get_script_prefix(scope))
-    return takes_stream(scope["method"], path_info, given.partition(";")[0].strip().lower())
+    return takes_stream(scope["method"], _path_info(scope), given.partition(";")[0].strip().lower())
+
+
+def _length(scope: Scope) -> int | None:
+    """How many bytes its body has, as it says itself; None if it does not say."""
+    if _header(scope, b"transfer-encoding"):
+        return None
+    return int(_header(scope, b"content-length") or 0)
+
+
+def _path_info(scope: Scope) -> str:
+    return str(scope["path"].removeprefix(get_script_prefix(scope)))
 
 
 def _header(scope: Scope, name: bytes) -> bytes:

@@ -62,6 +62,27 @@ GUARDS = (
         pair("last-expire-expire-sqlite"),
     ),
     Guard(
+        "Renewing several leases waits for none of them.",
+        "leases.py",
+        "due.select_for_update(skip_locked=True)",
+        "due.select_for_update()",
+        "races/test_locks.py::TestSeveralLeases::test_renewing_them_waits_for_no_report",
+    ),
+    Guard(
+        "Renewing several leases shortens none of them.",
+        "leases.py",
+        ", expires_at__lt=deadline)",
+        ")",
+        "ledger/test_leases.py::test_renewing_several_shortens_none[sqlite]",
+    ),
+    Guard(
+        "Renewing several leases holds none that has ended.",
+        "leases.py",
+        "filter(LIVE, pk__in=tokens, expires",
+        "filter(pk__in=tokens, expires",
+        "ledger/test_leases.py::test_of_several_those_that_have_ended_are_not_renewed[sqlite]",
+    ),
+    Guard(
         "A seal looks: all may be settled already.",
         "submit.py",
         "    transaction.on_commit(lambda: look(job_id) and None, using=alias())\n",

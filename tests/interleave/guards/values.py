@@ -23,7 +23,7 @@ GUARDS = (
         raise InvalidResult(too_deep())
 """,
         "",
-        "api/antenna/test_hostile_values.py::test_a_result[sqlite-more]",
+        "contrib/antenna/test_hostile_values.py::test_a_result[sqlite-more]",
     ),
     Guard(
         "A text is measured before it is parsed.",

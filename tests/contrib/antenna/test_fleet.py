@@ -15,8 +15,8 @@ from joblot.ledger.leases import expire
 from joblot.ledger.lifecycle import cancel
 from joblot.ledger.progress import progress
 from joblot.models import Job
-from tests.api.antenna.conftest import Api, job_of
-from tests.api.antenna.fleet import Post, Task, Worker, detected, not_loaded
+from tests.contrib.antenna.conftest import Api, job_of
+from tests.contrib.antenna.fleet import Post, Task, Worker, detected, not_loaded
 from tests.polling import eventually
 from tests.server.served import Served
 
@@ -124,9 +124,9 @@ def test_a_cancelled_job_lets_its_workers_go(
 
 
 def test_an_idle_worker_is_sent_to_a_job_as_soon_as_there_is_one(
-    served: Served, token: str, in_thread: Callable[..., Any], configure: Callable[..., None]
+    served: Served, token: str, in_thread: Callable[..., Any], configure_antenna: Any
 ) -> None:
-    configure(antenna_wait_seconds=SECONDS_MAX)
+    configure_antenna(wait_seconds=SECONDS_MAX)
     polls = [in_thread(Worker(served.url, token, detected).poll) for _ in range(3)]
     eventually(lambda: len(served.process.room) == 3)
     job = job_of(5)

@@ -41,7 +41,7 @@ def offers(pipelines: Iterable[str], projects: Collection[str] | None = None) ->
 
 @repeated
 def _pipeline(job: int, position: int) -> str:
-    stages = Stage.ledger.using(alias()).filter(job_id=job, position=position)
+    stages = Stage.objects.using(alias()).filter(job_id=job, position=position)
     return str(stages.values_list("pipeline", flat=True).get())
 
 
@@ -50,10 +50,10 @@ def others_wait(
     job_id: int, pipelines: Collection[str] | None, projects: Collection[str] | None
 ) -> bool:
     """True if any job but this one has items to claim; None for the names means all of them."""
-    due = ItemRange.ledger.filter(
+    due = ItemRange.objects.filter(
         job_id=OuterRef("job_id"), stage=OuterRef("position"), not_before__lte=clock.now()
     )
-    stages = Stage.ledger.using(alias()).filter(Exists(due), job__status__in=CLAIMABLE)
+    stages = Stage.objects.using(alias()).filter(Exists(due), job__status__in=CLAIMABLE)
     if pipelines is not None:
         stages = stages.filter(pipeline__in=pipelines)
     if projects is not None:

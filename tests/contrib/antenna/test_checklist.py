@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from django.test import override_settings
 
-from joblot.config import Limits
+from joblot.contrib.antenna.limits import AntennaLimits
 from joblot.identity.workers import workers
 from joblot.ledger.lifecycle import cancel, delete, pause, retry
 from joblot.ledger.progress import progress
 from joblot.ledger.submit import submit
 from joblot.models import Lease
-from tests.api.antenna.conftest import Api, images, job_of
-from tests.api.antenna.fleet import SLUGS, detected, not_loaded
+from tests.contrib.antenna.conftest import Api, images, job_of
+from tests.contrib.antenna.fleet import SLUGS, detected, not_loaded
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
@@ -108,7 +108,7 @@ def test_4_a_batch_that_is_posted_twice_counts_once(api: Api) -> None:
 
 def test_5_a_batch_of_a_hundred_megabytes_is_taken() -> None:
     """That it is, quickly and in little memory, is in test_large_bodies.py."""
-    assert Limits().antenna_body_bytes_max > 100_000_000
+    assert AntennaLimits().body_bytes_max > 100_000_000
 
 
 def test_5_the_size_that_is_taken_is_the_tokens_where_it_has_one(
@@ -129,8 +129,8 @@ def test_6_a_lease_holds_for_300_seconds_at_least(api: Api, policy: float, held:
     assert held <= left < held + 60
 
 
-def test_6_a_worker_takes_little_ahead_of_its_results(api: Api, configure) -> None:
-    configure(antenna_ahead_items=50)
+def test_6_a_worker_takes_little_ahead_of_its_results(api: Api, configure_antenna) -> None:
+    configure_antenna(ahead_items=50)
     job = job_of(408)
     batches = [api.tasks(job) for _ in range(4)]
     assert [len(batch) for batch in batches] == [24, 24, 2, 0]
@@ -141,9 +141,9 @@ def test_6_a_worker_takes_little_ahead_of_its_results(api: Api, configure) -> No
 
 
 def test_6_a_worker_takes_no_more_for_what_it_does_while_other_jobs_wait(
-    api: Api, configure
+    api: Api, configure_antenna
 ) -> None:
-    configure(antenna_ahead_items=24)
+    configure_antenna(ahead_items=24)
     job, other = job_of(408), job_of(24)
     for _ in range(2):
         batch = api.tasks(job)
@@ -154,10 +154,10 @@ def test_6_a_worker_takes_no_more_for_what_it_does_while_other_jobs_wait(
 
 
 def test_6_what_a_dead_worker_holds_keeps_the_next_one_from_nothing(
-    api: Api, configure, clock
+    api: Api, configure_antenna, clock
 ) -> None:
     """A minute later; it would be five until the leases expire."""
-    configure(antenna_ahead_items=24)
+    configure_antenna(ahead_items=24)
     job = job_of(100)
     api.tasks(job)
     assert api.tasks(job) == []
@@ -165,8 +165,8 @@ def test_6_what_a_dead_worker_holds_keeps_the_next_one_from_nothing(
     assert len(api.tasks(job)) == 24
 
 
-def test_6_another_address_is_another_worker(api: Api, configure) -> None:
-    configure(antenna_ahead_items=24)
+def test_6_another_address_is_another_worker(api: Api, configure_antenna) -> None:
+    configure_antenna(ahead_items=24)
     job = job_of(100)
     assert len(api.tasks(job)) == 24
     api.headers["X-Forwarded-For"] = "10.0.0.7"

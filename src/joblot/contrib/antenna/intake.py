@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
-from joblot.api.antenna.entries import Entry
-from joblot.api.antenna.judgement import Judged, judge, unkept
 from joblot.config import limits
+from joblot.contrib.antenna.ahead import renew_ahead
+from joblot.contrib.antenna.entries import Entry
+from joblot.contrib.antenna.judgement import Judged, judge, unkept
+from joblot.contrib.antenna.limits import antenna_limits
 from joblot.errors import NotFound, TooLarge
-from joblot.ledger.ahead import renew_ahead
 from joblot.ledger.leases import expire
 from joblot.ledger.settle import report
 from joblot.ledger.transactions import knowing
@@ -45,14 +46,14 @@ class Intake:
             for lease, failed in self._batches.items():
                 self._return_batch(lease, failed)
             for lease in {judged.lease for judged in self._all if judged.subject}:
-                renew_ahead(lease, limits().antenna_lease_seconds)
+                renew_ahead(lease, antenna_limits().lease_seconds)
         return self._all
 
     def _known(self) -> str:
         return f"of the whole batch {self._recorded} results are recorded; post all of it again"
 
     def _add(self, judged: Judged, size: int) -> None:
-        most = limits().antenna_results_max
+        most = antenna_limits().results_max
         if len(self._all) >= most:
             raise TooLarge(f"results: expected at most {most}; split them", most)
         self._all.append(judged)
@@ -64,7 +65,7 @@ class Intake:
         self._group.append(judged)
         self._group_bytes += size
         if (
-            self._group_bytes >= limits().antenna_group_bytes
+            self._group_bytes >= antenna_limits().group_bytes
             or len(self._group) >= limits().results_per_report_max
         ):
             self._report_group()

@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.api.antenna.fleet import Task, detected
 from tests.cli.conftest import joblot, make_joblot
+from tests.contrib.antenna.fleet import Task, detected
 from tests.server.process import Serving
 from tests.server.raw import AUTHORIZED
 

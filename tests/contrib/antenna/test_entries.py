@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from joblot.api.antenna.entries import Entry, entries
+from joblot.contrib.antenna.entries import Entry, entries
 from joblot.errors import NotReadable
 
 JSON = st.recursive(

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from django.test import Client, override_settings
 
-from joblot.api.antenna import turnover
+from joblot.contrib.antenna import limits, turnover
 from joblot.identity import workers
 from joblot.identity.tokens import issue
 from joblot.ledger.submit import submit
 from joblot.models import Job
-from tests.api.antenna.fleet import SLUGS, Task, detected
+from tests.contrib.antenna.fleet import SLUGS, Task, detected
 from tests.ledger.conftest import clock, configure, exact, own_hooks
 from tests.server.served import Served
 
@@ -98,6 +98,13 @@ def of_rights(ledger_db: str) -> Callable[..., Api]:
     return lambda *scopes, **rights: Api(issue("fleet", scopes or ["work"], **rights)[0])
 
 
+@pytest.fixture
+def configure_antenna() -> Iterator[Callable[..., None]]:
+    """`configure_antenna(ahead_items=3)` as `settings.JOBLOT_ANTENNA` would; undone afterwards."""
+    yield lambda **settings: limits.configure(settings)
+    limits.configure({})
+
+
 def images(count: int, start: int = 0) -> list[dict[str, Any]]:
     return [
         {"key": f"image {n}", "payload": {"image_url": f"http://images.test/{n}.jpg"}}
@@ -110,8 +117,8 @@ def job_of(count: int, pipeline: str = SLUGS[0], **more: Any) -> Job:
 
 
 @pytest.fixture
-def served(ledger_db: str, configure: Callable[..., None]) -> Iterator[Served]:
+def served(ledger_db: str, configure_antenna: Callable[..., None]) -> Iterator[Served]:
     """A server on a loopback socket; it waits for no job."""
-    configure(antenna_wait_seconds=0.001)
+    configure_antenna(wait_seconds=0.001)
     with Served(threads=8) as served:
         yield served

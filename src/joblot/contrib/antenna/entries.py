@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from joblot.config import limits
+from joblot.contrib.antenna.limits import antenna_limits
 from joblot.errors import NotReadable, TooLarge
 
 _IN_A_STRING = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'  # stops at its end, or at a backslash that is last
@@ -37,7 +37,7 @@ def entries(pieces: Iterable[bytes], name: str, bytes_max: int) -> Iterator[Entr
     """The entries of the list `name` in the object that `pieces` add up to.
 
     Raises NotReadable where no entry can be told from the next: no such list, or no end; TooLarge
-    for more brackets than `antenna_brackets_max`.
+    for more brackets than `brackets_max`.
     """
     return _Cutter(name, bytes_max).cut(pieces)
 
@@ -77,7 +77,7 @@ class _Cutter:
     def _require_few(self, piece: bytes) -> None:
         """Raises TooLarge. Those in strings count too, which matters to nobody."""
         self._brackets_seen += piece.count(b"[") + piece.count(b"{")
-        most = limits().antenna_brackets_max
+        most = antenna_limits().brackets_max
         if self._brackets_seen > most:
             raise TooLarge(f"body: expected at most {most} lists and objects; split it", most)
 

@@ -13,8 +13,8 @@ from joblot.ledger.leases import expire_overdue
 from joblot.ledger.progress import progress
 from joblot.ledger.submit import submit
 from joblot.models import Job
-from tests.api.antenna.conftest import Api, images, job_of
-from tests.api.antenna.fleet import batch_failed, detected, not_loaded
+from tests.contrib.antenna.conftest import Api, images, job_of
+from tests.contrib.antenna.fleet import batch_failed, detected, not_loaded
 
 KEPT_BY_NO_DATABASE = ["\x00", "\ud800"]
 
@@ -146,8 +146,11 @@ def test_a_number_that_is_too_large_fails_its_own_item(api: Api) -> None:
     assert states(job) == {"failed": 1, "succeeded": 1}
 
 
-def test_results_are_reported_in_groups_of_bounded_size(api: Api, configure) -> None:
-    configure(antenna_group_bytes=1_000, results_per_report_max=2)
+def test_results_are_reported_in_groups_of_bounded_size(
+    api: Api, configure, configure_antenna
+) -> None:
+    configure_antenna(group_bytes=1_000)
+    configure(results_per_report_max=2)
     job = job_of(24)
     tasks = api.tasks(job)
     assert api.done(job, *tasks) == ["counted"] * 24
@@ -166,8 +169,8 @@ def test_what_came_before_a_body_broke_is_kept(api: Api) -> None:
     assert states(job) == {"succeeded": 2}
 
 
-def test_more_results_than_are_taken_at_once(api: Api, configure) -> None:
-    configure(antenna_results_max=3)
+def test_more_results_than_are_taken_at_once(api: Api, configure_antenna) -> None:
+    configure_antenna(results_max=3)
     job = job_of(5)
     told = api.post(f"jobs/{job.pk}/result", {"results": [{}] * 4})
     assert (api.status, told["limit"]) == (413, 3)

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
-from joblot.api.antenna.entries import Entry
-from joblot.api.antenna.subjects import Subject
 from joblot.api.json_text import json_text, parse_json
+from joblot.contrib.antenna.entries import Entry
+from joblot.contrib.antenna.subjects import Subject
 from joblot.errors import InvalidResult, NotReadable, TooLarge
 from joblot.wire import Result, failure, success
 

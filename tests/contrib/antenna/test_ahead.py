@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-from joblot.ledger.ahead import held_ahead, renew_ahead
+from joblot.contrib.antenna.ahead import held_ahead, renew_ahead
 from joblot.ledger.in_flight import in_flight
 from joblot.ledger.leases import expire_overdue
 from joblot.ledger.submit import submit

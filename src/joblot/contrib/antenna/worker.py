@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from django.http import HttpRequest
 
-from joblot.api.antenna.turnover import turnover
-from joblot.config import limits
+from joblot.contrib.antenna.ahead import held_ahead
+from joblot.contrib.antenna.limits import antenna_limits
+from joblot.contrib.antenna.offers import others_wait
+from joblot.contrib.antenna.turnover import turnover
 from joblot.identity import workers
 from joblot.identity.caller import Caller
-from joblot.ledger.ahead import held_ahead
-from joblot.ledger.offers import others_wait
 
 _ADDRESS_CHARS_MAX = 100
 
@@ -31,7 +31,7 @@ def room(caller: Caller, worker: str, job: int, wanted: int = 1) -> int:
     what they do together. While other jobs wait it gets no more than the little, and so asks soon
     which job is next.
     """
-    little, seconds = limits().antenna_ahead_items, limits().antenna_ahead_seconds
+    little, seconds = antenna_limits().ahead_items, antenna_limits().ahead_seconds
     left = little - held_ahead(job, worker, seconds)
     if left < wanted and not others_wait(job, caller.pipelines, caller.projects):
         left += turnover(worker, job)

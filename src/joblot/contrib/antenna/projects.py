@@ -66,7 +66,7 @@ def _projects(caller: Caller) -> dict[int, str]:
     if caller.projects is not None:
         names = set(caller.projects)
     else:
-        jobs = Job.ledger.using(alias()).filter(deleted_at__isnull=True)
+        jobs = Job.objects.using(alias()).filter(deleted_at__isnull=True)
         names = {DEFAULT, *jobs.values_list("project", flat=True).distinct()}
     return {zlib.crc32(name.encode()): name for name in sorted(names)}
 

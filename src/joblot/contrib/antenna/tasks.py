@@ -6,12 +6,13 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from joblot.api.antenna.job_ids import JobStage
-from joblot.api.antenna.subjects import Subject
-from joblot.api.antenna.worker import room, worker_of
 from joblot.api.body import read_body
 from joblot.api.json_text import parse_json
 from joblot.config import limits
+from joblot.contrib.antenna.job_ids import JobStage
+from joblot.contrib.antenna.limits import antenna_limits
+from joblot.contrib.antenna.subjects import Subject
+from joblot.contrib.antenna.worker import room, worker_of
 from joblot.errors import InvalidInput, LeaseEnded, NotFound
 from joblot.identity.caller import Caller
 from joblot.ledger.claims import claim
@@ -92,9 +93,9 @@ def _tasks(lease: GrantedLease) -> list[Task]:
 
 def _is_held(lease: GrantedLease) -> bool:
     """Hold the lease for as long as the worker may take; False if it has ended already."""
-    if lease.lease_seconds < limits().antenna_lease_seconds:
+    if lease.lease_seconds < antenna_limits().lease_seconds:
         try:
-            renew(lease.token, limits().antenna_lease_seconds)
+            renew(lease.token, antenna_limits().lease_seconds)
         except LeaseEnded:
             return False
     return True

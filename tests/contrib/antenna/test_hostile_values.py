@@ -9,8 +9,8 @@ import pytest
 
 from joblot.ledger.items import items
 from joblot.ledger.progress import progress
-from tests.api.antenna.conftest import Api, job_of
-from tests.api.antenna.fleet import detected
+from tests.contrib.antenna.conftest import Api, job_of
+from tests.contrib.antenna.fleet import detected
 from tests.hostile import Hostile, with_each
 
 

@@ -6,13 +6,14 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from joblot.api.antenna import turnover
-from joblot.api.antenna.entries import entries
-from joblot.api.antenna.intake import Intake
-from joblot.api.antenna.job_ids import JobStage
-from joblot.api.antenna.worker import worker_of
 from joblot.api.body import bounded
 from joblot.config import limits
+from joblot.contrib.antenna import turnover
+from joblot.contrib.antenna.entries import entries
+from joblot.contrib.antenna.intake import Intake
+from joblot.contrib.antenna.job_ids import JobStage
+from joblot.contrib.antenna.limits import antenna_limits
+from joblot.contrib.antenna.worker import worker_of
 from joblot.identity.caller import Caller
 from joblot.states import Receipt
 
@@ -23,7 +24,7 @@ def post_results(request: HttpRequest, caller: Caller, job: str) -> dict[str, An
     The lease in `reply_subject` is the right to report and says which job it is; that the job
     ended, or that the path names another, refuses nothing.
     """
-    most = caller.body_bytes_max or limits().antenna_body_bytes_max
+    most = caller.body_bytes_max or antenna_limits().body_bytes_max
     posted = entries(bounded(request, most), "results", limits().output_bytes_max)
     judged = Intake().take(posted)
     done = sum(one.status != Receipt.REJECTED for one in judged)

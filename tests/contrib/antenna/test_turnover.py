@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from joblot.api.antenna import turnover
+from joblot.contrib.antenna import turnover
 
 
 @pytest.fixture

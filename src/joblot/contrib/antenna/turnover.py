@@ -6,7 +6,7 @@ import threading
 import time
 from collections import deque
 
-from joblot.config import limits
+from joblot.contrib.antenna.limits import antenna_limits
 
 _REMEMBERED_MAX = 10_000
 
@@ -24,8 +24,8 @@ def add(worker: str, job: int, items: int) -> None:
 
 
 def turnover(worker: str, job: int) -> int:
-    """How many items in the last `antenna_ahead_seconds`."""
-    begins = time.monotonic() - limits().antenna_ahead_seconds
+    """How many items in the last `ahead_seconds`."""
+    begins = time.monotonic() - antenna_limits().ahead_seconds
     with _lock:
         done = _done.get((worker, job), deque())
         while done and done[0][0] < begins:

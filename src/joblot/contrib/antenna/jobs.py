@@ -6,14 +6,15 @@ from itertools import chain, islice
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
-from joblot.api.antenna.job_ids import JobStage
-from joblot.api.antenna.worker import room, worker_of
 from joblot.api.long_polling import NoWork, attach
 from joblot.config import limits
+from joblot.contrib.antenna.job_ids import JobStage
+from joblot.contrib.antenna.limits import antenna_limits
+from joblot.contrib.antenna.offers import offers
+from joblot.contrib.antenna.worker import room, worker_of
 from joblot.errors import TooLarge
 from joblot.identity.caller import Caller
 from joblot.ledger.candidates import Wanted
-from joblot.ledger.offers import offers
 
 
 def list_jobs(request: HttpRequest, caller: Caller) -> HttpResponse:
@@ -31,11 +32,11 @@ def list_jobs(request: HttpRequest, caller: Caller) -> HttpResponse:
         for one in chain([best] if best else [], offered)
         if room(caller, worker, one.job) > 0
     )
-    jobs = list(islice(open_offers, limits().antenna_jobs_listed_max))
+    jobs = list(islice(open_offers, antenna_limits().jobs_listed_max))
     answer = JsonResponse({"count": len(jobs), "next": None, "previous": None, "results": jobs})
     if best is None and pipelines:
         wanted = Wanted.of(pipelines, None, caller.projects)
-        attach(answer, NoWork(limits().antenna_wait_seconds, wanted))
+        attach(answer, NoWork(antenna_limits().wait_seconds, wanted))
     return answer
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from joblot.contrib.antenna.offers import Offer, offers, others_wait
 from joblot.ledger.lifecycle import pause
-from joblot.ledger.offers import Offer, offers, others_wait
 from joblot.ledger.submit import submit
 from tests.failures.statements import written_by
 from tests.ledger import worker
