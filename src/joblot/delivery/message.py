@@ -4,6 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Protocol
+
+
+class Call(Protocol):
+    """A call of an adopter's code, as text, with how long it may take."""
+
+    @property
+    def seconds_max(self) -> float: ...
+
+    @property
+    def retry_seconds(self) -> float: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +28,7 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The call has ended: the handler returned, or raised."""
+    """The call has ended: the handler or the storage returned, or raised."""
 
     returned: bool
 

@@ -1,7 +1,8 @@
-"""The supervisor: starts processes that run event handlers, and ends those that hang.
+"""The supervisor: starts processes that run adopters' code, and ends those that hang.
 
-It asks nothing of the database and runs no handler, so nothing that a handler does holds it up. A
-process that is ended has claimed its try in the database, together with when the next one is due.
+Some call event handlers, one removes files from the storage. The supervisor asks nothing of the
+database and calls neither, so nothing that they do holds it up. A process that is ended has claimed
+its try in the database, together with when the next one is due.
 """
 
 from __future__ import annotations
@@ -13,10 +14,15 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from joblot.config import limits
 from joblot.delivery.message import Begun, message_of
+from joblot.errors import JoblotError
 from joblot.ledger import hooks
+from joblot.ledger.file_removal import any_due
+from joblot.ledger.transactions import connection
 
 logger = logging.getLogger("joblot.delivery")
 
@@ -43,7 +49,7 @@ class Child:
         finally:
             os.close(says)
         self.began_any = False
-        self.deliveries = 0
+        self.returned = 0  # calls
         self._call: tuple[Begun, float] | None = None
         self._reader = threading.Thread(target=self._read, args=(reads,), daemon=True)
         self._reader.start()
@@ -99,48 +105,100 @@ class Child:
             self._call = message, time.monotonic()
         else:
             self._call = None
-            self.deliveries += message.returned
+            self.returned += message.returned
+
+
+class _Crew:
+    """The processes with the same options. One that is overdue, or that ended, is replaced."""
+
+    def __init__(self, is_another_needed: Callable[[list[Child]], bool], *options: str) -> None:
+        self.children: list[Child] = []
+        self._is_another_needed = is_another_needed
+        self._options = options
+        self._start_at, self._fruitless = 0.0, 0
+
+    def tend(self) -> None:
+        for child in list(self.children):
+            if child.end_if_overdue() or child.exit_code is not None:
+                self.children.remove(child)
+                child.kill()
+                fruitful = child.began_any or child.exit_code == 0
+                self._fruitless = 0 if fruitful else self._fruitless + 1
+                wait = min(2.0**self._fruitless - 1, RESTART_SECONDS_MAX)
+                self._start_at = time.monotonic() + wait
+        if time.monotonic() >= self._start_at and self._is_another_needed(self.children):
+            self.children.append(Child(*self._options, *["--spare"] * bool(self.children)))
 
 
 def supervise_until(stop: threading.Event) -> None:
-    """Have events delivered by processes of their own until `stop` is set.
+    """Have events delivered and files removed by processes of their own until `stop` is set.
 
-    For a process that has imported the handlers: where there are none, none is started. One whose
-    call is too long, or that ended, is replaced.
+    For a process that has imported the handlers: where there are none, none is started to call
+    them. One that removes files is there while files wait to be removed.
     """
-    if not hooks.event_handlers():
-        stop.wait()
-        return
-    children: list[Child] = []
-    start_at, fruitless = 0.0, 0
-    while not stop.wait(WATCH_SECONDS):
-        for child in list(children):
-            if child.end_if_overdue() or child.exit_code is not None:
-                children.remove(child)
-                child.kill()
-                fruitless = 0 if child.began_any or child.exit_code == 0 else fruitless + 1
-                start_at = time.monotonic() + min(2.0**fruitless - 1, RESTART_SECONDS_MAX)
-        if time.monotonic() >= start_at and _is_another_needed(children):
-            children.append(Child(*["--spare"] * bool(children)))
-    _stop(children)
+    with _files_waiting() as waiting:
+        crews = [
+            _Crew(_is_another_needed),
+            _Crew(lambda children: waiting.is_set() and not children, "--files"),
+        ]
+        while not stop.wait(WATCH_SECONDS):
+            for crew in crews:
+                crew.tend()
+        _stop([child for crew in crews for child in crew.children])
+
+
+@contextmanager
+def _files_waiting() -> Iterator[threading.Event]:
+    """Set while files wait to be removed. A thread asks: unlike this one, it may wait."""
+    waiting, over = threading.Event(), threading.Event()
+
+    def ask() -> None:
+        while not over.wait(limits().handler_poll_seconds):
+            try:
+                (waiting.set if any_due() else waiting.clear)()
+            except JoblotError as error:
+                logger.debug("whether files wait to be removed is not known: %s", error)
+            except Exception:
+                logger.exception("whether files wait to be removed is not known; it is asked again")
+        connection().close()
+
+    thread = threading.Thread(target=ask, name="joblot-files", daemon=True)
+    thread.start()
+    try:
+        yield waiting
+    finally:
+        over.set()
+        thread.join(END_SECONDS)
 
 
 def deliver_once() -> int:
     """Have everything that is due delivered, once; returns how many were taken by handlers."""
     deliveries = 0
     while hooks.event_handlers():
-        child = Child("--once")
-        while child.exit_code is None and not child.end_if_overdue():
-            time.sleep(WATCH_SECONDS)
-        child.kill()
-        deliveries += child.deliveries
+        child = _watched_to_its_end()
+        deliveries += child.returned
         if child.exit_code == 0 or not child.began_any:
             break
     return deliveries
 
 
+def remove_files_once() -> int:
+    """Have the files removed that wait for it; returns how many. Ends where the storage fails."""
+    return _watched_to_its_end("--files").returned if any_due() else 0
+
+
+def _watched_to_its_end(*options: str) -> Child:
+    child = Child("--once", *options)
+    while child.exit_code is None and not child.end_if_overdue():
+        time.sleep(WATCH_SECONDS)
+    child.kill()
+    return child
+
+
 def _is_another_needed(children: list[Child]) -> bool:
     """While each of them has been in one call for long, events of other handlers wait."""
+    if not hooks.event_handlers():
+        return False
     return len(children) < limits().handler_processes_max and all(
         child.is_slow() for child in children
     )
