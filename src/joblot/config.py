@@ -97,6 +97,7 @@ class Limits:
     output_bytes_max: int = 67_108_864
     output_bytes_inline_max: int = 65_536  # a larger output goes to Django's storage
     output_unsettled_seconds: float = 3_600.0  # that a file is kept for a report that may yet come
+    output_removal_seconds_max: float = 30.0  # of one file's removal; its process is ended
     output_removal_retry_seconds: float = 60.0  # after the storage has failed to remove a file
     output_rounds_max: int = 10  # of one report: to store its files, and to settle what they hold
     outputs_checked_batch: int = 100  # files that are looked at in one transaction of the sweep
@@ -139,6 +140,8 @@ class Limits:
     removal_seconds_per_sweep: float = 0.5  # of a round that the sweep spends on removals
     sweep_jobs_batch: int = 500
     sweep_seconds: float = 1.0
+    sweep_backoff_seconds: float = 1.0  # of a job, after a step has failed for it; doubles
+    sweep_backoff_seconds_max: float = 300.0
     clock_check_seconds: float = 60.0  # between two looks for what waits longer than its rule says
     clock_slack_seconds: float = 5.0  # by which it may
     outbox_batch_events: int = 100

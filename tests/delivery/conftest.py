@@ -20,9 +20,10 @@ def make_shop(
     """`make_shop(handler_seconds_max=2)`: all short, so that nobody waits for long."""
     made = []
 
-    def make(**limits: float) -> Shop:
+    def make(storage: str | None = None, **limits: float) -> Shop:
         short = {"sweep_seconds": 0.1, "handler_poll_seconds": 0.1, "outbox_backoff_seconds": 0.1}
-        made.append(Shop(tmp_path, short | limits))
+        chosen = {} if storage is None else {"storage": f"shop.storage.{storage}"}
+        made.append(Shop(tmp_path, short | limits, **chosen))
         return made[-1]
 
     yield make

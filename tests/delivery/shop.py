@@ -1,7 +1,8 @@
 """A Django project with event handlers, written into a folder, and joblot's commands run in it.
 
 The handlers note each call in a file. `hanging` never returns for a job whose name begins with
-"hang", until the file `mended` exists; it writes its row and its process id before that.
+"hang", until the file `mended` exists; it writes its row and its process id before that. So does
+the storage `shop.storage.Hanging` when it is to remove a file.
 """
 
 from __future__ import annotations
@@ -31,6 +32,30 @@ INSTALLED_APPS = ["joblot", "shop"]
 JOBLOT = json.loads(os.environ["SHOP_LIMITS"])
 JOBLOT_LOCAL = True
 MEDIA_ROOT = os.environ["SHOP_MEDIA"]
+STORAGES = {"default": {"BACKEND": os.environ["SHOP_STORAGE"]}}
+"""
+STORAGE = """
+import os
+import threading
+from pathlib import Path
+
+from django.core.files.storage import FileSystemStorage
+
+
+class Hanging(FileSystemStorage):
+    def delete(self, name):
+        if not Path("mended").exists():
+            Path("at").write_text(str(os.getpid()))
+            Path("at").rename("hangs")
+            threading.Event().wait()
+        super().delete(name)
+
+
+class Failing(FileSystemStorage):
+    def delete(self, name):
+        if not Path("mended").exists():
+            raise OSError("the bucket is locked")
+        super().delete(name)
 """
 APPS = """
 from django.apps import AppConfig
@@ -94,6 +119,7 @@ class Shop:
 
     folder: Path
     limits: dict[str, Any]
+    storage: str = "django.core.files.storage.FileSystemStorage"
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -103,6 +129,7 @@ class Shop:
             ("shop/__init__.py", ""),
             ("shop/apps.py", APPS),
             ("shop/handlers.py", HANDLERS),
+            ("shop/storage.py", STORAGE),
         ):
             (self.folder / name).write_text(text)
 
@@ -111,7 +138,8 @@ class Shop:
             "DJANGO_SETTINGS_MODULE": "shop_settings",
             "PYTHONPATH": f"{self.folder}{os.pathsep}{ROOT}",
             "SHOP_LIMITS": json.dumps(self.limits),
-            "SHOP_MEDIA": str(self.folder / "media"),
+            "SHOP_MEDIA": str(self.media),
+            "SHOP_STORAGE": self.storage,
         }
         with (self.folder / "said").open("a") as said:
             process = subprocess.Popen(
@@ -125,6 +153,14 @@ class Shop:
             )
         self.started.append(process)
         return process
+
+    @property
+    def media(self) -> Path:
+        return self.folder / "media"
+
+    def files(self) -> list[Path]:
+        """The large outputs in its storage."""
+        return sorted(self.media.rglob("*.json"))
 
     @property
     def said(self) -> str:

@@ -1,4 +1,4 @@
-"""Large outputs: a report that uses a file, beside a collection that would remove it.
+"""Large outputs: a report that uses a file, beside the sweep that marks it and its removal.
 
 Whatever the order: what is referred to is there, and in the end nothing else is.
 """
@@ -14,8 +14,9 @@ import pytest
 from django.test import override_settings
 
 from joblot import config
+from joblot.ledger.file_removal import remove_files
 from joblot.ledger.lifecycle import delete
-from joblot.ledger.outputs import collect, output_of, storage
+from joblot.ledger.outputs import give_up, mark_unreferenced, output_of, storage
 from joblot.ledger.prune import prune
 from joblot.ledger.removal import go_on as go_on_removing
 from joblot.ledger.submit import submit
@@ -85,6 +86,7 @@ class Scene:
         moment = self.clock.now
         self.clock.forward(SECONDS)
         sweep()
+        remove_files()
         self.clock.forward((moment - self.clock.now).total_seconds())
         assert set(files()) == referred()
         assert set(StoredOutput.objects.values_list("name", flat=True)) == referred()
@@ -115,11 +117,29 @@ def scene(ledger_db: str, orders: str) -> Iterator[Scene]:
     config.configure({})
 
 
+def mark() -> None:
+    mark_unreferenced(SECONDS)
+
+
+def collect() -> None:
+    mark()
+    remove_files()
+
+
 def test_a_report_and_the_collection_of_the_file_that_it_finds(scene: Scene) -> None:
     scene.explore(
         scene.unreferenced,
         report=lambda: succeed(scene.leases[0], output=LARGE),
-        collect=lambda: collect(SECONDS),
+        collect=collect,
+    )
+
+
+def test_a_report_a_mark_and_a_removal(scene: Scene) -> None:
+    scene.explore(
+        scene.unreferenced,
+        report=lambda: succeed(scene.leases[0], output=LARGE),
+        mark=mark,
+        remove=remove_files,
     )
 
 
@@ -127,15 +147,15 @@ def test_two_collections_and_a_report(scene: Scene) -> None:
     scene.explore(
         scene.unreferenced,
         report=lambda: succeed(scene.leases[0], output=LARGE),
-        collect=lambda: collect(SECONDS),
-        collect_too=lambda: collect(SECONDS),
+        collect=collect,
+        collect_too=collect,
     )
 
 
 def test_two_reports_of_the_same_output_and_the_removal_of_its_job(scene: Scene) -> None:
     def remove() -> None:
         prune(timedelta(seconds=-1))
-        collect(SECONDS)
+        collect()
 
     scene.explore(
         scene.made,
@@ -145,10 +165,28 @@ def test_two_reports_of_the_same_output_and_the_removal_of_its_job(scene: Scene)
     )
 
 
+def test_a_file_that_is_given_up_and_a_report_that_finds_it(scene: Scene) -> None:
+    """As after a refusal: the file was stored, nothing came to refer to it, another needs it."""
+
+    def given_up() -> None:
+        scene.unreferenced()
+        StoredOutput.ledger.update(check_at=None)
+
+    def give_up_and_collect() -> None:
+        give_up(StoredOutput.objects.values_list("name", flat=True))
+        collect()
+
+    scene.explore(
+        given_up,
+        report=lambda: succeed(scene.leases[0], output=LARGE),
+        give_up=give_up_and_collect,
+    )
+
+
 def test_a_report_or_a_collection_that_dies_loses_no_file_and_leaves_none(scene: Scene) -> None:
     scene.explore(
         scene.unreferenced,
         kills=1,
         report=lambda: succeed(scene.leases[0], output=LARGE),
-        collect=lambda: collect(SECONDS),
+        collect=collect,
     )

@@ -41,7 +41,7 @@ def test_while_hooks_that_hang_take_all_room_others_are_refused_and_the_rest_goe
     running = in_thread(succeed, first)
     try:
         assert hangs.wait(30)
-        with pytest.raises(Unavailable, match="1 hooks are running in this process"):
+        with pytest.raises(Unavailable, match="1 calls of hooks and of the storage are running"):
             succeed(second)
         assert succeed(worker.lease("q")) == ["counted"]  # has no hook
     finally:

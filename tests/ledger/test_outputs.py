@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -15,41 +14,23 @@ from django.test import override_settings
 from joblot import faults
 from joblot.config import limits
 from joblot.errors import PermanentError
-from joblot.ledger import removal
-from joblot.ledger.health import health
 from joblot.ledger.hooks import on_result
 from joblot.ledger.items import items, outputs
 from joblot.ledger.lifecycle import cancel, delete
-from joblot.ledger.outputs import collect, output_of, storage, unreferenced
+from joblot.ledger.outputs import output_of, storage
 from joblot.ledger.prune import prune
 from joblot.ledger.settle import report
 from joblot.ledger.submit import submit
-from joblot.ledger.sweep import sweep
 from joblot.models import Outcome, StoredOutput, Uncounted
 from joblot.wire import failure, success
 from tests.ledger import worker
+from tests.ledger.large_files import LARGE, collect, files, in_memory
 from tests.ledger.statuses import Cut, die
 from tests.ledger.worker import TWO_STAGES, counts, fail, keys, receipts, status, succeed
 
+__all__ = ["in_memory"]
+
 ANY_AGE = timedelta(seconds=-1)
-LARGE = {"text": "ü" * 100}
-
-
-@pytest.fixture(autouse=True)
-def in_memory(configure: Any) -> Iterator[None]:
-    configure(output_bytes_inline_max=100, output_bytes_max=1_000)
-    memory = {"BACKEND": "django.core.files.storage.InMemoryStorage"}
-    with override_settings(STORAGES={"joblot": memory, "default": memory}):
-        yield
-
-
-def files() -> list[str]:
-    names: list[str] = []
-    if not storage().exists("joblot/outputs"):
-        return names
-    for folder in storage().listdir("joblot/outputs")[0]:
-        names += storage().listdir(f"joblot/outputs/{folder}")[1]
-    return names
 
 
 def test_a_large_output_goes_to_the_storage_and_comes_back(ledger_db: str) -> None:
@@ -182,7 +163,7 @@ def test_the_file_goes_with_its_job(ledger_db: str) -> None:
     assert receipts(lease, success(0, LARGE), success(1, {"other": "ü" * 100})) == ["counted"] * 2
     assert len(files()) == 2
     delete(job.pk)
-    sweep()
+    collect()
     assert files() == []
     assert not StoredOutput.objects.exists()
 
@@ -193,10 +174,10 @@ def test_a_file_that_another_job_refers_to_stays(ledger_db: str) -> None:
         succeed(worker.lease(name), output=LARGE)
     assert len(files()) == 1
     delete(first.pk)
-    sweep()
+    collect()
     assert dict(outputs(second.pk)) == {"k0": LARGE}
     assert prune(ANY_AGE) == 2
-    sweep()
+    collect()
     assert files() == []
 
 
@@ -206,12 +187,12 @@ def test_late_and_conflicting_files_go_with_the_leases(ledger_db: str) -> None:
     succeed(lease, 0)
     succeed(lease, 0, output=LARGE)
     delete(job.pk)
-    sweep()
+    collect()
     assert files() == []
     assert succeed(lease, 1, output=LARGE) == ["late"]
     assert len(files()) == 1
     prune(ANY_AGE)
-    sweep()
+    collect()
     assert files() == []
 
 
@@ -225,84 +206,63 @@ def test_a_file_of_a_report_that_died_is_removed_after_a_while_if_nothing_refers
         succeed(lease, output=LARGE)
     settled = Outcome.objects.count()
     clock.forward(limits().output_unsettled_seconds - 1)
-    sweep()
+    collect()
     assert len(files()) == 1
     for _ in range(2):
         clock.forward(limits().output_unsettled_seconds)
-        sweep()
+        collect()
         assert len(files()) == settled
     assert succeed(lease, output=LARGE) == (["duplicate"] if settled else ["counted"])
 
 
-def test_a_file_of_a_transaction_that_was_rolled_back_is_removed_after_a_while(
-    ledger_db: str, clock: Any
-) -> None:
+def test_the_file_of_a_result_that_the_hook_refuses_for_good_goes_at_once(ledger_db: str) -> None:
     @on_result("p")
     def refuse(results: Any) -> None:
-        raise PermanentError("no")
+        if results[0].number == 0:
+            raise PermanentError("no")
 
-    job = submit("refused", keys(1), pipeline="p")
-    assert succeed(worker.lease(), output=LARGE) == ["counted"]
+    job = submit("refused", keys(2), pipeline="p")
+    lease = worker.lease()
+    assert succeed(lease, 0, output=LARGE) == ["counted"]
     assert counts(job) == {"failed": 1}
     assert len(files()) == 1
-    clock.forward(limits().output_unsettled_seconds)
-    sweep()
+    collect()
     assert files() == []
+    assert receipts(lease, success(1, LARGE)) == ["counted"]
+    collect()
+    assert dict(outputs(job.pk)) == {"k1": LARGE}
 
 
-def test_a_removal_that_died_between_mark_and_file_is_gone_on_with(
+def test_the_file_of_a_refused_result_stays_for_another_that_was_counted(ledger_db: str) -> None:
+    @on_result("p")
+    def refuse(results: Any) -> None:
+        if any(result.number == 0 for result in results):
+            raise PermanentError("no")
+
+    job = submit("refused", keys(2), pipeline="p")
+    assert succeed(worker.lease(), output=LARGE) == ["counted"] * 2
+    collect()
+    assert dict(outputs(job.pk)) == {"k1": LARGE}
+
+
+def test_the_file_of_a_result_that_is_to_be_posted_again_is_kept_and_not_stored_twice(
     ledger_db: str, clock: Any
 ) -> None:
-    job = submit("died", keys(2), pipeline="p")
-    lease = worker.lease(limit=1)
-    succeed(lease, output=LARGE)
-    delete(job.pk)
-    with faults.armed("outputs: marked, not removed", die), pytest.raises(Cut):
-        sweep()
-    assert len(files()) == 1
-    again = submit("again", keys(1), pipeline="p")
-    succeed(worker.lease(), output=LARGE)
-    assert len(files()) == 2  # under another name
-    clock.forward(limits().output_removal_retry_seconds)
-    sweep()
-    assert len(files()) == 1
-    assert dict(outputs(again.pk)) == {"k0": LARGE}
+    fails = [True]
 
+    @on_result("p")
+    def hook(results: Any) -> None:
+        if fails:
+            raise OSError("later")
 
-class Stubborn(InMemoryStorage):
-    def delete(self, name: str) -> None:
-        raise OSError("the bucket is locked")
-
-
-def test_a_storage_that_does_not_remove_holds_up_nothing_and_doctor_counts_its_files(
-    ledger_db: str, clock: Any
-) -> None:
-    stubborn = {"BACKEND": f"{__name__}.Stubborn"}
-    with override_settings(STORAGES={"joblot": stubborn, "default": stubborn}):
-        job = submit("stuck", keys(2), pipeline="p")
-        lease = worker.lease()
-        receipts(lease, success(0, LARGE), success(1, {"other": "ü" * 100}))
-        assert unreferenced() == 0
-        delete(job.pk)
-        sweep()
-        assert (len(files()), unreferenced()) == (2, 0)
-        clock.forward(limits().output_removal_retry_seconds)
-        assert unreferenced() == 2
-        (check,) = (one for one in health() if one["check"] == "outputs")
-        assert (check["ok"], check["found"][:2]) == (False, "2 ")
-
-
-def test_files_are_looked_at_in_batches_and_for_a_bounded_time(
-    ledger_db: str, configure: Any
-) -> None:
-    settings = {"output_bytes_inline_max": 100, "output_bytes_max": 1_000}
-    configure(outputs_checked_batch=2, **settings)
-    job = submit("many", keys(9), pipeline="p")
+    submit("deferred", keys(1), pipeline="p")
     lease = worker.lease()
-    receipts(lease, *(success(n, {"n": n, "text": "ü" * 100}) for n in range(9)))
-    delete(job.pk)
-    removal.go_on(60)
-    collect(1e-9)
-    assert 7 <= len(files()) <= 9
-    collect(60)
-    assert files() == []
+    assert succeed(lease, output=LARGE) == ["deferred"]
+    collect()
+    names = files()
+    assert len(names) == 1
+    fails.clear()
+    assert succeed(lease, output=LARGE) == ["counted"]
+    clock.forward(limits().output_unsettled_seconds)
+    collect()
+    assert files() == names

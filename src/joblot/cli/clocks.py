@@ -1,4 +1,4 @@
-"""What goes on until the process is told to end: the sweep, the supervisor of event handlers."""
+"""What goes on until the process is told to end: the sweep, the supervisor of adopters' code."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from joblot.delivery.supervisor import deliver_once, supervise_until
+    from joblot.delivery.supervisor import deliver_once, remove_files_once, supervise_until
     from joblot.identity.tokens import any_token, issue, revoke, tokens
     from joblot.ledger.audit import audit, audit_all
     from joblot.ledger.claims import claim
@@ -58,6 +58,7 @@ __all__ = [
     "progress",
     "read_job",
     "release",
+    "remove_files_once",
     "renew",
     "repair",
     "report",
@@ -99,7 +100,9 @@ _HOMES = {
 }
 _HOME = {verb: f"joblot.ledger.{module}" for module, verbs in _HOMES.items() for verb in verbs}
 _HOME |= dict.fromkeys(["any_token", "issue", "revoke", "tokens"], "joblot.identity.tokens")
-_HOME |= dict.fromkeys(["deliver_once", "supervise_until"], "joblot.delivery.supervisor")
+_HOME |= dict.fromkeys(
+    ["deliver_once", "remove_files_once", "supervise_until"], "joblot.delivery.supervisor"
+)
 _HOME |= dict.fromkeys(["deliveries", "resend"], "joblot.webhooks.deliveries")
 _HOME |= dict.fromkeys(["end", "subscribe", "webhooks"], "joblot.webhooks.subscriptions")
 

@@ -1,4 +1,4 @@
-"""One process that runs event handlers. Its supervisor may end it at any moment.
+"""One process that runs event handlers, or removes files. Its supervisor may end it at any moment.
 
 What it has not committed is rolled back then, and the try that it has claimed becomes due again by
 itself. Its orders are how it is to deliver, and later that it is to stop; when they end, its
@@ -13,10 +13,11 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from joblot.config import limits
-from joblot.delivery.message import Begun, Ended, as_json
+from joblot.delivery.message import Begun, Call, Ended, as_json
 from joblot.standalone import setup
 from joblot.worker.supervised import Supervised
 
@@ -33,7 +34,7 @@ def main() -> None:
         target=_follow, args=(supervised, stop), name="joblot-orders", daemon=True
     ).start()
     setup()
-    _deliver(order, supervised, stop)
+    _work(order, supervised, stop)
 
 
 def _follow(supervised: Supervised, stop: threading.Event) -> None:
@@ -43,21 +44,29 @@ def _follow(supervised: Supervised, stop: threading.Event) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-def _deliver(order: dict[str, Any], supervised: Supervised, stop: threading.Event) -> None:
-    from joblot.ledger.delivery import Call, deliver, deliver_until  # noqa: PLC0415 (needs setup)
+def _work(order: dict[str, Any], supervised: Supervised, stop: threading.Event) -> None:
+    from joblot.ledger.delivery import deliver, deliver_until  # noqa: PLC0415 (needs setup)
+    from joblot.ledger.file_removal import remove_files, remove_files_until  # noqa: PLC0415
 
-    @contextlib.contextmanager
-    def watch(call: Call) -> Iterator[None]:
-        supervised.answer(**as_json(Begun(str(call), call.seconds_max, call.retry_seconds)))
-        try:
-            yield
-        except BaseException:
-            supervised.answer(**as_json(Ended(returned=False)))
-            raise
-        supervised.answer(**as_json(Ended(returned=True)))
-
-    if order["once"]:
+    watch = partial(_answered, supervised)
+    idle_seconds = limits().handler_idle_seconds
+    if order["once"] and order["files"]:
+        remove_files(watch)
+    elif order["once"]:
         deliver(watch)
-        return
-    idle_seconds_max = limits().handler_idle_seconds if order["spare"] else None
-    deliver_until(stop, watch, idle_seconds_max=idle_seconds_max)
+    elif order["files"]:
+        remove_files_until(stop, watch, idle_seconds_max=idle_seconds)
+    else:
+        deliver_until(stop, watch, idle_seconds_max=idle_seconds if order["spare"] else None)
+
+
+@contextlib.contextmanager
+def _answered(supervised: Supervised, call: Call) -> Iterator[None]:
+    """Around a call: say that it has begun, and how it has ended."""
+    supervised.answer(**as_json(Begun(str(call), call.seconds_max, call.retry_seconds)))
+    try:
+        yield
+    except BaseException:
+        supervised.answer(**as_json(Ended(returned=False)))
+        raise
+    supervised.answer(**as_json(Ended(returned=True)))

@@ -1,10 +1,20 @@
-"""What a process of handlers answers: when a call begins, and when it has ended."""
+"""What a process that makes calls answers: when a call begins, and when it has ended."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
+
+
+class Call(Protocol):
+    """A call of an adopter's code, as text, with how long it may take."""
+
+    @property
+    def seconds_max(self) -> float: ...
+
+    @property
+    def retry_seconds(self) -> float: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +28,7 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The call has ended: the handler returned, or raised."""
+    """The call has ended: the handler or the storage returned, or raised."""
 
     returned: bool
 

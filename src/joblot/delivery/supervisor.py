@@ -1,7 +1,8 @@
-"""Starts processes that run event handlers, and has those ended that hang.
+"""Starts processes that run adopters' code, and has those ended that hang.
 
-It asks nothing of the database and runs no handler, so nothing that a handler does holds it up. A
-process that is ended has claimed its try in the database, together with when the next one is due.
+Some call event handlers, one removes files from the storage. The supervisor asks nothing of the
+database and calls neither, so nothing that they do holds it up. A process that is ended has claimed
+its try in the database, together with when the next one is due.
 """
 
 from __future__ import annotations
@@ -10,13 +11,16 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from joblot.config import limits
 from joblot.delivery.message import Begun, message_of
-from joblot.errors import Unavailable
+from joblot.errors import JoblotError, Unavailable
 from joblot.ledger import hooks
+from joblot.ledger.file_removal import any_due
+from joblot.ledger.transactions import connection
 from joblot.worker.supervisor import Answered, Died, Process, Supervisor
 from joblot.worker.watch import Watch
 
@@ -28,14 +32,14 @@ END_SECONDS = 10.0  # for processes that were killed to be gone, on a busy machi
 
 
 class CallWatch(Watch):
-    """The call that a process of handlers is in, as the process has said.
+    """The call that a process is in, as the process has said.
 
     Threads: the one that listens to the process writes, others read each value once.
     """
 
     def __init__(self) -> None:
         self.began_any = False
-        self.deliveries = 0
+        self.returned = 0  # calls
         self._call: tuple[Begun, float] | None = None
 
     def hear(self, answer: Mapping[str, Any]) -> None:
@@ -45,7 +49,7 @@ class CallWatch(Watch):
             self._call = message, time.monotonic()
         else:
             self._call = None
-            self.deliveries += message.returned
+            self.returned += message.returned
 
     def is_slow(self) -> bool:
         call = self._call
@@ -67,10 +71,11 @@ class CallWatch(Watch):
         return True
 
 
-class Deliverers:
-    """Processes of handlers. Used by one thread."""
+class Callers:
+    """Processes that make the same calls: of handlers, or of the storage. Used by one thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, files: bool = False) -> None:
+        self._files = files
         self._died: queue.SimpleQueue[Died] = queue.SimpleQueue()
         self._supervisor = Supervisor("joblot.delivery", self._note, same_path=True)
         self._watches: dict[Process, CallWatch] = {}
@@ -82,20 +87,25 @@ class Deliverers:
 
     def start(self, *, once: bool = False) -> CallWatch:
         """Start one; what is beside another ends when nothing was due for long."""
-        order, watch = {"once": once, "spare": bool(self._watches)}, CallWatch()
+        order = {"once": once, "spare": bool(self._watches), "files": self._files}
+        watch = CallWatch()
         process = self._supervisor.start(order, watch=watch)
         self._watches[process] = watch
         return watch
 
-    def tend(self) -> None:
-        """Replace those that have ended, and start another beside those that are slow."""
+    def watches(self) -> Collection[CallWatch]:
+        """Of the processes that have not ended."""
         self._bury()
-        if time.monotonic() < self._start_at or not self._is_another_needed():
+        return self._watches.values()
+
+    def add(self) -> None:
+        """Start another, unless those before ended at once."""
+        if time.monotonic() < self._start_at:
             return
         try:
             self.start()
         except Unavailable as error:
-            logger.warning("events wait: %s", error)
+            logger.warning("calls wait: %s", error)
             self._put_off()
 
     def wait(self) -> int:
@@ -103,15 +113,17 @@ class Deliverers:
         return self._bury_one(self._died.get())
 
     def stop(self) -> None:
-        """Let each finish its call, for `handler_stop_seconds_max`, and kill what is left."""
+        """Ask each to end after its call."""
         for process in self._watches:
             self._supervisor.say(process, {"stop": True})
-        self._await_end(limits().handler_stop_seconds_max)
-        self._supervisor.kill()
-        self._await_end(END_SECONDS)
 
-    def _await_end(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
+    def kill(self, after: float) -> None:
+        """Kill those that have not ended at this time of the monotonic clock."""
+        self._await_end(after)
+        self._supervisor.kill()
+        self._await_end(time.monotonic() + END_SECONDS)
+
+    def _await_end(self, until: float) -> None:
         while self._watches and (left := until - time.monotonic()) > 0:
             try:
                 self._bury_one(self._died.get(timeout=left))
@@ -136,36 +148,78 @@ class Deliverers:
         self._fruitless += 1
         self._start_at = time.monotonic() + min(2.0**self._fruitless - 1, RESTART_SECONDS_MAX)
 
-    def _is_another_needed(self) -> bool:
-        """While each of them has been in one call for long, events of other handlers wait."""
-        return len(self._watches) < limits().handler_processes_max and all(
-            watch.is_slow() for watch in self._watches.values()
-        )
-
 
 def supervise_until(stop: threading.Event) -> None:
-    """Have events delivered by processes of their own until `stop` is set.
+    """Have events delivered and files removed by processes of their own until `stop` is set.
 
-    For a process that has imported the handlers: where there are none, none is started. One whose
-    call is too long, or that ended, is replaced.
+    For a process that has imported the handlers: where there are none, none is started to call
+    them. One that removes files is there while files wait to be removed.
     """
+    handlers, files = Callers(), Callers(files=True)
+    with _files_waiting() as waiting:
+        while not stop.wait(TEND_SECONDS):
+            if _is_another_needed(handlers.watches()):
+                handlers.add()
+            if not files.watches() and waiting.is_set():
+                files.add()
+        until = time.monotonic() + limits().handler_stop_seconds_max
+        for callers in (handlers, files):
+            callers.stop()
+        for callers in (handlers, files):
+            callers.kill(until)
+
+
+def _is_another_needed(watches: Collection[CallWatch]) -> bool:
+    """While each of them has been in one call for long, events of other handlers wait."""
     if not hooks.event_handlers():
-        stop.wait()
-        return
-    deliverers = Deliverers()
-    while not stop.wait(TEND_SECONDS):
-        deliverers.tend()
-    deliverers.stop()
+        return False
+    return len(watches) < limits().handler_processes_max and all(
+        watch.is_slow() for watch in watches
+    )
+
+
+@contextmanager
+def _files_waiting() -> Iterator[threading.Event]:
+    """Set while files wait to be removed. A thread asks: unlike this one, it may wait."""
+    waiting, over = threading.Event(), threading.Event()
+
+    def ask() -> None:
+        while not over.wait(limits().handler_poll_seconds):
+            try:
+                (waiting.set if any_due() else waiting.clear)()
+            except JoblotError as error:
+                logger.debug("whether files wait to be removed is not known: %s", error)
+            except Exception:
+                logger.exception("whether files wait to be removed is not known; it is asked again")
+        connection().close()
+
+    thread = threading.Thread(target=ask, name="joblot-files", daemon=True)
+    thread.start()
+    try:
+        yield waiting
+    finally:
+        over.set()
+        thread.join(END_SECONDS)
 
 
 def deliver_once() -> int:
     """Have everything that is due delivered, once; returns how many were taken by handlers."""
     deliveries = 0
-    deliverers = Deliverers()
+    handlers = Callers()
     while hooks.event_handlers():
-        watch = deliverers.start(once=True)
-        code = deliverers.wait()
-        deliveries += watch.deliveries
+        watch = handlers.start(once=True)
+        code = handlers.wait()
+        deliveries += watch.returned
         if code == 0 or not watch.began_any:
             break
     return deliveries
+
+
+def remove_files_once() -> int:
+    """Have the files removed that wait for it; returns how many. Ends where the storage fails."""
+    if not any_due():
+        return 0
+    files = Callers(files=True)
+    watch = files.start(once=True)
+    files.wait()
+    return watch.returned

@@ -24,6 +24,7 @@ from joblot import clock
 from joblot.config import limits
 from joblot.errors import Unavailable
 from joblot.ledger import hooks
+from joblot.ledger.error_text import error_text
 from joblot.ledger.outbox import as_told, backoff_seconds
 from joblot.ledger.time_limit import ended_after, seconds_within
 from joblot.ledger.transactions import (
@@ -212,20 +213,10 @@ def _mark(call: Call) -> bool:
 
 @repeated
 def _put_off_if_mine(call: Call, error: Exception, wait: float) -> None:
-    _mine(call).update(started_at=None, next_try_at=clock.after(wait), error=_text(error))
+    _mine(call).update(started_at=None, next_try_at=clock.after(wait), error=error_text(error))
 
 
 def _mine(call: Call) -> Any:
     return _row(call.event.id, call.handler.name).filter(
         tries=call.tries, delivered_at__isnull=True
     )
-
-
-def _text(error: Exception) -> str:
-    """What the error says, as a database takes it."""
-    try:
-        said = str(error)
-    except Exception:  # noqa: BLE001 (an adopter's class, whose text can't be made)
-        said = "its text can't be made"
-    said = f"{type(error).__name__}: {said}".replace("\x00", "\ufffd")
-    return said.encode("utf-8", "replace").decode()[: limits().error_chars_max]

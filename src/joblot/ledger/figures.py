@@ -15,8 +15,10 @@ from django.db.models import Count, Sum
 from joblot.config import limits
 from joblot.figure import Figure
 from joblot.ledger import pulse
+from joblot.ledger.file_removal import marked
 from joblot.ledger.snapshot import one_snapshot
 from joblot.ledger.statements import fetch, moment
+from joblot.ledger.sweep_failures import failures
 from joblot.ledger.transactions import alias, connection, repeated
 from joblot.ledger.undelivered import open_deliveries
 from joblot.models import LIVE_BY_TIME, Event, ItemRange, Job, Lease
@@ -28,7 +30,8 @@ from joblot.states import ACTIVE
 def figures() -> list[Figure]:
     """What is under way, and by how much the sweep is behind. Raises Unavailable."""
     ((now,),) = fetch(connection(), "clock")
-    return [*_jobs(), *_leases(moment(now)), *_events(moment(now)), *_sweep()]
+    at = moment(now)
+    return [*_jobs(), *_leases(at), *_events(at), *_files(at), *_sweep()]
 
 
 def overdue_seconds(rows: Any, by: str, now: datetime) -> float:
@@ -83,3 +86,13 @@ def _sweep() -> Iterator[Figure]:
     ago = pulse.seconds_since_sweep()
     if ago is not None:
         yield Figure("sweep_ago_seconds", ago, "Since when this process has not swept.")
+    means = "Steps of the sweep that fail, each for one job."
+    yield Figure("sweep_failures", count(failures()), means)
+
+
+def _files(now: datetime) -> Iterator[Figure]:
+    late = overdue_seconds(marked(), "next_try_at", now)
+    means = "Files of large outputs that wait to be removed from the storage."
+    yield Figure("files_to_remove", count(marked()), means)
+    means = "Since when a file waits for the next try to remove it."
+    yield Figure("file_removal_overdue_seconds", late, means)

@@ -6,9 +6,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from joblot.ledger.dialect import dialect_of
+from joblot.ledger.file_removal import unremoved
+from joblot.ledger.outbox import stuck_events
 from joblot.ledger.outputs import unreferenced
 from joblot.ledger.snapshot import one_snapshot
 from joblot.ledger.statements import fetch, moment
+from joblot.ledger.sweep_failures import failing
 from joblot.ledger.transactions import connection, repeated
 from joblot.ledger.undelivered import undelivered
 from joblot.shown import counted
@@ -25,7 +28,7 @@ GUARDS = {
     ],
 }
 CLOCK_SECONDS_MAX = 5.0
-HANDLERS_SHOWN_MAX = 5
+ROWS_SHOWN_MAX = 5
 
 
 @repeated
@@ -35,7 +38,7 @@ def health() -> list[Check]:
 
     Raises Unavailable if the database does not answer.
     """
-    return [_version(), _guards(), _clock(), _handlers(), _outputs()]
+    return [_version(), _guards(), _clock(), _sweep(), _handlers(), _outputs()]
 
 
 def check(name: str, ok: bool, found: str, advice: str) -> Check:
@@ -72,8 +75,20 @@ def _clock() -> Check:
     )
 
 
+def _sweep() -> Check:
+    """Jobs that the sweep can't go on with; it goes on with all others."""
+    steps = [f"job {one.job_id}: {one}" for one in failing(ROWS_SHOWN_MAX)]
+    events = [str(one) for one in stuck_events(ROWS_SHOWN_MAX)]
+    return check(
+        "sweep",
+        not steps and not events,
+        "; ".join([*steps, *events]) or "it fails for no job",
+        "the traceback is in the log of the process that sweeps; other jobs are not held up",
+    )
+
+
 def _handlers() -> Check:
-    found = [str(one) for one in undelivered(HANDLERS_SHOWN_MAX)]
+    found = [str(one) for one in undelivered(ROWS_SHOWN_MAX)]
     return check(
         "handlers",
         not found,
@@ -84,13 +99,18 @@ def _handlers() -> Check:
 
 
 def _outputs() -> Check:
-    """Files of large outputs that wait to be removed: some at any moment, all of a sweep's time."""
+    """Files of large outputs that nothing refers to: the sweep marks them, another process removes
+    them. Some are there at any moment.
+    """
     files = unreferenced()
+    unmarked = (
+        [f"{counted(files, 'file')} of large outputs that nothing refers to"] if files else []
+    )
+    found = [*unmarked, *unremoved(ROWS_SHOWN_MAX)]
     return check(
         "outputs",
-        files == 0,
-        f"{counted(files, 'file')} of large outputs that nothing refers to"
-        if files
-        else "no file waits to be removed",
-        "the sweep removes them; see that one is running, and in its log that the storage lets it",
+        not found,
+        "; ".join(found) or "no file waits to be removed",
+        "the sweep marks them and a process beside it removes them; see that both run, and what "
+        "the storage answers; give it timeouts of its own",
     )

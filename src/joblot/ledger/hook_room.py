@@ -1,7 +1,7 @@
-"""Room for hooks: how many threads of this process they may occupy at once.
+"""Room for adopters' code: how many threads of this process hooks and the storage may occupy.
 
-A hook that hangs keeps its thread for good. So that some are left for everything else, a server
-gives hooks fewer than it has; a report that finds no room is answered `Unavailable`.
+A hook, or a storage, that hangs keeps its thread for good. So that some are left for everything
+else, a server gives them fewer than it has; a call that finds no room is answered `Unavailable`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from joblot.errors import Unavailable
 
-WAIT_SECONDS_MAX = 1.0  # for room, since the last hook began: those that are quick make some
+WAIT_SECONDS_MAX = 1.0  # for room, since the last call began: those that are quick make some
 
 
 class _Room:
@@ -31,8 +31,9 @@ class _Room:
                 left = self._last_began + WAIT_SECONDS_MAX - time.monotonic()
                 if left <= 0:
                     raise Unavailable(
-                        f"{self._running} hooks are running in this process, and none has returned "
-                        f"for {WAIT_SECONDS_MAX:g} s; nothing was done, try again later"
+                        f"{self._running} calls of hooks and of the storage are running in this "
+                        f"process, and none has returned for {WAIT_SECONDS_MAX:g} s; try again "
+                        "later"
                     )
                 self._changed.wait(left)
             self._running += 1
@@ -48,7 +49,7 @@ _room = _Room()
 
 
 def limit_to(threads: float) -> None:
-    """For a server, once: hooks occupy no more threads of this process than these."""
+    """For a server, once: hooks and the storage occupy no more threads than these."""
     _room.threads_max = threads
 
 

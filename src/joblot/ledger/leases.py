@@ -7,6 +7,7 @@ while holding one.
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from joblot.ledger.item_rows import settled_among
 from joblot.ledger.jobs import policy_of, read_job, stages_of
 from joblot.ledger.look import look
 from joblot.ledger.ranges import ALONE, RELEASED, Span, enqueue, islands
+from joblot.ledger.sweep_failures import Step, failed, put_off
 from joblot.ledger.tallies import Deltas
 from joblot.ledger.transactions import alias, durable, repeated
 from joblot.models import LIVE, Attempt, Job, Lease, Outcome
@@ -106,24 +108,56 @@ def expire(token: str | UUID, cause: str = "the worker is gone") -> bool:
 
 
 def expire_overdue() -> int:
-    """Expire every lease whose deadline has passed, one a transaction; returns how many."""
+    """Expire every lease whose deadline has passed, one a transaction; returns how many.
+
+    A job for which that fails is put off, with its other leases, and keeps no other from its turn.
+    """
     expired = 0
-    overdue = Q(expires_at__lt=clock.now())
-    while _expire_one(overdue, "the lease was not renewed in time", skip_locked=True):
-        expired += 1
-    return expired
+    while True:
+        tried = _Tried()
+        try:
+            which = _overdue() & ~Q(put_off(Step.EXPIRE, "job_id"))
+            if not _expire_one(which, _NOT_RENEWED, skip_locked=True, tried=tried):
+                return expired
+            expired += 1
+        except Exception as error:
+            if tried.job_id is None:
+                raise
+            failed(Step.EXPIRE, tried.job_id, error)
 
 
-def _expire_one(which: Q, cause: str, *, skip_locked: bool) -> int | None:
+def expire_overdue_of(job_id: int) -> None:
+    """The same for one job that may have been put off. Raises what goes wrong."""
+    while _expire_one(_overdue() & Q(job_id=job_id), _NOT_RENEWED, skip_locked=True):
+        pass
+
+
+_NOT_RENEWED = "the lease was not renewed in time"
+
+
+def _overdue() -> Q:
+    return Q(expires_at__lt=clock.now())
+
+
+@dataclass(slots=True)
+class _Tried:
+    """Whose lease is being expired, for the one that catches an error of that."""
+
+    job_id: int | None = None
+
+
+def _expire_one(
+    which: Q, cause: str, *, skip_locked: bool, tried: _Tried | None = None
+) -> int | None:
     """Expire a live lease; its job, or None if there was none to expire."""
-    job_id = _expire_in_transaction(which, cause, skip_locked)
+    job_id = _expire_in_transaction(which, cause, skip_locked, tried or _Tried())
     if job_id is not None:
         look(job_id)
     return job_id
 
 
 @repeated
-def _expire_in_transaction(which: Q, cause: str, skip_locked: bool) -> int | None:
+def _expire_in_transaction(which: Q, cause: str, skip_locked: bool, tried: _Tried) -> int | None:
     """Locks: the lease, then items by number, then slots by stage, as a report does."""
     with durable():
         live = Lease.ledger.using(alias()).filter(which, LIVE)
@@ -131,6 +165,7 @@ def _expire_in_transaction(which: Q, cause: str, skip_locked: bool) -> int | Non
         lease: Lease | None = locked.order_by("expires_at").first()
         if lease is None:
             return None
+        tried.job_id = lease.job_id
         job = read_job(lease.job_id, deleted=True)
         _return_items(job, lease, cause)
         _end(lease)

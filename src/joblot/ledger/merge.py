@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import groupby
 
-from django.db.models import Count
+from django.db.models import Count, Q
 
 from joblot import clock
 from joblot.config import limits
 from joblot.ledger.ranges import ALONE, Span, enqueue
+from joblot.ledger.sweep_failures import Step, attempt, put_off
 from joblot.ledger.transactions import alias, durable, repeated
 from joblot.models import ItemRange
 from joblot.states import CLAIMABLE
@@ -16,15 +18,22 @@ from joblot.states import CLAIMABLE
 
 def merge_ranges() -> None:
     """Merge the small ranges of every stage that has many."""
-    for job_id, stage in _crowded():
+    crowded = _crowded(~Q(put_off(Step.MERGE, "job_id")))
+    for job_id, stage in crowded:
+        attempt(Step.MERGE, job_id, partial(_merge_stage, stage=stage))
+
+
+def merge_ranges_of(job_id: int) -> None:
+    """The same for one job that may have been put off. Raises what goes wrong."""
+    for _, stage in _crowded(Q(job_id=job_id)):
         _merge_stage(job_id, stage)
 
 
 @repeated
-def _crowded() -> list[tuple[int, int]]:
+def _crowded(which: Q) -> list[tuple[int, int]]:
     rows = (
         ItemRange.ledger.using(alias())
-        .filter(job__status__in=CLAIMABLE)
+        .filter(which, job__status__in=CLAIMABLE)
         .values_list("job_id", "stage")
         .annotate(ranges=Count("id"))
         .filter(ranges__gte=limits().merge_ranges_min * 2)

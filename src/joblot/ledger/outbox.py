@@ -7,6 +7,8 @@ that the event is dispatched. It runs no adopter's code and sends nothing, so th
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from typing import Any
 
 from django.db.models import Exists, F, OuterRef
 
@@ -21,24 +23,47 @@ logger = logging.getLogger("joblot.ledger")
 
 def fan_out() -> int:
     """Write the deliveries of the events that are due, oldest first; returns how many events."""
-    return sum(_fan_out(event_id) for event_id in _due())
+    return sum(_fan_out(event_id, job_id) for event_id, job_id in _due())
 
 
 @repeated
-def _due() -> list[int]:
-    due = Event.ledger.using(alias()).filter(
-        dispatched_at__isnull=True, next_try_at__lte=clock.now()
-    )
-    return list(due.order_by("id").values_list("pk", flat=True)[: limits().outbox_batch_events])
+def _due() -> list[tuple[int, int]]:
+    """Without those behind one that failed: they wait for it, and would fill the batch."""
+    behind = stuck().filter(job_id=OuterRef("job_id"), pk__lt=OuterRef("pk"))
+    due = _waiting().filter(~Exists(behind), next_try_at__lte=clock.now()).order_by("id")
+    return list(due.values_list("pk", "job_id")[: limits().outbox_batch_events])
 
 
-def _fan_out(event_id: int) -> bool:
-    """Fan one event out; one that fails is put off and keeps no other waiting."""
+def _waiting() -> Any:
+    return Event.ledger.using(alias()).filter(dispatched_at__isnull=True)
+
+
+def stuck(**where: Any) -> Any:
+    """The events whose deliveries could not be written so far."""
+    return _waiting().filter(tries__gt=0, **where)
+
+
+def stuck_events(rows_max: int, **where: Any) -> Iterator[str]:
+    """Events that could not be fanned out, in words; the oldest first."""
+    for event in stuck(**where).order_by("id")[:rows_max]:
+        yield (
+            f"event {event.id} ({event.kind} of job {event.job_id}): its deliveries could not be "
+            f"written in {event.tries} tries since {event.at.isoformat(timespec='seconds')}; next "
+            f"try at {event.next_try_at.isoformat(timespec='seconds')}"
+        )
+
+
+def _fan_out(event_id: int, job_id: int) -> bool:
+    """Fan one event out; one that fails is put off and keeps no other job's waiting."""
     try:
         return _dispatch_if_waiting(event_id)
     except Exception:
-        logger.exception("event %s: its deliveries could not be written; it is put off", event_id)
         _put_off(event_id)
+        logger.exception(
+            "event %s of job %s: its deliveries could not be written; it is put off",
+            event_id,
+            job_id,
+        )
         return False
 
 
@@ -47,7 +72,7 @@ def _dispatch_if_waiting(event_id: int) -> bool:
     """Of two at once, the second skips the row that the first has locked, and what comes after it
     in the same job: otherwise a later event could be delivered before an earlier one is there.
     """
-    waiting = Event.ledger.using(alias()).filter(dispatched_at__isnull=True)
+    waiting = _waiting()
     earlier = waiting.filter(job_id=OuterRef("job_id"), pk__lt=OuterRef("pk"))
     with durable():
         rows = waiting.filter(pk=event_id)

@@ -1,10 +1,11 @@
 """Outputs too large for a row: they go to Django's storage, in files named by their hash.
 
-Never in a transaction: storage may be a network away. What keeps a file and what refers to it
-together is its row. It is there before the file is, so a crash leaves no file that nobody knows of;
-and a transaction that refers to a file holds the row meanwhile, so that no file is removed which
-something refers to. A name is never used twice: a report that meets a file being removed stores
-its output under another.
+The storage is never called in a transaction: it may be a network away. It may hang, too. So a
+server's threads need `room` to call it, and files are removed by `file_removal`, in a process that
+can be ended. What keeps a file and what refers to it together is its row. It is there before the
+file is, so a crash leaves no file that nobody knows of; and a transaction that refers to a file
+holds the row meanwhile, so that no file is removed which something refers to. A name is never used
+twice: a report that meets a file being removed stores its output under another.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from django.core.files.base import ContentFile
@@ -22,6 +24,7 @@ from joblot import clock, faults
 from joblot.bounded_json import Unreadable, stored
 from joblot.config import limits
 from joblot.errors import InvalidResult, NotFound, Unavailable
+from joblot.ledger.hook_room import room
 from joblot.ledger.statements import fetch
 from joblot.ledger.transactions import alias, connection, durable, repeated
 from joblot.models import Outcome, StoredOutput, Uncounted
@@ -58,7 +61,7 @@ def output_of(output: Any, output_ref: str | None) -> Any:
     if output_ref is None:
         return output
     try:
-        with storage().open(output_ref) as file:
+        with room(), storage().open(output_ref) as file:
             return stored(file.read().decode())
     except FileNotFoundError as error:
         raise NotFound(
@@ -70,6 +73,8 @@ def readable_output(output: Any, output_ref: str | None) -> Any:
     """The same, Unreadable if its file is gone. Raises Unavailable if the storage fails."""
     try:
         return output_of(output, output_ref)
+    except Unavailable:
+        raise
     except NotFound:
         return Unreadable(f"{output_ref} is not in the storage any more")
     except Exception as error:  # a storage may be anything, and raises errors of its own
@@ -96,24 +101,45 @@ def store(canonical_output: str, digest: bytes) -> str:
     saved = _save(name, content)
     faults.point("outputs: stored, not said")
     if not _say_stored(name, saved):
-        _delete(saved)
+        _take_back(saved)
         raise Unavailable(f"{name}: storing it took too long; nothing was done, try again later")
     return saved
 
 
 def _is_whole(name: str, size: int) -> bool:
     """Whether the file is there as it was stored: somebody else may write in the storage, too."""
-    try:
+    with _failing_as_not_stored():
         return bool(storage().exists(name) and storage().size(name) == size)
-    except Exception as error:
-        raise NotStored from error
 
 
 def _save(name: str, content: bytes) -> str:
-    try:
+    with _failing_as_not_stored():
         return storage().save(name, ContentFile(content))
-    except Exception as error:
-        raise NotStored from error
+
+
+@contextmanager
+def _failing_as_not_stored() -> Iterator[None]:
+    """Around a call of the storage. Raises NotStored if it fails, Unavailable without room."""
+    with room():
+        try:
+            yield
+        except Exception as error:
+            raise NotStored from error
+
+
+def _take_back(name: str) -> None:
+    """Remove a file that no row names. What can't be removed stays."""
+    try:
+        with room():
+            remove(name)
+    except Exception:
+        logger.exception("%s: the storage did not remove it; it stays, and nothing names it", name)
+
+
+def remove(name: str) -> None:
+    """Remove a file, if it is there. Raises whatever the storage raises."""
+    with suppress(FileNotFoundError):
+        storage().delete(name)
 
 
 @repeated
@@ -166,27 +192,29 @@ def let_go(names: Iterable[str]) -> None:
     StoredOutput.ledger.using(alias()).filter(name__in=found).update(check_at=clock.now())
 
 
-# Removing what nothing refers to
+@repeated
+def give_up(names: Iterable[str]) -> None:
+    """The same for files that were stored, and that nothing came to refer to."""
+    with durable():
+        let_go(names)
 
 
-def collect(seconds: float) -> int:
-    """Remove files that nothing refers to, for about so long; returns how many.
+# Marking what nothing refers to
 
-    May be called by several at once, and after a crash at any moment: a file that was marked is
-    removed by the next one.
+
+def mark_unreferenced(seconds: float) -> int:
+    """Mark files that nothing refers to for removal, for about so long; returns how many.
+
+    Calls no storage: `file_removal` removes what is marked. May be called by several at once.
     """
-    until, removed = time.monotonic() + seconds, 0
-    while time.monotonic() < until and (marked := _mark_unreferenced()) is not None:
-        faults.point("outputs: marked, not removed")
-        for name in marked:
-            removed += _remove(name)
-            if time.monotonic() >= until:
-                break
-    return removed
+    until, marked = time.monotonic() + seconds, 0
+    while time.monotonic() < until and (batch := _mark_unreferenced()) is not None:
+        marked += batch
+    return marked
 
 
 @repeated
-def _mark_unreferenced() -> list[str] | None:
+def _mark_unreferenced() -> int | None:
     """Mark the files of a batch that nothing refers to; None if there is none to look at.
 
     Passes over what reports hold. What it has locked none can refer to until it commits, so the
@@ -200,11 +228,11 @@ def _mark_unreferenced() -> list[str] | None:
         if not names:
             return None
         referred = referred_among(names)
-        unreferenced = sorted(names - referred)
         rows.filter(name__in=referred).update(check_at=None)
-        again = clock.after(limits().output_removal_retry_seconds)
-        rows.filter(name__in=unreferenced).update(state=FileState.REMOVING, check_at=again)
-    return unreferenced
+        rows.filter(name__in=names - referred).update(
+            state=FileState.REMOVING, check_at=None, next_try_at=clock.now()
+        )
+    return len(names - referred)
 
 
 def referred_among(names: Collection[str]) -> set[str]:
@@ -219,33 +247,9 @@ def referred_among(names: Collection[str]) -> set[str]:
     }
 
 
-def _remove(name: str) -> bool:
-    removed = _delete(name)
-    if removed:
-        _forget(name)
-    return removed
-
-
-def _delete(name: str) -> bool:
-    try:
-        storage().delete(name)
-    except FileNotFoundError:
-        pass  # by another, or never written
-    except Exception:
-        logger.exception("%s: the storage did not remove it; it is tried again", name)
-        return False
-    return True
-
-
-@repeated
-def _forget(name: str) -> None:
-    with durable():
-        StoredOutput.ledger.using(alias()).filter(name=name, state=FileState.REMOVING).delete()
-
-
 @repeated
 def unreferenced() -> int:
-    """How many files nothing refers to, of those that the sweep should have looked at by now."""
+    """How many files nothing refers to, of those that the sweep should have marked by now."""
     due = StoredOutput.ledger.using(alias()).filter(check_at__lte=clock.now())
     names = set(due.values_list("name", flat=True))
     return len(names - referred_among(names))

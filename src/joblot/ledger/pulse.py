@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from joblot import clock
 from joblot.config import limits
+from joblot.ledger.outbox import stuck
 from joblot.ledger.snapshot import one_snapshot
+from joblot.ledger.sweep_failures import Step, put_off
 from joblot.ledger.transactions import alias, repeated
 from joblot.models import LIVE, Event, Job, Lease
 from joblot.states import JobStatus
@@ -40,16 +42,20 @@ def require_database() -> None:
 def overdue() -> list[str]:
     """What the sweep should have done by now, in words; empty if it keeps up.
 
-    Raises Unavailable if the database does not answer.
+    Passes over jobs for which a step fails: the sweep keeps up with the others, and `why` and
+    `doctor` name these. Raises Unavailable if the database does not answer.
     """
     since = clock.after(-limits().sweep_overdue_seconds)
     live = Lease.ledger.using(alias()).filter(LIVE).order_by("expires_at")
+    live = live.exclude(put_off(Step.EXPIRE, "job_id"))
     events = Event.ledger.using(alias()).filter(
         dispatched_at__isnull=True, tries=0, next_try_at__lt=since
     )
+    events = events.exclude(Exists(stuck().filter(job_id=OuterRef("job_id"))))
     cancels = Job.ledger.using(alias()).filter(
         Q(cancel_closes_at__lt=since), status=JobStatus.CANCELING
     )
+    cancels = cancels.exclude(put_off(Step.CANCEL, "pk"))
     found = {
         "leases that have expired are still live": bool(live.filter(expires_at__lt=since)[:1]),
         "events wait to be fanned out": events.exists(),

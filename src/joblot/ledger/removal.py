@@ -12,9 +12,9 @@ gone on with by anybody. Below `total` every item has all of its rows; from `tot
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import chain
 
 from django.db.models import Q
@@ -27,6 +27,7 @@ from joblot.ledger import outputs
 from joblot.ledger.close import close_leases, drain_claims
 from joblot.ledger.jobs import advance, record_event, stages_of
 from joblot.ledger.look import look
+from joblot.ledger.sweep_failures import Step, attempt, put_off
 from joblot.ledger.transactions import alias, durable, repeated
 from joblot.models import (
     Attempt,
@@ -45,8 +46,6 @@ from joblot.models import (
     WebhookDelivery,
 )
 from joblot.states import TERMINAL
-
-logger = logging.getLogger("joblot.ledger")
 
 ENDED = Q(status__in=TERMINAL)
 
@@ -93,15 +92,26 @@ def _mark(job: Job, *, tell: bool) -> bool:
 
 
 def go_on(seconds: float) -> None:
-    """Remove the bulk of jobs that are being removed, for about so long. Their leases stay."""
+    """Remove the bulk of jobs that are being removed, for about so long. Their leases stay.
+
+    A job for which that fails is put off, and keeps no other from its turn.
+    """
     until = time.monotonic() + seconds
     for job_id in _with_items():
-        try:
-            for _ in _bulk(job_id, _Pace()):
-                if time.monotonic() > until:
-                    return
-        except Unavailable as error:
-            _skipped(job_id, error)
+        attempt(Step.REMOVE, job_id, partial(_go_on_until, until))
+        if time.monotonic() > until:
+            return
+
+
+def go_on_with(job_id: int, seconds: float) -> None:
+    """The same for one job that may have been put off. Raises what goes wrong."""
+    _go_on_until(time.monotonic() + seconds, job_id)
+
+
+def _go_on_until(until: float, job_id: int) -> None:
+    for _ in _bulk(job_id, _Pace()):
+        if time.monotonic() > until:
+            return
 
 
 def finish(job_id: int) -> bool:
@@ -125,11 +135,8 @@ def finish(job_id: int) -> bool:
 def _with_items() -> list[int]:
     """Jobs that are being removed and still have items. These go last of the bulk."""
     jobs = Job.ledger.using(alias()).filter(deleted_at__isnull=False, total__gt=0)
+    jobs = jobs.exclude(put_off(Step.REMOVE, "pk"))
     return list(jobs.order_by("total").values_list("pk", flat=True)[: limits().sweep_jobs_batch])
-
-
-def _skipped(job_id: int, error: Unavailable) -> None:
-    logger.warning("job %s: its removal goes on with the next sweep: %s", job_id, error)
 
 
 class _Pace:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -187,6 +187,7 @@ def settle_judged(token: UUID, posted: list[Posted]) -> int | None:
         left = [one for one in posted if one.receipt is None]
         if len(left) == 1:
             left[0].receipt, left[0].reason = Receipt.REJECTED, str(error)[:_REASON_CHARS]
+            _give_up_files(left)
             return None
     middle = len(left) // 2
     first, second = settle_judged(token, left[:middle]), settle_judged(token, left[middle:])
@@ -202,6 +203,7 @@ def _settle_and_store(token: UUID, posted: list[Posted]) -> int | None:
     job_id, left = None, posted
     for _ in range(limits().output_rounds_max):
         job_id = _settle_in_transaction(token, left) or job_id
+        _give_up_files(one for one in left if not one.lacks_file)
         left = [one for one in left if one.lacks_file and _store(one)]
         if not left:
             return job_id
@@ -218,6 +220,24 @@ def _store(one: Posted) -> bool:
         one.receipt = Receipt.DEFERRED
         one.reason = f"the storage failed ({type(cause).__name__}: {cause}); post it again later"
     return one.output_ref is not None
+
+
+def _give_up_files(posted: Iterable[Posted]) -> None:
+    """Let the sweep look at files that were stored for results which do not refer to them now.
+
+    Not at that of a result which is to be posted again: it is found then, and not stored twice. If
+    this fails, the sweep looks at them after `output_unsettled_seconds`.
+    """
+    names = {
+        one.output_ref
+        for one in posted
+        if one.output_ref is not None
+        and one.receipt is not Receipt.DEFERRED
+        and not (one.result.succeeded and one.receipt in (Receipt.COUNTED, Receipt.AMENDED))
+    }
+    if names:
+        with suppress(Unavailable):
+            outputs.give_up(names)
 
 
 @repeated

@@ -1,7 +1,8 @@
 """The sweep: what time brings, and what somebody who died has left undone.
 
 Every part may run in several processes at once and at any moment; none waits for a report, and
-none runs an adopter's code.
+none runs an adopter's code or calls its storage. What fails for one job is put off and keeps no
+other from its turn; only a failure of the whole database ends the round.
 """
 
 from __future__ import annotations
@@ -9,24 +10,25 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from joblot.config import limits
-from joblot.errors import NotFound, Unavailable
+from joblot.errors import Unavailable
 from joblot.ledger.fold import fold
-from joblot.ledger.leases import expire_overdue
+from joblot.ledger.leases import expire_overdue, expire_overdue_of
 from joblot.ledger.lifecycle import end_cancel, go_on_reopening
 from joblot.ledger.look import look
-from joblot.ledger.merge import merge_ranges
+from joblot.ledger.merge import merge_ranges, merge_ranges_of
 from joblot.ledger.outbox import fan_out
-from joblot.ledger.outputs import collect
+from joblot.ledger.outputs import mark_unreferenced
 from joblot.ledger.pulse import beat, rest
 from joblot.ledger.removal import go_on as go_on_removing
+from joblot.ledger.removal import go_on_with
 from joblot.ledger.statements import fetch
+from joblot.ledger.sweep_failures import Step, each, put_off, try_again
 from joblot.ledger.transactions import alias, connection, repeated
-from joblot.ledger.waits import shorten_waits
+from joblot.ledger.waits import shorten_waits, shorten_waits_of
 from joblot.models import Job
 from joblot.states import TERMINAL, JobStatus
 
@@ -45,26 +47,43 @@ class Swept:
 def sweep(*, checks_waits: bool = True) -> Swept:
     """One round: expire leases, go on with cancels, look, merge, fan events out, remove.
 
-    With `checks_waits` it first brings forward what a clock that was ahead has put off too far.
+    What has failed for a job in an earlier round comes last. With `checks_waits` it first brings
+    forward what a clock that was ahead has put off too far. Raises Unavailable.
     """
     if checks_waits:
         shorten_waits()
     expired = expire_overdue()
-    for job_id in _jobs(status=JobStatus.CANCELING):
-        with suppress(NotFound):  # removed meanwhile
-            end_cancel(job_id)
-    for job_id in _jobs(status=JobStatus.CREATED, reopening__isnull=False):
-        with suppress(NotFound):
-            go_on_reopening(job_id)
+    each(Step.CANCEL, _jobs(Step.CANCEL, status=JobStatus.CANCELING), end_cancel)
+    reopening = _jobs(Step.REOPEN, status=JobStatus.CREATED, reopening__isnull=False)
+    each(Step.REOPEN, reopening, go_on_reopening)
     due = _due()
-    for job_id in due:
-        if look(job_id) in TERMINAL:
-            fold(job_id)
+    each(Step.FINISH, due, _finish)
     merge_ranges()
     fanned_out = fan_out()
     go_on_removing(limits().removal_seconds_per_sweep)
-    collect(limits().removal_seconds_per_sweep)
+    mark_unreferenced(limits().removal_seconds_per_sweep)
+    try_again(_AGAIN)
     return Swept(expired, len(due), fanned_out)
+
+
+def _finish(job_id: int) -> None:
+    if look(job_id) in TERMINAL:
+        fold(job_id)
+
+
+def _go_on_removing(job_id: int) -> None:
+    go_on_with(job_id, limits().removal_seconds_per_sweep)
+
+
+_AGAIN = {
+    Step.WAITS: shorten_waits_of,
+    Step.EXPIRE: expire_overdue_of,
+    Step.CANCEL: end_cancel,
+    Step.REOPEN: go_on_reopening,
+    Step.FINISH: _finish,
+    Step.MERGE: merge_ranges_of,
+    Step.REMOVE: _go_on_removing,
+}
 
 
 def sweep_until(stop: threading.Event) -> None:
@@ -87,8 +106,9 @@ def sweep_until(stop: threading.Event) -> None:
 
 
 @repeated
-def _jobs(**where: Any) -> list[int]:
+def _jobs(step: Step, **where: Any) -> list[int]:
     jobs = Job.ledger.using(alias()).filter(deleted_at__isnull=True, **where)
+    jobs = jobs.exclude(put_off(step, "pk"))
     return list(jobs.values_list("pk", flat=True)[: limits().sweep_jobs_batch])
 
 

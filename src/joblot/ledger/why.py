@@ -8,9 +8,11 @@ from django.db.models import F, Q, Sum
 
 from joblot import clock
 from joblot.ledger.jobs import policy_of, read_job
+from joblot.ledger.outbox import stuck_events
 from joblot.ledger.progress import progress
 from joblot.ledger.ranges import RELEASED
 from joblot.ledger.snapshot import one_snapshot
+from joblot.ledger.sweep_failures import failing
 from joblot.ledger.transactions import alias, repeated
 from joblot.ledger.undelivered import undelivered
 from joblot.models import LIVE, ItemRange, Job, Lease
@@ -19,7 +21,7 @@ from joblot.states import ACCEPTING, TERMINAL, JobStatus
 
 Reason = dict[str, Any]
 
-HANDLERS_SHOWN_MAX = 10
+ROWS_SHOWN_MAX = 10
 _ITEMS = F("last") - F("next") + 1  # of a range
 
 
@@ -32,7 +34,8 @@ def why(job_id: int) -> dict[str, list[Reason]]:
     """
     job = read_job(job_id)
     state = progress(job_id)
-    return {"reasons": [*_of_job(job, state), *_of_items(job, state), *_of_events(job)]}
+    reasons = [*_of_job(job, state), *_of_sweep(job), *_of_items(job, state), *_of_events(job)]
+    return {"reasons": reasons}
 
 
 def _reason(code: str, text: str, count: int = 0) -> Reason:
@@ -63,6 +66,13 @@ def _of_job(job: Job, state: dict[str, Any]) -> list[Reason]:
             )
         )
     return reasons
+
+
+def _of_sweep(job: Job) -> list[Reason]:
+    """What the sweep has to do for the job, and fails to do."""
+    steps = failing(ROWS_SHOWN_MAX, job_id=job.pk)
+    events = stuck_events(ROWS_SHOWN_MAX, job_id=job.pk)
+    return [_reason("sweep_fails", str(one)) for one in (*steps, *events)]
 
 
 def _of_items(job: Job, state: dict[str, Any]) -> list[Reason]:
@@ -107,9 +117,7 @@ def _ready(job: Job) -> list[Reason]:
 
 def _of_events(job: Job) -> list[Reason]:
     """Of each handler the event that it has to take first; the job itself waits for none."""
-    return [
-        _reason("undelivered", str(one)) for one in undelivered(HANDLERS_SHOWN_MAX, job_id=job.pk)
-    ]
+    return [_reason("undelivered", str(one)) for one in undelivered(ROWS_SHOWN_MAX, job_id=job.pk)]
 
 
 def _live_leases(job: Job) -> Any:

@@ -98,10 +98,29 @@ class Migration(migrations.Migration):
                 ('hash', models.BinaryField(max_length=32)),
                 ('state', models.SmallIntegerField(choices=[(0, 'WRITING'), (1, 'STORED'), (2, 'REMOVING')])),
                 ('check_at', models.DateTimeField(null=True)),
+                ('tries', models.IntegerField(db_default=0)),
+                ('next_try_at', models.DateTimeField(null=True)),
+                ('started_at', models.DateTimeField(null=True)),
+                ('error', models.TextField(default='')),
             ],
             options={
                 'db_table': 'joblot_stored_output',
-                'indexes': [models.Index(fields=['hash'], name='joblot_stored_output_hash'), models.Index(condition=models.Q(('check_at__isnull', False)), fields=['check_at'], name='joblot_stored_output_check')],
+                'indexes': [models.Index(fields=['hash'], name='joblot_stored_output_hash'), models.Index(condition=models.Q(('check_at__isnull', False)), fields=['check_at'], name='joblot_stored_output_check'), models.Index(condition=models.Q(('next_try_at__isnull', False)), fields=['next_try_at'], name='joblot_stored_output_removal')],
+            },
+        ),
+        migrations.CreateModel(
+            name='SweepFailure',
+            fields=[
+                ('pk', models.CompositePrimaryKey('job_id', 'step', blank=True, editable=False, primary_key=True, serialize=False)),
+                ('step', models.CharField(max_length=16)),
+                ('since', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('tries', models.IntegerField(db_default=1)),
+                ('next_try_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('error', models.TextField()),
+                ('job', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='joblot.job')),
+            ],
+            options={
+                'db_table': 'joblot_sweep_failure',
             },
         ),
         migrations.CreateModel(

@@ -5,7 +5,7 @@ result may wait for another's.
 """
 
 from joblot.models.access import Token, WorkerInstance
-from joblot.models.history import Delivery, Event, Log
+from joblot.models.history import Delivery, Event, Log, SweepFailure
 from joblot.models.job import Job, JobQuerySet, Stage
 from joblot.models.queue import LIVE, LIVE_BY_TIME, Item, ItemRange, Lease
 from joblot.models.record import Attempt, Metric, Outcome, StoredOutput, Tally, Uncounted
@@ -27,6 +27,7 @@ __all__ = [
     "Outcome",
     "Stage",
     "StoredOutput",
+    "SweepFailure",
     "Tally",
     "Token",
     "Uncounted",

@@ -97,6 +97,24 @@ class Delivery(LedgerModel):
         ]
 
 
+class SweepFailure(LedgerModel):
+    """A step of the sweep that fails for a job; the row goes when the step succeeds.
+
+    While it is there, the step is tried for this job at `next_try_at`, after all other jobs.
+    """
+
+    pk = models.CompositePrimaryKey("job_id", "step")
+    job = job_key()
+    step = models.CharField(max_length=16)
+    since = models.DateTimeField(db_default=Now())
+    tries = models.IntegerField(db_default=1)
+    next_try_at = models.DateTimeField(db_default=Now())
+    error = models.TextField()
+
+    class Meta:
+        db_table = "joblot_sweep_failure"
+
+
 class Log(LedgerModel):
     """A diagnostic line. Append-only; never in the transaction of any work."""
 

@@ -50,13 +50,19 @@ class StoredOutput(LedgerModel):
     """The file of an output that is too large for a row; this row is there before the file is.
 
     `check_at` is when the sweep asks whether anything refers to the file. It is null once it was
-    found that something does, until a reference is removed.
+    found that something does, until a reference is removed. If nothing does, the row is marked for
+    removal: nothing may refer to the file any more, and the next try to remove it is due at
+    `next_try_at`. While `started_at` is set, a try has begun and has not been heard of since.
     """
 
     name = models.CharField(max_length=200, primary_key=True)
     hash = models.BinaryField(max_length=32)
     state = models.SmallIntegerField(choices=[(s.value, s.name) for s in FileState])
     check_at = models.DateTimeField(null=True)
+    tries = models.IntegerField(db_default=0)
+    next_try_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
+    error = models.TextField(default="")  # of the last try that failed
 
     class Meta:
         db_table = "joblot_stored_output"
@@ -66,6 +72,11 @@ class StoredOutput(LedgerModel):
                 fields=["check_at"],
                 name="joblot_stored_output_check",
                 condition=Q(check_at__isnull=False),
+            ),
+            models.Index(
+                fields=["next_try_at"],
+                name="joblot_stored_output_removal",
+                condition=Q(next_try_at__isnull=False),
             ),
         ]
 

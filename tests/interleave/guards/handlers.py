@@ -50,6 +50,30 @@ GUARDS = (
         "testing/simulator/test_simulator.py::test_everything_holds_for_a_known_seed",
     ),
     Guard(
+        "The sweep calls no storage.",
+        "sweep.py",
+        "    mark_unreferenced(limits().removal_seconds_per_sweep)\n",
+        "    mark_unreferenced(limits().removal_seconds_per_sweep)\n"
+        '    __import__("joblot.ledger.file_removal").ledger.file_removal.remove_files()\n',
+        "ledger/test_file_removal.py::test_a_storage_that_does_not_remove_is_called_by_no_sweep_and"
+        "_doctor_names_its_files",
+    ),
+    Guard(
+        "A job for which a step of the sweep fails keeps no other from its turn.",
+        "sweep_failures.py",
+        "        failed(step, job_id, error)\n        return False\n",
+        "        raise\n",
+        "ledger/test_sweep_failures.py::test_a_job_whose_step_fails_keeps_no_other_from_its_turn"
+        "_and_goes_on_when_it_can",
+    ),
+    Guard(
+        "The sweep's choice of jobs passes over those that were put off.",
+        "sweep.py",
+        '    jobs = jobs.exclude(put_off(step, "pk"))\n',
+        "",
+        "ledger/test_sweep_failures.py::test_more_jobs_that_fail_than_a_batch_holds_starve_none",
+    ),
+    Guard(
         "A hook whose transaction was ended can write nothing more.",
         "time_limit.py",
         '        _execute(file, "PRAGMA query_only = ON")\n',

@@ -162,6 +162,7 @@ GUARDS = (
         lease: Lease | None = locked.order_by("expires_at").first()
         if lease is None:
             return None
+        tried.job_id = lease.job_id
         job = read_job(lease.job_id, deleted=True)
         _return_items(job, lease, cause)
 """,

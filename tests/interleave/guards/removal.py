@@ -73,6 +73,36 @@ GUARDS = (
         "test_a_report_and_the_collection_of_the_file_that_it_finds[postgres]",
     ),
     Guard(
+        "A removal takes only files that are marked.",
+        "file_removal.py",
+        "filter(next_try_at__lte=clock.now())",
+        "exclude(next_try_at__gt=clock.now())",
+        "interleave/test_outputs.py::"
+        "test_a_report_and_the_collection_of_the_file_that_it_finds[postgres]",
+    ),
+    Guard(
+        "A try to remove a file is begun by one process, and not before its time.",
+        "file_removal.py",
+        "tries=row.tries + 1, started_at=clock.now(), next_try_at=clock.after(wait)",
+        "tries=row.tries + 1, started_at=clock.now()",
+        "ledger/test_file_removal.py::test_a_removal_that_died_is_gone_on_with",
+    ),
+    Guard(
+        "A file of a result that was refused for good is given up at once.",
+        "settle.py",
+        "        _give_up_files(one for one in left if not one.lacks_file)\n",
+        "",
+        "ledger/test_outputs.py::test_the_file_of_a_result_that_the_hook_refuses_for_good_goes_at"
+        "_once",
+    ),
+    Guard(
+        "A storage that hangs leaves threads of a server for everything else.",
+        "outputs.py",
+        "    with room():\n        try:\n            yield\n",
+        "    if True:\n        try:\n            yield\n",
+        "ledger/test_file_removal.py::test_a_storage_that_hangs_leaves_threads_for_what_needs_no_file",
+    ),
+    Guard(
         "A removal lets the sweep look at the files that it has referred to.",
         "removal.py",
         "        outputs.let_go(refs)\n",

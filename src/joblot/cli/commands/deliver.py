@@ -1,4 +1,4 @@
-"""`joblot deliver`: give events to the handlers of a Django project."""
+"""`joblot deliver`: run a project's event handlers, and remove files from its storage."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ def deliver(
     as_json: AsJson = False,
     db: Db = None,
 ) -> None:
-    """Give events to their handlers: once. `serve` and `sweep` do this too.
+    """Give events to their handlers, and remove files that the sweep has marked: once. `serve` and
+    `sweep` do this too.
 
-    Handlers run in processes of their own, which are ended at their limit.
+    Both run in processes of their own, which are ended at their limit.
     """
     if forever and as_json:
         raise InvalidInput("--json: tells what was delivered once; leave out --forever")
@@ -33,8 +34,9 @@ def deliver(
         text.err().print(f"joblot delivers events of {describe()}", soft_wrap=True)
         until_told(verbs.supervise_until)
         return
-    deliveries = verbs.deliver_once()
+    done = {"deliveries": verbs.deliver_once(), "files_removed": verbs.remove_files_once()}
     if as_json:
-        say_json({"deliveries": deliveries})
+        say_json(done)
     else:
-        text.out().print(f"deliveries: {deliveries:,}")
+        told = (f"{name.replace('_', ' ')}: {count:,}" for name, count in done.items())
+        text.out().print(", ".join(told))

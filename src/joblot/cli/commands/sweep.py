@@ -25,7 +25,8 @@ def sweep(
 ) -> None:
     """Expire leases, go on with cancels and retries, finish jobs, deliver events: once.
 
-    Event handlers run in processes of their own, which are ended at their limit.
+    Event handlers, and the removal of files from the storage, run in processes of their own, which
+    are ended at their limit.
     """
     if forever and as_json:
         raise InvalidInput("--json: tells what one sweep did; leave out --forever")
@@ -34,7 +35,8 @@ def sweep(
         text.err().print(f"joblot sweeps {describe()}", soft_wrap=True)
         until_told(verbs.sweep_until, verbs.supervise_until)
         return
-    swept = asdict(verbs.sweep()) | {"deliveries": verbs.deliver_once()}
+    swept = asdict(verbs.sweep())
+    swept |= {"deliveries": verbs.deliver_once(), "files_removed": verbs.remove_files_once()}
     if as_json:
         say_json(swept)
     else:

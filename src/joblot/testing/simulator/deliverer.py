@@ -1,4 +1,4 @@
-"""A process that delivers events, to handlers that fail and hang."""
+"""A process that delivers events and removes files; handlers and the storage fail and hang."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ class Deliverer:
         trouble = trouble_of(self.world, draw)
         self.world.adopter.fates = draw.many(FATES_DRAWN, FATES, WEIGHTS)
         self.deliver(trouble)
+        self.world.adopter.fates = draw.many(FATES_DRAWN, FATES, WEIGHTS)
+        self.remove_files(trouble)
 
     def deliver(self, trouble: Trouble = CALM) -> None:
         world, adopter = self.world, self.world.adopter
@@ -37,3 +39,11 @@ class Deliverer:
         if answer.told:
             world.figures["delivered"] += answer.value
         world.require(not adopter.wrong, "; ".join(adopter.wrong))
+
+    def remove_files(self, trouble: Trouble = CALM) -> None:
+        world, adopter = self.world, self.world.adopter
+        world.say(f"{self.name} removes files")
+        answer = world.call("remove_files", trouble=trouble)
+        adopter.fates = []
+        if answer.told:
+            world.figures["files removed"] += answer.value

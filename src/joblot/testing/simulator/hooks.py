@@ -1,4 +1,5 @@
-"""An adopter in the simulation: hooks that save rows, and a table for each thing to be told once.
+"""An adopter in the simulation: hooks that save rows, a table for each thing to be told once, and
+the storage of large outputs.
 
 The tables' primary keys are the check: what is saved or told twice does not go in. Handlers fail,
 or hang until their process is ended at its limit, as often as they are told to; and they may be
@@ -10,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
+
+from django.core.files.storage import InMemoryStorage
 
 from joblot.errors import PermanentError
 from joblot.ledger import hooks
@@ -48,6 +51,7 @@ class Adopter:
     def __init__(self, *, hooked: bool) -> None:
         self.hooked = HOOKED if hooked else frozenset()
         self.fates: list[Fate] = []  # of the next calls; afterwards all are fine
+        self.sweeps = False  # whether a sweep is under way
         self.delivers = False  # whether a delivery is under way
         self.wrong: list[str] = []
 
@@ -66,9 +70,11 @@ class Adopter:
         for table, columns in _TABLES.items():
             _execute(f"CREATE TABLE {table} ({columns})")
         self._register()
+        SimulatedStorage.adopter = self
         try:
             yield
         finally:
+            SimulatedStorage.adopter = None
             for registry, known in zip(registries, before, strict=True):
                 registry.clear()
                 registry.update(known)
@@ -104,9 +110,13 @@ class Adopter:
     def _meet_fate(self) -> None:
         if not self.delivers:
             self.wrong.append("a handler was called outside a delivery")
+        self.meet_next()
+
+    def meet_next(self) -> None:
+        """What becomes of this call of a handler, or of the storage."""
         fate = self.fates.pop() if self.fates else Fate.FINE
         if fate is Fate.RAISES:
-            raise ConnectionError("the simulated handler fails")
+            raise ConnectionError("the simulated adopter's code fails")
         if fate is Fate.HANGS:
             raise Killed
 
@@ -128,6 +138,19 @@ class Adopter:
         """How many different events."""
         sql = "SELECT count(DISTINCT event) FROM joblot_simulated_mail WHERE job = %s"
         return int(_rows(sql, job_id)[0][0])
+
+
+class SimulatedStorage(InMemoryStorage):
+    """Where large outputs are. To remove a file fails, or hangs, as a handler does."""
+
+    adopter: ClassVar[Adopter | None] = None  # Threads: a history is played by one
+
+    def delete(self, name: str) -> None:
+        if self.adopter is not None:
+            if self.adopter.sweeps:
+                self.adopter.wrong.append("a sweep called the storage")
+            self.adopter.meet_next()
+        super().delete(name)
 
 
 def _save(results: Sequence[hooks.SettledResult]) -> None:

@@ -109,7 +109,7 @@ def _stage(scene: Scene) -> Iterator[World]:
     queue.forget()
     note_claimable()
     world = World(scene)
-    memory = {"BACKEND": "django.core.files.storage.InMemoryStorage"}
+    memory = {"BACKEND": "joblot.testing.simulator.hooks.SimulatedStorage"}
     try:
         with world.adopter.present(), override_settings(STORAGES={"default": memory}):
             yield world
@@ -131,6 +131,8 @@ def _clear(world: World) -> None:
     calm.call("prune")
     calm.now += int(config.limits().output_unsettled_seconds) + 1
     calm.call("sweep")
+    calm.now += _until_a_removal_is_due()
+    calm.call("remove_files")
 
 
 def _come_to_rest(world: World, actors: list[Actor]) -> None:
@@ -162,12 +164,19 @@ def _come_to_rest(world: World, actors: list[Actor]) -> None:
         )
     audit_all(world)
     world.now += round(limits().handler_seconds_max + limits().outbox_backoff_seconds_max)
-    Deliverer(world, "the last deliverer").deliver()
+    deliverer = Deliverer(world, "the last deliverer")
+    deliverer.deliver()
     events_are_told(world)
-    _collect(world, sweeper)
+    _collect(world, sweeper, deliverer)
 
 
-def _collect(world: World, sweeper: Sweeper) -> None:
+def _until_a_removal_is_due() -> int:
+    """The longest that a file is put off, in whole seconds."""
+    known = config.limits()
+    return int(known.output_removal_seconds_max + known.output_removal_retry_seconds) + 1
+
+
+def _collect(world: World, sweeper: Sweeper, deliverer: Deliverer) -> None:
     """Once no report can come any more, there are the files that something refers to, and no more.
 
     Raises Violation.
@@ -175,7 +184,8 @@ def _collect(world: World, sweeper: Sweeper) -> None:
     world.now += 2 * int(config.limits().output_unsettled_seconds)
     for _ in range(2):  # once for what refers to them, once for them
         sweeper.sweep(CALM)
-        world.now += int(config.limits().output_removal_retry_seconds) + 1
+        world.now += _until_a_removal_is_due()
+        deliverer.remove_files()
     no_file_is_left(world)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from joblot.ledger import lifecycle
 from joblot.ledger.claims import claim
 from joblot.ledger.delivery import deliver
+from joblot.ledger.file_removal import remove_files
 from joblot.ledger.fold import fold
 from joblot.ledger.leases import expire, release, renew
 from joblot.ledger.merge import merge_ranges
@@ -37,6 +38,7 @@ VERBS: Mapping[str, Callable[..., Any]] = {
     "expire": expire,
     "sweep": sweep,
     "deliver": deliver,
+    "remove_files": remove_files,
     "fold": fold,
     "merge_ranges": merge_ranges,
     "prune": lambda seconds=0: prune(timedelta(seconds=seconds)),
@@ -54,6 +56,7 @@ SMALL: Mapping[str, Any] = {
     "removal_rows_max": 2,
     "output_bytes_inline_max": model.LARGE - 1,
     "output_unsettled_seconds": 2.0 * model.LEASE,
+    "output_removal_seconds_max": 1.0,
     "output_removal_retry_seconds": 1.0,
 }
 REPEATABLE: Mapping[str, Any] = {
@@ -62,6 +65,7 @@ REPEATABLE: Mapping[str, Any] = {
     "range_floor_step_seconds": 86_400.0,
     "removal_seconds_aimed": 86_400.0,
     "removal_seconds_per_sweep": 86_400.0,
+    "sweep_backoff_seconds": 1e-9,  # the clock of a history stands still while it sweeps
 }
 
 

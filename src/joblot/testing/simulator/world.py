@@ -118,6 +118,7 @@ class World:
             self.away_calls -= 1
             trouble = AWAY
         self.figures["calls"] += 1
+        self.adopter.sweeps = verb == "sweep"
         with self.at(), befalling(trouble) as struck:
             try:
                 value, refusal = self.scene.verbs[verb](*args, **kwargs), None
