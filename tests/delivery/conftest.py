@@ -22,8 +22,10 @@ def make_shop(
 
     def make(storage: str | None = None, **limits: float) -> Shop:
         short = {"sweep_seconds": 0.1, "handler_poll_seconds": 0.1, "outbox_backoff_seconds": 0.1}
-        chosen = {} if storage is None else {"storage": f"shop.storage.{storage}"}
-        made.append(Shop(tmp_path, short | limits, **chosen))
+        shop = Shop(tmp_path, short | limits)
+        if storage is not None:
+            shop.storage = f"shop.storage.{storage}"
+        made.append(shop)
         return made[-1]
 
     yield make

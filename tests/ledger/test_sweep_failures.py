@@ -248,7 +248,7 @@ def test_a_database_that_is_away_ends_the_round_and_puts_no_job_off(
 ) -> None:
     job, other = canceling("one"), canceling("other")
     clock.forward(10)
-    away = []
+    away: list[str] = []
 
     def refuse(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         if away or ("joblot_event" in sql and "INSERT" in sql):

@@ -103,10 +103,8 @@ def _outputs() -> Check:
     them. Some are there at any moment.
     """
     files = unreferenced()
-    unmarked = (
-        [f"{counted(files, 'file')} of large outputs that nothing refers to"] if files else []
-    )
-    found = [*unmarked, *unremoved(ROWS_SHOWN_MAX)]
+    found = [f"{counted(files, 'file')} of large outputs that nothing refers to"] if files else []
+    found += unremoved(ROWS_SHOWN_MAX)
     return check(
         "outputs",
         not found,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +76,7 @@ def _go_on_removing(job_id: int) -> None:
     go_on_with(job_id, limits().removal_seconds_per_sweep)
 
 
-_AGAIN = {
+_AGAIN: Mapping[Step, Callable[[int], object]] = {
     Step.WAITS: shorten_waits_of,
     Step.EXPIRE: expire_overdue_of,
     Step.CANCEL: end_cancel,

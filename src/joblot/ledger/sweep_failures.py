@@ -9,7 +9,7 @@ round ends.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -77,7 +77,7 @@ def failed(step: Step, job_id: int, error: Exception) -> None:
     logger.error("job %s: %s failed; it is tried again", job_id, _MEANS[step], exc_info=error)
 
 
-def try_again(acts: dict[Step, Callable[[int], object]]) -> None:
+def try_again(acts: Mapping[Step, Callable[[int], object]]) -> None:
     """Try what failed before and is due, longest waiting first; what succeeds is forgotten."""
     for name, job_id in _due():
         step = Step(name)
