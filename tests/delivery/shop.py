@@ -29,6 +29,7 @@ import os
 from tests.settings import *
 
 INSTALLED_APPS = ["joblot", "shop"]
+ROOT_URLCONF = "joblot.api.urls"
 JOBLOT = json.loads(os.environ["SHOP_LIMITS"])
 JOBLOT_LOCAL = True
 MEDIA_ROOT = os.environ["SHOP_MEDIA"]

@@ -81,7 +81,7 @@ def test_a_storage_that_does_not_remove_is_called_by_no_sweep_and_doctor_names_i
         assert unreferenced() == 2
         sweep()
         assert (len(files()), unreferenced()) == (2, 0)
-        assert outputs_check() == (True, "no file is left")
+        assert outputs_check() == (True, "no file waits to be removed")
 
         clock.forward(limits().sweep_overdue_seconds + 1)
         ok, found = outputs_check()
@@ -96,7 +96,7 @@ def test_a_storage_that_does_not_remove_is_called_by_no_sweep_and_doctor_names_i
         assert "next try at 2030-01-01T00:01:31+00:00" in found
     clock.forward(limits().output_removal_retry_seconds)
     assert remove_files() == 2
-    assert outputs_check() == (True, "no file is left")
+    assert outputs_check() == (True, "no file waits to be removed")
 
 
 def test_files_are_looked_at_in_batches_and_for_a_bounded_time(
