@@ -15,12 +15,12 @@ from django.db.models import Count, Sum
 from joblot.config import limits
 from joblot.figure import Figure
 from joblot.ledger import pulse
-from joblot.ledger.file_removal import marked
 from joblot.ledger.snapshot import one_snapshot
 from joblot.ledger.statements import fetch, moment
 from joblot.ledger.sweep_failures import failures
 from joblot.ledger.transactions import alias, connection, repeated
 from joblot.ledger.undelivered import open_deliveries
+from joblot.ledger.unremoved import marked
 from joblot.models import LIVE_BY_TIME, Event, ItemRange, Job, Lease
 from joblot.states import ACTIVE
 

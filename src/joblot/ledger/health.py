@@ -6,14 +6,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from joblot.ledger.dialect import dialect_of
-from joblot.ledger.file_removal import unremoved
-from joblot.ledger.outbox import stuck_events
 from joblot.ledger.outputs import unreferenced
 from joblot.ledger.snapshot import one_snapshot
 from joblot.ledger.statements import fetch, moment
 from joblot.ledger.sweep_failures import failing
 from joblot.ledger.transactions import connection, repeated
-from joblot.ledger.undelivered import undelivered
+from joblot.ledger.undelivered import stuck_events, undelivered
+from joblot.ledger.unremoved import unremoved
 from joblot.shown import counted
 
 Check = dict[str, Any]

@@ -7,8 +7,6 @@ that the event is dispatched. It runs no adopter's code and sends nothing, so th
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from typing import Any
 
 from django.db.models import Exists, F, OuterRef
 
@@ -16,6 +14,7 @@ from joblot import clock
 from joblot.config import limits
 from joblot.ledger import hooks
 from joblot.ledger.transactions import alias, durable, repeated
+from joblot.ledger.undelivered import stuck, waiting
 from joblot.models import Delivery, Event
 
 logger = logging.getLogger("joblot.ledger")
@@ -30,27 +29,8 @@ def fan_out() -> int:
 def _due() -> list[tuple[int, int]]:
     """Without those behind one that failed: they wait for it, and would fill the batch."""
     behind = stuck().filter(job_id=OuterRef("job_id"), pk__lt=OuterRef("pk"))
-    due = _waiting().filter(~Exists(behind), next_try_at__lte=clock.now()).order_by("id")
+    due = waiting().filter(~Exists(behind), next_try_at__lte=clock.now()).order_by("id")
     return list(due.values_list("pk", "job_id")[: limits().outbox_batch_events])
-
-
-def _waiting() -> Any:
-    return Event.ledger.using(alias()).filter(dispatched_at__isnull=True)
-
-
-def stuck(**where: Any) -> Any:
-    """The events whose deliveries could not be written so far."""
-    return _waiting().filter(tries__gt=0, **where)
-
-
-def stuck_events(rows_max: int, **where: Any) -> Iterator[str]:
-    """Events that could not be fanned out, in words; the oldest first."""
-    for event in stuck(**where).order_by("id")[:rows_max]:
-        yield (
-            f"event {event.id} ({event.kind} of job {event.job_id}): its deliveries could not be "
-            f"written in {event.tries} tries since {event.at.isoformat(timespec='seconds')}; next "
-            f"try at {event.next_try_at.isoformat(timespec='seconds')}"
-        )
 
 
 def _fan_out(event_id: int, job_id: int) -> bool:
@@ -72,7 +52,7 @@ def _dispatch_if_waiting(event_id: int) -> bool:
     """Of two at once, the second skips the row that the first has locked, and what comes after it
     in the same job: otherwise a later event could be delivered before an earlier one is there.
     """
-    waiting = _waiting()
+    waiting = waiting()
     earlier = waiting.filter(job_id=OuterRef("job_id"), pk__lt=OuterRef("pk"))
     with durable():
         rows = waiting.filter(pk=event_id)

@@ -8,10 +8,10 @@ from django.db.models import Exists, OuterRef, Q
 
 from joblot import clock
 from joblot.config import limits
-from joblot.ledger.outbox import stuck
 from joblot.ledger.snapshot import one_snapshot
 from joblot.ledger.sweep_failures import Step, put_off
 from joblot.ledger.transactions import alias, repeated
+from joblot.ledger.undelivered import stuck
 from joblot.models import LIVE, Event, Job, Lease
 from joblot.states import JobStatus
 

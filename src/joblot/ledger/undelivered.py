@@ -1,4 +1,4 @@
-"""Events that handlers have not taken: what is wrong with each, in words."""
+"""Events that are not fanned out, or that handlers have not taken, and what is wrong with each."""
 
 from __future__ import annotations
 
@@ -73,3 +73,23 @@ def open_deliveries(**where: Any) -> Any:
 
 def _moment(moment: datetime) -> str:
     return moment.isoformat(timespec="seconds")
+
+
+def waiting() -> Any:
+    """The events that are not fanned out yet."""
+    return Event.ledger.using(alias()).filter(dispatched_at__isnull=True)
+
+
+def stuck(**where: Any) -> Any:
+    """The events whose deliveries could not be written so far."""
+    return waiting().filter(tries__gt=0, **where)
+
+
+def stuck_events(rows_max: int, **where: Any) -> Iterator[str]:
+    """Events that could not be fanned out, in words; the oldest first."""
+    for event in stuck(**where).order_by("id")[:rows_max]:
+        yield (
+            f"event {event.id} ({event.kind} of job {event.job_id}): its deliveries could not be "
+            f"written in {event.tries} tries since {event.at.isoformat(timespec='seconds')}; next "
+            f"try at {event.next_try_at.isoformat(timespec='seconds')}"
+        )

@@ -8,13 +8,12 @@ from django.db.models import F, Q, Sum
 
 from joblot import clock
 from joblot.ledger.jobs import policy_of, read_job
-from joblot.ledger.outbox import stuck_events
 from joblot.ledger.progress import progress
 from joblot.ledger.ranges import RELEASED
 from joblot.ledger.snapshot import one_snapshot
 from joblot.ledger.sweep_failures import failing
 from joblot.ledger.transactions import alias, repeated
-from joblot.ledger.undelivered import undelivered
+from joblot.ledger.undelivered import stuck_events, undelivered
 from joblot.models import LIVE, ItemRange, Job, Lease
 from joblot.shown import counted
 from joblot.states import ACCEPTING, TERMINAL, JobStatus
