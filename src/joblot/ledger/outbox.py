@@ -14,7 +14,7 @@ from joblot import clock
 from joblot.config import limits
 from joblot.ledger import hooks
 from joblot.ledger.transactions import alias, durable, repeated
-from joblot.ledger.undelivered import stuck, waiting
+from joblot.ledger.undelivered import not_dispatched, stuck
 from joblot.models import Delivery, Event
 
 logger = logging.getLogger("joblot.ledger")
@@ -29,7 +29,7 @@ def fan_out() -> int:
 def _due() -> list[tuple[int, int]]:
     """Without those behind one that failed: they wait for it, and would fill the batch."""
     behind = stuck().filter(job_id=OuterRef("job_id"), pk__lt=OuterRef("pk"))
-    due = waiting().filter(~Exists(behind), next_try_at__lte=clock.now()).order_by("id")
+    due = not_dispatched().filter(~Exists(behind), next_try_at__lte=clock.now()).order_by("id")
     return list(due.values_list("pk", "job_id")[: limits().outbox_batch_events])
 
 
@@ -52,7 +52,7 @@ def _dispatch_if_waiting(event_id: int) -> bool:
     """Of two at once, the second skips the row that the first has locked, and what comes after it
     in the same job: otherwise a later event could be delivered before an earlier one is there.
     """
-    waiting = waiting()
+    waiting = not_dispatched()
     earlier = waiting.filter(job_id=OuterRef("job_id"), pk__lt=OuterRef("pk"))
     with durable():
         rows = waiting.filter(pk=event_id)

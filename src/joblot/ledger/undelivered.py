@@ -75,14 +75,14 @@ def _moment(moment: datetime) -> str:
     return moment.isoformat(timespec="seconds")
 
 
-def waiting() -> Any:
+def not_dispatched() -> Any:
     """The events that are not fanned out yet."""
     return Event.ledger.using(alias()).filter(dispatched_at__isnull=True)
 
 
 def stuck(**where: Any) -> Any:
     """The events whose deliveries could not be written so far."""
-    return waiting().filter(tries__gt=0, **where)
+    return not_dispatched().filter(tries__gt=0, **where)
 
 
 def stuck_events(rows_max: int, **where: Any) -> Iterator[str]:
