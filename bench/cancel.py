@@ -3,9 +3,9 @@
     python bench/cancel.py [--rounds 10] [--handlers 16]
 
 Each handler alternately claims 16 items and reports them. Meanwhile the hot job and a quiet one
-with as many live leases are cancelled, in either order, both without grace: the difference is the
+with as many live leases are canceled, in either order, both without grace: the difference is the
 delay caused by the hot job's handlers. The handlers then continue with the next job, so that both
-are cancelled under the same load. The worst round stands for the 99th percentile.
+are canceled under the same load. The worst round stands for the 99th percentile.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _cancel_in_the_midst(handlers: int, took: Cancels) -> None:
 
 
 def _cancel_both(first: int, quiet: int, hot: int, took: Cancels, began: list[float]) -> None:
-    """`first` is cancelled only so that neither of the others pays the one-time costs."""
+    """`first` is canceled only so that neither of the others pays the one-time costs."""
     from django.db import connections
 
     from joblot import cancel

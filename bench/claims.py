@@ -3,7 +3,7 @@
     python bench/claims.py [--items 32000] [--handlers 8]
 
 Each case drains one job through the real verb: a job of one stage; a second stage, whose ranges
-come from reports; items returned by expired leases; items reopened by a retry, of a cancelled job
+come from reports; items returned by expired leases; items reopened by a retry, of a canceled job
 and of one in which every other item had failed; each with and without one old snapshot held open.
 The baseline is the usual queue over item rows, on the same machine in the same run.
 """
@@ -140,7 +140,7 @@ def _second_stage(items: int) -> Callable[[int], Act]:
 def _after_expiries(items: int) -> Callable[[int], Act]:
     """All items were claimed once by workers that died; every range came back."""
     from joblot import submit
-    from joblot.ledger.leases import expire
+    from joblot.ledger.lease import expire
     from joblot.models import Lease
 
     _forget()

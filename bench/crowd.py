@@ -58,7 +58,8 @@ def _point(url: str) -> None:
     """Point this process's connection to another database."""
     from django.db import connection
 
-    from joblot.ledger import claimable, queue
+    from joblot.ledger.claim import queue
+    from joblot.ledger.rows import claimable
 
     queue.forget()
     claimable.note_claimable()
@@ -88,9 +89,9 @@ def _prepare(*, crowded: bool) -> None:
 
 def _measure(urls: dict[str, str], rounds: int) -> dict[str, dict[str, list[float]]]:
     from joblot import claim
-    from joblot.ledger.availability import ready_for
-    from joblot.ledger.candidates import Wanted
-    from joblot.ledger.leases import expire_overdue
+    from joblot.ledger.claim.availability import ready_for
+    from joblot.ledger.claim.candidates import Wanted
+    from joblot.ledger.lease import expire_overdue
 
     wanted = Wanted.of("mine", None, None)
     acts: dict[str, Callable[[], object]] = {

@@ -4,7 +4,7 @@
 
 Within each round, handlers claim from one large job, then from many jobs in ten projects, both in
 the same tables. The shares are those of a project with 50 jobs and of one with a single job, served
-by all handlers at once, each with its own board.
+by all handlers at once, each with its own cache.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ def main() -> None:
         call_command("migrate", verbosity=0)
         shares = [_share(asked.handlers) for _ in range(ROUNDS_OF_SHARES)]
         _submit_all(asked.jobs, int(asked.rounds * asked.seconds * CLAIMS_MAX))
-        board = _board_seconds()
+        cache = _board_seconds()
         storms = [_one_and_many(asked.seconds, asked.handlers) for _ in range(asked.rounds)]
     measured = {
         "jobs": asked.jobs,
-        "reading the board of them, ms": round(board * 1_000, 2),
+        "reading the cache of them, ms": round(cache * 1_000, 2),
         "claims/s, one job and many": [[round(s.rate) for s in pair] for pair in storms],
     }
     write("fair", _figures(asked.jobs, storms, shares), measured)
@@ -86,13 +86,13 @@ def _submit_all(jobs: int, claims_of_the_one: int) -> None:
 
 
 def _board_seconds() -> float:
-    from joblot.ledger import candidates
+    from joblot.ledger.claim import candidates
 
     wanted = candidates.Wanted.of("many", None, None)
 
     def seconds() -> float:
         began = time.perf_counter()
-        candidates.board(wanted, anew=True)
+        candidates.cache_for(wanted, anew=True)
         return time.perf_counter() - began
 
     return statistics.median(seconds() for _ in range(20))

@@ -90,7 +90,7 @@ def _each(
 
 def _claimed(client: httpx.Client, classes: int) -> tuple[str, bytes]:
     """Claim a batch; return the path to post it to, and its body."""
-    from joblot.ledger.submit import submit
+    from joblot.ledger.submit.submit import submit
 
     images = ({"key": f"http://images.test/{n}.jpg"} for n in range(IMAGES))
     job = submit("night", images, pipeline=PIPELINE)

@@ -59,23 +59,23 @@ def main() -> None:
 
 
 def _large(cursor: Any, items: int) -> int:
-    from joblot.ledger.look import look
-    from joblot.ledger.submit import seal, submit
+    from joblot.ledger.job.reconcile import reconcile
+    from joblot.ledger.submit.submit import seal, submit
 
     job = submit("large", [], pipeline="large", seal=False)
     for statement in FILL.format(job=job.pk, items=items).split(";")[:-1]:
         cursor.execute(statement)
     cursor.execute("ANALYZE")
     seal(job.pk)
-    assert look(job.pk) == "SUCCESS"
+    assert reconcile(job.pk) == "SUCCESS"
     return int(job.pk)
 
 
 def _measure(large: int, items: int) -> tuple[list[Figure], dict[str, Any]]:
-    from joblot.ledger import removal
-    from joblot.ledger.lifecycle import delete
-    from joblot.ledger.pulse import beat, overdue
-    from joblot.ledger.sweep import sweep
+    from joblot.ledger.job import removal
+    from joblot.ledger.job.lifecycle import delete
+    from joblot.ledger.maintain.sweep import sweep
+    from joblot.ledger.read.pulse import beat, overdue
     from joblot.models import Job
 
     reporter = _Reporter()
@@ -131,9 +131,9 @@ class _Reporter(threading.Thread):
         self._took: list[float] = []
 
     def run(self) -> None:
-        from joblot.ledger.claims import claim
-        from joblot.ledger.settle import report
-        from joblot.ledger.submit import submit
+        from joblot.ledger.claim.claim import claim
+        from joblot.ledger.report.report import report
+        from joblot.ledger.submit.submit import submit
         from joblot.wire import success
 
         while not self._stop_asked.is_set():

@@ -10,7 +10,7 @@ from django.urls import include, path
 from joblot.api.auth import caller_of
 from joblot.api.body import json_of
 from joblot.api.edge import edge
-from joblot.ledger.settle import report
+from joblot.ledger.report.report import report
 from joblot.states import Receipt
 from joblot.wire import ItemReceipt, parse_results, receipts_json
 

@@ -28,34 +28,34 @@ them.
 
 VERBS = {
     "A producer": {
-        "ledger.submit": ["submit", "add_items", "seal"],
-        "ledger.lifecycle": ["start", "pause", "resume", "cancel", "retry", "delete"],
+        "ledger.submit.submit": ["submit", "add_items", "seal"],
+        "ledger.job.lifecycle": ["start", "pause", "resume", "cancel", "retry", "delete"],
     },
     "A worker": {
-        "ledger.claims": ["claim"],
+        "ledger.claim.claim": ["claim"],
         "wire": ["success", "failure"],
-        "ledger.settle": ["report"],
-        "ledger.leases": ["renew", "renew_many", "release", "expire"],
+        "ledger.report.report": ["report"],
+        "ledger.lease": ["renew", "renew_many", "release", "expire"],
     },
     "Hooks and events": {
-        "ledger.hooks": ["on_result", "on_late", "on_event"],
-        "ledger.delivery": ["deliver", "deliver_until"],
+        "ledger.report.hooks": ["on_result", "on_late", "on_event"],
+        "ledger.maintain.delivery": ["deliver", "deliver_until"],
         "delivery.supervisor": ["supervise_until"],
     },
     "A reader": {
-        "ledger.progress": ["progress", "jobs"],
-        "ledger.availability": ["next_job"],
-        "ledger.items": ["items", "outputs"],
-        "ledger.history": ["events", "logs"],
-        "ledger.log_lines": ["log"],
-        "ledger.why": ["why"],
-        "ledger.map": ["job_map"],
-        "ledger.audit": ["audit", "audit_all"],
+        "ledger.read.progress": ["progress", "jobs"],
+        "ledger.claim.availability": ["next_job"],
+        "ledger.read.items": ["items", "outputs"],
+        "ledger.read.history": ["events", "logs"],
+        "ledger.rows.log": ["log"],
+        "ledger.read.why": ["why"],
+        "ledger.read.map": ["job_map"],
+        "ledger.read.audit": ["audit", "audit_all"],
     },
-    "A mender": {"ledger.repair": ["repair"]},
+    "A mender": {"ledger.maintain.repair": ["repair"]},
     "The clock": {
-        "ledger.sweep": ["sweep", "sweep_until"],
-        "ledger.prune": ["prune"],
+        "ledger.maintain.sweep": ["sweep", "sweep_until"],
+        "ledger.job.prune": ["prune"],
     },
     "Webhooks": {
         "webhooks.subscriptions": ["subscribe", "webhooks", "webhook", "end"],
@@ -69,9 +69,9 @@ VERBS = {
 
 SHAPES = {
     "wire": ["Claim", "GrantedLease", "ClaimedItem", "Result", "Error", "ItemReceipt"],
-    "ledger.availability": ["Next", "NextJob"],
-    "ledger.hooks": ["SettledResult", "JobNotice"],
-    "ledger.sweep": ["Swept"],
+    "ledger.claim.availability": ["Next", "NextJob"],
+    "ledger.report.hooks": ["SettledResult", "JobNotice"],
+    "ledger.maintain.sweep": ["Swept"],
     "webhooks.receiver": ["Message"],
 }
 

@@ -42,7 +42,7 @@ SETS = {
     "CLAIMABLE": "a claim, in the statement that grants the lease",
     "ACCEPTING": "readers that say whether results still count",
     "FINALIZABLE": "the look, before it finishes a job",
-    "CANCELLABLE": "cancel",
+    "CANCELABLE": "cancel",
     "FILLABLE": "add items, seal",
     "AMENDABLE": "the look, before it amends",
     "RETRYABLE": "retry",

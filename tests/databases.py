@@ -56,8 +56,8 @@ def point(alias: str, settings: Mapping[str, str]) -> dict[str, str]:
     """Let `alias` mean another database from now on; answers what to pass to go back."""
     connections[alias].close()
     if apps.ready:
-        import_module("joblot.ledger.queue").forget()
-        import_module("joblot.ledger.claimable").note_claimable()
+        import_module("joblot.ledger.claim.queue").forget()
+        import_module("joblot.ledger.rows.claimable").note_claimable()
     entry = connections.settings[alias]
     before = {name: str(entry[name]) for name in settings}
     entry.update(settings)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from joblot.figure import Figure, as_text
+from joblot.gauge import Gauge, as_text
 
 
 def test_what_a_name_means_is_told_once_and_no_digit_is_lost() -> None:
     told = as_text(
         [
-            Figure("jobs", 1_234_567, "Jobs there are.", {"status": "STARTED"}),
-            Figure("jobs", 0, "Jobs there are.", {"status": "PENDING"}),
-            Figure("late_seconds", 0.25, "Since when."),
+            Gauge("jobs", 1_234_567, "Jobs there are.", {"status": "STARTED"}),
+            Gauge("jobs", 0, "Jobs there are.", {"status": "PENDING"}),
+            Gauge("late_seconds", 0.25, "Since when."),
         ]
     )
     assert told.splitlines() == [

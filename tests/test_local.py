@@ -14,7 +14,7 @@ import pytest
 
 from joblot import local
 from joblot.errors import NotAuthenticated, Unavailable
-from joblot.ledger.submit import submit
+from joblot.ledger.submit.submit import submit
 from joblot.worker import HttpClient
 from tests.server.served import Served
 

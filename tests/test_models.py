@@ -10,8 +10,8 @@ from django.apps import apps
 from django.db import DatabaseError, connections, transaction
 
 from joblot.errors import LedgerOwned
-from joblot.ledger.lifecycle import pause
-from joblot.ledger.submit import submit
+from joblot.ledger.job.lifecycle import pause
+from joblot.ledger.submit.submit import submit
 from joblot.models import Item, Job, Token, Webhook, WebhookDelivery, WorkerInstance
 from joblot.testing.simulator import recount
 from tests.ledger import worker
@@ -177,7 +177,7 @@ def test_the_database_lets_through_what_adopters_may_change(job: Job, ledger_db:
 
 
 def test_a_write_through_a_version_that_has_passed_changes_nothing(job: Job) -> None:
-    from joblot.ledger.jobs import advance
+    from joblot.ledger.rows.job import advance
 
     stale = fresh(job)
     pause(job.pk)

@@ -81,7 +81,7 @@ def test_every_status_is_active_or_terminal() -> None:
 
 def test_the_sets_are_where_the_table_has_the_transition() -> None:
     assert states.sources(JobTransition.FINISH) == states.FINALIZABLE
-    assert states.sources(JobTransition.CANCEL) == states.CANCELLABLE
+    assert states.sources(JobTransition.CANCEL) == states.CANCELABLE
     assert states.sources(JobTransition.RETRY) == states.RETRYABLE
     assert states.sources(JobTransition.AMEND) == states.AMENDABLE
     assert states.CLAIMABLE <= states.FINALIZABLE <= states.ACCEPTING <= states.ACTIVE

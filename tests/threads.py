@@ -9,7 +9,7 @@ from typing import Generic, ParamSpec, TypeVar
 
 from django.db import connections
 
-from joblot.ledger.base import SLOTS
+from joblot.ledger.db.base import SLOTS
 from tests import databases
 
 T = TypeVar("T")

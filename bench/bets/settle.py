@@ -103,7 +103,7 @@ VARIANTS = {
     "d": Variant("as c, lease locked but not credited", UNCREDITED),
     "e": Variant("16 outcome rows, then UPDATE job SET n = n + 16", COUNTER),
     "c-separate": Variant("c as BEGIN, four statements, COMMIT", SEPARATE),
-    "c-look": Variant("c, then the look's SELECT", C + "\n" + LOOK),
+    "c-reconcile": Variant("c, then the look's SELECT", C + "\n" + LOOK),
     "c-32jobs": Variant("c on 32 jobs", C, jobs=CLIENTS),
     "c-fill70": Variant("c, fillfactor 70 on lease and tally", C, fill=70),
 }

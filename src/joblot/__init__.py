@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from joblot.errors import PermanentError
-    from joblot.ledger.claims import claim
-    from joblot.ledger.hooks import on_event, on_late, on_result
-    from joblot.ledger.leases import release, renew
-    from joblot.ledger.lifecycle import cancel, retry
-    from joblot.ledger.progress import progress
-    from joblot.ledger.settle import report
-    from joblot.ledger.submit import submit
+    from joblot.ledger.claim.claim import claim
+    from joblot.ledger.job.lifecycle import cancel, retry
+    from joblot.ledger.lease import release, renew
+    from joblot.ledger.read.progress import progress
+    from joblot.ledger.report.hooks import on_event, on_late, on_result
+    from joblot.ledger.report.report import report
+    from joblot.ledger.submit.submit import submit
 
 __all__ = [
     "PermanentError",
@@ -36,17 +36,17 @@ __all__ = [
 
 _HOMES = {
     "PermanentError": "joblot.errors",
-    "cancel": "joblot.ledger.lifecycle",
-    "claim": "joblot.ledger.claims",
-    "on_event": "joblot.ledger.hooks",
-    "on_late": "joblot.ledger.hooks",
-    "on_result": "joblot.ledger.hooks",
-    "progress": "joblot.ledger.progress",
-    "release": "joblot.ledger.leases",
-    "renew": "joblot.ledger.leases",
-    "report": "joblot.ledger.settle",
-    "retry": "joblot.ledger.lifecycle",
-    "submit": "joblot.ledger.submit",
+    "cancel": "joblot.ledger.job.lifecycle",
+    "claim": "joblot.ledger.claim.claim",
+    "on_event": "joblot.ledger.report.hooks",
+    "on_late": "joblot.ledger.report.hooks",
+    "on_result": "joblot.ledger.report.hooks",
+    "progress": "joblot.ledger.read.progress",
+    "release": "joblot.ledger.lease",
+    "renew": "joblot.ledger.lease",
+    "report": "joblot.ledger.report.report",
+    "retry": "joblot.ledger.job.lifecycle",
+    "submit": "joblot.ledger.submit.submit",
 }
 
 

@@ -14,8 +14,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from joblot import config
 from joblot.errors import InvalidPolicy
-from joblot.ledger.base import Dialect
-from joblot.ledger.dialect import dialect_of
+from joblot.ledger.db.base import Dialect
+from joblot.ledger.db.dialect import dialect_of
 from joblot.models import Job
 
 

@@ -129,7 +129,7 @@ class Limits:
     conflict_retries_max: int = 30
     conflict_backoff_seconds: float = 0.005
     conflict_seconds_max: float = 60.0  # for all tries together; shorter than a lease
-    look_rounds_max: int = 100
+    reconcile_rounds_max: int = 100
     close_leases_batch: int = 500
     reopen_chunk_items: int = 2_000
     merge_ranges_batch: int = 1_000
@@ -168,7 +168,7 @@ class Limits:
     worker_seen_seconds: float = 10.0  # between two writes of when a worker was last seen
     worker_offline_seconds: float = 60.0  # after it was last seen
     map_items_max: int = 1_000_000  # of a job, that one map covers
-    figure_rows_max: int = 100_000  # counted for one figure of /metrics; so many, or more
+    gauge_rows_max: int = 100_000  # counted for one figure of /metrics; so many, or more
     sweep_overdue_seconds: float = 30.0  # after which a server says that it is not healthy
 
     webhooks_max: int = 1_000  # that have not ended

@@ -1,6 +1,6 @@
 """The state machines of joblot, pure and complete.
 
-Nothing else decides eligibility: claiming, settling, finishing, cancelling and sweeping read the
+Nothing else decides eligibility: claiming, settling, finishing, canceling and sweeping read the
 tables and sets below, the database's trigger contains the same pairs, and the chart in the docs is
 generated from them. This module imports only the standard library.
 """
@@ -47,7 +47,7 @@ _VERDICTS = frozenset({_S.SUCCESS, _S.COMPLETED_WITH_ERRORS, _S.FAILURE})
 CLAIMABLE = frozenset({_S.PENDING, _S.STARTED})
 ACCEPTING = frozenset({_S.PENDING, _S.STARTED, _S.PAUSED, _S.CANCELING})
 FINALIZABLE = frozenset({_S.PENDING, _S.STARTED, _S.PAUSED})
-CANCELLABLE = frozenset({_S.CREATED, _S.PENDING, _S.STARTED, _S.PAUSED})
+CANCELABLE = frozenset({_S.CREATED, _S.PENDING, _S.STARTED, _S.PAUSED})
 FILLABLE = frozenset({_S.CREATED, _S.PENDING, _S.STARTED, _S.PAUSED})
 RETRYABLE = frozenset({_S.COMPLETED_WITH_ERRORS, _S.FAILURE, _S.REVOKED})
 AMENDABLE = frozenset({_S.COMPLETED_WITH_ERRORS, _S.FAILURE})
@@ -63,7 +63,7 @@ TRANSITIONS: Mapping[tuple[JobStatus, JobTransition], frozenset[JobStatus]] = Ma
         (_S.PENDING, _T.PAUSE): frozenset({_S.PAUSED}),
         (_S.STARTED, _T.PAUSE): frozenset({_S.PAUSED}),
         (_S.PAUSED, _T.RESUME): frozenset({_S.STARTED}),
-        **{(status, _T.CANCEL): frozenset({_S.CANCELING}) for status in CANCELLABLE},
+        **{(status, _T.CANCEL): frozenset({_S.CANCELING}) for status in CANCELABLE},
         (_S.CANCELING, _T.REVOKE): frozenset({_S.REVOKED}),
         **{(status, _T.FINISH): _VERDICTS for status in FINALIZABLE},
         # An amendment can only improve the report of a run that has ended.

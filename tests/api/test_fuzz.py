@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, example, given, seed, settings
 from hypothesis import strategies as st
 
 from joblot.identity.tokens import issue
-from joblot.ledger.progress import progress
-from joblot.ledger.submit import submit
+from joblot.ledger.read.progress import progress
+from joblot.ledger.submit.submit import submit
 from joblot.models import Job, Lease
 from joblot.states import LeaseState, Receipt
 from tests.hostile import JSON

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from joblot.ledger.items import items
-from joblot.ledger.progress import progress
-from joblot.ledger.submit import submit
+from joblot.ledger.read.items import items
+from joblot.ledger.read.progress import progress
+from joblot.ledger.submit.submit import submit
 from tests.api.conftest import Api
 from tests.hostile import JSON, Hostile, nested, with_each
 from tests.ledger import worker

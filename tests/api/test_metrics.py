@@ -13,12 +13,12 @@ from django.test.utils import CaptureQueriesContext
 
 from joblot.identity import workers
 from joblot.identity.tokens import issue
-from joblot.ledger import lifecycle
-from joblot.ledger.claims import claim
-from joblot.ledger.settle import report
-from joblot.ledger.submit import submit
-from joblot.ledger.sweep import sweep
-from joblot.ledger.transactions import alias
+from joblot.ledger.claim.claim import claim
+from joblot.ledger.db.transactions import alias
+from joblot.ledger.job import lifecycle
+from joblot.ledger.maintain.sweep import sweep
+from joblot.ledger.report.report import report
+from joblot.ledger.submit.submit import submit
 from joblot.webhooks.subscriptions import subscribe
 from joblot.wire import success
 from tests.ledger.conftest import clock
@@ -117,7 +117,7 @@ def test_no_figure_reads_items_or_outcomes(watcher: Watcher) -> None:
 
 
 def test_a_count_ends_at_its_limit(watcher: Watcher, configure: Callable[..., None]) -> None:
-    configure(figure_rows_max=3)
+    configure(gauge_rows_max=3)
     for n in range(5):
         submit(f"night {n}", keys(1), pipeline="p")
     assert watcher.read()["waiting_ranges"] == 3

@@ -24,7 +24,7 @@ from schemathesis.specs.openapi.checks import (
 from joblot.api.application import api as application
 from joblot.api.openapi import REFUSALS
 from joblot.identity.tokens import issue
-from joblot.ledger.submit import submit
+from joblot.ledger.submit.submit import submit
 from joblot.models import Job
 from tests.ledger import worker
 from tests.ledger.conftest import exact

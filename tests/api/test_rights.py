@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from joblot.identity.tokens import issue, revoke
-from joblot.ledger.submit import submit
+from joblot.ledger.submit.submit import submit
 from tests.api.conftest import Api
 
 ASKED = {

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from joblot.ledger.outbox import fan_out
-from joblot.ledger.submit import submit
+from joblot.ledger.maintain.outbox import fan_out
+from joblot.ledger.submit.submit import submit
 from joblot.models import Webhook
 from tests.api.conftest import Api
 

@@ -9,9 +9,9 @@ from uuid import uuid4
 import pytest
 
 from joblot.config import limits
-from joblot.ledger.lifecycle import pause
-from joblot.ledger.submit import submit
-from joblot.ledger.sweep import sweep
+from joblot.ledger.job.lifecycle import pause
+from joblot.ledger.maintain.sweep import sweep
+from joblot.ledger.submit.submit import submit
 from joblot.models import Uncounted
 from tests.api.conftest import Api
 

@@ -10,9 +10,9 @@ from django.db import connections
 from typer.testing import CliRunner, Result
 
 from joblot.cli.app import app
-from joblot.ledger.claims import claim
-from joblot.ledger.settle import report
-from joblot.ledger.submit import submit
+from joblot.ledger.claim.claim import claim
+from joblot.ledger.report.report import report
+from joblot.ledger.submit.submit import submit
 from joblot.wire import success
 
 

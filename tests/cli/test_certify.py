@@ -17,7 +17,7 @@ from joblot import standalone
 standalone.setup()
 from joblot import claim, faults, report, submit
 from joblot.wire import success
-from joblot.ledger.lifecycle import cancel, delete
+from joblot.ledger.job.lifecycle import cancel, delete
 from joblot.testing.simulator.trouble import Killed
 
 def die():

@@ -15,10 +15,10 @@ from typer.testing import CliRunner, Result
 
 from joblot import config
 from joblot.cli.app import app
-from joblot.ledger.claims import claim
-from joblot.ledger.log_lines import log
-from joblot.ledger.settle import report
-from joblot.ledger.submit import submit
+from joblot.ledger.claim.claim import claim
+from joblot.ledger.report.report import report
+from joblot.ledger.rows.log import log
+from joblot.ledger.submit.submit import submit
 from joblot.wire import failure, success
 from tests.failing_inserts import (
     DISK_FULL,

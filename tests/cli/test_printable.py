@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 import joblot.cli
 from joblot.cli.app import app
 from joblot.cli.printable import printable
-from joblot.ledger.claims import claim
-from joblot.ledger.log_lines import log
-from joblot.ledger.settle import report
-from joblot.ledger.submit import submit
+from joblot.ledger.claim.claim import claim
+from joblot.ledger.report.report import report
+from joblot.ledger.rows.log import log
+from joblot.ledger.submit.submit import submit
 from joblot.wire import failure
 from tests.cli.conftest import Joblot
 

@@ -6,8 +6,8 @@ import signal
 from datetime import UTC, datetime, timedelta
 
 from joblot.clock import set_clock
-from joblot.ledger.claims import claim
-from joblot.ledger.submit import submit
+from joblot.ledger.claim.claim import claim
+from joblot.ledger.submit.submit import submit
 from tests.cli.conftest import Joblot
 from tests.cli.test_commands import call, read
 from tests.polling import eventually

@@ -14,11 +14,11 @@ from typing import Any
 import httpx
 import pytest
 
-from joblot.ledger.audit import audit
-from joblot.ledger.items import items
-from joblot.ledger.leases import expire
-from joblot.ledger.progress import progress
-from joblot.ledger.submit import submit
+from joblot.ledger.lease import expire
+from joblot.ledger.read.audit import audit
+from joblot.ledger.read.items import items
+from joblot.ledger.read.progress import progress
+from joblot.ledger.submit.submit import submit
 from joblot.models import Job, Lease
 from joblot.states import TERMINAL, LeaseState
 from tests.cli.conftest import Joblot

@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from joblot.ledger.leases import expire
-from joblot.ledger.submit import submit
+from joblot.ledger.lease import expire
+from joblot.ledger.submit.submit import submit
 from joblot.models import Job
 from tests.crashes.killed import ITEMS
 from tests.ledger import worker

@@ -10,13 +10,13 @@ import pytest
 from django.db import connections
 
 from joblot.errors import Unavailable
-from joblot.ledger.audit import audit
-from joblot.ledger.claims import claim
-from joblot.ledger.leases import expire
-from joblot.ledger.progress import progress
-from joblot.ledger.settle import report
-from joblot.ledger.submit import submit
-from joblot.ledger.sweep import sweep
+from joblot.ledger.claim.claim import claim
+from joblot.ledger.lease import expire
+from joblot.ledger.maintain.sweep import sweep
+from joblot.ledger.read.audit import audit
+from joblot.ledger.read.progress import progress
+from joblot.ledger.report.report import report
+from joblot.ledger.submit.submit import submit
 from joblot.models import Event, Lease
 from joblot.states import LeaseState
 from joblot.testing.postgres import PostgresServer

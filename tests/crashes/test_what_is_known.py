@@ -17,11 +17,11 @@ from joblot.contrib.antenna.entries import entries
 from joblot.contrib.antenna.intake import Intake
 from joblot.contrib.antenna.subjects import Subject
 from joblot.errors import Unavailable
-from joblot.ledger import shared
-from joblot.ledger.lifecycle import retry
-from joblot.ledger.settle import report
-from joblot.ledger.submit import add_items, seal, submit
-from joblot.ledger.sweep import sweep
+from joblot.ledger.job.lifecycle import retry
+from joblot.ledger.maintain.sweep import sweep
+from joblot.ledger.report import group_commit
+from joblot.ledger.report.report import report
+from joblot.ledger.submit.submit import add_items, seal, submit
 from joblot.models import Job, Outcome
 from joblot.testing.postgres import PostgresServer
 from joblot.wire import failure, success
@@ -63,7 +63,7 @@ def number_before(words: str, said: str) -> int:
     return int(found[1])
 
 
-@pytest.mark.parametrize("verb", [report, shared.report])
+@pytest.mark.parametrize("verb", [report, group_commit.report])
 def test_a_report_says_how_many_results_are_recorded(
     durable_postgres: PostgresServer, verb: Any
 ) -> None:

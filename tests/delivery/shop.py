@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from joblot.ledger.submit import submit
+from joblot.ledger.submit.submit import submit
 from tests.ledger import worker
 from tests.ledger.worker import keys
 from tests.polling import eventually

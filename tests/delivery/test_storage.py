@@ -10,11 +10,11 @@ import pytest
 from django.test import override_settings
 
 from joblot import config
-from joblot.ledger.claims import claim
-from joblot.ledger.health import health
-from joblot.ledger.lifecycle import cancel, delete
-from joblot.ledger.submit import submit
-from joblot.ledger.sweep import sweep
+from joblot.ledger.claim.claim import claim
+from joblot.ledger.job.lifecycle import cancel, delete
+from joblot.ledger.maintain.sweep import sweep
+from joblot.ledger.read.health import health
+from joblot.ledger.submit.submit import submit
 from joblot.models import StoredOutput
 from tests.delivery.shop import Shop, finished
 from tests.delivery.test_supervisor import healthy
@@ -63,11 +63,11 @@ def test_a_storage_that_hangs_for_ever_holds_up_nothing_but_its_own_files(
     other = finished("other")
     submit("dead", keys(1), pipeline="dead", policy={"lease_seconds": 0.05})
     assert claim("dead").leases
-    cancelled = submit("cancelled", keys(1), pipeline="cancelled")
+    canceled = submit("cancelled", keys(1), pipeline="cancelled")
     assert claim("cancelled").leases
-    cancel(cancelled.pk, grace_seconds=0.05)
+    cancel(canceled.pk, grace_seconds=0.05)
     eventually(lambda: claim("dead").leases)  # its first lease has expired
-    eventually(lambda: status(cancelled) == "REVOKED")
+    eventually(lambda: status(canceled) == "REVOKED")
     eventually(lambda: str(other) in saved())  # handlers are called
     assert healthy(shop)
 

@@ -14,13 +14,13 @@ import httpx
 import pytest
 
 from joblot.delivery.supervisor import supervise_until
-from joblot.ledger.claims import claim
-from joblot.ledger.health import health
-from joblot.ledger.history import events
-from joblot.ledger.hooks import on_event
-from joblot.ledger.lifecycle import cancel
-from joblot.ledger.submit import submit
-from joblot.ledger.why import why
+from joblot.ledger.claim.claim import claim
+from joblot.ledger.job.lifecycle import cancel
+from joblot.ledger.read.health import health
+from joblot.ledger.read.history import events
+from joblot.ledger.read.why import why
+from joblot.ledger.report.hooks import on_event
+from joblot.ledger.submit.submit import submit
 from joblot.models import Delivery
 from tests.delivery.shop import Shop, deliverers, finished
 from tests.ledger import worker
@@ -60,11 +60,11 @@ def test_a_handler_that_hangs_for_ever_stops_nothing_but_its_own_jobs_later_even
     other = finished("other")
     expiring = submit("dead", keys(1), pipeline="dead", policy={"lease_seconds": 0.05})
     assert claim("dead").leases
-    cancelled = submit("cancelled", keys(1), pipeline="cancelled")
+    canceled = submit("cancelled", keys(1), pipeline="cancelled")
     assert claim("cancelled").leases
-    cancel(cancelled.pk, grace_seconds=0.05)
+    cancel(canceled.pk, grace_seconds=0.05)
     eventually(lambda: claim("dead").leases)  # its first lease has expired
-    eventually(lambda: status(cancelled) == "REVOKED")
+    eventually(lambda: status(canceled) == "REVOKED")
     eventually(lambda: str(other) in saved())  # the same handler, for another job
     eventually(lambda: {f"mailing {other}", f"mailing {hung}"} <= set(shop.calls()))
     assert healthy(shop)

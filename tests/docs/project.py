@@ -63,7 +63,7 @@ from django.contrib.auth.models import Group, User  # noqa: E402 (Django is set 
 
 from joblot import PermanentError, claim, on_result, progress, report, submit  # noqa: E402
 from joblot.admin import JobAdmin  # noqa: E402
-from joblot.ledger.hooks import SettledResult  # noqa: E402
+from joblot.ledger.report.hooks import SettledResult  # noqa: E402
 from joblot.models import Job  # noqa: E402
 from joblot.wire import success  # noqa: E402
 

@@ -7,9 +7,9 @@ import re
 
 from django.db import connections
 
-from joblot.ledger.audit import audit
-from joblot.ledger.lifecycle import cancel
-from joblot.ledger.submit import submit
+from joblot.ledger.job.lifecycle import cancel
+from joblot.ledger.read.audit import audit
+from joblot.ledger.submit.submit import submit
 from tests.ledger.worker import keys
 from tests.meta.sources import ROOT
 
@@ -26,7 +26,7 @@ def test_every_query_runs(postgres_only: str) -> None:
 
 
 def test_every_reason_is_explained() -> None:
-    tree = ast.parse((ROOT / "src/joblot/ledger/why.py").read_text(encoding="utf-8"))
+    tree = ast.parse((ROOT / "src/joblot/ledger/read/why.py").read_text(encoding="utf-8"))
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     codes = {
         ast.literal_eval(call.args[0])

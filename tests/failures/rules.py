@@ -16,7 +16,7 @@ RULES = {
     "LU10": "one status is stored; every other view is derived from it",
     "ST1": "a terminal status stays for the rest of its run",
     "ST2": "exactly one of a cancel and a completion wins",
-    "ST3": "a job that was cancelled before it started does not start",
+    "ST3": "a job that was canceled before it started does not start",
     "ST4": "after a cancel no items are added and none can be claimed",
     "ST5": "the submitter's failure is not the job's outcome",
     "ST6": "a filled queue is not a completed job",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from joblot.ledger.claims import claim
-from joblot.ledger.history import events, logs
-from joblot.ledger.items import items
-from joblot.ledger.lifecycle import cancel, pause, resume
-from joblot.ledger.progress import jobs, progress
-from joblot.ledger.submit import submit
-from joblot.ledger.why import why
+from joblot.ledger.claim.claim import claim
+from joblot.ledger.job.lifecycle import cancel, pause, resume
+from joblot.ledger.read.history import events, logs
+from joblot.ledger.read.items import items
+from joblot.ledger.read.progress import jobs, progress
+from joblot.ledger.read.why import why
+from joblot.ledger.submit.submit import submit
 from tests.failures.statements import statements_of, written_by
 from tests.ledger import worker
 from tests.ledger.worker import keys, nothing, status, succeed

@@ -7,11 +7,11 @@ from typing import Any
 
 from django.db import DatabaseError, connections
 
-from joblot.ledger.history import logs
-from joblot.ledger.hooks import on_result
-from joblot.ledger.lifecycle import cancel
-from joblot.ledger.log_lines import log
-from joblot.ledger.submit import submit
+from joblot.ledger.job.lifecycle import cancel
+from joblot.ledger.read.history import logs
+from joblot.ledger.report.hooks import on_result
+from joblot.ledger.rows.log import log
+from joblot.ledger.submit.submit import submit
 from tests.failures.statements import statements_of, written_by
 from tests.ledger import worker
 from tests.ledger.worker import counts, keys, status, succeed
@@ -30,8 +30,8 @@ def test_CT1_a_result_neither_writes_nor_locks_its_jobs_row(ledger_db: str) -> N
     said = statements_of(lambda: succeed(lease, *range(10)))
     assert said
     assert not [one for one in said if writes_job_row(one)]
-    cancelling = statements_of(lambda: cancel(job.pk))
-    assert any(writes_job_row(one) for one in cancelling)
+    canceling = statements_of(lambda: cancel(job.pk))
+    assert any(writes_job_row(one) for one in canceling)
 
 
 def test_CT1_results_of_one_job_do_not_wait_for_one_that_is_slow(

@@ -8,13 +8,13 @@ import pytest
 from django.db import OperationalError, connections
 
 from joblot.errors import LeaseEnded, Unavailable
-from joblot.ledger.claims import claim
-from joblot.ledger.items import items
-from joblot.ledger.leases import renew
-from joblot.ledger.lifecycle import cancel, retry
-from joblot.ledger.progress import progress
-from joblot.ledger.submit import submit
-from joblot.ledger.sweep import sweep
+from joblot.ledger.claim.claim import claim
+from joblot.ledger.job.lifecycle import cancel, retry
+from joblot.ledger.lease import renew
+from joblot.ledger.maintain.sweep import sweep
+from joblot.ledger.read.items import items
+from joblot.ledger.read.progress import progress
+from joblot.ledger.submit.submit import submit
 from tests.failures.statements import statements_of
 from tests.ledger import worker
 from tests.ledger.worker import counts, fail, keys, nothing, numbers, status, succeed

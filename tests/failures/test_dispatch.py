@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from joblot.ledger.lifecycle import cancel, retry
-from joblot.ledger.progress import progress
-from joblot.ledger.submit import add_items, seal, submit
+from joblot.ledger.job.lifecycle import cancel, retry
+from joblot.ledger.read.progress import progress
+from joblot.ledger.submit.submit import add_items, seal, submit
 from joblot.models import Item, ItemRange, Job
 from tests.failures.statements import statements_of
 from tests.ledger import worker

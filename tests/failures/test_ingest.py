@@ -10,13 +10,13 @@ from django.db import connections
 
 from joblot import faults
 from joblot.errors import InvalidResult, LedgerOwned, PermanentError
-from joblot.ledger.hooks import on_late, on_result
-from joblot.ledger.items import items
-from joblot.ledger.leases import expire_overdue
-from joblot.ledger.lifecycle import cancel, retry
-from joblot.ledger.progress import progress
-from joblot.ledger.submit import submit
-from joblot.ledger.sweep import sweep
+from joblot.ledger.job.lifecycle import cancel, retry
+from joblot.ledger.lease import expire_overdue
+from joblot.ledger.maintain.sweep import sweep
+from joblot.ledger.read.items import items
+from joblot.ledger.read.progress import progress
+from joblot.ledger.report.hooks import on_late, on_result
+from joblot.ledger.submit.submit import submit
 from joblot.models import Job
 from tests import databases
 from tests.ledger import worker

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from joblot import faults
-from joblot.ledger.history import logs
-from joblot.ledger.hooks import on_result
-from joblot.ledger.items import items
-from joblot.ledger.lifecycle import cancel
-from joblot.ledger.log_lines import log
-from joblot.ledger.progress import jobs, progress
-from joblot.ledger.submit import submit
-from joblot.ledger.sweep import sweep
+from joblot.ledger.job.lifecycle import cancel
+from joblot.ledger.maintain.sweep import sweep
+from joblot.ledger.read.history import logs
+from joblot.ledger.read.items import items
+from joblot.ledger.read.progress import jobs, progress
+from joblot.ledger.report.hooks import on_result
+from joblot.ledger.rows.log import log
+from joblot.ledger.submit.submit import submit
 from joblot.models import Outcome
 from joblot.states import JobStatus, verdict
 from tests.ledger import worker

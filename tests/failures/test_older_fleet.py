@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from joblot.ledger.in_flight import in_flight
-from joblot.ledger.items import items
-from joblot.ledger.leases import expire
-from joblot.ledger.lifecycle import cancel
-from joblot.ledger.progress import progress
-from joblot.ledger.submit import submit
+from joblot.ledger.job.lifecycle import cancel
+from joblot.ledger.lease import expire
+from joblot.ledger.read.in_flight import in_flight
+from joblot.ledger.read.items import items
+from joblot.ledger.read.progress import progress
+from joblot.ledger.submit.submit import submit
 from joblot.models import Job, Uncounted
 from tests.contrib.antenna.conftest import (
     Api,

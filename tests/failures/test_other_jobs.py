@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from joblot.ledger.progress import progress
-from joblot.ledger.submit import submit
+from joblot.ledger.read.progress import progress
+from joblot.ledger.submit.submit import submit
 from tests.ledger import worker
 from tests.ledger.worker import TWO_STAGES, counts, fail, keys, status, succeed
 

@@ -17,9 +17,9 @@ from django.test import Client
 
 from joblot.config import limits
 from joblot.identity import workers
-from joblot.ledger import pulse
-from joblot.ledger.submit import submit
-from joblot.ledger.sweep import sweep
+from joblot.ledger.maintain.sweep import sweep
+from joblot.ledger.read import pulse
+from joblot.ledger.submit.submit import submit
 from joblot.models import WorkerInstance
 from tests.cli.conftest import Joblot, joblot_on_postgres, make_joblot
 from tests.failures.statements import written_by

@@ -8,13 +8,13 @@ import pytest
 
 from joblot import faults
 from joblot.errors import NotFound, WrongStatus
-from joblot.ledger.claims import claim
-from joblot.ledger.hooks import on_event, on_late
-from joblot.ledger.lifecycle import cancel, delete, retry, start
-from joblot.ledger.progress import progress
-from joblot.ledger.settle import report
-from joblot.ledger.submit import add_items, seal, submit
-from joblot.ledger.sweep import sweep
+from joblot.ledger.claim.claim import claim
+from joblot.ledger.job.lifecycle import cancel, delete, retry, start
+from joblot.ledger.maintain.sweep import sweep
+from joblot.ledger.read.progress import progress
+from joblot.ledger.report.hooks import on_event, on_late
+from joblot.ledger.report.report import report
+from joblot.ledger.submit.submit import add_items, seal, submit
 from joblot.models import Item, ItemRange, Job, Tally
 from joblot.states import CLAIMABLE, TERMINAL
 from joblot.wire import success
@@ -64,7 +64,7 @@ def test_ST3_a_cancelled_job_does_not_start(ledger_db: str) -> None:
 
 
 def test_ST4_filling_goes_no_further_after_a_cancel(ledger_db: str, configure: Any) -> None:
-    """The dispatcher is stopped between two chunks and then finds the job cancelled."""
+    """The dispatcher is stopped between two chunks and then finds the job canceled."""
     configure(add_chunk_items=2)
 
     def stream() -> Any:
@@ -142,7 +142,7 @@ def test_ST10_starting_twice_starts_once(ledger_db: str, in_thread: Any) -> None
     job = submit("st10", keys(4), pipeline="p", start=False)
     clicks = [in_thread(lambda: start(job.pk).status) for _ in range(2)]
     assert [click.result() for click in clicks] == ["PENDING", "PENDING"]
-    assert kinds(job).count("pending") == 1
+    assert kinds(job).count("started") == 1
     assert numbers(worker.lease()) == [0, 1, 2, 3]
     assert nothing()
 
@@ -180,7 +180,7 @@ def test_ST12_the_intent_is_committed_before_what_follows(ledger_db: str) -> Non
 
 
 def test_ST13_the_life_of_a_job_hangs_on_no_handler(ledger_db: str) -> None:
-    @on_event("finished", "pending", "started")
+    @on_event("finished", "started", "claimed")
     def breaks(event: Any) -> None:
         raise KeyError("job_id")
 

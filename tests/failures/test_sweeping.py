@@ -11,13 +11,13 @@ from django.db import OperationalError, connections
 from joblot import faults
 from joblot.config import Limits, Policy
 from joblot.errors import Unavailable
-from joblot.ledger.claims import claim
-from joblot.ledger.hooks import on_result
-from joblot.ledger.items import items
-from joblot.ledger.leases import expire_overdue, renew
-from joblot.ledger.lifecycle import retry
-from joblot.ledger.submit import add_items, seal, submit
-from joblot.ledger.sweep import sweep
+from joblot.ledger.claim.claim import claim
+from joblot.ledger.job.lifecycle import retry
+from joblot.ledger.lease import expire_overdue, renew
+from joblot.ledger.maintain.sweep import sweep
+from joblot.ledger.read.items import items
+from joblot.ledger.report.hooks import on_result
+from joblot.ledger.submit.submit import add_items, seal, submit
 from tests.ledger import worker
 from tests.ledger.worker import counts, fail, keys, nothing, numbers, status, succeed
 from tests.races.meeting import COMMIT, Gate

@@ -8,8 +8,8 @@ import pytest
 from django.db import connections
 
 from joblot import faults
-from joblot.ledger.submit import submit
-from joblot.ledger.sweep import sweep
+from joblot.ledger.maintain.sweep import sweep
+from joblot.ledger.submit.submit import submit
 from joblot.webhooks.sender import send_due
 from joblot.webhooks.subscriptions import subscribe
 from tests.ledger import worker

@@ -12,9 +12,9 @@ from django.core.cache import cache
 from django.db import OperationalError, connections
 
 from joblot.errors import Unavailable
-from joblot.ledger.hooks import on_result
-from joblot.ledger.submit import submit
-from joblot.ledger.sweep import sweep
+from joblot.ledger.maintain.sweep import sweep
+from joblot.ledger.report.hooks import on_result
+from joblot.ledger.submit.submit import submit
 from tests.ledger import worker
 from tests.ledger.worker import counts, fail, keys, status, succeed
 
@@ -61,7 +61,7 @@ def test_RD2_the_ledger_knows_no_cache_and_no_broker() -> None:
     """By construction: importing all verbs imports neither."""
     script = (
         "import sys, joblot.standalone as s; s.setup(path=sys.argv[1])\n"
-        "import joblot, joblot.ledger.sweep, joblot.ledger.audit\n"
+        "import joblot, joblot.ledger.maintain.sweep, joblot.ledger.read.audit\n"
         "[getattr(joblot, name) for name in joblot.__all__]\n"
         "import ast, pathlib\n"
         "for path in pathlib.Path(joblot.__file__).parent.joinpath('ledger').glob('*.py'):\n"

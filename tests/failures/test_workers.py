@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from joblot.cli.local_client import LocalClient
-from joblot.ledger.items import items
-from joblot.ledger.leases import expire, expire_overdue
-from joblot.ledger.progress import progress
-from joblot.ledger.submit import submit
+from joblot.ledger.lease import expire, expire_overdue
+from joblot.ledger.read.items import items
+from joblot.ledger.read.progress import progress
+from joblot.ledger.submit.submit import submit
 from joblot.models import Lease
 from joblot.states import TERMINAL, LeaseState
 from joblot.worker import Handler, HttpClient, Worker, WorkerSettings, batched, each

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from joblot.ledger.items import items
-from joblot.ledger.submit import submit
+from joblot.ledger.read.items import items
+from joblot.ledger.submit.submit import submit
 from joblot.worker import HttpClient, handler
 from tests.cli.conftest import Joblot, joblot, make_joblot
 from tests.cli.test_worker import Served, _drained, served

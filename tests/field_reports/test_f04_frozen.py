@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from joblot.ledger.items import items
-from joblot.ledger.leases import expire_overdue
-from joblot.ledger.progress import progress
+from joblot.ledger.lease import expire_overdue
+from joblot.ledger.read.items import items
+from joblot.ledger.read.progress import progress
 from joblot.states import TERMINAL
 from joblot.worker.pulse import GAP_SECONDS_MAX, Pulse, PulseReader
 from tests.cli.conftest import Joblot, joblot, make_joblot

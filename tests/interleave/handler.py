@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from joblot.ledger import hooks
-from joblot.ledger.transactions import alias
+from joblot.ledger.db.transactions import alias
+from joblot.ledger.report import hooks
 from joblot.models import Event, Log
 
-KINDS = ("started", "finished", "amended")
+KINDS = ("claimed", "finished", "amended")
 TELLS = "told of event"
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from joblot import config
-from joblot.ledger import claimable, queue
+from joblot.ledger.claim import queue
+from joblot.ledger.rows import claimable
 from joblot.testing.interleave import Cast, Report, explore
 from tests.interleave import handler
 from tests.interleave.readers import Witness, answer, of_several_statements, require_one_state

@@ -15,15 +15,15 @@ from django.db import connections
 from joblot.api.metrics import all_gauges
 from joblot.errors import JoblotError
 from joblot.identity.workers import workers
-from joblot.ledger.audit import audit
-from joblot.ledger.availability import next_job
-from joblot.ledger.history import events, logs
-from joblot.ledger.in_flight import in_flight
-from joblot.ledger.items import items, outputs
-from joblot.ledger.map import job_map
-from joblot.ledger.progress import jobs, progress
-from joblot.ledger.pulse import overdue
-from joblot.ledger.why import why
+from joblot.ledger.claim.availability import next_job
+from joblot.ledger.read.audit import audit
+from joblot.ledger.read.history import events, logs
+from joblot.ledger.read.in_flight import in_flight
+from joblot.ledger.read.items import items, outputs
+from joblot.ledger.read.map import job_map
+from joblot.ledger.read.progress import jobs, progress
+from joblot.ledger.read.pulse import overdue
+from joblot.ledger.read.why import why
 from joblot.states import JobStatus
 from joblot.testing.interleave import OperationOutcome
 from joblot.webhooks.deliveries import deliveries

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from joblot import faults
-from joblot.ledger.leases import expire
-from joblot.ledger.lifecycle import cancel, delete, pause, retry
-from joblot.ledger.submit import add_items, seal, submit
+from joblot.ledger.job.lifecycle import cancel, delete, pause, retry
+from joblot.ledger.lease import expire
+from joblot.ledger.submit.submit import add_items, seal, submit
 from joblot.models import Job
 from joblot.wire import GrantedLease
 from tests.ledger import worker

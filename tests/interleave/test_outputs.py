@@ -14,13 +14,13 @@ import pytest
 from django.test import override_settings
 
 from joblot import config
-from joblot.ledger.file_removal import remove_files
-from joblot.ledger.lifecycle import delete
-from joblot.ledger.outputs import give_up, mark_unreferenced, output_of, storage
-from joblot.ledger.prune import prune
-from joblot.ledger.removal import go_on as go_on_removing
-from joblot.ledger.submit import submit
-from joblot.ledger.sweep import sweep
+from joblot.ledger.job.lifecycle import delete
+from joblot.ledger.job.prune import prune
+from joblot.ledger.job.removal import go_on as go_on_removing
+from joblot.ledger.maintain.file_removal import remove_files
+from joblot.ledger.maintain.sweep import sweep
+from joblot.ledger.rows.outputs import give_up, mark_unreferenced, output_of, storage
+from joblot.ledger.submit.submit import submit
 from joblot.models import Job, Outcome, StoredOutput, Uncounted
 from joblot.testing.interleave import explore
 from joblot.testing.simulator import recount

@@ -8,11 +8,8 @@ from datetime import timedelta
 from itertools import combinations, combinations_with_replacement
 from typing import Any
 
-from joblot.ledger.claims import claim
-from joblot.ledger.delivery import deliver
-from joblot.ledger.fold import fold
-from joblot.ledger.leases import expire_overdue, release, renew
-from joblot.ledger.lifecycle import (
+from joblot.ledger.claim.claim import claim
+from joblot.ledger.job.lifecycle import (
     cancel,
     delete,
     end_cancel,
@@ -22,13 +19,16 @@ from joblot.ledger.lifecycle import (
     retry,
     start,
 )
-from joblot.ledger.log_lines import log
-from joblot.ledger.look import look
-from joblot.ledger.merge import merge_ranges
-from joblot.ledger.outbox import fan_out
-from joblot.ledger.prune import prune
-from joblot.ledger.removal import go_on as go_on_removing
-from joblot.ledger.submit import add_items, seal, submit
+from joblot.ledger.job.prune import prune
+from joblot.ledger.job.reconcile import reconcile
+from joblot.ledger.job.removal import go_on as go_on_removing
+from joblot.ledger.lease import expire_overdue, release, renew
+from joblot.ledger.maintain.delivery import deliver
+from joblot.ledger.maintain.fold import fold
+from joblot.ledger.maintain.merge import merge_ranges
+from joblot.ledger.maintain.outbox import fan_out
+from joblot.ledger.rows.log import log
+from joblot.ledger.submit.submit import add_items, seal, submit
 from tests.interleave.scenes import KEY, SCENES, SECONDS, Scene
 from tests.ledger.worker import fail, keys, succeed
 
@@ -88,7 +88,7 @@ VERBS: dict[str, Verb] = {
     "amend": Verb("failed last running staged deleted", lambda s: succeed(expired(s))),
     # the clock
     "expire": Verb("last running staged filling canceling", lambda s: expire_overdue()),
-    "look": Verb("last failed canceling deleted", lambda s: look(s.job.pk)),
+    "reconcile": Verb("last failed canceling deleted", lambda s: reconcile(s.job.pk)),
     "end_cancel": Verb("canceling", lambda s: end_cancel(s.job.pk)),
     "reopen": Verb("retrying", lambda s: go_on_reopening(s.job.pk)),
     "fold": Verb("failed deleted", lambda s: fold(s.job.pk)),

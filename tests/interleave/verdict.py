@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from joblot.errors import KeyConflict, LeaseEnded, NotFound, WrongStatus
-from joblot.ledger import queue
-from joblot.ledger.audit import audit
-from joblot.ledger.claims import claim
-from joblot.ledger.delivery import deliver
-from joblot.ledger.lifecycle import resume, start
-from joblot.ledger.submit import seal
-from joblot.ledger.sweep import sweep
+from joblot.ledger.claim import queue
+from joblot.ledger.claim.claim import claim
+from joblot.ledger.job.lifecycle import resume, start
+from joblot.ledger.maintain.delivery import deliver
+from joblot.ledger.maintain.sweep import sweep
+from joblot.ledger.read.audit import audit
+from joblot.ledger.submit.submit import seal
 from joblot.models import Job, Outcome
 from joblot.states import TERMINAL, ItemState, JobStatus
 from joblot.testing.simulator import recount

@@ -12,8 +12,8 @@ from django.db import connections
 
 from joblot import config
 from joblot.clock import set_clock
-from joblot.ledger import hooks
-from joblot.ledger.audit import audit
+from joblot.ledger.read.audit import audit
+from joblot.ledger.report import hooks
 from joblot.models import Job
 from joblot.testing.simulator import recount
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 from django.db import connections
 
-from joblot.ledger.audit import audit
-from joblot.ledger.submit import submit
+from joblot.ledger.read.audit import audit
+from joblot.ledger.submit.submit import submit
 from joblot.models import Job
 from tests.ledger.worker import TWO_STAGES
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from django.test import override_settings
 
-from joblot.ledger.file_removal import remove_files
-from joblot.ledger.outputs import storage
-from joblot.ledger.sweep import sweep
+from joblot.ledger.maintain.file_removal import remove_files
+from joblot.ledger.maintain.sweep import sweep
+from joblot.ledger.rows.outputs import storage
 
 LARGE = {"text": "ü" * 100}
 SMALL = {"output_bytes_inline_max": 100, "output_bytes_max": 1_000}

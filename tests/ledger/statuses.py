@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from joblot.ledger.lifecycle import cancel, pause
-from joblot.ledger.submit import submit
+from joblot.ledger.job.lifecycle import cancel, pause
+from joblot.ledger.submit.submit import submit
 from joblot.models import Job
 from joblot.states import JobStatus
 from tests.ledger import worker

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from joblot.errors import InvalidInput, InvalidItem
-from joblot.ledger.progress import progress
-from joblot.ledger.submit import add_items, submit
+from joblot.ledger.read.progress import progress
+from joblot.ledger.submit.submit import add_items, submit
 from joblot.wire import Result, success
 from tests.hostile import deep
 from tests.ledger import worker

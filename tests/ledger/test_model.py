@@ -26,21 +26,22 @@ from hypothesis.stateful import (
 from joblot import config, faults
 from joblot.clock import set_clock
 from joblot.errors import LeaseEnded, WrongStatus
-from joblot.ledger import lifecycle, queue
-from joblot.ledger.audit import audit
-from joblot.ledger.claims import claim
-from joblot.ledger.fold import fold
-from joblot.ledger.history import events
-from joblot.ledger.leases import expire, release, renew
-from joblot.ledger.merge import merge_ranges
-from joblot.ledger.progress import progress
-from joblot.ledger.settle import report
-from joblot.ledger.submit import add_items, seal, submit
-from joblot.ledger.sweep import sweep
+from joblot.ledger.claim import queue
+from joblot.ledger.claim.claim import claim
+from joblot.ledger.job import lifecycle
+from joblot.ledger.lease import expire, release, renew
+from joblot.ledger.maintain.fold import fold
+from joblot.ledger.maintain.merge import merge_ranges
+from joblot.ledger.maintain.sweep import sweep
+from joblot.ledger.read.audit import audit
+from joblot.ledger.read.history import events
+from joblot.ledger.read.progress import progress
+from joblot.ledger.report.report import report
+from joblot.ledger.submit.submit import add_items, seal, submit
 from joblot.models import Job as JobRow
 from joblot.models import Lease as LeaseRow
 from joblot.states import (
-    CANCELLABLE,
+    CANCELABLE,
     FILLABLE,
     RETRYABLE,
     TERMINAL,
@@ -143,7 +144,7 @@ class Ledger(RuleBasedStateMachine):
         with self.at():
             row = submit("job", keys, stages=named, policy=POLICY, start=start, seal=seal)
         job = self.jobs[row.pk] = model.Job(stages)
-        job.events.append("pending" if start else "created")
+        job.events.append("started" if start else "created")
         job.status = JobStatus.PENDING if start else JobStatus.CREATED
         job.add(items)
         if seal:
@@ -198,7 +199,7 @@ class Ledger(RuleBasedStateMachine):
     def cancel(self, number: int, seconds: int) -> None:
         grace = model.GRACE if seconds % 2 else 0
         job_id, job = self.pick(number)
-        allowed = job.status in CANCELLABLE | {JobStatus.CANCELING, JobStatus.REVOKED}
+        allowed = job.status in CANCELABLE | {JobStatus.CANCELING, JobStatus.REVOKED}
         in_flight = self.in_flight(job_id, job)
         verb = lambda: lifecycle.cancel(job_id, grace_seconds=grace)  # noqa: E731
         if self.attempt(job, allowed, verb):

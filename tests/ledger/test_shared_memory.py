@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from joblot.ledger import candidates, claimable
-from joblot.ledger.candidates import Wanted
-from joblot.ledger.claims import claim
-from joblot.ledger.submit import submit
+from joblot.ledger.claim import candidates
+from joblot.ledger.claim.candidates import Wanted
+from joblot.ledger.claim.claim import claim
+from joblot.ledger.rows import claimable
+from joblot.ledger.submit.submit import submit
 from joblot.wire import GrantedLease
 from tests.ledger import worker
 from tests.ledger.worker import keys
@@ -55,14 +56,14 @@ def test_a_board_is_read_while_others_read_it_anew(
         for projects in (0, 1, 5, 50)
     ]
     monkeypatch.setattr(candidates, "_waiting", lambda wanted: random.choice(states))
-    board = candidates.board(wanted)
+    cache = candidates.cache_for(wanted)
     claimable.note_claimable()  # what a test before may have left
 
     def use(number: int) -> None:
         if number % 4 == 0:
             claimable.note_claimable()
-        snapshot = board.fresh() or board.read(wanted)
-        seen = [one.stage[0] for one in snapshot.in_order(board.take_turn())]
+        snapshot = cache.fresh() or cache.read(wanted)
+        seen = [one.stage[0] for one in snapshot.in_order(cache.take_turn())]
         assert sorted(seen) == list(range(len(seen)))
         assert len(seen) in (0, 1, 5, 50)
 
@@ -74,7 +75,7 @@ def test_what_was_forgotten_while_it_was_read_is_read_again(
 ) -> None:
     """A job that is submitted in the middle of another thread's reading is not missed for long."""
     wanted = Wanted.of("p", None, None)
-    board = candidates.board(wanted)
+    cache = candidates.cache_for(wanted)
     old = {"p": [candidates.Candidate((1, 0), None, ready=True)]}
 
     def read_and_be_overtaken(wanted: Wanted) -> dict[str, list[candidates.Candidate]]:
@@ -82,18 +83,18 @@ def test_what_was_forgotten_while_it_was_read_is_read_again(
         return old
 
     monkeypatch.setattr(candidates, "_waiting", read_and_be_overtaken)
-    board.read(wanted)
-    assert board.fresh() is None
+    cache.read(wanted)
+    assert cache.fresh() is None
     monkeypatch.setattr(candidates, "_waiting", lambda wanted: old)
-    board.read(wanted)
-    assert board.fresh() is not None
+    cache.read(wanted)
+    assert cache.fresh() is not None
 
 
 def test_a_slow_reader_does_not_put_an_older_state_over_a_newer(
     sqlite_only: str, in_thread: Threads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = Wanted.of("p", None, None)
-    board = candidates.board(wanted)
+    cache = candidates.cache_for(wanted)
     reading, go_on = threading.Event(), threading.Event()
 
     def slowly(wanted: Wanted) -> dict[str, list[candidates.Candidate]]:
@@ -102,14 +103,14 @@ def test_a_slow_reader_does_not_put_an_older_state_over_a_newer(
         return {"old": [candidates.Candidate((1, 0), None, ready=True)]}
 
     monkeypatch.setattr(candidates, "_waiting", slowly)
-    slow = in_thread(board.read, wanted)
+    slow = in_thread(cache.read, wanted)
     assert reading.wait(30)
     new = {"new": [candidates.Candidate((2, 0), None, ready=True)]}
     monkeypatch.setattr(candidates, "_waiting", lambda wanted: new)
-    newer = board.read(wanted)
+    newer = cache.read(wanted)
     go_on.set()
     slow.result()
-    assert board.fresh() is newer
+    assert cache.fresh() is newer
 
 
 def test_threads_claim_while_jobs_come_and_go(ledger_db: str, in_thread: Threads) -> None:

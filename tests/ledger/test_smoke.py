@@ -20,11 +20,11 @@ def test_a_job_is_submitted_worked_and_finished(ledger_db: str) -> None:
 
 
 def test_readers(ledger_db: str) -> None:
-    from joblot.ledger.audit import audit
-    from joblot.ledger.history import events, logs
-    from joblot.ledger.items import items, outputs
-    from joblot.ledger.log_lines import log
-    from joblot.ledger.why import why
+    from joblot.ledger.read.audit import audit
+    from joblot.ledger.read.history import events, logs
+    from joblot.ledger.read.items import items, outputs
+    from joblot.ledger.read.why import why
+    from joblot.ledger.rows.log import log
     from joblot.wire import failure
 
     stages = [{"name": "a", "pipeline": "pa"}, {"name": "b", "pipeline": "pb"}]
@@ -41,7 +41,7 @@ def test_readers(ledger_db: str) -> None:
     assert len(items(job.pk, state="succeeded")) == 9
     assert len(items(job.pk, state="skipped", stage="b")) == 1
     assert dict(outputs(job.pk))["3"] == ["3"]
-    assert [e["kind"] for e in events(job.pk)] == ["pending", "started"]
+    assert [e["kind"] for e in events(job.pk)] == ["started", "claimed"]
     assert log(job.pk, "hello")
     assert logs(job.pk)[0]["message"] == "hello"
     assert why(job.pk)["reasons"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from joblot.ledger.leases import expire, release
-from joblot.ledger.submit import submit
-from joblot.ledger.why import why
+from joblot.ledger.lease import expire, release
+from joblot.ledger.read.why import why
+from joblot.ledger.submit.submit import submit
 from joblot.models import Job
 from tests.ledger import worker
 from tests.ledger.worker import fail, keys, succeed

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from django.db import connections
 
-from joblot.ledger import delivery
-from joblot.ledger.hooks import JobNotice
-from joblot.ledger.outbox import fan_out
-from joblot.ledger.submit import submit
+from joblot.ledger.maintain import delivery
+from joblot.ledger.maintain.outbox import fan_out
+from joblot.ledger.report.hooks import JobNotice
+from joblot.ledger.submit.submit import submit
 from tests import databases
 from tests.ledger import worker
 from tests.ledger.worker import keys

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from joblot.ledger.availability import next_job
-from joblot.ledger.claims import claim
-from joblot.ledger.history import events
-from joblot.ledger.progress import progress
-from joblot.ledger.settle import report
+from joblot.ledger.claim.availability import next_job
+from joblot.ledger.claim.claim import claim
+from joblot.ledger.read.history import events
+from joblot.ledger.read.progress import progress
+from joblot.ledger.report.report import report
 from joblot.models import Job
 from joblot.wire import GrantedLease, Result, failure, success
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from joblot.ledger.transactions import connection
+from joblot.ledger.db.transactions import connection
 from tests.polling import eventually
 
 T = TypeVar("T")

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from joblot.ledger.claims import claim
-from joblot.ledger.leases import release
-from joblot.ledger.lifecycle import cancel, pause, resume
-from joblot.ledger.merge import merge_ranges
-from joblot.ledger.submit import submit
+from joblot.ledger.claim.claim import claim
+from joblot.ledger.job.lifecycle import cancel, pause, resume
+from joblot.ledger.lease import release
+from joblot.ledger.maintain.merge import merge_ranges
+from joblot.ledger.submit.submit import submit
 from joblot.models import ItemRange, Lease
 from tests.ledger import worker
 from tests.ledger.worker import keys, nothing, numbers, status, succeed

@@ -14,14 +14,14 @@ import pytest
 from django.db import connections
 
 from joblot.errors import WrongStatus
-from joblot.ledger.audit import audit
-from joblot.ledger.claims import claim
-from joblot.ledger.fold import fold
-from joblot.ledger.leases import expire, expire_overdue, renew
-from joblot.ledger.lifecycle import cancel, end_cancel, go_on_reopening, pause, retry, start
-from joblot.ledger.look import look
-from joblot.ledger.merge import merge_ranges
-from joblot.ledger.submit import add_items, seal, submit
+from joblot.ledger.claim.claim import claim
+from joblot.ledger.job.lifecycle import cancel, end_cancel, go_on_reopening, pause, retry, start
+from joblot.ledger.job.reconcile import reconcile
+from joblot.ledger.lease import expire, expire_overdue, renew
+from joblot.ledger.maintain.fold import fold
+from joblot.ledger.maintain.merge import merge_ranges
+from joblot.ledger.read.audit import audit
+from joblot.ledger.submit.submit import add_items, seal, submit
 from joblot.models import Job
 from joblot.testing.interleave import Report, explore
 from tests import databases
@@ -73,7 +73,7 @@ def work_off(job: Job) -> None:
     """What is left can be claimed and done: no item is nowhere, none is in two places."""
     while leases := claim("p", job=job.pk).leases:
         assert set(succeed(leases[0])) == {"counted"}
-    look(job.pk)
+    reconcile(job.pk)
     assert status(job) == "SUCCESS"
 
 
@@ -263,7 +263,7 @@ def test_two_who_go_on_with_one_cancel(scene: Scene) -> None:
     )
 
 
-@pytest.mark.parametrize("other", [retry, go_on_reopening, start, fold, look])
+@pytest.mark.parametrize("other", [retry, go_on_reopening, start, fold, reconcile])
 def test_a_retry_and_who_comes_in_between(scene: Scene, other: Callable[..., Any]) -> None:
     def check(said: Any) -> None:
         assert Job.objects.get().run == 2

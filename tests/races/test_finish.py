@@ -9,15 +9,15 @@ import pytest
 from django.db import connections
 
 from joblot import faults
-from joblot.ledger.delivery import deliver
-from joblot.ledger.fold import fold
-from joblot.ledger.hooks import on_event, on_result
-from joblot.ledger.leases import expire
-from joblot.ledger.lifecycle import retry
-from joblot.ledger.look import look
-from joblot.ledger.outbox import fan_out
-from joblot.ledger.submit import add_items, seal, submit
-from joblot.ledger.sweep import sweep
+from joblot.ledger.job.lifecycle import retry
+from joblot.ledger.job.reconcile import reconcile
+from joblot.ledger.lease import expire
+from joblot.ledger.maintain.delivery import deliver
+from joblot.ledger.maintain.fold import fold
+from joblot.ledger.maintain.outbox import fan_out
+from joblot.ledger.maintain.sweep import sweep
+from joblot.ledger.report.hooks import on_event, on_result
+from joblot.ledger.submit.submit import add_items, seal, submit
 from joblot.models import Job
 from tests.ledger import worker
 from tests.ledger.worker import counts, fail, keys, kinds, numbers, revision, status, succeed
@@ -159,7 +159,7 @@ class TestAFinishStalledInsideItsStatement:
         with holding(connect(), "SELECT 1 FROM joblot_job FOR UPDATE"):
             a = in_thread(lambda: succeed(second))
             until_waiting()
-            b = in_thread(lambda: look(job.pk))
+            b = in_thread(lambda: reconcile(job.pk))
             until_waiting(2)
         assert a.result() == ["counted"]
         assert b.result() == "SUCCESS"

@@ -7,10 +7,10 @@ from uuid import UUID
 
 import pytest
 
-from joblot.ledger.hooks import on_result
-from joblot.ledger.leases import expire, renew_many
-from joblot.ledger.lifecycle import cancel
-from joblot.ledger.submit import submit
+from joblot.ledger.job.lifecycle import cancel
+from joblot.ledger.lease import expire, renew_many
+from joblot.ledger.report.hooks import on_result
+from joblot.ledger.submit.submit import submit
 from joblot.models import Lease
 from joblot.states import LeaseState
 from tests.ledger import worker

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from joblot.errors import NotFound
-from joblot.ledger.leases import release, renew
-from joblot.ledger.lifecycle import cancel, end_cancel, go_on_reopening, retry, start
-from joblot.ledger.prune import prune
-from joblot.ledger.submit import submit
+from joblot.ledger.job.lifecycle import cancel, end_cancel, go_on_reopening, retry, start
+from joblot.ledger.job.prune import prune
+from joblot.ledger.lease import release, renew
+from joblot.ledger.submit.submit import submit
 from joblot.models import Job
 from tests.ledger import worker
 from tests.ledger.worker import fail, keys, numbers, status, succeed

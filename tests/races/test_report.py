@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from joblot.ledger.hooks import on_result
-from joblot.ledger.leases import expire, expire_overdue, renew
-from joblot.ledger.lifecycle import cancel, retry
-from joblot.ledger.submit import submit
-from joblot.ledger.sweep import sweep
+from joblot.ledger.job.lifecycle import cancel, retry
+from joblot.ledger.lease import expire, expire_overdue, renew
+from joblot.ledger.maintain.sweep import sweep
+from joblot.ledger.report.hooks import on_result
+from joblot.ledger.submit.submit import submit
 from tests.ledger import worker
 from tests.ledger.worker import counts, fail, keys, kinds, nothing, numbers, status, succeed
 from tests.races.meeting import COMMIT, Gate, until_waiting

@@ -15,8 +15,8 @@ import pytest
 from django.db import IntegrityError, connections
 
 from joblot.errors import LedgerOwned
-from joblot.ledger.lifecycle import cancel
-from joblot.ledger.submit import submit
+from joblot.ledger.job.lifecycle import cancel
+from joblot.ledger.submit.submit import submit
 from joblot.models import Job
 from tests.ledger import worker
 from tests.ledger.worker import counts, keys, status, succeed

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connections, transaction
 
-from joblot.ledger.claims import claim
-from joblot.ledger.close import close_leases
-from joblot.ledger.due import decide, read_snapshot
-from joblot.ledger.hooks import on_result
-from joblot.ledger.leases import expire
-from joblot.ledger.lifecycle import cancel, pause, retry
-from joblot.ledger.look import look
-from joblot.ledger.submit import submit
+from joblot.ledger.claim.claim import claim
+from joblot.ledger.job.close import close_leases
+from joblot.ledger.job.lifecycle import cancel, pause, retry
+from joblot.ledger.job.reconcile import reconcile
+from joblot.ledger.lease import expire
+from joblot.ledger.report.hooks import on_result
+from joblot.ledger.rows.due import decide, read_snapshot
+from joblot.ledger.submit.submit import submit
 from joblot.models import Job, Lease, Outcome, Tally
 from joblot.states import LeaseState
 from tests.ledger import worker
@@ -133,7 +133,7 @@ class TestFinishingWithoutTheVersion:
         gate = Gate('UPDATE "joblot_job"')
         stalled = in_thread(gate.through(lambda: fail(lease)))
         gate.wait()
-        look(job.pk)
+        reconcile(job.pk)
         retry(job.pk)
         gate.open()
         stalled.result()
@@ -234,14 +234,14 @@ class TestStartingInsideTheClaim:
                 run("SELECT 1 FROM joblot_range FOR UPDATE")
                 run("UPDATE joblot_job SET version = version + 1")
 
-        def cancelling() -> None:
+        def canceling() -> None:
             with transaction.atomic(using="postgres"):
                 run("UPDATE joblot_job SET version = version + 1")
                 run("SELECT 1 FROM joblot_range FOR UPDATE")
 
         gates = [Gate("UPDATE joblot_job"), Gate("SELECT 1 FROM joblot_range")]
         a = in_thread(gates[0].through(claiming))
-        b = in_thread(gates[1].through(cancelling))
+        b = in_thread(gates[1].through(canceling))
         for gate in gates:
             gate.wait()
         for gate in gates:

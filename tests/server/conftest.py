@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from joblot.ledger.submit import submit
+from joblot.ledger.submit.submit import submit
 from joblot.local import ACCEPTED
 from joblot.models import Job
 from tests.cli.conftest import joblot, joblot_on_postgres, make_joblot

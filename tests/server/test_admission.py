@@ -11,8 +11,8 @@ from django.core.signals import request_started
 
 from joblot.identity import rate
 from joblot.identity.tokens import issue, revoke
-from joblot.ledger import lifecycle
-from joblot.ledger.submit import submit
+from joblot.ledger.job import lifecycle
+from joblot.ledger.submit.submit import submit
 from joblot.models import Job
 from tests.ledger.worker import keys
 from tests.polling import eventually

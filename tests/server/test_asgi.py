@@ -10,7 +10,7 @@ from typing import Any, cast
 import httpx
 from django.core.handlers.asgi import ASGIHandler
 
-from joblot.ledger.submit import submit
+from joblot.ledger.submit.submit import submit
 from tests.ledger.worker import keys
 from tests.server.raw import AUTHORIZED
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from joblot.config import limits
-from joblot.ledger.submit import submit
+from joblot.ledger.submit.submit import submit
 from joblot.server import incoming_body
 from tests.ledger import worker
 from tests.ledger.worker import keys

@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from joblot.ledger.items import items
-from joblot.ledger.progress import progress
-from joblot.ledger.submit import submit
+from joblot.ledger.read.items import items
+from joblot.ledger.read.progress import progress
+from joblot.ledger.submit.submit import submit
 from joblot.models import Job
 from joblot.states import TERMINAL
 from joblot.worker import Handler, HttpClient, Worker, WorkerSettings, backoff, each

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from joblot.ledger.submit import submit
+from joblot.ledger.submit.submit import submit
 from joblot.testing.postgres import PostgresServer
 from tests.ledger.worker import keys
 from tests.polling import eventually

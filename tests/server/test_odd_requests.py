@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from joblot.ledger.submit import submit
+from joblot.ledger.submit.submit import submit
 from joblot.wire import failure, success
 from joblot.worker.shapes import result_json
 from tests.ledger import worker

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from joblot.ledger.progress import progress
-from joblot.ledger.submit import submit
+from joblot.ledger.read.progress import progress
+from joblot.ledger.submit.submit import submit
 from joblot.models import Job
 from tests.contrib.antenna.conftest import configure_antenna
 from tests.ledger.worker import keys

@@ -11,9 +11,9 @@ import pytest
 from django.db import connections
 
 from joblot.config import default_policy
-from joblot.ledger.claims import claim
-from joblot.ledger.progress import progress
-from joblot.ledger.submit import submit
+from joblot.ledger.claim.claim import claim
+from joblot.ledger.read.progress import progress
+from joblot.ledger.submit.submit import submit
 from joblot.server import gateway
 from joblot.standalone import (
     SERVED_STATEMENT_SECONDS_MAX,

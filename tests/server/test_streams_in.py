@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from joblot.config import limits
-from joblot.ledger.items import items
-from joblot.ledger.progress import progress
-from joblot.ledger.submit import submit
+from joblot.ledger.read.items import items
+from joblot.ledger.read.progress import progress
+from joblot.ledger.submit.submit import submit
 from joblot.models import Job
 from tests.polling import eventually
 from tests.server.raw import AUTHORIZED, Raw

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from joblot.config import limits
-from joblot.ledger import lifecycle
-from joblot.ledger.submit import submit
+from joblot.ledger.job import lifecycle
+from joblot.ledger.submit.submit import submit
 from joblot.models import Job
 from joblot.server.bridge import Scope, WholeResponse
 from tests.ledger import worker
@@ -170,10 +170,10 @@ def test_events_come_as_they_happen_and_after_a_cut_none_twice(
 ) -> None:
     job = submit("watched", keys(2), pipeline="p")
     with events(http, job) as told:
-        assert [next(told)[1]] == ["pending"]
+        assert [next(told)[1]] == ["started"]
         lease = worker.lease()
         seen, kind = next(told)
-        assert kind == "started"
+        assert kind == "claimed"
     worker.succeed(lease)
     with events(http, job, seen) as told:
         assert next(told)[1] == "finished"

@@ -15,9 +15,9 @@ import pytest
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from joblot.errors import Unavailable
-from joblot.ledger.candidates import Wanted
-from joblot.ledger.progress import progress
-from joblot.ledger.submit import submit
+from joblot.ledger.claim.candidates import Wanted
+from joblot.ledger.read.progress import progress
+from joblot.ledger.submit.submit import submit
 from joblot.models import Lease
 from joblot.server.waiting import LOOK_SECONDS_MAX, WaitingRoom
 from joblot.states import LeaseState

@@ -15,7 +15,7 @@ import pytest
 from django.core.handlers.wsgi import WSGIHandler
 from django.db import connections
 
-from joblot.ledger.submit import submit
+from joblot.ledger.submit.submit import submit
 from tests.ledger.worker import drain, keys
 from tests.server.raw import AUTHORIZED
 
@@ -89,7 +89,7 @@ def test_a_stream_is_a_page_that_links_to_the_next(wsgi: httpx.Client, configure
 def test_a_stream_of_events_ends_and_is_asked_for_again(wsgi: httpx.Client) -> None:
     job = submit("watched", keys(1), pipeline="p")
     seen = ""
-    for kinds in (["pending"], ["started", "finished"], []):
+    for kinds in (["started"], ["claimed", "finished"], []):
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": seen} if seen else {})
         text = wsgi.get(f"jobs/{job.pk}/events", headers=headers).text
         told = [line.partition(": ") for line in text.splitlines()]

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from joblot import config
-from joblot.ledger.outbox import fan_out
-from joblot.ledger.submit import submit
+from joblot.ledger.maintain.outbox import fan_out
+from joblot.ledger.submit.submit import submit
 from joblot.models import Job, WebhookDelivery
 from joblot.webhooks.subscriptions import subscribe
 from tests.ledger import worker

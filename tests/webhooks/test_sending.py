@@ -13,11 +13,11 @@ from django.db import connections, transaction
 
 from joblot.clock import now as clock_now
 from joblot.errors import NotDurable
-from joblot.ledger.lifecycle import cancel, retry
-from joblot.ledger.outbox import fan_out
-from joblot.ledger.progress import progress
-from joblot.ledger.prune import prune
-from joblot.ledger.submit import submit
+from joblot.ledger.job.lifecycle import cancel, retry
+from joblot.ledger.job.prune import prune
+from joblot.ledger.maintain.outbox import fan_out
+from joblot.ledger.read.progress import progress
+from joblot.ledger.submit.submit import submit
 from joblot.models import Event, Webhook
 from joblot.webhooks.deliveries import claim_next, deliveries, record
 from joblot.webhooks.post import Answer

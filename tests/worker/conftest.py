@@ -10,7 +10,7 @@ import pytest
 
 from joblot.cli.local_client import LocalClient
 from joblot.identity.tokens import issue
-from joblot.ledger.progress import progress
+from joblot.ledger.read.progress import progress
 from joblot.states import TERMINAL
 from joblot.worker import Client, Handler, HttpClient, Worker, WorkerSettings
 from joblot.worker.function import Work

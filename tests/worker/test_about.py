@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from joblot.identity import workers
-from joblot.ledger.submit import submit
+from joblot.ledger.submit.submit import submit
 from joblot.worker import HttpClient, about
 from tests.worker.server import Server
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from joblot.cli.local_client import LocalClient
 from joblot.errors import Unavailable
-from joblot.ledger.leases import expire
-from joblot.ledger.progress import progress
-from joblot.ledger.submit import submit
+from joblot.ledger.lease import expire
+from joblot.ledger.read.progress import progress
+from joblot.ledger.submit.submit import submit
 from joblot.models import Lease
 from joblot.states import LeaseState
 from joblot.wire import Claim, ClaimedItem, Result, success

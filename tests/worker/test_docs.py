@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from joblot.ledger.items import items
-from joblot.ledger.submit import submit
+from joblot.ledger.read.items import items
+from joblot.ledger.submit.submit import submit
 from tests.meta.sources import ROOT
 from tests.worker.conftest import ended
 from tests.worker.server import Server

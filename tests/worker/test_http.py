@@ -21,9 +21,9 @@ from joblot.errors import (
     Unavailable,
 )
 from joblot.identity.tokens import issue
-from joblot.ledger.lifecycle import cancel
-from joblot.ledger.progress import progress
-from joblot.ledger.submit import submit
+from joblot.ledger.job.lifecycle import cancel
+from joblot.ledger.read.progress import progress
+from joblot.ledger.submit.submit import submit
 from joblot.models import Lease as LeaseRow
 from joblot.states import Receipt
 from joblot.wire import GrantedLease, failure, success

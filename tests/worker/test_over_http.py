@@ -16,13 +16,13 @@ import pytest
 
 from joblot.errors import NotAllowed, NotAuthenticated
 from joblot.identity.tokens import issue, revoke
-from joblot.ledger import hooks
-from joblot.ledger.in_flight import in_flight
-from joblot.ledger.items import items
-from joblot.ledger.leases import expire, expire_overdue
-from joblot.ledger.lifecycle import cancel
-from joblot.ledger.progress import progress
-from joblot.ledger.submit import submit
+from joblot.ledger.job.lifecycle import cancel
+from joblot.ledger.lease import expire, expire_overdue
+from joblot.ledger.read.in_flight import in_flight
+from joblot.ledger.read.items import items
+from joblot.ledger.read.progress import progress
+from joblot.ledger.report import hooks
+from joblot.ledger.submit.submit import submit
 from joblot.models import Lease
 from joblot.states import LeaseState
 from joblot.wire import success

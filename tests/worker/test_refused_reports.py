@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from joblot.ledger.items import items
-from joblot.ledger.progress import progress
-from joblot.ledger.submit import submit
+from joblot.ledger.read.items import items
+from joblot.ledger.read.progress import progress
+from joblot.ledger.submit.submit import submit
 from joblot.worker import backoff, batched, each, reporter
 from joblot.worker.spool import Spool
 from tests.polling import eventually

@@ -11,13 +11,13 @@ import pytest
 from joblot import config
 from joblot.cli.local_client import LocalClient
 from joblot.errors import RetryableError, Unavailable
-from joblot.ledger import hooks
-from joblot.ledger.audit import audit
-from joblot.ledger.in_flight import in_flight
-from joblot.ledger.items import items
-from joblot.ledger.leases import expire_overdue
-from joblot.ledger.progress import progress
-from joblot.ledger.submit import submit
+from joblot.ledger.lease import expire_overdue
+from joblot.ledger.read.audit import audit
+from joblot.ledger.read.in_flight import in_flight
+from joblot.ledger.read.items import items
+from joblot.ledger.read.progress import progress
+from joblot.ledger.report import hooks
+from joblot.ledger.submit.submit import submit
 from joblot.wire import Claim, ItemReceipt, Result
 from joblot.worker import Output, batched, each, lease
 from tests.ledger.conftest import Clock

@@ -14,7 +14,7 @@ from django.http import HttpRequest, JsonResponse
 from joblot.api.auth import caller_of
 from joblot.errors import JoblotError
 from joblot.identity.caller import Scope
-from joblot.ledger.pulse import overdue, require_database
+from joblot.ledger.read.pulse import overdue, require_database
 
 logger = logging.getLogger("joblot.api")
 

@@ -24,11 +24,11 @@ from joblot.api.schemas import (
 )
 from joblot.config import limits
 from joblot.errors import InvalidInput, InvalidItem
-from joblot.ledger.history import events as events_page
-from joblot.ledger.history import logs as logs_page
-from joblot.ledger.items import items as items_page
-from joblot.ledger.jobs import read_job
-from joblot.ledger.submit import add_items
+from joblot.ledger.read.history import events as events_page
+from joblot.ledger.read.history import logs as logs_page
+from joblot.ledger.read.items import items as items_page
+from joblot.ledger.rows.job import read_job
+from joblot.ledger.submit.submit import add_items
 from joblot.shown import shown
 
 router = Router(tags=["items"])

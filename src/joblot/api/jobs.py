@@ -21,16 +21,16 @@ from joblot.api.schemas import (
 )
 from joblot.errors import InvalidInput
 from joblot.identity.caller import Caller, Scope
-from joblot.ledger import lifecycle
-from joblot.ledger.audit import audit as audit_job
-from joblot.ledger.jobs import read_job
-from joblot.ledger.map import job_map
-from joblot.ledger.names import checked_name
-from joblot.ledger.progress import jobs as jobs_page
-from joblot.ledger.progress import progress
-from joblot.ledger.submit import seal as seal_job
-from joblot.ledger.submit import submit
-from joblot.ledger.why import why as why_job
+from joblot.ledger.job import lifecycle
+from joblot.ledger.read.audit import audit as audit_job
+from joblot.ledger.read.map import job_map
+from joblot.ledger.read.progress import jobs as jobs_page
+from joblot.ledger.read.progress import progress
+from joblot.ledger.read.why import why as why_job
+from joblot.ledger.rows.job import read_job
+from joblot.ledger.rows.names import checked_name
+from joblot.ledger.submit.submit import seal as seal_job
+from joblot.ledger.submit.submit import submit
 from joblot.models import Job
 from joblot.states import JobStatus
 from joblot.wire import ITEM_MAX

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-from joblot.ledger.candidates import Wanted
+from joblot.ledger.claim.candidates import Wanted
 
 _SCOPE_KEY = "joblot.view_call"
 

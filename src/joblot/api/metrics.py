@@ -6,11 +6,11 @@ from django.http import HttpRequest, HttpResponse
 
 from joblot.api.auth import caller_of
 from joblot.errors import NotAllowed
-from joblot.figure import Figure, as_text
+from joblot.gauge import Gauge, as_text
 from joblot.identity.caller import Scope
 from joblot.identity.workers import online
-from joblot.ledger.figures import figures
-from joblot.ledger.snapshot import one_snapshot
+from joblot.ledger.db.snapshot import one_snapshot
+from joblot.ledger.read.gauges import gauges
 from joblot.webhooks.deliveries import waiting
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -26,7 +26,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 
 @one_snapshot()
-def all_gauges() -> list[Figure]:
+def all_gauges() -> list[Gauge]:
     """All of them, at one instant. Raises Unavailable."""
-    seen = Figure("online_workers", online(), "Workers that were seen a moment ago.")
-    return [*figures(), *waiting(), seen]
+    seen = Gauge("online_workers", online(), "Workers that were seen a moment ago.")
+    return [*gauges(), *waiting(), seen]

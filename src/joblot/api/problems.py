@@ -25,7 +25,7 @@ from joblot.errors import (
     TooManyRequests,
     Unavailable,
 )
-from joblot.ledger.transactions import translated
+from joblot.ledger.db.transactions import translated
 
 logger = logging.getLogger("joblot.api")
 

@@ -29,12 +29,12 @@ from joblot.config import limits
 from joblot.errors import InvalidInput, TooLarge
 from joblot.identity import workers
 from joblot.identity.caller import Caller, Scope
-from joblot.ledger.availability import next_job
-from joblot.ledger.candidates import Wanted
-from joblot.ledger.claims import claim
-from joblot.ledger.leases import release, renew
-from joblot.ledger.names import checked_name
-from joblot.ledger.shared import report
+from joblot.ledger.claim.availability import next_job
+from joblot.ledger.claim.candidates import Wanted
+from joblot.ledger.claim.claim import claim
+from joblot.ledger.lease import release, renew
+from joblot.ledger.report.group_commit import report
+from joblot.ledger.rows.names import checked_name
 from joblot.states import NoLease
 from joblot.wire import receipts_json
 

@@ -83,7 +83,7 @@ def require_resumable(job_id: int, source: Source) -> Plan:
     plan = Plan.of(job_id, job.config)
     if job.status in (JobStatus.CANCELING, JobStatus.REVOKED):
         raise WrongStatus(
-            f"job {job_id} was cancelled; `joblot retry {job_id}` begins its next run, which can "
+            f"job {job_id} was canceled; `joblot retry {job_id}` begins its next run, which can "
             "then be resumed"
         )
     if job.sealed and source.given:

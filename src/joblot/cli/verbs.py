@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from joblot.delivery.supervisor import deliver_once, remove_files_once, supervise_until
     from joblot.identity.tokens import any_token, issue, revoke, tokens
-    from joblot.ledger.audit import audit, audit_all
-    from joblot.ledger.claims import claim
-    from joblot.ledger.health import health
-    from joblot.ledger.history import logs
-    from joblot.ledger.in_flight import in_flight
-    from joblot.ledger.items import items, outputs
-    from joblot.ledger.jobs import read_job
-    from joblot.ledger.leases import expire, release, renew
-    from joblot.ledger.lifecycle import cancel, delete, pause, resume, retry, start
-    from joblot.ledger.outputs import storage
-    from joblot.ledger.progress import jobs, progress
-    from joblot.ledger.repair import repair
-    from joblot.ledger.settle import report
-    from joblot.ledger.submit import add_items, seal, submit
-    from joblot.ledger.sweep import sweep, sweep_until
-    from joblot.ledger.transactions import alias, location, migration_lock
-    from joblot.ledger.why import why
+    from joblot.ledger.claim.claim import claim
+    from joblot.ledger.db.transactions import alias, location, migration_lock
+    from joblot.ledger.job.lifecycle import cancel, delete, pause, resume, retry, start
+    from joblot.ledger.lease import expire, release, renew
+    from joblot.ledger.maintain.repair import repair
+    from joblot.ledger.maintain.sweep import sweep, sweep_until
+    from joblot.ledger.read.audit import audit, audit_all
+    from joblot.ledger.read.health import health
+    from joblot.ledger.read.history import logs
+    from joblot.ledger.read.in_flight import in_flight
+    from joblot.ledger.read.items import items, outputs
+    from joblot.ledger.read.progress import jobs, progress
+    from joblot.ledger.read.why import why
+    from joblot.ledger.report.report import report
+    from joblot.ledger.rows.job import read_job
+    from joblot.ledger.rows.outputs import storage
+    from joblot.ledger.submit.submit import add_items, seal, submit
     from joblot.webhooks.deliveries import deliveries, resend
     from joblot.webhooks.subscriptions import end, subscribe, webhooks
 
@@ -80,23 +80,23 @@ __all__ = [
 ]
 
 _HOMES = {
-    "audit": ["audit", "audit_all"],
-    "claims": ["claim"],
-    "health": ["health"],
-    "in_flight": ["in_flight"],
-    "items": ["items", "outputs"],
-    "jobs": ["read_job"],
-    "leases": ["expire", "release", "renew"],
-    "lifecycle": ["cancel", "delete", "pause", "resume", "retry", "start"],
-    "history": ["logs"],
-    "outputs": ["storage"],
-    "progress": ["jobs", "progress"],
-    "repair": ["repair"],
-    "settle": ["report"],
-    "submit": ["add_items", "seal", "submit"],
-    "sweep": ["sweep", "sweep_until"],
-    "transactions": ["alias", "location", "migration_lock"],
-    "why": ["why"],
+    "read.audit": ["audit", "audit_all"],
+    "claim.claim": ["claim"],
+    "read.health": ["health"],
+    "read.in_flight": ["in_flight"],
+    "read.items": ["items", "outputs"],
+    "rows.job": ["read_job"],
+    "lease": ["expire", "release", "renew"],
+    "job.lifecycle": ["cancel", "delete", "pause", "resume", "retry", "start"],
+    "read.history": ["logs"],
+    "rows.outputs": ["storage"],
+    "read.progress": ["jobs", "progress"],
+    "maintain.repair": ["repair"],
+    "report.report": ["report"],
+    "submit.submit": ["add_items", "seal", "submit"],
+    "maintain.sweep": ["sweep", "sweep_until"],
+    "db.transactions": ["alias", "location", "migration_lock"],
+    "read.why": ["why"],
 }
 _HOME = {verb: f"joblot.ledger.{module}" for module, verbs in _HOMES.items() for verb in verbs}
 _HOME |= dict.fromkeys(["any_token", "issue", "revoke", "tokens"], "joblot.identity.tokens")

@@ -45,8 +45,8 @@ def _follow(supervised: Supervised, stop: threading.Event) -> None:
 
 
 def _work(order: dict[str, Any], supervised: Supervised, stop: threading.Event) -> None:
-    from joblot.ledger.delivery import deliver, deliver_until  # noqa: PLC0415 (needs setup)
-    from joblot.ledger.file_removal import remove_files, remove_files_until  # noqa: PLC0415
+    from joblot.ledger.maintain.delivery import deliver, deliver_until  # noqa: PLC0415 (needs setup)
+    from joblot.ledger.maintain.file_removal import remove_files, remove_files_until  # noqa: PLC0415
 
     watch = partial(_answered, supervised)
     idle_seconds = limits().handler_idle_seconds

@@ -18,9 +18,9 @@ from typing import Any
 from joblot.config import limits
 from joblot.delivery.message import Begun, message_of
 from joblot.errors import JoblotError, Unavailable
-from joblot.ledger import hooks
-from joblot.ledger.file_removal import any_due
-from joblot.ledger.transactions import connection
+from joblot.ledger.db.transactions import connection
+from joblot.ledger.maintain.file_removal import any_due
+from joblot.ledger.report import hooks
 from joblot.worker.supervisor import Answered, Died, Process, Supervisor
 from joblot.worker.watch import Watch
 

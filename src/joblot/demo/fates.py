@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from joblot.ledger.transactions import alias, connection
+from joblot.ledger.db.transactions import alias, connection
 from joblot.models import Lease
 from joblot.states import LeaseState
 from joblot.testing.crew import Child

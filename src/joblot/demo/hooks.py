@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from joblot.demo.models import SavedDigit
-from joblot.ledger.hooks import SettledResult, on_result
+from joblot.ledger.report.hooks import SettledResult, on_result
 
 CLASSIFY, SAVE = "demo-classify", "demo-save"  # pipelines
 STAGES = [{"name": "classify", "pipeline": CLASSIFY}, {"name": "save", "pipeline": SAVE}]

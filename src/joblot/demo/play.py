@@ -24,13 +24,13 @@ from joblot.demo.fates import Fate
 from joblot.demo.models import SavedDigit, UnlockedJob
 from joblot.demo.run import Run
 from joblot.errors import Unavailable
-from joblot.ledger.audit import audit
-from joblot.ledger.delivery import deliver, deliver_until
-from joblot.ledger.history import events
-from joblot.ledger.hooks import JobNotice
-from joblot.ledger.items import items
-from joblot.ledger.sweep import sweep, sweep_until
-from joblot.ledger.why import why
+from joblot.ledger.maintain.delivery import deliver, deliver_until
+from joblot.ledger.maintain.sweep import sweep, sweep_until
+from joblot.ledger.read.audit import audit
+from joblot.ledger.read.history import events
+from joblot.ledger.read.items import items
+from joblot.ledger.read.why import why
+from joblot.ledger.report.hooks import JobNotice
 from joblot.testing.crew import Crew, record
 from joblot.testing.crew.record import Reported
 

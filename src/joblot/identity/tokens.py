@@ -19,8 +19,8 @@ from joblot import clock
 from joblot.config import limits
 from joblot.errors import InvalidInput, NotAuthenticated, NotFound
 from joblot.identity.caller import Caller, Scope
-from joblot.ledger.names import checked_name
-from joblot.ledger.transactions import repeated
+from joblot.ledger.db.transactions import repeated
+from joblot.ledger.rows.names import checked_name
 from joblot.models import Token
 from joblot.shown import shown
 

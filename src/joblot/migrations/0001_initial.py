@@ -185,7 +185,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'indexes': [models.Index(fields=['job', 'id'], name='joblot_event_job'), models.Index(condition=models.Q(('dispatched_at__isnull', True)), fields=['next_try_at'], name='joblot_event_undispatched'), models.Index(condition=models.Q(('dispatched_at__isnull', True)), fields=['job', 'id'], name='joblot_event_first')],
-                'constraints': [models.UniqueConstraint(condition=models.Q(('kind', 'pending')), fields=('job', 'run'), name='joblot_event_pending_once'), models.UniqueConstraint(condition=models.Q(('kind', 'finished')), fields=('job', 'run'), name='joblot_event_finished_once'), models.UniqueConstraint(condition=models.Q(('kind', 'amended')), fields=('job', 'run', 'revision'), name='joblot_event_amended_once'), models.UniqueConstraint(condition=models.Q(('kind', 'failing')), fields=('job', 'run'), name='joblot_event_failing_once')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('kind', 'started')), fields=('job', 'run'), name='joblot_event_started_once'), models.UniqueConstraint(condition=models.Q(('kind', 'finished')), fields=('job', 'run'), name='joblot_event_finished_once'), models.UniqueConstraint(condition=models.Q(('kind', 'amended')), fields=('job', 'run', 'revision'), name='joblot_event_amended_once'), models.UniqueConstraint(condition=models.Q(('kind', 'failing')), fields=('job', 'run'), name='joblot_event_failing_once')],
             },
         ),
         migrations.CreateModel(

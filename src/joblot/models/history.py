@@ -42,8 +42,8 @@ class Event(LedgerModel):
         constraints = [
             models.UniqueConstraint(
                 fields=["job", "run"],
-                name="joblot_event_pending_once",
-                condition=Q(kind="pending"),
+                name="joblot_event_started_once",
+                condition=Q(kind="started"),
             ),
             models.UniqueConstraint(
                 fields=["job", "run"],

@@ -22,7 +22,7 @@ from joblot.api.long_polling import Granted, NoWork, StreamPage, ViewCall
 from joblot.api.problems import ProblemResponse
 from joblot.api.sizes import body_bytes_max
 from joblot.errors import JoblotError
-from joblot.ledger.leases import release
+from joblot.ledger.lease import release
 from joblot.server.bridge import Bridge, Scope, Send, WholeResponse
 from joblot.server.incoming import IncomingStream
 from joblot.server.incoming_body import SILENCE_SECONDS_MAX, Gone, IncomingBody, Receive, Silent

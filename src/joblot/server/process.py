@@ -12,10 +12,10 @@ from collections.abc import Collection
 from types import FrameType
 
 from joblot.delivery.supervisor import supervise_until
-from joblot.ledger.availability import ready_for
-from joblot.ledger.candidates import Wanted
-from joblot.ledger.hook_room import limit_to
-from joblot.ledger.sweep import sweep_until
+from joblot.ledger.claim.availability import ready_for
+from joblot.ledger.claim.candidates import Wanted
+from joblot.ledger.maintain.sweep import sweep_until
+from joblot.ledger.room import limit_to
 from joblot.server.bridge import Bridge, Scope, Send
 from joblot.server.gateway import Gateway
 from joblot.server.incoming_body import Receive

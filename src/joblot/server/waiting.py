@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection
 
 from joblot.errors import JoblotError
-from joblot.ledger.candidates import Wanted
+from joblot.ledger.claim.candidates import Wanted
 
 logger = logging.getLogger("joblot.server")
 

@@ -58,7 +58,7 @@ def database(where: str | None) -> Iterator[None]:
 
 
 def _alias() -> str:
-    from joblot.ledger.transactions import alias  # noqa: PLC0415 (once Django is set up)
+    from joblot.ledger.db.transactions import alias  # noqa: PLC0415 (once Django is set up)
 
     return alias()
 

@@ -15,11 +15,11 @@ from django.db.models import Exists, F, OuterRef, Q
 from joblot import clock
 from joblot.config import limits
 from joblot.errors import InvalidInput, NotFound, Refused
-from joblot.figure import Figure
-from joblot.ledger.figures import count, overdue_seconds
-from joblot.ledger.snapshot import one_snapshot
-from joblot.ledger.statements import fetch, moment
-from joblot.ledger.transactions import connection, repeated
+from joblot.gauge import Gauge
+from joblot.ledger.db.snapshot import one_snapshot
+from joblot.ledger.db.statements import fetch, moment
+from joblot.ledger.db.transactions import connection, repeated
+from joblot.ledger.read.gauges import count, overdue_seconds
 from joblot.models import WebhookDelivery
 from joblot.shown import shown
 from joblot.webhooks.post import Answer
@@ -92,14 +92,14 @@ def waiting_receivers(except_for: Collection[int] = ()) -> list[int]:
 
 @repeated
 @one_snapshot()
-def waiting() -> list[Figure]:
+def waiting() -> list[Gauge]:
     """How many deliveries are not sent, and since when the first of them waits for its try."""
-    ((now,),) = fetch(connection(), "clock")
+    ((now,),) = fetch(connection(), "db/clock")
     pending = _rows().filter(_PENDING, webhook__ended_at__isnull=True)
     late = overdue_seconds(pending, "next_try_at", moment(now))
     return [
-        Figure("waiting_deliveries", count(pending), "Webhook deliveries that are not sent."),
-        Figure("delivery_overdue_seconds", late, "Since when a delivery waits for its next try."),
+        Gauge("waiting_deliveries", count(pending), "Webhook deliveries that are not sent."),
+        Gauge("delivery_overdue_seconds", late, "Since when a delivery waits for its next try."),
     ]
 
 

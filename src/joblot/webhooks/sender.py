@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from joblot import faults
 from joblot.config import limits
 from joblot.errors import JoblotError, Unavailable
-from joblot.ledger.transactions import connection, require_durable
+from joblot.ledger.db.transactions import connection, require_durable
 from joblot.models import WebhookDelivery
 from joblot.webhooks.deliveries import claim_next, record, waiting_receivers
 from joblot.webhooks.post import GONE, Answer, post

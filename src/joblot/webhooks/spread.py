@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 from joblot import clock
-from joblot.ledger.hooks import JobNotice, on_fan_out
+from joblot.ledger.report.hooks import JobNotice, on_fan_out
 from joblot.models import Event, Webhook, WebhookDelivery
 from joblot.webhooks.subscriptions import KINDS, database, rows
 

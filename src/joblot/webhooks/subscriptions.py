@@ -10,8 +10,8 @@ from django.db import router
 from joblot import clock
 from joblot.config import limits
 from joblot.errors import InvalidInput, NotFound
-from joblot.ledger.names import checked_name
-from joblot.ledger.transactions import durable, repeated
+from joblot.ledger.db.transactions import durable, repeated
+from joblot.ledger.rows.names import checked_name
 from joblot.models import Webhook
 from joblot.webhooks.signature import new_secret
 

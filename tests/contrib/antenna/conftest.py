@@ -13,7 +13,7 @@ from django.test import Client, override_settings
 from joblot.contrib.antenna import limits, turnover
 from joblot.identity import workers
 from joblot.identity.tokens import issue
-from joblot.ledger.submit import submit
+from joblot.ledger.submit.submit import submit
 from joblot.models import Job
 from tests.contrib.antenna.fleet import SLUGS, Task, detected
 from tests.ledger.conftest import clock, configure, exact, own_hooks

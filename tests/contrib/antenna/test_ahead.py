@@ -5,9 +5,9 @@ from __future__ import annotations
 from uuid import uuid4
 
 from joblot.contrib.antenna.ahead import held_ahead, renew_ahead
-from joblot.ledger.in_flight import in_flight
-from joblot.ledger.leases import expire_overdue
-from joblot.ledger.submit import submit
+from joblot.ledger.lease import expire_overdue
+from joblot.ledger.read.in_flight import in_flight
+from joblot.ledger.submit.submit import submit
 from joblot.models import Job
 from joblot.wire import GrantedLease
 from tests.ledger import worker

@@ -11,9 +11,9 @@ from django.test import override_settings
 
 from joblot.contrib.antenna.limits import AntennaLimits
 from joblot.identity.workers import workers
-from joblot.ledger.lifecycle import cancel, delete, pause, retry
-from joblot.ledger.progress import progress
-from joblot.ledger.submit import submit
+from joblot.ledger.job.lifecycle import cancel, delete, pause, retry
+from joblot.ledger.read.progress import progress
+from joblot.ledger.submit.submit import submit
 from joblot.models import Lease
 from tests.contrib.antenna.conftest import Api, images, job_of
 from tests.contrib.antenna.fleet import SLUGS, detected, not_loaded

@@ -9,11 +9,11 @@ from typing import Any
 
 import httpx
 
-from joblot.ledger.in_flight import in_flight
-from joblot.ledger.items import outputs
-from joblot.ledger.leases import expire
-from joblot.ledger.lifecycle import cancel
-from joblot.ledger.progress import progress
+from joblot.ledger.job.lifecycle import cancel
+from joblot.ledger.lease import expire
+from joblot.ledger.read.in_flight import in_flight
+from joblot.ledger.read.items import outputs
+from joblot.ledger.read.progress import progress
 from joblot.models import Job
 from tests.contrib.antenna.conftest import Api, job_of
 from tests.contrib.antenna.fleet import Post, Task, Worker, detected, not_loaded

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from joblot.ledger.items import items
-from joblot.ledger.progress import progress
+from joblot.ledger.read.items import items
+from joblot.ledger.read.progress import progress
 from tests.contrib.antenna.conftest import Api, job_of
 from tests.contrib.antenna.fleet import detected
 from tests.hostile import Hostile, with_each

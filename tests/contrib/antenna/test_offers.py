@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from joblot.contrib.antenna.offers import Offer, offers, others_wait
-from joblot.ledger.lifecycle import pause
-from joblot.ledger.submit import submit
+from joblot.ledger.job.lifecycle import pause
+from joblot.ledger.submit.submit import submit
 from tests.failures.statements import written_by
 from tests.ledger import worker
 from tests.ledger.worker import TWO_STAGES, keys, succeed

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from joblot.ledger.items import items, outputs
-from joblot.ledger.leases import expire_overdue
-from joblot.ledger.progress import progress
-from joblot.ledger.submit import submit
+from joblot.ledger.lease import expire_overdue
+from joblot.ledger.read.items import items, outputs
+from joblot.ledger.read.progress import progress
+from joblot.ledger.submit.submit import submit
 from joblot.models import Job
 from tests.contrib.antenna.conftest import Api, images, job_of
 from tests.contrib.antenna.fleet import batch_failed, detected, not_loaded

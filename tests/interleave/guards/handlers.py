@@ -7,94 +7,94 @@ from tests.interleave.guards.guard import Guard, pair
 GUARDS = (
     Guard(
         "An event is fanned out after the earlier ones of its job.",
-        "outbox.py",
+        "maintain/outbox.py",
         "rows.filter(~Exists(earlier))",
         "rows",
         pair("failed-deliver-deliver-postgres"),
     ),
     Guard(
         "A handler gets an event after the earlier ones of its job.",
-        "delivery.py",
+        "maintain/delivery.py",
         "filter(~Exists(earlier), delivered_at__isnull=True)",
         "filter(delivered_at__isnull=True)",
-        "ledger/test_undelivered.py::test_what_a_handler_has_not_taken_keeps_its_jobs_later_events"
+        "ledger/read/test_undelivered.py::test_what_a_handler_has_not_taken_keeps_its_jobs_later_events"
         "_from_it_and_no_others",
     ),
     Guard(
         "The mark of a delivery commits with what its handler wrote.",
-        "delivery.py",
+        "maintain/delivery.py",
         "            call.handler.call(call.event)\n    return True",
         "            pass\n    call.handler.call(call.event)\n    return True",
-        "ledger/test_delivery.py::test_effects_in_the_same_database_happen_exactly_once",
+        "ledger/maintain/test_delivery.py::test_effects_in_the_same_database_happen_exactly_once",
     ),
     Guard(
         "A try is begun by one process, and not before its time.",
-        "delivery.py",
+        "maintain/delivery.py",
         "            event_id=event_id, handler=name, next_try_at__lte=clock.now()\n",
         "            event_id=event_id, handler=name\n",
-        "ledger/test_undelivered.py::test_a_try_that_was_begun_is_not_begun_again_before_its_time",
+        "ledger/read/test_undelivered.py::test_a_try_that_was_begun_is_not_begun_again_before_its_time",
     ),
     Guard(
         "A call that was overtaken by a later try marks nothing.",
-        "delivery.py",
+        "maintain/delivery.py",
         "tries=call.tries, delivered_at__isnull=True",
         "delivered_at__isnull=True",
-        "ledger/test_undelivered.py::test_a_call_that_was_overtaken_marks_nothing",
+        "ledger/read/test_undelivered.py::test_a_call_that_was_overtaken_marks_nothing",
     ),
     Guard(
         "The sweep runs no adopter's code.",
-        "sweep.py",
+        "maintain/sweep.py",
         "    fanned_out = fan_out()\n",
         "    fanned_out = fan_out()\n"
-        '    __import__("joblot.ledger.delivery").ledger.delivery.deliver()\n',
+        '    __import__("joblot.ledger.maintain.delivery").ledger.delivery.deliver()\n',
         "testing/simulator/test_simulator.py::test_everything_holds_for_a_known_seed",
     ),
     Guard(
         "The sweep calls no storage.",
-        "sweep.py",
+        "maintain/sweep.py",
         "    mark_unreferenced(limits().removal_seconds_per_sweep)\n",
         "    mark_unreferenced(limits().removal_seconds_per_sweep)\n"
-        '    __import__("joblot.ledger.file_removal").ledger.file_removal.remove_files()\n',
-        "ledger/test_file_removal.py::test_a_storage_that_does_not_remove_is_called_by_no_sweep_and"
+        '    __import__("joblot.ledger.maintain.file_removal").ledger.file_removal.remove_files()\n',
+        "ledger/maintain/test_file_removal.py::test_a_storage_that_does_not_remove_is_called_by_no_sweep_and"
         "_doctor_names_its_files",
     ),
     Guard(
         "A job for which a step of the sweep fails keeps no other from its turn.",
-        "sweep_failures.py",
+        "rows/sweep_failures.py",
         "        failed(step, job_id, error)\n        return False\n",
         "        raise\n",
-        "ledger/test_sweep_failures.py::test_a_job_whose_step_fails_keeps_no_other_from_its_turn"
+        "ledger/maintain/test_sweep_failures.py::test_a_job_whose_step_fails_keeps_no_other_from_its_turn"
         "_and_goes_on_when_it_can",
     ),
     Guard(
         "The sweep's choice of jobs passes over those that were put off.",
-        "sweep.py",
+        "maintain/sweep.py",
         '    jobs = jobs.exclude(put_off(step, "pk"))\n',
         "",
-        "ledger/test_sweep_failures.py::test_more_jobs_that_fail_than_a_batch_holds_starve_none",
+        "ledger/maintain/test_sweep_failures.py::test_more_jobs_that_fail_than_a_batch_holds_starve_none",
     ),
     Guard(
         "A hook whose transaction was ended can write nothing more.",
-        "time_limit.py",
+        "db/time_limit.py",
         '        _execute(file, "PRAGMA query_only = ON")\n',
         "",
-        "ledger/test_time_limit.py::test_what_it_goes_on_to_write_is_not_committed"
+        "ledger/db/test_time_limit.py::test_what_it_goes_on_to_write_is_not_committed"
         "[sqlite-on_result-inserts_past_django]",
     ),
     Guard(
         "A hook that hangs holds the locks of its report for its limit.",
-        "settlement.py",
+        "report/settlement.py",
         "ended_after(seconds, what)",
         "ended_after(600 * seconds, what)",
-        "ledger/test_time_limit.py::test_at_its_limit_the_locks_are_let_go_and_the_results_can_be"
+        "ledger/db/test_time_limit.py::test_at_its_limit_the_locks_are_let_go_and_the_results_can_be"
         "_reported_again",
     ),
     Guard(
         "Hooks that hang leave threads of a server for everything else.",
-        "hook_room.py",
+        "room.py",
         "            while self._running >= self.threads_max:\n",
         "            while False:\n",
-        "ledger/test_hook_room.py::test_while_hooks_that_hang_take_all_room_others_are_refused"
+        "ledger/test_room.py::test_while_hooks_that_hang_take_all_room_others_are_refused"
         "_and_the_rest_goes_on",
     ),
 )

@@ -7,46 +7,46 @@ from tests.interleave.guards.guard import Guard, reader
 GUARDS = (
     Guard(
         "An answer of several statements is read in one transaction.",
-        "why.py",
+        "read/why.py",
         "@one_snapshot()\n",
         "",
         reader("last-report-postgres"),
     ),
     Guard(
         "All that is read in one transaction is of one snapshot.",
-        "snapshot.py",
+        "db/snapshot.py",
         "REPEATABLE READ",
         "READ COMMITTED",
         reader("last-report-postgres"),
     ),
     Guard(
         "A page of items is of one instant.",
-        "items.py",
+        "read/items.py",
         "@repeated\n@one_snapshot()\ndef items(",
         "@repeated\ndef items(",
         reader("last-report-sqlite"),
     ),
     Guard(
         "A read transaction takes no write lock on SQLite.",
-        "snapshot.py",
+        "db/snapshot.py",
         '"DEFERRED"',
         '"IMMEDIATE"',
-        "ledger/test_snapshot.py::test_a_reader_does_not_wait_for_a_writer",
+        "ledger/db/test_snapshot.py::test_a_reader_does_not_wait_for_a_writer",
     ),
     Guard(
         "An item waits no longer than its policy says, though the clock was ahead.",
-        "waits.py",
+        "maintain/waits.py",
         "    each(Step.WAITS, _jobs(_late_ranges()), _shorten_ranges)\n",
         "",
-        "ledger/test_clock_jumps.py::"
+        "ledger/maintain/test_waits.py::"
         "test_an_item_that_failed_while_the_clock_was_ahead_is_tried_in_time",
     ),
     Guard(
         "A lease that was granted while the clock was ahead ends in time.",
-        "waits.py",
+        "maintain/waits.py",
         "live.filter(claimed_at__gt=_after(0)) | live",
         "live",
-        "ledger/test_clock_jumps.py::"
+        "ledger/maintain/test_waits.py::"
         "test_whatever_happens_while_the_clock_is_ahead_the_job_ends_in_time",
     ),
 )

@@ -7,50 +7,50 @@ from tests.interleave.guards.guard import Guard, pair
 GUARDS = (
     Guard(
         "A removal marks the very run of which it has closed the leases, and marks once.",
-        "removal.py",
+        "job/removal.py",
         "        if now and same and _mark(",
         "        if now and _mark(",
         pair("filling-delete-delete-postgres"),
     ),
     Guard(
         "A removal closes the leases before it marks: nothing is counted after the mark.",
-        "removal.py",
+        "job/removal.py",
         "        close_leases(job_id, seen.run)\n",
         "",
-        pair("deleted-submit-look-sqlite"),
+        pair("deleted-submit-reconcile-sqlite"),
     ),
     Guard(
         "A removal looks before it marks: what was counted before it is told.",
-        "removal.py",
+        "job/removal.py",
         "        look(job_id)\n        now =",
         "        now =",
-        "ledger/test_removal.py"
+        "ledger/job/test_removal.py"
         "::test_what_was_counted_before_the_removal_is_told_and_what_comes_after_is_late",
     ),
     Guard(
         "A prune takes a job that is still due when it is marked, and no other.",
-        "removal.py",
+        "job/removal.py",
         "        now = _due(job_id, due)\n",
         "        now = _due(job_id, Q())\n        same = True\n        seen.run = now.run\n",
         "races/test_overtaken.py::TestAPruneThatWasOvertakenByARetry",
     ),
     Guard(
         "The leases of a job go before all that a report may write.",
-        "removal.py",
+        "job/removal.py",
         "_LAST = (_rows_of(Lease), *_BESIDES,",
         "_LAST = (*_BESIDES, _rows_of(Lease),",
         pair("deleted-amend-prune-sqlite"),
     ),
     Guard(
         "A line that is logged while its job goes is taken back.",
-        "history.py",
+        "read/history.py",
         "        _take_back_if_removed(job_id, line)\n",
         "",
         pair("failed-prune-log-sqlite"),
     ),
     Guard(
         "A report refers only to a file that nobody is removing.",
-        "sql/postgresql/hold_stored.sql",
+        "rows/hold_stored.postgresql.sql",
         " AND state = {STORED}",
         "",
         "interleave/test_outputs.py::"
@@ -58,7 +58,7 @@ GUARDS = (
     ),
     Guard(
         "A report holds its file until it has committed what refers to it.",
-        "sql/postgresql/hold_stored.sql",
+        "rows/hold_stored.postgresql.sql",
         "\nFOR KEY SHARE",
         "",
         "interleave/test_outputs.py::"
@@ -66,7 +66,7 @@ GUARDS = (
     ),
     Guard(
         "A collection locks a file before it reads what refers to it.",
-        "outputs.py",
+        "rows/outputs.py",
         "due.select_for_update(skip_locked=True).values_list",
         "due.values_list",
         "interleave/test_outputs.py::"
@@ -74,7 +74,7 @@ GUARDS = (
     ),
     Guard(
         "A removal takes only files that are marked.",
-        "file_removal.py",
+        "maintain/file_removal.py",
         "filter(next_try_at__lte=clock.now())",
         "exclude(next_try_at__gt=clock.now())",
         "interleave/test_outputs.py::"
@@ -82,36 +82,36 @@ GUARDS = (
     ),
     Guard(
         "A try to remove a file is begun by one process, and not before its time.",
-        "file_removal.py",
+        "maintain/file_removal.py",
         "tries=row.tries + 1, started_at=clock.now(), next_try_at=clock.after(wait)",
         "tries=row.tries + 1, started_at=clock.now()",
-        "ledger/test_file_removal.py::test_a_removal_that_died_is_gone_on_with",
+        "ledger/maintain/test_file_removal.py::test_a_removal_that_died_is_gone_on_with",
     ),
     Guard(
         "A file of a result that was refused for good is given up at once.",
-        "settle.py",
+        "report/report.py",
         "        _give_up_files(one for one in left if not one.lacks_file)\n",
         "",
-        "ledger/test_outputs.py::test_the_file_of_a_result_that_the_hook_refuses_for_good_goes_at"
+        "ledger/rows/test_outputs.py::test_the_file_of_a_result_that_the_hook_refuses_for_good_goes_at"
         "_once",
     ),
     Guard(
         "A storage that hangs leaves threads of a server for everything else.",
-        "outputs.py",
+        "rows/outputs.py",
         "    with room():\n        try:\n            yield\n",
         "    if True:\n        try:\n            yield\n",
-        "ledger/test_file_removal.py::test_a_storage_that_hangs_leaves_threads_for_what_needs_no_file",
+        "ledger/maintain/test_file_removal.py::test_a_storage_that_hangs_leaves_threads_for_what_needs_no_file",
     ),
     Guard(
         "A removal lets the sweep look at the files that it has referred to.",
-        "removal.py",
+        "job/removal.py",
         "        outputs.let_go(refs)\n",
         "",
-        "ledger/test_outputs.py::test_the_file_goes_with_its_job",
+        "ledger/rows/test_outputs.py::test_the_file_goes_with_its_job",
     ),
     Guard(
         "A file is announced before it is stored: a crash leaves none that nobody knows of.",
-        "outputs.py",
+        "rows/outputs.py",
         "    _announce(name, digest)\n    saved = _save(name, content)\n",
         "    saved = _save(name, content)\n    _announce(name, digest)\n",
         "interleave/test_outputs.py::"

@@ -7,38 +7,38 @@ from tests.interleave.guards.guard import Guard, pair
 GUARDS = (
     Guard(
         "A key with other content than before is a conflict.",
-        "asked.py",
+        "rows/asked.py",
         "    if names:\n",
         "    if names and False:\n",
         pair("filling-submit_other-seal-sqlite"),
     ),
     Guard(
         "A submission seals only a job of which it has named every item.",
-        "submit.py",
+        "submit/submit.py",
         "        _require_all(job, given)\n",
         "",
         pair("filling-submit-add_items-postgres"),
     ),
     Guard(
         "Of a submission each item counts once towards all of the job's.",
-        "seen.py",
+        "submit/seen.py",
         "        if not self._bits[place] & bit:\n",
         "        if True:\n",
-        "ledger/test_keys.py::TestTheSameSubmission"
+        "ledger/submit/test_keys.py::TestTheSameSubmission"
         "::test_may_give_its_items_in_another_order_and_twice",
     ),
     Guard(
         "A claim's key gives its lease to the same claim only.",
-        "claims.py",
+        "claim/claim.py",
         "    require_same_claim(lease, holder.asked)\n",
         "",
-        "ledger/test_keys.py::TestAClaimsKey::test_of_another_claim_is_a_conflict",
+        "ledger/submit/test_keys.py::TestAClaimsKey::test_of_another_claim_is_a_conflict",
     ),
     Guard(
         "An error inside COPY is the database's, and judged as any other.",
-        "statements.py",
+        "db/statements.py",
         "with connection.wrap_database_errors, context",
         "with context",
-        "ledger/test_filling.py::test_a_conflict_is_repeated",
+        "ledger/submit/test_filling.py::test_a_conflict_is_repeated",
     ),
 )

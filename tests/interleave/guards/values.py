@@ -44,55 +44,55 @@ GUARDS = (
         "../bounded_json.py",
         "    if is_text_too_deep(text):\n",
         "    if False:\n",
-        "ledger/test_unreadable.py"
+        "ledger/claim/test_unreadable.py"
         "::test_a_payload_fails_its_item_and_the_others_are_served[sqlite-600]",
     ),
     Guard(
         "Of the items of a grant one that can't be read does not keep the others from being read.",
-        "grants.py",
+        "claim/grant.py",
         "    elif is_text_too_deep(items, around=2):\n",
         "    elif False:\n",
-        "ledger/test_unreadable.py"
+        "ledger/claim/test_unreadable.py"
         "::test_a_payload_fails_its_item_and_the_others_are_served[postgres-990]",
     ),
     Guard(
         "A claim fails the items that no worker can be given.",
-        "claims.py",
+        "claim/claim.py",
         "    lease = without_unreadable(lease)\n",
         "",
-        "ledger/test_unreadable.py"
+        "ledger/claim/test_unreadable.py"
         "::test_a_payload_fails_its_item_and_the_others_are_served[sqlite-600]",
     ),
     Guard(
         "What the database refuses of one result is found by halving, and rejected.",
-        "settle.py",
+        "report/report.py",
         """\
         left = [one for one in posted if one.receipt is None]
 """,
         """\
         raise
 """,
-        "ledger/test_refused_by_the_database.py"
+        "ledger/report/test_refused_by_the_database.py"
         "::test_a_sum_that_would_not_fit_rejects_its_result_and_counts_the_others[postgres-alone]",
     ),
     Guard(
         "A sum that does not fit fails, on SQLite too, where + would go on with what is not exact.",
-        "sql/sqlite/metric_add.sql",
+        "rows/metric_add.sqlite.sql",
         "(SELECT sum(v) FROM (SELECT joblot_metric.value AS v UNION ALL SELECT excluded.value))",
         "joblot_metric.value + excluded.value",
-        "ledger/test_refused_by_the_database.py"
+        "ledger/report/test_refused_by_the_database.py"
         "::test_a_sum_that_would_not_fit_rejects_its_result_and_counts_the_others[sqlite-alone]",
     ),
     Guard(
         "A snapshot of the candidates is as old as the moment before it was read.",
-        "candidates.py",
+        "claim/candidates.py",
         "        snapshot = Snapshot.of(_waiting(wanted), age, generation, read_at)\n",
         "        snapshot = Snapshot.of(_waiting(wanted), age, claimable.generation(), read_at)\n",
         "ledger/test_shared_memory.py::test_what_was_forgotten_while_it_was_read_is_read_again",
     ),
     Guard(
         "A snapshot that was read earlier does not take the place of a later one.",
-        "candidates.py",
+        "claim/candidates.py",
         "            if snapshot.read_at > self._snapshot.read_at:\n",
         "            if True:\n",
         "ledger/test_shared_memory.py::test_a_slow_reader_does_not_put_an_older_state_over_a_newer",

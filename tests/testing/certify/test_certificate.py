@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from joblot.errors import InvalidInput
-from joblot.ledger.claims import claim
-from joblot.ledger.settle import report
-from joblot.ledger.submit import submit
+from joblot.ledger.claim.claim import claim
+from joblot.ledger.report.report import report
+from joblot.ledger.submit.submit import submit
 from joblot.testing.certify import Certificate, Plan, certify
 from joblot.testing.certify.certificate import certificate
 from joblot.testing.certify.truth import handlers

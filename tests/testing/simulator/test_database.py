@@ -8,7 +8,7 @@ import sys
 
 from django.db import connections
 
-from joblot.ledger.submit import submit
+from joblot.ledger.submit.submit import submit
 from joblot.models import Job
 from joblot.testing.simulator import simulate
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from django.db import connections
 
-from joblot.ledger.settle import report
-from joblot.ledger.submit import submit
+from joblot.ledger.report.report import report
+from joblot.ledger.submit.submit import submit
 from joblot.models import Job
 from joblot.testing.simulator import recount
 from joblot.wire import success

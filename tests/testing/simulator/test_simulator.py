@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from joblot.errors import InvalidInput, KeyConflict
-from joblot.ledger.jobs import lock_job
-from joblot.ledger.progress import progress
-from joblot.ledger.settle import report
-from joblot.ledger.submit import submit
-from joblot.ledger.tallies import Deltas
-from joblot.ledger.transactions import durable
+from joblot.ledger.db.transactions import durable
+from joblot.ledger.read.progress import progress
+from joblot.ledger.report.report import report
+from joblot.ledger.rows.job import lock_job
+from joblot.ledger.rows.tallies import Deltas
+from joblot.ledger.submit.submit import submit
 from joblot.models import Job, Lease, Stage
 from joblot.states import TERMINAL, ItemState, Receipt
 from joblot.testing.simulator import SimulationFailed, rival, simulate, world
@@ -158,7 +158,7 @@ def test_a_receipt_that_is_wrong_is_caught(ledger_db: str) -> None:
 
 def test_a_claim_that_grants_what_was_granted_is_caught(ledger_db: str) -> None:
     """A claim that ignores a cancel, as seen from outside."""
-    from joblot.ledger.claims import claim
+    from joblot.ledger.claim.claim import claim
 
     first: list[Any] = []
 

@@ -12,7 +12,7 @@ from joblot.cli.exits import DONE, ENDED_BADLY
 from joblot.cli.options import AsJson, Db, existing_id
 from joblot.cli.printable import say_json, say_page
 from joblot.errors import InvalidInput
-from joblot.figure import Figure, as_text
+from joblot.gauge import Gauge, as_text
 
 
 def audit(
@@ -66,12 +66,12 @@ def _every(*, repair: bool) -> dict[str, Any]:
     }
 
 
-def _figures(answer: dict[str, Any]) -> list[Figure]:
+def _figures(answer: dict[str, Any]) -> list[Gauge]:
     broken = sum(not one["ok"] for one in answer["jobs"])
     return [
-        Figure("count_drift", answer["count_drift"], "By how much tallies and recount differ."),
-        Figure("audited_jobs", len(answer["jobs"]), "Jobs that the last audit has recounted."),
-        Figure("broken_jobs", broken, "Jobs of which the last audit found an invariant broken."),
+        Gauge("count_drift", answer["count_drift"], "By how much tallies and recount differ."),
+        Gauge("audited_jobs", len(answer["jobs"]), "Jobs that the last audit has recounted."),
+        Gauge("broken_jobs", broken, "Jobs of which the last audit found an invariant broken."),
     ]
 
 

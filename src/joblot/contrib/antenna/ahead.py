@@ -14,8 +14,8 @@ from django.db.models import Sum
 
 from joblot import clock
 from joblot.contrib.antenna.limits import antenna_limits
-from joblot.ledger.leases import renew_many
-from joblot.ledger.transactions import alias, repeated
+from joblot.ledger.db.transactions import alias, repeated
+from joblot.ledger.lease import renew_many
 from joblot.models import LIVE, Lease
 
 

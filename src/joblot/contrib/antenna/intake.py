@@ -11,9 +11,9 @@ from joblot.contrib.antenna.entries import Entry
 from joblot.contrib.antenna.judgement import Judged, judge, unkept
 from joblot.contrib.antenna.limits import antenna_limits
 from joblot.errors import NotFound, TooLarge
-from joblot.ledger.leases import expire
-from joblot.ledger.settle import report
-from joblot.ledger.transactions import knowing
+from joblot.ledger.db.transactions import knowing
+from joblot.ledger.lease import expire
+from joblot.ledger.report.report import report
 from joblot.states import Receipt
 from joblot.wire import ItemReceipt
 

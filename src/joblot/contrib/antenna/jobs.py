@@ -14,7 +14,7 @@ from joblot.contrib.antenna.offers import offers
 from joblot.contrib.antenna.worker import room, worker_of
 from joblot.errors import TooLarge
 from joblot.identity.caller import Caller
-from joblot.ledger.candidates import Wanted
+from joblot.ledger.claim.candidates import Wanted
 
 
 def list_jobs(request: HttpRequest, caller: Caller) -> HttpResponse:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from django.db.models import Exists, OuterRef
 
 from joblot import clock
-from joblot.ledger import candidates
-from joblot.ledger.candidates import Wanted
-from joblot.ledger.transactions import alias, repeated
+from joblot.ledger.claim import candidates
+from joblot.ledger.claim.candidates import Wanted
+from joblot.ledger.db.transactions import alias, repeated
 from joblot.models import ItemRange, Stage
 from joblot.states import CLAIMABLE
 
@@ -31,9 +31,9 @@ def offers(pipelines: Iterable[str], projects: Collection[str] | None = None) ->
     Claims nothing. Raises InvalidInput for a pipeline that is no name.
     """
     wanted = Wanted.of(pipelines, None, projects)
-    board = candidates.board(wanted)
-    snapshot = board.read(wanted)
-    for candidate in snapshot.in_order(board.take_turn()):
+    cache = candidates.cache_for(wanted)
+    snapshot = cache.read(wanted)
+    for candidate in snapshot.in_order(cache.take_turn()):
         if candidate.ready:
             job, position = candidate.stage
             yield Offer(job, position, _pipeline(job, position))

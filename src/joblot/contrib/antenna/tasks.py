@@ -15,10 +15,10 @@ from joblot.contrib.antenna.subjects import Subject
 from joblot.contrib.antenna.worker import room, worker_of
 from joblot.errors import InvalidInput, LeaseEnded, NotFound
 from joblot.identity.caller import Caller
-from joblot.ledger.claims import claim
-from joblot.ledger.jobs import read_job, stages_of
-from joblot.ledger.leases import renew
-from joblot.ledger.settle import report
+from joblot.ledger.claim.claim import claim
+from joblot.ledger.lease import renew
+from joblot.ledger.report.report import report
+from joblot.ledger.rows.job import read_job, stages_of
 from joblot.shown import shown
 from joblot.wire import ClaimedItem, GrantedLease, failure
 

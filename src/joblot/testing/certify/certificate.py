@@ -13,9 +13,9 @@ from importlib.metadata import version
 from statistics import median
 from typing import Any
 
-from joblot.ledger.audit import audit
-from joblot.ledger.progress import progress
-from joblot.ledger.transactions import alias, connection
+from joblot.ledger.db.transactions import alias, connection
+from joblot.ledger.read.audit import audit
+from joblot.ledger.read.progress import progress
 from joblot.models import Event, Outcome
 from joblot.states import ItemState, JobStatus, Receipt
 from joblot.testing.certify.truth import Plan

@@ -14,14 +14,14 @@ from typing import Any
 
 from joblot import clock
 from joblot.errors import InvalidInput, Unavailable
-from joblot.ledger.leases import expire
-from joblot.ledger.lifecycle import delete
-from joblot.ledger.look import look
-from joblot.ledger.progress import progress
-from joblot.ledger.removal import finish
-from joblot.ledger.submit import add_items, seal, submit
-from joblot.ledger.transactions import alias
-from joblot.ledger.why import why
+from joblot.ledger.db.transactions import alias
+from joblot.ledger.job.lifecycle import delete
+from joblot.ledger.job.reconcile import reconcile
+from joblot.ledger.job.removal import finish
+from joblot.ledger.lease import expire
+from joblot.ledger.read.progress import progress
+from joblot.ledger.read.why import why
+from joblot.ledger.submit.submit import add_items, seal, submit
 from joblot.models import Lease
 from joblot.states import TERMINAL, LeaseState
 from joblot.testing.certify.certificate import Certificate, certificate
@@ -108,7 +108,7 @@ class Storm:
         overdue = self._live().filter(expires_at__lt=clock.now())
         for token in list(overdue.values_list("pk", flat=True)):
             self.leases_expired += expire(token, "the storm's worker is dead")
-        look(self.job_id)
+        reconcile(self.job_id)
         for wound in self.wounds:
             wound.examine(self.job_id)
 
@@ -139,7 +139,7 @@ def certify(
             storm.blow(seconds_max)
             seconds = time.monotonic() - began
             ended = crew.end()  # the workers report what they still hold, late
-        look(job_id)
+        reconcile(job_id)
         reports = [one for task in storm.tasks for one in record.read(Path(task["record"]))]
         return _certificate(storm, reports, ended, seconds)
 

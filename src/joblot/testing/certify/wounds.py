@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass, field
 from typing import Self
 
-from joblot.ledger.item_rows import settled_among
-from joblot.ledger.ranges import Span
-from joblot.ledger.transactions import alias
+from joblot.ledger.db.transactions import alias
+from joblot.ledger.rows.items import settled_among
+from joblot.ledger.rows.ranges import Span
 from joblot.models import Lease
 from joblot.states import LeaseState
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from joblot.states import CANCELLABLE, FILLABLE, RETRYABLE, TERMINAL, JobStatus
+from joblot.states import CANCELABLE, FILLABLE, RETRYABLE, TERMINAL, JobStatus
 from joblot.testing.simulator import model
 from joblot.testing.simulator.history import Draws
 from joblot.testing.simulator.trouble import CALM, Trouble
@@ -60,7 +60,7 @@ class Operator:
 
     def cancel(self, job_id: int, job: model.Job, draw: Draws) -> None:
         grace = draw.pick([0, model.GRACE])
-        allowed = job.status in CANCELLABLE | {JobStatus.CANCELING, JobStatus.REVOKED}
+        allowed = job.status in CANCELABLE | {JobStatus.CANCELING, JobStatus.REVOKED}
         flying = self.world.in_flight(job_id, job)
         then = lambda: job.cancel(self.world.now, grace, flying)  # noqa: E731
         self._insist(job_id, "cancel", allowed, then, draw, grace_seconds=grace)

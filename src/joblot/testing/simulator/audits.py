@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from joblot.ledger.audit import audit
-from joblot.ledger.outputs import referred_among, storage
-from joblot.ledger.transactions import alias
+from joblot.ledger.db.transactions import alias
+from joblot.ledger.read.audit import audit
+from joblot.ledger.rows.outputs import referred_among, storage
 from joblot.models import Lease as LeaseRow
 from joblot.models import Outcome as OutcomeRow
 from joblot.models import StoredOutput

@@ -16,8 +16,8 @@ from typing import Any, ClassVar
 from django.core.files.storage import InMemoryStorage
 
 from joblot.errors import PermanentError
-from joblot.ledger import hooks
-from joblot.ledger.transactions import connection
+from joblot.ledger.db.transactions import connection
+from joblot.ledger.report import hooks
 from joblot.testing.simulator.model import Job
 from joblot.testing.simulator.trouble import Killed
 

@@ -99,7 +99,7 @@ class Job:
         if self.reopening is not None:
             self.go_on_reopening()
         if self.status is S.CREATED:
-            self._become(S.PENDING, "pending")
+            self._become(S.PENDING, "started")
             self.look()
 
     def seal(self) -> None:
@@ -152,7 +152,7 @@ class Job:
         self.waiting = {place: Waiting() for place in self.open_places()}
         starts, self.reopening = self.reopening, None
         if starts:
-            self._become(S.PENDING, "pending")
+            self._become(S.PENDING, "started")
         self.look()
 
     def delete(self, now: int) -> None:
@@ -201,7 +201,7 @@ class Job:
         held = {n: self.waiting.pop((stage, n)) for n in numbers}
         self.leases[token] = ModelLease(self.run, stage, held, now + LEASE, now)
         if self.status is S.PENDING and starts:
-            self._become(S.STARTED, "started")
+            self._become(S.STARTED, "claimed")
 
     def report(self, token: str, results: Iterable[Given], now: int) -> list[Receipt]:
         lease = self.leases[token]

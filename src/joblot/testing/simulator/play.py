@@ -13,8 +13,8 @@ from django.test import override_settings
 
 from joblot import config
 from joblot.config import limits
-from joblot.ledger import queue
-from joblot.ledger.claimable import note_claimable
+from joblot.ledger.claim import queue
+from joblot.ledger.rows.claimable import note_claimable
 from joblot.models import Job as JobRow
 from joblot.states import FILLABLE, TERMINAL, JobStatus
 from joblot.testing.simulator import model

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from joblot.config import limits
-from joblot.ledger.transactions import alias, connection
+from joblot.ledger.db.transactions import alias, connection
 from joblot.models import Outcome as OutcomeRow
 from joblot.models import Uncounted
 from joblot.states import ItemState, Receipt, ReportedOutcome

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from joblot.errors import JoblotError, KeyConflict, WrongStatus
-from joblot.ledger.transactions import alias
+from joblot.ledger.db.transactions import alias
 from joblot.models import Job as JobRow
 from joblot.states import FILLABLE, JobStatus
 from joblot.testing.simulator import model
@@ -148,7 +148,7 @@ class Producer:
             hooked = frozenset(n for n in world.adopter.hooked if n < asked.stages)
             job = world.jobs[row.pk] = model.Job(asked.stages, hooked=hooked, asked=asked.content)
             job.status = JobStatus.PENDING if asked.start else JobStatus.CREATED
-            job.events.append("pending" if asked.start else "created")
+            job.events.append("started" if asked.start else "created")
         elif (
             asked.start
             and asked.content == job.asked

@@ -13,7 +13,7 @@ from typing import Any
 from django.db import Error, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from joblot.ledger.transactions import alias, connection
+from joblot.ledger.db.transactions import alias, connection
 
 WAIT_SECONDS_MAX = 5  # of a report that waits; then the server takes the rival's locks away
 ROWS_MAX = 100  # of each table: in a large job, some stand for all

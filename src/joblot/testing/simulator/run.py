@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from joblot.errors import InvalidInput
-from joblot.ledger.transactions import connection
+from joblot.ledger.db.transactions import connection
 from joblot.models import Job
 from joblot.testing.simulator.history import Step, drawn, parsed, written
 from joblot.testing.simulator.play import Played, actor_weights, play

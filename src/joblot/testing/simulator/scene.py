@@ -8,17 +8,17 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
-from joblot.ledger import lifecycle
-from joblot.ledger.claims import claim
-from joblot.ledger.delivery import deliver
-from joblot.ledger.file_removal import remove_files
-from joblot.ledger.fold import fold
-from joblot.ledger.leases import expire, release, renew
-from joblot.ledger.merge import merge_ranges
-from joblot.ledger.prune import prune
-from joblot.ledger.settle import report
-from joblot.ledger.submit import add_items, seal, submit
-from joblot.ledger.sweep import sweep
+from joblot.ledger.claim.claim import claim
+from joblot.ledger.job import lifecycle
+from joblot.ledger.job.prune import prune
+from joblot.ledger.lease import expire, release, renew
+from joblot.ledger.maintain.delivery import deliver
+from joblot.ledger.maintain.file_removal import remove_files
+from joblot.ledger.maintain.fold import fold
+from joblot.ledger.maintain.merge import merge_ranges
+from joblot.ledger.maintain.sweep import sweep
+from joblot.ledger.report.report import report
+from joblot.ledger.submit.submit import add_items, seal, submit
 from joblot.testing.simulator import model
 
 VERBS: Mapping[str, Callable[..., Any]] = {

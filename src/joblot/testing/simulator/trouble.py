@@ -17,7 +17,7 @@ from typing import Any
 from django.db import OperationalError
 
 from joblot import faults
-from joblot.ledger.transactions import connection
+from joblot.ledger.db.transactions import connection
 
 
 class Kind(StrEnum):

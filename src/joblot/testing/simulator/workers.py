@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from joblot.ledger.ranges import Span
-from joblot.ledger.transactions import alias
+from joblot.ledger.db.transactions import alias
+from joblot.ledger.rows.ranges import Span
 from joblot.models import Lease as LeaseRow
 from joblot.states import JobStatus, Receipt, ReportedOutcome
 from joblot.testing.simulator import model, posting

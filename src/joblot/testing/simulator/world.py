@@ -22,9 +22,9 @@ from joblot.errors import (
     Unavailable,
     WrongStatus,
 )
-from joblot.ledger.history import events
-from joblot.ledger.progress import progress
-from joblot.ledger.transactions import alias
+from joblot.ledger.db.transactions import alias
+from joblot.ledger.read.history import events
+from joblot.ledger.read.progress import progress
 from joblot.models import Job as JobRow
 from joblot.models import Lease as LeaseRow
 from joblot.states import TERMINAL, JobStatus, LeaseState

@@ -2,8 +2,8 @@ from django.core.management import BaseCommand
 
 from gallery.models import Thumbnail
 from joblot import claim, progress, report, submit
-from joblot.ledger.delivery import deliver
-from joblot.ledger.sweep import sweep
+from joblot.ledger.maintain.delivery import deliver
+from joblot.ledger.maintain.sweep import sweep
 from joblot.wire import success
 
 

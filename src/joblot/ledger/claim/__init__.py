@@ -1,0 +1,1 @@
+"""Claiming: which job, which of its ranges, and the lease on them."""

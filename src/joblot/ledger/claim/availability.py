@@ -1,0 +1,127 @@
+"""What a claim would find now: the next job, or why there is none. Changes nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from joblot.config import limits
+from joblot.ledger.claim import candidates
+from joblot.ledger.claim.candidates import Wanted
+from joblot.ledger.db.snapshot import one_snapshot
+from joblot.ledger.db.statements import fetch
+from joblot.ledger.db.transactions import alias, connection, repeated
+from joblot.models import Stage
+from joblot.states import NoLease
+from joblot.wire import Claim
+
+
+@dataclass(frozen=True, slots=True)
+class NextJob:
+    """The job and stage that a claim would be served from."""
+
+    id: int
+    name: str
+    project: str
+    stage: str
+    pipeline: str
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """What is next, or why there is nothing and when to ask again."""
+
+    job: NextJob | None
+    reason: str = ""
+    retry_after_seconds: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@repeated
+@one_snapshot()
+def next_job(
+    pipelines: str | Iterable[str],
+    *,
+    job: int | None = None,
+    projects: Collection[str] | None = None,
+    owner: int | None = None,
+    owner_items_max: int | None = None,
+) -> Next:
+    """The job that the next claim of this process would be served from, by the same order.
+
+    Momentary: whoever claims first gets it. Without one, the answer says why, as a claim's does.
+    Raises InvalidInput for a pipeline that is no name.
+    """
+    wanted = Wanted.of(pipelines, job, projects)
+    if room(owner, owner_items_max) <= 0:
+        return _nothing(at_limit())
+    cache = candidates.cache_for(wanted)
+    snapshot = cache.read(wanted)
+    best = next((one for one in snapshot.in_order(cache.coming_turn()) if one.ready), None)
+    if best is None:
+        return _nothing(no_lease(wanted))
+    job_id, position = best.stage
+    stages = Stage.ledger.using(alias()).select_related("job")
+    stage = stages.get(job_id=job_id, position=position)
+    return Next(NextJob(job_id, stage.job.name, stage.job.project, stage.name, stage.pipeline))
+
+
+def _nothing(empty: Claim) -> Next:
+    return Next(None, empty.reason, empty.retry_after_seconds)
+
+
+@repeated
+def no_lease(wanted: Wanted) -> Claim:
+    """A Claim without leases: momentary, decided by one statement."""
+    rows = fetch(
+        connection(),
+        "claim/why_no_lease",
+        **wanted.as_params(),
+        rows=limits().claim_reason_rows_max,
+    )
+    is_known, is_paused, is_open, at_limit, seconds = rows[0]
+    if at_limit:
+        reason = NoLease.AT_LIMIT
+    elif is_open:
+        reason = NoLease.ALL_LEASED
+    elif is_paused:
+        reason = NoLease.PAUSED
+    else:
+        reason = NoLease.NONE_QUEUED if is_known else NoLease.UNKNOWN_PIPELINE
+    return Claim((), reason, _bounded(seconds))
+
+
+@repeated
+def room(owner: int | None, items_max: int | None) -> float:
+    """How many more items `owner` may have in flight; infinitely many without `items_max`."""
+    if items_max is None:
+        return math.inf
+    ((held,),) = fetch(connection(), "claim/items_in_flight", owner=owner)
+    return items_max - int(held)
+
+
+def at_limit() -> Claim:
+    """The answer to a caller at its limit."""
+    return Claim((), NoLease.AT_LIMIT, limits().claim_retry_seconds_max)
+
+
+def _bounded(seconds: float | None) -> float:
+    longest = limits().claim_retry_seconds_max
+    if seconds is None:
+        return longest
+    return max(limits().claim_retry_seconds_min, min(float(seconds), longest))
+
+
+@repeated
+def ready_for(asked: Collection[Wanted]) -> set[Wanted]:
+    """Those for whom a claimable job has a range that is due: a hint for long polling."""
+    return {wanted for wanted in asked if _is_ready(wanted)}
+
+
+def _is_ready(wanted: Wanted) -> bool:
+    ((ready,),) = fetch(connection(), "claim/is_ready", **wanted.as_params())
+    return bool(ready)

@@ -1,0 +1,39 @@
+"""Items that no worker can be given, because what it would get can't be read.
+
+Such an item fails alone, at the claim, with its cause. The rest of its lease is served.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from joblot.bounded_json import Unreadable
+from joblot.ledger.report.report import report
+from joblot.wire import ClaimedItem, GrantedLease, failure
+
+logger = logging.getLogger("joblot.ledger")
+
+
+def without_unreadable(lease: GrantedLease) -> GrantedLease:
+    """The lease with the items that can be worked; the others fail through it.
+
+    A process that dies in between leaves them to the lease's end, and the next claim meets them.
+    """
+    causes = {item.id: cause for item in lease.items if (cause := _cause(lease, item))}
+    if not causes:
+        return lease
+    logger.warning("job %s: items can't be read and fail: %s", lease.job, causes)
+    report(lease.token, [failure(number, "Unreadable", why) for number, why in causes.items()])
+    return replace(lease, items=tuple(item for item in lease.items if item.id not in causes))
+
+
+def _cause(lease: GrantedLease, item: ClaimedItem) -> str:
+    """What of the item can't be read, and why; "" if all can."""
+    parts = {"payload": item.payload, "input": item.input, "config of its job": lease.config}
+    told = (f"the {part} can't be read: {why}" for part, why in parts.items() if _is_bad(why))
+    return "; ".join(told)
+
+
+def _is_bad(value: object) -> bool:
+    return isinstance(value, Unreadable)

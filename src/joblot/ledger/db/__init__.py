@@ -1,0 +1,1 @@
+"""The database: its dialects, transactions, and the statements written in SQL."""

@@ -1,0 +1,122 @@
+"""What PostgreSQL does in its own way."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from joblot.ledger.db.base import SLOTS, Dialect
+
+_CANCEL_SECONDS_MAX = 5.0
+_MIGRATION_KEY = 0x6A6F626C6F74  # "joblot"
+
+
+class PostgreSQL(Dialect):
+    name = "postgresql"
+    oldest = "15"
+    locks_rows = True
+    writes_in_with = True
+    nests_json_as_text = False
+    now = "statement_timestamp()"
+    frozen_now = "%(clock)s::timestamptz"
+    slot = f"(pg_backend_pid() %% {SLOTS} + 1)"
+
+    def version(self, conn: BaseDatabaseWrapper) -> str:
+        return f"{conn.display_name} {self._number(conn) // 10_000}"
+
+    def is_supported(self, conn: BaseDatabaseWrapper) -> bool:
+        return self._number(conn) // 10_000 >= int(self.oldest)
+
+    def location(self, conn: BaseDatabaseWrapper) -> str:
+        given = conn.settings_dict
+        host = f" on {given['HOST']}" if given["HOST"] else ""
+        return f"{conn.display_name} {given['NAME']}{host}"
+
+    def adapted(self, conn: BaseDatabaseWrapper, value: Any) -> Any:
+        """An array of integers as text: it costs less than psycopg's, whose type changes with the
+        size of the numbers, and with it the prepared statement.
+        """
+        if isinstance(value, datetime):
+            return conn.ops.adapt_datetimefield_value(value)
+        if isinstance(value, list) and all(isinstance(one, int) for one in value):
+            return f"{{{','.join(map(str, value))}}}"
+        return value
+
+    def insert(
+        self, conn: BaseDatabaseWrapper, table: str, columns: str, rows: Iterable[tuple[Any, ...]]
+    ) -> None:
+        _copy_in(conn, f"COPY {table} ({columns}) FROM STDIN", rows)
+
+    def begin_reading(self, conn: BaseDatabaseWrapper) -> AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+    def use_one_snapshot(self, conn: BaseDatabaseWrapper, *, writes: bool) -> None:
+        access = "READ WRITE" if writes else "READ ONLY"
+        with conn.cursor() as cursor:
+            cursor.execute(f"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, {access}")
+
+    def limit_lock_wait(self, conn: BaseDatabaseWrapper, seconds: float) -> None:
+        with conn.cursor() as cursor:
+            cursor.execute(f"SET LOCAL lock_timeout = '{seconds}s'")
+
+    def seconds_within(self, conn: BaseDatabaseWrapper, seconds: float) -> float:
+        return seconds
+
+    def end_transaction(self, conn: BaseDatabaseWrapper) -> None:
+        _hang_up(conn.connection)
+
+    def interrupt(self, conn: BaseDatabaseWrapper) -> None:
+        """Nothing runs: its socket is shut."""
+
+    def restore(self, conn: BaseDatabaseWrapper) -> None:
+        conn.close()
+
+    @contextmanager
+    def migration_lock(self, conn: BaseDatabaseWrapper) -> Iterator[None]:
+        """An advisory lock; it ends with the connection."""
+        with conn.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s)", [_MIGRATION_KEY])
+            try:
+                yield
+            finally:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [_MIGRATION_KEY])
+
+    def _number(self, conn: BaseDatabaseWrapper) -> int:
+        return int(getattr(conn, "pg_version", 0))
+
+
+def _copy_in(
+    connection: BaseDatabaseWrapper, statement: str, rows: Iterable[tuple[Any, ...]]
+) -> None:
+    """Run a `COPY … FROM STDIN` inside the connection's `execute_wrapper`s, with Django's errors
+    in place of the driver's.
+    """
+
+    def copied(sql: str, given: Any, many: bool, context: Any) -> None:
+        with connection.wrap_database_errors, context["cursor"].copy(sql) as copying:
+            for row in given:
+                copying.write_row(row)
+
+    with connection.cursor() as cursor:
+        run: Callable[..., None] = copied
+        for wrapper in reversed(connection.execute_wrappers):
+            run = partial(wrapper, run)
+        run(statement, rows, True, {"connection": connection, "cursor": cursor})
+
+
+def _hang_up(link: Any) -> None:
+    """PostgreSQL rolls back when its client is gone; a statement that is running is canceled."""
+    if link.closed:
+        return
+    with contextlib.suppress(Exception):  # the server does not answer; shutting the link remains
+        link.cancel_safe(timeout=_CANCEL_SECONDS_MAX)
+    with socket.socket(fileno=os.dup(link.pgconn.socket)) as wire:
+        wire.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,128 @@
+"""What SQLite does in its own way."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from joblot import private
+from joblot.ledger.db.base import INTERRUPT_SECONDS, Dialect
+
+_BUSY_SHARE = 0.5  # of the busy timeout, for which others wait for the write lock
+_INTERRUPTED_TRIES_MAX = 10
+
+
+class SQLite(Dialect):
+    name = "sqlite"
+    oldest = "3.35"
+    locks_rows = False
+    writes_in_with = False
+    nests_json_as_text = True
+    now = "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"
+    frozen_now = "%(clock)s"
+    slot = "1"
+
+    def version(self, conn: BaseDatabaseWrapper) -> str:
+        return f"SQLite {sqlite3.sqlite_version}"
+
+    def is_supported(self, conn: BaseDatabaseWrapper) -> bool:
+        return sqlite3.sqlite_version_info >= tuple(map(int, self.oldest.split(".")))
+
+    def location(self, conn: BaseDatabaseWrapper) -> str:
+        return f"SQLite {conn.settings_dict['NAME']}"
+
+    def adapted(self, conn: BaseDatabaseWrapper, value: Any) -> Any:
+        if isinstance(value, datetime):
+            return conn.ops.adapt_datetimefield_value(value)
+        if isinstance(value, UUID):
+            return value.hex
+        if isinstance(value, list):
+            return json.dumps(value)
+        return value
+
+    def insert(
+        self, conn: BaseDatabaseWrapper, table: str, columns: str, rows: Iterable[tuple[Any, ...]]
+    ) -> None:
+        places = ", ".join(["%s"] * len(columns.split(",")))
+        with conn.cursor() as cursor:
+            cursor.executemany(
+                f"INSERT INTO {table} ({columns}) VALUES ({places})",  # noqa: S608 (the caller's)
+                list(rows),
+            )
+
+    @contextmanager
+    def begin_reading(self, conn: BaseDatabaseWrapper) -> Iterator[None]:
+        """DEFERRED: its snapshot is from its first read on. Joblot's databases begin each
+        transaction IMMEDIATE, which waits for the write lock.
+        """
+        conn.ensure_connection()  # connecting sets the mode
+        mode, conn.transaction_mode = conn.transaction_mode, "DEFERRED"  # type: ignore[attr-defined]
+        try:
+            yield
+        finally:
+            conn.transaction_mode = mode  # type: ignore[attr-defined]
+
+    def use_one_snapshot(self, conn: BaseDatabaseWrapper, *, writes: bool) -> None:
+        """Every transaction of SQLite's does."""
+
+    def limit_lock_wait(self, conn: BaseDatabaseWrapper, seconds: float) -> None:
+        """There are no row locks."""
+
+    def seconds_within(self, conn: BaseDatabaseWrapper, seconds: float) -> float:
+        busy = float(conn.settings_dict.get("OPTIONS", {}).get("timeout", 5.0))
+        return min(seconds, busy * _BUSY_SHARE)
+
+    def end_transaction(self, conn: BaseDatabaseWrapper) -> None:
+        _roll_back(conn.connection)
+
+    def interrupt(self, conn: BaseDatabaseWrapper) -> None:
+        with contextlib.suppress(sqlite3.ProgrammingError):  # the code has closed it
+            conn.connection.interrupt()
+
+    def restore(self, conn: BaseDatabaseWrapper) -> None:
+        with contextlib.suppress(sqlite3.ProgrammingError):  # the code has closed it
+            conn.connection.execute("PRAGMA query_only = OFF")
+
+    @contextmanager
+    def migration_lock(self, conn: BaseDatabaseWrapper) -> Iterator[None]:
+        with private.file_lock(Path(f"{conn.settings_dict['NAME']}-migrate.lock")):
+            yield
+
+
+def _roll_back(file: Any) -> None:
+    """SQLite lets another thread do this, between two of the statements."""
+    done = threading.Event()
+    threading.Thread(target=_interrupt_until, args=(done, file), daemon=True).start()
+    try:
+        _execute(file, "PRAGMA query_only = ON")
+        _execute(file, "ROLLBACK")
+    finally:
+        done.set()
+
+
+def _interrupt_until(done: threading.Event, file: Any) -> None:
+    """Interrupt whatever runs, again and again: the code may begin another statement."""
+    while not done.wait(INTERRUPT_SECONDS):
+        file.interrupt()
+
+
+def _execute(file: Any, statement: str) -> None:
+    """Again while an interrupt that was meant for another statement hits this one."""
+    for _ in range(_INTERRUPTED_TRIES_MAX):
+        try:
+            file.execute(statement)
+        except sqlite3.OperationalError as error:
+            if "interrupted" not in str(error):
+                raise
+        else:
+            return

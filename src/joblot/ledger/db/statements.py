@@ -1,0 +1,125 @@
+"""The statements written in SQL: one per file, beside the verb that runs it, named by its guard.
+
+`claim/lock_free_range` is `claim/lock_free_range.postgresql.sql` on PostgreSQL; a statement that
+both databases run has no suffix.
+
+A file holds `%(name)s` parameters and `{NAME}` places for what differs by database or comes from
+`states`: `{now}`, `{slot}`, sets such as `{CLAIMABLE}`, and single states. A line that ends in
+`-- if NAME` is part of the statement only if that parameter is given, and not None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import IntEnum, StrEnum
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
+
+from joblot import clock
+from joblot.bounded_json import stored
+from joblot.ledger.db.base import Dialect
+from joblot.ledger.db.dialect import dialect_of
+from joblot.states import (
+    CLAIMABLE,
+    FINALIZABLE,
+    HOLDING,
+    TERMINAL,
+    UNCLOSED,
+    FileState,
+    ItemState,
+    LeaseState,
+)
+
+
+def _sql_set(states: Iterable[IntEnum | StrEnum]) -> str:
+    values = sorted(state.value for state in states)
+    return ", ".join(f"'{v}'" if isinstance(v, str) else str(v) for v in values)
+
+
+_STATES = {
+    **{
+        state.name: str(state.value)
+        for kind in (ItemState, LeaseState, FileState)
+        for state in kind
+    },
+    "CLAIMABLE": _sql_set(CLAIMABLE),
+    "FINALIZABLE": _sql_set(FINALIZABLE),
+    "HOLDING": _sql_set(HOLDING),
+    "TERMINAL": _sql_set(TERMINAL),
+    "UNCLOSED": _sql_set(UNCLOSED),
+}
+
+
+# Threads: a cache that at worst works the same text out twice.
+@cache
+def text(name: str, dialect: Dialect, *, frozen: bool, given: frozenset[str] = frozenset()) -> str:
+    """The statement `name` as this database wants it, with the optional lines of `given`."""
+    lines = [
+        line for line, wanted in _lines(name, dialect.name) if wanted is None or wanted in given
+    ]
+    now = dialect.frozen_now if frozen else dialect.now
+    return "\n".join(lines).format(now=now, slot=dialect.slot, **_STATES)
+
+
+# Threads: as above.
+@cache
+def optional(name: str, dialect: Dialect) -> frozenset[str]:
+    """The parameters without which a line of the statement is left out."""
+    return frozenset(wanted for _, wanted in _lines(name, dialect.name) if wanted is not None)
+
+
+def _lines(name: str, vendor: str) -> Iterator[tuple[str, str | None]]:
+    """The lines of a statement's file but for its header, each with the parameter it depends on."""
+    folder = files("joblot.ledger")
+    path = folder / f"{name}.{vendor}.sql"
+    if not path.is_file():
+        path = folder / f"{name}.sql"
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.lstrip().startswith("--"):
+            kept, _, wanted = line.partition(" -- if ")
+            yield kept, wanted.strip() or None
+
+
+def fetch(connection: BaseDatabaseWrapper, name: str, /, **params: Any) -> list[tuple[Any, ...]]:
+    """Run the statement `name` and return its rows."""
+    with _executed(connection, name, params) as cursor:
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
+
+
+def execute(connection: BaseDatabaseWrapper, name: str, /, **params: Any) -> None:
+    """Run the statement `name`, which returns no rows."""
+    with _executed(connection, name, params):
+        pass
+
+
+@contextmanager
+def _executed(
+    connection: BaseDatabaseWrapper, name: str, params: dict[str, Any]
+) -> Iterator[CursorWrapper]:
+    moment = clock.frozen()
+    if moment is not None:
+        params["clock"] = moment
+    dialect = dialect_of(connection)
+    given = frozenset(one for one in optional(name, dialect) if params.get(one) is not None)
+    adapted = {key: dialect.adapted(connection, value) for key, value in params.items()}
+    with connection.cursor() as cursor:
+        cursor.execute(text(name, dialect, frozen=moment is not None, given=given), adapted)
+        yield cursor
+
+
+def moment(value: Any) -> datetime:
+    """A time from a row, aware; SQLite gives text, or a time that is UTC and does not say so."""
+    read = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    return read if read.tzinfo else read.replace(tzinfo=UTC)
+
+
+def json_value(value: Any) -> Any:
+    """A JSON column of a row, Unreadable included; it comes as text from every database."""
+    return stored(value) if isinstance(value, str) else value

@@ -1,0 +1,200 @@
+"""The ledger's transactions: durable, on the writing database, repeated on a conflict.
+
+What a caller may rely on: a verb that returns has committed. One that raises `Unavailable` may
+have done all of its work, some, or none: when a connection is lost, nobody knows whether the commit
+that was under way has come through. A verb of several transactions says by `knowing` what is known.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import wraps
+from typing import NoReturn, ParamSpec, TypeVar
+
+from django.db import (
+    DatabaseError,
+    DataError,
+    InterfaceError,
+    OperationalError,
+    ProgrammingError,
+    connections,
+    router,
+    transaction,
+)
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from joblot.config import limits
+from joblot.errors import NotDurable, NotMigrated, NotStorable, Unavailable
+from joblot.ledger.db.dialect import dialect_of
+from joblot.models import Job
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+logger = logging.getLogger("joblot.ledger")
+
+_CONFLICTS = frozenset({"40001", "40P01", "55P03"})  # serialization, deadlock, lock not available
+_OF_CONTENT = frozenset({"22", "54"})  # classes: data exceptions, a program's limits
+_MISSING = frozenset({"42P01", "42703"})  # table, column
+
+
+def alias() -> str:
+    """The database that the ledger writes, and in which it looks."""
+    return router.db_for_write(Job)
+
+
+def connection() -> BaseDatabaseWrapper:
+    return connections[alias()]
+
+
+def location() -> str:
+    """The ledger's database in a few words, without its password."""
+    return dialect_of(connection()).location(connection())
+
+
+def migration_lock() -> AbstractContextManager[None]:
+    """One process at a time migrates: servers that start together must not meet in it."""
+    return dialect_of(connection()).migration_lock(connection())
+
+
+@contextmanager
+def durable() -> Iterator[BaseDatabaseWrapper]:
+    """A transaction of its own. Raises NotDurable inside somebody else's."""
+    using = alias()
+    require_durable(connections[using])
+    with transaction.atomic(using=using, durable=True):
+        yield connections[using]
+
+
+@contextmanager
+def savepoint() -> Iterator[None]:
+    with transaction.atomic(using=alias()):
+        yield
+
+
+@contextmanager
+def hook_savepoint() -> Iterator[None]:
+    """A savepoint around an adopter's code, which fails if that swallowed a database's error.
+
+    Otherwise what it wrote would be rolled back without a word. Raises InternalError then, or
+    TransactionManagementError.
+    """
+    with savepoint():
+        yield
+        if connection().needs_rollback:
+            raise transaction.TransactionManagementError(
+                "an error of the database was swallowed inside transaction.atomic(savepoint=False)"
+            )
+
+
+def require_durable(conn: BaseDatabaseWrapper) -> None:
+    """Refuse inside a transaction, whose rollback would undo what the answer promises."""
+    blocks = conn.atomic_blocks
+    within_testcase = bool(blocks) and getattr(blocks[-1], "_from_testcase", False)
+    if blocks and not within_testcase:
+        raise NotDurable(
+            "this verb commits before it answers, so it can't run inside transaction.atomic(); "
+            "call it after the block, or in transaction.on_commit(). With ATOMIC_REQUESTS, put "
+            "@transaction.non_atomic_requests on the view"
+        )
+
+
+def repeated(verb: Callable[P, R]) -> Callable[P, R]:
+    """Run the verb again when the database says it met another; translate what is beyond that."""
+
+    @wraps(verb)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        until = time.monotonic() + limits().conflict_seconds_max
+        for round_ in range(limits().conflict_retries_max):
+            if time.monotonic() > until:
+                break
+            try:
+                return verb(*args, **kwargs)
+            except DatabaseError as error:
+                if not is_conflict(error) or connection().in_atomic_block:
+                    _raise_translated(error)
+                logger.debug("%s met a conflict, round %d: %s", verb.__name__, round_, error)
+                time.sleep(
+                    random.uniform(0, limits().conflict_backoff_seconds * 2 ** min(round_, 6))
+                )
+            except (InterfaceError, OverflowError) as error:
+                _raise_translated(error)
+        raise Unavailable(
+            f"the database is busy: {limits().conflict_retries_max} tries, or "
+            f"{limits().conflict_seconds_max:g} s of them, met other transactions or a lock, and "
+            "were rolled back; try again later"
+        )
+
+    return wrapper
+
+
+@contextmanager
+def knowing(known: Callable[[], str]) -> Iterator[None]:
+    """Say in an `Unavailable` what is known of the steps before the one that failed."""
+    try:
+        yield
+    except NotMigrated:
+        raise  # nothing was done
+    except Unavailable as error:
+        error.args = (f"{error}; {known()}",)
+        raise
+
+
+def sqlstate(error: BaseException) -> str:
+    return getattr(error.__cause__, "sqlstate", None) or ""
+
+
+def is_conflict(error: BaseException) -> bool:
+    """True if running the same transaction again may go through."""
+    if sqlstate(error) in _CONFLICTS:
+        return True
+    return isinstance(error, OperationalError) and "is locked" in str(error)
+
+
+def is_of_content(error: BaseException) -> bool:
+    """True if the database can't keep a value: too large a number or text, or a wrong one."""
+    return (
+        isinstance(error, (DataError, OverflowError))
+        or sqlstate(error)[:2] in _OF_CONTENT
+        or "integer overflow" in str(error)  # a sum, on SQLite
+    )
+
+
+def is_lost(error: BaseException) -> bool:
+    """True if the database itself is what failed, so that nothing can be said of the work."""
+    return isinstance(error, (OperationalError, InterfaceError))
+
+
+def brief(error: BaseException) -> str:
+    """Its first line: below, PostgreSQL shows the rows and the data that it was about."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+def _raise_translated(error: Exception) -> NoReturn:
+    """An error that stays what it is keeps its cause, by which the caller knows a conflict."""
+    translated_error = translated(error)
+    if translated_error is error:
+        raise error
+    raise translated_error from error
+
+
+def translated(error: Exception) -> Exception:
+    """The error of joblot's that tells a database's error, or that error itself."""
+    if sqlstate(error) in _MISSING or "no such table" in str(error):
+        return NotMigrated(
+            "joblot's tables are missing or of an older version; run the migrations "
+            "(`joblot migrate`, or `python manage.py migrate joblot`)"
+        )
+    if is_of_content(error):
+        return NotStorable(f"the database can't store what was given: {brief(error)}")
+    if isinstance(error, ProgrammingError) or not is_lost(error):
+        return error
+    connection().close_if_unusable_or_obsolete()
+    return Unavailable(
+        f"the database does not answer: {brief(error)}; what was asked may have been done or not, "
+        "try again later"
+    )

@@ -1,0 +1,1 @@
+"""What happens to a job as a whole: its states, its end, its removal."""

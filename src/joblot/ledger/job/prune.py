@@ -1,0 +1,27 @@
+"""Prune: remove the jobs that ended long ago."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db.models import Q
+
+from joblot import clock
+from joblot.ledger.db.transactions import alias, repeated
+from joblot.ledger.job import removal
+from joblot.models import Job
+
+
+def prune(older_than: timedelta) -> int:
+    """Remove every job that ended longer ago than this, with all its rows; returns how many.
+
+    A job that is retried meanwhile stays. Results that come later are answered `rejected`: unknown
+    lease. May be called again after a crash: it goes on where it was.
+    """
+    due = removal.ENDED & Q(finished_at__lt=clock.now() - older_than)
+    return sum(removal.begin(job_id, due) and removal.finish(job_id) for job_id in _due(due))
+
+
+@repeated
+def _due(due: Q) -> list[int]:
+    return list(Job.ledger.using(alias()).filter(due).order_by("pk").values_list("pk", flat=True))

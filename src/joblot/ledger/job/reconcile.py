@@ -1,0 +1,65 @@
+"""Reconciliation: after a commit, read the job again, and write what is due by compare-and-set.
+
+Why it is exact: settling changes no shared row, so any number of reports may commit at once, but
+the last to commit sees the sum of all in a new snapshot. The write names the version that was
+read with the counts, so nothing that was decided before a retry, a pause or another change can be
+written after it. The loser of the compare-and-set reconciles again, until nothing is due.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from joblot import clock
+from joblot.config import limits
+from joblot.errors import Unavailable
+from joblot.ledger.db.transactions import durable, repeated
+from joblot.ledger.rows.due import Due, JobSnapshot, decide, read_snapshot
+from joblot.ledger.rows.job import advance, record_event
+from joblot.states import JobStatus
+
+
+def reconcile(job_id: int) -> JobStatus | None:
+    """Write whatever is due for the job, until nothing is.
+
+    Returns the status it was left in, or None if there is no such job.
+    """
+    for _ in range(limits().reconcile_rounds_max):
+        found = read_snapshot(job_id)
+        due = decide(found) if found else None
+        if found is None or due is None:
+            return found.status if found else None
+        write(found, due)
+    raise Unavailable(
+        f"job {job_id}: {limits().reconcile_rounds_max} looks were overtaken; look again"
+    )
+
+
+@repeated
+def write(found: JobSnapshot, due: Due) -> bool:
+    """End or amend the run, with its counts and its event, if the version is still the one read.
+
+    An alert changes nothing but the version, by which of two at once only one tells of it.
+    """
+    changes: dict[str, Any] = {}
+    if due.kind != "failing":
+        changes = {
+            "status": due.status.value,
+            "revision": due.revision,
+            "recorded": found.counts,
+        }
+    if due.kind == "finished":
+        changes["finished_at"] = clock.now()
+    with durable():
+        won = advance(found.job_id, found.version, **changes)
+        if won:
+            data = {
+                "status": due.status.value,
+                "total": found.total,
+                "stages": [
+                    {"name": name} | counts
+                    for name, counts in zip(found.names, found.counts, strict=True)
+                ],
+            }
+            record_event(found.job_id, found.run, due.revision, due.kind, data)
+    return won

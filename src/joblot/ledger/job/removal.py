@@ -1,0 +1,277 @@
+"""Removal: an ended job loses first the right to change, then its rows, then itself.
+
+`deleted_at` marks a job that is being removed. The mark is set by compare-and-set, after every
+lease of the run was closed and a look has recorded what was counted through them: so nothing is
+counted once it is set, and a job that was retried meanwhile is left alone. A marked job is not
+retried, amended, filled or claimed, and its row changes no more, but for `total`, which goes down
+with its items. Late results are answered from the leases for as long as these are there.
+
+Rows go in chunks, each a short transaction of its own, so that a removal may die anywhere and be
+gone on with by anybody. Below `total` every item has all of its rows; from `total` on, none.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import chain
+
+from django.db.models import Q
+
+from joblot import clock, faults
+from joblot.config import limits
+from joblot.errors import Unavailable
+from joblot.guards import LedgerModel
+from joblot.ledger.db.transactions import alias, durable, repeated
+from joblot.ledger.job.close import close_leases, drain_claims
+from joblot.ledger.job.reconcile import reconcile
+from joblot.ledger.rows import outputs
+from joblot.ledger.rows.job import advance, record_event, stages_of
+from joblot.ledger.rows.sweep_failures import Step, attempt, put_off
+from joblot.models import (
+    Attempt,
+    Delivery,
+    Event,
+    Item,
+    ItemRange,
+    Job,
+    Lease,
+    Log,
+    Metric,
+    Outcome,
+    Stage,
+    Tally,
+    Uncounted,
+    WebhookDelivery,
+)
+from joblot.states import TERMINAL
+
+ENDED = Q(status__in=TERMINAL)
+
+
+def begin(job_id: int, due: Q = ENDED, *, tell: bool = False) -> bool:
+    """Mark an ended job as being removed, and free its idempotency key.
+
+    `due` is what makes it removable: true of the very version that is marked. Returns whether the
+    job is being removed now, by this call or another; False if it is not `due`, or gone. With
+    `tell` the mark comes with the event "deleted".
+    """
+    for _ in range(limits().reconcile_rounds_max):
+        seen = _due(job_id, due)
+        if seen is None:
+            return False
+        if seen.deleted_at is not None:
+            return True
+        drain_claims(job_id, TERMINAL, run=seen.run)
+        close_leases(job_id, seen.run)
+        reconcile(job_id)
+        now = _due(job_id, due)
+        same = now is not None and (now.run, now.deleted_at) == (seen.run, None)
+        if now and same and _mark(now, tell=tell):
+            faults.point("removal: begun")
+            return True
+    raise Unavailable(
+        f"job {job_id}: {limits().reconcile_rounds_max} tries were overtaken by other changes; try again"
+    )
+
+
+@repeated
+def _due(job_id: int, due: Q) -> Job | None:
+    found: Job | None = Job.ledger.using(alias()).filter(due, pk=job_id).first()
+    return found
+
+
+@repeated
+def _mark(job: Job, *, tell: bool) -> bool:
+    with durable():
+        won = advance(job.pk, job.version, deleted_at=clock.now(), idempotency_key=None)
+        if won and tell:
+            record_event(job.pk, job.run, job.revision, "deleted", {})
+    return won
+
+
+def go_on(seconds: float) -> None:
+    """Remove the bulk of jobs that are being removed, for about so long. Their leases stay.
+
+    A job for which that fails is put off, and keeps no other from its turn.
+    """
+    until = time.monotonic() + seconds
+    for job_id in _with_items():
+        attempt(Step.REMOVE, job_id, partial(_go_on_until, until))
+        if time.monotonic() > until:
+            return
+
+
+def go_on_with(job_id: int, seconds: float) -> None:
+    """The same for one job that may have been put off. Raises what goes wrong."""
+    _go_on_until(time.monotonic() + seconds, job_id)
+
+
+def _go_on_until(until: float, job_id: int) -> None:
+    for _ in _bulk(job_id, _Pace()):
+        if time.monotonic() > until:
+            return
+
+
+def finish(job_id: int) -> bool:
+    """Remove every row of a job that is marked; returns whether this call removed the last one.
+
+    Leases go before all that a report may write, so each waits for the report that holds it, and
+    the job's row goes last, so that what is left can always be found.
+    """
+    pace = _Pace()
+    for _ in _bulk(job_id, pace):
+        pass
+    for _ in chain.from_iterable(pace.chunks(step, job_id) for step in _LAST):
+        pass
+    removed = _remove_job(job_id)
+    for _ in pace.chunks(_rows_of(Log), job_id):  # logged while it went
+        pass
+    return removed
+
+
+@repeated
+def _with_items() -> list[int]:
+    """Jobs that are being removed and still have items. These go last of the bulk."""
+    jobs = Job.ledger.using(alias()).filter(deleted_at__isnull=False, total__gt=0)
+    jobs = jobs.exclude(put_off(Step.REMOVE, "pk"))
+    return list(jobs.order_by("total").values_list("pk", flat=True)[: limits().sweep_jobs_batch])
+
+
+class _Pace:
+    """How many rows a transaction takes: fewer where it lasts longer than it should."""
+
+    def __init__(self) -> None:
+        self._rows = min(limits().removal_rows_first, limits().removal_rows_max)
+
+    def chunks(self, remove: Callable[[int, int], int], job_id: int) -> Iterator[int]:
+        """Remove rows of the job, until none is found; how many, after each transaction."""
+        while True:
+            began = time.monotonic()
+            removed = remove(job_id, self._rows)
+            if not removed:
+                return
+            self._adapt(time.monotonic() - began)
+            yield removed
+
+    def _adapt(self, seconds: float) -> None:
+        aimed = limits().removal_seconds_aimed
+        if seconds > aimed:
+            self._rows = max(1, self._rows // 2)
+        elif seconds < aimed / 2:
+            self._rows = min(limits().removal_rows_max, self._rows * 2)
+
+
+def _bulk(job_id: int, pace: _Pace) -> Iterator[int]:
+    """What grows with the work. The items last: while there are some, the rest may be left too."""
+    return chain.from_iterable(pace.chunks(step, job_id) for step in _BULK)
+
+
+def _rows_of(model: type[LedgerModel]) -> Callable[[int, int], int]:
+    """Remove rows of a table, in any order; returns how many were found."""
+
+    @repeated
+    def remove(job_id: int, rows: int) -> int:
+        with durable():
+            mine = model.ledger.using(alias()).filter(job_id=job_id)
+            found = list(mine.values_list("pk", flat=True)[:rows])
+            if found:
+                mine.filter(pk__in=found).delete()
+        return len(found)
+
+    return remove
+
+
+def _slot_of(model: type[LedgerModel]) -> Callable[[int, int], int]:
+    """Remove one slot of one stage; returns 1, or 0 where there is none."""
+
+    @repeated
+    def remove(job_id: int, _rows: int) -> int:
+        with durable():
+            mine = model.ledger.using(alias()).filter(job_id=job_id)
+            found = mine.values_list("stage", "slot").first()
+            if found:
+                mine.filter(stage=found[0], slot=found[1]).delete()
+        return int(found is not None)
+
+    return remove
+
+
+@repeated
+def _remove_items(job_id: int, items: int) -> int:
+    """Remove the last items with all that was settled or tried of them.
+
+    Locks the job's row, so of two who do this each takes other items. By number, and from the end
+    that `total` names: so no statement passes over what others have removed before it.
+    """
+    with durable():
+        jobs = Job.ledger.using(alias()).select_for_update()
+        job = jobs.filter(pk=job_id, deleted_at__isnull=False).first()
+        if job is None or job.total == 0:
+            return 0
+        first = max(0, job.total - items)
+        last = {"job_id": job_id, "number__gte": first, "number__lt": job.total}
+        stages = list(range(len(stages_of(job_id))))
+        outcomes = Outcome.ledger.using(alias()).filter(stage__in=stages, **last)
+        stored = outcomes.filter(output_ref__isnull=False)
+        refs = set(stored.values_list("output_ref", flat=True))
+        outcomes.delete()
+        Attempt.ledger.using(alias()).filter(**last).delete()
+        Item.ledger.using(alias()).filter(**last).delete()
+        advance(job_id, job.version, total=first)
+        outputs.let_go(refs)
+    return int(job.total - first)
+
+
+@repeated
+def _remove_uncounted(job_id: int, rows: int) -> int:
+    with durable():
+        mine = Uncounted.ledger.using(alias()).filter(job_id=job_id)
+        found = dict(mine.values_list("pk", "output_ref")[:rows])
+        mine.filter(pk__in=found).delete()
+        outputs.let_go(ref for ref in found.values() if ref is not None)
+    return len(found)
+
+
+@repeated
+def _remove_events(job_id: int, rows: int) -> int:
+    """Remove events with the marks of their deliveries.
+
+    The events are locked first: so a delivery in flight has left its mark, and none begins.
+    """
+    with durable():
+        events = Event.ledger.using(alias()).filter(job_id=job_id)
+        found = list(events.select_for_update().values_list("pk", flat=True)[:rows])
+        Delivery.ledger.using(alias()).filter(event_id__in=found).delete()
+        events.filter(pk__in=found).delete()
+    return len(found)
+
+
+@repeated
+def _remove_webhook_deliveries(job_id: int, rows: int) -> int:
+    """Remove what was sent, or given up; what is still to be sent outlives the job."""
+    with durable():
+        done = WebhookDelivery.objects.using(alias()).filter(job_id=job_id, next_try_at=None)
+        found = list(done.values_list("pk", flat=True)[:rows])
+        done.filter(pk__in=found).delete()
+    return len(found)
+
+
+@repeated
+def _remove_job(job_id: int) -> bool:
+    with durable():
+        Stage.ledger.using(alias()).filter(job_id=job_id).delete()
+        row = Job.ledger.using(alias()).filter(pk=job_id, deleted_at__isnull=False)
+        removed, _ = row.delete()
+    return bool(removed)
+
+
+_BESIDES = (
+    *(_rows_of(model) for model in (ItemRange, Log)),
+    _remove_uncounted,
+    *(_slot_of(model) for model in (Tally, Metric)),
+)
+_BULK = (*_BESIDES, _remove_items)
+# Once the leases are gone no report is in flight: what a late one has written meanwhile goes now.
+_LAST = (_rows_of(Lease), *_BESIDES, _remove_events, _remove_webhook_deliveries)

@@ -1,0 +1,263 @@
+"""Leases after they were granted: renew, release, expire.
+
+The lease row is the mutex between a report and all of these. Nobody waits for a second lease
+while holding one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q
+
+from joblot import clock
+from joblot.config import limits
+from joblot.errors import InvalidInput, LeaseEnded, NotFound
+from joblot.ledger.db.transactions import alias, durable, repeated
+from joblot.ledger.job.reconcile import reconcile
+from joblot.ledger.rows.items import settled_among
+from joblot.ledger.rows.job import policy_of, read_job, stages_of
+from joblot.ledger.rows.ranges import ALONE, RELEASED, Span, enqueue, islands
+from joblot.ledger.rows.sweep_failures import Step, failed, put_off
+from joblot.ledger.rows.tallies import Deltas
+from joblot.models import LIVE, Attempt, Job, Lease, Outcome
+from joblot.shown import shown
+from joblot.states import HOLDING, ItemState, LeaseState
+
+
+@repeated
+def renew(token: str | UUID, seconds: float | None = None) -> str:
+    """Hold the lease for another `seconds` (the job's `lease_seconds`); returns the new deadline.
+
+    The deadline is ISO 8601, in the database's time. Waits for a report through the same lease,
+    and succeeds then. Raises InvalidInput for no more than 0, or more than `lease_seconds_max`,
+    LeaseEnded if the lease has expired or its run is over, NotFound if there is no such lease.
+    """
+    if seconds is not None:
+        _check_seconds(seconds)
+    lease = _find(token)
+    if seconds is None:
+        seconds = policy_of(read_job(lease.job_id, deleted=True)).lease_seconds
+    rows = Lease.ledger.using(alias()).filter(pk=lease.pk, state__in=HOLDING)
+    with durable():
+        if not rows.update(expires_at=clock.after(seconds)):
+            lease = _find(lease.pk)  # it may have been pruned meanwhile
+            raise LeaseEnded(
+                f"lease {lease.pk} has {LeaseState(lease.state).name.lower()}: stop working on its "
+                "open items; results that are done may still be reported"
+            )
+        lease.refresh_from_db(using=alias())
+    return lease.expires_at.isoformat()
+
+
+@repeated
+def renew_many(tokens: Collection[UUID], seconds: float) -> int:
+    """Hold those of these leases that are live for another `seconds`; returns how many that are.
+
+    A lease with a later deadline keeps it. One that is locked at this moment, by a report for
+    example, is skipped: it would be waited for while others are held. Raises InvalidInput for
+    `seconds` as `renew` does.
+    """
+    _check_seconds(seconds)
+    deadline = clock.after(seconds)
+    due = Lease.ledger.using(alias()).filter(LIVE, pk__in=tokens, expires_at__lt=deadline)
+    with durable():
+        held = list(due.select_for_update(skip_locked=True).values_list("pk", flat=True))
+        return Lease.ledger.using(alias()).filter(pk__in=held).update(expires_at=deadline)
+
+
+def _check_seconds(seconds: Any) -> None:
+    longest = limits().lease_seconds_max
+    is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+    if not is_number or not 0 < seconds <= longest:
+        raise InvalidInput(
+            f"seconds: expected a number above 0, at most {longest:g}, got {shown(seconds)}"
+        )
+
+
+@repeated
+def release(token: str | UUID) -> int:
+    """Give back what the lease still holds, at no cost to the items; returns how many.
+
+    A success that is reported later still counts. Releasing an ended lease does nothing.
+    """
+    with durable():
+        lease = _find(token, locked=True)
+        if lease.state != LeaseState.LIVE:
+            return 0
+        spans = [
+            Span(first, last, span.failures, span.expiries, span.returns or RELEASED)
+            for span, open_numbers in _open_spans(lease)
+            for first, last in islands(open_numbers)
+        ]
+        enqueue(lease.job_id, lease.stage, spans)
+        _end(lease)
+    return sum(len(span) for span in spans)
+
+
+def expire(token: str | UUID, cause: str = "the worker is gone") -> bool:
+    """Expire a lease before its deadline, because its worker is known to be dead.
+
+    Costs its items what a missed deadline costs. False if it was not live any more.
+    """
+    pk = _find(token).pk
+    return _expire_one(Q(pk=pk), cause, skip_locked=False) is not None
+
+
+def expire_overdue() -> int:
+    """Expire every lease whose deadline has passed, one a transaction; returns how many.
+
+    A job for which that fails is put off, with its other leases, and keeps no other from its turn.
+    """
+    expired = 0
+    while True:
+        tried = _Tried()
+        try:
+            which = _overdue() & ~Q(put_off(Step.EXPIRE, "job_id"))
+            if not _expire_one(which, _NOT_RENEWED, skip_locked=True, tried=tried):
+                return expired
+            expired += 1
+        except Exception as error:
+            if tried.job_id is None:
+                raise
+            failed(Step.EXPIRE, tried.job_id, error)
+
+
+def expire_overdue_of(job_id: int) -> None:
+    """The same for one job that may have been put off. Raises what goes wrong."""
+    while _expire_one(_overdue() & Q(job_id=job_id), _NOT_RENEWED, skip_locked=True):
+        pass
+
+
+_NOT_RENEWED = "the lease was not renewed in time"
+
+
+def _overdue() -> Q:
+    return Q(expires_at__lt=clock.now())
+
+
+@dataclass(slots=True)
+class _Tried:
+    """Whose lease is being expired, for the one that catches an error of that."""
+
+    job_id: int | None = None
+
+
+def _expire_one(
+    which: Q, cause: str, *, skip_locked: bool, tried: _Tried | None = None
+) -> int | None:
+    """Expire a live lease; its job, or None if there was none to expire."""
+    job_id = _expire_in_transaction(which, cause, skip_locked, tried or _Tried())
+    if job_id is not None:
+        reconcile(job_id)
+    return job_id
+
+
+@repeated
+def _expire_in_transaction(which: Q, cause: str, skip_locked: bool, tried: _Tried) -> int | None:
+    """Locks: the lease, then items by number, then slots by stage, as a report does."""
+    with durable():
+        live = Lease.ledger.using(alias()).filter(which, LIVE)
+        locked = live.select_for_update(skip_locked=skip_locked)
+        lease: Lease | None = locked.order_by("expires_at").first()
+        if lease is None:
+            return None
+        tried.job_id = lease.job_id
+        job = read_job(lease.job_id, deleted=True)
+        _return_items(job, lease, cause)
+        _end(lease)
+    return lease.job_id
+
+
+def _return_items(job: Job, lease: Lease, cause: str) -> None:
+    """The first time a span comes back together, then item by item; at last an item is lost."""
+    policy = policy_of(job)
+    for span, open_numbers in _open_spans(lease):
+        if not open_numbers:
+            continue
+        if span.returns <= 0:
+            together = (span.part(first, last) for first, last in islands(open_numbers))
+            back = [Span(s.first, s.last, s.failures, s.expiries, 1) for s in together]
+        elif lease.size > 1:
+            back = [Span(n, n, span.failures, span.expiries, ALONE) for n in open_numbers]
+        elif span.expiries + 1 < policy.expiries_max:
+            number = open_numbers[0]
+            back = [Span(number, number, span.failures, span.expiries + 1, ALONE)]
+        else:
+            back = []
+            _lose(job, lease, open_numbers[0], policy.expiries_max, cause)
+        _note_expiry(lease, open_numbers, cause)
+        enqueue(job.pk, lease.stage, back)
+
+
+def _open_spans(lease: Lease) -> list[tuple[Span, list[int]]]:
+    """What the lease still holds, a span at a time.
+
+    Read after the lease was locked, so every report through it is seen; an item that is being
+    settled through another lease at this moment may be among them, and is dropped when claimed.
+    """
+    spans = [Span(*span) for span in lease.ranges]
+    settled = settled_among(lease.job_id, lease.stage, (n for span in spans for n in span.numbers))
+    ended = settled | set(lease.gone)
+    return [(span, [n for n in span.numbers if n not in ended]) for span in spans]
+
+
+def _end(lease: Lease) -> None:
+    Lease.ledger.using(alias()).filter(pk=lease.pk).update(state=LeaseState.EXPIRED, open=0)
+
+
+def _lose(job: Job, lease: Lease, number: int, expiries: int, cause: str) -> None:
+    """Settle an item as lost, unless another lease has settled it meanwhile."""
+    row = Outcome(
+        job_id=job.pk,
+        stage=lease.stage,
+        number=number,
+        run=lease.run,
+        state=ItemState.LOST,
+        error_type="LeaseExpired",
+        error_message=f"{expiries} leases of this item alone expired; the last: {cause}",
+        lease_token=lease.pk,
+        settled_at=clock.now(),
+    )
+    Outcome.ledger.using(alias()).bulk_create([row], ignore_conflicts=True)
+    mine = Outcome.ledger.using(alias()).filter(
+        job_id=job.pk, stage=lease.stage, number=number, lease_token=lease.pk
+    )
+    if mine.exists():
+        deltas = Deltas(len(stages_of(job.pk)))
+        deltas.settle(lease.stage, ItemState.LOST)
+        deltas.write(job.pk)
+
+
+def _note_expiry(lease: Lease, numbers: list[int], cause: str) -> None:
+    """Keep the cause by item, where the item was leased alone and is to blame."""
+    if lease.size > 1:
+        return
+    Attempt.ledger.using(alias()).create(
+        job_id=lease.job_id,
+        run=lease.run,
+        stage=lease.stage,
+        number=numbers[0],
+        cause="expired",
+        error_type="LeaseExpired",
+        error_message=cause,
+        worker=lease.worker,
+        at=clock.now(),
+    )
+
+
+@repeated
+def _find(token: str | UUID, *, locked: bool = False) -> Lease:
+    try:
+        pk = token if isinstance(token, UUID) else UUID(str(token))
+    except ValueError:
+        pk = None
+    leases = Lease.ledger.using(alias())
+    leases = leases.select_for_update() if locked else leases
+    found: Lease | None = leases.filter(pk=pk).first() if pk else None
+    if found is None:
+        raise NotFound("unknown lease: expected the token of a claim; claim again")
+    return found

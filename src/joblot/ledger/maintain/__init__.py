@@ -1,0 +1,1 @@
+"""What is done in time, whoever does it: the sweep, events, repair."""

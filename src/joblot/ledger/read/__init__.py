@@ -1,0 +1,1 @@
+"""Readers. None of them writes."""

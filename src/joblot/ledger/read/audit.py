@@ -1,0 +1,214 @@
+"""Audit: recount a job from its rows and compare with what it says of itself.
+
+The recount reads every item, so it costs what the job is large, and it locks nothing. Of a job that
+is being worked it reads one snapshot, so what it finds is a fault and not the work going on.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
+
+from django.db.models import Count, Sum
+
+from joblot.errors import NotFound
+from joblot.ledger.db.snapshot import one_snapshot
+from joblot.ledger.db.transactions import alias, repeated
+from joblot.ledger.rows.due import Counts, JobSnapshot, decide, read_snapshot
+from joblot.ledger.rows.job import unknown_job
+from joblot.ledger.rows.ranges import Span
+from joblot.models import (
+    LIVE,
+    Event,
+    Item,
+    ItemRange,
+    Job,
+    Lease,
+    Metric,
+    Outcome,
+    Tally,
+    Uncounted,
+)
+from joblot.states import FINALIZABLE, TERMINAL, ItemState, JobStatus, LeaseState, Receipt
+
+Check = dict[str, Any]
+
+
+@repeated
+def audit(job_id: int) -> dict[str, Any]:
+    """Check the invariants of one job: `{"ok", "count_drift", "checks": [{"invariant", "ok", …}]}`.
+
+    Each check says what was `expected` and what was `found`. `count_drift` is by how much the
+    tallies and the recount differ: the sum of the absolute differences, 0 when the job is exact.
+    Raises NotFound.
+    """
+    with one_snapshot():
+        seen = read_snapshot(job_id)
+        if seen is None:
+            raise unknown_job(job_id)
+        drift = count_drift(seen)
+        checks = [*_counts(seen), *_metrics(seen), *_items(seen), *_events(seen), *_queue(seen)]
+    total = sum(abs(items) for columns in drift.values() for items in columns.values())
+    return {"ok": all(check["ok"] for check in checks), "count_drift": total, "checks": checks}
+
+
+def audit_all() -> Iterator[dict[str, Any]]:
+    """Audit every job that was not deleted, oldest first: what `audit` answers, with its `job`."""
+    jobs = Job.ledger.using(alias()).filter(deleted_at__isnull=True).order_by("pk")
+    for job_id in list(jobs.values_list("pk", flat=True)):
+        with suppress(NotFound):  # deleted meanwhile
+            yield {"job": job_id, **audit(job_id)}
+
+
+def _check(invariant: str, expected: Any, found: Any) -> Check:
+    return {"invariant": invariant, "ok": expected == found, "expected": expected, "found": found}
+
+
+def _counts(seen: JobSnapshot) -> Iterator[Check]:
+    """The tallies are the recount, and what is recorded is the tallies."""
+    for name, tallied, truth in zip(seen.names, seen.stages, recount(seen), strict=True):
+        yield _check(f"tallies of {name} equal the recount", asdict(truth), asdict(tallied))
+        yield _check(f"settled in {name} is at most the total", True, tallied.settled <= seen.total)
+    kept, counted = _late_kept(seen), _late_tallied(seen)
+    yield _check("late results that are counted are kept", dict(kept), dict(counted))
+    if seen.recorded is not None and decide(seen) is None:
+        yield _check("recorded counts equal the tallies", seen.counts, seen.recorded)
+
+
+def count_drift(seen: JobSnapshot) -> dict[int, Counter[str]]:
+    """By stage, what must be added to its tallies to make them the recount; nothing if exact."""
+    kept, counted = _late_kept(seen), _late_tallied(seen)
+    drift: dict[int, Counter[str]] = {}
+    for stage, recounted in enumerate(recount(seen)):
+        truth, tallied = asdict(recounted), asdict(seen.stages[stage])
+        differs = Counter({name: truth[name] - tallied[name] for name in truth})
+        name = seen.names[stage]
+        differs["late"] = kept[name] - counted[name]
+        if any(differs.values()):
+            drift[stage] = differs
+    return drift
+
+
+def _late_kept(seen: JobSnapshot) -> Counter[str]:
+    rows = Uncounted.ledger.using(alias()).filter(job_id=seen.job_id, receipt=Receipt.LATE.value)
+    by_stage = rows.values("stage").annotate(items=Count("id"))
+    return Counter({seen.names[row["stage"]]: row["items"] for row in by_stage})
+
+
+def _late_tallied(seen: JobSnapshot) -> Counter[str]:
+    rows = Tally.ledger.using(alias()).filter(job_id=seen.job_id)
+    by_stage = rows.values("stage").annotate(items=Sum("late"))
+    return Counter(
+        {seen.names[row["stage"]]: int(row["items"]) for row in by_stage if row["items"]}
+    )
+
+
+def recount(seen: JobSnapshot) -> list[Counts]:
+    """The counts of each stage, from the outcomes."""
+    rows = Outcome.ledger.using(alias()).filter(job_id=seen.job_id)
+    by_stage: dict[int, Counter[int]] = {}
+    for row in rows.values("stage", "state").annotate(items=Count("number")):
+        by_stage.setdefault(row["stage"], Counter())[row["state"]] = row["items"]
+    recounted, skipped = [], 0
+    for stage in range(len(seen.stages)):
+        found = by_stage.get(stage, Counter())
+        failed, lost = found[ItemState.FAILED], found[ItemState.LOST]
+        recounted.append(Counts(found[ItemState.SUCCEEDED], failed, lost, skipped))
+        skipped += failed + lost
+    return recounted
+
+
+def _metrics(seen: JobSnapshot) -> Iterator[Check]:
+    """The sums of the metrics are the sums over the outcomes."""
+    surplus = {
+        f"{seen.names[stage]}.{name}": -value
+        for (stage, name), value in sorted(metric_drift(seen).items())
+    }
+    yield _check("metrics drift by nothing", {}, surplus)
+
+
+def metric_drift(seen: JobSnapshot) -> Counter[tuple[int, str]]:
+    """By stage and name, what must be added to a metric's sum to make it that of the outcomes."""
+    drift: Counter[tuple[int, str]] = Counter()
+    outcomes = Outcome.ledger.using(alias()).filter(job_id=seen.job_id, metrics__isnull=False)
+    for stage, metrics in outcomes.values_list("stage", "metrics").iterator():
+        for name, value in metrics.items():
+            drift[stage, name] += value
+    sums = Metric.ledger.using(alias()).filter(job_id=seen.job_id).values("stage", "name")
+    for row in sums.annotate(sum=Sum("value")):
+        drift[row["stage"], row["name"]] -= int(row["sum"])
+    return Counter({place: value for place, value in drift.items() if value})
+
+
+def _items(seen: JobSnapshot) -> Iterator[Check]:
+    """Numbers are dense, and nothing was settled in a stage that it had not come to."""
+    numbers = Item.ledger.using(alias()).filter(job_id=seen.job_id).count()
+    yield _check("items equal the total", seen.total, numbers)
+    for stage in range(1, len(seen.stages)):
+        outcomes = Outcome.ledger.using(alias()).filter(job_id=seen.job_id).values("number")
+        before = outcomes.filter(stage=stage - 1, state=ItemState.SUCCEEDED)
+        # A set operation: no plan, whatever the statistics, compares each with each.
+        found = outcomes.filter(stage=stage).difference(before).count()
+        yield _check(f"all settled in {seen.names[stage]} came through the stage before", 0, found)
+
+
+def _events(seen: JobSnapshot) -> Iterator[Check]:
+    """One `finished` event in a run that has ended, none in one that has not."""
+    mine = Event.ledger.using(alias()).filter(job_id=seen.job_id, run=seen.run)
+    ended = int(seen.status in TERMINAL)
+    yield _check("finished events of this run", ended, mine.filter(kind="finished").count())
+    amended = seen.revision - 1 if ended else 0
+    yield _check("amended events of this run", amended, mine.filter(kind="amended").count())
+
+
+def _queue(seen: JobSnapshot) -> Iterator[Check]:
+    """Each open item of a running job is in exactly one range or live lease."""
+    if seen.status is JobStatus.REVOKED:
+        unclosed = Lease.ledger.using(alias()).filter(job_id=seen.job_id)
+        found = unclosed.exclude(state=LeaseState.CLOSED).count()
+        yield _check("leases of a revoked job that are not closed", 0, found)
+    for stage, places in places_of_open(seen).items():
+        wrong = [number for number, count in places.items() if count != 1]
+        invariant = f"open items of {seen.names[stage]} not in exactly one range or live lease"
+        yield _check(invariant, [], wrong[:20])
+
+
+def places_of_open(seen: JobSnapshot) -> dict[int, dict[int, int]]:
+    """By stage and number, in how many ranges and live leases an open item of a running job is."""
+    if seen.status not in FINALIZABLE:
+        return {}
+    held = Counter(_held(seen))
+    return {
+        stage: {number: held[stage, number] for number in _open_numbers(seen, stage)}
+        for stage in range(len(seen.stages))
+    }
+
+
+def _held(seen: JobSnapshot) -> list[tuple[int, int]]:
+    """(stage, number) for every place where an item waits or is held."""
+    held = [
+        (row.stage, number)
+        for row in ItemRange.ledger.using(alias()).filter(job_id=seen.job_id)
+        for number in range(row.next, row.last + 1)
+    ]
+    live = Lease.ledger.using(alias()).filter(LIVE, job_id=seen.job_id)
+    for lease in live:
+        gone = set(lease.gone)
+        spans = (Span(*span) for span in lease.ranges)
+        held += [(lease.stage, n) for span in spans for n in span.numbers if n not in gone]
+    return held
+
+
+def _open_numbers(seen: JobSnapshot, stage: int) -> list[int]:
+    settled = Outcome.ledger.using(alias()).filter(job_id=seen.job_id, stage=stage)
+    if stage == 0:
+        arrived = Item.ledger.using(alias()).filter(job_id=seen.job_id)
+    else:
+        arrived = Outcome.ledger.using(alias()).filter(
+            job_id=seen.job_id, stage=stage - 1, state=ItemState.SUCCEEDED
+        )
+    left = set(arrived.values_list("number", flat=True))
+    return sorted(left - set(settled.values_list("number", flat=True)))

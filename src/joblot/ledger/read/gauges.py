@@ -1,0 +1,98 @@
+"""Figures of the whole installation, for who watches it: cheap, for they are asked all the time.
+
+No item is counted and no outcome is read. What is counted is what is under way, by the indexes that
+claims and the sweep go by, and never more of it than `gauge_rows_max`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Count, Sum
+
+from joblot.config import limits
+from joblot.gauge import Gauge
+from joblot.ledger.db.snapshot import one_snapshot
+from joblot.ledger.db.statements import fetch, moment
+from joblot.ledger.db.transactions import alias, connection, repeated
+from joblot.ledger.read import pulse
+from joblot.ledger.read.undelivered import open_deliveries
+from joblot.ledger.read.unremoved import marked
+from joblot.ledger.rows.sweep_failures import failures
+from joblot.models import LIVE_BY_TIME, Event, ItemRange, Job, Lease
+from joblot.states import ACTIVE
+
+
+@repeated
+@one_snapshot()
+def gauges() -> list[Gauge]:
+    """What is under way, and by how much the sweep is behind. Raises Unavailable."""
+    ((now,),) = fetch(connection(), "db/clock")
+    at = moment(now)
+    return [*_jobs(), *_leases(at), *_events(at), *_files(at), *_sweep()]
+
+
+def overdue_seconds(rows: Any, by: str, now: datetime) -> float:
+    """By how long the first of the rows, in the order of `by`, is late; 0 if none is."""
+    first = rows.order_by(by).values_list(by, flat=True).first()
+    return 0.0 if first is None else max(0.0, (now - first).total_seconds())
+
+
+def count(rows: Any) -> int:
+    """How many, or `gauge_rows_max` if there are more."""
+    return int(rows.order_by()[: limits().gauge_rows_max].count())
+
+
+def _jobs() -> Iterator[Gauge]:
+    means = "Jobs that have not ended, by their status."
+    active = Job.ledger.using(alias()).filter(
+        deleted_at__isnull=True, status__in=[status.value for status in ACTIVE]
+    )
+    found = dict(active.order_by().values_list("status").annotate(jobs=Count("pk")))
+    for status in sorted(ACTIVE):
+        yield Gauge("active_jobs", found.get(status.value, 0), means, {"status": status.value})
+    due = fetch(connection(), "rows/jobs_due", jobs=limits().gauge_rows_max)
+    yield Gauge("rows/jobs_due", len(due), "Jobs that the next sweep has to end or to fold.")
+    waiting = count(ItemRange.ledger.using(alias()))
+    yield Gauge("waiting_ranges", waiting, "Ranges of items that wait to be claimed.")
+
+
+def _leases(now: datetime) -> Iterator[Gauge]:
+    live = Lease.ledger.using(alias()).filter(LIVE_BY_TIME)
+    first = live.order_by("expires_at")[: limits().gauge_rows_max]
+    held = first.aggregate(leases=Count("pk"), items=Sum("open", default=0))
+    late = overdue_seconds(live, "expires_at", now)
+    yield Gauge("live_leases", held["leases"], "Leases that are held.")
+    yield Gauge("in_flight_items", held["items"], "Items that live leases hold.")
+    yield Gauge("lease_overdue_seconds", late, "Since when an expired lease waits for the sweep.")
+
+
+def _events(now: datetime) -> Iterator[Gauge]:
+    waiting = Event.ledger.using(alias()).filter(dispatched_at__isnull=True)
+    late = overdue_seconds(waiting, "next_try_at", now)
+    yield Gauge("waiting_events", count(waiting), "Events that are not fanned out.")
+    yield Gauge("event_overdue_seconds", late, "Since when an event waits to be fanned out.")
+    deliveries = open_deliveries()
+    late = overdue_seconds(deliveries, "next_try_at", now)
+    means = "Events that a handler has not taken, for each handler."
+    yield Gauge("untaken_events", count(deliveries), means)
+    means = "Since when an event waits for the next try of its handler."
+    yield Gauge("handler_overdue_seconds", late, means)
+
+
+def _sweep() -> Iterator[Gauge]:
+    ago = pulse.seconds_since_sweep()
+    if ago is not None:
+        yield Gauge("sweep_ago_seconds", ago, "Since when this process has not swept.")
+    means = "Steps of the sweep that fail, each for one job."
+    yield Gauge("sweep_failures", count(failures()), means)
+
+
+def _files(now: datetime) -> Iterator[Gauge]:
+    late = overdue_seconds(marked(), "next_try_at", now)
+    means = "Files of large outputs that wait to be removed from the storage."
+    yield Gauge("files_to_remove", count(marked()), means)
+    means = "Since when a file waits for the next try to remove it."
+    yield Gauge("file_removal_overdue_seconds", late, means)

@@ -1,0 +1,113 @@
+"""Health: is the database one that keeps joblot's promises?"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from joblot.ledger.db.dialect import dialect_of
+from joblot.ledger.db.snapshot import one_snapshot
+from joblot.ledger.db.statements import fetch, moment
+from joblot.ledger.db.transactions import connection, repeated
+from joblot.ledger.read.undelivered import stuck_events, undelivered
+from joblot.ledger.read.unremoved import unremoved
+from joblot.ledger.rows.outputs import unreferenced
+from joblot.ledger.rows.sweep_failures import failing
+from joblot.shown import counted
+
+Check = dict[str, Any]
+
+GUARDS = {
+    "postgresql": ["joblot_guard_asked", "joblot_guard_job", "joblot_guard_job_removal"],
+    "sqlite": [
+        "joblot_guard_asked",
+        "joblot_guard_job_removal",
+        "joblot_guard_job_status",
+        "joblot_guard_job_version",
+    ],
+}
+CLOCK_SECONDS_MAX = 5.0
+ROWS_SHOWN_MAX = 5
+
+
+@repeated
+@one_snapshot()
+def health() -> list[Check]:
+    """Checks as `{"check", "ok", "found", "advice"}`; `advice` is "" where all is well.
+
+    Raises Unavailable if the database does not answer.
+    """
+    return [_version(), _guards(), _clock(), _sweep(), _handlers(), _outputs()]
+
+
+def check(name: str, ok: bool, found: str, advice: str) -> Check:
+    return {"check": name, "ok": ok, "found": found, "advice": "" if ok else advice}
+
+
+def _version() -> Check:
+    conn = connection()
+    dialect = dialect_of(conn)
+    advice = f"expected version {dialect.oldest} or newer"
+    return check("version", dialect.is_supported(conn), dialect.version(conn), advice)
+
+
+def _guards() -> Check:
+    found = [name for (name,) in fetch(connection(), "read/guards")]
+    missing = sorted(set(GUARDS[dialect_of(connection()).name]) - set(found))
+    return check(
+        "read/guards",
+        not missing,
+        f"missing: {', '.join(missing)}" if missing else "in place",
+        "the triggers that guard a job's row are missing or disabled; run `joblot migrate`, or "
+        "take them over from joblot's migrations",
+    )
+
+
+def _clock() -> Check:
+    ((now,),) = fetch(connection(), "db/clock")
+    apart = abs((datetime.now(UTC) - moment(now)).total_seconds())
+    return check(
+        "db/clock",
+        apart <= CLOCK_SECONDS_MAX,
+        f"{apart:.1f} s from this machine's",
+        "set the clocks by NTP; joblot goes by the database's, but logs will puzzle people",
+    )
+
+
+def _sweep() -> Check:
+    """Jobs that the sweep can't go on with; it goes on with all others."""
+    steps = [f"job {one.job_id}: {one}" for one in failing(ROWS_SHOWN_MAX)]
+    events = [str(one) for one in stuck_events(ROWS_SHOWN_MAX)]
+    return check(
+        "sweep",
+        not steps and not events,
+        "; ".join([*steps, *events]) or "it fails for no job",
+        "the traceback is in the log of the process that sweeps; other jobs are not held up",
+    )
+
+
+def _handlers() -> Check:
+    found = [str(one) for one in undelivered(ROWS_SHOWN_MAX)]
+    return check(
+        "handlers",
+        not found,
+        "; ".join(found) or "none is late",
+        "a handler that fails or hangs keeps later events of the same job from itself, and is "
+        "tried again; mend it, and give mail and web requests a timeout of their own",
+    )
+
+
+def _outputs() -> Check:
+    """Files of large outputs that nothing refers to: the sweep marks them, another process removes
+    them. Some are there at any moment.
+    """
+    files = unreferenced()
+    found = [f"{counted(files, 'file')} of large outputs that nothing refers to"] if files else []
+    found += unremoved(ROWS_SHOWN_MAX)
+    return check(
+        "outputs",
+        not found,
+        "; ".join(found) or "no file waits to be removed",
+        "the sweep marks them and a process beside it removes them; see that both run, and what "
+        "the storage answers; give it timeouts of its own",
+    )

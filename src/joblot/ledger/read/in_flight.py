@@ -1,0 +1,40 @@
+"""The live leases: who works on what at this moment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Q
+
+from joblot.ledger.db.transactions import alias, repeated
+from joblot.ledger.rows.ranges import Span
+from joblot.models import LIVE, LIVE_BY_TIME, Lease
+
+
+@repeated
+def in_flight(*, job: int | None = None, worker: str | None = None) -> list[dict[str, Any]]:
+    """Live leases, oldest first: `{"token", "job", "worker", "items", "expiries"}`.
+
+    `items` are those still open. `expiries` is how often the item was lost before while it was
+    leased alone, and None where the lease holds items together, of which none is to blame.
+    """
+    live = LIVE_BY_TIME if job is None else LIVE & Q(job_id=job)
+    rows = Lease.ledger.using(alias()).filter(live)
+    if worker is not None:
+        rows = rows.filter(worker=worker)
+    return [
+        {
+            "token": str(lease.pk),
+            "job": lease.job_id,
+            "worker": lease.worker,
+            "items": lease.open,
+            "expiries": _expiries_alone(lease),
+        }
+        for lease in rows.order_by("claimed_at")
+    ]
+
+
+def _expiries_alone(lease: Lease) -> int | None:
+    spans = [Span(*span) for span in lease.ranges]
+    alone = len(spans) == 1 and lease.size == 1 and spans[0].returns > 0
+    return spans[0].expiries if alone else None

@@ -1,0 +1,169 @@
+"""The items of a job, a page at a time, with how they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from joblot.config import limits
+from joblot.ledger.db.snapshot import one_snapshot
+from joblot.ledger.db.statements import fetch, json_value, moment
+from joblot.ledger.db.transactions import connection, repeated
+from joblot.ledger.read.standing import Asked, standing
+from joblot.ledger.rows.due import JobSnapshot, read_snapshot
+from joblot.ledger.rows.items import items_by_number
+from joblot.ledger.rows.job import unknown_job
+from joblot.ledger.rows.outputs import output_of
+from joblot.states import ItemState
+
+
+class Page(list[dict[str, Any]]):
+    """Items as they were at `as_of`; `next` is the `after` of the next page, None on the last."""
+
+    as_of: str = ""
+    next: int | None = None
+
+
+class _Outcome(NamedTuple):
+    """A row of outcomes_of_items.sql."""
+
+    number: int
+    stage: int
+    state: int
+    run: int
+    output: Any
+    output_ref: str | None
+    metrics: Any
+    error_type: str | None
+    error_message: str | None
+    settled_at: Any
+
+
+class _Attempt(NamedTuple):
+    """A row of attempts_of_items.sql."""
+
+    number: int
+    stage: int
+    run: int
+    cause: str
+    error_type: str
+    error_message: str
+    worker: str
+    at: Any
+
+
+@repeated
+@one_snapshot()
+def items(
+    job_id: int,
+    *,
+    state: str | None = None,
+    stage: str | None = None,
+    after: int = -1,
+    limit: int = 100,
+) -> Page:
+    """A page of items by number, each with its outcome in every stage it came through.
+
+    `state` is open, succeeded, failed, lost or skipped, in `stage`; without a stage succeeded
+    and open are of the last one, failed and lost of any, skipped of none. A page is of one
+    instant. The next one is `after` its `next`; it may be short, or empty, and not the last, if few
+    of the items that it looked at (`page_probe_items`) stand so. Raises NotFound, InvalidInput.
+    """
+    seen = _seen(job_id)
+    asked = Asked.of(state, stage, seen.names)
+    found = standing(seen, asked, after, max(1, min(limit, limits().page_items_max)))
+    page = Page(_described(seen, found.numbers))
+    ((now,),) = fetch(connection(), "db/clock")
+    page.as_of, page.next = moment(now).isoformat(), found.next
+    return page
+
+
+def outputs(job_id: int, *, stage: str | None = None) -> Iterator[tuple[str, Any]]:
+    """The key and output of every item that succeeded in `stage` (the last), by number.
+
+    Streams in bounded memory; what comes is of one instant by pages of `page_items_max`, not as a
+    whole. Raises NotFound, InvalidInput.
+    """
+    after: int | None = -1
+    while after is not None:
+        page, after = _outputs_page(job_id, stage, after)
+        yield from ((key, output_of(output, ref)) for key, output, ref in page)
+
+
+@repeated
+@one_snapshot()
+def _outputs_page(
+    job_id: int, stage: str | None, after: int
+) -> tuple[list[tuple[str, Any, str | None]], int | None]:
+    seen = _seen(job_id)
+    asked = Asked.of(ItemState.SUCCEEDED.name, stage, seen.names)
+    found = standing(seen, asked, after, limits().page_items_max)
+    position = len(seen.stages) - 1 if asked.position is None else asked.position
+    rows = fetch(
+        connection(), "rows/outputs_by_number", job=job_id, stage=position, numbers=found.numbers
+    )
+    kept = {number: (json_value(output), ref) for number, output, ref in rows}
+    page = [(item.key, *kept[item.number]) for item in items_by_number(job_id, found.numbers)]
+    return page, found.next
+
+
+def _seen(job_id: int) -> JobSnapshot:
+    seen = read_snapshot(job_id)
+    if seen is None:
+        raise unknown_job(job_id)
+    return seen
+
+
+def _described(seen: JobSnapshot, numbers: list[int]) -> Iterator[dict[str, Any]]:
+    asked = {"job": seen.job_id, "numbers": numbers}
+    outcomes: dict[int, list[_Outcome]] = {}
+    for row in fetch(connection(), "read/outcomes_of_items", **asked, stages=len(seen.names)):
+        outcomes.setdefault(row[0], []).append(_Outcome(*row))
+    tries: dict[int, list[_Attempt]] = {}
+    for row in fetch(connection(), "read/attempts_of_items", **asked):
+        tries.setdefault(row[0], []).append(_Attempt(*row))
+    for item in items_by_number(seen.job_id, numbers):
+        mine = outcomes.get(item.number, [])
+        yield {
+            "id": item.number,
+            "key": item.key,
+            "payload": item.payload,
+            "state": _state(mine, len(seen.names)),
+            "outcomes": [_outcome(one, seen.names) for one in mine],
+            "attempts": [_attempt(one, seen.names) for one in tries.get(item.number, [])],
+        }
+
+
+def _state(outcomes: Sequence[_Outcome], stages_total: int) -> str:
+    """The item's state over all stages: what gave it up, or succeeded in the last, or open."""
+    for outcome in outcomes:
+        if outcome.state != ItemState.SUCCEEDED:
+            return ItemState(outcome.state).name.lower()
+    return "succeeded" if len(outcomes) == stages_total else "open"
+
+
+def _outcome(outcome: _Outcome, names: Sequence[str]) -> dict[str, Any]:
+    succeeded = outcome.state == ItemState.SUCCEEDED
+    return {
+        "stage": names[outcome.stage],
+        "state": ItemState(outcome.state).name.lower(),
+        "run": outcome.run,
+        "output": json_value(outcome.output),
+        "output_ref": outcome.output_ref,
+        "metrics": json_value(outcome.metrics) or {},
+        "error": None
+        if succeeded
+        else {"type": outcome.error_type, "message": outcome.error_message},
+        "settled_at": moment(outcome.settled_at).isoformat(),
+    }
+
+
+def _attempt(attempt: _Attempt, names: Sequence[str]) -> dict[str, Any]:
+    return {
+        "stage": names[attempt.stage],
+        "run": attempt.run,
+        "cause": attempt.cause,
+        "error": {"type": attempt.error_type, "message": attempt.error_message},
+        "worker": attempt.worker,
+        "at": moment(attempt.at).isoformat(),
+    }

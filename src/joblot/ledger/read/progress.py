@@ -1,0 +1,171 @@
+"""Progress: what a job looks like now, derived from its row, its tallies and its live leases.
+
+A read never writes and never counts items. Each answer is one statement and so one instant. Status
+and settled counts are exact; how the open items split into ready and in flight is momentary.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection
+from datetime import datetime
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from joblot.config import limits
+from joblot.ledger.db.statements import fetch, json_value, moment
+from joblot.ledger.db.transactions import connection, repeated
+from joblot.ledger.rows.due import Counts, JobSnapshot, decide, seen_of
+from joblot.ledger.rows.job import unknown_job
+from joblot.states import JobStatus
+
+_SEEN_COLUMNS = 15  # those of look.sql, with which a row begins
+
+
+class _Row(NamedTuple):
+    """The other columns of a row of progress.sql: a stage, with its job's own beside it."""
+
+    id: int
+    name: str
+    project: str
+    priority: int
+    created_at: Any
+    started_at: Any
+    finished_at: Any
+    pipeline: str
+    late: int
+    in_flight: int
+    metrics: Any
+    alerted: int | None
+    begun: Any
+    now: Any
+
+
+@repeated
+def progress(job_id: int) -> dict[str, Any]:
+    """The job as JSON: status, counts per stage, percent, ETA. Raises NotFound.
+
+    `percent` is rounded down, so that 100 means that everything is settled; of an open job it is
+    of the items known so far. `finishing` is True between the last settled item and the look.
+    `as_of` is when all of it was so, by the database's clock.
+    """
+    page = _read(job=job_id, limit=1)
+    if not page:
+        raise unknown_job(job_id)
+    return page[0]
+
+
+@repeated
+def jobs(
+    *,
+    project: str | None = None,
+    projects: Collection[str] | None = None,
+    status: JobStatus | None = None,
+    before: int | None = None,
+    limit: int = 50,
+) -> list[dict[str, Any]]:
+    """The newest jobs first, each as `progress` gives it; the next page is `before` the last id.
+
+    `project` and `projects` both narrow it; None is all. A page is of one instant.
+    """
+    return _read(
+        before=before,
+        status=None if status is None else status.value,
+        project=project,
+        projects=None if projects is None else json.dumps(sorted(projects)),
+        limit=max(1, min(limit, limits().page_items_max)),
+    )
+
+
+def _read(**asked: Any) -> list[dict[str, Any]]:
+    rows = fetch(connection(), "read/progress", **asked)
+    by_job = groupby(rows, key=lambda row: row[_SEEN_COLUMNS])
+    return [_described(job_id, list(of_job)) for job_id, of_job in by_job]
+
+
+def _described(job_id: int, rows: list[tuple[Any, ...]]) -> dict[str, Any]:
+    stages = [_Row(*row[_SEEN_COLUMNS:]) for row in rows]
+    job = stages[0]
+    seen = seen_of(job_id, rows, alerted=job.alerted is not None)
+    done = sum(counts.settled for counts in seen.stages)
+    of = seen.total * len(stages)
+    return {
+        "id": job_id,
+        "name": job.name,
+        "project": job.project,
+        "priority": job.priority,
+        "status": seen.status.value,
+        "run": seen.run,
+        "revision": seen.revision,
+        "sealed": seen.sealed,
+        "total": seen.total,
+        "percent": percent(done, of, seen.status),
+        "finishing": decide(seen) is not None,
+        "stages": _stages(seen, stages),
+        "finished_after_cancel": sum(int(stage.late) for stage in stages),
+        "created_at": _iso(job.created_at),
+        "started_at": _iso(job.started_at),
+        "finished_at": _iso(job.finished_at),
+        "eta": _eta(job, done, of),
+        "as_of": _iso(job.now),
+    }
+
+
+def percent(done: int, of: int, status: JobStatus) -> float:
+    """Rounded down to hundredths: 99.99 until the last one is settled."""
+    if of == 0:
+        return 100.0 if status is JobStatus.SUCCESS else 0.0
+    return math.floor(done * 10_000 / of) / 100
+
+
+def _stages(seen: JobSnapshot, rows: list[_Row]) -> list[dict[str, Any]]:
+    stages = []
+    arrived = seen.total
+    ended = seen.status is JobStatus.REVOKED
+    for name, row, counts in zip(seen.names, rows, seen.stages, strict=True):
+        here = arrived - (counts.settled - counts.skipped)
+        flying = min(int(row.in_flight), here)
+        stages.append(
+            {
+                "name": name,
+                "pipeline": row.pipeline,
+                "total": seen.total,
+                "ready": 0 if ended else here - flying,
+                "in_flight": 0 if ended else flying,
+                **_settled(counts),
+                "cancelled": seen.total - counts.settled if ended else 0,
+                "metrics": json_value(row.metrics) or {},
+            }
+        )
+        arrived = counts.succeeded
+    return stages
+
+
+def _settled(counts: Counts) -> dict[str, int]:
+    return {
+        "succeeded": counts.succeeded,
+        "failed": counts.failed,
+        "lost": counts.lost,
+        "skipped": counts.skipped,
+    }
+
+
+def _eta(job: _Row, done: int, of: int) -> dict[str, float] | None:
+    """Seconds until the end, at the pace of this run so far; None when there is no pace yet.
+
+    What earlier runs have settled says nothing of it. p90 allows for a pace that was measured on
+    few items: one normal deviation of a Poisson count, times 1.28.
+    """
+    if job.started_at is None or job.finished_at is not None:
+        return None
+    settled = done - (json_value(job.begun) or {}).get("settled", 0)  # in this run
+    elapsed = (moment(job.now) - moment(job.started_at)).total_seconds()
+    if settled <= 0 or done >= of or elapsed < 0:
+        return None
+    p50 = (of - done) * elapsed / settled
+    return {"p50": round(p50, 1), "p90": round(p50 * (1 + 1.28 / math.sqrt(settled)), 1)}
+
+
+def _iso(value: datetime | str | None) -> str | None:
+    return None if value is None else moment(value).isoformat()

@@ -1,0 +1,1 @@
+"""Reporting: results in, one receipt for each."""

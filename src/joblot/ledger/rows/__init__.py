@@ -1,0 +1,1 @@
+"""Rows and how each is read and written, for the verbs: no verb is here."""

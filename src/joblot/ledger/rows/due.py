@@ -1,0 +1,133 @@
+"""What is due for a job: read it and its counts in one snapshot, decide purely.
+
+Readers show what is decided here; only `look` writes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from joblot.ledger.db.statements import fetch, json_value
+from joblot.ledger.db.transactions import alias, connection, repeated
+from joblot.models import Event
+from joblot.states import AMENDABLE, FINALIZABLE, JobStatus, verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The settled items of a stage, by outcome."""
+
+    succeeded: int = 0
+    failed: int = 0
+    lost: int = 0
+    skipped: int = 0
+
+    @property
+    def settled(self) -> int:
+        return self.succeeded + self.failed + self.lost + self.skipped
+
+
+@dataclass(frozen=True, slots=True)
+class JobSnapshot:
+    """A job and its tallies, at one instant."""
+
+    job_id: int
+    version: int
+    run: int
+    revision: int
+    status: JobStatus
+    sealed: bool
+    total: int
+    recorded: list[dict[str, int]] | None
+    failure_threshold: float
+    drained: bool  # a cancel has waited for all claims, and every lease is closed
+    stages: tuple[Counts, ...]
+    names: tuple[str, ...]
+    alert_failed_items: int | None = None
+    alerted: bool = False  # in this run; read only once there is something to alert of
+
+    @property
+    def failing(self) -> bool:
+        """True while a run goes on in which more items failed or were lost than is put up with."""
+        if self.alert_failed_items is None or self.status not in FINALIZABLE:
+            return False
+        return sum(stage.failed + stage.lost for stage in self.stages) > self.alert_failed_items
+
+    @property
+    def counts(self) -> list[dict[str, int]]:
+        return [asdict(stage) for stage in self.stages]
+
+    @property
+    def all_settled(self) -> bool:
+        return self.sealed and all(stage.settled == self.total for stage in self.stages)
+
+    @property
+    def verdict(self) -> JobStatus:
+        return verdict(self.total, self.stages[-1].succeeded, self.failure_threshold)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What is to be written: the event's kind, and the status and revision that come with it."""
+
+    kind: str
+    status: JobStatus
+    revision: int
+
+
+def decide(found: JobSnapshot) -> Due | None:
+    """What is due for a job that looks like this; None when nothing is.
+
+    An alert comes before the end, so that the last failure of a run is told of as well.
+    """
+    if found.failing and not found.alerted:
+        return Due("failing", found.status, found.revision)
+    if found.status in FINALIZABLE and found.all_settled:
+        return Due("finished", found.verdict, 1)
+    if found.status is JobStatus.CANCELING and found.drained:
+        return Due("finished", JobStatus.REVOKED, 1)
+    if found.status in AMENDABLE and found.recorded != found.counts:
+        return Due("amended", found.verdict, found.revision + 1)
+    return None
+
+
+@repeated
+def read_snapshot(job_id: int) -> JobSnapshot | None:
+    """The job and the sums of its tallies, in one statement and so in one snapshot.
+
+    Whether a failing run was told of is asked after it: a later run has another version.
+    """
+    rows = fetch(connection(), "rows/due", job=job_id)
+    if not rows:
+        return None
+    found = seen_of(job_id, rows)
+    return replace(found, alerted=_is_alerted(found)) if found.failing else found
+
+
+def seen_of(job_id: int, rows: Sequence[Sequence[Any]], *, alerted: bool = False) -> JobSnapshot:
+    """What the first columns of `look.sql` say; a row for each stage."""
+    version, run, revision, status, sealed, total, recorded, policy, drained = rows[0][:9]
+    given = json_value(policy)
+    return JobSnapshot(
+        job_id=job_id,
+        version=version,
+        run=run,
+        revision=revision,
+        status=JobStatus(status),
+        sealed=bool(sealed),
+        total=total,
+        recorded=json_value(recorded),
+        failure_threshold=given["failure_threshold"],
+        drained=bool(drained),
+        stages=tuple(Counts(*(int(count) for count in row[11:15])) for row in rows),
+        names=tuple(row[10] for row in rows),
+        alert_failed_items=given.get("alert_failed_items"),
+        alerted=alerted,
+    )
+
+
+def _is_alerted(found: JobSnapshot) -> bool:
+    told = Event.ledger.using(alias()).filter(job_id=found.job_id, run=found.run, kind="failing")
+    return bool(told.exists())

@@ -1,0 +1,75 @@
+"""Items and their outcomes, read by what names them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from joblot.ledger.db.statements import fetch, json_value
+from joblot.ledger.db.transactions import connection
+from joblot.ledger.rows.outputs import readable_output
+from joblot.states import ItemState
+
+
+class ItemRow(NamedTuple):
+    """An item as it was submitted."""
+
+    number: int
+    key: str
+    payload: Any
+
+
+class OutcomeRow(NamedTuple):
+    """How an item was settled in a stage, without its output."""
+
+    number: int
+    state: ItemState
+    hash: bytes | None
+    lease_token: UUID | None
+
+
+def items_by_number(job_id: int, numbers: Iterable[int]) -> list[ItemRow]:
+    """The items with these numbers, ascending."""
+    return _items(fetch(connection(), "rows/items_by_number", job=job_id, numbers=list(numbers)))
+
+
+def items_by_key(job_id: int, keys: Iterable[str]) -> list[ItemRow]:
+    """The items with these keys, by number."""
+    return _items(fetch(connection(), "rows/items_by_key", job=job_id, keys=list(keys)))
+
+
+def outcomes_by_number(job_id: int, stage: int, numbers: Iterable[int]) -> dict[int, OutcomeRow]:
+    """The outcomes of these items in this stage, by number; an open item has none."""
+    asked = {"job": job_id, "stage": stage, "numbers": list(numbers)}
+    return {
+        number: OutcomeRow(number, ItemState(state), digest and bytes(digest), _uuid(token))
+        for number, state, digest, token in fetch(connection(), "rows/outcomes_by_number", **asked)
+    }
+
+
+def outputs_by_number(job_id: int, stage: int, numbers: Iterable[int]) -> dict[int, Any]:
+    """The outputs of these items in this stage, by number, wherever they are kept.
+
+    Unreadable in place of one that can't be read. Raises Unavailable.
+    """
+    asked = {"job": job_id, "stage": stage, "numbers": list(numbers)}
+    return {
+        number: readable_output(json_value(output), ref)
+        for number, output, ref in fetch(connection(), "rows/outputs_by_number", **asked)
+    }
+
+
+def settled_among(job_id: int, stage: int, numbers: Iterable[int]) -> set[int]:
+    """Which of these items have an outcome in this stage."""
+    rows = fetch(connection(), "rows/settled_among", job=job_id, stage=stage, numbers=list(numbers))
+    return {number for (number,) in rows}
+
+
+def _uuid(token: Any) -> UUID | None:
+    """SQLite keeps it as text."""
+    return token if token is None or isinstance(token, UUID) else UUID(token)
+
+
+def _items(rows: Iterable[tuple[int, str, Any]]) -> list[ItemRow]:
+    return [ItemRow(number, key, json_value(payload)) for number, key, payload in rows]

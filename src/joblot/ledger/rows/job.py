@@ -1,0 +1,81 @@
+"""The job's row: reading it, and changing it by compare-and-set.
+
+Invariant: whoever changes an owned column names the version it has read, and adds one to it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import F
+
+from joblot import clock
+from joblot.config import Policy
+from joblot.errors import NotFound, WrongStatus
+from joblot.ledger.db.transactions import alias, repeated
+from joblot.models import Event, Job, Stage
+from joblot.states import TRANSITIONS, JobStatus, JobTransition, sources
+
+
+@repeated
+def read_job(job_id: int, *, deleted: bool = False) -> Job:
+    """The job as it is now in the writing database. Raises NotFound."""
+    found: Job | None = next(iter(Job.ledger.using(alias()).filter(pk=job_id)), None)
+    if found is None or (found.deleted_at is not None and not deleted):
+        raise unknown_job(job_id)
+    return found
+
+
+def lock_job(job_id: int) -> Job:
+    """The job, its row locked until the transaction ends. Raises NotFound."""
+    jobs = Job.ledger.using(alias()).select_for_update()
+    found: Job | None = next(iter(jobs.filter(pk=job_id)), None)
+    if found is None or found.deleted_at is not None:
+        raise unknown_job(job_id)
+    return found
+
+
+def unknown_job(job_id: int) -> NotFound:
+    return NotFound(f"job {job_id} does not exist; `joblot jobs` lists those that do")
+
+
+def stages_of(job_id: int) -> list[Stage]:
+    return list(Stage.ledger.using(alias()).filter(job_id=job_id).order_by("position"))
+
+
+def policy_of(job: Job) -> Policy:
+    return Policy(**job.policy)
+
+
+def advance(job_id: int, version: int, **changes: Any) -> bool:
+    """Change the job if it still has `version`. The answer says whether this caller won."""
+    row = Job.ledger.using(alias()).filter(pk=job_id, version=version)
+    return row.update(version=F("version") + 1, **changes) == 1
+
+
+def require_transition(job: Job, transition: JobTransition) -> JobStatus:
+    """The status `transition` leads to. Raises WrongStatus where the table has no such pair.
+
+    For transitions with one target only; finishing and amending ask the verdict.
+    """
+    targets = TRANSITIONS.get((JobStatus(job.status), transition))
+    if targets is None:
+        allowed = ", ".join(sorted(sources(transition)))
+        raise WrongStatus(
+            f"job {job.pk} is {job.status}; {transition.value} is possible in {allowed} only"
+        )
+    (target,) = targets
+    return target
+
+
+def record_event(job_id: int, run: int, revision: int, kind: str, data: dict[str, Any]) -> None:
+    """Put an event into the outbox, in the transaction of what it tells."""
+    Event.ledger.using(alias()).create(
+        job_id=job_id,
+        run=run,
+        revision=revision,
+        kind=kind,
+        data=data,
+        at=clock.now(),
+        next_try_at=clock.now(),
+    )

@@ -1,0 +1,168 @@
+"""Steps of the sweep that fail for one job: each is noted, shown, and tried again after all others.
+
+A step that fails for a job is put off, for longer each time, and the sweep's own choice of jobs
+passes over it meanwhile; so it keeps no other job from its turn, however many fail. The note goes
+when the step has succeeded. If it can't be written either, the database is what fails, and the
+round ends.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from django.db.models import Exists, F, OuterRef
+
+from joblot import clock
+from joblot.config import limits
+from joblot.errors import NotFound
+from joblot.ledger.db.transactions import alias, durable, repeated
+from joblot.ledger.rows.error_text import error_text
+from joblot.models import SweepFailure
+
+logger = logging.getLogger("joblot.ledger")
+
+
+class Step(StrEnum):
+    """What the sweep does for one job at a time."""
+
+    WAITS = "waits"
+    EXPIRE = "expire"
+    CANCEL = "cancel"
+    REOPEN = "reopen"
+    FINISH = "finish"
+    MERGE = "merge"
+    REMOVE = "remove"
+
+
+_MEANS = {
+    Step.WAITS: "bringing forward what waits for too long",
+    Step.EXPIRE: "expiring its leases",
+    Step.CANCEL: "ending its cancel",
+    Step.REOPEN: "going on with its retry",
+    Step.FINISH: "recording its end",
+    Step.MERGE: "merging its ranges",
+    Step.REMOVE: "removing its rows",
+}
+
+
+def each(step: Step, jobs: Iterable[int], act: Callable[[int], object]) -> None:
+    """Act for each of the jobs; one for which that fails keeps no other from its turn."""
+    for job_id in jobs:
+        attempt(step, job_id, act)
+
+
+def attempt(step: Step, job_id: int, act: Callable[[int], object]) -> bool:
+    """Act for the job; False if that failed, and was noted. A job that is gone needs nothing.
+
+    Raises Unavailable if the database is what failed.
+    """
+    try:
+        act(job_id)
+    except NotFound:
+        pass
+    except Exception as error:  # noqa: BLE001 (logged by `failed`, or the database's and raised)
+        failed(step, job_id, error)
+        return False
+    return True
+
+
+def failed(step: Step, job_id: int, error: Exception) -> None:
+    """Put the job off for this step, and say so in the log. Raises Unavailable."""
+    _note(step, job_id, error)
+    logger.error("job %s: %s failed; it is tried again", job_id, _MEANS[step], exc_info=error)
+
+
+def try_again(acts: Mapping[Step, Callable[[int], object]]) -> None:
+    """Try what failed before and is due, longest waiting first; what succeeds is forgotten."""
+    for name, job_id in _due():
+        step = Step(name)
+        if attempt(step, job_id, acts[step]):
+            forget(step, job_id)
+
+
+def put_off(step: Step, job: str) -> Exists:
+    """For the choice of a step's jobs: the step has failed for it. `job` names the job's id."""
+    return Exists(SweepFailure.ledger.filter(job_id=OuterRef(job), step=step.value))
+
+
+@repeated
+def _note(step: Step, job_id: int, error: Exception) -> None:
+    text = error_text(error).partition("\n")[0]  # below, PostgreSQL shows rows
+    with durable():
+        row = _row(step, job_id).select_for_update().first()
+        if row is None:
+            first = SweepFailure(
+                job_id=job_id,
+                step=step.value,
+                since=clock.now(),
+                next_try_at=clock.after(limits().sweep_backoff_seconds),
+                error=text,
+            )
+            SweepFailure.ledger.using(alias()).bulk_create([first], ignore_conflicts=True)
+        else:
+            wait = min(
+                limits().sweep_backoff_seconds * 2.0 ** min(row.tries, 32),
+                limits().sweep_backoff_seconds_max,
+            )
+            _row(step, job_id).update(
+                tries=F("tries") + 1, next_try_at=clock.after(wait), error=text
+            )
+
+
+@repeated
+def forget(step: Step, job_id: int) -> None:
+    _row(step, job_id).delete()
+
+
+def _row(step: Step, job_id: int) -> Any:
+    return failures(job_id=job_id).filter(step=step.value)
+
+
+@repeated
+def _due() -> list[tuple[str, int]]:
+    rows = failures(next_try_at__lte=clock.now()).order_by("next_try_at")
+    return list(rows.values_list("step", "job_id")[: limits().sweep_jobs_batch])
+
+
+def failures(**where: Any) -> Any:
+    """The steps that fail now, of those that this version knows."""
+    return SweepFailure.ledger.using(alias()).filter(step__in=[one.value for one in Step], **where)
+
+
+# In words
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A step that fails for a job: since when, how often, why, and when it is tried again."""
+
+    job_id: int
+    step: Step
+    since: datetime
+    tries: int
+    next_try_at: datetime
+    error: str
+
+    def __str__(self) -> str:
+        return (
+            f"{_MEANS[self.step]} has failed {self.tries} times since {_moment(self.since)} "
+            f"({self.error}); next try at {_moment(self.next_try_at)}"
+        )
+
+
+def failing(rows_max: int, **where: Any) -> list[Failure]:
+    """The steps that fail, longest first."""
+    rows = failures(**where).order_by("since", "job_id", "step")[:rows_max]
+    return [
+        Failure(row.job_id, Step(row.step), row.since, row.tries, row.next_try_at, row.error[:200])
+        for row in rows
+    ]
+
+
+def _moment(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")

@@ -1,0 +1,79 @@
+"""Adding to a stage's counts, in this connection's own slot.
+
+Lock order: slots come last, tallies before metrics, stages ascending, names ascending.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from django.db.models import Sum
+
+from joblot.ledger.db.statements import execute
+from joblot.ledger.db.transactions import alias, connection, repeated
+from joblot.models import Tally
+from joblot.states import ItemState
+
+COLUMNS = {
+    ItemState.SUCCEEDED: "succeeded",
+    ItemState.FAILED: "failed",
+    ItemState.LOST: "lost",
+    ItemState.SKIPPED: "skipped",
+}
+
+
+@dataclass(slots=True)
+class Deltas:
+    """What one transaction moves in a job's counts."""
+
+    stages_total: int
+    by_stage: dict[int, Counter[str]] = field(default_factory=dict)
+    metrics: Counter[tuple[int, str]] = field(default_factory=Counter)
+
+    def settle(self, stage: int, state: ItemState, items: int = 1) -> None:
+        """`items` are settled in `stage`; what does not succeed is skipped in the later ones."""
+        self._add(stage, COLUMNS[state], items)
+        if state is not ItemState.SUCCEEDED:
+            for later in range(stage + 1, self.stages_total):
+                self._add(later, "skipped", items)
+
+    def reopen(self, stage: int, state: ItemState, items: int = 1) -> None:
+        """The reverse of `settle`."""
+        self.settle(stage, state, -items)
+
+    def late(self, stage: int) -> None:
+        self._add(stage, "late", 1)
+
+    def measure(self, stage: int, metrics: Mapping[str, int]) -> None:
+        for name, value in metrics.items():
+            self.metrics[stage, name] += value
+
+    @property
+    def settled(self) -> int:
+        """How many more are settled afterwards, over all stages."""
+        return sum(counts[name] for counts in self.by_stage.values() for name in COLUMNS.values())
+
+    def _add(self, stage: int, column: str, items: int) -> None:
+        self.by_stage.setdefault(stage, Counter())[column] += items
+
+    def write(self, job_id: int) -> None:
+        """Add it all to this connection's slots. The last statements of a transaction."""
+        columns = (*COLUMNS.values(), "late")
+        for stage, counts in sorted(self.by_stage.items()):
+            row = {column: counts[column] for column in columns}
+            execute(connection(), "rows/tally_add", job=job_id, stage=stage, **row)
+        for (stage, name), value in sorted(self.metrics.items()):
+            if value:
+                execute(
+                    connection(), "rows/metric_add", job=job_id, stage=stage, name=name, value=value
+                )
+
+
+@repeated
+def settled(job_id: int) -> int:
+    """How many items are settled, over all stages."""
+    tallies = Tally.ledger.using(alias()).filter(job_id=job_id)
+    sums = tallies.aggregate(**{name: Sum(name, default=0) for name in COLUMNS.values()})
+    return sum(int(items) for items in sums.values())

@@ -1,0 +1,1 @@
+"""Submitting: a job, its items, and its seal."""

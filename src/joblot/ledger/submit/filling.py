@@ -1,0 +1,165 @@
+"""Filling a job: chunks of items, numbered under the job's row, keys told apart.
+
+Numbers are given after de-duplication and are dense, so the count of items is exact and the queue
+can hold ranges of them. A chunk is one short transaction: whoever fills a job and dies can fill
+it again from the beginning. What is there already is compared and skipped, whatever the order.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
+from typing import Any
+
+from django.db import transaction
+
+from joblot import faults, wire
+from joblot.config import limits
+from joblot.errors import KeyConflict, Refused, WrongStatus
+from joblot.ledger.db.dialect import dialect_of
+from joblot.ledger.db.transactions import alias, connection, repeated
+from joblot.ledger.rows.claimable import note_claimable
+from joblot.ledger.rows.items import items_by_key
+from joblot.ledger.rows.job import advance, lock_job
+from joblot.ledger.rows.ranges import Span, enqueue
+from joblot.ledger.submit.new_items import Given, NewItem, checked_items
+from joblot.ledger.submit.seen import Seen
+from joblot.models import Job
+from joblot.shown import shown
+from joblot.states import FILLABLE
+
+Chunk = dict[str, NewItem]  # by key
+
+
+def chunks_of(items: Iterable[Given]) -> Iterator[Chunk]:
+    """The items, checked while they are read, in chunks of a bounded size.
+
+    Raises InvalidItem; KeyConflict for two items of a chunk with one key and different payloads.
+    """
+    return map(_distinct, _chunks(checked_items(items)))
+
+
+class Filling:
+    """A stream of items on its way into one job.
+
+    `added` and `seen` are what it has brought so far: how many were new, and which items of the
+    job it has named. `lacks` makes the error for an item that a sealed job does not have.
+    """
+
+    def __init__(self, job_id: int, lacks: Callable[[Job, str], Refused]) -> None:
+        self.added = 0
+        self.seen = Seen()
+        self._job_id = job_id
+        self._lacks = lacks
+
+    def take(self, chunks: Iterable[Chunk]) -> None:
+        """Compare with what is there and add what is missing, chunk by chunk.
+
+        Raises WrongStatus; KeyConflict at the first item with another payload.
+        """
+        for chunk in chunks:
+            added, numbers = self._take_chunk(chunk)
+            self.added += added
+            for number in numbers:
+                self.seen.add(number)
+            faults.point("submit: chunk added")
+
+    @repeated
+    def _take_chunk(self, given: Chunk) -> tuple[int, list[int]]:
+        """How many were new, and the numbers of all of them in the job.
+
+        Locks the job's row, so that fillers of one job number their items one after the other, and
+        a job whose removal has begun is not taken for one that lacks the items.
+        """
+        with transaction.atomic(using=alias()):
+            job = lock_job(self._job_id)
+            numbers = _compared(job, given)
+            new = [item for key, item in given.items() if key not in numbers]
+            if new:
+                self._require_open(job, new[0])
+                _insert(job, new)
+                enqueue(job.pk, 0, _spans(job.total, len(new)))
+                advance(job.pk, job.version, total=job.total + len(new))
+                note_claimable()
+        return len(new), [*numbers.values(), *range(job.total, job.total + len(new))]
+
+    def _require_open(self, job: Job, new: NewItem) -> None:
+        if job.sealed:
+            raise self._lacks(job, new.key)
+        if job.status not in FILLABLE or job.reopening is not None:
+            raise WrongStatus(
+                f"job {job.pk} is {job.status} and takes no items now; "
+                f"expected one of {', '.join(sorted(FILLABLE))}"
+            )
+
+
+def _chunks(items: Iterable[NewItem]) -> Iterator[list[NewItem]]:
+    chunk: list[NewItem] = []
+    chars = 0
+    for item in items:
+        chunk.append(item)
+        chars += len(item.key) + len(item.payload or "")
+        if len(chunk) >= limits().add_chunk_items or chars >= limits().add_chunk_bytes:
+            yield chunk
+            chunk, chars = [], 0
+    if chunk:
+        yield chunk
+
+
+def _distinct(chunk: Iterable[NewItem]) -> Chunk:
+    distinct: Chunk = {}
+    for item in chunk:
+        if distinct.setdefault(item.key, item) != item:
+            raise _conflict(item.key)
+    return distinct
+
+
+def _compared(job: Job, given: dict[str, NewItem]) -> dict[str, int]:
+    """The numbers of those that the job has. Raises KeyConflict if one has another payload."""
+    if job.total == 0:
+        return {}
+    numbers = {}
+    for known in items_by_key(job.pk, given):
+        if not _alike(given[known.key].payload, known.payload):
+            raise _conflict(known.key)
+        numbers[known.key] = known.number
+    return numbers
+
+
+def _alike(given: str | None, stored: Any) -> bool:
+    """True if the payload is the one stored, however the database writes its numbers."""
+    if given is None or stored is None:
+        return given is stored
+    kept = wire.canonical(stored)
+    return given == kept or bool(_numbers_by_value(given) == _numbers_by_value(kept))
+
+
+def _numbers_by_value(text: str) -> Any:
+    """PostgreSQL gives 1e+22 back as a whole number; the pair keeps numbers apart from booleans."""
+
+    def number(digits: str) -> tuple[str, Decimal]:
+        return "number", Decimal(digits)
+
+    return json.loads(text, parse_int=number, parse_float=number)
+
+
+def _conflict(key: str) -> KeyConflict:
+    return KeyConflict(
+        f"key {shown(key)}: given before in this job with another payload; keys are unique in a "
+        "job, so give this item another key or leave it out"
+    )
+
+
+def _insert(job: Job, new: list[NewItem]) -> None:
+    rows = ((job.pk, job.total + n, item.key, item.payload) for n, item in enumerate(new))
+    conn = connection()
+    dialect_of(conn).insert(conn, "joblot_item", "job_id, number, key, payload", rows)
+
+
+def _spans(first: int, items: int) -> Iterator[Span]:
+    """New items cut into ranges that grow with the job: many enough that claimers rarely meet."""
+    wanted = (first + items) // limits().ranges_per_job
+    size = min(max(limits().range_items_min, wanted), limits().range_items_max)
+    for begin in range(first, first + items, size):
+        yield Span(begin, min(begin + size, first + items) - 1)

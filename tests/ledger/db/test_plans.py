@@ -1,0 +1,339 @@
+"""How PostgreSQL runs the hot statements: by index, however large the tables have become.
+
+What is explained is what the verbs really send, written down while they run, and as it is planned
+for them: once, for whatever the parameters will be.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.db import connections
+
+from joblot.ledger.claim import candidates
+from joblot.ledger.claim.availability import ready_for
+from joblot.ledger.claim.candidates import Wanted
+from joblot.ledger.claim.claim import claim
+from joblot.ledger.job import removal
+from joblot.ledger.job.close import close_leases
+from joblot.ledger.job.lifecycle import cancel, delete, end_cancel
+from joblot.ledger.job.reconcile import reconcile
+from joblot.ledger.lease import expire, expire_overdue, release, renew
+from joblot.ledger.read.gauges import gauges
+from joblot.ledger.read.in_flight import in_flight
+from joblot.ledger.read.progress import progress
+from joblot.ledger.read.pulse import overdue
+from joblot.ledger.read.why import why
+from joblot.ledger.report import group_commit
+from joblot.ledger.report.report import report
+from joblot.ledger.rows import outputs
+from joblot.ledger.submit.submit import submit
+from joblot.models import Job, StoredOutput, Uncounted
+from joblot.states import FileState
+from joblot.wire import GrantedLease, failure, success
+from tests import databases
+from tests.ledger import worker
+from tests.ledger.worker import TWO_STAGES, keys
+
+ITEMS = 4_000
+JOBS = 3_000
+
+# Jobs that ended long ago, with an item each; and of the one that runs, many leases and ranges.
+CROWD = f"""
+SET LOCAL session_replication_role = replica;
+CREATE TEMP TABLE crowd ON COMMIT DROP AS
+    SELECT max(id) AS old, n AS new FROM joblot_job, generate_series(-{JOBS}, -1) n GROUP BY n;
+CREATE TEMP TABLE ended ON COMMIT DROP AS SELECT * FROM joblot_job;
+UPDATE ended SET status = 'SUCCESS';
+"""
+COPIES = {
+    "joblot_job": ("ended", "r.id", {"id": "c.new"}),
+    "joblot_stage": ("joblot_stage", "r.job_id", {"job_id": "c.new"}),
+    "joblot_tally": ("joblot_tally", "r.job_id", {"job_id": "c.new"}),
+    "joblot_item": ("(SELECT * FROM joblot_item LIMIT 3)", "r.job_id", {"job_id": "c.new"}),
+    "joblot_outcome": (
+        "(SELECT * FROM joblot_outcome LIMIT 3)",
+        "r.job_id",
+        {"job_id": "c.new"},
+    ),
+    "joblot_lease": (
+        "(SELECT * FROM joblot_lease LIMIT 1)",
+        "r.job_id",
+        {"token": "gen_random_uuid()", "job_id": "c.new", "state": "3"},
+    ),
+    "joblot_range": (
+        "(SELECT * FROM joblot_range LIMIT 1)",
+        "r.job_id",
+        {"id": "c.new", "job_id": "c.new"},
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one statement would do: the tables it walks over, the indexes it uses."""
+
+    sql: str
+    walked: frozenset[str]
+    indexes: frozenset[str]
+
+    @classmethod
+    def of(cls, sql: str, params: Any) -> Plan:
+        with connections["postgres"].cursor() as cursor:
+            cursor.execute("SET plan_cache_mode = force_generic_plan")
+            cursor.execute(f"PREPARE explained AS {_numbered(sql)}")
+            nulls = ", ".join(["NULL"] * len(params))
+            cursor.execute(f"EXPLAIN (FORMAT JSON) EXECUTE explained{nulls and f'({nulls})'}")
+            (answer,) = cursor.fetchone()
+            cursor.execute("DEALLOCATE explained")
+            cursor.execute("RESET plan_cache_mode")
+        nodes = list(_nodes((json.loads(answer) if isinstance(answer, str) else answer)[0]["Plan"]))
+        return cls(
+            sql,
+            frozenset(n["Relation Name"] for n in nodes if n["Node Type"] == "Seq Scan"),
+            frozenset(n["Index Name"] for n in nodes if "Index Name" in n),
+        )
+
+
+PLACE = re.compile(r"%(?:\((\w+)\)s|s|%)")
+
+
+def _numbered(sql: str) -> str:
+    """With `$1` for the first parameter, as the database has it; the same name is the same one."""
+    names: list[str] = []
+
+    def number(place: re.Match[str]) -> str:
+        if place[0] == "%%":
+            return "%"
+        name = place[1] or str(len(names))
+        if name not in names:
+            names.append(name)
+        return f"${names.index(name) + 1}"
+
+    return PLACE.sub(number, sql)
+
+
+def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for below in node.get("Plans", ()):
+        yield from _nodes(below)
+
+
+def plans(act: Callable[[], object]) -> list[Plan]:
+    """The plans of all statements that `act` sends, one for each text."""
+    sent: dict[str, Any] = {}
+
+    def write_down(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.lstrip().split()[0] in {"SELECT", "WITH", "INSERT", "UPDATE", "DELETE"}:
+            sent.setdefault(sql, params)
+        return execute(sql, params, many, context)
+
+    with connections["postgres"].execute_wrapper(write_down):
+        act()
+    return [Plan.of(sql, params) for sql, params in sent.items()]
+
+
+def crowd() -> None:
+    with connections["postgres"].cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute(CROWD)
+        for table, (rows, job, changes) in COPIES.items():
+            cursor.execute(
+                "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass "
+                "AND attnum > 0 AND NOT attisdropped",
+                [table],
+            )
+            names = [name for (name,) in cursor.fetchall()]
+            values = ", ".join(changes.get(name, f'r."{name}"') for name in names)
+            quoted = ", ".join(f'"{name}"' for name in names)
+            cursor.execute(
+                f"INSERT INTO {table} ({quoted}) OVERRIDING SYSTEM VALUE "
+                f"SELECT {values} FROM {rows} r JOIN crowd c ON c.old = {job}"
+            )
+        cursor.execute("COMMIT")
+        cursor.execute(f"ANALYZE {', '.join(COPIES)}")
+
+
+@pytest.fixture
+def job(postgres_only: str) -> Iterator[Job]:
+    job = submit("crowded", keys(ITEMS), stages=TWO_STAGES, policy={"lease_seconds": 600})
+    for _ in range(3):
+        lease = worker.lease("p", 500)
+        report(lease.token, [success(n, {"at": n}, {"bytes": 1}) for n in worker.numbers(lease)])
+    worker.lease("p", 10)
+    crowd()
+    yield job
+    with connections["postgres"].cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        for table in COPIES:
+            column = "id" if table == "joblot_job" else "job_id"
+            cursor.execute(f"DELETE FROM {table} WHERE {column} < 0")
+        cursor.execute("COMMIT")
+
+
+def test_no_hot_verb_walks_over_a_table(job: Job) -> None:
+    first, second = worker.lease("p"), worker.lease("p")
+    one = worker.numbers(second)[0]
+
+    def judged() -> None:
+        """A retryable failure, a repeat and a late success take the longer way."""
+        report(second.token, [failure(one, "Bad", "broken", retryable=True), success(one)])
+
+    verbs: dict[str, Callable[[], object]] = {
+        "claim": lambda: worker.lease("p"),
+        "claim of the second stage": lambda: worker.lease("q"),
+        "report": lambda: worker.succeed(first),
+        "judged": judged,
+        "renew": lambda: renew(second.token),
+        "expire": expire_overdue,
+        "reconcile": lambda: reconcile(job.pk),
+    }
+    walked = {
+        (verb, plan.sql): sorted(plan.walked)
+        for verb, act in verbs.items()
+        for plan in plans(act)
+        if plan.walked
+    }
+    assert walked == {}
+
+
+def using(part: str, act: Callable[[], object]) -> frozenset[str]:
+    """The indexes of the statement that has `part` in its text."""
+    return frozenset().union(*(plan.indexes for plan in plans(act) if part in plan.sql))
+
+
+def test_each_hot_statement_uses_the_index_that_is_meant_for_it(job: Job) -> None:
+    lease: GrantedLease = worker.lease("p")
+    assert "joblot_range_walk" in using("FOR UPDATE SKIP LOCKED", lambda: worker.lease("p"))
+    assert using("WITH held", lambda: worker.succeed(lease)) >= {
+        "joblot_lease_pkey",
+        "joblot_stage_pkey",
+    }
+    looked = using("LEFT JOIN joblot_tally", lambda: reconcile(job.pk))
+    assert looked >= {"joblot_job_pkey", "joblot_tally_pkey", "joblot_lease_job_state"}
+    assert using("FOR UPDATE SKIP LOCKED", expire_overdue) == {"joblot_lease_expiry"}
+
+
+def test_only_who_asks_by_time_reads_all_live_leases(job: Job) -> None:
+    """A plan is kept for long: when it was made, few were live, and their index seemed cheap."""
+    first, second, third, fourth = (worker.lease("p") for _ in range(4))
+    good = [success(n) for n in worker.numbers(second)]
+    bad = [failure(worker.numbers(third)[0], "Bad", "broken", retryable=True)]
+    every = Wanted.of("p", None, None)
+    acts: dict[str, Callable[[], object]] = {
+        "claim": lambda: claim("p"),
+        "capped claim": lambda: claim("p", owner=1, owner_items_max=5),
+        "board": lambda: candidates.cache_for(every).read(every),
+        "report": lambda: worker.succeed(first),
+        "shared report": lambda: group_commit.report(second.token, good),
+        "judged report": lambda: report(third.token, bad),
+        "renew": lambda: renew(third.token),
+        "release": lambda: release(third.token),
+        "expire one": lambda: expire(fourth.token),
+        "expire": expire_overdue,
+        "health": overdue,
+        "gauges": gauges,
+        "in flight": in_flight,
+        "in flight of a job": lambda: in_flight(job=job.pk),
+        "why": lambda: why(job.pk),
+        "reconcile": lambda: reconcile(job.pk),
+        "progress": lambda: progress(job.pk),
+        "cancel": lambda: cancel(job.pk, grace_seconds=600),
+        "end of cancel": lambda: end_cancel(job.pk, grace_seconds=600),
+        "close": lambda: close_leases(job.pk, run=1),
+        "claim of nothing": lambda: claim("p"),
+    }
+    found = [(act, plan) for act, done in acts.items() for plan in plans(done)]
+    by_time = {act for act, plan in found if "joblot_lease_expiry" in plan.indexes}
+    assert by_time == {"expire", "health", "figures", "in flight"}
+    assert {act for act, plan in found if "joblot_lease" in plan.walked} == set()
+
+
+def test_a_removal_reads_nothing_of_other_jobs(job: Job) -> None:
+    acts: dict[str, Callable[[], object]] = {
+        "begin": lambda: delete(job.pk),
+        "bulk": lambda: removal.go_on(60),
+        "finish": lambda: removal.finish(job.pk),
+    }
+    found = [(act, plan) for act, done in acts.items() for plan in plans(done)]
+    assert [(act, plan.sql) for act, plan in found if plan.walked & COPIES.keys()] == []
+    used = frozenset().union(*(plan.indexes for _, plan in found))
+    assert used >= {"joblot_item_pkey", "joblot_outcome_pkey", "joblot_lease_job_state"}
+
+
+# So many that to walk over them is not the cheaper way, as it is with none.
+UNCOUNTED = """
+INSERT INTO joblot_uncounted (job_id, run, stage, number, receipt, hash, output_ref, lease_token)
+    SELECT min(j.id), 1, 0, n, 'late', '', 'output ' || n, gen_random_uuid()
+    FROM joblot_job j, generate_series(1, 5000) n GROUP BY n;
+ANALYZE joblot_uncounted, joblot_outcome;
+"""
+
+
+def test_what_refers_to_a_file_is_looked_up(job: Job) -> None:
+    StoredOutput.ledger.create(
+        name="a file", hash=b"", state=FileState.STORED, check_at="2020-01-01T00:00:00Z"
+    )
+    with connections["postgres"].cursor() as cursor:
+        cursor.execute(UNCOUNTED)
+    indexes = using('"output_ref" IN', lambda: outputs.mark_unreferenced(60))
+    assert indexes == {"joblot_outcome_output_ref", "joblot_uncounted_output_ref"}
+    assert StoredOutput.ledger.filter(state=FileState.REMOVING).delete()[0] == 1
+    Uncounted.ledger.all().delete()
+
+
+# What other jobs have waiting and leased, so much of it that to look for one row seems cheap
+# anywhere.
+ELSEWHERE = """
+INSERT INTO joblot_range (job_id, stage, next, last)
+    SELECT id, 0, 10 * n, 10 * n + 9 FROM joblot_job, generate_series(1, 400) n;
+INSERT INTO joblot_lease (token, job_id, run, stage, state, size, open, ranges, gone, worker,
+                          claimed_at, expires_at)
+    SELECT gen_random_uuid(), id, 1, 0, 0, 1, 1, '[]', '[]', '', now(), now() + interval '1 hour'
+    FROM joblot_job, generate_series(1, 400);
+ANALYZE joblot_job, joblot_stage, joblot_range, joblot_lease;
+"""
+
+
+@pytest.fixture
+def elsewhere(postgres_only: str) -> Iterator[None]:
+    for n in range(20):
+        submit(f"other {n}", keys(1), pipeline="elsewhere")
+    with connections["postgres"].cursor() as cursor:
+        for statement in ELSEWHERE.split(";")[:-1]:
+            cursor.execute(statement)
+    submit("mine", keys(1), pipeline="mine")
+    yield
+    databases.empty("postgres")
+
+
+def test_who_looks_for_work_reads_nothing_of_other_jobs(elsewhere: None) -> None:
+    mine = Wanted.of("mine", None, None)
+    lease = worker.lease("mine")
+    looks: dict[str, Callable[[], object]] = {
+        "claim": lambda: claim("mine"),
+        "capped claim": lambda: claim("mine", owner=1, owner_items_max=5),
+        "wait": lambda: ready_for({mine}),
+        "board": lambda: candidates.cache_for(mine).read(mine),
+        "expire": expire_overdue,
+        "health": overdue,
+        "why": lambda: why(lease.job),
+        "reconcile": lambda: reconcile(lease.job),
+        "cancel": lambda: cancel(lease.job, grace_seconds=600),
+        "end of cancel": lambda: end_cancel(lease.job, grace_seconds=600),
+        "release": lambda: release(lease.token),
+        "close": lambda: close_leases(lease.job, run=1),
+    }
+    found = [(name, plan) for name, act in looks.items() for plan in plans(act)]
+    crowded = {"joblot_range", "joblot_lease"}
+    assert [(name, plan.sql) for name, plan in found if plan.walked & crowded] == []
+    by_id = {name for name, plan in found if "joblot_range_pkey" in plan.indexes}
+    assert by_id == set()
+    by_time = {name for name, plan in found if "joblot_lease_expiry" in plan.indexes}
+    assert by_time == {"expire", "health"}

@@ -1,0 +1,188 @@
+"""What a reader costs: what it shows, and a bounded look, however large the job is.
+
+Every statement of every reader is measured on a job of 100,000 items, on both databases; with fresh
+statistics, with those of a time when the tables were nearly empty, and with none. Plans change with
+the statistics: a page that was cheap yesterday must not read the whole job today.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import pytest
+from django.db import connections
+
+from joblot.api.metrics import all_gauges
+from joblot.contrib.antenna.ahead import held_ahead
+from joblot.contrib.antenna.offers import offers, others_wait
+from joblot.identity import tokens as tokens_of
+from joblot.identity.workers import online, workers
+from joblot.ledger.claim.availability import next_job, ready_for
+from joblot.ledger.claim.candidates import Wanted
+from joblot.ledger.read.audit import audit
+from joblot.ledger.read.health import health
+from joblot.ledger.read.history import events, logs
+from joblot.ledger.read.in_flight import in_flight
+from joblot.ledger.read.items import items, outputs
+from joblot.ledger.read.map import job_map
+from joblot.ledger.read.progress import jobs, progress
+from joblot.ledger.read.pulse import overdue, require_database
+from joblot.ledger.read.why import why
+from joblot.ledger.rows.job import read_job, stages_of
+from joblot.ledger.submit.submit import submit
+from joblot.states import ItemState, JobStatus
+from joblot.webhooks.deliveries import deliveries, waiting
+from joblot.webhooks.subscriptions import subscribe, webhook, webhooks
+from tests import databases
+from tests.ledger.large import ITEMS, large_job
+from tests.ledger.work import work
+from tests.ledger.worker import keys
+from tests.meta.sources import ROOT
+
+PROBE = 2_000  # page_probe_items
+WORK_MAX = {"postgres": 10 * PROBE, "sqlite": 100 * PROBE}
+# The audit reads every item, a few times: it must not read any of them for each other one.
+AUDIT_MAX = {"postgres": 20 * ITEMS, "sqlite": 300 * ITEMS}
+
+Reader = Callable[[int], object]
+READERS: dict[str, list[Reader]] = {
+    "progress": [progress],
+    "jobs": [
+        lambda job: jobs(),
+        lambda job: jobs(project="default", status=JobStatus.STARTED, before=job + 1),
+        lambda job: jobs(projects=["default", "other"]),
+    ],
+    "items": [
+        partial(items, state=state, stage=stage, after=after)
+        for state in (None, *(one.name.lower() for one in ItemState))
+        for stage in (None, "read", "save")
+        for after in (-1, ITEMS // 2)
+    ],
+    "outputs": [lambda job: next(outputs(job)), lambda job: next(outputs(job, stage="read"))],
+    "events": [events],
+    "logs": [logs, lambda job: logs(job, after=5_000)],
+    "why": [why],
+    "job_map": [lambda job: job_map(job, stage="save", first=ITEMS // 2, last=ITEMS // 2 + 999)],
+    "in_flight": [lambda job: in_flight(), lambda job: in_flight(job=job, worker="w")],
+    "overdue": [lambda job: overdue()],
+    "health": [lambda job: health()],
+    "figures": [lambda job: all_gauges()],
+    "waiting": [lambda job: waiting()],
+    "next_job": [lambda job: next_job(["p", "q"])],
+    "ready_for": [lambda job: ready_for({Wanted.of("p", None, None)})],
+    "offers": [lambda job: list(offers(["p", "q"]))],
+    "others_wait": [lambda job: others_wait(job, ["p"], None)],
+    "held_ahead": [lambda job: held_ahead(job, "w", 60)],
+    "workers": [lambda job: workers()],
+    "online": [lambda job: online()],
+    "webhooks": [lambda job: webhooks()],
+    "webhook": [lambda job: webhook(webhooks()[0]["id"])],
+    "deliveries": [lambda job: deliveries(webhooks()[0]["id"], state="pending")],
+    "tokens": [lambda job: tokens_of.tokens()],
+    "any_token": [lambda job: tokens_of.any_token()],
+    "read_job": [read_job],
+    "stages_of": [stages_of],
+    "require_database": [lambda job: require_database()],
+}
+
+# What the API and the command line call that is no reader of jobs.
+OTHERS = {
+    *("submit", "add_items", "seal", "start", "pause", "resume", "cancel", "retry", "delete"),
+    *("claim", "report", "release", "renew", "renew_many", "renew_ahead", "expire", "repair"),
+    *("sweep", "sweep_until", "send_until", "migration_lock"),
+    *("issue", "revoke", "authenticate", "subscribe", "end", "resend"),
+    *("alias", "checked_name", "knowing", "limit_to", "one_snapshot", "storage", "translated"),
+    *("location", "repeated"),
+    *("audit", "audit_all"),  # read every item
+}
+
+
+def test_every_reader_costs_what_it_shows_whatever_the_statistics(ledger_db: str) -> None:
+    subscribe("https://example.com/hook")
+    for n in range(20):
+        submit(f"small {n}", keys(3), pipeline="elsewhere")
+    _analyse(ledger_db)
+    try:
+        job = large_job(ledger_db).pk
+        found = {("stale", *one) for one in _expensive(ledger_db, job)}
+        _analyse(ledger_db)
+        found |= {("fresh", *one) for one in _expensive(ledger_db, job)}
+        _forget_statistics(ledger_db)
+        found |= {("none", *one) for one in _expensive(ledger_db, job)}
+        assert found == set()
+    finally:
+        _remove(ledger_db)
+
+
+def _expensive(using: str, job: int) -> Iterator[tuple[str, int, str]]:
+    most = WORK_MAX[using]
+    for name, calls in READERS.items():
+        for call in calls:
+            for sql, done in work(using, partial(call, job)).items():
+                if done > most:
+                    yield name, done, sql
+    for sql, done in work(using, lambda: audit(job)).items():
+        if done > AUDIT_MAX[using]:
+            yield "audit", done, sql
+
+
+@pytest.fixture(autouse=True)
+def short_probe(configure: Callable[..., None]) -> None:
+    configure(page_probe_items=PROBE)
+
+
+def _analyse(using: str) -> None:
+    with connections[using].cursor() as cursor:
+        cursor.execute("ANALYZE")
+    if connections[using].vendor == "sqlite":
+        connections[using].close()  # statistics are read when a file is opened
+
+
+def _forget_statistics(using: str) -> None:
+    ours = "IN (SELECT oid FROM pg_class WHERE relname LIKE 'joblot_%%')"
+    with connections[using].cursor() as cursor:
+        if connections[using].vendor == "sqlite":
+            cursor.execute("DELETE FROM sqlite_stat1")
+        else:
+            cursor.execute(f"DELETE FROM pg_statistic WHERE starelid {ours}", ())
+            cursor.execute(f"UPDATE pg_class SET relpages = 0, reltuples = -1 WHERE oid {ours}", ())
+    if connections[using].vendor == "sqlite":
+        connections[using].close()
+
+
+def _remove(using: str) -> None:
+    """All rows at once, so that the tests that follow find small tables."""
+    if connections[using].vendor == "sqlite":
+        databases.empty(using)
+        return
+    with connections[using].cursor() as cursor:
+        tables = [t for t in connections[using].introspection.table_names() if "joblot_" in t]
+        cursor.execute(f"TRUNCATE {', '.join(tables)}")
+        cursor.execute("ANALYZE")
+
+
+def test_every_reader_that_is_called_from_outside_is_measured() -> None:
+    places = ("api", "contrib", "cli/verbs.py", "server")
+    found = {name for place in places for name in _called(place)}
+    assert found - OTHERS - set(READERS) == set()
+
+
+def _called(where: str) -> Iterator[str]:
+    """The functions that these files import from the ledger, and what stands beside it."""
+    path = ROOT / "src" / "joblot" / where
+    for file in [path] if path.is_file() else path.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            of = getattr(node, "module", None) or ""
+            if isinstance(node, ast.ImportFrom) and of.startswith(
+                (
+                    "joblot.ledger.",
+                    "joblot.contrib.antenna.ahead",
+                    "joblot.contrib.antenna.offers",
+                    "joblot.identity.workers",
+                    "joblot.identity.tokens",
+                    "joblot.webhooks.",
+                )
+            ):
+                yield from (one.name for one in node.names if one.name.islower())
