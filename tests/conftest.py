@@ -43,7 +43,7 @@ OF_TERMINALS = (
 # job: files and folders, or a test after `::`. `make test` leaves them to `make test-slow`; pytest
 # alone runs both.
 SLOW = (
-    "api/antenna/test_large_bodies.py",
+    "contrib/antenna/test_large_bodies.py",
     "cli/test_certify.py",
     "cli/test_run_broken_off.py",
     "crashes/test_what_is_known.py",

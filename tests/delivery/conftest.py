@@ -22,10 +22,9 @@ def make_shop(
 
     def make(storage: str | None = None, **limits: float) -> Shop:
         short = {"sweep_seconds": 0.1, "handler_poll_seconds": 0.1, "outbox_backoff_seconds": 0.1}
-        shop = Shop(tmp_path, short | limits)
+        made.append(Shop(tmp_path, short | limits))
         if storage is not None:
-            shop.storage = f"shop.storage.{storage}"
-        made.append(shop)
+            made[-1].storage = f"shop.storage.{storage}"
         return made[-1]
 
     yield make

@@ -1,8 +1,8 @@
 """A Django project with event handlers, written into a folder, and joblot's commands run in it.
 
 The handlers note each call in a file. `hanging` never returns for a job whose name begins with
-"hang", until the file `mended` exists; it writes its row and its process id before that. So does
-the storage `shop.storage.Hanging` when it is to remove a file.
+"hang", until the file `mended` exists; for one with "slow" it returns then. It writes its row and
+its process id before that. `shop.storage.Hanging` never returns when it is to remove a file.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Shop(AppConfig):
 """
 HANDLERS = """
 import os
-import threading
+import time
 from pathlib import Path
 
 from django.db import connections
@@ -90,10 +90,12 @@ def save(event):
 
 
 def hang(event):
-    if progress(event.job_id)["name"].startswith("hang") and not Path("mended").exists():
+    name = progress(event.job_id)["name"]
+    if name.startswith(("hang", "slow")) and not Path("mended").exists():
         Path("at").write_text(str(os.getpid()))
         Path("at").rename("hangs")
-        threading.Event().wait()
+        while name.startswith("hang") or not Path("mended").exists():
+            time.sleep(0.02)
 
 
 @on_event("finished")

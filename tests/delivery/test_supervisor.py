@@ -158,6 +158,30 @@ def test_a_server_that_is_told_to_stop_does_not_wait_for_a_handler_that_hangs(
     assert saved() == {}
 
 
+def test_a_server_that_is_told_to_stop_lets_a_handler_finish_its_call(
+    make_shop: MakeShop, saved: Saved
+) -> None:
+    shop = make_shop(handler_seconds_max=600, handler_stop_seconds_max=60)
+    process = shop.start("serve", "--port", "0")
+    slow = finished("slow")
+    shop.hanging()
+    address = url(shop)
+    process.send_signal(signal.SIGTERM)
+    eventually(lambda: refuses(address))
+    shop.mend()
+    assert process.wait(60) == 0
+    assert saved() == {str(slow): ""}
+    assert Delivery.objects.get(handler="shop.handlers.hanging").tries == 1
+
+
+def refuses(address: str) -> bool:
+    try:
+        httpx.get(f"{address}/healthz", timeout=60, trust_env=False)
+    except httpx.TransportError:
+        return True
+    return False
+
+
 def test_deliver_once_gives_every_other_event_and_ends(make_shop: MakeShop, saved: Saved) -> None:
     shop = make_shop(handler_seconds_max=3, outbox_backoff_seconds=600)
     hung, other = finished("hang"), finished("other")

@@ -157,9 +157,11 @@ def test_RP12_an_error_is_not_an_empty_answer(ledger_db: str, clock: Any) -> Non
     job = submit("rp12", keys(2), pipeline="p", policy={"lease_seconds": 10})
     worker.lease()
     clock.forward(11)
+    away: list[str] = []
 
     def fails(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        if "joblot_range" in sql:
+        if away or "joblot_range" in sql:
+            away.append(sql)
             raise OperationalError("the store is away")
         return execute(sql, params, many, context)
 

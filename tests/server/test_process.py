@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -60,6 +61,12 @@ def listens(server: Serving) -> bool:
     return True
 
 
+# What asyncio of Python 3.13 prints about a connection that came while its server closed.
+OF_PYTHON = re.compile(
+    r"Exception ignored in: <function _SelectorTransport\.__del__ [^>]*>\n"
+    r"Traceback \(most recent call last\):\n(?:  .*\n)*"
+    r"TypeError: 'NoneType' object is not iterable\n"
+)
 GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -92,7 +99,7 @@ def stop_with_reports_in_flight(joblot: Joblot, server: Serving) -> None:
             unlock()
             assert [receipts(flight.json()) for flight in flights] == [{"counted"}] * 4
         assert server.exit_code() == 0
-        assert "Traceback" not in "".join(server.said)
+        assert "Traceback" not in OF_PYTHON.sub("", "".join(server.said))
 
 
 def test_two_servers_make_the_tables_together_and_one_stops(joblot: Joblot) -> None:

@@ -217,7 +217,8 @@ def test_each_hot_statement_uses_the_index_that_is_meant_for_it(job: Job) -> Non
     }
     looked = using("LEFT JOIN joblot_tally", lambda: reconcile(job.pk))
     assert looked >= {"joblot_job_pkey", "joblot_tally_pkey", "joblot_lease_job_state"}
-    assert using("FOR UPDATE SKIP LOCKED", expire_overdue) == {"joblot_lease_expiry"}
+    expiry = using("FOR UPDATE SKIP LOCKED", expire_overdue)
+    assert expiry == {"joblot_lease_expiry", "joblot_sweep_failure_pkey"}
 
 
 def test_only_who_asks_by_time_reads_all_live_leases(job: Job) -> None:

@@ -123,7 +123,7 @@ class Hanging(InMemoryStorage):
     def _save(self, name: str, content: Any) -> str:
         self.hangs.set()
         assert self.go_on.wait(60)
-        return str(super()._save(name, content))  # type: ignore[misc]
+        return str(super()._save(name, content))  # type: ignore[misc]  # the stubs lack it
 
 
 def test_a_storage_that_hangs_leaves_threads_for_what_needs_no_file(
