@@ -55,8 +55,8 @@ GUARDS = (
         "    mark_unreferenced(limits().removal_seconds_per_sweep)\n",
         "    mark_unreferenced(limits().removal_seconds_per_sweep)\n"
         '    __import__("joblot.ledger.maintain.file_removal").ledger.file_removal.remove_files()\n',
-        "ledger/maintain/test_file_removal.py::test_a_storage_that_does_not_remove_is_called_by_no_sweep_and"
-        "_doctor_names_its_files",
+        "ledger/maintain/test_file_removal.py"
+        "::test_a_storage_that_does_not_remove_is_called_by_no_sweep_and_doctor_names_its_files",
     ),
     Guard(
         "A job for which a step of the sweep fails keeps no other from its turn.",
@@ -75,7 +75,7 @@ GUARDS = (
     ),
     Guard(
         "A hook whose transaction was ended can write nothing more.",
-        "db/time_limit.py",
+        "db/sqlite.py",
         '        _execute(file, "PRAGMA query_only = ON")\n',
         "",
         "ledger/db/test_time_limit.py::test_what_it_goes_on_to_write_is_not_committed"

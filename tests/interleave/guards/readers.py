@@ -14,7 +14,7 @@ GUARDS = (
     ),
     Guard(
         "All that is read in one transaction is of one snapshot.",
-        "db/snapshot.py",
+        "db/postgresql.py",
         "REPEATABLE READ",
         "READ COMMITTED",
         reader("last-report-postgres"),
@@ -28,7 +28,7 @@ GUARDS = (
     ),
     Guard(
         "A read transaction takes no write lock on SQLite.",
-        "db/snapshot.py",
+        "db/sqlite.py",
         '"DEFERRED"',
         '"IMMEDIATE"',
         "ledger/db/test_snapshot.py::test_a_reader_does_not_wait_for_a_writer",

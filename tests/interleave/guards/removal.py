@@ -20,9 +20,9 @@ GUARDS = (
         pair("deleted-submit-reconcile-sqlite"),
     ),
     Guard(
-        "A removal looks before it marks: what was counted before it is told.",
+        "A removal reconciles before it marks the job: what was counted before reaches the report.",
         "job/removal.py",
-        "        look(job_id)\n        now =",
+        "        reconcile(job_id)\n        now =",
         "        now =",
         "ledger/job/test_removal.py"
         "::test_what_was_counted_before_the_removal_is_told_and_what_comes_after_is_late",
@@ -43,7 +43,7 @@ GUARDS = (
     ),
     Guard(
         "A line that is logged while its job goes is taken back.",
-        "read/history.py",
+        "rows/log.py",
         "        _take_back_if_removed(job_id, line)\n",
         "",
         pair("failed-prune-log-sqlite"),

@@ -36,7 +36,7 @@ GUARDS = (
     ),
     Guard(
         "An error inside COPY is the database's, and judged as any other.",
-        "db/statements.py",
+        "db/postgresql.py",
         "with connection.wrap_database_errors, context",
         "with context",
         "ledger/submit/test_filling.py::test_a_conflict_is_repeated",

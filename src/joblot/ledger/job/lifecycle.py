@@ -241,5 +241,5 @@ def _change_once(job: Job, kind: str, told: dict[str, Any], **changes: Any) -> b
 
 def _overtaken(job_id: int) -> Unavailable:
     return Unavailable(
-        f"job {job_id}: {limits().reconcile_rounds_max} tries were overtaken by other changes; try again"
+        f"job {job_id}: other changes came first {limits().reconcile_rounds_max} times; try again"
     )

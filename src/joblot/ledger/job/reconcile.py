@@ -31,7 +31,7 @@ def reconcile(job_id: int) -> JobStatus | None:
             return found.status if found else None
         write(found, due)
     raise Unavailable(
-        f"job {job_id}: {limits().reconcile_rounds_max} looks were overtaken; look again"
+        f"job {job_id}: other changes came first {limits().reconcile_rounds_max} times; try again"
     )
 
 

@@ -72,7 +72,7 @@ def begin(job_id: int, due: Q = ENDED, *, tell: bool = False) -> bool:
             faults.point("removal: begun")
             return True
     raise Unavailable(
-        f"job {job_id}: {limits().reconcile_rounds_max} tries were overtaken by other changes; try again"
+        f"job {job_id}: other changes came first {limits().reconcile_rounds_max} times; try again"
     )
 
 
