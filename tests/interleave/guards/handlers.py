@@ -54,7 +54,7 @@ GUARDS = (
         "maintain/sweep.py",
         "    mark_unreferenced(limits().removal_seconds_per_sweep)\n",
         "    mark_unreferenced(limits().removal_seconds_per_sweep)\n"
-        '    __import__("joblot.ledger.maintain.file_removal").ledger.file_removal.remove_files()\n',
+        "    from joblot.ledger.maintain import file_removal\n    file_removal.remove_files()\n",
         "ledger/maintain/test_file_removal.py"
         "::test_a_storage_that_does_not_remove_is_called_by_no_sweep_and_doctor_names_its_files",
     ),
