@@ -217,6 +217,10 @@ RECEIPTS: Mapping[tuple[LeaseState, Standing, Report], Receipt] = MappingProxyTy
     }
 )
 
+# The cells of results that are counted. None of their items has an outcome, so a statement that
+# leaves alone whatever has one need not know more of the table.
+COUNTED = frozenset(cell for cell, receipt in RECEIPTS.items() if receipt is Receipt.COUNTED)
+
 
 def receipt_for(
     lease: LeaseState, standing: Standing, report: Report, *, last_stage: bool

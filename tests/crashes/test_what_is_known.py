@@ -63,7 +63,7 @@ def number_before(words: str, said: str) -> int:
     return int(found[1])
 
 
-@pytest.mark.parametrize("verb", [report, group_commit.report])
+@pytest.mark.parametrize("verb", [report, group_commit.report_grouped])
 def test_a_report_says_how_many_results_are_recorded(
     durable_postgres: PostgresServer, verb: Any
 ) -> None:

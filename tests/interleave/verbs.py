@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import combinations, combinations_with_replacement
 from typing import Any
+from uuid import UUID
 
 from joblot.ledger.claim.claim import claim
+from joblot.ledger.db.transactions import connection
 from joblot.ledger.job.lifecycle import (
     cancel,
     delete,
@@ -27,11 +29,17 @@ from joblot.ledger.maintain.delivery import deliver
 from joblot.ledger.maintain.fold import fold
 from joblot.ledger.maintain.merge import merge_ranges
 from joblot.ledger.maintain.outbox import fan_out
+from joblot.ledger.report.group_commit import GroupCommit
+from joblot.ledger.report.pending_result import PendingResult
+from joblot.ledger.report.report import report_by
+from joblot.ledger.report.write import Settled
 from joblot.ledger.rows.log import log
 from joblot.ledger.submit.submit import add_items, seal, submit
+from joblot.wire import result_hash, success
 from tests.interleave.scenes import KEY, SCENES, SECONDS, Scene
 from tests.ledger.worker import fail, keys, succeed
 
+NULL_HASH = result_hash("null")
 ANY_AGE = timedelta(seconds=-1)  # what has ended at this very moment, too
 
 
@@ -51,6 +59,22 @@ def live(scene: Scene) -> Any:
 def expired(scene: Scene) -> Any:
     assert scene.expired
     return scene.expired
+
+
+def together(scene: Scene) -> list[str]:
+    """Item 0 through both leases in one commit; each then does what is left of its report."""
+    leases = [lease.token for lease in (scene.live, scene.expired) if lease]
+    group, joined = GroupCommit(), {}
+    if connection().vendor == "postgresql":
+        for token in map(UUID, leases):
+            joined[token] = group.join(token, [PendingResult(success(0), "null", NULL_HASH)])
+        group.lead(joined[UUID(leases[0])])
+
+    def at_once(token: UUID, pending: object) -> Settled | None:
+        return joined[token].answer()
+
+    answers = [report_by(at_once, token, [success(0)]) for token in leases]
+    return [one.receipt.value for (one,) in answers]
 
 
 def submit_again(items: list[str], **other: Any) -> Any:
@@ -81,11 +105,13 @@ VERBS: dict[str, Verb] = {
     "renew": Verb("running last canceling deleted", lambda s: renew(live(s).token, 5000)),
     "release": Verb("running last canceling", lambda s: release(live(s).token)),
     "report": Verb(
-        "last running filling staged canceling paused deleted", lambda s: succeed(live(s))
+        "last running filling staged canceling paused deleted failed",
+        lambda s: succeed(live(s)),
     ),
     "fail": Verb("last staged deleted", lambda s: fail(live(s))),
     "requeue": Verb("last running", lambda s: fail(live(s), retryable=True)),
     "amend": Verb("failed last running staged deleted", lambda s: succeed(expired(s))),
+    "together": Verb("last running staged canceling deleted", together),
     # the clock
     "expire": Verb("last running staged filling canceling", lambda s: expire_overdue()),
     "reconcile": Verb("last failed canceling deleted", lambda s: reconcile(s.job.pk)),

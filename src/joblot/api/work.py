@@ -33,7 +33,7 @@ from joblot.ledger.claim.availability import next_job
 from joblot.ledger.claim.candidates import Wanted
 from joblot.ledger.claim.claim import claim
 from joblot.ledger.lease import release, renew
-from joblot.ledger.report.group_commit import report
+from joblot.ledger.report.group_commit import report_grouped
 from joblot.ledger.rows.names import checked_name
 from joblot.states import NoLease
 from joblot.wire import receipts_json
@@ -135,7 +135,7 @@ def create_results(request: HttpRequest) -> Any:
     caller = caller_with(request, Scope.WORK)
     lease, results = _reported(json_of(request))
     worker_of(request, caller)
-    receipts = report(lease, results)
+    receipts = report_grouped(lease, results)
     return HttpResponse(json.dumps(receipts_json(receipts)), content_type="application/json")
 
 

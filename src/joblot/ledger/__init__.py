@@ -1,6 +1,6 @@
 """The ledger: the only writer of state.
 
-Producers call `submit`, `lifecycle`; workers call `claims`, `settle`, `leases`; the clock calls
+Producers call `submit`, `lifecycle`; workers call `claims`, `report`, `leases`; the clock calls
 `sweep`; readers call `progress`, `items`, `events`, `logs`, `why`, `audit`. Underneath: `look`
-(finishing), `settlement`, `queue`, `tallies`, `jobs` (the compare-and-set), `transactions`.
+(finishing), `queue`, `tallies`, `jobs` (the compare-and-set), `transactions`.
 """

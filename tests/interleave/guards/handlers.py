@@ -83,7 +83,7 @@ GUARDS = (
     ),
     Guard(
         "A hook that hangs holds the locks of its report for its limit.",
-        "report/settlement.py",
+        "report/hook_calls.py",
         "ended_after(seconds, what)",
         "ended_after(600 * seconds, what)",
         "ledger/db/test_time_limit.py::test_at_its_limit_the_locks_are_let_go_and_the_results_can_be"

@@ -90,7 +90,7 @@ GUARDS = (
     Guard(
         "A file of a result that was refused for good is given up at once.",
         "report/report.py",
-        "        _give_up_files(one for one in left if not one.lacks_file)\n",
+        "            self._give_up(settled.unused)\n",
         "",
         "ledger/rows/test_outputs.py::test_the_file_of_a_result_that_the_hook_refuses_for_good_goes_at"
         "_once",

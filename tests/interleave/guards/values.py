@@ -67,13 +67,21 @@ GUARDS = (
         "What the database refuses of one result is found by halving, and rejected.",
         "report/report.py",
         """\
-        left = [one for one in posted if one.receipt is None]
+            left = [one for one in left if one.number not in self.receipts]
 """,
         """\
-        raise
+            raise
 """,
         "ledger/report/test_refused_by_the_database.py"
         "::test_a_sum_that_would_not_fit_rejects_its_result_and_counts_the_others[postgres-alone]",
+    ),
+    Guard(
+        "So is what it refuses of a shared commit, and the others are settled.",
+        "report/group_commit.py",
+        "except (JoblotError, DatabaseError) as error:",
+        "except KeyError as error:",
+        "ledger/report/test_refused_by_the_database.py"
+        "::test_one_that_the_database_refuses_harms_no_other_of_a_shared_commit",
     ),
     Guard(
         "A sum that does not fit fails, on SQLite too, where + would go on with what is not exact.",

@@ -21,7 +21,13 @@ from joblot.ledger.job.lifecycle import cancel
 from joblot.ledger.lease import expire_overdue, renew
 from joblot.ledger.maintain import delivery
 from joblot.ledger.maintain.sweep import sweep
-from joblot.ledger.report.hooks import JobNotice, SettledResult, on_event, on_late, on_result
+from joblot.ledger.report.hooks import (
+    JobNotice,
+    SettledResult,
+    on_event,
+    on_late,
+    on_result,
+)
 from joblot.ledger.submit.submit import submit
 from tests import databases
 from tests.ledger import worker

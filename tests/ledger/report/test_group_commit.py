@@ -1,7 +1,8 @@
-"""Reports that share a statement: each is judged and answered as if it had come alone."""
+"""Reports that share a commit: each is judged and answered as if it had come alone."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,12 +31,12 @@ STATEMENT = "WITH asked"
 
 @pytest.fixture(autouse=True)
 def by_sharing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "report", group_commit.report)
-    monkeypatch.setattr(test_report, "report", group_commit.report)
+    monkeypatch.setattr(worker, "report", group_commit.report_grouped)
+    monkeypatch.setattr(test_report, "report", group_commit.report_grouped)
 
 
 def receipts(lease: GrantedLease, *results: Any) -> list[str]:
-    return [one.receipt.value for one in group_commit.report(lease.token, results)]
+    return [one.receipt.value for one in group_commit.report_grouped(lease.token, results)]
 
 
 class Pile:
@@ -51,11 +52,21 @@ class Pile:
         self._first = self._in_thread(self._gate.through(lambda: receipts(lease, *results)))
         self._gate.wait()
 
-    def behind(self, lease: GrantedLease, *results: Any) -> None:
-        waiting = group_commit._carriage("postgres")._waiting
+    def behind(self, lease: GrantedLease, *results: Any, gate: Gate | None = None) -> Any:
+        waiting = group_commit._group("postgres")._waiting
         before = len(waiting)
-        self._behind.append(self._in_thread(lambda: receipts(lease, *results)))
+
+        def act() -> list[str]:
+            return receipts(lease, *results)
+
+        one = self._in_thread(gate.through(act) if gate else act)
+        self._behind.append(one)
         eventually(lambda: len(waiting) > before)
+        return one
+
+    def go_first(self) -> None:
+        self._gate.open()
+        self._first.result()
 
     def go(self) -> tuple[list[str], list[list[str]]]:
         self._gate.open()
@@ -162,6 +173,56 @@ def test_each_goes_alone_when_the_shared_statement_fails(pile: Pile, connect: An
     assert (answer, others) == (["counted"], [["counted"] * 2])
 
 
+def test_who_waits_is_answered_before_the_job_is_reconciled(pile: Pile) -> None:
+    submit("evening", keys(1), pipeline="q")
+    job = submit("night", keys(2), pipeline="p")
+    leader, waiter = worker.lease(limit=1), worker.lease(limit=1)
+    pile.first(worker.lease("q"), success(0))
+    reconciling = Gate("LEFT JOIN joblot_tally")
+    led = pile.behind(leader, success(0), gate=reconciling)
+    waited = pile.behind(waiter, success(1))
+    pile.go_first()
+    assert waited.result() == ["counted"]
+    reconciling.wait()
+    assert not led.done
+    assert progress(job.pk)["finishing"]
+    reconciling.open()
+    assert led.result() == ["counted"]
+    assert status(job) == "SUCCESS"
+
+
+def test_each_job_of_those_that_were_answered_is_finished(pile: Pile) -> None:
+    first, *others = leases_of(4, 4)
+    pile.first(first, *map(success, numbers(first)))
+    for lease in others:
+        pile.behind(lease, *map(success, numbers(lease)))
+    pile.go()
+    for lease in others:
+        eventually(lambda job=lease.job: progress(job)["status"] == "SUCCESS")  # type: ignore[misc]
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_waits_for_no_report_of_its_parent(pile: Pile) -> None:
+    """The thread that leads is not there."""
+    (lease,) = leases_of(1, 1)
+    pile.first(lease, success(0))
+    child = os.fork()
+    if child == 0:
+        os._exit(len(group_commit._groups))
+    assert os.waitpid(child, 0)[1] == 0
+    assert pile.go() == (["counted"], [])
+
+
+def test_a_hook_of_another_pipeline_changes_nothing(pile: Pile) -> None:
+    on_result("other")(lambda results: None)
+    first, *others = leases_of(1, 3)
+    pile.first(first, *map(success, numbers(first)))
+    for lease in others:
+        pile.behind(lease, *map(success, numbers(lease)))
+    assert pile.go() == (["counted"] * 2, [["counted"] * 2] * 2)
+    assert statements() == 2
+
+
 def test_with_a_hook_a_report_goes_alone(pile: Pile) -> None:
     saved: list[str] = []
     on_result("p")(lambda results: saved.extend(one.key for one in results))
@@ -182,6 +243,6 @@ def test_a_failure_that_may_be_tried_again_is_judged_by_itself() -> None:
 @pytest.fixture(autouse=True)
 def nobody_waits() -> Iterator[None]:
     yield
-    for carriage in group_commit._carriages.values():
-        assert not carriage._waiting
-        assert not carriage._under_way
+    for group in group_commit._groups.values():
+        assert not group._waiting
+        assert not group._under_way

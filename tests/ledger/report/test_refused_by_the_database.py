@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeGuard
+from uuid import UUID
 
 import pytest
 from django.db import connections
 
 from joblot.ledger.maintain.fold import fold
 from joblot.ledger.report import group_commit
-from joblot.ledger.report.report import report
+from joblot.ledger.report.pending_result import PendingResult
+from joblot.ledger.report.report import prepare, report
 from joblot.ledger.submit.submit import submit
 from joblot.models import Job, Metric, Outcome, Tally
 from joblot.states import Receipt
 from joblot.wire import METRIC_MAX, success
 from tests.ledger import worker
 from tests.ledger.worker import counts, keys, metrics
+
+
+def is_pending(one: object) -> TypeGuard[PendingResult]:
+    return isinstance(one, PendingResult)
+
 
 BIGINT_MAX = 2**63 - 1
 ITEMS = 9
@@ -41,7 +48,7 @@ def filled(ledger_db: str) -> Iterator[Job]:
         cursor.execute("UPDATE joblot_metric SET value = %s", [good])
 
 
-@pytest.mark.parametrize("verb", [report, group_commit.report], ids=["alone", "shared"])
+@pytest.mark.parametrize("verb", [report, group_commit.report_grouped], ids=["alone", "shared"])
 def test_a_sum_that_would_not_fit_rejects_its_result_and_counts_the_others(
     filled: Job, verb: Any
 ) -> None:
@@ -56,6 +63,24 @@ def test_a_sum_that_would_not_fit_rejects_its_result_and_counts_the_others(
     assert counts(filled) == {"succeeded": ITEMS, "failed": 1}
     assert type(metrics(filled)["n"]) is int
     assert metrics(filled)["n"] == BIGINT_MAX - METRIC_MAX // 2 + ITEMS - 1
+
+
+def test_one_that_the_database_refuses_harms_no_other_of_a_shared_commit(
+    filled: Job, postgres_only: str
+) -> None:
+    bad, good = worker.lease(limit=1), worker.lease()
+    group = group_commit.GroupCommit()
+    joined = [
+        group.join(UUID(lease.token), [one for one in prepare(results) if is_pending(one)])
+        for lease, results in (
+            (bad, [success(worker.numbers(bad)[0], metrics={"n": METRIC_MAX})]),
+            (good, [success(n, metrics={"n": 1}) for n in worker.numbers(good)]),
+        )
+    ]
+    group.lead(joined[0])
+    assert [one.failed for one in joined] == [True, True]
+    assert worker.succeed(good) == ["counted"] * (ITEMS - 1)
+    assert worker.fail(bad) == ["counted"]
 
 
 def test_a_sum_that_no_slot_can_hold_is_left_spread_and_read_all_the_same(

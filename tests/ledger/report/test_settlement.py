@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db import connections
+from django.test.utils import CaptureQueriesContext
+
+from joblot.ledger.job.lifecycle import cancel
 from joblot.ledger.lease import expire
 from joblot.ledger.read.audit import audit
 from joblot.ledger.read.items import items
@@ -214,3 +218,31 @@ def test_an_amendment_of_a_running_job_corrects_the_counts_and_ends_nothing(
     assert status(job) == "SUCCESS"
     assert worker.revision(job) == 1
     assert audit(job.pk)["ok"]
+
+
+def test_many_results_are_written_by_as_many_statements_as_few(ledger_db: str) -> None:
+    """Amended, requeued, conflicting and late ones alike."""
+
+    def statements(of_a_kind: int) -> tuple[int, int]:
+        job = submit("many", keys(4 * of_a_kind), pipeline="p", policy={"failures_max": 9})
+        lease = worker.lease(limit=4 * of_a_kind)
+        amended, requeued, conflicting, late = (
+            range(kind * of_a_kind, (kind + 1) * of_a_kind) for kind in range(4)
+        )
+        fail(lease, *amended)
+        succeed(lease, *conflicting, output="first")
+        results = [
+            *(success(n) for n in amended),
+            *(failure(n, "Busy", retryable=True) for n in requeued),
+            *(success(n, "second") for n in conflicting),
+        ]
+        with CaptureQueriesContext(connections[ledger_db]) as mixed:
+            told = receipts(lease, *results)
+        kinds = ("amended", "requeued", "conflicting")
+        assert told == [one for one in kinds for _ in range(of_a_kind)]
+        cancel(job.pk, grace_seconds=0)
+        with CaptureQueriesContext(connections[ledger_db]) as after_the_end:
+            assert succeed(lease, *late) == ["late"] * of_a_kind
+        return len(mixed), len(after_the_end)
+
+    assert statements(2) == statements(12)

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -46,7 +47,7 @@ class PostgreSQL(Dialect):
         """
         if isinstance(value, datetime):
             return conn.ops.adapt_datetimefield_value(value)
-        if isinstance(value, list) and all(isinstance(one, int) for one in value):
+        if isinstance(value, list) and all(isinstance(one, int | UUID) for one in value):
             return f"{{{','.join(map(str, value))}}}"
         return value
 

@@ -10,7 +10,7 @@ A file holds `%(name)s` parameters and `{NAME}` places for what differs by datab
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
@@ -27,19 +27,33 @@ from joblot.ledger.db.base import Dialect
 from joblot.ledger.db.dialect import dialect_of
 from joblot.states import (
     CLAIMABLE,
+    COUNTED,
     FINALIZABLE,
-    HOLDING,
     TERMINAL,
     UNCLOSED,
     FileState,
     ItemState,
     LeaseState,
+    Report,
+    Standing,
 )
 
 
 def _sql_set(states: Iterable[IntEnum | StrEnum]) -> str:
     values = sorted(state.value for state in states)
     return ", ".join(f"'{v}'" if isinstance(v, str) else str(v) for v in values)
+
+
+def _counted() -> str:
+    """(lease, whether it has given the item back, state of the result) of what is counted."""
+    states = {Report.SUCCESS: ItemState.SUCCEEDED, Report.FINAL_FAILURE: ItemState.FAILED}
+    return ", ".join(
+        sorted(
+            f"({lease.value}, {standing is Standing.RETURNED}, {states[report].value})"
+            for lease, standing, report in COUNTED
+            if report in states
+        )
+    )
 
 
 _STATES = {
@@ -49,8 +63,8 @@ _STATES = {
         for state in kind
     },
     "CLAIMABLE": _sql_set(CLAIMABLE),
+    "COUNTED": _counted(),
     "FINALIZABLE": _sql_set(FINALIZABLE),
-    "HOLDING": _sql_set(HOLDING),
     "TERMINAL": _sql_set(TERMINAL),
     "UNCLOSED": _sql_set(UNCLOSED),
 }
@@ -97,6 +111,20 @@ def execute(connection: BaseDatabaseWrapper, name: str, /, **params: Any) -> Non
     """Run the statement `name`, which returns no rows."""
     with _executed(connection, name, params):
         pass
+
+
+def execute_many(
+    connection: BaseDatabaseWrapper, name: str, rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Run the statement `name`, which returns no rows, for each of these parameters."""
+    dialect, moment = dialect_of(connection), clock.frozen()
+    frozen = {} if moment is None else {"clock": moment}
+    adapted = [
+        {key: dialect.adapted(connection, value) for key, value in {**row, **frozen}.items()}
+        for row in rows
+    ]
+    with connection.cursor() as cursor:
+        cursor.executemany(text(name, dialect, frozen=moment is not None), adapted)
 
 
 @contextmanager

@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from joblot import wire
-from joblot.states import ItemState, Receipt, Report
-from joblot.wire import Error, ItemReceipt, Result
+from joblot.states import ItemState
+from joblot.wire import Error, Result, failure
 
 
-@dataclass(slots=True)
-class Posted:
-    """A result, prepared; `receipt` is what it will be answered unless it is overtaken.
+@dataclass(frozen=True, slots=True)
+class PendingResult:
+    """A result, parsed and hashed, without a receipt yet.
 
-    A `large` output has an `output_ref` once its file is stored. `lacks_file`: it was judged to be
-    kept, and left alone because it has none.
+    A `large` output goes to the storage; `output_ref` names its file once that is stored. `reason`
+    is what its receipt will say, unless the receipt has a reason of its own.
     """
 
     result: Result
-    canonical_output: str
-    hash: bytes
+    canonical_output: str = ""
+    hash: bytes = b""
     large: bool = False
     output_ref: str | None = None
-    receipt: Receipt | None = None
     reason: str = ""
-    lacks_file: bool = False
 
     @property
     def number(self) -> int:
         return self.result.item
+
+    @property
+    def succeeded(self) -> bool:
+        return self.result.succeeded
 
     @property
     def state(self) -> ItemState:
@@ -40,45 +42,55 @@ class Posted:
     def error(self) -> Error:
         return self.result.error or Error("Error", "the worker gave no cause")
 
-    def answer(self) -> ItemReceipt:
-        if self.receipt is None:
-            return ItemReceipt(self.number, Receipt.REJECTED, "unknown lease")
-        return ItemReceipt(self.number, self.receipt, self.reason)
+    @property
+    def is_simple(self) -> bool:
+        """True if it is settled or left alone, whatever happened to its item before."""
+        return not self.large and (self.result.succeeded or not self.result.retryable)
+
+    def refused(self, cause: BaseException) -> PendingResult:
+        """The failure that this success becomes because the adopter's hook refused it for good."""
+        failed = failure(self.number, type(cause).__name__, str(cause))
+        return PendingResult(failed, reason=f"the hook refused it: {cause}")
+
+    def stored_as(self, output_ref: str | None) -> PendingResult:
+        return replace(self, output_ref=output_ref)
 
     def columns(self) -> dict[str, Any]:
-        """What its outcome row says, but for the key."""
+        """What its row says, but for whose it is; JSON as text."""
         good = self.result.succeeded
+        inline = good and not self.large and self.result.output is not None
         return {
+            "number": self.number,
             "state": self.state.value,
             "hash": self.hash if good else None,
-            "output": self.result.output if good and not self.large else None,
+            "output": self.canonical_output if inline else None,
             "output_ref": self.output_ref if good else None,
-            "metrics": dict(self.result.metrics) if good and self.result.metrics else None,
+            "metrics": wire.canonical(dict(self.result.metrics)) if self._metered else None,
             "error_type": None if good else self.error.type,
             "error_message": None if good else self.error.message,
         }
 
     def row(self) -> str:
-        """The same as JSON text, for a statement; the output is not serialised once more."""
+        """The same as one JSON object; the output is not serialised once more."""
+        head = f'"number":{self.number},"state":{self.state.value}'
         if not self.result.succeeded:
-            return wire.canonical({"number": self.number} | self.columns())
-        parts = [f'"number":{self.number},"state":{self.state.value},"hash":"{self.hash.hex()}"']
+            error = self.error
+            cause = {"error_type": error.type, "error_message": error.message}
+            return f"{{{head},{wire.canonical(cause)[1:]}"
+        parts = [head, f'"hash":"{self.hash.hex()}"']
         if self.output_ref is not None:
             parts.append(f'"output_ref":{wire.canonical(self.output_ref)}')
-        elif self.result.output is not None:
+        elif not self.large and self.result.output is not None:
             parts.append(f'"output":{self.canonical_output}')
-        if self.result.metrics:
+        if self._metered:
             parts.append(f'"metrics":{wire.canonical(dict(self.result.metrics))}')
         return f"{{{','.join(parts)}}}"
 
-    def report(self, failures: int, failures_max: int) -> Report:
-        """What the receipt table is asked, for an item that has failed `failures` times."""
-        if self.result.succeeded:
-            return Report.SUCCESS
-        within = self.result.retryable and failures + 1 < failures_max
-        return Report.RETRYABLE_FAILURE if within else Report.FINAL_FAILURE
+    @property
+    def _metered(self) -> bool:
+        return self.result.succeeded and bool(self.result.metrics)
 
 
-def rows_of(posted: Iterable[Posted]) -> str:
-    """Results as the JSON array that the settling statements take."""
-    return f"[{','.join(one.row() for one in posted)}]"
+def rows_of(pending: Iterable[PendingResult]) -> str:
+    """Results as the JSON array that statements take."""
+    return f"[{','.join(one.row() for one in pending)}]"

@@ -7,27 +7,22 @@ for each other only if they share a lease, an item or, for the length of a commi
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from joblot import faults, wire
 from joblot.config import limits
 from joblot.errors import InvalidResult, NotStorable, Unavailable
+from joblot.ledger.db.dialect import dialect_of
 from joblot.ledger.db.statements import fetch
-from joblot.ledger.db.transactions import (
-    connection,
-    durable,
-    knowing,
-    repeated,
-    require_durable,
-)
+from joblot.ledger.db.transactions import connection, knowing, repeated, require_durable
 from joblot.ledger.job.reconcile import reconcile
-from joblot.ledger.report import hooks
-from joblot.ledger.report.pending_result import Posted, rows_of
-from joblot.ledger.report.settlement import Settlement
+from joblot.ledger.report import hooks, settlement
+from joblot.ledger.report.pending_result import PendingResult, rows_of
+from joblot.ledger.report.write import Settled, settle_at_once
 from joblot.ledger.rows import outputs
 from joblot.states import Receipt
 from joblot.wire import ItemReceipt, Result
@@ -35,6 +30,9 @@ from joblot.wire import ItemReceipt, Result
 logger = logging.getLogger("joblot.ledger")
 
 _REASON_CHARS = 300
+
+# Settles simple results of different items of a lease at once, or does not; the rest is judged.
+AtOnce = Callable[[UUID, Sequence[PendingResult]], Settled | None]
 
 
 def report(token: str | UUID, results: Iterable[Result | Mapping[str, Any]]) -> list[ItemReceipt]:
@@ -46,44 +44,47 @@ def report(token: str | UUID, results: Iterable[Result | Mapping[str, Any]]) -> 
     Unavailable when the database can't be used (its message says how many results are known to be
     recorded; report all of them again), NotDurable inside a transaction.
     """
-    return settle_prepared(uuid_of(token), prepare(list(results)))
+    return report_by(settle_alone, token, results)
 
 
-def settle_prepared(token: UUID | None, posted: list[Posted | Rejected]) -> list[ItemReceipt]:
-    """Report what was prepared; without a token each is told that the lease is unknown."""
-    job_id = None
-    with knowing(lambda: recorded(posted)):
-        if token is not None:
-            for one_round in rounds(posted):
-                job_id = _settle_round(token, one_round) or job_id
-                faults.point("report: a round committed")
+def settle_alone(token: UUID, pending: Sequence[PendingResult]) -> Settled | None:
+    """One report in one statement, which waits for the lease."""
+    return settle_at_once(token, rows_of(pending))
+
+
+def report_by(
+    at_once: AtOnce, token: str | UUID, results: Iterable[Result | Mapping[str, Any]]
+) -> list[ItemReceipt]:
+    """What all ways to report share; they differ in how they settle `at_once` what is simple."""
+    known, prepared = _uuid_of(token), prepare(list(results))
+    rounds = _Round.of(one for one in prepared if isinstance(one, PendingResult))
+    with knowing(lambda: _recorded(prepared, rounds)):
+        for one_round in rounds:
+            one_round.settle(known, at_once)
+            faults.point("report: a round committed")
         faults.point("report: committed, not looked")
-        if job_id is not None:
-            reconcile(job_id)
-    return [one.answer() for one in posted]
+        if due := next((one.job_id for one in rounds if one.job_id is not None), None):
+            reconcile(due)
+    answers = {id(one): receipt for one_round in rounds for one, receipt in one_round.answers()}
+    return [one if isinstance(one, ItemReceipt) else answers[id(one)] for one in prepared]
 
 
-def recorded(posted: Sequence[Posted | Rejected]) -> str:
+def _recorded(prepared: Sequence[object], rounds: Sequence[_Round]) -> str:
     """What is known of a report that has no answer, once its transactions have ended."""
-    known = sum(one.receipt is not None for one in posted)
+    known = len(prepared) - sum(len(one_round.left) for one_round in rounds)
     return (
-        f"{known} of these {len(posted)} results are known to be recorded, of the others it is not "
-        "known; report all of them again, each counts once"
+        f"{known} of these {len(prepared)} results are known to be recorded, of the others it is "
+        "not known; report all of them again, each counts once"
     )
 
 
-@dataclass(slots=True)
-class Rejected:
-    """A result that goes no further: it is bad in itself."""
+def prepare(
+    results: Sequence[Result | Mapping[str, Any]],
+) -> list[PendingResult | ItemReceipt]:
+    """Results parsed and hashed; for one that is bad in itself, the receipt that rejects it.
 
-    receipt: ItemReceipt
-
-    def answer(self) -> ItemReceipt:
-        return self.receipt
-
-
-def prepare(results: Sequence[Result | Mapping[str, Any]]) -> list[Posted | Rejected]:
-    """Results parsed and hashed. Raises InvalidResult for too many."""
+    Raises InvalidResult for too many.
+    """
     if len(results) > limits().results_per_report_max:
         raise InvalidResult(
             f"expected at most {limits().results_per_report_max} results in one report, "
@@ -92,175 +93,143 @@ def prepare(results: Sequence[Result | Mapping[str, Any]]) -> list[Posted | Reje
     return [_prepared(result) for result in wire.parse_results(results)]
 
 
-def _prepared(result: Result | ItemReceipt) -> Posted | Rejected:
-    """The result with its hash, before the transaction."""
+def _prepared(result: Result | ItemReceipt) -> PendingResult | ItemReceipt:
     if isinstance(result, ItemReceipt):
-        return Rejected(result)
+        return result
     if not result.succeeded:
-        return Posted(result, "", b"")
+        return PendingResult(result)
     try:
         canonical = result.output_text or wire.canonical(result.output)
         digest = wire.result_hash(canonical)
         large = outputs.is_large(canonical)
     except InvalidResult as error:
-        return Rejected(ItemReceipt(result.item, Receipt.REJECTED, str(error)))
-    return Posted(result, canonical, digest, large)
+        return ItemReceipt(result.item, Receipt.REJECTED, str(error))
+    return PendingResult(result, canonical, digest, large)
 
 
-def uuid_of(token: str | UUID) -> UUID | None:
+def _uuid_of(token: str | UUID) -> UUID | None:
     try:
         return token if isinstance(token, UUID) else UUID(str(token))
     except ValueError:
         return None
 
 
-def rounds(posted: Iterable[Posted | Rejected]) -> list[list[Posted]]:
-    """Each item once a round: a repeat in the same report is judged after the first."""
-    told: list[dict[int, Posted]] = []
-    for one in posted:
-        if isinstance(one, Rejected):
-            continue
-        for known in told:
-            if one.number not in known:
-                known[one.number] = one
-                break
-        else:
-            told.append({one.number: one})
-    return [list(one_round.values()) for one_round in told]
+@dataclass(slots=True)
+class _Round:
+    """Results of different items, and the receipts of those of which something is committed.
 
-
-def _settle_round(token: UUID, posted: list[Posted]) -> int | None:
-    """Settle results of different items; returns the job that may now be due, if any."""
-    require_durable(connection())
-    try:
-        job_id = _settle_at_once(token, posted)
-    except NotStorable:
-        job_id = None  # none was settled: one of them is to be found
-    left = [one for one in posted if one.receipt is None]
-    return settle_judged(token, left) if left else job_id
-
-
-@repeated
-def _settle_at_once(token: UUID, posted: list[Posted]) -> int | None:
-    """The usual report in one statement; what it leaves alone is to be judged."""
-    simple = simple_among(posted)
-    if not simple or not at_once_is_possible():
-        return None
-    rows = fetch(connection(), "report/settle_if_held", token=token, posted=rows_of(simple))
-    if not rows:
-        return None
-    job_id, moved = rows[0]
-    count_moved(simple, moved)
-    return int(job_id)
-
-
-def at_once_is_possible() -> bool:
-    """True if a report can be one statement: nobody's hook wants to run in its transaction."""
-    return connection().vendor == "postgresql" and not hooks.any_result_hook()
-
-
-def simple_among(posted: Iterable[Posted]) -> list[Posted]:
-    """Those that are settled or left alone, whatever has happened to their items before."""
-    return [
-        one
-        for one in posted
-        if (one.result.succeeded or not one.result.retryable) and not one.large
-    ]
-
-
-def count_moved(posted: Iterable[Posted], moved: Collection[int] | None) -> None:
-    """Receipts for those whose items a statement has settled."""
-    counted = set(moved or ())
-    for one in posted:
-        if one.number in counted:
-            one.receipt = Receipt.COUNTED
-
-
-def settle_judged(token: UUID, posted: list[Posted]) -> int | None:
-    """Any report; gives every result its receipt. Returns the job, None for an unknown lease.
-
-    A result that the database can't store is found by halving, and rejected; the others are
-    settled. What a transaction has committed before keeps its receipt.
+    A repeat in the same report is in a later round, so that it is judged after the first.
     """
-    try:
-        return _settle_and_store(token, posted)
-    except NotStorable as error:
-        left = [one for one in posted if one.receipt is None]
-        if len(left) == 1:
-            left[0].receipt, left[0].reason = Receipt.REJECTED, str(error)[:_REASON_CHARS]
-            _give_up_files(left)
+
+    pending: dict[int, PendingResult]
+    receipts: dict[int, ItemReceipt] = field(default_factory=dict)
+    job_id: int | None = None  # that may be due
+    files: dict[int, str] = field(default_factory=dict)  # of large outputs, stored for this round
+
+    @classmethod
+    def of(cls, pending: Iterable[PendingResult]) -> list[_Round]:
+        rounds: list[_Round] = []
+        for one in pending:
+            free = next((known for known in rounds if one.number not in known.pending), None)
+            if free is None:
+                rounds.append(free := cls({}))
+            free.pending[one.number] = one
+        return rounds
+
+    @property
+    def left(self) -> list[PendingResult]:
+        return [one for number, one in self.pending.items() if number not in self.receipts]
+
+    def answers(self) -> Iterable[tuple[PendingResult, ItemReceipt]]:
+        return ((one, self.receipts[number]) for number, one in self.pending.items())
+
+    def settle(self, token: UUID | None, at_once: AtOnce) -> None:
+        """Give each result its receipt; without a token, that the lease is unknown."""
+        if token is None:
+            self._note(settlement.unknown_lease(self.left))
+            return
+        require_durable(connection())
+        simple = [one for one in self.left if one.is_simple]
+        if simple and _may_be_at_once(token):
+            with suppress(NotStorable):  # then none was settled, and one of them is to be found
+                self._note(at_once(token, simple))
+        if left := self.left:
+            self._settle_judged(token, left)
+
+    def _note(self, settled: Settled | None) -> None:
+        if settled is not None:
+            self.receipts.update(settled.receipts)
+            self.job_id = settled.job_id or self.job_id
+
+    def _settle_judged(self, token: UUID, left: Sequence[PendingResult]) -> None:
+        """Settle any results; one that the database can't store is found by halving, and rejected.
+
+        What a transaction has committed before keeps its receipt.
+        """
+        try:
+            self._settle_and_store(token, left)
+        except NotStorable as error:
+            left = [one for one in left if one.number not in self.receipts]
+            if len(left) == 1:
+                self._answer(left[0], Receipt.REJECTED, str(error)[:_REASON_CHARS])
+                self._give_up({self.files.get(left[0].number)})
+                return
+            middle = len(left) // 2
+            self._settle_judged(token, left[:middle])
+            self._settle_judged(token, left[middle:])
+
+    def _settle_and_store(self, token: UUID, left: Sequence[PendingResult]) -> None:
+        """Settle them, and store large outputs between two transactions.
+
+        The first judges which outputs are to be kept, the next settles them. It may judge
+        otherwise, and then nothing refers to the file.
+        """
+        for _ in range(limits().output_rounds_max):
+            settled = settlement.settle(token, left)
+            self._note(settled)
+            self._give_up(settled.unused)
+            left = [kept for one in settled.lacking if (kept := self._stored(one)) is not None]
+            if not left:
+                return
+        raise Unavailable("large outputs were removed as fast as they were stored; try again later")
+
+    def _stored(self, one: PendingResult) -> PendingResult | None:
+        """The result with its output stored; None if that failed, and then it is answered so."""
+        try:
+            self.files[one.number] = outputs.store(one.canonical_output, one.hash)
+            return one.stored_as(self.files[one.number])
+        except outputs.NotStored as error:
+            cause = error.__cause__
+            logger.warning("item %s: its output was not stored", one.number, exc_info=cause)
+            why = f"the storage failed ({type(cause).__name__}: {cause}); post it again later"
+            self._answer(one, Receipt.DEFERRED, why)
             return None
-    middle = len(left) // 2
-    first, second = settle_judged(token, left[:middle]), settle_judged(token, left[middle:])
-    return second or first
+
+    def _give_up(self, names: Iterable[str | None]) -> None:
+        """Let the sweep look at files that these results do not refer to in the end.
+
+        If this fails, the sweep looks at them after `output_unsettled_seconds`.
+        """
+        if given_up := {name for name in names if name is not None}:
+            with suppress(Unavailable):
+                outputs.give_up(given_up)
+
+    def _answer(self, one: PendingResult, receipt: Receipt, reason: str) -> None:
+        self.receipts[one.number] = ItemReceipt(one.number, receipt, reason)
 
 
-def _settle_and_store(token: UUID, posted: list[Posted]) -> int | None:
-    """Settle them, and store large outputs between two transactions.
-
-    The first judges which outputs are to be kept, the next settles them. It may judge otherwise,
-    and then nothing refers to the file.
-    """
-    job_id, left = None, posted
-    for _ in range(limits().output_rounds_max):
-        job_id = _settle_in_transaction(token, left) or job_id
-        _give_up_files(one for one in left if not one.lacks_file)
-        left = [one for one in left if one.lacks_file and _store(one)]
-        if not left:
-            return job_id
-    raise Unavailable("large outputs were removed as fast as they were stored; try again later")
-
-
-def _store(one: Posted) -> bool:
-    """Store its output; False if that failed, and then its receipt says so."""
-    try:
-        one.output_ref = outputs.store(one.canonical_output, one.hash)
-    except outputs.NotStored as error:
-        cause = error.__cause__
-        logger.warning("item %s: its output was not stored", one.number, exc_info=cause)
-        one.receipt = Receipt.DEFERRED
-        one.reason = f"the storage failed ({type(cause).__name__}: {cause}); post it again later"
-    return one.output_ref is not None
-
-
-def _give_up_files(posted: Iterable[Posted]) -> None:
-    """Let the sweep look at files that were stored for results which do not refer to them now.
-
-    Not at that of a result which is to be posted again: it is found then, and not stored twice. If
-    this fails, the sweep looks at them after `output_unsettled_seconds`.
-    """
-    names = {
-        one.output_ref
-        for one in posted
-        if one.output_ref is not None
-        and one.receipt is not Receipt.DEFERRED
-        and not (one.result.succeeded and one.receipt in (Receipt.COUNTED, Receipt.AMENDED))
-    }
-    if names:
-        with suppress(Unavailable):
-            outputs.give_up(names)
+def _may_be_at_once(token: UUID) -> bool:
+    """True if simple results can be settled in one statement: no hook runs in its transaction."""
+    if not dialect_of(connection()).writes_in_with:
+        return False
+    if not hooks.any_result_hook():
+        return True
+    pipeline = _pipeline_of(token)
+    return pipeline is None or hooks.result_hook(pipeline) is None
 
 
 @repeated
-def _settle_in_transaction(token: UUID, posted: list[Posted]) -> int | None:
-    """One transaction of several statements; leaves alone what lacks its file."""
-    for one in posted:
-        one.receipt, one.lacks_file = None, False
-    with _receipts_of_a_commit(posted), durable():
-        settlement = Settlement.begin(token)
-        if settlement is None:
-            return None  # the receipts say so: unknown lease
-        with settlement.hooks_limited():
-            settlement.settle(posted)
-    return settlement.job_id
-
-
-@contextmanager
-def _receipts_of_a_commit(posted: list[Posted]) -> Iterator[None]:
-    """Without one there are none: what was judged may have been rolled back."""
-    try:
-        yield
-    except BaseException:
-        for one in posted:
-            one.receipt = None
-        raise
+def _pipeline_of(token: UUID) -> str | None:
+    """The pipeline of a lease; None for one that is unknown."""
+    rows = fetch(connection(), "report/pipeline_of_lease", token=token)
+    return str(rows[0][0]) if rows else None

@@ -7,7 +7,7 @@ INSERT INTO joblot_outcome (
 )
 SELECT %(job)s, %(stage)s, p.number, %(run)s, p.state, decode(p.hash, 'hex'), p.output,
        p.output_ref, p.metrics, p.error_type, p.error_message, %(token)s::uuid, {now}
-FROM jsonb_to_recordset(%(posted)s::jsonb) AS p (
+FROM jsonb_to_recordset(%(rows)s::jsonb) AS p (
     number int, state smallint, hash text, output jsonb, output_ref text, metrics jsonb,
     error_type text, error_message text
 )

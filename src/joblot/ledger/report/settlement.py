@@ -1,369 +1,160 @@
-"""One transaction that settles results of one lease, with all that may befall them.
+"""One transaction that settles results of one lease, whatever is recorded of their items.
 
-Judge, then act: every result is judged by the receipt table on a fresh read; what another report
-overtakes between the read and the write is judged again.
+Lock the lease, read, judge, write. What another report overtakes between the read and the write is
+judged again.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Self
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from uuid import UUID
 
-from django.db import InternalError
-from django.db.transaction import TransactionManagementError
-
-from joblot import clock
-from joblot.config import limits
-from joblot.errors import PermanentError, Unavailable
-from joblot.ledger.db.statements import fetch
-from joblot.ledger.db.time_limit import Running, ended_after, seconds_within
-from joblot.ledger.db.transactions import alias, brief, connection, hook_savepoint, is_conflict
-from joblot.ledger.report import hooks, uncounted
-from joblot.ledger.report.pending_result import Posted, rows_of
-from joblot.ledger.room import room
+from joblot.errors import PermanentError
+from joblot.ledger.db.transactions import durable, repeated
+from joblot.ledger.report import write
+from joblot.ledger.report.held import Held
+from joblot.ledger.report.hook_calls import HookFailed, HooksOf, all_or_nothing, hooks_of
+from joblot.ledger.report.hooks import ResultHook
+from joblot.ledger.report.judge import Decision, judge
+from joblot.ledger.report.pending_result import PendingResult
+from joblot.ledger.report.write import Settled
 from joblot.ledger.rows import outputs
-from joblot.ledger.rows.items import OutcomeRow, items_by_number, outcomes_by_number, settled_among
-from joblot.ledger.rows.job import policy_of, read_job, stages_of
-from joblot.ledger.rows.ranges import Span, enqueue, islands
-from joblot.ledger.rows.tallies import Deltas
-from joblot.models import Attempt, Lease, Outcome
-from joblot.states import ItemState, LeaseState, Receipt, Standing, receipt_for
-from joblot.wire import failure
+from joblot.states import Receipt
+from joblot.wire import ItemReceipt
 
 logger = logging.getLogger("joblot.ledger")
 
-
-class HookFailed(Exception):
-    """The adopter's hook raised; its own error is the cause."""
+Done = tuple[list[Decision], list[PendingResult]]  # what was carried out, what is to judge again
 
 
-@contextmanager
-def _hooked() -> Iterator[None]:
-    """A savepoint around a hook. Raises HookFailed if the hook did or swallowed an error.
+@repeated
+def settle(token: UUID, pending: Sequence[PendingResult]) -> Settled:
+    """Settle results of different items, and answer for all but those whose files lack."""
+    with durable():
+        held = Held.lock(token)
+        if held is None:
+            return unknown_lease(pending)
+        with hooks_of(held) as found:
+            decisions, lacking = _Settlement(held, found).settle(pending)
+    receipts = {decision.number: decision.answer() for decision in decisions}
+    return Settled(receipts, held.job_id, lacking, _unused(pending, decisions))
 
-    Raises Unavailable if the transaction is gone with it: after a statement that failed there is
-    a way back to the savepoint, from a connection that is lost there is none.
+
+def _unused(pending: Sequence[PendingResult], decisions: Sequence[Decision]) -> set[str]:
+    """The files that these results brought and no row refers to.
+
+    Without those of results that are to be posted again: they are found then, and not stored twice.
     """
-    try:
-        with hook_savepoint():
-            yield
-    except (HookFailed, InternalError, TransactionManagementError) as error:
-        cause = error.__cause__ if isinstance(error, HookFailed) else error
-        if connection().needs_rollback:
-            raise Unavailable(
-                f"the transaction ended with its hook: {brief(cause or error)}; it was rolled "
-                "back, try again later"
-            ) from cause
-        raise HookFailed from cause
+    deferred = {one.number for one in decisions if one.receipt is Receipt.DEFERRED}
+    brought = {one.output_ref for one in pending if one.number not in deferred}
+    written = {one.pending.output_ref for one in decisions if one.settles or one.keep}
+    return {name for name in brought - written if name is not None}
 
 
-class Settlement:
-    """A lease, locked, and what a report through it changes. Lives inside one transaction."""
+def unknown_lease(pending: Iterable[PendingResult]) -> Settled:
+    """The answer to results that come without a lease."""
+    receipt, reason = Receipt.REJECTED, "unknown lease"
+    return Settled({one.number: ItemReceipt(one.number, receipt, reason) for one in pending})
 
-    def __init__(self, lease: Lease) -> None:
-        self.lease = lease
-        self.state = LeaseState(lease.state)
-        self.job_id: int = lease.job_id
-        self.job = read_job(lease.job_id, deleted=True)
-        self.policy = policy_of(self.job)
-        self.stages = stages_of(self.job_id)
-        self.spans = [Span(*span) for span in lease.ranges]
-        self.deltas = Deltas(len(self.stages))
-        self.existing: dict[int, OutcomeRow] = {}
-        self.given_up: set[int] = set(lease.gone)  # numbers this lease no longer holds
-        self.settled: set[int] = set()
-        self.passed_on: list[int] = []
-        self._running_hooks: Running | None = None
 
-    @classmethod
-    def begin(cls, token: UUID) -> Self | None:
-        """Lock the lease, the mutex between this report and expiry, cancel and retry."""
-        lease = Lease.ledger.using(alias()).select_for_update().filter(pk=token).first()
-        return cls(lease) if lease else None
+@dataclass(frozen=True, slots=True)
+class _Settlement:
+    held: Held
+    hooks: HooksOf
 
-    @property
-    def stage(self) -> int:
-        return self.lease.stage
+    def settle(self, pending: Sequence[PendingResult]) -> Done:
+        """The decisions, carried out; and the results that were left alone for want of a file."""
+        decided: list[Decision] = []
+        lacking: list[PendingResult] = []
+        left = _with_files_held(pending)
+        while left:
+            judged = judge(left, self.held.view(left))
+            lacking += [decision.pending for decision in judged if decision.lacks_file]
+            done, left = self._carry_out([one for one in judged if not one.lacks_file])
+            decided += done
+        write.follow_up(self.held, decided)
+        return decided, lacking
 
-    @property
-    def last_stage(self) -> bool:
-        return self.stage == len(self.stages) - 1
-
-    @property
-    def pipeline(self) -> str:
-        return self.stages[self.stage].pipeline
-
-    def settle(self, posted: Sequence[Posted]) -> None:
-        """Give every result its receipt, and write all that follows from them."""
-        pending = [one for one in posted if self._is_held(one)]
-        self._hold_files(pending)
-        while pending:
-            self._judge(pending)
-            pending = self._act([one for one in pending if not self._lacks_file(one)])
-        self._let_go(posted)
-        self._write()
-
-    @contextmanager
-    def hooks_limited(self) -> Iterator[None]:
-        """All hooks of this report together hold its locks for `hook_seconds_max`.
-
-        Raises Unavailable when they took longer, or so many hang already that this one may not
-        begin.
-        """
-        if hooks.result_hook(self.pipeline) is None and hooks.late_hook(self.pipeline) is None:
-            yield
-            return
-        seconds = seconds_within(limits().hook_seconds_max)
-        what = f"the hook of pipeline {self.pipeline}, job {self.job_id}"
-        with room(), ended_after(seconds, what) as self._running_hooks:
-            yield
-
-    def _is_held(self, one: Posted) -> bool:
-        if any(one.number in span for span in self.spans):
-            return True
-        one.receipt, one.reason = Receipt.REJECTED, "unknown item: this lease was not granted it"
-        return False
-
-    def _hold_files(self, pending: Sequence[Posted]) -> None:
-        """What was removed since it was stored has no file any more."""
-        held = outputs.hold(one.output_ref for one in pending if one.output_ref is not None)
-        for one in pending:
-            one.output_ref = one.output_ref if one.output_ref in held else None
-
-    def _lacks_file(self, one: Posted) -> bool:
-        """Whether it would be kept, but its file is not stored: it is left without a receipt."""
-        if not one.large or one.output_ref is not None:
-            return False
-        one.lacks_file = one.receipt in (Receipt.COUNTED, Receipt.AMENDED) or (
-            one.receipt in (Receipt.LATE, Receipt.CONFLICTING)
-            and not uncounted.is_kept(self.lease, one)
+    def _carry_out(self, judged: Sequence[Decision]) -> Done:
+        write.requeue(self.held, [one for one in judged if one.receipt is Receipt.REQUEUED])
+        done = [one for one in judged if not one.settles and not one.keep]
+        keeping = [one for one in judged if one.keep]
+        settling = [one for one in judged if one.settles]
+        kept, _ = self._hooked(keeping, self.hooks.on_late, self._keep, self._keep_refused)
+        settled, again = self._hooked(
+            settling, self.hooks.on_result, self._settle, self._settle_refused
         )
-        if one.lacks_file:
-            one.receipt = None
-        return one.lacks_file
+        return done + kept + settled, again
 
-    def _span(self, number: int) -> Span:
-        return next(span for span in self.spans if number in span)
-
-    def _judge(self, pending: Sequence[Posted]) -> None:
-        """Ask the table, on what is committed now."""
-        numbers = [one.number for one in pending]
-        self.existing |= outcomes_by_number(self.job_id, self.stage, numbers)
-        for one in pending:
-            report = one.report(self._span(one.number).failures, self.policy.failures_max)
-            standing = self._standing(one)
-            one.receipt = receipt_for(self.state, standing, report, last_stage=self.last_stage)
-
-    def _standing(self, one: Posted) -> Standing:
-        outcome = self.existing.get(one.number)
-        if outcome is None:
-            return Standing.RETURNED if one.number in self.given_up else Standing.OPEN
-        if outcome.state == ItemState.SUCCEEDED:
-            return Standing.SAME if outcome.hash == one.hash else Standing.OTHER
-        return Standing.LOST if outcome.state == ItemState.LOST else Standing.FAILED
-
-    def _act(self, judged: Sequence[Posted]) -> list[Posted]:
-        """Do what the receipts say; returns the results that must be judged again."""
-        by_receipt: dict[Receipt | None, list[Posted]] = {}
-        for one in judged:
-            by_receipt.setdefault(one.receipt, []).append(one)
-        for one in by_receipt.get(Receipt.REQUEUED, ()):
-            self._requeue(one)
-        for receipt in (Receipt.LATE, Receipt.CONFLICTING):
-            for one in by_receipt.get(receipt, ()):
-                self._keep_uncounted(one)
-        settling = [*by_receipt.get(Receipt.COUNTED, ()), *by_receipt.get(Receipt.AMENDED, ())]
-        return self._record_whatever_the_hook_does(settling) if settling else []
-
-    # Settling, with the adopter's hook in the same transaction
-
-    def _record_whatever_the_hook_does(self, batch: list[Posted]) -> list[Posted]:
-        """Record the batch; if the hook fails for it, item by item."""
+    def _hooked(
+        self,
+        batch: Sequence[Decision],
+        hook: ResultHook | None,
+        act: Callable[[Sequence[Decision]], Done],
+        refused: Callable[[Decision, BaseException | None], Done],
+    ) -> Done:
+        """Act for the batch, the hook included; if the hook fails for it, item by item."""
+        if not batch:
+            return [], []
+        if hook is None:
+            return act(batch)
         try:
-            return self._record(batch)
+            with all_or_nothing():
+                return act(batch)
         except HookFailed as error:
             if len(batch) == 1:
-                return self._blame(batch[0], error.__cause__)
-        again: list[Posted] = []
-        for one in sorted(batch, key=lambda one: one.number):
-            again += self._record_whatever_the_hook_does([one])
-        return again
-
-    def _record(self, batch: list[Posted]) -> list[Posted]:
-        """Settle the batch and run the hook, all or nothing; returns what was overtaken."""
-        with _hooked():
-            moved = self._insert_if_open([p for p in batch if p.receipt is Receipt.COUNTED])
-            moved |= {p.number for p in batch if p.receipt is Receipt.AMENDED and self._amend(p)}
-            done = [one for one in batch if one.number in moved]
-            successes = [one for one in done if one.result.succeeded]
-            self._run_hook(hooks.result_hook(self.pipeline), successes)
-        for one in done:
-            self._count(one)
-        return [one for one in batch if one.number not in moved]
-
-    def _insert_if_open(self, batch: list[Posted]) -> set[int]:
-        if not batch:
-            return set()
-        if connection().vendor == "postgresql":
-            rows = fetch(
-                connection(),
-                "report/settle_if_open",
-                job=self.job_id,
-                stage=self.stage,
-                run=self.lease.run,
-                token=self.lease.pk,
-                posted=rows_of(batch),
-            )
-            return {number for (number,) in rows}
-        # The transaction holds the only write lock, so what was judged open still is.
-        Outcome.ledger.using(alias()).bulk_create(
-            Outcome(
-                job_id=self.job_id,
-                stage=self.stage,
-                number=one.number,
-                run=self.lease.run,
-                lease_token=self.lease.pk,
-                settled_at=clock.now(),
-                **one.columns(),
-            )
-            for one in batch
-        )
-        return {one.number for one in batch}
-
-    def _amend(self, one: Posted) -> bool:
-        """Turn a failed or lost item into a success, if it is still what it was judged to be."""
-        row = Outcome.ledger.using(alias()).filter(
-            job_id=self.job_id,
-            stage=self.stage,
-            number=one.number,
-            state=self.existing[one.number].state,
-        )
-        return row.update(lease_token=self.lease.pk, settled_at=clock.now(), **one.columns()) == 1
-
-    def _run_hook(self, hook: hooks.ResultHook | None, done: list[Posted]) -> None:
-        if hook is None or not done:
-            return
-        results = self._hook_results(done)
-        if not results:
-            return
-        if self._running_hooks and self._running_hooks.is_ended:
-            raise Unavailable("the hook took too long; it is not called again")
-        try:
-            hook(results)
-        except Exception as error:
-            if is_conflict(error):
-                raise
-            raise HookFailed from error
-
-    def _hook_results(self, done: list[Posted]) -> list[hooks.SettledResult]:
-        """The results as a hook gets them, by number; without those whose item was pruned."""
-        by_number = {one.number: one.result for one in done}
-        return [
-            hooks.SettledResult(
-                job_id=self.job_id,
-                run=self.lease.run,
-                stage=self.stages[self.stage].name,
-                number=item.number,
-                key=item.key,
-                payload=item.payload,
-                output=by_number[item.number].output,
-                metrics=by_number[item.number].metrics,
-                config=self.job.config if self.job.run == self.lease.run else None,
-            )
-            for item in items_by_number(self.job_id, by_number)
+                return refused(batch[0], error.__cause__)
+        alone = [
+            self._hooked([one], hook, act, refused) for one in sorted(batch, key=lambda d: d.number)
         ]
+        return [d for done, _ in alone for d in done], [p for _, again in alone for p in again]
 
-    def _blame(self, one: Posted, cause: BaseException | None) -> list[Posted]:
+    def _settle(self, batch: Sequence[Decision]) -> Done:
+        """Settle them and run the hook; what was overtaken is to be judged again."""
+        counted = [one for one in batch if one.receipt is Receipt.COUNTED]
+        amended = [one for one in batch if one.receipt is Receipt.AMENDED]
+        moved = write.settle_if_open(self.held, counted)
+        moved |= write.amend_if_given_up(self.held, amended)
+        done = [one for one in batch if one.number in moved]
+        successes = [one.pending for one in done if one.pending.succeeded]
+        self.hooks.call(self.hooks.on_result, successes)
+        return done, [one.pending for one in batch if one.number not in moved]
+
+    def _settle_refused(self, one: Decision, cause: BaseException | None) -> Done:
         """The hook failed for this result alone: for good, or so that it may pass."""
         if isinstance(cause, PermanentError):
-            one.result = failure(one.number, type(cause).__name__, str(cause))
-            one.reason = f"the hook refused it: {cause}"
-            return [one]
-        self._defer(one, "on_result", cause)
-        return []
+            return [], [one.pending.refused(cause)]
+        return [self._deferred(one, "on_result", cause)], []
 
-    def _defer(self, one: Posted, hook: str, cause: BaseException | None) -> None:
+    def _keep(self, batch: Sequence[Decision]) -> Done:
+        """Keep what does not count and run the hook for what came late and was not kept yet."""
+        new = write.keep_uncounted(self.held, batch)
+        done = [replace(one, keep=one.number in new) for one in batch]
+        late = [one.pending for one in done if one.keep and one.receipt is Receipt.LATE]
+        self.hooks.call(self.hooks.on_late, late)
+        return done, []
+
+    def _keep_refused(self, one: Decision, cause: BaseException | None) -> Done:
+        if not isinstance(cause, PermanentError):
+            return [self._deferred(one, "on_late", cause)], []
+        new = write.keep_uncounted(self.held, [one])
+        reason = f"{one.reason}; the hook refused it: {cause}"
+        return [replace(one, keep=bool(new), reason=reason)], []
+
+    def _deferred(self, one: Decision, hook: str, cause: BaseException | None) -> Decision:
         logger.warning(
-            "job %s: %s failed for item %s", self.job_id, hook, one.number, exc_info=cause
+            "job %s: %s failed for item %s", self.held.job_id, hook, one.number, exc_info=cause
         )
-        one.receipt = Receipt.DEFERRED
-        one.reason = f"{hook} failed ({type(cause).__name__}: {cause}); post it again later"
+        reason = f"{hook} failed ({type(cause).__name__}: {cause}); post it again later"
+        return replace(one, receipt=Receipt.DEFERRED, reason=reason, keep=False)
 
-    def _count(self, one: Posted) -> None:
-        if one.receipt is Receipt.AMENDED:
-            self.deltas.reopen(self.stage, self.existing[one.number].state)
-        self.deltas.settle(self.stage, one.state)
-        self.settled.add(one.number)
-        if one.result.succeeded:
-            self.deltas.measure(self.stage, one.result.metrics)
-            self.passed_on.append(one.number)
 
-    # What is not settled
-
-    def _requeue(self, one: Posted) -> None:
-        span = self._span(one.number)
-        failures = span.failures + 1
-        again = Span(one.number, one.number, failures, span.expiries, span.returns)
-        enqueue(self.job_id, self.stage, [again], self.policy.backoff_seconds(failures))
-        Attempt.ledger.using(alias()).create(
-            job_id=self.job_id,
-            run=self.lease.run,
-            stage=self.stage,
-            number=one.number,
-            cause="failed",
-            error_type=one.error.type,
-            error_message=one.error.message,
-            worker=self.lease.worker,
-            at=clock.now(),
-        )
-        self.given_up.add(one.number)
-
-    def _keep_uncounted(self, one: Posted) -> None:
-        late = one.receipt is Receipt.LATE
-        if late:
-            one.reason = uncounted.why_late(self.job, self.lease)
-        if not one.result.succeeded:
-            return
-        try:
-            with _hooked():
-                kept = uncounted.keep(self.lease, one)
-                if kept and late:
-                    self._run_hook(hooks.late_hook(self.pipeline), [one])
-        except HookFailed as error:
-            if not isinstance(error.__cause__, PermanentError):
-                self._defer(one, "on_late", error.__cause__)
-                return
-            one.reason += f"; the hook refused it: {error.__cause__}"
-            kept = uncounted.keep(self.lease, one)
-        if kept and late:
-            self.deltas.late(self.stage)
-
-    def _let_go(self, posted: Sequence[Posted]) -> None:
-        """What another lease has settled is no longer held by this one."""
-        for one in posted:
-            outcome = self.existing.get(one.number)
-            if outcome and one.number not in self.settled and outcome.lease_token != self.lease.pk:
-                self.given_up.add(one.number)
-
-    def _write(self) -> None:
-        """Queue the next stage, credit the lease, and last of all count."""
-        if self.passed_on and not self.last_stage:
-            spans = [Span(first, last) for first, last in islands(self.passed_on)]
-            enqueue(self.job_id, self.stage + 1, spans)
-        self._credit()
-        self.deltas.write(self.job_id)
-
-    def _credit(self) -> None:
-        """Say what the lease still holds: recounted, for what it settled before may be amended."""
-        if self.state is not LeaseState.LIVE or not (self.settled or self.given_up):
-            return
-        held = {n for span in self.spans for n in span.numbers} - self.given_up
-        left = len(held - settled_among(self.job_id, self.stage, held))
-        Lease.ledger.using(alias()).filter(pk=self.lease.pk).update(
-            open=left,
-            gone=sorted(self.given_up),
-            state=LeaseState.LIVE if left else LeaseState.SPENT,
-        )
+def _with_files_held(pending: Sequence[PendingResult]) -> list[PendingResult]:
+    """What was removed since it was stored has no file any more."""
+    held = outputs.hold(one.output_ref for one in pending if one.output_ref is not None)
+    return [
+        one if one.output_ref is None or one.output_ref in held else one.stored_as(None)
+        for one in pending
+    ]

@@ -1,12 +1,11 @@
-"""Results that came and don't count: kept, so that nobody's work is thrown away unseen."""
+"""Successes that came and don't count: kept, so that nobody's work is thrown away unseen."""
 
 from __future__ import annotations
 
-from django.db import IntegrityError
+from collections.abc import Collection
 
-from joblot import clock
-from joblot.ledger.db.transactions import alias, savepoint
-from joblot.ledger.report.pending_result import Posted
+from joblot.ledger.db.transactions import alias
+from joblot.ledger.report.judge import Kept
 from joblot.models import Job, Lease, Uncounted
 from joblot.states import JobStatus, Receipt
 
@@ -22,36 +21,15 @@ def why_late(job: Job, lease: Lease) -> str:
     return "the item was given up in this stage; its later stages were skipped"
 
 
-def is_kept(lease: Lease, one: Posted) -> bool:
-    """Whether `keep` has nothing more to keep."""
+def kept_of(lease: Lease, numbers: Collection[int]) -> set[Kept]:
+    """What is kept already of these items: late ones of this run, conflicting ones of any."""
     rows = Uncounted.ledger.using(alias()).filter(
-        job_id=lease.job_id, stage=lease.stage, number=one.number
+        job_id=lease.job_id, stage=lease.stage, number__in=list(numbers)
     )
-    late = rows.filter(receipt=Receipt.LATE.value, run=lease.run)
-    conflicting = rows.filter(receipt=Receipt.CONFLICTING.value, hash=one.hash)
-    return bool((late if one.receipt is Receipt.LATE else conflicting).exists())
-
-
-def keep(lease: Lease, one: Posted) -> bool:
-    """Keep a success that is late or conflicting; False if it is kept already.
-
-    A late one is kept once an item and run, a conflicting one once for each different output.
-    """
-    assert one.receipt is not None
-    try:
-        with savepoint():
-            Uncounted.ledger.using(alias()).create(
-                job_id=lease.job_id,
-                run=lease.run,
-                stage=lease.stage,
-                number=one.number,
-                receipt=one.receipt.value,
-                hash=one.hash,
-                output=None if one.large else one.result.output,
-                output_ref=one.output_ref,
-                lease_token=lease.pk,
-                at=clock.now(),
-            )
-    except IntegrityError:
-        return False
-    return True
+    found: set[Kept] = set()
+    for number, receipt, run, digest in rows.values_list("number", "receipt", "run", "hash"):
+        if receipt == Receipt.CONFLICTING.value:
+            found.add((Receipt.CONFLICTING, number, bytes(digest)))
+        elif run == lease.run:
+            found.add((Receipt.LATE, number, None))
+    return found

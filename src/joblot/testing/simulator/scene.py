@@ -17,6 +17,7 @@ from joblot.ledger.maintain.file_removal import remove_files
 from joblot.ledger.maintain.fold import fold
 from joblot.ledger.maintain.merge import merge_ranges
 from joblot.ledger.maintain.sweep import sweep
+from joblot.ledger.report.group_commit import report_grouped
 from joblot.ledger.report.report import report
 from joblot.ledger.submit.submit import add_items, seal, submit
 from joblot.testing.simulator import model
@@ -33,6 +34,7 @@ VERBS: Mapping[str, Callable[..., Any]] = {
     "delete": lifecycle.delete,
     "claim": claim,
     "report": report,
+    "report_grouped": report_grouped,
     "renew": renew,
     "release": release,
     "expire": expire,
@@ -92,8 +94,14 @@ class Scene:
 
     @classmethod
     def small(cls, seed: int, verbs: Mapping[str, Callable[..., Any]] | None = None) -> Scene:
-        """Little jobs, much trouble; every second seed has hooks."""
-        chosen = {**VERBS, **(verbs or {})}
+        """Little jobs, much trouble; every second seed has hooks.
+
+        Whose `report` is given reports by nothing else.
+        """
+        given = dict(verbs or {})
+        if "report" in given:
+            given.setdefault("report_grouped", given["report"])
+        chosen = {**VERBS, **given}
         return cls(verbs=chosen, hooked=Random(f"{seed} scene").random() < 0.5)
 
     @classmethod

@@ -44,6 +44,7 @@ class Post:
 class Worker:
     world: World
     name: str
+    verb: str = "report"  # the way by which it reports
     skew: int = 0  # seconds that its own clock is ahead
     leases: list[tuple[int, str]] = field(default_factory=list)  # job, token
     outbox: list[Post] = field(default_factory=list)
@@ -215,7 +216,7 @@ class Worker:
         )
         numbers = [number for number, *_ in post.given]
         with world.rival.beside(post.job_id, post.token, numbers):
-            answer = world.call("report", post.token, post.results(), trouble=trouble)
+            answer = world.call(self.verb, post.token, post.results(), trouble=trouble)
         world.require(not world.rival.waited_for, "a report waited for what another one holds")
         if answer.away:
             return answer

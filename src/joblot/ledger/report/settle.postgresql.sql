@@ -1,23 +1,23 @@
--- purpose: whole reports of several leases in one statement, as settle_if_held does one
--- guard: as there; a lease that another transaction holds is skipped, and its report goes alone
--- locks: own leases that are free, items by job, stage and number, slots by job and stage (tallies,
---        then metrics); no lease is waited for
+-- purpose: whole reports of one or several leases in one statement: settle, queue the next stage,
+--          credit the leases, count
+-- guard: what the receipt table counts (COUNTED), of items the lease was granted; an item that has
+--        an outcome in this stage is left alone. A lease of several that another transaction holds
+--        is skipped, and its report goes alone
+-- note: one lease has lines of its own; the general ones cost a third more
+-- locks: own leases, items by job, stage and number, slots by job and stage (tallies, then
+--        metrics); of several leases none is waited for
 WITH asked AS MATERIALIZED (
-    SELECT a.token, a.results
-    FROM jsonb_to_recordset(%(reports)s::jsonb) AS a (token uuid, results jsonb)
+    SELECT %(token)s::uuid AS token, %(results)s::jsonb AS results -- if token
+    SELECT a.token, a.results -- if reports
+    FROM jsonb_to_recordset(%(reports)s::jsonb) AS a (token uuid, results jsonb) -- if reports
 ), held AS MATERIALIZED (
     SELECT l.token, l.job_id, l.run, l.stage, l.state, l.ranges, l.gone,
            (SELECT max(s.position) FROM joblot_stage s WHERE s.job_id = l.job_id) AS last_stage
     FROM joblot_lease l
-    WHERE l.token = ANY (%(tokens)s::uuid[])
-    FOR UPDATE SKIP LOCKED
-), posted AS MATERIALIZED (
-    SELECT a.token, p.*
-    FROM asked a
-    CROSS JOIN LATERAL jsonb_to_recordset(a.results) AS p (
-        number int, state smallint, hash text, output jsonb, output_ref text, metrics jsonb,
-        error_type text, error_message text
-    )
+    WHERE l.token = %(token)s::uuid -- if token
+    WHERE l.token = ANY (%(tokens)s::uuid[]) -- if reports
+    FOR UPDATE
+    SKIP LOCKED -- if shared
 ), moved AS (
     INSERT INTO joblot_outcome (
         job_id, stage, number, run, state, hash, output, output_ref, metrics,
@@ -26,13 +26,16 @@ WITH asked AS MATERIALIZED (
     SELECT h.job_id, h.stage, p.number, h.run, p.state, decode(p.hash, 'hex'), p.output,
            p.output_ref, p.metrics, p.error_type, p.error_message, h.token, {now}
     FROM held h
-    JOIN posted p ON p.token = h.token
-         AND (h.state IN ({HOLDING}) OR (p.state = {SUCCEEDED} AND h.state = {EXPIRED}))
-    WHERE EXISTS (
+    JOIN asked a ON a.token = h.token
+    CROSS JOIN LATERAL jsonb_to_recordset(a.results) AS p (
+        number int, state smallint, hash text, output jsonb, output_ref text, metrics jsonb,
+        error_type text, error_message text
+    )
+    WHERE (h.state, h.gone @> to_jsonb(p.number), p.state) IN ({COUNTED})
+      AND EXISTS (
         SELECT 1 FROM jsonb_array_elements(h.ranges) r
         WHERE p.number BETWEEN (r ->> 0)::int AND (r ->> 1)::int
     )
-    AND NOT (p.state <> {SUCCEEDED} AND h.gone @> to_jsonb(p.number))
     ORDER BY h.job_id, h.stage, p.number
     ON CONFLICT (job_id, stage, number) DO NOTHING
     RETURNING lease_token, number, state, metrics

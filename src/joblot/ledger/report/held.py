@@ -1,0 +1,79 @@
+"""A lease that a report has locked, and what its results are judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+from uuid import UUID
+
+from joblot.ledger.db.transactions import alias
+from joblot.ledger.report import uncounted
+from joblot.ledger.report.judge import View
+from joblot.ledger.report.pending_result import PendingResult
+from joblot.ledger.rows.items import outcomes_by_number
+from joblot.ledger.rows.job import policy_of, read_job, stages_of
+from joblot.ledger.rows.ranges import Span
+from joblot.models import Job, Lease
+from joblot.states import LeaseState
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The lease's row, locked until the transaction ends; its job and stage as they are then."""
+
+    lease: Lease
+    job: Job
+    spans: tuple[Span, ...]
+    stage_name: str
+    pipeline: str
+    stages_total: int
+
+    @classmethod
+    def lock(cls, token: UUID) -> Self | None:
+        """Lock the lease, the mutex between this report and expiry, cancel and retry."""
+        lease = Lease.ledger.using(alias()).select_for_update().filter(pk=token).first()
+        if lease is None:
+            return None
+        stages = stages_of(lease.job_id)
+        return cls(
+            lease=lease,
+            job=read_job(lease.job_id, deleted=True),
+            spans=tuple(Span(*span) for span in lease.ranges),
+            stage_name=stages[lease.stage].name,
+            pipeline=stages[lease.stage].pipeline,
+            stages_total=len(stages),
+        )
+
+    @property
+    def job_id(self) -> int:
+        return self.lease.job_id
+
+    @property
+    def stage(self) -> int:
+        return self.lease.stage
+
+    @property
+    def is_live(self) -> bool:
+        return bool(self.lease.state == LeaseState.LIVE)
+
+    @property
+    def last_stage(self) -> bool:
+        return self.stage == self.stages_total - 1
+
+    def view(self, pending: Sequence[PendingResult]) -> View:
+        """What is committed now of the items of these results."""
+        numbers = [one.number for one in pending]
+        outcomes = outcomes_by_number(self.job_id, self.stage, numbers)
+        # Nothing is kept uncounted of an item that is open for a lease that counts.
+        contested = numbers if self.lease.state == LeaseState.CLOSED else list(outcomes)
+        return View(
+            lease=LeaseState(self.lease.state),
+            spans=self.spans,
+            given_up=frozenset(self.lease.gone),
+            failures_max=policy_of(self.job).failures_max,
+            last_stage=self.last_stage,
+            why_late=uncounted.why_late(self.job, self.lease),
+            outcomes=outcomes,
+            kept=uncounted.kept_of(self.lease, contested) if contested else frozenset(),
+        )

@@ -1,0 +1,104 @@
+"""Calling the adopter's hooks in the transaction of a report: all or nothing, within a limit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from django.db import InternalError
+from django.db.transaction import TransactionManagementError
+
+from joblot.config import limits
+from joblot.errors import Unavailable
+from joblot.ledger.db.time_limit import Running, ended_after, seconds_within
+from joblot.ledger.db.transactions import brief, connection, hook_savepoint, is_conflict
+from joblot.ledger.report import hooks
+from joblot.ledger.report.held import Held
+from joblot.ledger.report.pending_result import PendingResult
+from joblot.ledger.room import room
+from joblot.ledger.rows.items import items_by_number
+
+
+class HookFailed(Exception):
+    """The adopter's hook raised; its own error is the cause."""
+
+
+@dataclass(frozen=True, slots=True)
+class HooksOf:
+    """The hooks of a lease's pipeline, while they run for one report."""
+
+    held: Held
+    on_result: hooks.ResultHook | None
+    on_late: hooks.ResultHook | None
+    running: Running | None = None
+
+    def call(self, hook: hooks.ResultHook | None, successes: Iterable[PendingResult]) -> None:
+        """Call the hook, if there is one, and anything for it. Raises HookFailed, Unavailable."""
+        results = self._results(successes) if hook else []
+        if hook is None or not results:
+            return
+        if self.running and self.running.is_ended:
+            raise Unavailable("the hook took too long; it is not called again")
+        try:
+            hook(results)
+        except Exception as error:
+            if is_conflict(error):
+                raise
+            raise HookFailed from error
+
+    def _results(self, successes: Iterable[PendingResult]) -> list[hooks.SettledResult]:
+        """The results as a hook gets them, by number; without those whose item was pruned."""
+        held, by_number = self.held, {one.number: one.result for one in successes}
+        if not by_number:
+            return []
+        return [
+            hooks.SettledResult(
+                job_id=held.job_id,
+                run=held.lease.run,
+                stage=held.stage_name,
+                number=item.number,
+                key=item.key,
+                payload=item.payload,
+                output=by_number[item.number].output,
+                metrics=by_number[item.number].metrics,
+                config=held.job.config if held.job.run == held.lease.run else None,
+            )
+            for item in items_by_number(held.job_id, by_number)
+        ]
+
+
+@contextmanager
+def hooks_of(held: Held) -> Iterator[HooksOf]:
+    """All hooks of this report together hold its locks for `hook_seconds_max`.
+
+    Raises Unavailable when they took longer, or so many hang already that this one may not begin.
+    """
+    found = HooksOf(held, hooks.result_hook(held.pipeline), hooks.late_hook(held.pipeline))
+    if found.on_result is None and found.on_late is None:
+        yield found
+        return
+    seconds = seconds_within(limits().hook_seconds_max)
+    what = f"the hook of pipeline {held.pipeline}, job {held.job_id}"
+    with room(), ended_after(seconds, what) as running:
+        yield HooksOf(held, found.on_result, found.on_late, running)
+
+
+@contextmanager
+def all_or_nothing() -> Iterator[None]:
+    """A savepoint around what a hook is told of. Raises HookFailed if it did or swallowed an error.
+
+    Raises Unavailable if the transaction is gone with it: after a statement that failed there is
+    a way back to the savepoint, from a connection that is lost there is none.
+    """
+    try:
+        with hook_savepoint():
+            yield
+    except (HookFailed, InternalError, TransactionManagementError) as error:
+        cause = error.__cause__ if isinstance(error, HookFailed) else error
+        if connection().needs_rollback:
+            raise Unavailable(
+                f"the transaction ended with its hook: {brief(cause or error)}; it was rolled "
+                "back, try again later"
+            ) from cause
+        raise HookFailed from cause

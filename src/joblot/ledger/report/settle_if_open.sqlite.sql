@@ -1,0 +1,11 @@
+-- purpose: settle an item of a lease in its stage
+-- guard: none; the caller has judged it open, and its transaction holds the only write lock
+-- locks: none
+INSERT INTO joblot_outcome (
+    job_id, stage, number, run, state, hash, output, output_ref, metrics,
+    error_type, error_message, lease_token, settled_at
+)
+VALUES (
+    %(job)s, %(stage)s, %(number)s, %(run)s, %(state)s, %(hash)s, %(output)s, %(output_ref)s,
+    %(metrics)s, %(error_type)s, %(error_message)s, %(token)s, {now}
+)

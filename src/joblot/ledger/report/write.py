@@ -1,0 +1,189 @@
+"""What a report writes: a statement for all of one kind, however many results there are.
+
+Each statement says which items it has moved; what it left alone was overtaken, and is judged again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+from joblot import clock
+from joblot.ledger.db.dialect import dialect_of
+from joblot.ledger.db.statements import execute_many, fetch
+from joblot.ledger.db.transactions import alias, connection, repeated
+from joblot.ledger.report.held import Held
+from joblot.ledger.report.judge import Decision
+from joblot.ledger.report.pending_result import PendingResult
+from joblot.ledger.rows.items import settled_among
+from joblot.ledger.rows.job import policy_of
+from joblot.ledger.rows.ranges import Span, enqueue, islands
+from joblot.ledger.rows.tallies import Deltas
+from joblot.models import Attempt, Lease
+from joblot.states import LeaseState, Receipt
+from joblot.wire import ItemReceipt
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What was committed of the results of a lease: receipts by item, and a job that may be due.
+
+    `lacking`: the results that are to be kept, and were left alone because their files are missing.
+    `unused`: files that were stored for these results, to which no row refers.
+    """
+
+    receipts: Mapping[int, ItemReceipt]
+    job_id: int | None = None
+    lacking: Sequence[PendingResult] = ()
+    unused: Collection[str] = ()
+
+
+@repeated
+def settle_at_once(token: UUID, rows: str) -> Settled | None:
+    """Settle results of a lease, as `rows_of` has them, in one statement and transaction.
+
+    What it leaves alone has no receipt. None for an unknown lease. Waits for the lease.
+    """
+    return _settled(token=token, results=rows).get(token)
+
+
+@repeated
+def settle_together(reports: Mapping[UUID, str]) -> dict[UUID, Settled]:
+    """The same for several leases; those that another transaction holds are absent, too."""
+    if len(reports) == 1:
+        ((token, rows),) = reports.items()
+        return _settled(token=token, results=rows, shared=True)
+    given = ",".join(f'{{"token":"{token}","results":{rows}}}' for token, rows in reports.items())
+    return _settled(reports=f"[{given}]", tokens=list(reports), shared=True)
+
+
+def _settled(**asked: Any) -> dict[UUID, Settled]:
+    return {
+        token: Settled({n: ItemReceipt(n, Receipt.COUNTED) for n in moved or ()}, int(job_id))
+        for token, job_id, moved in fetch(connection(), "report/settle", **asked)
+    }
+
+
+def settle_if_open(held: Held, batch: Sequence[Decision]) -> set[int]:
+    """Record the outcomes of items that have none."""
+    return _written("report/settle_if_open", held, batch)
+
+
+def amend_if_given_up(held: Held, batch: Sequence[Decision]) -> set[int]:
+    """Turn failed and lost items into successes, if they are still what they were judged to be."""
+    return _written("report/amend_if_given_up", held, batch)
+
+
+def keep_uncounted(held: Held, batch: Sequence[Decision]) -> set[int]:
+    """Keep successes that are late or conflicting, unless they are kept already."""
+    return _written("report/keep_uncounted", held, batch)
+
+
+def _written(name: str, held: Held, batch: Sequence[Decision]) -> set[int]:
+    """The numbers of those that the statement has written.
+
+    On SQLite that is all of them: the transaction holds the only write lock, so what was judged
+    still is so.
+    """
+    if not batch:
+        return set()
+    own = {"job": held.job_id, "stage": held.stage, "run": held.lease.run, "token": held.lease.pk}
+    if dialect_of(connection()).writes_in_with:
+        rows = f"[{','.join(_row(decision) for decision in batch)}]"
+        return {number for (number,) in fetch(connection(), name, rows=rows, **own)}
+    execute_many(connection(), name, [own | d.pending.columns() | _judged(d) for d in batch])
+    return {decision.number for decision in batch}
+
+
+def _row(decision: Decision) -> str:
+    judged = _judged(decision)
+    return f'{decision.pending.row()[:-1]},"receipt":"{judged["receipt"]}","was":{judged["was"]}}}'
+
+
+def _judged(decision: Decision) -> dict[str, str | int]:
+    was = decision.outcome.state.value if decision.outcome else 0
+    return {"receipt": decision.receipt.value, "was": was}
+
+
+def requeue(held: Held, batch: Sequence[Decision]) -> None:
+    """Let items wait for their next try, and keep the causes."""
+    if not batch:
+        return
+    spans = {d.number: next(span for span in held.spans if d.number in span) for d in batch}
+    for failed, alike in groupby(sorted(batch, key=_failed), key=_failed):
+        again = [
+            Span(d.number, d.number, failed, spans[d.number].expiries, spans[d.number].returns)
+            for d in alike
+        ]
+        enqueue(held.job_id, held.stage, again, policy_of(held.job).backoff_seconds(failed))
+    Attempt.ledger.using(alias()).bulk_create(
+        Attempt(
+            job_id=held.job_id,
+            run=held.lease.run,
+            stage=held.stage,
+            number=decision.number,
+            cause="failed",
+            error_type=decision.pending.error.type,
+            error_message=decision.pending.error.message,
+            worker=held.lease.worker,
+            at=clock.now(),
+        )
+        for decision in batch
+    )
+
+
+def _failed(decision: Decision) -> int:
+    """How often the item has failed, this time included."""
+    return decision.failures + 1
+
+
+def follow_up(held: Held, decisions: Sequence[Decision]) -> None:
+    """Queue the next stage, credit the lease, and last of all count."""
+    passed = [d.number for d in decisions if d.settles and d.pending.succeeded]
+    if passed and not held.last_stage:
+        enqueue(held.job_id, held.stage + 1, [Span(*ends) for ends in islands(passed)])
+    _credit(held, decisions)
+    deltas_of(decisions, held.stage, held.stages_total).write(held.job_id)
+
+
+def _credit(held: Held, decisions: Iterable[Decision]) -> None:
+    """Say what the lease still holds: recounted, for what it settled before may be amended."""
+    settled = {d.number for d in decisions if d.settles}
+    given_up = {d.number for d in decisions if _gives_up(d, held.lease.pk)}
+    if not held.is_live or not (settled or given_up):
+        return
+    gone = given_up.union(held.lease.gone)
+    kept = {n for span in held.spans for n in span.numbers} - gone
+    left = len(kept - settled_among(held.job_id, held.stage, kept))
+    Lease.ledger.using(alias()).filter(pk=held.lease.pk).update(
+        open=left,
+        gone=sorted(gone),
+        state=LeaseState.LIVE if left else LeaseState.SPENT,
+    )
+
+
+def _gives_up(decision: Decision, token: UUID) -> bool:
+    """Whether the lease no longer holds the item: it went back, or another lease has settled it."""
+    if decision.receipt is Receipt.REQUEUED:
+        return True
+    outcome = decision.outcome
+    return outcome is not None and outcome.lease_token != token and not decision.settles
+
+
+def deltas_of(decisions: Iterable[Decision], stage: int, stages_total: int) -> Deltas:
+    """What the decisions move in the counts of the job."""
+    deltas = Deltas(stages_total)
+    for decision in decisions:
+        one = decision.pending
+        if decision.settles:
+            if decision.receipt is Receipt.AMENDED and decision.outcome:
+                deltas.reopen(stage, decision.outcome.state)
+            deltas.settle(stage, one.state)
+            if one.succeeded:
+                deltas.measure(stage, one.result.metrics)
+        elif decision.receipt is Receipt.LATE and decision.keep:
+            deltas.late(stage)
+    return deltas
