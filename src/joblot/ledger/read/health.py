@@ -55,7 +55,7 @@ def _guards() -> Check:
     found = [name for (name,) in fetch(connection(), "read/guards")]
     missing = sorted(set(GUARDS[dialect_of(connection()).name]) - set(found))
     return check(
-        "read/guards",
+        "guards",
         not missing,
         f"missing: {', '.join(missing)}" if missing else "in place",
         "the triggers that guard a job's row are missing or disabled; run `joblot migrate`, or "
@@ -67,7 +67,7 @@ def _clock() -> Check:
     ((now,),) = fetch(connection(), "db/clock")
     apart = abs((datetime.now(UTC) - moment(now)).total_seconds())
     return check(
-        "db/clock",
+        "clock",
         apart <= CLOCK_SECONDS_MAX,
         f"{apart:.1f} s from this machine's",
         "set the clocks by NTP; joblot goes by the database's, but logs will puzzle people",

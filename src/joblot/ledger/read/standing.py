@@ -104,7 +104,8 @@ def _given_up(job_id: int, asked: Asked, after: int, upto: int, limit: int) -> l
 
 
 def _others(seen: JobSnapshot, asked: Asked, after: int, upto: int, limit: int) -> list[int]:
-    name = "succeeded_items" if asked.state is ItemState.SUCCEEDED else "open_items"
+    succeeded = asked.state is ItemState.SUCCEEDED
+    name = "read/succeeded_items" if succeeded else "read/open_items"
     stage = len(seen.stages) - 1 if asked.position is None else asked.position
     rows = fetch(
         connection(), name, job=seen.job_id, stage=stage, after=after, upto=upto, limit=limit

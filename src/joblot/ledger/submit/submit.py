@@ -200,7 +200,7 @@ def _seal(job_id: int, given: int | None = None) -> None:
         if job.sealed:
             break
         if job.status not in FILLABLE:
-            raise WrongStatus(f"job {job_id} is {job.status}; it can no longer be sealed")
+            raise WrongStatus(f"job {job_id} is {job.status}; it can't be sealed now")
         if _seal_once(job):
             break
     else:
