@@ -64,7 +64,7 @@ def stored(text: str) -> Any:
 
 
 def is_text_too_deep(text: str, around: int = 0) -> bool:
-    """True if a JSON text nests deeper than `json_depth_max`, not counting `around` outer levels."""
+    """True if a JSON text, without `around` outer levels, nests deeper than `json_depth_max`."""
     most = limits().json_depth_max + around
     if text.count("[") + text.count("{") <= most:
         return False
