@@ -26,10 +26,10 @@ from joblot.ledger.rows.tallies import settled
 from joblot.models import LIVE, Job, Lease
 from joblot.states import CLAIMABLE, RETRYABLE, TERMINAL, JobStatus, JobTransition
 
-_GOES_ON = "the next sweep continues what was begun, and repeating the request is safe"
+_CONTINUES = "the next sweep continues what was begun, and repeating the request is safe"
 
 
-@knowing(lambda: _GOES_ON)
+@knowing(lambda: _CONTINUES)
 def start(job_id: int) -> Job:
     """Make the job's items claimable. Starting a job that was already started does nothing."""
     _change(
@@ -52,7 +52,7 @@ def resume(job_id: int) -> Job:
     return read_job(job_id)
 
 
-@knowing(lambda: _GOES_ON)
+@knowing(lambda: _CONTINUES)
 def cancel(job_id: int, *, grace_seconds: float | None = None) -> Job:
     """End the job without its open items.
 
@@ -117,7 +117,7 @@ def _cancel_is_due(job_id: int) -> bool:
     return canceling.filter(cancel_closes_at__isnull=False).exists() and not live[:1]
 
 
-@knowing(lambda: "a run that was begun goes on with the next sweep; see which run the job is in")
+@knowing(lambda: "the next sweep continues a run that was begun; check which run the job is in")
 def retry(
     job_id: int, *, config: Any = None, start_now: bool = True, run: int | None = None
 ) -> Job:
@@ -188,7 +188,7 @@ def _next_run(job: Job, config: Any, start_now: bool) -> dict[str, Any]:
     }
 
 
-@knowing(lambda: _GOES_ON)
+@knowing(lambda: _CONTINUES)
 def delete(job_id: int) -> None:
     """Cancel the job at once and hide it; the sweep removes its rows, except its leases.
 
@@ -196,7 +196,7 @@ def delete(job_id: int) -> None:
     """
     if read_job(job_id).status not in TERMINAL:
         cancel(job_id, grace_seconds=0)
-    if not removal.begin(job_id, tell=True):
+    if not removal.begin(job_id, with_event=True):
         status = read_job(job_id).status
         raise WrongStatus(f"job {job_id} is {status} again; delete it again")
 

@@ -50,12 +50,12 @@ from joblot.states import TERMINAL
 ENDED = Q(status__in=TERMINAL)
 
 
-def begin(job_id: int, due: Q = ENDED, *, tell: bool = False) -> bool:
+def begin(job_id: int, due: Q = ENDED, *, with_event: bool = False) -> bool:
     """Mark an ended job as being removed, and free its idempotency key.
 
     `due` is the condition for removal; it holds for the version that is marked. Returns whether the
     job is now being removed, by this call or another; False if it is not `due`, or gone. With
-    `tell`, the event "deleted" is written with the mark.
+    `with_event`, the event "deleted" is written with the mark.
     """
     for _ in range(limits().reconcile_rounds_max):
         seen = _due(job_id, due)
@@ -68,7 +68,7 @@ def begin(job_id: int, due: Q = ENDED, *, tell: bool = False) -> bool:
         reconcile(job_id)
         now = _due(job_id, due)
         same = now is not None and (now.run, now.deleted_at) == (seen.run, None)
-        if now and same and _mark(now, tell=tell):
+        if now and same and _mark(now, with_event=with_event):
             faults.point("removal: begun")
             return True
     raise Unavailable(
@@ -84,10 +84,10 @@ def _due(job_id: int, due: Q) -> Job | None:
 
 
 @repeated
-def _mark(job: Job, *, tell: bool) -> bool:
+def _mark(job: Job, *, with_event: bool) -> bool:
     with durable():
         won = advance(job.pk, job.version, deleted_at=clock.now(), idempotency_key=None)
-        if won and tell:
+        if won and with_event:
             record_event(job.pk, job.run, job.revision, "deleted", {})
     return won
 

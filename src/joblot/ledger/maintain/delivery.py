@@ -95,7 +95,7 @@ def deliver_until(
         except Unavailable as error:
             logger.warning("delivery: %s", error)
         except Exception:
-            logger.exception("delivery failed; the next round goes on")
+            logger.exception("delivery failed; it continues in the next round")
         if not called:
             idle += limits().handler_poll_seconds
             stop.wait(limits().handler_poll_seconds)

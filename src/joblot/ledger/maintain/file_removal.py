@@ -71,7 +71,7 @@ def remove_files_until(
         except Unavailable as error:
             logger.warning("removal of files: %s", error)
         except Exception:
-            logger.exception("removal of files failed; the next round goes on")
+            logger.exception("removal of files failed; it continues in the next round")
         idle += limits().handler_poll_seconds
         stop.wait(limits().handler_poll_seconds)
     connection().close()

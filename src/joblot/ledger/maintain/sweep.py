@@ -100,7 +100,7 @@ def sweep_until(stop: threading.Event) -> None:
         except Unavailable as error:
             logger.warning("sweep: %s", error)
         except Exception:
-            logger.exception("sweep failed; the next one goes on")
+            logger.exception("sweep failed; it continues in the next round")
         stop.wait(max(0.0, limits().sweep_seconds - (time.monotonic() - began)))
     rest()
     connection().close()

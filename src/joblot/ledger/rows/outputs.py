@@ -76,7 +76,7 @@ def readable_output(output: Any, output_ref: str | None) -> Any:
     except Unavailable:
         raise
     except NotFound:
-        return Unreadable(f"{output_ref} is not in the storage any more")
+        return Unreadable(f"{output_ref} is no longer in the storage")
     except Exception as error:  # a storage may raise any error
         raise Unavailable(
             f"the storage of outputs failed: {error!r:.200}; try again later"

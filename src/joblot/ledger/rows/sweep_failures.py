@@ -43,7 +43,7 @@ _MEANS = {
     Step.WAITS: "bringing forward what waits for too long",
     Step.EXPIRE: "expiring its leases",
     Step.CANCEL: "ending its cancel",
-    Step.REOPEN: "going on with its retry",
+    Step.REOPEN: "continuing its retry",
     Step.FINISH: "recording its end",
     Step.MERGE: "merging its ranges",
     Step.REMOVE: "removing its rows",

@@ -85,7 +85,7 @@ def submit(
             }
         )
     submission = _Submission(fields, named)
-    with submission.telling():
+    with submission.explaining():
         return submission.made(items, start=start, seal=seal)
 
 
@@ -141,7 +141,7 @@ class _Submission:
                 _seal(job.pk, None if self._key is None else len(filling.seen))
             return read_job(job.pk)
 
-    def telling(self) -> AbstractContextManager[None]:
+    def explaining(self) -> AbstractContextManager[None]:
         """Adds what is known to an Unavailable, except inside a caller's transaction, which fails
         as a whole.
         """
