@@ -115,7 +115,7 @@ class CandidatesCache:
 
     Thread-safe. `turn` advances by the golden ratio around a circle on which each project has an
     arc as long as its weight. So any sequence of claims is shared by weight, and a project waits
-    for its turn at most three times the total of all weights divided by its own.
+    for its turn at most 3 * (total of all weights / its weight) claims.
 
     A snapshot is stale once the cache's age, or the process's generation of claimable work, differs
     from what it was just before the snapshot was read: later changes may be missing from it.
