@@ -1,6 +1,6 @@
-"""joblot keeps the count of big jobs right.
+"""joblot: an exact ledger for big jobs.
 
-The verbs, in Python. They are loaded when they are first used, so that importing joblot, or its
+These are its verbs in Python. They are loaded on first use, so that importing joblot, or its
 worker, does not import Django.
 """
 

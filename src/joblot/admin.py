@@ -1,4 +1,4 @@
-"""Jobs in Django's admin: view, rename and re-prioritise them. Verbs have no buttons."""
+"""Jobs in Django's admin: view, rename and reprioritize them. The verbs are not available."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""JSON with bounds: how deep it may be nested, and how many values may come of one text.
+"""JSON with limits: on the depth of nesting, and on the number of values in one text.
 
-Parsers, serialisers and databases each have a limit of their own for nesting, some of them the
-thread's stack. `json_depth_max` is far below all of them, so whatever is taken in at one place can
-be written, stored and read at every other. Nothing here recurses, and a text is measured before it
-becomes objects: a few bytes of text can be a hundred times as many of memory.
+Parsers, serializers and databases each have their own limit on nesting, for some the thread's
+stack. `json_depth_max` is far below all of them, so a value that is accepted in one place can be
+written, stored and read in every other. Nothing here recurses, and a text is measured before it is
+parsed: its objects can take a hundred times as much memory as the text.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from joblot.errors import TooLarge
 from joblot.shown import deeper_than
 
 ENVELOPE = 8  # levels that a request may put around a value
-CONTAINER_WEIGHT = 8  # values; an empty object takes as much memory as eight small numbers
+CONTAINER_WEIGHT = 8  # in values: an empty object takes as much memory as eight small numbers
 
 _MEASURED_BYTES = 1_048_576  # at a time
 _BACKSLASH = b"\\"
@@ -33,7 +33,7 @@ _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[][{}]', re.DOTALL)
 
 
 class Unreadable(str):
-    """Stands in for a stored value that can't be read, and says why."""
+    """A placeholder for a stored value that can't be read: the reason as text."""
 
     __slots__ = ()
 
@@ -44,16 +44,16 @@ def is_too_deep(value: Any) -> bool:
 
 
 def too_deep() -> str:
-    """What is said of such a value."""
+    """The message for such a value."""
     return (
         f"expected JSON nested at most {limits().json_depth_max} levels deep, got more; flatten it"
     )
 
 
 def stored(text: str) -> Any:
-    """The value of a JSON text that a database or the storage kept; Unreadable if it can't be read.
+    """The value of a JSON text from a database or the storage; Unreadable if it can't be read.
 
-    It may have been written by something else, or under a higher limit.
+    The text may have been written by another program, or under a higher limit.
     """
     if is_text_too_deep(text):
         return Unreadable(f"it is nested deeper than {limits().json_depth_max} levels")
@@ -64,7 +64,7 @@ def stored(text: str) -> Any:
 
 
 def is_text_too_deep(text: str, around: int = 0) -> bool:
-    """True if a JSON text nests deeper than `json_depth_max`, inside `around` levels of ours."""
+    """True if a JSON text, without `around` outer levels, nests deeper than `json_depth_max`."""
     most = limits().json_depth_max + around
     if text.count("[") + text.count("{") <= most:
         return False
@@ -72,11 +72,11 @@ def is_text_too_deep(text: str, around: int = 0) -> bool:
 
 
 def within_bounds(text: bytes) -> bytes:
-    """The JSON text of a request, safe to be parsed.
+    """The JSON text of a request, made safe to parse.
 
-    What is nested too deep for any value of a request is left out, so that its place still shows a
-    value that is too deep, and only what owns it is refused. Raises TooLarge for more values than
-    `json_values_max`. A text that is not JSON may pass; its parser stops where this was misled.
+    Values nested deeper than any valid value of a request are cut off just below the limit: the
+    rest is still too deep, so only the item or result that contains it is refused. Raises TooLarge
+    for more values than `json_values_max`. Text that is not JSON may pass; the parser rejects it.
     """
     most, values, deepest = limits().json_values_max, 1, 0
     for weight, depth in _measured(text):
@@ -84,8 +84,8 @@ def within_bounds(text: bytes) -> bytes:
         deepest = max(deepest, depth)
         if values > most:
             raise TooLarge(
-                f"body: expected at most {most} JSON values, of which an object or a list counts "
-                f"like {CONTAINER_WEIGHT}; split it",
+                f"body: expected at most {most} JSON values (an object or a list counts as "
+                f"{CONTAINER_WEIGHT}); split it",
                 most,
             )
     deepest_allowed = limits().json_depth_max + ENVELOPE
@@ -93,11 +93,11 @@ def within_bounds(text: bytes) -> bytes:
 
 
 def _measured(text: bytes) -> Iterator[tuple[int, int]]:
-    """For each stretch of the text: the weight of its values, and its deepest level."""
+    """For each chunk of the text: the weight of its values, and its deepest level."""
     depth, in_string, at = 0, False, 0
     while at < len(text):
         end = at + _MEASURED_BYTES
-        if text[end - 1 : end] == _BACKSLASH:  # never between it and its character
+        if text[end - 1 : end] == _BACKSLASH:  # don't separate it from the character it escapes
             following = _NO_BACKSLASH.search(text, end)
             end = following.end() if following else len(text)
         structure, in_string = _structure(text[at:end], in_string)
@@ -126,7 +126,7 @@ def _structure(piece: bytes, in_string: bool) -> tuple[bytes, bool]:
 
 
 def _pruned(text: bytes, depth_max: int) -> bytes:
-    """The text with null for each list and object that is below `depth_max` others."""
+    """The text, with each list and object below `depth_max` levels replaced by null."""
     kept: list[bytes] = []
     depth = at = 0
     for found in _TOKEN.finditer(text):
@@ -140,6 +140,6 @@ def _pruned(text: bytes, depth_max: int) -> bytes:
                 kept.append(b"null")
                 at = found.end()
             depth -= 1
-    if depth <= depth_max:  # else it is cut off, and no JSON
+    if depth <= depth_max:  # otherwise the text is truncated and not JSON
         kept.append(text[at:])
     return b"".join(kept)

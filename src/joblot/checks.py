@@ -83,7 +83,7 @@ def _library(dialect: Dialect, connection: BaseDatabaseWrapper) -> list[CheckMes
 
 
 def _isolation(alias: str, options: dict[str, Any]) -> list[CheckMessage]:
-    """The look must see, in a new statement, what was just committed."""
+    """A reconciliation must see, in a new statement, what was just committed."""
     level = options.get("isolation_level")
     if level in (None, 2):  # psycopg.IsolationLevel.READ_COMMITTED
         return _plans(alias, options)

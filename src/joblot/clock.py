@@ -1,7 +1,7 @@
 """The only clock: the database's.
 
-Workers and servers disagree about the time; they share one database. Tests may set the clock of
-their process; every statement then uses that time instead.
+Workers and servers may disagree about the time, but they share one database. Tests may set the
+clock of their process; every statement then uses that time instead.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def now() -> Now | Value:
 def after(seconds: float) -> Combinable:
     """`seconds` from now, as an expression for the ORM.
 
-    For 0 nothing is added: SQLite compares times as text, and a sum has more digits than a time, so
-    it would sort after the same moment.
+    For 0 nothing is added: SQLite compares times as text, and a sum has more digits than `now()`,
+    so it would sort after the same moment.
     """
     return now() + timedelta(seconds=seconds) if seconds else now()
 

@@ -1,4 +1,4 @@
-"""Every limit and every per-job policy, named, with its unit.
+"""Every limit and every per-job policy, with its unit in its name.
 
 Limits belong to an installation: `settings.JOBLOT` overrides them by name. A policy belongs to a
 job: `submit(policy={...})` overrides the installation's default for that job.
@@ -29,16 +29,16 @@ def _bounded(low: float, high: float, names: Mapping[str, float]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How one job is judged and how patient it is."""
+    """How one job is judged, and how long it waits."""
 
     failure_threshold: float = 0.5  # share of items (0 to 1) above which the job is a FAILURE
     failures_max: int = 3  # reported failures of an item in a stage; the last one is final
-    expiries_max: int = 5  # leases of this item alone that may expire; the last one loses it
-    lease_seconds: float = 300.0  # how long a claim holds without being renewed
+    expiries_max: int = 5  # expired leases of an item alone; after the last one it is lost
+    lease_seconds: float = 300.0  # how long a claim lasts without being renewed
     retry_backoff_seconds: float = 1.0  # wait after the first failure; doubles with each
     retry_backoff_seconds_max: float = 600.0
     cancel_grace_seconds: float = 10.0  # how long a cancel waits for the leases in flight
-    in_flight_items_max: int | None = None  # in live leases; one claim more may exceed it
+    in_flight_items_max: int | None = None  # in live leases; one claim may exceed it
     alert_failed_items: int | None = None  # failed and lost; one more writes the event "failing"
 
     def __post_init__(self) -> None:
@@ -65,7 +65,7 @@ class Policy:
 
     @classmethod
     def of(cls, given: Mapping[str, Any] | None, default: Policy | None = None) -> Self | Policy:
-        """`default` with the values of `given`; raises InvalidPolicy for a name it doesn't know."""
+        """`default` with the values of `given`. Raises InvalidPolicy for an unknown name."""
         given = given or {}
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(given) - known):
@@ -91,40 +91,40 @@ class Limits:
     name_chars_max: int = 200
     stages_max: int = 32
     json_depth_max: int = 100  # levels of lists and objects in a payload, a config, an output
-    json_values_max: int = 4_000_000  # of one request; a list or an object counts like 8
+    json_values_max: int = 4_000_000  # of one request; a list or an object counts as 8
     payload_bytes_max: int = 262_144
     config_bytes_max: int = 262_144
     output_bytes_max: int = 67_108_864
     output_bytes_inline_max: int = 65_536  # a larger output goes to Django's storage
-    output_unsettled_seconds: float = 3_600.0  # that a file is kept for a report that may yet come
-    output_removal_seconds_max: float = 30.0  # of one file's removal; its process is ended
+    output_unsettled_seconds: float = 3_600.0  # how long a file is kept for a report to refer to it
+    output_removal_seconds_max: float = 30.0  # of one file's removal; then its process is ended
     output_removal_retry_seconds: float = 60.0  # after the storage has failed to remove a file
-    output_rounds_max: int = 10  # of one report: to store its files, and to settle what they hold
-    outputs_checked_batch: int = 100  # files that are looked at in one transaction of the sweep
+    output_rounds_max: int = 10  # of one report: storing its files and settling their results
+    outputs_checked_batch: int = 100  # files that one transaction of the sweep checks
     error_chars_max: int = 4_000
     metrics_per_result_max: int = 32
     results_per_report_max: int = 1_000
     claim_items_max: int = 1_000
-    lease_seconds_max: float = 604_800.0  # that a renewal may ask for
+    lease_seconds_max: float = 604_800.0  # of one renewal
     page_items_max: int = 1_000
-    page_probe_items: int = 20_000  # looked at for one page of those that stand as asked
+    page_probe_items: int = 20_000  # examined for one page of the items in a state
 
     add_chunk_items: int = 2_000  # items numbered under one lock of the job's row
     add_chunk_bytes: int = 4_194_304
     range_items_min: int = 64
     range_items_max: int = 256  # each claim leaves a dead version of its range's row behind
-    ranges_per_job: int = 256  # aimed at, between the two
-    range_wait_seconds: float = 2.0  # for a locked range, before "none" is said
-    range_floor_seconds: float = 5.0  # how long a claimer trusts where the ranges begin
-    range_floor_step_seconds: float = 0.2  # how often it looks whether they begin further on
-    candidates_seconds: float = 1.0  # how long a process goes by the order of jobs that it has read
-    claim_stages_batch: int = 16  # looked at for a free range by one statement
-    claim_reason_rows_max: int = 64  # ranges of a stage, and leases, that tell when one is due
-    claim_retry_seconds_min: float = 0.1  # told to a claim that found nothing
+    ranges_per_job: int = 256  # the target, between these two sizes
+    range_wait_seconds: float = 2.0  # for a locked range, before a claim returns empty
+    range_floor_seconds: float = 5.0  # how long a process trusts the floor of the ranges
+    range_floor_step_seconds: float = 0.2  # how often it searches for a higher floor
+    candidates_seconds: float = 1.0  # after which the candidates cache is stale
+    claim_stages_batch: int = 16  # in which one statement searches for a free range
+    claim_reason_rows_max: int = 64  # ranges of a stage, and leases, read to estimate a wait
+    claim_retry_seconds_min: float = 0.1  # in the answer to a claim that found nothing
     claim_retry_seconds_max: float = 5.0
-    priority_step_seconds: float = 3_600.0  # of age, that one more of priority counts like
+    priority_step_seconds: float = 3_600.0  # of age, as which one step of priority counts
 
-    reports_shared_max: int = 32  # that are settled by one statement
+    reports_shared_max: int = 32  # settled by one statement in a group commit
 
     conflict_retries_max: int = 30
     conflict_backoff_seconds: float = 0.005
@@ -134,58 +134,58 @@ class Limits:
     reopen_chunk_items: int = 2_000
     merge_ranges_batch: int = 1_000
     merge_ranges_min: int = 256  # fewer waiting ranges than this are left alone
-    removal_rows_first: int = 100  # that the first transaction of a removal takes
-    removal_rows_max: int = 2_000  # that one takes at most
-    removal_seconds_aimed: float = 0.1  # of one; the next takes fewer rows if it lasts longer
-    removal_seconds_per_sweep: float = 0.5  # of a round that the sweep spends on removals
+    removal_rows_first: int = 100  # removed by the first transaction of a removal
+    removal_rows_max: int = 2_000  # removed by one transaction
+    removal_seconds_aimed: float = 0.1  # per transaction; if it takes longer, the next is smaller
+    removal_seconds_per_sweep: float = 0.5  # spent on removals in a round of the sweep
     sweep_jobs_batch: int = 500
     sweep_seconds: float = 1.0
     sweep_backoff_seconds: float = 1.0  # of a job, after a step has failed for it; doubles
     sweep_backoff_seconds_max: float = 300.0
-    clock_check_seconds: float = 60.0  # between two looks for what waits longer than its rule says
-    clock_slack_seconds: float = 5.0  # by which it may
+    clock_check_seconds: float = 60.0  # between checks for what waits longer than its rule allows
+    clock_slack_seconds: float = 5.0  # by which it may be exceeded
     outbox_batch_events: int = 100
     outbox_backoff_seconds: float = 1.0
     outbox_backoff_seconds_max: float = 3_600.0
 
-    handler_seconds_max: float = 30.0  # of one call of an on_event handler; its process is ended
-    handler_processes_max: int = 4  # that one process starts to run handlers in
-    handler_at_once_max: int = 2  # of these, that one handler may occupy, over all servers
-    handler_slow_seconds: float = 1.0  # of a call, after which another process takes the others
+    handler_seconds_max: float = 30.0  # of one on_event handler's call; then its process is ended
+    handler_processes_max: int = 4  # that one process starts to run handlers
+    handler_at_once_max: int = 2  # of these that one handler may occupy, over all servers
+    handler_slow_seconds: float = 1.0  # of a call, after which another process runs the others
     handler_idle_seconds: float = 30.0  # without work, after which such a process ends
-    handler_poll_seconds: float = 0.5  # how soon a process looks for events to deliver
-    handler_stop_seconds_max: float = 5.0  # that a call may go on when its process has to stop
+    handler_poll_seconds: float = 0.5  # between checks for events to deliver
+    handler_stop_seconds_max: float = 5.0  # that a call may continue when its process must stop
     hook_seconds_max: float = 30.0  # of the hooks of one report; then its transaction is ended
 
-    body_bytes_max: int = 67_108_864  # of one request; a token may have less
+    body_bytes_max: int = 67_108_864  # of one request; a token may have a lower limit
     line_bytes_max: int = 1_048_576  # of a streamed item
     wait_seconds_max: float = 30.0  # that a claim may wait for work; shorter than any lease
-    events_poll_seconds: float = 1.0  # how soon a stream of events looks for the next
-    retry_after_seconds: float = 2.0  # told to a client when the database is away
+    events_poll_seconds: float = 1.0  # between checks of an event stream for the next event
+    retry_after_seconds: float = 2.0  # sent to a client while the database is unavailable
     names_per_token_max: int = 100
     pipelines_per_claim_max: int = 100
     worker_about_bytes_max: int = 8_192
-    worker_seen_seconds: float = 10.0  # between two writes of when a worker was last seen
+    worker_seen_seconds: float = 10.0  # between writes of when a worker was last seen
     worker_offline_seconds: float = 60.0  # after it was last seen
-    map_items_max: int = 1_000_000  # of a job, that one map covers
-    gauge_rows_max: int = 100_000  # counted for one figure of /metrics; so many, or more
-    sweep_overdue_seconds: float = 30.0  # after which a server says that it is not healthy
+    map_items_max: int = 1_000_000  # of a job, covered by one map
+    gauge_rows_max: int = 100_000  # counted for one gauge of /metrics, even if there are more
+    sweep_overdue_seconds: float = 30.0  # after which a server reports that it is unhealthy
 
     webhooks_max: int = 1_000  # that have not ended
-    webhook_seconds_max: float = 15.0  # of one try, its name's look-up and the answer included
-    webhook_answer_bytes_max: int = 1_024  # read of an answer, to be shown; the rest is not
+    webhook_seconds_max: float = 15.0  # of one try, including DNS and the response
+    webhook_answer_bytes_max: int = 1_024  # read from a response, to be shown; the rest is ignored
     webhook_tries_max: int = 25  # after which a delivery is given up; two to three days
-    webhook_backoff_seconds: float = 5.0  # after the first try; doubles; up to half is taken off
+    webhook_backoff_seconds: float = 5.0  # after the first try; doubles; minus up to half, random
     webhook_backoff_seconds_max: float = 21_600.0
-    webhook_retry_after_seconds_max: float = 86_400.0  # that a receiver may ask for
-    webhook_receivers_max: int = 8  # that one process sends to at once
-    webhook_deliveries_batch: int = 20  # to one receiver, before it is another's turn
-    webhook_poll_seconds: float = 1.0  # how soon a sender looks for what is due
-    webhook_private_allowed: bool = False  # may addresses be called that are not public?
+    webhook_retry_after_seconds_max: float = 86_400.0  # that a receiver may request
+    webhook_receivers_max: int = 8  # that one process sends to concurrently
+    webhook_deliveries_batch: int = 20  # to one receiver before the next one's turn
+    webhook_poll_seconds: float = 1.0  # between checks for due deliveries
+    webhook_private_allowed: bool = False  # allow webhooks to call addresses that are not public
 
 
-# Above these something in the way of a value would fail, whatever the installation allows.
-CEILINGS: Mapping[str, float] = {"json_depth_max": 150}  # of 200 that the parser takes
+# Above these values some component would fail, whatever the installation allows.
+CEILINGS: Mapping[str, float] = {"json_depth_max": 150}  # the parser's limit is 200
 
 # Threads: frozen values, each replaced by one assignment when Django starts.
 _limits = Limits()
@@ -201,9 +201,9 @@ def default_policy() -> Policy:
 
 
 def configure(settings: Mapping[str, Any]) -> None:
-    """Take the installation's settings: limits by name, and `POLICY`, the default policy.
+    """Apply the installation's settings: limits by name, and `POLICY`, the default policy.
 
-    Raises InvalidPolicy for a name it doesn't know, or a value that can't be right.
+    Raises InvalidPolicy for an unknown name or an invalid value.
     """
     global _limits, _default_policy
     given = {name.lower(): value for name, value in settings.items()}
@@ -218,10 +218,10 @@ def configure(settings: Mapping[str, Any]) -> None:
 def overridden(
     defaults: L, settings: Mapping[str, Any], setting: str, *, also: Iterable[str] = ()
 ) -> L:
-    """`defaults`, a dataclass of limits, with the values that `settings.<setting>` has by name.
+    """`defaults`, a dataclass of limits, overridden by the values in `settings`.
 
-    Names are in upper or lower case; `also` are those that the setting knows beside the limits.
-    Raises InvalidPolicy for a name it doesn't know, or a value that can't be right.
+    Names are case-insensitive. `setting` is the name of the setting, and `also` its other valid
+    names, both for messages. Raises InvalidPolicy for an unknown name or an invalid value.
     """
     given = {name.lower(): value for name, value in settings.items()}
     names = {field.name for field in fields(defaults)}
@@ -236,7 +236,7 @@ def overridden(
 
 
 def _check_limit(name: str, default: Any, value: Any) -> None:
-    """A limit is of the kind of its default: True or False, or a number above 0."""
+    """A limit has the type of its default: a boolean, or a number above 0."""
     if isinstance(default, bool):
         if not isinstance(value, bool):
             raise InvalidPolicy(f"{name}: expected True or False, got {value!r:.99}")

@@ -1,30 +1,30 @@
 """Everything joblot raises.
 
     JoblotError
-    ├── InvalidInput            what was given can't be right, whatever the state
+    ├── InvalidInput            the input is invalid, whatever the state
     │   ├── InvalidItem         an item's key or payload
     │   ├── InvalidPolicy       a policy, or a setting
-    │   ├── NotReadable         not the JSON, or the encoding, that it says it is
+    │   ├── NotReadable         malformed JSON, or not in the declared encoding
     │   ├── InvalidResult       a worker's result
     │   ├── NotStorable         the database can't store one of the values
-    │   └── TooLarge            more bytes, or more of something, than is taken at once
-    ├── Refused                 right in itself, but not now
+    │   └── TooLarge            more bytes, or more of something, than the limit
+    ├── Refused                 valid input, but not allowed now
     │   ├── NotFound            no such job, lease or item
     │   ├── WrongStatus         the job's status doesn't allow it
-    │   ├── KeyConflict         a key is taken by something different
+    │   ├── KeyConflict         a key is already used for something different
     │   ├── LeaseEnded          the lease is no longer live
-    │   ├── NotAuthenticated    no token, or none that is known and still good
-    │   ├── NotAllowed          the token is good, but not for this
-    │   ├── NotDurable          called inside somebody's transaction
-    │   └── LedgerOwned         a write to what only the ledger writes
+    │   ├── NotAuthenticated    no token, or an unknown, revoked or expired one
+    │   ├── NotAllowed          the token is valid, but does not allow this
+    │   ├── NotDurable          called inside a transaction
+    │   └── LedgerOwned         a write to what only the ledger may write
     ├── Unavailable             try again later; the message says what is known to be done
-    │   ├── NotMigrated         the tables are missing or old
-    │   ├── ServerFailed        an answer of no use: the server failed, or something before it
-    │   └── TooManyRequests     this token asks more often than it may
-    ├── PermanentError          raised by a hook or a worker's function: trying again is no use
-    └── RetryableError          raised by a worker's function: trying again may help
+    │   ├── NotMigrated         the tables are missing or out of date
+    │   ├── ServerFailed        the server, or a proxy in front of it, failed
+    │   └── TooManyRequests     the token exceeds its request rate
+    ├── PermanentError          raised by a hook or a worker's function: retrying can't help
+    └── RetryableError          raised by a worker's function: retrying may help
 
-Each class has a stable `code`. A message says what was expected, what came, and what to do.
+Each class has a stable `code`. A message says what was expected, what was received, and what to do.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from typing import ClassVar
 
 
 class JoblotError(Exception):
-    """The root of the tree.
+    """The base class of all errors of joblot.
 
-    Of a submission that fails in the middle, `job_id` names the job that has what came before, and
-    `total` says how many items that job has, where it is known.
+    If a submission fails in the middle, `job_id` is the job with the items added before, and
+    `total` the number of items that it has, if known.
     """
 
     code: ClassVar[str] = "error"
@@ -45,43 +45,43 @@ class JoblotError(Exception):
 
 
 class InvalidInput(JoblotError):
-    """What was given can't be right, whatever the state."""
+    """The input is invalid, whatever the state."""
 
     code = "invalid_input"
 
 
 class InvalidItem(InvalidInput):
-    """An item's key or payload is not acceptable."""
+    """An item's key or payload is invalid."""
 
     code = "invalid_item"
 
 
 class InvalidPolicy(InvalidInput):
-    """A policy or setting has an unknown name or a value out of its range."""
+    """A policy or setting has an unknown name or a value out of range."""
 
     code = "invalid_policy"
 
 
 class InvalidResult(InvalidInput):
-    """A result does not have the shape of one."""
+    """A result is malformed."""
 
     code = "invalid_result"
 
 
 class NotStorable(InvalidInput):
-    """The database can't store a value: a sum or text too large for it, or a wrong one."""
+    """The database can't store a value: a sum or text that is too large, or invalid."""
 
     code = "not_storable"
 
 
 class NotReadable(InvalidInput):
-    """What came is not the JSON, or not in the encoding, that it says it is."""
+    """The request's body is malformed JSON, or not in its declared encoding."""
 
     code = "not_readable"
 
 
 class TooLarge(InvalidInput):
-    """More than is taken at once; `limit` says how much is, in the unit that the message names."""
+    """More than the limit; `limit` is the maximum, in the unit that the message names."""
 
     code = "too_large"
 
@@ -91,7 +91,7 @@ class TooLarge(InvalidInput):
 
 
 class Refused(JoblotError):
-    """Right in itself, but not now."""
+    """The input is valid, but not allowed now."""
 
     code = "refused"
 
@@ -103,13 +103,13 @@ class NotFound(Refused):
 
 
 class WrongStatus(Refused):
-    """The job's status doesn't allow what was asked."""
+    """The job's status doesn't allow the request."""
 
     code = "wrong_status"
 
 
 class KeyConflict(Refused):
-    """A key is taken by something different."""
+    """A key is already used for something different."""
 
     code = "key_conflict"
 
@@ -121,25 +121,25 @@ class LeaseEnded(Refused):
 
 
 class NotAuthenticated(Refused):
-    """No token came with the request, or none that is known, not revoked and not expired."""
+    """The request has no token, or an unknown, revoked or expired one."""
 
     code = "not_authenticated"
 
 
 class NotAllowed(Refused):
-    """The token is good, but not for this: its scopes, projects or pipelines don't include it."""
+    """The token is valid, but its scopes, projects or pipelines don't include this."""
 
     code = "not_allowed"
 
 
 class NotDurable(Refused):
-    """A verb whose answer promises durability was called inside somebody's transaction."""
+    """A verb that must commit before it returns was called inside a transaction."""
 
     code = "not_durable"
 
 
 class LedgerOwned(Refused):
-    """A write to what only the ledger writes."""
+    """A write to something that only the ledger may write."""
 
     code = "ledger_owned"
 
@@ -147,7 +147,8 @@ class LedgerOwned(Refused):
 class Unavailable(JoblotError):
     """Try again later, after `retry_after_seconds` if that is known.
 
-    What was asked may have been done, in part or not at all; the message says what is known.
+    The request may have been carried out fully, partly or not at all; the message says what is
+    known.
     """
 
     code = "unavailable"
@@ -158,33 +159,33 @@ class Unavailable(JoblotError):
 
 
 class NotMigrated(Unavailable):
-    """The tables are missing or of an older version."""
+    """The tables are missing or out of date."""
 
     code = "not_migrated"
 
 
 class ServerFailed(Unavailable):
-    """The server failed at this request, or something in front of it refused it.
+    """The server failed to handle this request, or something in front of it refused it.
 
-    It may be what the request carries, or have nothing to do with it.
+    The request's content may or may not be the cause.
     """
 
     code = "internal"
 
 
 class TooManyRequests(Unavailable):
-    """This token asks more often than it may."""
+    """The token exceeds its request rate."""
 
     code = "too_many_requests"
 
 
 class PermanentError(JoblotError):
-    """Raised by a hook or a worker's function: the item fails at once, with this as its cause."""
+    """Raised by a hook or a worker's function: the item fails at once, with this as the cause."""
 
     code = "permanent"
 
 
 class RetryableError(JoblotError):
-    """Raised by a worker's function: the item is tried again while its budget lasts."""
+    """Raised by a worker's function: the item is retried while its budget lasts."""
 
     code = "retryable"

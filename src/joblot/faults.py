@@ -1,16 +1,16 @@
-"""Named points at which a test may stop, kill or fail the code. In production they do nothing."""
+"""Named points at which a test may stop, kill or fail the code. No-ops in production."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-# Threads: armed by tests only; one look-up, of a dict that nobody iterates.
+# Threads: armed by tests only; a single look-up in a dict that is never iterated.
 _armed: dict[str, Callable[[], None]] = {}
 
 
 def point(name: str) -> None:
-    """A point where something may go wrong; a test that has armed `name` decides what."""
+    """A point at which a fault may occur; a test that has armed `name` decides which."""
     if _armed and (action := _armed.get(name)):
         action()
 

@@ -16,18 +16,18 @@ class Gauge:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-def as_text(figures: Iterable[Gauge]) -> str:
+def as_text(gauges: Iterable[Gauge]) -> str:
     """Format gauges for Prometheus; those of the same name must be adjacent."""
-    return "".join(_lines(figures))
+    return "".join(_lines(gauges))
 
 
-def _lines(figures: Iterable[Gauge]) -> Iterator[str]:
+def _lines(gauges: Iterable[Gauge]) -> Iterator[str]:
     """Gauges of the same name are grouped below the name's description."""
-    told = ""
-    for one in figures:
+    described = ""
+    for one in gauges:
         name = f"joblot_{one.name}"
-        if name != told:
+        if name != described:
             yield f"# HELP {name} {one.means}\n# TYPE {name} gauge\n"
-            told = name
+            described = name
         labels = ",".join(f'{label}="{value}"' for label, value in one.labels.items())
         yield f"{name}{f'{{{labels}}}' if labels else ''} {one.value:.15g}\n"

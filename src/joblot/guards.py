@@ -1,6 +1,6 @@
-"""Prevents all code but the ledger from writing the ledger's tables through the ORM.
+"""Prevents code outside the ledger from writing the ledger's tables through the ORM.
 
-For the job's row the database enforces it as well: see the triggers in the migrations.
+For the job's row the database enforces this as well: see the triggers in the migrations.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from joblot.errors import LedgerOwned
 
 
 class ReadOnlyQuerySet(models.QuerySet[Any]):
-    """For all code but the ledger: every read, no write."""
+    """For code outside the ledger: allows every read and no write."""
 
     def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise LedgerOwned(
@@ -32,7 +32,7 @@ class ReadOnlyQuerySet(models.QuerySet[Any]):
 
 
 class LedgerQuerySet(models.QuerySet[Any]):
-    """For the ledger. It inserts without save(), which is forbidden for all code."""
+    """For the ledger. Inserts without save(), which is forbidden everywhere."""
 
     def create(self, **kwargs: Any) -> Any:
         return self.bulk_create([self.model(**kwargs)])[0]

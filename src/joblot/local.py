@@ -1,12 +1,12 @@
 """How a user's own programs reach a `joblot serve` of the same user and machine. Imports no Django.
 
-Nobody is let in for where he comes from: a reverse proxy comes from loopback too. What lets in is
-the local token, in a file that only its owner can read: a line that is a whole header, so that
-`curl -H @FILE` sends it. It is made once and serves every server of this user.
+The peer's address grants no access: a reverse proxy connects from loopback too. Access is granted
+by the local token, in a file that only its owner can read. The file holds one line, a complete
+header, so that `curl -H @FILE` sends it. It is made once and is valid for all servers of this user.
 
-joblot's own clients send it to a server's Unix socket and never over TCP. A port of loopback may be
-listened at by anybody; the socket is in a folder that only its owner can enter, so who answers
-there is the owner. The socket asks for a token like every other way in.
+joblot's own clients send the token to a server's Unix socket and never over TCP. Any user may
+listen on a loopback port; the socket is in a folder that only its owner can enter, so the server
+behind it is the owner's. Requests through the socket need a token like all others.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from joblot import private
 from joblot.errors import Unavailable
 from joblot.places import data_folder
 
-ACCEPTED = "JOBLOT_LOCAL_TOKEN_FILE"  # in a server's environment: the file whose token it takes
+ACCEPTED = "JOBLOT_LOCAL_TOKEN_FILE"  # in a server's environment: the file whose token it accepts
 PREFIX = "joblot_local_"
-SOCKET_PATH_BYTES_MAX = 100  # the least that a system allows is 104, with the zero at the end
+SOCKET_PATH_BYTES_MAX = 100  # the lowest limit of a system is 104, including the final zero
 
 _SHAPE = re.compile(rf"Authorization: Bearer ({PREFIX}[A-Za-z0-9_-]{{43}})\n")
 _ANY = ("0.0.0.0", "::")  # noqa: S104 (addresses that are looked up, not bound)
 
 
 def token_file() -> Path:
-    """Where the local token is. Raises Unavailable without a data folder."""
+    """The file of the local token. Raises Unavailable without a data folder."""
     return data_folder() / "local.header"
 
 
 def make_token(*, renew: bool = False) -> Path:
-    """The file of the local token, which is made if there is none, or another is wanted.
+    """The file of the local token, which is made if it is missing, or if `renew`.
 
-    Raises Unavailable if the file there is another user's or may have been read by others.
+    Raises Unavailable if the file belongs to another user or others may have read it.
     """
     path = token_file()
     try:
@@ -49,13 +49,13 @@ def make_token(*, renew: bool = False) -> Path:
             text = f"Authorization: Bearer {PREFIX}{secrets.token_urlsafe(32)}\n"
             private.write_file(path, text.encode())
     except OSError as error:
-        raise Unavailable(f"the local token can't be kept in {path}: {error.strerror}") from error
+        raise Unavailable(f"the local token can't be stored in {path}: {error.strerror}") from error
     read_token(path)
     return path
 
 
 def read_token(path: Path) -> str:
-    """The token of the file. Raises Unavailable if it can't be had, or trusted."""
+    """The token in the file. Raises Unavailable if it can't be read, or can't be trusted."""
     try:
         found = _SHAPE.fullmatch(private.read_file(path).decode("ascii", "replace"))
     except OSError as error:
@@ -88,15 +88,15 @@ def is_local(url: str) -> bool:
 
 
 def socket_file(address: str, port: int) -> Path:
-    """Where a server that is bound to this address and port has its socket.
+    """The socket of a server that is bound to this address and port.
 
-    Only one can be bound there, so it may take the place of what a killed one left behind.
+    Only one server can be bound there, so it may replace the socket of one that was killed.
     """
     return data_folder() / "servers" / f"{port}-{address}.sock"
 
 
 def find_socket(url: str) -> Path | None:
-    """The socket of a server of ours that serves the local URL; None if there is none.
+    """The socket of this user's server that serves the local URL; None if there is none.
 
     Raises Unavailable if others can enter its folder.
     """
@@ -112,7 +112,7 @@ def find_socket(url: str) -> Path | None:
 
 
 def listen(address: str, port: int) -> tuple[socket.socket, Path]:
-    """A socket for the server that has bound this address; the caller unlinks it at the end.
+    """A Unix socket for the server that has bound this address; the caller unlinks it at the end.
 
     Raises Unavailable, OSError.
     """
@@ -130,8 +130,8 @@ def listen(address: str, port: int) -> tuple[socket.socket, Path]:
 
 
 def short(path: Path, held: ExitStack) -> str:
-    """The path as a socket's; one that is too long for that leads through a descriptor of its
-    folder, where there is /proc, as long as `held` is open.
+    """The path as a socket address. A path that is too long is replaced by one through a descriptor
+    of its folder, valid while `held` is open, on systems with /proc.
     """
     if len(os.fsencode(path)) <= SOCKET_PATH_BYTES_MAX:
         return str(path)

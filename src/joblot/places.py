@@ -1,7 +1,7 @@
-"""Where joblot's files are. Imports no Django.
+"""The locations of joblot's files. Imports no Django.
 
-A place that is given relative to the working folder is made absolute where it comes in, once: the
-processes that joblot starts may work in another folder.
+A relative path is made absolute once, where it enters: processes that joblot starts may have
+another working folder.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ PATHS = ("XDG_DATA_HOME", "JOBLOT_TOKEN_FILE")
 
 
 def data_folder() -> Path:
-    """The user's data folder for joblot, by the XDG rules. Raises Unavailable if there is none."""
+    """The user's data folder for joblot, by the XDG rules. Raises Unavailable without a home."""
     return absolute(Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share")) / "joblot"
 
 
 def absolute(path: Path) -> Path:
-    """The path from the root, `~` filled in; links stay. Raises Unavailable without a home."""
+    """The absolute path, with `~` expanded; keeps links. Raises Unavailable without a home."""
     try:
         return path.expanduser().absolute()
     except RuntimeError as error:
@@ -48,10 +48,10 @@ def sqlite_url(path: Path) -> str:
 
 
 def make_environment_absolute() -> None:
-    """For an entry point: what this process starts finds the same places from any folder."""
+    """For entry points: child processes then find the same places from any folder."""
     for name in PATHS:
         if given := os.environ.get(name):
             os.environ[name] = str(Path(given).absolute())
     if url := os.environ.get(DATABASE_URL):
-        with suppress(Unavailable):  # the command says so that needs it
+        with suppress(Unavailable):  # reported by the command that needs it
             os.environ[DATABASE_URL] = absolute_url(url)

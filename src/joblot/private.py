@@ -1,7 +1,7 @@
 """Files and folders that only their owner may enter, read or write, whatever the umask.
 
-The mode is given to the system call that makes them, so there is no moment at which they are
-wider. What exists already keeps its mode: `joblot doctor` names what is wider than this.
+The mode is passed to the system call that creates them, so they are never wider, even briefly.
+Existing ones keep their mode: `joblot doctor` reports those that are wider.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from joblot.errors import Unavailable
 
 FILE = 0o600
 FOLDER = 0o700
-OTHERS = 0o077  # the bits that let anybody else in
+OTHERS = 0o077  # the permission bits of all other users
 
 
 def make_folder(path: Path) -> Path:
@@ -32,7 +32,7 @@ def make_folder(path: Path) -> Path:
 
 
 def make_file(path: Path) -> bool:
-    """Make an empty file; False if there is one. Raises OSError."""
+    """Make an empty file; False if the file exists. Raises OSError."""
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE))
     except FileExistsError:
@@ -41,7 +41,7 @@ def make_file(path: Path) -> bool:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Put a file with this content in the place of what is there, in one step. Raises OSError."""
+    """Write the file, atomically replacing any existing one. Raises OSError."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # mode 0600
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -55,9 +55,10 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def read_file(path: Path) -> bytes:
-    """The content of a file that only we can have written, and only we can have read.
+    """The content of a file that only this user can have written or read.
 
-    Raises Unavailable for another user's, one that others may open, or a symbolic link; OSError.
+    Raises Unavailable if it belongs to another user or others may open it; OSError, also for a
+    symbolic link.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
@@ -67,9 +68,9 @@ def read_file(path: Path) -> bytes:
 
 @contextmanager
 def file_lock(path: Path) -> Iterator[None]:
-    """Wait for a lock among the processes of this machine, on a file that is made if need be.
+    """Wait for a lock between processes of this machine, on a file that is made if missing.
 
-    The kernel frees it when its holder ends, however it ends.
+    The kernel releases it when its holder ends, however it ends.
     """
     make_file(path)
     with path.open("r+") as file:
@@ -78,7 +79,7 @@ def file_lock(path: Path) -> Iterator[None]:
 
 
 def require_folder(path: Path) -> None:
-    """Raises Unavailable unless it is a folder of ours that only we can enter; OSError."""
+    """Raises Unavailable unless it is this user's folder and only they can enter it; OSError."""
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode):
         raise Unavailable(f"{path}: expected a folder")
@@ -86,7 +87,7 @@ def require_folder(path: Path) -> None:
 
 
 def is_wide(path: Path) -> bool:
-    """True if there is something that others may enter, read or write."""
+    """True if the path exists and others may enter, read or write it."""
     try:
         return bool(path.stat().st_mode & OTHERS)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""A value as a message shows it, whatever it is."""
+"""Formatting any value for a message."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 CONTAINERS = (list, tuple, dict)
 
-_SCALARS = frozenset({str, int, float, bool, type(None)})  # nearly all there is; quickly told
-_LEVELS_MAX = 20  # of what is shown; a repr goes as deep as the stack
+_SCALARS = frozenset({str, int, float, bool, type(None)})  # a fast check for nearly all values
+_LEVELS_MAX = 20  # of a value that is shown: repr() is limited only by the stack
 
 
 def deeper_than(value: Any, levels_max: int) -> bool:
@@ -27,7 +27,7 @@ def deeper_than(value: Any, levels_max: int) -> bool:
 
 
 def shown(value: Any, chars: int = 100) -> str:
-    """Its repr, cut with "…" where it is longer; its type, where it has none."""
+    """The value's repr, truncated with "…" to `chars`; its type if it has no usable repr."""
     if not deeper_than(value, _LEVELS_MAX):
         try:
             text = repr(value)

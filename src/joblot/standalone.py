@@ -1,6 +1,6 @@
 """Django's settings for joblot without a Django project: the command line, the demo, a server.
 
-Where the database is, in this order: what the caller names; the project that
+The database is, in this order: the one that the caller names; that of the project that
 DJANGO_SETTINGS_MODULE names; JOBLOT_DATABASE_URL; an SQLite file in the user's data folder.
 """
 
@@ -25,24 +25,24 @@ from joblot.errors import InvalidInput, Unavailable
 from joblot.places import DATABASE_URL, absolute, data_folder
 
 SQLITE = "joblot.sqlite3"  # the engine
-SQLITE_BEGINS = b"SQLite format 3\0"  # of every file that is not empty
+SQLITE_BEGINS = b"SQLite format 3\0"  # the header of every file that is not empty
 BUSY_SECONDS_MAX = 20.0  # how long SQLite waits for another writer
-BUSY_TRIES_MAX = 3  # and how often: together well below a lease
+BUSY_TRIES_MAX = 3  # how often it waits; the total is well below a lease
 CONNECT_SECONDS_MAX = 10
 SQLITE_PRAGMAS = (
-    # FULL: a commit that was answered survives a power cut; in WAL mode NORMAL would not.
+    # FULL: a reported commit survives a power failure; with NORMAL in WAL mode it might not.
     "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
 )
-# A server's waits end before a lease does, so that whoever waits for it still has its own.
+# A server's waits end before a lease does, so that a waiting worker still holds its lease.
 STATEMENT_SECONDS_MAX = 120
-SERVED_STATEMENT_SECONDS_MAX = 40  # where threads are few, and others wait for them
+SERVED_STATEMENT_SECONDS_MAX = 40  # in a server, where threads are few and requests wait for them
 WAITS = "-c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
-SILENCE_SLACK_SECONDS = 5  # after which a server that should have ended a statement is gone
+SILENCE_SLACK_SECONDS = 5  # beyond a statement's limit, after which the server counts as lost
 TCP_TIMEOUTS = {"keepalives_idle": 15, "keepalives_interval": 5, "tcp_user_timeout": 30_000}
-# Settling is one statement; planned once, it costs two thirds of what it costs planned each time.
+# Settling is one statement; planned once, it costs two thirds of what planning it each time does.
 GENERIC_PLANS = "-c plan_cache_mode=force_generic_plan"
 
-# What `joblot serve` mounts beside the API; its URLs do too.
+# Apps that `joblot serve` installs in addition; its URLs include them too.
 SERVED_APPS = ("joblot.contrib.antenna",)
 
 
@@ -53,11 +53,11 @@ def setup(
     apps: Sequence[str] = (),
     served: bool = False,
 ) -> None:
-    """Set Django up, once; later calls, and calls inside a Django project, change nothing.
+    """Set up Django once; later calls, and calls inside a Django project, change nothing.
 
-    `url` is postgresql://… or sqlite:///file; `path` an SQLite file. `apps` are installed beside
-    joblot; `served` is for a process that answers requests. Raises InvalidInput for a URL that is
-    neither, Unavailable if the file's folder can't be made or PostgreSQL's driver is missing.
+    `url` is postgresql://… or sqlite:///file; `path` is an SQLite file. `apps` are installed in
+    addition to joblot; `served` is for a process that answers requests. Raises InvalidInput for any
+    other URL, Unavailable if the file's folder can't be made or PostgreSQL's driver is missing.
     """
     if settings.configured:
         if not installed.ready:
@@ -86,7 +86,7 @@ def setup(
 
 
 def _serving() -> dict[str, Any]:
-    """Any host will do: a page of a foreign one has no token, so it learns nothing."""
+    """Allows any Host header: a page of a foreign host has no token, so it learns nothing."""
     return {"ROOT_URLCONF": "joblot.server.urls", "MIDDLEWARE": [], "ALLOWED_HOSTS": ["*"]}
 
 
@@ -101,7 +101,7 @@ def is_standalone() -> bool:
 
 
 def is_embedded() -> bool:
-    """True if the database is an SQLite file of joblot's own, not a project's or a server's."""
+    """True if the database is joblot's own SQLite file, not a project's or a server's."""
     return bool(getattr(settings, "JOBLOT_EMBEDDED", False))
 
 
@@ -118,8 +118,8 @@ def _setup_project() -> None:
 
 
 def _add_working_folder() -> None:
-    """Find a project from its folder, as manage.py does, but behind the standard library: a file
-    there with the name of one of its modules must not take that one's place.
+    """Make a project importable from its folder, as manage.py does, but after the standard library,
+    so that no file in the folder shadows one of its modules.
     """
     folder = str(Path.cwd())
     if folder in sys.path or "" in sys.path:
@@ -146,12 +146,12 @@ def database_of(url: str, statement_seconds_max: int = STATEMENT_SECONDS_MAX) ->
         return _sqlite_of(url)
     raise InvalidInput(
         "database URL: expected postgresql://user@host/name or sqlite:///file, got "
-        + (f"{scheme}://…" if scheme else "a text that begins with no such scheme")
+        + (f"{scheme}://…" if scheme else "text without a scheme")
     )
 
 
 def sqlite(path: Path, *, busy_seconds_max: float = BUSY_SECONDS_MAX) -> dict[str, Any]:
-    """An SQLite file as the ledger needs it; its folder is made, and is private then."""
+    """An entry of DATABASES for an SQLite file. Its folder is made, private, if it is missing."""
     path = absolute(path)
     try:
         private.make_folder(path.parent)
@@ -174,9 +174,9 @@ def sqlite(path: Path, *, busy_seconds_max: float = BUSY_SECONDS_MAX) -> dict[st
 
 
 def _require_database(path: Path) -> None:
-    """Raises InvalidInput for a folder, Unavailable for a file that SQLite has not written.
+    """Raises InvalidInput for a folder, Unavailable for a file that is not an SQLite database.
 
-    SQLite itself says so only when it is asked, and of a folder that it can't be opened.
+    SQLite itself reports this only at the first query, and a folder only as "unable to open".
     """
     if path.is_dir():
         raise InvalidInput(f"{path} is a folder, expected an SQLite file")
@@ -196,7 +196,7 @@ def _require_database(path: Path) -> None:
 def _sqlite_of(url: str) -> dict[str, Any]:
     """sqlite:///file is relative to the working folder, sqlite:////file is absolute.
 
-    `?timeout=` says how many seconds to wait for another writer.
+    `?timeout=` is how many seconds to wait for another writer.
     """
     parts = urlsplit(url)
     path = unquote(parts.path)[1:]
@@ -216,24 +216,24 @@ def _timeout(query: str) -> float:
         seconds = -1.0
     if given or not 0 <= seconds <= 3600:
         raise InvalidInput(
-            f"database URL: expected nothing but ?timeout=SECONDS behind the file, got ?{query}"
+            f"database URL: expected only ?timeout=SECONDS after the file, got ?{query}"
         )
     return seconds
 
 
 def _limits(database: Mapping[str, Any]) -> dict[str, Any]:
-    """What a project would write into settings.JOBLOT."""
+    """The value of settings.JOBLOT."""
     given: dict[str, Any] = {
         "WEBHOOK_PRIVATE_ALLOWED": os.environ.get("JOBLOT_WEBHOOK_PRIVATE_ALLOWED") == "1"
     }
     if database["ENGINE"] == SQLITE:
-        # SQLite itself waits for a lock, so few tries are many seconds.
+        # SQLite itself waits for a lock, so a few tries take many seconds.
         given["CONFLICT_RETRIES_MAX"] = BUSY_TRIES_MAX
     return given
 
 
 def _postgresql(url: str, statement_seconds_max: int) -> dict[str, Any]:
-    """Parsed by libpq's own rules: sockets, several hosts, sslmode and the rest."""
+    """Parsed by libpq's rules: sockets, several hosts, sslmode and all other options."""
     given = _conninfo(url)
     longest = f"-c statement_timeout={statement_seconds_max}s"
     options = f"{GENERIC_PLANS} {WAITS} {longest} {given.pop('options', '')}".strip()
@@ -276,7 +276,7 @@ def _conninfo(url: str) -> dict[str, Any]:
 
 
 def outputs_folder(database: Mapping[str, Any]) -> Path:
-    """Where outputs go that are too large for a row: beside the file that refers to them."""
+    """The folder for outputs too large for a row: beside an SQLite file, or in the data folder."""
     if database["ENGINE"] == SQLITE:
         return Path(f"{database['NAME']}-outputs")
     return data_folder() / "outputs"

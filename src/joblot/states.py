@@ -1,6 +1,6 @@
 """The state machines of joblot, pure and complete.
 
-Nothing else decides eligibility: claiming, settling, finishing, canceling and sweeping read the
+No other code decides eligibility: claiming, settling, finishing, canceling and sweeping read the
 tables and sets below, the database's trigger contains the same pairs, and the chart in the docs is
 generated from them. This module imports only the standard library.
 """
@@ -94,7 +94,7 @@ def verdict(total: int, succeeded: int, failure_threshold: float) -> JobStatus:
 
 
 class ItemState(IntEnum):
-    """The state of an item in one stage. Every state but OPEN is settled."""
+    """The state of an item in one stage. Every state except OPEN is settled."""
 
     OPEN = 0
     SUCCEEDED = 1
@@ -109,8 +109,8 @@ SETTLED = frozenset({ItemState.SUCCEEDED, ItemState.FAILED, ItemState.LOST, Item
 class LeaseState(IntEnum):
     """What a lease may still be used for.
 
-    LIVE and SPENT are separate only so that leases in flight can be found quickly: a spent lease is
-    a live one with no open items left.
+    A SPENT lease is a live one without open items; it is separate only so that leases in flight can
+    be found quickly.
     """
 
     LIVE = 0
@@ -124,7 +124,7 @@ UNCLOSED = frozenset({LeaseState.LIVE, LeaseState.SPENT, LeaseState.EXPIRED})
 
 
 class FileState(IntEnum):
-    """Where the file of a large output stands. Only one that is STORED may be referred to."""
+    """The state of a large output's file. Only a STORED file may be referred to."""
 
     WRITING = 0
     STORED = 1
@@ -149,7 +149,7 @@ class ReportedOutcome(StrEnum):
 
 
 class Receipt(StrEnum):
-    """What joblot answers for one result."""
+    """joblot's answer to one result."""
 
     COUNTED = "counted"
     REQUEUED = "requeued"
@@ -171,10 +171,14 @@ class Report(StrEnum):
 
 
 class Standing(StrEnum):
-    """An item, as seen by a lease that holds or held it in the lease's stage."""
+    """The state of an item relative to the lease and the result that is reported for it.
+
+    With the lease's state and the kind of result, it selects the receipt. SAME and OTHER compare
+    the reported output with the recorded one.
+    """
 
     OPEN = "open"
-    RETURNED = "returned"  # open, but this lease gave it back
+    RETURNED = "returned"  # open, but this lease has given it back
     SAME = "succeeded, same result"
     OTHER = "succeeded, another result"
     FAILED = "failed"
@@ -191,10 +195,10 @@ _LIVE = {
     Standing.FAILED: (_R.AMENDED, _R.DUPLICATE, _R.DUPLICATE),
     Standing.LOST: (_R.AMENDED, _R.SUPERSEDED, _R.SUPERSEDED),
 }
-# A stale failure must not fail an item that is being worked again; a success still counts.
+# A stale failure must not fail an item that was leased again; a success still counts.
 _EXPIRED = _LIVE | {Standing.OPEN: (_R.COUNTED, _R.SUPERSEDED, _R.SUPERSEDED)}
-# The run is over: repeats and contradictions of recorded results get their receipts, the rest are
-# late.
+# The run is over: results that repeat or contradict recorded ones get the usual receipts; all
+# others are late.
 _CLOSED = _LIVE | {
     Standing.OPEN: (_R.LATE, _R.LATE, _R.LATE),
     Standing.RETURNED: (_R.LATE, _R.DUPLICATE, _R.DUPLICATE),
@@ -227,8 +231,8 @@ def receipt_for(
 ) -> Receipt:
     """Return the receipt for one result.
 
-    Before the last stage nothing is amended: the item was given up and its later stages were
-    skipped, so a success comes too late.
+    Before the last stage nothing is amended: the item failed or was lost and its later stages were
+    skipped, so a success is late.
     """
     receipt = RECEIPTS[lease, standing, report]
     return Receipt.LATE if receipt is Receipt.AMENDED and not last_stage else receipt

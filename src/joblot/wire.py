@@ -24,7 +24,7 @@ ERROR_TYPE_CHARS_MAX = 200
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """Why an item failed, truncated and cleaned to what every database can store."""
+    """Why an item failed, truncated and cleaned so that every database can store it."""
 
     type: str
     message: str
@@ -85,7 +85,7 @@ class Result:
 
     `output` is any JSON; `metrics` are integers, summed exactly over the stage when the result is
     counted; `retryable` matters only for a failure. `output_text` is for callers that already have
-    the output as text: it is stored unchanged, and identifies a repeat.
+    the output as text: it is stored unchanged, and identifies a repeated result.
     """
 
     item: int
@@ -212,7 +212,7 @@ def _check_item(item: Any) -> None:
 
 
 def _outcome(given: Any) -> ReportedOutcome:
-    try:  # a text only: of anything else, the enum would write the repr into its error
+    try:  # only text: for anything else, the enum would put the repr into its error
         return ReportedOutcome(given if isinstance(given, str) else "")
     except ValueError:
         expected = " or ".join(f'"{one.value}"' for one in ReportedOutcome)
@@ -236,8 +236,8 @@ def _error(given: Any) -> Error | None:
 
 
 def _text(given: Any, longest: int) -> str:
-    """Diagnostics are truncated and cleaned, not rejected: a strange message is still a cause."""
-    # The rest of a text is not used, and may be large.
+    """Diagnostics are truncated and cleaned, not rejected: an odd message is still a cause."""
+    # Slice first: the rest of the text is not used and may be large.
     text = given[: longest + 1] if isinstance(given, str) else shown(given, longest)
     clean = text.replace("\x00", "\ufffd").encode(errors="replace").decode()
     return clean if len(clean) <= longest else clean[: longest - 1] + "…"

@@ -172,7 +172,7 @@ def test_a_retry_says_that_the_run_may_have_begun(durable_postgres: PostgresServ
     fail(worker.lease())
     with stopping(durable_postgres, RUN) as said:
         retry(job.pk, run=2)
-    assert "a run that was begun goes on with the next sweep" in said()
+    assert "the next sweep continues a run that was begun" in said()
     assert retry(job.pk, run=2).run == 2
     report(worker.lease().token, [failure(0, "E")])
     assert retry(job.pk, run=2).status == "FAILURE"

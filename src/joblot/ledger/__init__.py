@@ -1,6 +1,6 @@
 """The ledger: the only writer of state.
 
-Producers call `submit`, `lifecycle`; workers call `claims`, `report`, `leases`; the clock calls
-`sweep`; readers call `progress`, `items`, `events`, `logs`, `why`, `audit`. Underneath: `look`
-(finishing), `queue`, `tallies`, `jobs` (the compare-and-set), `transactions`.
+Producers call `submit` and `job`; workers call `claim`, `report` and `lease`; the clock calls
+`maintain`; readers call `read`. Underneath: `job/reconcile` (finishes and amends runs), `rows` (how
+rows are read and written, with the compare-and-set of the job's row) and `db` (transactions, SQL).
 """

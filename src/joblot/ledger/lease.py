@@ -1,7 +1,7 @@
-"""Leases after they were granted: renew, release, expire.
+"""Leases once they are granted: renew, release, expire.
 
-The lease row is the mutex between a report and all of these. Nobody waits for a second lease
-while holding one.
+The lease row is the mutex between a report and all of these. No transaction waits for a second
+lease while it holds one.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ from joblot.states import HOLDING, ItemState, LeaseState
 def renew(token: str | UUID, seconds: float | None = None) -> str:
     """Hold the lease for another `seconds` (the job's `lease_seconds`); returns the new deadline.
 
-    The deadline is ISO 8601, in the database's time. Waits for a report through the same lease,
-    and succeeds then. Raises InvalidInput for no more than 0, or more than `lease_seconds_max`,
-    LeaseEnded if the lease has expired or its run is over, NotFound if there is no such lease.
+    The deadline is ISO 8601, on the database's clock. If a report through the same lease is in
+    progress, waits for it and then succeeds. Raises InvalidInput unless `seconds` is above 0 and at
+    most `lease_seconds_max`; LeaseEnded if the lease has expired or its run is over; NotFound if
+    there is no such lease.
     """
     if seconds is not None:
         _check_seconds(seconds)
@@ -44,7 +45,7 @@ def renew(token: str | UUID, seconds: float | None = None) -> str:
     rows = Lease.ledger.using(alias()).filter(pk=lease.pk, state__in=HOLDING)
     with durable():
         if not rows.update(expires_at=clock.after(seconds)):
-            lease = _find(lease.pk)  # it may have been pruned meanwhile
+            lease = _find(lease.pk)  # it may have been pruned in the meantime
             raise LeaseEnded(
                 f"lease {lease.pk} has {LeaseState(lease.state).name.lower()}: stop working on its "
                 "open items; results that are done may still be reported"
@@ -55,11 +56,11 @@ def renew(token: str | UUID, seconds: float | None = None) -> str:
 
 @repeated
 def renew_many(tokens: Collection[UUID], seconds: float) -> int:
-    """Hold those of these leases that are live for another `seconds`; returns how many that are.
+    """Renew those of these leases that are live for another `seconds`; returns how many.
 
-    A lease with a later deadline keeps it. One that is locked at this moment, by a report for
-    example, is skipped: it would be waited for while others are held. Raises InvalidInput for
-    `seconds` as `renew` does.
+    A lease with a later deadline keeps it. A lease that is currently locked, by a report for
+    example, is skipped: waiting for it would block while other leases are held. Raises InvalidInput
+    for `seconds` as `renew` does.
     """
     _check_seconds(seconds)
     deadline = clock.after(seconds)
@@ -80,7 +81,7 @@ def _check_seconds(seconds: Any) -> None:
 
 @repeated
 def release(token: str | UUID) -> int:
-    """Give back what the lease still holds, at no cost to the items; returns how many.
+    """Requeue the items that are still open, at no cost to their budgets; returns how many.
 
     A success that is reported later still counts. Releasing an ended lease does nothing.
     """
@@ -99,18 +100,18 @@ def release(token: str | UUID) -> int:
 
 
 def expire(token: str | UUID, cause: str = "the worker is gone") -> bool:
-    """Expire a lease before its deadline, because its worker is known to be dead.
+    """Expire a lease before its deadline because its worker is known to be dead.
 
-    Costs its items what a missed deadline costs. False if it was not live any more.
+    Costs its items as much as a missed deadline. False if the lease was no longer live.
     """
     pk = _find(token).pk
     return _expire_one(Q(pk=pk), cause, skip_locked=False) is not None
 
 
 def expire_overdue() -> int:
-    """Expire every lease whose deadline has passed, one a transaction; returns how many.
+    """Expire every lease whose deadline has passed, one per transaction; returns how many.
 
-    A job for which that fails is put off, with its other leases, and keeps no other from its turn.
+    If this fails for a job, its leases are put off and the other jobs proceed.
     """
     expired = 0
     while True:
@@ -127,7 +128,7 @@ def expire_overdue() -> int:
 
 
 def expire_overdue_of(job_id: int) -> None:
-    """The same for one job that may have been put off. Raises what goes wrong."""
+    """The same for one job, which may have been put off. Raises any error."""
     while _expire_one(_overdue() & Q(job_id=job_id), _NOT_RENEWED, skip_locked=True):
         pass
 
@@ -141,7 +142,7 @@ def _overdue() -> Q:
 
 @dataclass(slots=True)
 class _Tried:
-    """Whose lease is being expired, for the one that catches an error of that."""
+    """The job whose lease is being expired, for the handler of an error."""
 
     job_id: int | None = None
 
@@ -149,7 +150,7 @@ class _Tried:
 def _expire_one(
     which: Q, cause: str, *, skip_locked: bool, tried: _Tried | None = None
 ) -> int | None:
-    """Expire a live lease; its job, or None if there was none to expire."""
+    """Expire a live lease; returns its job, or None if there was none to expire."""
     job_id = _expire_in_transaction(which, cause, skip_locked, tried or _Tried())
     if job_id is not None:
         reconcile(job_id)
@@ -158,7 +159,7 @@ def _expire_one(
 
 @repeated
 def _expire_in_transaction(which: Q, cause: str, skip_locked: bool, tried: _Tried) -> int | None:
-    """Locks: the lease, then items by number, then slots by stage, as a report does."""
+    """Locks the lease, then items by number, then slots by stage, in the order of a report."""
     with durable():
         live = Lease.ledger.using(alias()).filter(which, LIVE)
         locked = live.select_for_update(skip_locked=skip_locked)
@@ -173,7 +174,7 @@ def _expire_in_transaction(which: Q, cause: str, skip_locked: bool, tried: _Trie
 
 
 def _return_items(job: Job, lease: Lease, cause: str) -> None:
-    """The first time a span comes back together, then item by item; at last an item is lost."""
+    """Return open items: first as one span, then one by one; finally the item is lost."""
     policy = policy_of(job)
     for span, open_numbers in _open_spans(lease):
         if not open_numbers:
@@ -194,10 +195,10 @@ def _return_items(job: Job, lease: Lease, cause: str) -> None:
 
 
 def _open_spans(lease: Lease) -> list[tuple[Span, list[int]]]:
-    """What the lease still holds, a span at a time.
+    """The open items of the lease, by span.
 
-    Read after the lease was locked, so every report through it is seen; an item that is being
-    settled through another lease at this moment may be among them, and is dropped when claimed.
+    Read after the lease was locked, so every report through it is visible. An item that is being
+    settled through another lease at this moment may be included; the next claim drops it.
     """
     spans = [Span(*span) for span in lease.ranges]
     settled = settled_among(lease.job_id, lease.stage, (n for span in spans for n in span.numbers))
@@ -210,7 +211,7 @@ def _end(lease: Lease) -> None:
 
 
 def _lose(job: Job, lease: Lease, number: int, expiries: int, cause: str) -> None:
-    """Settle an item as lost, unless another lease has settled it meanwhile."""
+    """Settle an item as lost, unless another lease has already settled it."""
     row = Outcome(
         job_id=job.pk,
         stage=lease.stage,
@@ -233,7 +234,7 @@ def _lose(job: Job, lease: Lease, number: int, expiries: int, cause: str) -> Non
 
 
 def _note_expiry(lease: Lease, numbers: list[int], cause: str) -> None:
-    """Keep the cause by item, where the item was leased alone and is to blame."""
+    """Record the cause for an item that was leased alone and so caused the expiry."""
     if lease.size > 1:
         return
     Attempt.ledger.using(alias()).create(

@@ -1,7 +1,8 @@
 """Room for adopters' code: how many threads of this process hooks and the storage may occupy.
 
-A hook, or a storage, that hangs keeps its thread for good. So that some are left for everything
-else, a server gives them fewer than it has; a call that finds no room is answered `Unavailable`.
+A hook or a storage that hangs never returns its thread. A server therefore grants them fewer
+threads than it has, which leaves some for everything else; without room, a call is refused with
+Unavailable.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 
 from joblot.errors import Unavailable
 
-WAIT_SECONDS_MAX = 1.0  # for room, since the last call began: those that are quick make some
+WAIT_SECONDS_MAX = 1.0  # for room, since the last call began: quick calls free some
 
 
 class _Room:
@@ -25,7 +26,7 @@ class _Room:
         self._last_began = 0.0
 
     def enter(self) -> None:
-        """Raises Unavailable when there is no room, and seems to be none soon."""
+        """Raises Unavailable when there is no room and none is likely soon."""
         with self._changed:
             while self._running >= self.threads_max:
                 left = self._last_began + WAIT_SECONDS_MAX - time.monotonic()
@@ -49,13 +50,13 @@ _room = _Room()
 
 
 def limit_to(threads: float) -> None:
-    """For a server, once: hooks and the storage occupy no more threads than these."""
+    """Limit hooks and the storage to this many threads. A server calls this once."""
     _room.threads_max = threads
 
 
 @contextmanager
 def room() -> Iterator[None]:
-    """Inside the block a thread is counted. Raises Unavailable instead of waiting for long."""
+    """Count this thread inside the block. Raises Unavailable instead of waiting for long."""
     _room.enter()
     try:
         yield

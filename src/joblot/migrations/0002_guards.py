@@ -1,8 +1,8 @@
-"""The database's own guards of the job's row: triggers, and the storage of hot tables.
+"""The database's own guards of the job's row (triggers), and storage options of hot tables.
 
-They refuse a stale save, another pool's or a hand-written UPDATE; a change of a job that is being
-removed; and a change of what was asked with an idempotency key. The pairs below are the state
-machine's; a test compares them with `joblot.states`.
+The triggers refuse stale saves and hand-written UPDATEs; changes of a job that is being removed;
+and changes of what was requested with an idempotency key. The pairs below are those of the state
+machine; a test compares them with `joblot.states`.
 """
 
 from typing import Any
@@ -67,8 +67,8 @@ MESSAGE_STATUS = (
 
 PAIRS = ", ".join(f"('{old}', '{new}', {runs})" for old, new, runs in TRANSITIONS)
 
-# True when status and run stay, or change as the table says; and what an ended run has recorded
-# changes only with the next revision. SAME is the database's word for equal or both null.
+# True if status and run are unchanged, or change as in the table, and what an ended run has
+# recorded changes only with the next revision. SAME stands for the operator "equal or both null".
 ALLOWED = f"""(
     (NEW.status = OLD.status AND NEW.run = OLD.run)
     OR (OLD.status, NEW.status, NEW.run - OLD.run) IN (VALUES {PAIRS})
@@ -114,7 +114,7 @@ BEGIN SELECT RAISE(ABORT, '{MESSAGE_STATUS}'); END
 """,
 ]
 
-# What stays as it is once a job is marked, and while it is.
+# The columns that don't change when a job is marked for removal, or afterwards.
 KEPT = [
     "status",
     "run",
@@ -132,7 +132,7 @@ KEPT = [
 
 MESSAGE_REMOVAL = "joblot: a job that is being removed changes no more, and only one that has ended is"
 
-# SAME is the database's word for equal or both null.
+# SAME stands for the operator "equal or both null".
 ALLOWED_REMOVAL = f"""(
     {" AND ".join(f"NEW.{column} SAME OLD.{column}" for column in KEPT)}
     AND NEW.deleted_at IS NOT NULL AND NEW.idempotency_key IS NULL
@@ -179,7 +179,7 @@ WHEN NEW.asked IS NOT OLD.asked
 BEGIN SELECT RAISE(ABORT, '{MESSAGE_ASKED}'); END
 """
 
-# Small hot tables: vacuum them by what changed, not by what share changed.
+# Small hot tables: vacuum by the number of changed rows, not by their share.
 POSTGRESQL_STORAGE = """
 ALTER TABLE joblot_range SET (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 2000, fillfactor = 70);
 ALTER TABLE joblot_lease SET (autovacuum_vacuum_scale_factor = 0.05, fillfactor = 70);

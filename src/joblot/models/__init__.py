@@ -1,7 +1,7 @@
-"""The tables. Those of jobs are written by `joblot.ledger` only; everybody may read them.
+"""The tables. Only `joblot.ledger` writes those of jobs; any code may read them.
 
-Hot tables have no foreign-key constraint: checking one would share-lock the job's row, and no
-result may wait for another's.
+Hot tables have no foreign-key constraints: checking one would share-lock the job's row, and no
+result may wait for another.
 """
 
 from joblot.models.access import Token, WorkerInstance

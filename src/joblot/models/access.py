@@ -1,4 +1,4 @@
-"""Who may use joblot from outside, and which workers were seen."""
+"""Access tokens, and the workers that have been seen."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from joblot.models.stored_json import StoredJSON
 
 
 class Token(models.Model):
-    """The right to use the API. The secret itself is shown once and kept nowhere.
+    """The right to use the API. The secret itself is shown once and not stored.
 
     `projects` and `pipelines` are lists of names; null means all of them.
     """
@@ -29,11 +29,11 @@ class Token(models.Model):
 
 
 class WorkerInstance(models.Model):
-    """A worker: a token and the instance id that it names itself by. `owner` 0: the local one."""
+    """A worker: a token and the instance id that the worker sends. `owner` 0 is the local token."""
 
     owner = models.BigIntegerField()
     instance = models.CharField(max_length=200)
-    about = StoredJSON(default=dict)  # version, host, hardware: as the worker says
+    about = StoredJSON(default=dict)  # version, host, hardware: as sent by the worker
     first_seen_at = models.DateTimeField(db_default=Now())
     last_seen_at = models.DateTimeField(db_default=Now())
 

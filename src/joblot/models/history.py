@@ -1,4 +1,4 @@
-"""What is told of a job: events, their deliveries, logs."""
+"""The history of a job: events, their deliveries, sweep failures, logs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Event(LedgerModel):
                 name="joblot_event_undispatched",
                 condition=Q(dispatched_at__isnull=True),
             ),
-            # What of the same job is fanned out first.
+            # To find earlier events of the same job, which are fanned out first.
             models.Index(
                 fields=["job", "id"],
                 name="joblot_event_first",
@@ -66,9 +66,9 @@ class Event(LedgerModel):
 class Delivery(LedgerModel):
     """One event for one handler, tried until the handler returns.
 
-    `delivered_at` is written in the transaction of a transactional handler's own effects.
-    Invariant: while `started_at` is set, a call has begun and has not been heard of since; nobody
-    else tries before `next_try_at`.
+    `delivered_at` is written in the same transaction as a transactional handler's own effects.
+    Invariant: while `started_at` is set, a call has begun and its result is not known; no other
+    process tries before `next_try_at`.
     """
 
     pk = models.CompositePrimaryKey("event_id", "handler")
@@ -88,7 +88,7 @@ class Delivery(LedgerModel):
                 name="joblot_delivery_open",
                 condition=Q(delivered_at__isnull=True),
             ),
-            # What of the same job the same handler has to have first.
+            # To find earlier events of the same job for the same handler, which come first.
             models.Index(
                 fields=["job", "handler", "event_id"],
                 name="joblot_delivery_first",
@@ -98,9 +98,9 @@ class Delivery(LedgerModel):
 
 
 class SweepFailure(LedgerModel):
-    """A step of the sweep that fails for a job; the row goes when the step succeeds.
+    """A step of the sweep that fails for a job; the row is deleted when the step succeeds.
 
-    While it is there, the step is tried for this job at `next_try_at`, after all other jobs.
+    Until then the step is retried for this job at `next_try_at`, after all other jobs.
     """
 
     pk = models.CompositePrimaryKey("job_id", "step")
@@ -116,7 +116,7 @@ class SweepFailure(LedgerModel):
 
 
 class Log(LedgerModel):
-    """A diagnostic line. Append-only; never in the transaction of any work."""
+    """A diagnostic line. Append-only; never part of a transaction of the work."""
 
     id: int
     job = job_key()

@@ -15,7 +15,7 @@ from joblot.states import JobStatus
 
 
 class JobQuerySet(ReadOnlyQuerySet):
-    """Jobs may be renamed and re-prioritised by anybody; the rest is the ledger's."""
+    """Any code may change a job's name, project and priority; only the ledger writes the rest."""
 
     def update(self, **kwargs: Any) -> int:
         if owned := sorted(set(kwargs) - Job.ADOPTER_FIELDS):
@@ -36,10 +36,10 @@ def _owned_message(fields: list[str]) -> str:
 
 
 class Job(LedgerModel):
-    """A named lot of items with its policy and status.
+    """A named set of items with its policy and status.
 
-    Invariant: every change of a column that is not in ADOPTER_FIELDS comes with version + 1; a
-    trigger refuses it otherwise, and refuses a status change outside `states.TRANSITIONS`.
+    Invariant: every change of a column that is not in ADOPTER_FIELDS increments `version`. A
+    trigger refuses any other change, and a status change outside `states.TRANSITIONS`.
     """
 
     ADOPTER_FIELDS = frozenset({"name", "project", "priority"})
@@ -48,7 +48,7 @@ class Job(LedgerModel):
     project = models.CharField(max_length=200, default="default")
     priority = models.IntegerField(default=0)
     idempotency_key = models.CharField(max_length=200, null=True)
-    # What was asked with the key, as `asked.fingerprints` has it; never changes.
+    # What was requested with the key, as hashes by `asked.fingerprints`; never changes.
     asked = models.JSONField(null=True)
 
     status = models.CharField(
@@ -65,14 +65,14 @@ class Job(LedgerModel):
     policy = models.JSONField(default=dict)
     # What the last finish or amendment recorded, per stage; null until the run has ended.
     recorded = models.JSONField(null=True)
-    # Where a retry goes on reopening, as [stage, number]; null when it is through.
+    # Where a retry continues reopening, as {stage, number, start}; null when it is done.
     reopening = models.JSONField(null=True)
 
     created_at = models.DateTimeField(db_default=Now())
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     cancel_closes_at = models.DateTimeField(null=True)
-    # When its removal began: by `delete`, or by `prune`. It changes no more, but for `total`.
+    # When its removal began, by `delete` or `prune`. From then on only `total` changes.
     deleted_at = models.DateTimeField(null=True)
 
     objects: ClassVar[Any] = JobQuerySet.as_manager()
@@ -100,7 +100,7 @@ class Job(LedgerModel):
         return f"job {self.pk} ({self.name})"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Save what an adopter may change; every other field is left as the database has it."""
+        """Save the fields that an adopter may change; all others keep the database's values."""
         if self._state.adding:
             raise LedgerOwned("a job is made by joblot.submit(), so that its items come with it")
         asked = kwargs.get("update_fields")
@@ -111,7 +111,7 @@ class Job(LedgerModel):
 
 
 def job_key() -> models.ForeignKey[Any, Any]:
-    """A column that joins to the job but makes the database check nothing."""
+    """A foreign key to the job, without a constraint in the database."""
     return models.ForeignKey(
         Job, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
     )

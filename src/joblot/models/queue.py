@@ -1,4 +1,4 @@
-"""What waits, and who has it: items, ranges, leases."""
+"""The queue: items, ranges of waiting items, leases."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from joblot.states import LeaseState
 
 
 class Item(LedgerModel):
-    """One unit of work, never changed after it was added. `number` is dense in its job, from 0."""
+    """One unit of work, never changed once added. `number` is dense in its job, from 0."""
 
     pk = models.CompositePrimaryKey("job_id", "number")
     job = job_key()
@@ -24,17 +24,17 @@ class Item(LedgerModel):
     payload = StoredJSON(null=True)
 
     class Meta:
-        # The key first: of two indexes that begin with the job, PostgreSQL may read the whole job
-        # through the wrong one, as long as it has no statistics of it.
+        # The key comes first: with two indexes that begin with the job, PostgreSQL may read the
+        # whole job through the wrong one while it has no statistics.
         constraints = [models.UniqueConstraint(fields=["key", "job"], name="joblot_item_key")]
 
 
 class ItemRange(LedgerModel):
-    """Items that wait, by number: `next` to `last`, of one job and stage.
+    """Waiting items by number: `next` to `last`, of one job and stage.
 
-    `failures` and `expiries` are used-up budget. `returns` says how often these items came back
-    by expiry: -1 never, but a worker gave them back; 0 never; 1 together; 2 one by one, and such
-    an item is leased alone.
+    `failures` and `expiries` are used budget. `returns` says how these items returned to the queue
+    from a lease: 0 never; -1 released by a worker, never by expiry; 1 by expiry, together; 2 by
+    expiry, one by one, and such an item is leased alone.
     """
 
     id: int
@@ -55,8 +55,8 @@ class ItemRange(LedgerModel):
 class Lease(LedgerModel):
     """One worker's right to report; its row is the mutex between a report and everything else.
 
-    `ranges` is a list of [first, last, failures, expiries, returns]. `gone` lists the numbers
-    that this lease no longer holds though it did not settle them. `open` is what it still holds.
+    `ranges` is a list of [first, last, failures, expiries, returns]. `gone` lists the numbers that
+    this lease gave back without settling them. `open` is the number of items that it still holds.
     """
 
     token = models.UUIDField(primary_key=True, default=uuid.uuid4)
@@ -69,9 +69,9 @@ class Lease(LedgerModel):
     ranges = models.JSONField()
     gone = models.JSONField(default=list)
     worker = models.CharField(max_length=200, default="")
-    owner = models.BigIntegerField(null=True)  # whose right it was claimed by; caps count by it
+    owner = models.BigIntegerField(null=True)  # the caller that claimed it; caps count per owner
     idempotency_key = models.CharField(max_length=200, null=True)
-    asked = models.BinaryField(null=True)  # what was claimed with the key, as a hash
+    asked = models.BinaryField(null=True)  # a hash of the claim made with the key
     claimed_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField()
 
@@ -83,8 +83,8 @@ class Lease(LedgerModel):
                 name="joblot_lease_owner",
                 condition=Q(state=LeaseState.LIVE.value, owner__isnull=False),
             ),
-            # That it is not null is always so, but it keeps this index for those who ask by time: a
-            # plan made while few leases are live would look by it for a lease of any other kind.
+            # Always not null; the condition reserves this index for queries by time. Otherwise a
+            # plan made while few leases are live would use it for other queries.
             models.Index(
                 fields=["expires_at"],
                 name="joblot_lease_expiry",
@@ -100,12 +100,12 @@ class Lease(LedgerModel):
         ]
 
 
-# The state stands in the statement itself: an index of live leases only is of no use to a statement
-# that PostgreSQL has planned for any state. Who asks whether there is one asks for the first by an
-# index: to find any one, PostgreSQL may walk over the table.
+# The state is a literal in the statement: PostgreSQL can't use a partial index on live leases for a
+# statement planned with the state as a parameter. To test whether a live lease exists, order by an
+# index and take the first: without an order, PostgreSQL may scan the table.
 LIVE = Q(state=Func(template=str(LeaseState.LIVE.value), output_field=models.SmallIntegerField()))
-# All that are live, for who has no bound of time of its own. To ask for what is not null would not
-# do: PostgreSQL 17 and newer leave that out, and don't know then that the index has all of these.
+# All live leases, for queries without a time predicate. IS NOT NULL would not do: PostgreSQL 17 and
+# newer remove it, and then can't tell that the partial index covers all of these.
 LIVE_BY_TIME = LIVE & Q(
     expires_at__gt=Func(template="'1970-01-01'", output_field=models.DateTimeField())
 )

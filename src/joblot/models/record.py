@@ -1,4 +1,4 @@
-"""What became of the items: outcomes, their counts, and what was not counted."""
+"""The results of the items: outcomes, their counts, and uncounted results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from joblot.states import FileState, ItemState
 
 
 class Outcome(LedgerModel):
-    """How an item was settled in a stage. That this row exists is what "settled" means."""
+    """How an item was settled in a stage. "Settled" means that this row exists."""
 
     pk = models.CompositePrimaryKey("job_id", "stage", "number")
     job = job_key()
@@ -32,7 +32,7 @@ class Outcome(LedgerModel):
 
     class Meta:
         indexes = [
-            # Of what did not succeed only: a success, the usual outcome, costs nothing more.
+            # Only for failed and lost items: a success, the usual outcome, costs nothing extra.
             models.Index(
                 fields=["job", "number"],
                 name="joblot_outcome_given_up",
@@ -47,12 +47,12 @@ class Outcome(LedgerModel):
 
 
 class StoredOutput(LedgerModel):
-    """The file of an output that is too large for a row; this row is there before the file is.
+    """The file of an output that is too large for a row. The row is inserted before the file.
 
-    `check_at` is when the sweep asks whether anything refers to the file. It is null once it was
-    found that something does, until a reference is removed. If nothing does, the row is marked for
+    `check_at` is when the sweep checks whether anything refers to the file. It is null from when a
+    reference was found until a reference is removed. If there is none, the row is marked for
     removal: nothing may refer to the file any more, and the next try to remove it is due at
-    `next_try_at`. While `started_at` is set, a try has begun and has not been heard of since.
+    `next_try_at`. While `started_at` is set, a try has begun and its result is not known.
     """
 
     name = models.CharField(max_length=200, primary_key=True)
@@ -82,10 +82,10 @@ class StoredOutput(LedgerModel):
 
 
 class Tally(LedgerModel):
-    """The counts of a stage, spread over slots so that writers seldom meet; the sum is the truth.
+    """The counts of a stage, spread over slots so that writers seldom meet; the sum is the count.
 
-    Only sums are >= 0: an amendment subtracts in its own slot what another slot has counted.
-    Slot 0 is where the sweep folds the slots of a job that has ended.
+    Only sums are >= 0: an amendment subtracts in its own slot what another slot has counted. The
+    sweep folds the slots of a job that has ended into slot 0.
     """
 
     pk = models.CompositePrimaryKey("job_id", "stage", "slot")
@@ -134,7 +134,7 @@ class Attempt(LedgerModel):
 
 
 class Uncounted(LedgerModel):
-    """A result that came and was not counted, kept to be looked at: late or conflicting."""
+    """A result that was received but not counted, kept for inspection: late or conflicting."""
 
     id: int
     job = job_key()

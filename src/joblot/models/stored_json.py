@@ -1,4 +1,4 @@
-"""A JSON column of what came from outside: reading it never fails."""
+"""A JSON column for data from outside: reading it never fails."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from joblot.bounded_json import stored
 
 
 class StoredJSON(models.JSONField):
-    """As Django's, but what can't be read comes as Unreadable, and the rest of its row as ever."""
+    """Like Django's JSONField, but a value that can't be read becomes Unreadable; its row loads."""
 
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:
         if isinstance(value, str) and not isinstance(expression, KeyTransform):
@@ -19,6 +19,6 @@ class StoredJSON(models.JSONField):
         return super().from_db_value(value, expression, connection)
 
     def deconstruct(self) -> Any:
-        """To migrations it is Django's: the column is the same."""
+        """For migrations it is Django's JSONField: the column is the same."""
         name, _, args, kwargs = super().deconstruct()
         return name, "django.db.models.JSONField", args, kwargs

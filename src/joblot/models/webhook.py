@@ -1,4 +1,4 @@
-"""Who is told of a job's events over HTTP, and what came of it."""
+"""Webhooks, the receivers of events over HTTP, and their deliveries."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from django.db.models.functions import Now
 
 
 class Webhook(models.Model):
-    """A receiver of events. `kinds` are those it wants; a null `project` means all of them.
+    """A receiver of events of these `kinds`. A null `project` means all projects.
 
-    The secret signs what is sent, so it is kept readable.
+    The secret signs what is sent, so it is stored in the clear.
     """
 
     url = models.CharField(max_length=2_000)
@@ -25,23 +25,23 @@ class Webhook(models.Model):
 
 
 class WebhookDelivery(models.Model):
-    """One event for one receiver, with all that is sent: it outlives its job.
+    """One event for one receiver, with everything that is sent. It outlives its job.
 
-    Invariant: it is tried again while `next_try_at` is not null, and then `delivered_at` is.
+    Invariant: it is retried while `next_try_at` is not null, and `delivered_at` is null then.
     """
 
     webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, related_name="deliveries")
     event_id = models.BigIntegerField()
     job_id = models.BigIntegerField()
     kind = models.CharField(max_length=24)
-    message_id = models.CharField(max_length=200)  # the same whenever it is sent
+    message_id = models.CharField(max_length=200)  # the same in every try
     body = models.TextField()
     tries = models.IntegerField(db_default=0)
     next_try_at = models.DateTimeField(db_default=Now(), null=True)
-    sending_until = models.DateTimeField(null=True)  # nobody else sends it before
+    sending_until = models.DateTimeField(null=True)  # no other process sends it before this
     delivered_at = models.DateTimeField(null=True)
-    status = models.IntegerField(null=True)  # of the last answer
-    error = models.TextField(default="")  # why there was none, or what was wrong with it
+    status = models.IntegerField(null=True)  # of the last response
+    error = models.TextField(default="")  # why there was none, or why it was not a success
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -61,7 +61,7 @@ class WebhookDelivery(models.Model):
                 name="joblot_webhook_delivery_due",
                 condition=Q(next_try_at__isnull=False),
             ),
-            # What of the same job is still to be sent to the same receiver, and goes first.
+            # To find open deliveries of the same job to the same receiver, which are sent first.
             models.Index(
                 fields=["webhook", "job_id", "event_id"],
                 name="joblot_webhook_delivery_first",

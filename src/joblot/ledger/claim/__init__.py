@@ -1,1 +1,1 @@
-"""Claiming: which job, which of its ranges, and the lease on them."""
+"""Claiming: choosing a job and its ranges, and granting a lease on them."""

@@ -1,4 +1,4 @@
-"""What a claim would find now: the next job, or why there is none. Changes nothing."""
+"""What a claim would find now: the next job, or why there is none. Read-only."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class NextJob:
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """What is next, or why there is nothing and when to ask again."""
+    """The next job, or why there is none and when to ask again."""
 
     job: NextJob | None
     reason: str = ""
@@ -51,10 +51,10 @@ def next_job(
     owner: int | None = None,
     owner_items_max: int | None = None,
 ) -> Next:
-    """The job that the next claim of this process would be served from, by the same order.
+    """The job that the next claim of this process would be served from, in the same order.
 
-    Momentary: whoever claims first gets it. Without one, the answer says why, as a claim's does.
-    Raises InvalidInput for a pipeline that is no name.
+    A momentary answer: it reserves nothing. If there is no such job, it gives the reason, as a
+    claim does. Raises InvalidInput for an invalid pipeline name.
     """
     wanted = Wanted.of(pipelines, job, projects)
     if room(owner, owner_items_max) <= 0:
@@ -76,7 +76,7 @@ def _nothing(empty: Claim) -> Next:
 
 @repeated
 def no_lease(wanted: Wanted) -> Claim:
-    """A Claim without leases: momentary, decided by one statement."""
+    """A Claim without leases, with its reason. Momentary; decided by one statement."""
     rows = fetch(
         connection(),
         "claim/why_no_lease",
@@ -97,7 +97,7 @@ def no_lease(wanted: Wanted) -> Claim:
 
 @repeated
 def room(owner: int | None, items_max: int | None) -> float:
-    """How many more items `owner` may have in flight; infinitely many without `items_max`."""
+    """How many more items `owner` may have in flight; infinite without `items_max`."""
     if items_max is None:
         return math.inf
     ((held,),) = fetch(connection(), "claim/items_in_flight", owner=owner)
@@ -118,7 +118,7 @@ def _bounded(seconds: float | None) -> float:
 
 @repeated
 def ready_for(asked: Collection[Wanted]) -> set[Wanted]:
-    """Those for whom a claimable job has a range that is due: a hint for long polling."""
+    """Those for which a claimable job has a range that is due: a hint for long polling."""
     return {wanted for wanted in asked if _is_ready(wanted)}
 
 

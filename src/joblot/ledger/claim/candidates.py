@@ -1,7 +1,7 @@
-"""Which jobs a claim may be served from, in the order in which they are tried.
+"""The candidates cache: which jobs a claim may be served from, in the order they are tried.
 
-A process reads the candidates once in a while and keeps that snapshot on a cache. It is a hint:
-whether a job may be claimed is decided when its range is locked, and no claim goes away empty
+A process reads the candidates from time to time and caches that snapshot. The snapshot is a hint:
+whether a job may be claimed is decided when its range is locked, and no claim returns empty-handed
 before it has read a snapshot of its own.
 """
 
@@ -31,13 +31,13 @@ from joblot.ledger.rows import claimable
 from joblot.ledger.rows.names import checked_name
 
 _CACHES_MAX = 1_024
-_PASSED_OVER_MAX = 8  # or a sixteenth of a long board: to walk it costs less than to read it
+_PASSED_OVER_MAX = 8  # or 1/16 of a long snapshot: walking it costs less than reading a new one
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a caller serves: pipelines, of all jobs or one, of all projects or some."""
+    """What a caller serves: pipelines, of one job or all jobs, of some projects or all."""
 
     pipelines: tuple[str, ...]
     job: int | None = None
@@ -47,14 +47,14 @@ class Wanted:
     def of(
         cls, pipelines: str | Iterable[str], job: int | None, projects: Collection[str] | None
     ) -> Wanted:
-        """Raises InvalidInput for a pipeline that is no name."""
+        """Raises InvalidInput for an invalid pipeline name."""
         names = [pipelines] if isinstance(pipelines, str) else pipelines
         checked = {checked_name(name, "pipeline") for name in names}
         some = None if projects is None else tuple(sorted(projects))
         return cls(tuple(sorted(checked)), job, some)
 
     def as_params(self) -> dict[str, str | int | None]:
-        """As the statements take them, with where the ranges are known to begin."""
+        """Parameters for the statements, with the known floors of the ranges."""
         return {
             "pipelines": json.dumps(self.pipelines),
             "job": self.job,
@@ -65,28 +65,28 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A stage of a job that had something ready when the cache was read, in this stage or another.
+    """A stage of a job that had a ready range when the snapshot was read, in this stage or another.
 
-    All stages that are served are tried, so that what was begun is finished first, however old the
-    cache is.
+    All stages that are served are tried, so that items that are under way are finished first,
+    however old the snapshot is.
     """
 
     stage: StageKey
-    items_max: int | None  # that the job may have in flight
+    items_max: int | None  # how many items the job may have in flight
     ready: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The candidates by project, best first, as they were read once. Never changed.
+    """The candidates by project, best first, as read at one moment. Immutable.
 
-    `ends` are where the projects' arcs end on the circle of turns: see CandidatesCache.
+    `ends` are the points where the projects' arcs end on the circle of turns: see CandidatesCache.
     """
 
     projects: tuple[tuple[Candidate, ...], ...] = ()
     ends: tuple[float, ...] = ()
-    age: int = -1  # of the cache, when it was about to be read
-    generation: int = 0  # of `claimable`, at that moment
+    age: int = -1  # the cache's age just before the read
+    generation: int = 0  # the generation of `claimable` at that moment
     read_at: float = -math.inf
 
     @classmethod
@@ -102,7 +102,7 @@ class Snapshot:
         return sum(map(len, self.projects))
 
     def in_order(self, turn: float) -> Iterator[Candidate]:
-        """All candidates: those of the project whose turn it is, then of the others."""
+        """All candidates: first those of the project whose turn it is, then the others."""
         if not self.projects:
             return
         first = min(bisect(self.ends, turn * self.ends[-1]), len(self.projects) - 1)
@@ -111,14 +111,14 @@ class Snapshot:
 
 
 class CandidatesCache:
-    """Where a process keeps the last snapshot for some `Wanted`, and whose turn it is.
+    """Keeps the last snapshot of the candidates for one `Wanted`, and whose turn it is.
 
-    Any thread may use it. `turn` goes round a circle on which each project has an arc as long as
-    its weight, by the golden ratio: so any stretch of claims is shared out by weight, and none
-    waits for its turn for more than three times the total of all weights over its own.
+    Thread-safe. `turn` advances by the golden ratio around a circle on which each project has an
+    arc as long as its weight. So any sequence of claims is shared by weight, and a project waits
+    for its turn at most 3 * (total of all weights / its weight) claims.
 
-    A snapshot is stale once the board's age or the process' generation of claimable work differs
-    from what it was before the snapshot was read: what changed meanwhile may be missing from it.
+    A snapshot is stale once the cache's age, or the process's generation of claimable work, differs
+    from what it was just before the snapshot was read: later changes may be missing from it.
     """
 
     def __init__(self) -> None:
@@ -128,7 +128,7 @@ class CandidatesCache:
         self._snapshot = Snapshot()
 
     def fresh(self) -> Snapshot | None:
-        """The last snapshot, if it may still be gone by."""
+        """The last snapshot, or None if it is stale or empty."""
         with self._lock:
             known, age = self._snapshot, self._age
         is_young = time.monotonic() < known.read_at + limits().candidates_seconds
@@ -136,7 +136,7 @@ class CandidatesCache:
         return known if known.projects and is_current and is_young else None
 
     def read(self, wanted: Wanted) -> Snapshot:
-        """A new snapshot, read after this was called; kept, unless a newer one is."""
+        """Read a new snapshot, after this call began; cached unless a newer one already is."""
         with self._lock:
             age = self._age
         generation, read_at = claimable.generation(), time.monotonic()
@@ -152,12 +152,14 @@ class CandidatesCache:
             return self._turn
 
     def coming_turn(self) -> float:
-        """As the next claim will have it; changes nothing."""
+        """The turn of the next claim. Changes nothing."""
         with self._lock:
             return self._following()
 
     def passed_over(self, snapshot: Snapshot, candidates: int) -> None:
-        """A claim found nothing free in so many: read the cache anew if the snapshot is worn."""
+        """A claim found nothing free in this many candidates. If they are too many, the snapshot
+        becomes stale.
+        """
         if candidates > max(_PASSED_OVER_MAX, snapshot.size // 16):
             with self._lock:
                 if self._snapshot is snapshot:
@@ -167,18 +169,18 @@ class CandidatesCache:
         return (self._turn + _GOLDEN) % 1.0
 
 
-# Threads: read and changed under the lock only; a cache has a lock of its own.
+# Threads: read and changed under the lock only; each cache has its own lock.
 _caches: dict[tuple[str, Wanted], CandidatesCache] = {}
-_caches_lock = threading.Lock()  # Threads: replaced after a fork only, by the one there is
+_caches_lock = threading.Lock()  # Threads: replaced only after a fork, by the child's one thread
 
 
-def _begin_anew() -> None:
-    """Each process has turns of its own; a lock that another thread held stays held in a fork."""
+def _reset_after_fork() -> None:
+    """Each process has its own turns, and a lock held by another thread stays locked in a fork."""
     global _caches, _caches_lock
     _caches, _caches_lock = {}, threading.Lock()
 
 
-os.register_at_fork(after_in_child=_begin_anew)
+os.register_at_fork(after_in_child=_reset_after_fork)
 
 
 def cache_for(wanted: Wanted) -> CandidatesCache:
@@ -206,7 +208,7 @@ def _waiting(wanted: Wanted) -> dict[str, list[Candidate]]:
 
 
 def _weight(project: str) -> float:
-    """1, or what `settings.JOBLOT_PROJECT_WEIGHTS` gives the project."""
+    """The project's weight in `settings.JOBLOT_PROJECT_WEIGHTS`; 1 by default."""
     weights: Mapping[str, Any] = getattr(settings, "JOBLOT_PROJECT_WEIGHTS", {})
     weight = weights.get(project, 1.0)
     if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not 0 < weight < 1e9:

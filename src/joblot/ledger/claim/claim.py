@@ -1,8 +1,8 @@
-"""Claim: take waiting items, get a lease.
+"""Claim: take waiting items and get a lease on them.
 
-A claim never locks the job's row. It locks a range, then reads the job's status in a new
-statement, and rolls back if the job is not claimable: so a cancel that has changed the status and
-then waits for the ranges has waited for every claim that could still be granted.
+A claim never locks the job's row. It locks a range, then reads the job's status in a new statement,
+and rolls back if the job is not claimable. So once a cancel has changed the status and waited for
+the ranges, it has waited for every claim that could still be granted.
 """
 
 from __future__ import annotations
@@ -47,16 +47,17 @@ def claim(
 ) -> Claim:
     """Claim up to `limit` items of one job and stage served by `pipelines`.
 
-    Returns a Claim with one lease, or with none, a reason (a `NoLease`), and when to ask again.
-    Projects share the claims by `settings.JOBLOT_PROJECT_WEIGHTS`; inside a project the older job
-    is served first, and a step of priority counts like `priority_step_seconds` of age. `job` and
-    `projects` serve these only. `owner` is kept with the lease; with `owner_items_max` it gets
-    nothing while its live leases hold that many items, which claims made at the same moment may
-    exceed. With an `idempotency_key`, asking again gives the same lease, as long as it is live.
+    Returns a Claim with one lease; or with none, a reason (a `NoLease`), and when to ask again.
+    Projects share claims in proportion to `settings.JOBLOT_PROJECT_WEIGHTS`. Within a project,
+    older jobs are served first, and one step of priority counts as `priority_step_seconds` of age.
+    `job` and `projects` restrict the claim to these. `owner` is stored with the lease; with
+    `owner_items_max`, an owner whose live leases hold that many items gets nothing (concurrent
+    claims may exceed the cap). Repeating a claim with its `idempotency_key` returns the same lease
+    while it is live.
 
-    Raises InvalidInput for a limit outside 1 to `claim_items_max` or a name that can't be kept,
-    KeyConflict if the key was used for other pipelines, or another limit, job or owner, or if its
-    lease has ended.
+    Raises InvalidInput for a limit outside 1 to `claim_items_max` or an invalid name; KeyConflict
+    if the key was used with other pipelines, or another limit, job or owner, or if its lease has
+    ended.
     """
     wanted = Wanted.of(pipelines, job, projects)
     if not 1 <= limit <= limits().claim_items_max:
@@ -75,14 +76,14 @@ def _claim(wanted: Wanted, limit: int, holder: Holder) -> Claim:
     room = int(min(limit, availability.room(holder.owner, holder.items_max)))
     if room > 0 and (answer := _Search(wanted, room, holder).answer()):
         return answer
-    # An answer that was lost: its lease may be what has taken the last items, or reached the cap.
+    # The first answer was lost, perhaps: its lease may hold the last items, or fill the cap.
     if answer := _answer_by_key(holder):
         return answer
     return availability.no_lease(wanted) if room > 0 else availability.at_limit()
 
 
 class _Search:
-    """One claim's way through the candidates, until a lease is granted or nothing is ready."""
+    """One claim's search of the candidates, until a lease is granted or nothing is ready."""
 
     def __init__(self, wanted: Wanted, limit: int, holder: Holder) -> None:
         self._wanted = wanted
@@ -92,7 +93,7 @@ class _Search:
         self._refused: set[StageKey] = set()
 
     def answer(self) -> Claim | None:
-        """Busy is not empty: where all that is ready is held by other claims, it waits for one."""
+        """If other claims hold every ready range, waits for one: busy does not mean empty."""
         turn = self._cache.take_turn()
         until = time.monotonic() + limits().range_wait_seconds
         known = self._cache.fresh()
@@ -112,7 +113,7 @@ class _Search:
         return (one for one in snapshot.in_order(turn) if one.stage not in self._refused)
 
     def _first_free(self, snapshot: Snapshot, turn: float) -> Claim | None:
-        """From the first stage that has a free range; some are asked for with each statement."""
+        """Claim from the first stage that has a free range; each statement tries several stages."""
         left, passed_over = self._left(snapshot, turn), 0
         while asked := list(islice(left, limits().claim_stages_batch)):
             if answer := self._try(asked):
@@ -139,7 +140,7 @@ class _Search:
 
 
 def _refused_to(holder: Holder) -> Claim | None:
-    """The answer to a refusal that no other job would change."""
+    """The final answer to a refusal, or None if another job may still be claimed."""
     if answer := _answer_by_key(holder):
         return answer
     return (
@@ -149,7 +150,7 @@ def _refused_to(holder: Holder) -> Claim | None:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What became of a free range: a lease, or a refusal, or all of it was settled already."""
+    """The result for a free range: a lease, a refusal, or neither if all was settled already."""
 
     candidate: Candidate
     grant: Grant | None = None
@@ -160,7 +161,7 @@ class _Found:
 def _claim_once(
     asked: Sequence[Candidate], limit: int, holder: Holder, *, wait: bool
 ) -> _Found | None:
-    """One transaction; None if no candidate asked for has a free range."""
+    """One transaction; None if none of these candidates has a free range."""
     with durable() as conn:
         candidate, first = _held(asked[0]) if wait else _free(asked)
         if first is None:
@@ -187,7 +188,7 @@ def _held(best: Candidate) -> tuple[Candidate, LockedRange | None]:
 
 
 def _pieces(stage: StageKey, first: LockedRange, limit: int) -> list[Piece]:
-    """Up to `limit` items of this range and, if it is small, of more; locks these."""
+    """Up to `limit` items of this range and, if it is small, of further ranges, which it locks."""
     pieces = [first.piece(1 if first.returns >= ALONE else limit)]
     left = limit - len(pieces[0])
     if left and first.returns < ALONE:
@@ -199,7 +200,7 @@ def _pieces(stage: StageKey, first: LockedRange, limit: int) -> list[Piece]:
 
 
 def _still_open(stage: StageKey, pieces: list[Piece]) -> list[Span]:
-    """The pieces as spans, without items that were settled since they came back to the queue."""
+    """The pieces as spans, without items that were settled after they returned to the queue."""
     numbers = [n for piece in pieces if piece.came_back for n in piece.span.numbers]
     settled = settled_among(*stage, numbers) if numbers else set()
     if not settled:
@@ -212,7 +213,7 @@ def _still_open(stage: StageKey, pieces: list[Piece]) -> list[Span]:
 
 
 def _served(granted: Grant) -> Claim | None:
-    """The lease as its worker gets it; None if none of its items can be read: they have failed."""
+    """The lease as its worker gets it; None if all of its items were unreadable and have failed."""
     try:
         (lease,) = _answer(granted).leases
     except Unavailable:
@@ -241,7 +242,7 @@ def _answer(granted: Grant) -> Claim:
 
 
 def _start(granted: Grant) -> None:
-    """PENDING -> STARTED, in a transaction of its own, so that no claim waits for the job's row."""
+    """PENDING -> STARTED, in its own transaction, so that no claim waits for the job's row."""
     with durable():
         status = JobStatus.STARTED.value
         job_id, version = granted.job_id, granted.job_version
@@ -251,7 +252,7 @@ def _start(granted: Grant) -> None:
 
 @repeated
 def _answer_by_key(holder: Holder) -> Claim | None:
-    """The lease that this very claim was granted before. Raises KeyConflict."""
+    """The lease that this same claim was granted before. Raises KeyConflict."""
     key = holder.idempotency_key
     lease = key and Lease.ledger.using(alias()).filter(idempotency_key=key).first()
     if not lease:
@@ -282,7 +283,7 @@ def _answer_by_key(holder: Holder) -> Claim | None:
 def _claimed_items(
     job_id: int, stage: int, spans: list[Span], items: list[ItemRow]
 ) -> tuple[ClaimedItem, ...]:
-    """The items with the outputs of the stage before as their input."""
+    """The items, with the outputs of the previous stage as their input."""
     tries = {n: span.failures + span.expiries + 1 for span in spans for n in span.numbers}
     inputs = outputs_by_number(job_id, stage - 1, tries) if stage else {}
     return tuple(

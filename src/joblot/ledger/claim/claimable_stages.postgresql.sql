@@ -1,6 +1,6 @@
--- purpose: the jobs a claim may be served from: claimable, within their cap, with a range whose time
---          has come; with all their stages that are served, the latest first, and whether it has
---          such a range; a step of priority counts like so much age
+-- purpose: the jobs a claim may be served from: claimable, within their cap, with a range that is
+--          due; with each of their stages that is served, the latest first, and whether that stage
+--          has such a range; a step of priority counts as a fixed age
 -- guard: none; whether the job may be claimed is decided when its range is locked
 -- locks: none
 WITH served AS MATERIALIZED (

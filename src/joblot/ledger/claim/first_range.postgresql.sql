@@ -1,4 +1,4 @@
--- purpose: where the ranges of a stage begin, behind where they were seen to
+-- purpose: find where the ranges of a stage begin, searching from the last known floor
 -- guard: none
 -- locks: none
 SELECT id

@@ -1,4 +1,4 @@
-"""Granting: the lease's row, the cut of the queue, and what the worker is told, at one instant."""
+"""Granting: the lease's row, the cut of the queue and the worker's data, at one instant."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from joblot.states import JobStatus
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who a lease is for. `items_max` is how many items its owner may have in flight, None any.
+    """Who a lease is for. `items_max` caps the items its owner has in flight; None means no cap.
 
-    `asked` tells the claim that was made with `idempotency_key` from every other one.
+    `asked` is the hash that identifies the claim made with `idempotency_key`.
     """
 
     worker: str = ""
@@ -35,7 +35,7 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A lease that was just granted, and its job and stage as they were then."""
+    """A lease that was just granted, with its job and stage as of the grant."""
 
     token: UUID
     job_id: int
@@ -53,10 +53,11 @@ class Grant:
 
 
 def grant(stage: StageKey, pieces: list[Piece], spans: list[Span], holder: Holder) -> Grant | None:
-    """Write a lease on `spans`, what is open of `pieces`, and take the pieces out of the queue.
+    """Write a lease on `spans`, the open items of `pieces`, and take the pieces out of the queue.
 
-    None, and nothing is done, if the job is not claimable now, a cap is reached, or the key is
-    taken. The caller holds the ranges, so this must be a statement behind the one that locked them.
+    Returns None and changes nothing if the job is not claimable now, a cap is reached, or the key
+    is taken. The caller holds the ranges; this must be a later statement than the one that locked
+    them.
     """
     token, size = uuid4(), sum(len(span) for span in spans)
     part = next((piece for piece in pieces if not piece.whole), None)
@@ -101,8 +102,8 @@ def grant(stage: StageKey, pieces: list[Piece], spans: list[Span], holder: Holde
 def _granted_items(job_id: int, spans: list[Span], items: str) -> list[ItemRow]:
     """The items of `[[number, key, payload], …]`, by number.
 
-    Where a payload is part of this text and one is nested too deep to be read, each is read by
-    itself, so that the others are.
+    Where payloads are part of this text and one is nested too deep to be read, each item is read
+    separately, so that the others can be read.
     """
     if dialect_of(connection()).nests_json_as_text:
         rows = [ItemRow(number, key, json_value(text)) for number, key, text in json.loads(items)]
@@ -114,7 +115,7 @@ def _granted_items(job_id: int, spans: list[Span], items: str) -> list[ItemRow]:
 
 
 def _cut(pieces: list[Piece], part: Piece | None) -> dict[str, Any]:
-    """What is to be deleted of the queue, and the one range that keeps its rest, if any."""
+    """The ranges to delete from the queue, and the one that is cut, if any."""
     if not dialect_of(connection()).writes_in_with:
         return {}
     return {

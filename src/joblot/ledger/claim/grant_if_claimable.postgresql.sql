@@ -1,7 +1,7 @@
 -- purpose: grant a lease on items of ranges that the caller has locked, take them out of the queue,
---          and read all that their worker needs
--- guard: the job is claimable, it and the owner are within their caps, and the key is unused: read in
---        this statement, after the ranges were locked
+--          and read everything that their worker needs
+-- guard: the job is claimable, it and the owner are within their caps, and the key is unused: read
+--        in this statement, after the ranges were locked
 -- locks: the new lease; the ranges are the caller's
 WITH granted AS (
     INSERT INTO joblot_lease (

@@ -1,7 +1,7 @@
--- purpose: grant a lease on items of ranges that the caller has locked, and read all that their
---          worker needs; the caller takes the items out of the queue
--- guard: the job is claimable, it and the owner are within their caps, and the key is unused: read in
---        this statement, after the ranges were locked
+-- purpose: grant a lease on items of ranges that the caller has locked, and read everything that
+--          their worker needs; the caller takes the items out of the queue
+-- guard: the job is claimable, it and the owner are within their caps, and the key is unused: read
+--        in this statement, after the ranges were locked
 -- locks: none of its own; the transaction holds the database's write lock
 INSERT INTO joblot_lease (
     token, job_id, run, stage, state, size, open, ranges, gone, worker, owner, idempotency_key,

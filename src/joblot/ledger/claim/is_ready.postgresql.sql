@@ -1,5 +1,5 @@
--- purpose: whether a claimable job has a range, in a stage that is served, whose time has come
--- guard: none; a hint for those who wait
+-- purpose: whether a claimable job has a range that is due, in a stage that is served
+-- guard: none; a hint for long polling
 -- locks: none
 WITH served AS MATERIALIZED (
     SELECT j.id AS job, s.position AS stage

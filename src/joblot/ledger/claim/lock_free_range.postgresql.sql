@@ -1,7 +1,7 @@
--- purpose: find a range to claim from, in the first of these stages that has a free one, each walked
---          from behind where it was left
--- guard: nobody else holds it, its time has come
--- locks: the range, skipping those that are locked; stages are walked one by one until one is found
+-- purpose: find a range to claim from, in the first of these stages that has a free one, each
+--          searched from behind its cursor
+-- guard: the range is not locked, and is due
+-- locks: the range, skipping locked ones; stages are searched one by one until one is found
 SELECT asked.place, r.id, r.next, r.last, r.failures, r.expiries, r.returns
 FROM unnest(%(jobs)s::bigint[], %(stages)s::int[], %(afters)s::bigint[])
      WITH ORDINALITY AS asked (job, stage, after, place)

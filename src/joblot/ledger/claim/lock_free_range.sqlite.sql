@@ -1,6 +1,6 @@
--- purpose: find a range to claim from, in the first of these stages that has a free one, each walked
---          from behind where it was left
--- guard: its time has come
+-- purpose: find a range to claim from, in the first of these stages that has a free one, each
+--          searched from behind its cursor
+-- guard: the range is due
 -- locks: none of its own; the transaction holds the database's write lock
 SELECT asked.key + 1, r.id, r.next, r.last, r.failures, r.expiries, r.returns
 FROM json_each(%(jobs)s) AS asked

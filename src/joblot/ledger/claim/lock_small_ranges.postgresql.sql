@@ -1,6 +1,6 @@
--- purpose: more ranges for a claim whose first one was too small
--- guard: nobody else holds them, their time has come, none must be leased alone, each fits
--- locks: the ranges by id, skipping those that are locked
+-- purpose: find more ranges for a claim whose first one was too small
+-- guard: the ranges are not locked, are due, need not be leased alone, and each fits
+-- locks: the ranges by id, skipping locked ones
 SELECT id, next, last, failures, expiries, returns
 FROM joblot_range
 WHERE (job_id, stage, id) > (%(job)s::bigint, %(stage)s::int, %(after)s::bigint)

@@ -1,5 +1,5 @@
--- purpose: more ranges for a claim whose first one was too small
--- guard: their time has come, none must be leased alone, each fits
+-- purpose: find more ranges for a claim whose first one was too small
+-- guard: the ranges are due, need not be leased alone, and each fits
 -- locks: none of its own; the transaction holds the database's write lock
 SELECT id, next, last, failures, expiries, returns
 FROM joblot_range

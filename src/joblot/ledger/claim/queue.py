@@ -1,13 +1,13 @@
-"""The queue of a job's stage: ranges, walked behind a cursor.
+"""The queue of a job's stage: ranges, searched from behind a cursor.
 
-The statements compare job, stage and id as one row, and order by all three. So only the index of
-all three can serve them: by the job alone, PostgreSQL may read through all ranges by their id, or
-through the table, where it expects to find one soon.
+The statements compare job, stage and id as one row value and order by all three, so that only the
+index on all three can serve them. With a predicate on the job alone, PostgreSQL may scan all ranges
+by id, or the table, when it expects to find a match soon.
 
-Each process remembers, per stage, the last range it took and begins behind it; at the end it
-wraps to where the live ranges begin. So claimers spread over the ranges, and none walks over the
-index entries of ranges that are used up. The cursor is a hint: whatever it skips is found when it
-wraps; every `range_floor_seconds` it begins from the beginning.
+Each process remembers, per stage, the last range it took, and its next search begins behind it; at
+the end it wraps to where the live ranges begin. So claimers spread over the ranges and skip the
+index entries of used-up ones. The cursor is a hint: a range that it skips is found when it wraps,
+and every `range_floor_seconds` the search starts over from the beginning.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ StageKey = tuple[int, int]  # a job's id, and the stage's position
 class _Cursor:
     after: int = 0  # the id of the range taken last
     floor: int = 0  # no range was seen up to this id
-    floor_until: float = 0.0  # when the floor is looked for again, behind where it was
-    floor_ends: float = 0.0  # when all begins from the very beginning
+    floor_until: float = 0.0  # when to search for a higher floor again
+    floor_ends: float = 0.0  # when to start over from id 0
 
     def walks(self) -> list[int]:
-        """Behind which ids to look, one after the other."""
+        """The ids behind which to search, in order."""
         now = time.monotonic()
-        if now >= self.floor_ends:  # so that no backlog, however lasting, keeps a range waiting
+        if now >= self.floor_ends:  # so that even a permanent backlog can't starve a range
             self.after = self.floor = 0
             self.floor_ends = now + limits().range_floor_seconds
         return [self.after, self.floor] if self.after > self.floor else [self.floor]
 
 
-# Threads: who iterates has a copy. A cursor's numbers are hints, each written by one assignment,
-# and any mixture of two threads' numbers is one that a single thread may have: what it skips is
-# found when it wraps, and at the latest when a later walk begins from the very beginning.
+# Threads: iteration is over a copy. A cursor's numbers are hints, each written by one assignment,
+# and any mixture of two threads' numbers is one that a single thread could have: a range that it
+# skips is found when it wraps, or at the latest when a search starts over from the beginning.
 _cursors: dict[tuple[str, StageKey], _Cursor] = {}
 
 
@@ -65,7 +65,7 @@ class LockedRange:
     returns: int
 
     def piece(self, items_max: int) -> Piece:
-        """Its first items, at most so many."""
+        """Its first items, at most `items_max`."""
         last = min(self.last, self.next + items_max - 1)
         span = Span(self.next, last, self.failures, self.expiries, self.returns)
         return Piece(self, span)
@@ -92,9 +92,9 @@ class Piece:
 
 
 def lock_free(stages: Sequence[StageKey]) -> tuple[int, LockedRange] | None:
-    """A range that nobody holds, of the first of these stages that has one; and that stage's place.
+    """Lock a free range, of the first of these stages that has one.
 
-    Locks the range.
+    Returns the stage's index in `stages` and the range, or None if no stage has a free range.
     """
     walks = [
         (place, after) for place, stage in enumerate(stages) for after in _cursor(stage).walks()
@@ -114,10 +114,9 @@ def lock_free(stages: Sequence[StageKey]) -> tuple[int, LockedRange] | None:
 
 
 def lock_held(stage: StageKey) -> LockedRange | None:
-    """Busy is not empty: a range of this stage that another claim holds, when it is let go.
+    """Wait for a range of this stage that another claim holds, and lock it.
 
-    None if there is none, or it was used up, or not let go within `range_wait_seconds`. Locks the
-    range.
+    None if there is none, or if it was used up, or not unlocked within `range_wait_seconds`.
     """
     dialect = dialect_of(connection())
     if not dialect.locks_rows:
@@ -138,7 +137,7 @@ def lock_held(stage: StageKey) -> LockedRange | None:
 
 
 def floors() -> list[dict[str, int]]:
-    """Where this process knows the ranges of a stage to begin, as `{"job", "stage", "floor"}`."""
+    """The floors of the stages that this process knows, as `{"job", "stage", "floor"}`."""
     using, now = alias(), time.monotonic()
     return [
         {"job": job_id, "stage": stage, "floor": cursor.floor}
@@ -148,7 +147,7 @@ def floors() -> list[dict[str, int]]:
 
 
 def lock_small(stage: StageKey, after: int, items: int) -> list[LockedRange]:
-    """More ranges behind `after`, none larger than `items` and none that must go alone."""
+    """Lock further ranges behind `after`, none larger than `items` or to be leased alone."""
     rows = fetch(
         connection(),
         "claim/lock_small_ranges",
@@ -162,7 +161,7 @@ def lock_small(stage: StageKey, after: int, items: int) -> list[LockedRange]:
 
 
 def cut(pieces: list[Piece]) -> None:
-    """Take the pieces out of the queue. The caller holds their ranges."""
+    """Take the pieces out of the queue. The caller has locked their ranges."""
     ranges = ItemRange.ledger.using(alias())
     if whole := [piece.source.id for piece in pieces if piece.whole]:
         ranges.filter(pk__in=whole).delete()
@@ -181,10 +180,10 @@ def _taken(stage: StageKey, found: LockedRange) -> LockedRange:
 
 
 def _raise_floor(stage: StageKey, cursor: _Cursor) -> None:
-    """Learn where the ranges begin, so that used-up ones are not walked over again and again.
+    """Find where the ranges begin, so that used-up ones are not scanned repeatedly.
 
-    A range that was inserted below by a transaction still open is seen when the floor is looked
-    for from the beginning; one that is locked, or not yet due, keeps the floor below itself.
+    A range inserted below the floor by a transaction that is still open is found when the search
+    starts over from the beginning; a range that is locked or not yet due keeps the floor below it.
     """
     now = time.monotonic()
     if now < cursor.floor_until or not dialect_of(connection()).locks_rows:
@@ -203,5 +202,5 @@ def _cursor(stage: StageKey) -> _Cursor:
 
 
 def forget() -> None:
-    """Forget all cursors: for whoever points this process at another database."""
+    """Forget all cursors, when this process is pointed at another database."""
     _cursors.clear()

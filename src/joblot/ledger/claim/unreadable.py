@@ -1,6 +1,6 @@
-"""Items that no worker can be given, because what it would get can't be read.
+"""Items that no worker can be given, because their data can't be read.
 
-Such an item fails alone, at the claim, with its cause. The rest of its lease is served.
+Only such an item fails, at the claim, with the cause. The rest of its lease is served.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ logger = logging.getLogger("joblot.ledger")
 
 
 def without_unreadable(lease: GrantedLease) -> GrantedLease:
-    """The lease with the items that can be worked; the others fail through it.
+    """The lease with only the items that can be read; the others fail through it.
 
-    A process that dies in between leaves them to the lease's end, and the next claim meets them.
+    If the process dies in between, they return to the queue with the lease, for the next claim.
     """
     causes = {item.id: cause for item in lease.items if (cause := _cause(lease, item))}
     if not causes:
@@ -29,10 +29,10 @@ def without_unreadable(lease: GrantedLease) -> GrantedLease:
 
 
 def _cause(lease: GrantedLease, item: ClaimedItem) -> str:
-    """What of the item can't be read, and why; "" if all can."""
+    """Which parts of the item can't be read, and why; "" if all can."""
     parts = {"payload": item.payload, "input": item.input, "config of its job": lease.config}
-    told = (f"the {part} can't be read: {why}" for part, why in parts.items() if _is_bad(why))
-    return "; ".join(told)
+    causes = (f"the {part} can't be read: {why}" for part, why in parts.items() if _is_bad(why))
+    return "; ".join(causes)
 
 
 def _is_bad(value: object) -> bool:

@@ -1,5 +1,5 @@
--- purpose: when every ready range is locked, wait for one rather than say that there is none
--- guard: its time has come
+-- purpose: when every ready range is locked, wait for one instead of reporting that there is none
+-- guard: the range is due
 -- locks: the first range, waiting at most lock_timeout
 SELECT id, next, last, failures, expiries, returns
 FROM joblot_range

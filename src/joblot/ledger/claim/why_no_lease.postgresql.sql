@@ -1,10 +1,10 @@
--- purpose: why a claim found nothing: whether the pipelines are known, and what stands in the way of
---          what is open in them; and in how many seconds something may be ready, as far as the
---          first so many ranges and leases tell
+-- purpose: why a claim found nothing: whether the pipelines are known, and what blocks their open
+--          items; and in how many seconds something may be ready, judged by a bounded number of
+--          ranges and leases
 -- guard: none
 -- locks: none
 WITH served AS MATERIALIZED (
-    -- First of all: what belongs to other pipelines is never looked into.
+    -- Materialized first, so that other pipelines' rows are never read.
     SELECT j.id AS job, s.position AS stage, j.status,
            (j.policy ->> 'in_flight_items_max')::int AS items_max
     FROM joblot_stage s

@@ -1,6 +1,6 @@
--- purpose: why a claim found nothing: whether the pipelines are known, and what stands in the way of
---          what is open in them; and in how many seconds something may be ready, as far as the
---          first so many ranges and leases tell
+-- purpose: why a claim found nothing: whether the pipelines are known, and what blocks their open
+--          items; and in how many seconds something may be ready, judged by a bounded number of
+--          ranges and leases
 -- guard: none
 -- locks: none
 SELECT EXISTS (

@@ -1,1 +1,1 @@
-"""The database: its dialects, transactions, and the statements written in SQL."""
+"""The database: dialects, transactions, and statements written in SQL."""

@@ -1,4 +1,4 @@
-"""What the databases do differently, as one interface: nothing else asks which of them it has."""
+"""The differences between the databases, as one interface. No other code checks the vendor."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 SLOTS = 64  # tally slots of a stage, numbered from 1; slot 0 is the folded one
 
-INTERRUPT_SECONDS = 1.0  # for a statement to end by itself, once its transaction was ended
+INTERRUPT_SECONDS = 1.0  # for a statement to end by itself, once its transaction has been ended
 
 
 class Dialect(ABC):
@@ -19,22 +19,22 @@ class Dialect(ABC):
 
     name: ClassVar[str]
     oldest: ClassVar[str]
-    # Several transactions write at once and lock rows. Otherwise the one that writes holds the
-    # only lock from its beginning: it never waits for a row, and none is passed over.
+    # Several transactions write concurrently and lock rows. Otherwise a writing transaction holds
+    # the only lock from its start: it never waits for a row and never skips one.
     locks_rows: ClassVar[bool]
     # A statement that only reads may change rows in its WITH clauses.
     writes_in_with: ClassVar[bool]
-    # JSON inside JSON that a statement has built comes as text.
+    # JSON values nested in JSON that a statement builds are returned as text.
     nests_json_as_text: ClassVar[bool]
-    # What stands in a statement's file for `{now}`, with and without a clock set by a test, and
-    # for `{slot}`.
+    # What replaces `{now}` in a statement's file (`frozen_now` with a clock set by a test), and
+    # `{slot}`.
     now: ClassVar[str]
     frozen_now: ClassVar[str]
     slot: ClassVar[str]
 
     @abstractmethod
     def version(self, conn: BaseDatabaseWrapper) -> str:
-        """As people write it, e.g. "PostgreSQL 17"."""
+        """The name and version for display, e.g. "PostgreSQL 17"."""
 
     @abstractmethod
     def is_supported(self, conn: BaseDatabaseWrapper) -> bool:
@@ -42,11 +42,11 @@ class Dialect(ABC):
 
     @abstractmethod
     def location(self, conn: BaseDatabaseWrapper) -> str:
-        """Which database it is and where, without its password."""
+        """The database and its host or file, without the password."""
 
     @abstractmethod
     def adapted(self, conn: BaseDatabaseWrapper, value: Any) -> Any:
-        """A parameter of a statement, as the driver takes it."""
+        """A statement's parameter in the form that the driver accepts."""
 
     @abstractmethod
     def insert(
@@ -68,20 +68,20 @@ class Dialect(ABC):
 
     @abstractmethod
     def seconds_within(self, conn: BaseDatabaseWrapper, seconds: float) -> float:
-        """How much of a time limit a transaction may use without failing others that wait."""
+        """How much of a time limit a transaction may use before waiting transactions would fail."""
 
     @abstractmethod
     def end_transaction(self, conn: BaseDatabaseWrapper) -> None:
-        """Roll back what another thread does on this connection, and refuse what it may write."""
+        """Roll back another thread's transaction on this connection; refuse its later writes."""
 
     @abstractmethod
     def interrupt(self, conn: BaseDatabaseWrapper) -> None:
-        """End a statement that began just as its transaction was ended."""
+        """Interrupt a statement that began just as its transaction was ended."""
 
     @abstractmethod
     def restore(self, conn: BaseDatabaseWrapper) -> None:
-        """After `end_transaction`, by the connection's own thread: make it usable."""
+        """Make the connection usable after `end_transaction`; its own thread calls this."""
 
     @abstractmethod
     def migration_lock(self, conn: BaseDatabaseWrapper) -> AbstractContextManager[None]:
-        """One process at a time migrates: servers that start together must not meet in it."""
+        """Only one process migrates at a time, so that servers may start together."""

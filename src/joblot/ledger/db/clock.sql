@@ -1,4 +1,4 @@
--- purpose: the database's time.
+-- purpose: read the database's clock
 -- guard: none
 -- locks: none
 SELECT {now}

@@ -1,4 +1,4 @@
-"""Which database it is: asked here, and nowhere else."""
+"""The dialect of a connection: the only place that checks the database's vendor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What PostgreSQL does in its own way."""
+"""The PostgreSQL dialect."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class PostgreSQL(Dialect):
         return f"{conn.display_name} {given['NAME']}{host}"
 
     def adapted(self, conn: BaseDatabaseWrapper, value: Any) -> Any:
-        """An array of integers as text: it costs less than psycopg's, whose type changes with the
-        size of the numbers, and with it the prepared statement.
+        """Pass an array of integers as text. This is cheaper than psycopg's adaptation, whose type,
+        and so the prepared statement, depends on the size of the numbers.
         """
         if isinstance(value, datetime):
             return conn.ops.adapt_datetimefield_value(value)
@@ -75,7 +75,7 @@ class PostgreSQL(Dialect):
         _hang_up(conn.connection)
 
     def interrupt(self, conn: BaseDatabaseWrapper) -> None:
-        """Nothing runs: its socket is shut."""
+        """Nothing to do: the connection's socket is shut down."""
 
     def restore(self, conn: BaseDatabaseWrapper) -> None:
         conn.close()
@@ -97,8 +97,8 @@ class PostgreSQL(Dialect):
 def _copy_in(
     connection: BaseDatabaseWrapper, statement: str, rows: Iterable[tuple[Any, ...]]
 ) -> None:
-    """Run a `COPY … FROM STDIN` inside the connection's `execute_wrapper`s, with Django's errors
-    in place of the driver's.
+    """Run a `COPY … FROM STDIN` inside the connection's `execute_wrapper`s. The driver's errors
+    become Django's.
     """
 
     def copied(sql: str, given: Any, many: bool, context: Any) -> None:
@@ -114,7 +114,7 @@ def _copy_in(
 
 
 def _hang_up(link: Any) -> None:
-    """PostgreSQL rolls back when its client is gone; a statement that is running is canceled."""
+    """Cancel the running statement and close the link, at which PostgreSQL rolls back."""
     if link.closed:
         return
     with contextlib.suppress(Exception):  # the server does not answer; shutting the link remains

@@ -1,4 +1,4 @@
-"""One instant: a reader that needs several statements reads them all from one snapshot."""
+"""Snapshots: a reader that needs several statements runs them all on one snapshot."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from joblot.ledger.db.transactions import connection
 
 @contextmanager
 def one_snapshot(*, writes: bool = False) -> Iterator[None]:
-    """Inside the block, or the function it decorates, all that is read is of one instant.
+    """All reads inside the block, or the decorated function, see one snapshot.
 
-    A reader takes no lock and keeps no writer waiting, on SQLite either (in WAL mode). With
-    `writes`, a change of what was changed since meets a conflict, and is to be `repeated`. Inside
-    somebody else's transaction, that transaction's isolation is what there is.
+    A reader takes no lock and blocks no writer, nor does it on SQLite (in WAL mode). With `writes`,
+    changing a row that has changed since the snapshot is a conflict, to be `repeated`. Inside a
+    caller's transaction, that transaction's isolation level applies.
     """
     conn = connection()
     if conn.in_atomic_block:

@@ -1,4 +1,4 @@
-"""What SQLite does in its own way."""
+"""The SQLite dialect."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from joblot import private
 from joblot.ledger.db.base import INTERRUPT_SECONDS, Dialect
 
-_BUSY_SHARE = 0.5  # of the busy timeout, for which others wait for the write lock
+_BUSY_SHARE = 0.5  # of the busy timeout, which is how long others wait for the write lock
 _INTERRUPTED_TRIES_MAX = 10
 
 
@@ -62,7 +62,7 @@ class SQLite(Dialect):
 
     @contextmanager
     def begin_reading(self, conn: BaseDatabaseWrapper) -> Iterator[None]:
-        """DEFERRED: its snapshot is from its first read on. Joblot's databases begin each
+        """Begin DEFERRED, with a snapshot as of the first read. By default joblot begins each
         transaction IMMEDIATE, which waits for the write lock.
         """
         conn.ensure_connection()  # connecting sets the mode
@@ -73,10 +73,10 @@ class SQLite(Dialect):
             conn.transaction_mode = mode  # type: ignore[attr-defined]
 
     def use_one_snapshot(self, conn: BaseDatabaseWrapper, *, writes: bool) -> None:
-        """Every transaction of SQLite's does."""
+        """Nothing to do: every transaction of SQLite does this."""
 
     def limit_lock_wait(self, conn: BaseDatabaseWrapper, seconds: float) -> None:
-        """There are no row locks."""
+        """Nothing to do: SQLite has no row locks."""
 
     def seconds_within(self, conn: BaseDatabaseWrapper, seconds: float) -> float:
         busy = float(conn.settings_dict.get("OPTIONS", {}).get("timeout", 5.0))
@@ -100,7 +100,7 @@ class SQLite(Dialect):
 
 
 def _roll_back(file: Any) -> None:
-    """SQLite lets another thread do this, between two of the statements."""
+    """SQLite lets another thread do this between two statements."""
     done = threading.Event()
     threading.Thread(target=_interrupt_until, args=(done, file), daemon=True).start()
     try:
@@ -111,13 +111,13 @@ def _roll_back(file: Any) -> None:
 
 
 def _interrupt_until(done: threading.Event, file: Any) -> None:
-    """Interrupt whatever runs, again and again: the code may begin another statement."""
+    """Interrupt the running statement repeatedly, because the code may begin another one."""
     while not done.wait(INTERRUPT_SECONDS):
         file.interrupt()
 
 
 def _execute(file: Any, statement: str) -> None:
-    """Again while an interrupt that was meant for another statement hits this one."""
+    """Execute the statement; retry if it is hit by an interrupt meant for another statement."""
     for _ in range(_INTERRUPTED_TRIES_MAX):
         try:
             file.execute(statement)

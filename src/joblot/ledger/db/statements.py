@@ -1,11 +1,11 @@
-"""The statements written in SQL: one per file, beside the verb that runs it, named by its guard.
+"""The statements written in SQL: one per file, beside the verb that runs it, named after its guard.
 
 `claim/lock_free_range` is `claim/lock_free_range.postgresql.sql` on PostgreSQL; a statement that
 both databases run has no suffix.
 
-A file holds `%(name)s` parameters and `{NAME}` places for what differs by database or comes from
-`states`: `{now}`, `{slot}`, sets such as `{CLAIMABLE}`, and single states. A line that ends in
-`-- if NAME` is part of the statement only if that parameter is given, and not None.
+A file holds `%(name)s` parameters, and `{NAME}` placeholders for what differs by database or comes
+from `states`: `{now}`, `{slot}`, sets such as `{CLAIMABLE}`, and single states. A line that ends in
+`-- if NAME` is part of the statement only if that parameter is given and not None.
 """
 
 from __future__ import annotations
@@ -70,10 +70,10 @@ _STATES = {
 }
 
 
-# Threads: a cache that at worst works the same text out twice.
+# Threads: a cache; at worst two threads compute the same text.
 @cache
 def text(name: str, dialect: Dialect, *, frozen: bool, given: frozenset[str] = frozenset()) -> str:
-    """The statement `name` as this database wants it, with the optional lines of `given`."""
+    """The statement `name` for this dialect, with the optional lines of `given`."""
     lines = [
         line for line, wanted in _lines(name, dialect.name) if wanted is None or wanted in given
     ]
@@ -84,12 +84,12 @@ def text(name: str, dialect: Dialect, *, frozen: bool, given: frozenset[str] = f
 # Threads: as above.
 @cache
 def optional(name: str, dialect: Dialect) -> frozenset[str]:
-    """The parameters without which a line of the statement is left out."""
+    """The parameters on which optional lines of the statement depend."""
     return frozenset(wanted for _, wanted in _lines(name, dialect.name) if wanted is not None)
 
 
 def _lines(name: str, vendor: str) -> Iterator[tuple[str, str | None]]:
-    """The lines of a statement's file but for its header, each with the parameter it depends on."""
+    """The lines of a statement's file without its header, each with the parameter it depends on."""
     folder = files("joblot.ledger")
     path = folder / f"{name}.{vendor}.sql"
     if not path.is_file():
@@ -143,11 +143,11 @@ def _executed(
 
 
 def moment(value: Any) -> datetime:
-    """A time from a row, aware; SQLite gives text, or a time that is UTC and does not say so."""
+    """A time from a row, timezone-aware. SQLite returns text, or a naive time in UTC."""
     read = value if isinstance(value, datetime) else datetime.fromisoformat(value)
     return read if read.tzinfo else read.replace(tzinfo=UTC)
 
 
 def json_value(value: Any) -> Any:
-    """A JSON column of a row, Unreadable included; it comes as text from every database."""
+    """The value of a JSON column, perhaps Unreadable. Every database returns it as text."""
     return stored(value) if isinstance(value, str) else value

@@ -1,13 +1,13 @@
 """A time limit for adopters' code that runs inside a transaction of the ledger.
 
-A thread can't be killed, so at the limit its transaction is: the locks are let go, and what the
-code goes on to write is refused. One thread per process watches all of them; as long as nobody
-reaches the limit, entering and leaving costs two dictionary operations.
+A thread can't be killed, so at the limit its transaction is ended instead: its locks are released,
+and whatever the code writes later is refused. One thread per process watches all blocks; as long as
+none reaches its limit, entering and leaving costs two dictionary operations.
 
-Invariant: before the transaction is ended, whatever the code may still write is refused, so that
-nothing of it is committed by a connection that is in autocommit mode by then. `needs_rollback`
-makes Django refuse every statement until the outermost block has been left. One that has passed
-this check already fails too: PostgreSQL's socket is shut, SQLite's connection is set read-only.
+Invariant: later writes are refused before the transaction is ended, so that none is committed by a
+connection that is then in autocommit mode. `needs_rollback` makes Django refuse every statement
+until the outermost block has been left. A statement that has already passed this check fails too:
+PostgreSQL's socket is shut down, SQLite's connection is set read-only.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ logger = logging.getLogger("joblot.ledger")
 
 @dataclass(slots=True, eq=False)
 class Running:
-    """A block of adopters' code; `is_ended` once its transaction was ended at the limit."""
+    """A running block of adopters' code; `is_ended` once its transaction was ended at the limit."""
 
     connection: BaseDatabaseWrapper
     what: str
@@ -44,7 +44,7 @@ class Running:
 
 
 class _Watchdog:
-    """Ends what has reached its limit, in a thread that is started by the first one."""
+    """Ends blocks that have reached their limit, in a thread that the first block starts."""
 
     def __init__(self) -> None:
         self._running: dict[int, Running] = {}
@@ -75,18 +75,18 @@ class _Watchdog:
                 _end(one)
 
     def _due_after_sleep(self) -> list[Running]:
-        """Sleep until the first that is running now would be due; it may be over by then."""
+        """Sleep until the earliest limit of the blocks now running; return those that are due."""
         first = min((one.ends_at for one in self._running.values()), default=None)
         self._wakes_at = float("inf") if first is None else first
         self._changed.wait(None if first is None else max(0.0, first - time.monotonic()))
         now = time.monotonic()
         due = [one for one in self._running.values() if one.ends_at <= now]
-        for one in due:  # once more, as long as the block is not left
+        for one in due:  # due again, until the block is left
             one.ends_at = now + INTERRUPT_SECONDS
         return due
 
 
-_watchdog = _Watchdog()  # Threads: replaced in a child of a fork, before it has threads
+_watchdog = _Watchdog()  # Threads: replaced in a forked child, before it has threads
 
 
 def _forget_parent() -> None:
@@ -99,10 +99,10 @@ os.register_at_fork(after_in_child=_forget_parent)
 
 @contextmanager
 def ended_after(seconds: float, what: str) -> Iterator[Running]:
-    """Inside the block, the transaction of the ledger's connection is ended after so long.
+    """End the transaction of the ledger's connection if the block takes longer than `seconds`.
 
-    To be entered inside the transaction. Raises Unavailable from a block that was too long, however
-    it left; `what` names it in the log.
+    Enter it inside the transaction. Raises Unavailable if the block took too long, however it was
+    left; `what` names it in the log.
     """
     one = Running(connection(), what, seconds, time.monotonic() + seconds)
     watchdog = _watchdog
@@ -121,13 +121,13 @@ def ended_after(seconds: float, what: str) -> Iterator[Running]:
 
 
 def seconds_within(seconds: float) -> float:
-    """The limit on this database: on SQLite below what others wait for the write lock."""
+    """The limit on this database; on SQLite, less than others wait for the write lock."""
     conn = connection()
     return dialect_of(conn).seconds_within(conn, seconds)
 
 
 def _leave(one: Running) -> bool:
-    """From now on it is not ended; True if it was before."""
+    """Mark the block as over, so that it is not ended from now on; True if it already was."""
     with one.lock:
         if one.is_ended and not one.is_over:
             one.connection.needs_rollback = True  # until the outermost block has been left
@@ -144,7 +144,7 @@ def _too_long(one: Running) -> Unavailable:
 
 
 def _end(one: Running) -> None:
-    """End its transaction, unless it is over at this moment."""
+    """End the block's transaction, unless the block is over by now."""
     with one.lock:
         if one.is_over:
             return

@@ -1,8 +1,8 @@
-"""The ledger's transactions: durable, on the writing database, repeated on a conflict.
+"""The ledger's transactions: durable, on the writing database, retried on a conflict.
 
 What a caller may rely on: a verb that returns has committed. One that raises `Unavailable` may
-have done all of its work, some, or none: when a connection is lost, nobody knows whether the commit
-that was under way has come through. A verb of several transactions says by `knowing` what is known.
+have done all of its work, some, or none: when a connection is lost, it is unknown whether a commit
+in progress succeeded. A verb of several transactions reports what is known, with `knowing`.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ R = TypeVar("R")
 logger = logging.getLogger("joblot.ledger")
 
 _CONFLICTS = frozenset({"40001", "40P01", "55P03"})  # serialization, deadlock, lock not available
-_OF_CONTENT = frozenset({"22", "54"})  # classes: data exceptions, a program's limits
+_OF_CONTENT = frozenset({"22", "54"})  # classes: data exception, program limit exceeded
 _MISSING = frozenset({"42P01", "42703"})  # table, column
 
 
 def alias() -> str:
-    """The database that the ledger writes, and in which it looks."""
+    """The alias of the database that the ledger writes and reads."""
     return router.db_for_write(Job)
 
 
@@ -52,18 +52,18 @@ def connection() -> BaseDatabaseWrapper:
 
 
 def location() -> str:
-    """The ledger's database in a few words, without its password."""
+    """The ledger's database and its host or file, without the password."""
     return dialect_of(connection()).location(connection())
 
 
 def migration_lock() -> AbstractContextManager[None]:
-    """One process at a time migrates: servers that start together must not meet in it."""
+    """Only one process migrates at a time, so that servers may start together."""
     return dialect_of(connection()).migration_lock(connection())
 
 
 @contextmanager
 def durable() -> Iterator[BaseDatabaseWrapper]:
-    """A transaction of its own. Raises NotDurable inside somebody else's."""
+    """A separate transaction. Raises NotDurable inside a caller's transaction."""
     using = alias()
     require_durable(connections[using])
     with transaction.atomic(using=using, durable=True):
@@ -78,21 +78,21 @@ def savepoint() -> Iterator[None]:
 
 @contextmanager
 def hook_savepoint() -> Iterator[None]:
-    """A savepoint around an adopter's code, which fails if that swallowed a database's error.
+    """A savepoint around an adopter's code. Fails if that code swallowed a database error.
 
-    Otherwise what it wrote would be rolled back without a word. Raises InternalError then, or
-    TransactionManagementError.
+    Otherwise its writes would be rolled back silently. Raises InternalError or
+    TransactionManagementError in that case.
     """
     with savepoint():
         yield
         if connection().needs_rollback:
             raise transaction.TransactionManagementError(
-                "an error of the database was swallowed inside transaction.atomic(savepoint=False)"
+                "a database error was swallowed inside transaction.atomic(savepoint=False)"
             )
 
 
 def require_durable(conn: BaseDatabaseWrapper) -> None:
-    """Refuse inside a transaction, whose rollback would undo what the answer promises."""
+    """Raise NotDurable inside a transaction, whose rollback would undo what the verb reports."""
     blocks = conn.atomic_blocks
     within_testcase = bool(blocks) and getattr(blocks[-1], "_from_testcase", False)
     if blocks and not within_testcase:
@@ -104,7 +104,7 @@ def require_durable(conn: BaseDatabaseWrapper) -> None:
 
 
 def repeated(verb: Callable[P, R]) -> Callable[P, R]:
-    """Run the verb again when the database says it met another; translate what is beyond that."""
+    """Retry the verb on a conflict with another transaction; translate every other error."""
 
     @wraps(verb)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -124,9 +124,9 @@ def repeated(verb: Callable[P, R]) -> Callable[P, R]:
             except (InterfaceError, OverflowError) as error:
                 _raise_translated(error)
         raise Unavailable(
-            f"the database is busy: {limits().conflict_retries_max} tries, or "
-            f"{limits().conflict_seconds_max:g} s of them, met other transactions or a lock, and "
-            "were rolled back; try again later"
+            "the database is busy: conflicts or locks made the transaction fail in "
+            f"{limits().conflict_retries_max} tries, or for {limits().conflict_seconds_max:g} s; "
+            "it was rolled back, try again later"
         )
 
     return wrapper
@@ -134,7 +134,7 @@ def repeated(verb: Callable[P, R]) -> Callable[P, R]:
 
 @contextmanager
 def knowing(known: Callable[[], str]) -> Iterator[None]:
-    """Say in an `Unavailable` what is known of the steps before the one that failed."""
+    """Add to an `Unavailable` what is known about the steps before the one that failed."""
     try:
         yield
     except NotMigrated:
@@ -149,14 +149,14 @@ def sqlstate(error: BaseException) -> str:
 
 
 def is_conflict(error: BaseException) -> bool:
-    """True if running the same transaction again may go through."""
+    """True if running the same transaction again may succeed."""
     if sqlstate(error) in _CONFLICTS:
         return True
     return isinstance(error, OperationalError) and "is locked" in str(error)
 
 
 def is_of_content(error: BaseException) -> bool:
-    """True if the database can't keep a value: too large a number or text, or a wrong one."""
+    """True if the database can't store a value: a number or text that is too large, or invalid."""
     return (
         isinstance(error, (DataError, OverflowError))
         or sqlstate(error)[:2] in _OF_CONTENT
@@ -165,17 +165,17 @@ def is_of_content(error: BaseException) -> bool:
 
 
 def is_lost(error: BaseException) -> bool:
-    """True if the database itself is what failed, so that nothing can be said of the work."""
+    """True if the database itself failed, so that the outcome of the work is unknown."""
     return isinstance(error, (OperationalError, InterfaceError))
 
 
 def brief(error: BaseException) -> str:
-    """Its first line: below, PostgreSQL shows the rows and the data that it was about."""
+    """The error's first line: on later lines PostgreSQL shows the rows and their data."""
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def _raise_translated(error: Exception) -> NoReturn:
-    """An error that stays what it is keeps its cause, by which the caller knows a conflict."""
+    """An error that is not translated keeps its cause, by which the caller detects a conflict."""
     translated_error = translated(error)
     if translated_error is error:
         raise error
@@ -183,18 +183,18 @@ def _raise_translated(error: Exception) -> NoReturn:
 
 
 def translated(error: Exception) -> Exception:
-    """The error of joblot's that tells a database's error, or that error itself."""
+    """The joblot error that corresponds to a database error, or that error itself."""
     if sqlstate(error) in _MISSING or "no such table" in str(error):
         return NotMigrated(
             "joblot's tables are missing or of an older version; run the migrations "
             "(`joblot migrate`, or `python manage.py migrate joblot`)"
         )
     if is_of_content(error):
-        return NotStorable(f"the database can't store what was given: {brief(error)}")
+        return NotStorable(f"the database can't store a value: {brief(error)}")
     if isinstance(error, ProgrammingError) or not is_lost(error):
         return error
     connection().close_if_unusable_or_obsolete()
     return Unavailable(
-        f"the database does not answer: {brief(error)}; what was asked may have been done or not, "
-        "try again later"
+        f"the database does not answer: {brief(error)}; the request may have been carried out or "
+        "not; try again later"
     )

@@ -1,1 +1,1 @@
-"""What happens to a job as a whole: its states, its end, its removal."""
+"""A job as a whole: its status, its end, its removal."""

@@ -1,4 +1,4 @@
-"""Closing a run to its workers: no claim is granted, then no lease is counted any more."""
+"""Closing a run to its workers: first no claim is granted, then no lease's results count."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from joblot.states import UNCLOSED, JobStatus, LeaseState
 
 @repeated
 def drain_claims(job_id: int, statuses: Collection[JobStatus], run: int) -> None:
-    """Take away the ranges, and so wait for every claim that read an earlier status.
+    """Delete the ranges, and so wait for every claim that read an earlier status.
 
-    One statement: it sees no range of a later run while it sees the job in this one, and in one
-    of these statuses, in which no claim is granted.
+    One statement: it sees no range of a later run while it sees the job in this run, and in one of
+    these statuses, in which no claim is granted.
     """
     drained = Job.ledger.filter(pk=OuterRef("job_id"), status__in=statuses, run=run)
     with durable():
@@ -27,11 +27,11 @@ def drain_claims(job_id: int, statuses: Collection[JobStatus], run: int) -> None
 def close_leases(job_id: int, run: int) -> None:
     """Close every lease of the job up to this run, in short batches; waits for reports in flight.
 
-    Expired leases too: a success through one would count. Those of a later run stay: the caller
-    may have been overtaken, its run over and the next begun.
+    Closes expired leases too: a success through one would count. Leases of a later run stay: the
+    caller may have been overtaken, with its run over and the next begun.
 
-    Holds nothing while it waits: each batch takes what is free, and when only locked ones are left
-    it waits for one of them alone.
+    Holds no lock while it waits: each batch skips locked leases, and when only locked ones are left
+    it waits for one at a time.
     """
     batch = limits().close_leases_batch
     while _close_batch(job_id, run, batch, skip_locked=True) == batch:

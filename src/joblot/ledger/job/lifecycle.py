@@ -1,8 +1,8 @@
 """What a producer or an operator does to a whole job: start, pause, resume, cancel, retry, delete.
 
-Each changes the status by compare-and-set first and does what follows after, in steps that may be
-repeated: whoever dies on the way, the sweep goes on from there. So two may do the same at once, and
-each step names the run it is for: the slower one must not do it to the next run.
+Each verb first changes the status by compare-and-set, then does the rest in repeatable steps: if a
+process dies in between, the sweep continues. So two processes may do the same at once, and each
+step names the run it is for, so that the slower one can't apply it to the next run.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from joblot.ledger.rows.tallies import settled
 from joblot.models import LIVE, Job, Lease
 from joblot.states import CLAIMABLE, RETRYABLE, TERMINAL, JobStatus, JobTransition
 
-_GOES_ON = "what was begun goes on with the next sweep, and to ask again is safe"
+_CONTINUES = "the next sweep continues what was begun, and repeating the request is safe"
 
 
-@knowing(lambda: _GOES_ON)
+@knowing(lambda: _CONTINUES)
 def start(job_id: int) -> Job:
-    """Let the job's items be claimed. Starting a job that was started already does nothing."""
+    """Make the job's items claimable. Starting a job that was already started does nothing."""
     _change(
         job_id, JobTransition.START, "started", unless=frozenset(JobStatus) - {JobStatus.CREATED}
     )
@@ -40,7 +40,7 @@ def start(job_id: int) -> Job:
 
 
 def pause(job_id: int) -> Job:
-    """Grant no more leases; results of those in flight still count."""
+    """Grant no more leases; results through leases in flight still count."""
     _change(job_id, JobTransition.PAUSE, "paused", unless={JobStatus.PAUSED})
     return read_job(job_id)
 
@@ -52,14 +52,14 @@ def resume(job_id: int) -> Job:
     return read_job(job_id)
 
 
-@knowing(lambda: _GOES_ON)
+@knowing(lambda: _CONTINUES)
 def cancel(job_id: int, *, grace_seconds: float | None = None) -> Job:
     """End the job without its open items.
 
-    No lease is granted once this returns. Leases in flight may report for `grace_seconds` (the
-    policy's `cancel_grace_seconds`); when none is left, or the grace is over, the job is REVOKED
-    and its counts are final. Canceling a canceled job does nothing more; one that has ended
-    otherwise raises WrongStatus.
+    No lease is granted once this returns. Leases in flight may report for `grace_seconds` (default:
+    the policy's `cancel_grace_seconds`); when none is left, or the grace period is over, the job is
+    REVOKED and its counts are final. Canceling a canceled job does nothing more. Raises WrongStatus
+    for a job that has ended otherwise.
     """
     canceled = {JobStatus.CANCELING, JobStatus.REVOKED}
     _change(job_id, JobTransition.CANCEL, "canceling", unless=canceled, cancel_closes_at=None)
@@ -67,7 +67,7 @@ def cancel(job_id: int, *, grace_seconds: float | None = None) -> Job:
 
 
 def end_cancel(job_id: int, *, grace_seconds: float | None = None) -> Job:
-    """Go on with a cancel: drain the claims, and once the grace is over close and revoke."""
+    """Continue a cancel: drain the claims, and once the grace period is over, close and revoke."""
     job = read_job(job_id, deleted=True)
     if job.status == JobStatus.CANCELING:
         if job.cancel_closes_at is None:
@@ -83,7 +83,7 @@ def end_cancel(job_id: int, *, grace_seconds: float | None = None) -> Job:
 
 
 def _close_by(job_id: int, run: int, grace_seconds: float) -> None:
-    """Set the deadline of this run's cancel, or bring it forward; never later than it was."""
+    """Set the deadline of this run's cancel, or bring it forward; never postpones it."""
     for _ in range(limits().reconcile_rounds_max):
         job = read_job(job_id, deleted=True)
         if (job.status, job.run) != (JobStatus.CANCELING, run):
@@ -109,7 +109,7 @@ def _advance_durably(job: Job, **changes: Any) -> bool:
 
 @repeated
 def _cancel_is_due(job_id: int) -> bool:
-    """True when the claims are drained and the grace is over, or nothing is in flight any more."""
+    """True once the claims are drained, and the grace period is over or no lease is live."""
     canceling = Job.ledger.using(alias()).filter(pk=job_id, status=JobStatus.CANCELING)
     if canceling.filter(cancel_closes_at__lte=clock.now()).exists():
         return True
@@ -117,16 +117,16 @@ def _cancel_is_due(job_id: int) -> bool:
     return canceling.filter(cancel_closes_at__isnull=False).exists() and not live[:1]
 
 
-@knowing(lambda: "a run that was begun goes on with the next sweep; see which run the job is in")
+@knowing(lambda: "the next sweep continues a run that was begun; check which run the job is in")
 def retry(
     job_id: int, *, config: Any = None, start_now: bool = True, run: int | None = None
 ) -> Job:
-    """Begin the next run of a job that has ended, with only what did not succeed.
+    """Begin the next run of a job that has ended, with only the items that did not succeed.
 
-    `config` replaces the job's for the new run. With `run`, the number of the run to be begun,
-    asking again does not begin another one after it. Raises WrongStatus for a job that is active,
-    or that succeeded, or whose run was begun with another config; InvalidInput if `run` is not the
-    next. May be called again after a crash: it goes on where it was.
+    `config` replaces the job's config for the new run. With `run`, the number of the run to begin,
+    repeating the call does not begin a further run. Raises WrongStatus for a job that is active,
+    that succeeded, or whose run was begun with another config; InvalidInput if `run` is not the
+    next one. May be called again after a crash: it continues where it stopped.
     """
     _begin_run(job_id, config, start_now=start_now, run=run)
     go_on_reopening(job_id)
@@ -134,9 +134,9 @@ def retry(
 
 
 def go_on_reopening(job_id: int) -> None:
-    """Finish what a retry has begun; does nothing where there is nothing to finish.
+    """Finish a retry that was begun; does nothing if there is none.
 
-    Closing the leases comes first: a result of the run before must not settle what is reopened.
+    Closes the leases first: a result of the previous run must not settle a reopened item.
     """
     job = read_job(job_id)
     if job.reopening is None:
@@ -148,15 +148,15 @@ def go_on_reopening(job_id: int) -> None:
 
 
 def _begin_run(job_id: int, config: Any, *, start_now: bool, run: int | None) -> None:
-    """Terminal -> CREATED in the next run; nothing where that run has begun already."""
+    """Terminal -> CREATED in the next run; does nothing if that run has already begun."""
     for _ in range(limits().reconcile_rounds_max):
         job = read_job(job_id)
         if _has_begun(job, run):
             if config is not None and config != job.config:
-                raise WrongStatus(f"job {job_id}: its run {job.run} has begun with another config")
+                raise WrongStatus(f"job {job_id}: run {job.run} was begun with another config")
             return
         if run is not None and run != job.run + 1:
-            raise InvalidInput(f"run: expected {job.run + 1}, the next one, got {run}")
+            raise InvalidInput(f"run: expected {job.run + 1}, the next run, got {run}")
         if job.status not in RETRYABLE:
             allowed = ", ".join(sorted(RETRYABLE))
             raise WrongStatus(
@@ -188,15 +188,15 @@ def _next_run(job: Job, config: Any, start_now: bool) -> dict[str, Any]:
     }
 
 
-@knowing(lambda: _GOES_ON)
+@knowing(lambda: _CONTINUES)
 def delete(job_id: int) -> None:
-    """Cancel the job at once and hide it; the sweep removes its rows, but for its leases.
+    """Cancel the job at once and hide it; the sweep removes its rows, except its leases.
 
-    Results that come later are told that the job was deleted; `prune` removes what is left.
+    Later results get receipts saying that the job was deleted; `prune` removes the rest.
     """
     if read_job(job_id).status not in TERMINAL:
         cancel(job_id, grace_seconds=0)
-    if not removal.begin(job_id, tell=True):
+    if not removal.begin(job_id, with_event=True):
         status = read_job(job_id).status
         raise WrongStatus(f"job {job_id} is {status} again; delete it again")
 
@@ -209,9 +209,9 @@ def _change(
     unless: Collection[JobStatus] = (),
     **changes: Any,
 ) -> None:
-    """Make `transition`, with its event in the outbox; repeated while overtaken.
+    """Make `transition`, with its event in the outbox; retried while overtaken.
 
-    Does nothing in a status of `unless`, where what was asked is so already.
+    Does nothing in a status of `unless`, in which the requested change has already happened.
     """
     for _ in range(limits().reconcile_rounds_max):
         job = read_job(job_id)
@@ -221,25 +221,26 @@ def _change(
             go_on_reopening(job_id)
             continue
         target = require_transition(job, transition)
-        # Nothing is settled while a job is CREATED, so this is still so when it starts.
-        told = {"settled": settled(job_id)} if transition is JobTransition.START else {}
-        if _change_once(job, kind, told, status=target.value, **changes):
+        # Nothing is settled while a job is CREATED, so the count still holds when it starts.
+        data = {"settled": settled(job_id)} if transition is JobTransition.START else {}
+        if _change_once(job, kind, data, status=target.value, **changes):
             note_claimable()
             return
     raise _overtaken(job_id)
 
 
 @repeated
-def _change_once(job: Job, kind: str, told: dict[str, Any], **changes: Any) -> bool:
+def _change_once(job: Job, kind: str, data: dict[str, Any], **changes: Any) -> bool:
     with durable():
         won = advance(job.pk, job.version, **changes)
         if won:
             run, revision = changes.get("run", job.run), changes.get("revision", job.revision)
-            record_event(job.pk, run, revision, kind, told)
+            record_event(job.pk, run, revision, kind, data)
     return won
 
 
 def _overtaken(job_id: int) -> Unavailable:
     return Unavailable(
-        f"job {job_id}: other changes came first {limits().reconcile_rounds_max} times; try again"
+        f"job {job_id}: {limits().reconcile_rounds_max} tries were overtaken by other changes; "
+        "try again"
     )

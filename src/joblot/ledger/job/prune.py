@@ -13,10 +13,10 @@ from joblot.models import Job
 
 
 def prune(older_than: timedelta) -> int:
-    """Remove every job that ended longer ago than this, with all its rows; returns how many.
+    """Remove every job that ended longer ago than `older_than`, with all rows; returns how many.
 
-    A job that is retried meanwhile stays. Results that come later are answered `rejected`: unknown
-    lease. May be called again after a crash: it goes on where it was.
+    A job that is retried in the meantime stays. Later results are `rejected`: unknown lease. May be
+    called again after a crash: it continues where it stopped.
     """
     due = removal.ENDED & Q(finished_at__lt=clock.now() - older_than)
     return sum(removal.begin(job_id, due) and removal.finish(job_id) for job_id in _due(due))

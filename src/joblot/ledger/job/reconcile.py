@@ -1,8 +1,8 @@
 """Reconciliation: after a commit, read the job again, and write what is due by compare-and-set.
 
-Why it is exact: settling changes no shared row, so any number of reports may commit at once, but
-the last to commit sees the sum of all in a new snapshot. The write names the version that was
-read with the counts, so nothing that was decided before a retry, a pause or another change can be
+Why it is exact: settling changes no shared row, so any number of reports may commit concurrently,
+but the last to commit sees the sum of all of them in a new snapshot. The write names the version
+that was read with the counts, so a decision made before a retry, a pause or another change can't be
 written after it. The loser of the compare-and-set reconciles again, until nothing is due.
 """
 
@@ -22,7 +22,8 @@ from joblot.states import JobStatus
 def reconcile(job_id: int) -> JobStatus | None:
     """Write whatever is due for the job, until nothing is.
 
-    Returns the status it was left in, or None if there is no such job.
+    Returns the job's final status, or None if there is no such job. Raises Unavailable if overtaken
+    `reconcile_rounds_max` times.
     """
     for _ in range(limits().reconcile_rounds_max):
         found = read_snapshot(job_id)
@@ -31,7 +32,8 @@ def reconcile(job_id: int) -> JobStatus | None:
             return found.status if found else None
         write(found, due)
     raise Unavailable(
-        f"job {job_id}: other changes came first {limits().reconcile_rounds_max} times; try again"
+        f"job {job_id}: {limits().reconcile_rounds_max} tries to reconcile it were overtaken by "
+        "other changes; try again"
     )
 
 
@@ -39,7 +41,7 @@ def reconcile(job_id: int) -> JobStatus | None:
 def write(found: JobSnapshot, due: Due) -> bool:
     """End or amend the run, with its counts and its event, if the version is still the one read.
 
-    An alert changes nothing but the version, by which of two at once only one tells of it.
+    An alert changes only the version, so that of two concurrent alerts only one writes its event.
     """
     changes: dict[str, Any] = {}
     if due.kind != "failing":

@@ -1,13 +1,13 @@
-"""Removal: an ended job loses first the right to change, then its rows, then itself.
+"""Removal: first an ended job is marked and so frozen, then its rows are removed, then its own row.
 
 `deleted_at` marks a job that is being removed. The mark is set by compare-and-set, after every
-lease of the run was closed and a look has recorded what was counted through them: so nothing is
-counted once it is set, and a job that was retried meanwhile is left alone. A marked job is not
-retried, amended, filled or claimed, and its row changes no more, but for `total`, which goes down
-with its items. Late results are answered from the leases for as long as these are there.
+lease of the run was closed and a reconciliation has recorded what was counted through them. So
+nothing is counted once it is set, and a job that was retried in the meantime is left alone. A
+marked job is not retried, amended, filled or claimed, and its row no longer changes, except for
+`total`, which goes down with its items. Late results get receipts as long as the leases exist.
 
-Rows go in chunks, each a short transaction of its own, so that a removal may die anywhere and be
-gone on with by anybody. Below `total` every item has all of its rows; from `total` on, none.
+Rows are removed in chunks, each in a short transaction, so that a removal may die anywhere and any
+process may continue it. Below `total` every item has all of its rows; from `total` on, none.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ from joblot.states import TERMINAL
 ENDED = Q(status__in=TERMINAL)
 
 
-def begin(job_id: int, due: Q = ENDED, *, tell: bool = False) -> bool:
+def begin(job_id: int, due: Q = ENDED, *, with_event: bool = False) -> bool:
     """Mark an ended job as being removed, and free its idempotency key.
 
-    `due` is what makes it removable: true of the very version that is marked. Returns whether the
-    job is being removed now, by this call or another; False if it is not `due`, or gone. With
-    `tell` the mark comes with the event "deleted".
+    `due` is the condition for removal; it holds for the version that is marked. Returns whether the
+    job is now being removed, by this call or another; False if it is not `due`, or gone. With
+    `with_event`, the event "deleted" is written with the mark.
     """
     for _ in range(limits().reconcile_rounds_max):
         seen = _due(job_id, due)
@@ -68,11 +68,12 @@ def begin(job_id: int, due: Q = ENDED, *, tell: bool = False) -> bool:
         reconcile(job_id)
         now = _due(job_id, due)
         same = now is not None and (now.run, now.deleted_at) == (seen.run, None)
-        if now and same and _mark(now, tell=tell):
+        if now and same and _mark(now, with_event=with_event):
             faults.point("removal: begun")
             return True
     raise Unavailable(
-        f"job {job_id}: other changes came first {limits().reconcile_rounds_max} times; try again"
+        f"job {job_id}: {limits().reconcile_rounds_max} tries were overtaken by other changes; "
+        "try again"
     )
 
 
@@ -83,18 +84,18 @@ def _due(job_id: int, due: Q) -> Job | None:
 
 
 @repeated
-def _mark(job: Job, *, tell: bool) -> bool:
+def _mark(job: Job, *, with_event: bool) -> bool:
     with durable():
         won = advance(job.pk, job.version, deleted_at=clock.now(), idempotency_key=None)
-        if won and tell:
+        if won and with_event:
             record_event(job.pk, job.run, job.revision, "deleted", {})
     return won
 
 
 def go_on(seconds: float) -> None:
-    """Remove the bulk of jobs that are being removed, for about so long. Their leases stay.
+    """Remove the bulk of the marked jobs' rows, for about `seconds`. Their leases stay.
 
-    A job for which that fails is put off, and keeps no other from its turn.
+    If this fails for a job, the job is put off and the others proceed.
     """
     until = time.monotonic() + seconds
     for job_id in _with_items():
@@ -104,7 +105,7 @@ def go_on(seconds: float) -> None:
 
 
 def go_on_with(job_id: int, seconds: float) -> None:
-    """The same for one job that may have been put off. Raises what goes wrong."""
+    """The same for one job, which may have been put off. Raises any error."""
     _go_on_until(time.monotonic() + seconds, job_id)
 
 
@@ -115,10 +116,10 @@ def _go_on_until(until: float, job_id: int) -> None:
 
 
 def finish(job_id: int) -> bool:
-    """Remove every row of a job that is marked; returns whether this call removed the last one.
+    """Remove every row of a marked job; returns whether this call removed the job's own row.
 
-    Leases go before all that a report may write, so each waits for the report that holds it, and
-    the job's row goes last, so that what is left can always be found.
+    Leases are removed before anything that a report may write, so that each waits for the report
+    that holds it. The job's row is removed last, so that leftovers can always be found.
     """
     pace = _Pace()
     for _ in _bulk(job_id, pace):
@@ -126,27 +127,27 @@ def finish(job_id: int) -> bool:
     for _ in chain.from_iterable(pace.chunks(step, job_id) for step in _LAST):
         pass
     removed = _remove_job(job_id)
-    for _ in pace.chunks(_rows_of(Log), job_id):  # logged while it went
+    for _ in pace.chunks(_rows_of(Log), job_id):  # logged during the removal
         pass
     return removed
 
 
 @repeated
 def _with_items() -> list[int]:
-    """Jobs that are being removed and still have items. These go last of the bulk."""
+    """Jobs that are being removed and still have items, which are the last of the bulk."""
     jobs = Job.ledger.using(alias()).filter(deleted_at__isnull=False, total__gt=0)
     jobs = jobs.exclude(put_off(Step.REMOVE, "pk"))
     return list(jobs.order_by("total").values_list("pk", flat=True)[: limits().sweep_jobs_batch])
 
 
 class _Pace:
-    """How many rows a transaction takes: fewer where it lasts longer than it should."""
+    """How many rows a transaction removes: fewer if one takes longer than it should."""
 
     def __init__(self) -> None:
         self._rows = min(limits().removal_rows_first, limits().removal_rows_max)
 
     def chunks(self, remove: Callable[[int, int], int], job_id: int) -> Iterator[int]:
-        """Remove rows of the job, until none is found; how many, after each transaction."""
+        """Remove rows of the job until none is found; yields how many, after each transaction."""
         while True:
             began = time.monotonic()
             removed = remove(job_id, self._rows)
@@ -164,12 +165,12 @@ class _Pace:
 
 
 def _bulk(job_id: int, pace: _Pace) -> Iterator[int]:
-    """What grows with the work. The items last: while there are some, the rest may be left too."""
+    """Remove what grows with the work. Items go last: while some are left, other rows may be."""
     return chain.from_iterable(pace.chunks(step, job_id) for step in _BULK)
 
 
 def _rows_of(model: type[LedgerModel]) -> Callable[[int, int], int]:
-    """Remove rows of a table, in any order; returns how many were found."""
+    """A step that removes rows of a table, in any order, and returns how many it found."""
 
     @repeated
     def remove(job_id: int, rows: int) -> int:
@@ -184,7 +185,7 @@ def _rows_of(model: type[LedgerModel]) -> Callable[[int, int], int]:
 
 
 def _slot_of(model: type[LedgerModel]) -> Callable[[int, int], int]:
-    """Remove one slot of one stage; returns 1, or 0 where there is none."""
+    """A step that removes one slot of one stage, and returns 1, or 0 if there is none."""
 
     @repeated
     def remove(job_id: int, _rows: int) -> int:
@@ -200,10 +201,10 @@ def _slot_of(model: type[LedgerModel]) -> Callable[[int, int], int]:
 
 @repeated
 def _remove_items(job_id: int, items: int) -> int:
-    """Remove the last items with all that was settled or tried of them.
+    """Remove the last items, with their outcomes and attempts.
 
-    Locks the job's row, so of two who do this each takes other items. By number, and from the end
-    that `total` names: so no statement passes over what others have removed before it.
+    Locks the job's row, so that concurrent removals take different items. Selects by number, from
+    `total` downwards, so that no statement scans over rows that were already removed.
     """
     with durable():
         jobs = Job.ledger.using(alias()).select_for_update()
@@ -236,9 +237,9 @@ def _remove_uncounted(job_id: int, rows: int) -> int:
 
 @repeated
 def _remove_events(job_id: int, rows: int) -> int:
-    """Remove events with the marks of their deliveries.
+    """Remove events with their deliveries.
 
-    The events are locked first: so a delivery in flight has left its mark, and none begins.
+    Locks the events first: a delivery in flight has then left its mark, and no other begins.
     """
     with durable():
         events = Event.ledger.using(alias()).filter(job_id=job_id)
@@ -250,7 +251,7 @@ def _remove_events(job_id: int, rows: int) -> int:
 
 @repeated
 def _remove_webhook_deliveries(job_id: int, rows: int) -> int:
-    """Remove what was sent, or given up; what is still to be sent outlives the job."""
+    """Remove deliveries that were sent or given up; those still to be sent outlive the job."""
     with durable():
         done = WebhookDelivery.objects.using(alias()).filter(job_id=job_id, next_try_at=None)
         found = list(done.values_list("pk", flat=True)[:rows])
@@ -273,5 +274,5 @@ _BESIDES = (
     *(_slot_of(model) for model in (Tally, Metric)),
 )
 _BULK = (*_BESIDES, _remove_items)
-# Once the leases are gone no report is in flight: what a late one has written meanwhile goes now.
+# Once the leases are gone no report is in flight; this removes what late reports wrote before that.
 _LAST = (_rows_of(Lease), *_BESIDES, _remove_events, _remove_webhook_deliveries)

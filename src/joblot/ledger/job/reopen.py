@@ -1,8 +1,9 @@
-"""Reopen: put what did not succeed back into the queue, chunk by chunk, for the next run.
+"""Reopen: put items that did not succeed back into the queue, chunk by chunk, for the next run.
 
-The job is CREATED meanwhile, so nothing is claimed, and all its leases are closed, so nothing is
-settled. Each chunk subtracts from the tallies what it reopens and moves the cursor on the job's
-row in the same transaction; whoever resumes, twice or at once, does each chunk once.
+Until this is done the job is CREATED, so nothing is claimed, and all its leases are closed, so
+nothing is settled. Each chunk subtracts the items it reopens from the tallies and moves the cursor
+on the job's row in the same transaction. However often it is resumed, even concurrently, each chunk
+is done once.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from joblot.states import ItemState, JobStatus, JobTransition
 
 
 def reopen(job_id: int, run: int) -> None:
-    """Reopen for `run` all that did not succeed. May be called again, and goes on where it was."""
+    """Reopen for `run` every item that did not succeed. If repeated, continues where it stopped."""
     while _reopen_chunk(job_id, run):
         pass
 
 
 @repeated
 def _reopen_chunk(job_id: int, run: int) -> bool:
-    """One chunk of one stage; False when there is none left. Locks the job's row, then slots."""
+    """Reopen one chunk of one stage; False if it was the last. Locks the job's row, then slots."""
     with durable():
         job = lock_job(job_id)
         if job.reopening is None or (job.status, job.run) != (JobStatus.CREATED, run):
@@ -51,7 +52,7 @@ def _reopen_chunk(job_id: int, run: int) -> bool:
 
 
 def _end(job: Job, deltas: Deltas) -> None:
-    """All is reopened, once `deltas` are written: the run may start, if the retry said so."""
+    """Everything is reopened once `deltas` are written: start the run if the retry asked for it."""
     assert job.reopening is not None
     if not job.reopening["start"]:
         advance(job.pk, job.version, reopening=None)
@@ -63,7 +64,7 @@ def _end(job: Job, deltas: Deltas) -> None:
 
 
 def _reopen_items(job: Job, stage: int, numbers: Iterable[int], deltas: Deltas) -> None:
-    """Reopen in this stage what came through the stage before and did not succeed here."""
+    """Reopen in this stage the items that passed the previous stage and did not succeed here."""
     asked = list(numbers)
     outcomes = (
         Outcome.ledger.using(alias())
@@ -81,7 +82,7 @@ def _reopen_items(job: Job, stage: int, numbers: Iterable[int], deltas: Deltas) 
 
 
 def _remember(outcomes: Iterable[Outcome]) -> None:
-    """Keep why the earlier run gave an item up, now that its outcome goes."""
+    """Keep the reason why the earlier run gave an item up, because its outcome is deleted."""
     Attempt.ledger.using(alias()).bulk_create(
         Attempt(
             job_id=outcome.job_id,

@@ -1,1 +1,1 @@
-"""What is done in time, whoever does it: the sweep, events, repair."""
+"""Maintenance: the sweep, events, removal of files, repair."""

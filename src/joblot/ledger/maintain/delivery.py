@@ -1,12 +1,12 @@
-"""Deliveries: an event is given to a handler until the handler returns, in order per job.
+"""Deliveries: an event is passed to a handler until the handler returns, in order per job.
 
-A try is claimed in a transaction of its own, which also says when the next one may begin: whatever
-becomes of the process, nothing has to be written after its death. A transactional handler then
-runs in one transaction with the mark of its delivery, so what it writes in the same database
-happens exactly once; any other runs with no transaction open and is marked afterwards.
+A try is claimed in its own transaction, which also records when the next one may begin, so nothing
+has to be written if the process dies. A transactional handler then runs in one transaction with the
+mark of its delivery, so its writes to the same database happen exactly once. Any other handler runs
+outside a transaction and is marked afterwards.
 
-Nothing in this process can end a handler that hangs: `joblot.delivery` runs this in a process that
-can be ended.
+Nothing in this process can end a handler that hangs: `joblot.delivery` runs this code in a process
+that can be killed.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ logger = logging.getLogger("joblot.ledger")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A claimed try: `tries` is its number, and the fence of all that is written about it."""
+    """A claimed try. `tries` is its number, and the fence for everything written about it."""
 
     handler: hooks.EventHandler
     event: hooks.JobNotice
     tries: int
     seconds_max: float
-    retry_seconds: float  # until the next try, if nothing is heard of this one
+    retry_seconds: float  # until the next try, unless this one is marked
 
     def __str__(self) -> str:
         event = self.event
@@ -62,25 +62,26 @@ Watch = Callable[[Call], AbstractContextManager[Any]]
 
 
 def deliver(watch: Watch = nullcontext) -> int:
-    """Give each event that is due to its handlers, oldest first; returns how many were taken.
+    """Pass each due event to its handlers, oldest first; returns how many deliveries succeeded.
 
     Calls the handlers that this process has imported, in this thread: `watch` is entered around
-    each call. Events that wait for a fan-out are due after the next sweep. Raises Unavailable.
+    each call. Events not yet fanned out are due after the next sweep. Raises Unavailable.
     """
     require_durable(connection())
     taken = 0
     while done := sum(_deliver(call, watch) for call in _calls()):
-        taken += done  # what waited behind them is due now
+        taken += done  # the events behind them are due now
     return taken
 
 
 def deliver_until(
     stop: threading.Event, watch: Watch = nullcontext, *, idle_seconds_max: float | None = None
 ) -> None:
-    """Deliver every `handler_poll_seconds` until `stop` is set, or for so long nothing was due.
+    """Deliver every `handler_poll_seconds` until `stop` is set, or nothing was due for
+    `idle_seconds_max`.
 
-    Without `supervise_until`, a handler that hangs holds up the others of this process; its
-    transaction is ended at its limit. A database failure is logged and tried again.
+    Without `supervise_until`, a handler that hangs blocks the others in this process; its
+    transaction is ended at its limit. A database failure is logged and retried.
     """
     idle = 0.0
     while not stop.is_set() and (idle_seconds_max is None or idle < idle_seconds_max):
@@ -94,7 +95,7 @@ def deliver_until(
         except Unavailable as error:
             logger.warning("delivery: %s", error)
         except Exception:
-            logger.exception("delivery failed; the next round goes on")
+            logger.exception("delivery failed; it continues in the next round")
         if not called:
             idle += limits().handler_poll_seconds
             stop.wait(limits().handler_poll_seconds)
@@ -104,7 +105,7 @@ def deliver_until(
 
 
 def _calls() -> Iterator[Call]:
-    """The tries that this process has claimed, one after the other."""
+    """Claim the tries that are due, one at a time."""
     for event_id, name in _due():
         if (call := _claim_if_due(event_id, name)) is not None:
             yield call
@@ -121,7 +122,7 @@ def _due() -> list[tuple[int, str]]:
 
 
 def _first_of_their_job() -> Any:
-    """What is open, without those behind an earlier event of the same job for the same handler."""
+    """Open deliveries without an earlier open one of the same job and handler."""
     earlier = Delivery.ledger.filter(
         job_id=OuterRef("job_id"),
         handler=OuterRef("handler"),
@@ -132,7 +133,7 @@ def _first_of_their_job() -> Any:
 
 
 def _occupied() -> set[str]:
-    """Handlers that are running in as many processes as one may occupy."""
+    """Handlers that already run in `handler_at_once_max` processes."""
     running = Delivery.ledger.using(alias()).filter(
         delivered_at__isnull=True,
         started_at__gt=clock.after(-limits().handler_seconds_max),
@@ -145,7 +146,7 @@ def _occupied() -> set[str]:
 
 @repeated
 def _claim_if_due(event_id: int, name: str) -> Call | None:
-    """Begin a try if it is still due. A row that another process has locked is its affair."""
+    """Begin a try if it is still due. Skips a row that another process has locked."""
     handler = hooks.event_handlers()[name]
     seconds = limits().handler_seconds_max
     if handler.transactional:
@@ -175,7 +176,7 @@ def _row(event_id: int, name: str) -> Any:
 
 
 def _deliver(call: Call, watch: Watch) -> bool:
-    """Call the handler; False if it failed, and is tried again."""
+    """Call the handler; False if it failed and will be retried."""
     try:
         with watch(call):
             if call.handler.transactional:
@@ -191,7 +192,7 @@ def _deliver(call: Call, watch: Watch) -> bool:
 
 @repeated
 def _deliver_in_one_transaction(call: Call) -> bool:
-    """The mark first: it locks the row, so nobody else begins a try while this one runs."""
+    """Mark first: this locks the row, so no other process begins a try while this one runs."""
     with durable(), ended_after(call.seconds_max, str(call)):
         if not _mark(call):
             return False

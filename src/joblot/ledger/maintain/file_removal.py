@@ -1,11 +1,11 @@
-"""The removal of files that nothing refers to: the storage is asked until it has removed them.
+"""The removal of unreferenced files: retried until the storage has removed them.
 
 The sweep marks a file, and from then on nothing may refer to it. A try to remove it is claimed in a
-transaction that also says when the next one is due, so nothing has to be written after the death of
-a process. To remove a file twice does no harm: its name is never used again.
+transaction that also records when the next one is due, so nothing has to be written if the process
+dies. Removing a file twice does no harm: its name is never reused.
 
-Nothing in this process can end a storage that hangs: `joblot.delivery` runs this in a process that
-can be ended.
+Nothing in this process can end a storage that hangs: `joblot.delivery` runs this code in a process
+that can be killed.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ logger = logging.getLogger("joblot.ledger")
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """A claimed try: `tries` is its number, and the fence of what is written about its failure."""
+    """A claimed try. `tries` is its number, and the fence for what is written about its failure."""
 
     name: str
     tries: int
     seconds_max: float
-    retry_seconds: float  # until the next try, if nothing is heard of this one
+    retry_seconds: float  # until the next try, unless this one succeeds
 
     def __str__(self) -> str:
         return f"removal of {self.name}, try {self.tries}"
@@ -45,10 +45,10 @@ Watch = Callable[[Removal], AbstractContextManager[Any]]
 
 
 def remove_files(watch: Watch = nullcontext) -> int:
-    """Remove the files that are marked and due, oldest first; returns how many.
+    """Remove the marked files that are due, oldest first; returns how many.
 
-    Calls the storage in this thread: `watch` is entered around each call. Ends at the first one
-    that fails, which is put off. Raises Unavailable.
+    Calls the storage in this thread: `watch` is entered around each call. Stops at the first
+    failure, which is put off. Raises Unavailable.
     """
     require_durable(connection())
     removed = 0
@@ -60,7 +60,7 @@ def remove_files(watch: Watch = nullcontext) -> int:
 def remove_files_until(
     stop: threading.Event, watch: Watch = nullcontext, *, idle_seconds_max: float
 ) -> None:
-    """Remove files until `stop` is set, or for so long none was due. Failures are tried again."""
+    """Remove files until `stop` is set or none was due for `idle_seconds_max`; retries failures."""
     idle = 0.0
     while not stop.is_set() and idle < idle_seconds_max:
         try:
@@ -71,7 +71,7 @@ def remove_files_until(
         except Unavailable as error:
             logger.warning("removal of files: %s", error)
         except Exception:
-            logger.exception("removal of files failed; the next round goes on")
+            logger.exception("removal of files failed; it continues in the next round")
         idle += limits().handler_poll_seconds
         stop.wait(limits().handler_poll_seconds)
     connection().close()
@@ -89,7 +89,7 @@ def _due() -> Any:
 
 @repeated
 def _claim() -> Removal | None:
-    """Begin a try. A row that another process has locked is its affair."""
+    """Begin a try. Skips rows that another process has locked."""
     seconds = limits().output_removal_seconds_max
     wait = seconds + limits().output_removal_retry_seconds
     with durable():
@@ -104,7 +104,7 @@ def _claim() -> Removal | None:
 
 
 def _remove(removal: Removal, watch: Watch) -> bool:
-    """Have the storage remove the file; False if it failed, and is asked again later."""
+    """Have the storage remove the file; False if it failed and will be retried."""
     faults.point("outputs: claimed, not removed")
     wait = limits().output_removal_retry_seconds
     try:
@@ -132,5 +132,5 @@ def _forget(name: str) -> None:
 
 
 def _rows(name: str) -> Any:
-    """The row of a file that is marked."""
+    """The row of a marked file."""
     return StoredOutput.ledger.using(alias()).filter(name=name, next_try_at__isnull=False)

@@ -1,4 +1,4 @@
-"""Fold: when a job has ended, its slots become one, so that reading it stays cheap for ever."""
+"""Fold: add up the tally slots of a job that has ended, so that reading it stays cheap."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _COUNTS = ("succeeded", "failed", "lost", "skipped", "late")
 
 @repeated
 def fold(job_id: int) -> bool:
-    """Add every slot of an ended job to slot 0, in the order of the locks; False if it must wait.
+    """Add every slot of an ended job to slot 0, in lock order; returns False if it must wait.
 
-    It waits while an amendment was counted that no look has told yet: that the amendment has a
-    slot of its own is how the sweep finds it. One that comes meanwhile waits for its slot, or
-    finds it gone and makes it anew.
+    It must wait while an amendment was counted but not yet reconciled: the sweep finds such a job
+    by the amendment's slot. A concurrent amendment waits for its slot, or inserts it again if it
+    is gone.
     """
     stages = stages_of(job_id)
     with durable() as conn:
@@ -58,7 +58,7 @@ def _fold_metrics(job_id: int, stage: int) -> None:
     sums = _sums(spread)
     known = dict(slots.filter(slot=0).values_list("name", "value"))
     if any(abs(value + known.get(name, 0)) > _BIGINT_MAX for name, value in sums.items()):
-        return  # more than a slot can hold; the readers add the slots up without a bound
+        return  # more than a slot can hold; readers add the slots up without this bound
     slots.filter(slot__in={metric.slot for metric in spread}).delete()
     for name, value in sums.items():
         if not slots.filter(slot=0, name=name).update(value=F("value") + value):

@@ -1,4 +1,4 @@
-"""Merge: neighbours in the queue that are alike become one range, so that claims stay short."""
+"""Merge: join adjacent ranges with equal budgets, so that claims stay short."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from joblot.states import CLAIMABLE
 
 
 def merge_ranges() -> None:
-    """Merge the small ranges of every stage that has many."""
+    """Merge small ranges in every stage that has many."""
     crowded = _crowded(~Q(put_off(Step.MERGE, "job_id")))
     for job_id, stage in crowded:
         attempt(Step.MERGE, job_id, partial(_merge_stage, stage=stage))
 
 
 def merge_ranges_of(job_id: int) -> None:
-    """The same for one job that may have been put off. Raises what goes wrong."""
+    """The same for one job, which may have been put off. Raises any error."""
     for _, stage in _crowded(Q(job_id=job_id)):
         _merge_stage(job_id, stage)
 
@@ -43,7 +43,7 @@ def _crowded(which: Q) -> list[tuple[int, int]]:
 
 @repeated
 def _merge_stage(job_id: int, stage: int) -> int:
-    """Merge what is free and due; returns how many ranges there are fewer. Waits for nobody."""
+    """Merge ranges that are unlocked and due; returns how many fewer there are. Never waits."""
     with durable():
         free = (
             ItemRange.ledger.using(alias())
@@ -62,7 +62,7 @@ def _alike(row: ItemRange) -> tuple[int, int, int]:
 
 
 def _merged(rows: list[ItemRange]) -> tuple[list[Span], list[int]]:
-    """The spans that come of neighbours, and the ids of the ranges they replace."""
+    """The merged spans, and the ids of the ranges that they replace."""
     spans: list[Span] = []
     gone: list[int] = []
     for alike, group in groupby(sorted(rows, key=lambda r: (_alike(r), r.next)), key=_alike):
@@ -79,6 +79,6 @@ def _merged(rows: list[ItemRange]) -> tuple[list[Span], list[int]]:
 
 
 def _joins(chain: list[ItemRange], row: ItemRange) -> bool:
-    """True if `row` begins where the chain ends, and together they are not too large to share."""
+    """True if `row` begins where the chain ends and both fit into `range_items_min`."""
     together = row.last - chain[0].next + 1
     return row.next == chain[-1].last + 1 and together <= limits().range_items_min

@@ -1,7 +1,7 @@
-"""The outbox: an event is fanned out after the commit that wrote it, once, to all that want it.
+"""The outbox: after the commit that wrote it, an event is fanned out once to all its subscribers.
 
 A fan-out writes one delivery for each handler and each webhook, in one transaction with the mark
-that the event is dispatched. It runs no adopter's code and sends nothing, so the sweep does it.
+that the event is dispatched. It runs no adopter's code and sends nothing, so the sweep can do it.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ logger = logging.getLogger("joblot.ledger")
 
 
 def fan_out() -> int:
-    """Write the deliveries of the events that are due, oldest first; returns how many events."""
+    """Write the deliveries of due events, oldest first; returns how many events."""
     return sum(_fan_out(event_id, job_id) for event_id, job_id in _due())
 
 
 @repeated
 def _due() -> list[tuple[int, int]]:
-    """Without those behind one that failed: they wait for it, and would fill the batch."""
+    """Excludes events behind one that failed: they wait for it, and would fill the batch."""
     behind = stuck().filter(job_id=OuterRef("job_id"), pk__lt=OuterRef("pk"))
     due = not_dispatched().filter(~Exists(behind), next_try_at__lte=clock.now()).order_by("id")
     return list(due.values_list("pk", "job_id")[: limits().outbox_batch_events])
 
 
 def _fan_out(event_id: int, job_id: int) -> bool:
-    """Fan one event out; one that fails is put off and keeps no other job's waiting."""
+    """Fan one event out; if that fails, the event is put off and other jobs' events proceed."""
     try:
         return _dispatch_if_waiting(event_id)
     except Exception:
@@ -49,8 +49,8 @@ def _fan_out(event_id: int, job_id: int) -> bool:
 
 @repeated
 def _dispatch_if_waiting(event_id: int) -> bool:
-    """Of two at once, the second skips the row that the first has locked, and what comes after it
-    in the same job: otherwise a later event could be delivered before an earlier one is there.
+    """A concurrent call skips an event that is locked, and later events of the same job: otherwise
+    a later event could be delivered before an earlier one.
     """
     waiting = not_dispatched()
     earlier = waiting.filter(job_id=OuterRef("job_id"), pk__lt=OuterRef("pk"))
@@ -66,9 +66,9 @@ def _dispatch_if_waiting(event_id: int) -> bool:
 
 
 def _write_deliveries(event: Event) -> None:
-    told = as_told(event)
+    notice = as_told(event)
     for write in hooks.fan_out_writers(event.kind):
-        write(told)
+        write(notice)
     Delivery.ledger.using(alias()).bulk_create(
         (
             Delivery(event_id=event.pk, handler=name, job_id=event.job_id, next_try_at=clock.now())
@@ -79,7 +79,7 @@ def _write_deliveries(event: Event) -> None:
 
 
 def as_told(event: Event) -> hooks.JobNotice:
-    """The event as a handler gets it."""
+    """The event in the form that a handler receives."""
     return hooks.JobNotice(
         event.pk, event.job_id, event.run, event.revision, event.kind, event.data
     )
@@ -93,6 +93,6 @@ def _put_off(event_id: int) -> None:
 
 
 def backoff_seconds(tries: int) -> float:
-    """How long to wait after `tries` tries that failed before this one."""
+    """How long to wait after a try that `tries` failed tries preceded."""
     doubled = limits().outbox_backoff_seconds * 2.0 ** min(tries, 32)
     return min(doubled, limits().outbox_backoff_seconds_max)

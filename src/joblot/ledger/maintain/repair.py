@@ -1,14 +1,15 @@
-"""Repair: mend what can be mended from the rows of a job, and say what was changed.
+"""Repair: restore what can be derived from a job's outcomes, and report what was changed.
 
-Outcomes are the truth and are never touched. What is derived from them is written anew: tallies
-and metrics, and the queue of a running job. Correct reports change outcomes and tallies together,
-so by how much the two differ does not depend on them, and nobody has to stop working: the
-difference is taken in one snapshot and added in the same transaction. The job's row is locked
-first and its version goes up, so that two repairs don't mend twice, and a look that was decided on
-the tallies before is decided again.
+Outcomes are the source of truth and are never changed. What is derived from them is restored:
+tallies and metrics, and the queue of a running job. Correct reports change outcomes and tallies
+together, so they don't affect the difference between the two, and work need not stop: the
+difference is computed in one snapshot and added in the same transaction. The job's row is locked
+first and its version goes up, so that concurrent repairs don't both add it, and a reconciliation
+that was decided on the previous tallies is decided again.
 
-A job that has ended keeps its report. It is mended only if what it recorded then agrees with its
-tallies, or can be made to by an amendment: one that the state machine allows, with no less success.
+A job that has ended keeps its report. It is repaired only if what it recorded then agrees with its
+tallies, or an amendment can make it agree: one that the state machine allows, with no fewer
+successes.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ Change = dict[str, Any]
 
 
 def repair(job_id: int) -> dict[str, Any]:
-    """Mend a job; answers as `audit` does afterwards, and with `changes`.
+    """Repair a job; returns what `audit` then returns, and `changes`.
 
-    A change is `{"what", "before", "after"}`, and is logged with the job. What could not be mended
-    is still broken in the answer. Raises NotFound; NotDurable inside a transaction.
+    A change is `{"what", "before", "after"}`, and is written to the job's log. Checks that could
+    not be repaired still fail. Raises NotFound; NotDurable inside a transaction.
     """
     require_durable(connection())
     changes = [*_mend(job_id), *_close(job_id)]
@@ -65,9 +66,9 @@ def _mend(job_id: int) -> list[Change]:
 
 
 def _counts(seen: JobSnapshot, deltas: Deltas) -> list[Change]:
-    """The tallies become the recount, unless the job has ended with other counts for good."""
+    """Make the tallies equal the recount, unless the job has ended with other, final counts."""
     drift = count_drift(seen)
-    if not drift or not _may_be_told(seen):
+    if not drift or not _may_be_recorded(seen):
         return []
     changes = []
     for stage, differs in drift.items():
@@ -80,8 +81,8 @@ def _counts(seen: JobSnapshot, deltas: Deltas) -> list[Change]:
     return changes
 
 
-def _may_be_told(seen: JobSnapshot) -> bool:
-    """Whether the recount may stand beside what the job has recorded, if it has ended."""
+def _may_be_recorded(seen: JobSnapshot) -> bool:
+    """Whether the recount agrees with the job's report, if it has ended, or may amend it."""
     truth = replace(seen, stages=tuple(recount(seen)))
     if seen.recorded is None or seen.recorded == truth.counts:
         return True
@@ -101,7 +102,7 @@ def _metrics(seen: JobSnapshot, deltas: Deltas) -> list[Change]:
 
 
 def _queue(seen: JobSnapshot) -> list[Change]:
-    """Open items that are nowhere wait again. As given back: some may be settled meanwhile."""
+    """Requeue open items that are in no range or lease, as released: some may settle by then."""
     changes = []
     for stage, places in places_of_open(seen).items():
         lost = sorted(number for number, count in places.items() if count == 0)
@@ -113,7 +114,7 @@ def _queue(seen: JobSnapshot) -> list[Change]:
 
 
 def _close(job_id: int) -> list[Change]:
-    """The leases of a job that was canceled, through which a result could still count."""
+    """Close the leases of a canceled job, through which a result could still count."""
     seen = read_snapshot(job_id)
     if seen is None or seen.status is not JobStatus.REVOKED:
         return []

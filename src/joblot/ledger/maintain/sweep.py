@@ -1,8 +1,8 @@
-"""The sweep: what time brings, and what somebody who died has left undone.
+"""The sweep: does what is due, and finishes what a process that died left undone.
 
-Every part may run in several processes at once and at any moment; none waits for a report, and
-none runs an adopter's code or calls its storage. What fails for one job is put off and keeps no
-other from its turn; only a failure of the whole database ends the round.
+Every part may run in several processes at once and at any time; none waits for a report, runs an
+adopter's code or calls a storage. A step that fails for one job is put off and the other jobs
+proceed; only a failure of the database ends the round.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ class Swept:
 
 
 def sweep(*, checks_waits: bool = True) -> Swept:
-    """One round: expire leases, go on with cancels, reconcile, merge, fan events out, remove.
+    """One round: expire leases, continue cancels and retries, reconcile, merge, fan out, remove.
 
-    What has failed for a job in an earlier round comes last. With `checks_waits` it first brings
-    forward what a clock that was ahead has put off too far. Raises Unavailable.
+    Steps that failed for a job in an earlier round come last. With `checks_waits`, first brings
+    forward what was scheduled too late while the clock was ahead. Raises Unavailable.
     """
     if checks_waits:
         shorten_waits()
@@ -88,7 +88,7 @@ _AGAIN: Mapping[Step, Callable[[int], object]] = {
 
 
 def sweep_until(stop: threading.Event) -> None:
-    """Sweep every `sweep_seconds` until `stop` is set; a failure is logged and tried again."""
+    """Sweep every `sweep_seconds` until `stop` is set; a failure is logged and retried."""
     checked_at = float("-inf")
     while not stop.is_set():
         began = time.monotonic()
@@ -100,7 +100,7 @@ def sweep_until(stop: threading.Event) -> None:
         except Unavailable as error:
             logger.warning("sweep: %s", error)
         except Exception:
-            logger.exception("sweep failed; the next one goes on")
+            logger.exception("sweep failed; it continues in the next round")
         stop.wait(max(0.0, limits().sweep_seconds - (time.monotonic() - began)))
     rest()
     connection().close()

@@ -1,8 +1,8 @@
-"""Waits: no item, lease or event waits longer than its rule says, though a clock was ahead.
+"""Waits: no item, lease or event waits longer than its rule allows, even if the clock was ahead.
 
-What is due later is written as a time. If the database's clock was hours ahead when it was written,
-and is right again, that time is hours away. So what lies further ahead than its rule allows, from
-now on, is brought forward to what the rule allows.
+Due times are stored as absolute times. If the database's clock was hours ahead when one was
+written and has been corrected since, that time is hours away. So a due time that is further away
+than its rule allows is brought forward to what the rule allows.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from joblot.models import LIVE_BY_TIME, Delivery, Event, ItemRange, Lease, Store
 def shorten_waits() -> None:
     """Bring forward what waits for too long.
 
-    A job for which that fails is put off, and keeps no other from its turn.
+    If this fails for a job, the job is put off and the others proceed.
     """
     each(Step.WAITS, _jobs(_late_ranges()), _shorten_ranges)
     each(Step.WAITS, _jobs(_late_leases()), _shorten_leases)
@@ -34,7 +34,7 @@ def shorten_waits() -> None:
 
 
 def shorten_waits_of(job_id: int) -> None:
-    """The same for one job that may have been put off. Raises what goes wrong."""
+    """The same for one job, which may have been put off. Raises any error."""
     _shorten_ranges(job_id)
     _shorten_leases(job_id)
 
@@ -51,7 +51,7 @@ def _late_ranges() -> Any:
 
 @repeated
 def _shorten_ranges(job_id: int) -> None:
-    """An item waits for its next try at most as long as its job's policy lets it."""
+    """An item waits for its next try at most as long as its job's policy allows."""
     late = _late_ranges().filter(job_id=job_id)
     policy = policy_of(read_job(job_id, deleted=True))
     for spent in list(late.order_by().values_list("failures", flat=True).distinct()):
@@ -68,10 +68,10 @@ def _late_leases() -> Any:
 
 @repeated
 def _shorten_leases(job_id: int) -> None:
-    """A lease that was granted in what is now the future is granted now.
+    """A lease that was granted in what is now the future counts as granted now.
 
-    One that was renewed then can't be told from one that was renewed for long, so it is cut where
-    no renewal may reach. Its worker, if it lives, sets it right by the next renewal.
+    A lease that was renewed then can't be distinguished from one renewed for a long time, so only a
+    deadline beyond any renewal is shortened. Its worker, if alive, corrects it by the next renewal.
     """
     seconds = policy_of(read_job(job_id, deleted=True)).lease_seconds
     while _grant_now(_late_leases().filter(job_id=job_id), seconds):
@@ -79,7 +79,7 @@ def _shorten_leases(job_id: int) -> None:
 
 
 def _grant_now(wrong: Any, seconds: float) -> int:
-    """A batch of them; those that are reported through at this moment are left alone."""
+    """Correct a batch of leases; skips those that are locked by a report."""
     with durable():
         locked = wrong.select_for_update(skip_locked=True)
         tokens = list(locked.values_list("pk", flat=True)[: limits().close_leases_batch])
@@ -89,20 +89,20 @@ def _grant_now(wrong: Any, seconds: float) -> int:
 
 @repeated
 def _shorten_events() -> None:
-    """A fan-out that failed is tried again after its backoff."""
+    """A fan-out that failed is retried after its backoff."""
     _shorten_tries(Event.ledger.using(alias()).filter(dispatched_at__isnull=True), 0.0)
 
 
 @repeated
 def _shorten_deliveries() -> None:
-    """A handler is called again, at the latest, after the limit of a call and the backoff."""
+    """A handler is called again at the latest after the limit of a call plus the backoff."""
     waiting = Delivery.ledger.using(alias()).filter(delivered_at__isnull=True)
     _shorten_tries(waiting, limits().handler_seconds_max)
 
 
 @repeated
 def _shorten_files() -> None:
-    """A file is looked at, and its removal tried, at the latest after what its rules say."""
+    """A file is checked, and its removal retried, at the latest after the limits for these."""
     files = StoredOutput.ledger.using(alias())
     longest = limits().output_unsettled_seconds
     files.filter(check_at__gt=_after(longest)).update(check_at=clock.after(longest))
@@ -112,7 +112,7 @@ def _shorten_files() -> None:
 
 @repeated
 def _shorten_failures() -> None:
-    """A step that failed for a job is tried again, at the latest, after the longest backoff."""
+    """A step that failed for a job is retried at the latest after the longest backoff."""
     longest = limits().sweep_backoff_seconds_max
     failures(next_try_at__gt=_after(longest)).update(next_try_at=clock.after(longest))
 
@@ -126,5 +126,5 @@ def _shorten_tries(waiting: Any, call_seconds_max: float) -> None:
 
 
 def _after(seconds: float) -> Combinable:
-    """A little more than `seconds` from now: what is written now is no mistake."""
+    """Slightly more than `seconds` from now, so that times written just now are not corrected."""
     return clock.after(seconds + limits().clock_slack_seconds)

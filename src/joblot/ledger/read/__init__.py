@@ -1,1 +1,1 @@
-"""Readers. None of them writes."""
+"""Readers. They never write."""

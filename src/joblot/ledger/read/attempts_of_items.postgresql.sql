@@ -1,4 +1,4 @@
--- purpose: the tries that did not settle some items, by their numbers, oldest first
+-- purpose: the attempts of some items, by their numbers, oldest first
 -- guard: none
 -- locks: none; OFFSET 0 makes each a look-up by its index, whatever the table's statistics
 SELECT a.number, a.stage, a.run, a.cause, a.error_type, a.error_message, a.worker, a.at

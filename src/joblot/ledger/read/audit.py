@@ -1,7 +1,7 @@
-"""Audit: recount a job from its rows and compare with what it says of itself.
+"""Audit: recount a job from its rows and compare the result with the job's counts.
 
-The recount reads every item, so it costs what the job is large, and it locks nothing. Of a job that
-is being worked it reads one snapshot, so what it finds is a fault and not the work going on.
+The recount reads every item, so its cost grows with the job, and it locks nothing. It reads one
+snapshot, so what it finds in a running job is a fault, not work in progress.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ Check = dict[str, Any]
 def audit(job_id: int) -> dict[str, Any]:
     """Check the invariants of one job: `{"ok", "count_drift", "checks": [{"invariant", "ok", …}]}`.
 
-    Each check says what was `expected` and what was `found`. `count_drift` is by how much the
-    tallies and the recount differ: the sum of the absolute differences, 0 when the job is exact.
-    Raises NotFound.
+    Each check has what was `expected` and what was `found`. `count_drift` is the sum of the
+    absolute differences between the tallies and the recount: 0 if the job is exact. Raises
+    NotFound.
     """
     with one_snapshot():
         seen = read_snapshot(job_id)
@@ -56,10 +56,10 @@ def audit(job_id: int) -> dict[str, Any]:
 
 
 def audit_all() -> Iterator[dict[str, Any]]:
-    """Audit every job that was not deleted, oldest first: what `audit` answers, with its `job`."""
+    """Audit every job that is not deleted, oldest first: the result of `audit`, with its `job`."""
     jobs = Job.ledger.using(alias()).filter(deleted_at__isnull=True).order_by("pk")
     for job_id in list(jobs.values_list("pk", flat=True)):
-        with suppress(NotFound):  # deleted meanwhile
+        with suppress(NotFound):  # deleted in the meantime
             yield {"job": job_id, **audit(job_id)}
 
 
@@ -68,7 +68,7 @@ def _check(invariant: str, expected: Any, found: Any) -> Check:
 
 
 def _counts(seen: JobSnapshot) -> Iterator[Check]:
-    """The tallies are the recount, and what is recorded is the tallies."""
+    """The tallies equal the recount, and the recorded counts equal the tallies."""
     for name, tallied, truth in zip(seen.names, seen.stages, recount(seen), strict=True):
         yield _check(f"tallies of {name} equal the recount", asdict(truth), asdict(tallied))
         yield _check(f"settled in {name} is at most the total", True, tallied.settled <= seen.total)
@@ -79,7 +79,7 @@ def _counts(seen: JobSnapshot) -> Iterator[Check]:
 
 
 def count_drift(seen: JobSnapshot) -> dict[int, Counter[str]]:
-    """By stage, what must be added to its tallies to make them the recount; nothing if exact."""
+    """By stage, what must be added to its tallies to equal the recount; empty if exact."""
     kept, counted = _late_kept(seen), _late_tallied(seen)
     drift: dict[int, Counter[str]] = {}
     for stage, recounted in enumerate(recount(seen)):
@@ -122,7 +122,7 @@ def recount(seen: JobSnapshot) -> list[Counts]:
 
 
 def _metrics(seen: JobSnapshot) -> Iterator[Check]:
-    """The sums of the metrics are the sums over the outcomes."""
+    """The sums of the metrics equal the sums over the outcomes."""
     surplus = {
         f"{seen.names[stage]}.{name}": -value
         for (stage, name), value in sorted(metric_drift(seen).items())
@@ -131,7 +131,7 @@ def _metrics(seen: JobSnapshot) -> Iterator[Check]:
 
 
 def metric_drift(seen: JobSnapshot) -> Counter[tuple[int, str]]:
-    """By stage and name, what must be added to a metric's sum to make it that of the outcomes."""
+    """By stage and name, what must be added to a metric's sum to equal that of the outcomes."""
     drift: Counter[tuple[int, str]] = Counter()
     outcomes = Outcome.ledger.using(alias()).filter(job_id=seen.job_id, metrics__isnull=False)
     for stage, metrics in outcomes.values_list("stage", "metrics").iterator():
@@ -144,19 +144,19 @@ def metric_drift(seen: JobSnapshot) -> Counter[tuple[int, str]]:
 
 
 def _items(seen: JobSnapshot) -> Iterator[Check]:
-    """Numbers are dense, and nothing was settled in a stage that it had not come to."""
+    """Numbers are dense, and no item was settled in a stage that it had not reached."""
     numbers = Item.ledger.using(alias()).filter(job_id=seen.job_id).count()
     yield _check("items equal the total", seen.total, numbers)
     for stage in range(1, len(seen.stages)):
         outcomes = Outcome.ledger.using(alias()).filter(job_id=seen.job_id).values("number")
         before = outcomes.filter(stage=stage - 1, state=ItemState.SUCCEEDED)
-        # A set operation: no plan, whatever the statistics, compares each with each.
+        # A set operation, so that no plan is quadratic, whatever the statistics.
         found = outcomes.filter(stage=stage).difference(before).count()
         yield _check(f"all settled in {seen.names[stage]} came through the stage before", 0, found)
 
 
 def _events(seen: JobSnapshot) -> Iterator[Check]:
-    """One `finished` event in a run that has ended, none in one that has not."""
+    """A run that has ended has one `finished` event, any other none."""
     mine = Event.ledger.using(alias()).filter(job_id=seen.job_id, run=seen.run)
     ended = int(seen.status in TERMINAL)
     yield _check("finished events of this run", ended, mine.filter(kind="finished").count())
@@ -177,7 +177,7 @@ def _queue(seen: JobSnapshot) -> Iterator[Check]:
 
 
 def places_of_open(seen: JobSnapshot) -> dict[int, dict[int, int]]:
-    """By stage and number, in how many ranges and live leases an open item of a running job is."""
+    """By stage and number, how many ranges and live leases hold an open item of a running job."""
     if seen.status not in FINALIZABLE:
         return {}
     held = Counter(_held(seen))

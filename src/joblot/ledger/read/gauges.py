@@ -1,7 +1,7 @@
-"""Figures of the whole installation, for who watches it: cheap, for they are asked all the time.
+"""Gauges of the whole installation, for monitoring. They are cheap, because they are read often.
 
-No item is counted and no outcome is read. What is counted is what is under way, by the indexes that
-claims and the sweep go by, and never more of it than `gauge_rows_max`.
+No item is counted and no outcome is read. Only work in progress is counted, by the indexes that
+claims and the sweep use, and at most `gauge_rows_max` rows of it.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from joblot.states import ACTIVE
 @repeated
 @one_snapshot()
 def gauges() -> list[Gauge]:
-    """What is under way, and by how much the sweep is behind. Raises Unavailable."""
+    """The work in progress, and how far the sweep is behind. Raises Unavailable."""
     ((now,),) = fetch(connection(), "db/clock")
     at = moment(now)
     return [*_jobs(), *_leases(at), *_events(at), *_files(at), *_sweep()]
 
 
 def overdue_seconds(rows: Any, by: str, now: datetime) -> float:
-    """By how long the first of the rows, in the order of `by`, is late; 0 if none is."""
+    """How overdue the first of the rows is, ordered by the time `by`; 0 if none is."""
     first = rows.order_by(by).values_list(by, flat=True).first()
     return 0.0 if first is None else max(0.0, (now - first).total_seconds())
 
 
 def count(rows: Any) -> int:
-    """How many, or `gauge_rows_max` if there are more."""
+    """The number of rows, or `gauge_rows_max` if there are more."""
     return int(rows.order_by()[: limits().gauge_rows_max].count())
 
 
@@ -54,7 +54,7 @@ def _jobs() -> Iterator[Gauge]:
     for status in sorted(ACTIVE):
         yield Gauge("active_jobs", found.get(status.value, 0), means, {"status": status.value})
     due = fetch(connection(), "rows/jobs_due", jobs=limits().gauge_rows_max)
-    yield Gauge("rows/jobs_due", len(due), "Jobs that the next sweep has to end or to fold.")
+    yield Gauge("jobs_due", len(due), "Jobs that the next sweep has to end or to fold.")
     waiting = count(ItemRange.ledger.using(alias()))
     yield Gauge("waiting_ranges", waiting, "Ranges of items that wait to be claimed.")
 

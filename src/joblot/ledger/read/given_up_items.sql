@@ -1,8 +1,8 @@
--- purpose: the items, behind a number and up to another, that failed or were lost in a stage, or before
---          a stage, or in any: those of `states`
+-- purpose: the items in a range of numbers that failed or were lost in a stage, before a stage, or
+--          in any stage; optionally only those in `state`
 -- guard: none; a read
--- locks: none; the sign before `stage` keeps the primary key, in which it comes before the number and
---        most of which succeeded, from being taken for the index of what was given up
+-- locks: none; the plus sign before `stage` prevents a scan of the primary key, where most outcomes
+--        are successes, instead of the partial index on the items given up
 SELECT number FROM joblot_outcome
 WHERE job_id = %(job)s AND number > %(after)s AND number <= %(upto)s
   AND state IN ({FAILED}, {LOST})

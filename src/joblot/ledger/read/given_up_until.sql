@@ -1,4 +1,4 @@
--- purpose: the number of the so many-th item, behind a number, that failed or was lost in any stage
+-- purpose: the number of the n-th item behind a number that failed or was lost in any stage
 -- guard: none; a read
 -- locks: none
 SELECT number FROM joblot_outcome

@@ -1,4 +1,4 @@
--- purpose: which triggers guard the job's row, and are not disabled.
+-- purpose: the enabled triggers that guard the job's row
 -- guard: none
 -- locks: none
 SELECT tgname FROM pg_trigger

@@ -1,4 +1,4 @@
--- purpose: which triggers guard the job's row.
+-- purpose: the triggers that guard the job's row
 -- guard: none
 -- locks: none
 SELECT name FROM sqlite_master

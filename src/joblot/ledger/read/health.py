@@ -1,4 +1,4 @@
-"""Health: is the database one that keeps joblot's promises?"""
+"""Health: does the database provide what joblot's guarantees require?"""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ROWS_SHOWN_MAX = 5
 @repeated
 @one_snapshot()
 def health() -> list[Check]:
-    """Checks as `{"check", "ok", "found", "advice"}`; `advice` is "" where all is well.
+    """Checks as `{"check", "ok", "found", "advice"}`; `advice` is "" for a check that passed.
 
     Raises Unavailable if the database does not answer.
     """
@@ -55,11 +55,11 @@ def _guards() -> Check:
     found = [name for (name,) in fetch(connection(), "read/guards")]
     missing = sorted(set(GUARDS[dialect_of(connection()).name]) - set(found))
     return check(
-        "read/guards",
+        "guards",
         not missing,
         f"missing: {', '.join(missing)}" if missing else "in place",
         "the triggers that guard a job's row are missing or disabled; run `joblot migrate`, or "
-        "take them over from joblot's migrations",
+        "create them as joblot's migrations do",
     )
 
 
@@ -67,15 +67,15 @@ def _clock() -> Check:
     ((now,),) = fetch(connection(), "db/clock")
     apart = abs((datetime.now(UTC) - moment(now)).total_seconds())
     return check(
-        "db/clock",
+        "clock",
         apart <= CLOCK_SECONDS_MAX,
         f"{apart:.1f} s from this machine's",
-        "set the clocks by NTP; joblot goes by the database's, but logs will puzzle people",
+        "synchronize the clocks with NTP; joblot uses the database's, but log times will differ",
     )
 
 
 def _sweep() -> Check:
-    """Jobs that the sweep can't go on with; it goes on with all others."""
+    """Jobs for which the sweep fails; it continues with all others."""
     steps = [f"job {one.job_id}: {one}" for one in failing(ROWS_SHOWN_MAX)]
     events = [str(one) for one in stuck_events(ROWS_SHOWN_MAX)]
     return check(
@@ -92,14 +92,14 @@ def _handlers() -> Check:
         "handlers",
         not found,
         "; ".join(found) or "none is late",
-        "a handler that fails or hangs keeps later events of the same job from itself, and is "
-        "tried again; mend it, and give mail and web requests a timeout of their own",
+        "a handler that fails or hangs is retried, and gets no later event of the same job until "
+        "it succeeds; fix it, and set timeouts on its mail and web requests",
     )
 
 
 def _outputs() -> Check:
-    """Files of large outputs that nothing refers to: the sweep marks them, another process removes
-    them. Some are there at any moment.
+    """Unreferenced files of large outputs: the sweep marks them, and another process removes them.
+    Having a few at any time is normal.
     """
     files = unreferenced()
     found = [f"{counted(files, 'file')} of large outputs that nothing refers to"] if files else []
@@ -108,6 +108,6 @@ def _outputs() -> Check:
         "outputs",
         not found,
         "; ".join(found) or "no file waits to be removed",
-        "the sweep marks them and a process beside it removes them; see that both run, and what "
-        "the storage answers; give it timeouts of its own",
+        "the sweep marks them and another process removes them; check that both run and what the "
+        "storage returns, and set timeouts on the storage",
     )

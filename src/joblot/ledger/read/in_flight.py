@@ -1,4 +1,4 @@
-"""The live leases: who works on what at this moment."""
+"""The live leases: which worker holds which items now."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from joblot.models import LIVE, LIVE_BY_TIME, Lease
 def in_flight(*, job: int | None = None, worker: str | None = None) -> list[dict[str, Any]]:
     """Live leases, oldest first: `{"token", "job", "worker", "items", "expiries"}`.
 
-    `items` are those still open. `expiries` is how often the item was lost before while it was
-    leased alone, and None where the lease holds items together, of which none is to blame.
+    `items` counts those still open. `expiries` is how many leases of the item alone have expired;
+    None if the lease holds several items, so that no single one can be blamed.
     """
     live = LIVE_BY_TIME if job is None else LIVE & Q(job_id=job)
     rows = Lease.ledger.using(alias()).filter(live)

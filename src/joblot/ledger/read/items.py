@@ -1,4 +1,4 @@
-"""The items of a job, a page at a time, with how they stand."""
+"""The items of a job with their states, a page at a time."""
 
 from __future__ import annotations
 
@@ -62,12 +62,13 @@ def items(
     after: int = -1,
     limit: int = 100,
 ) -> Page:
-    """A page of items by number, each with its outcome in every stage it came through.
+    """A page of items by number, each with its outcome in every stage that it reached.
 
-    `state` is open, succeeded, failed, lost or skipped, in `stage`; without a stage succeeded
-    and open are of the last one, failed and lost of any, skipped of none. A page is of one
-    instant. The next one is `after` its `next`; it may be short, or empty, and not the last, if few
-    of the items that it looked at (`page_probe_items`) stand so. Raises NotFound, InvalidInput.
+    `state` is open, succeeded, failed, lost or skipped, in `stage`. Without a stage, succeeded and
+    open refer to the last stage, failed and lost to any, and skipped matches nothing. A page is one
+    snapshot. Pass its `next` as `after` to get the next page. A page may be short or even empty
+    without being the last, if few of the items that it examined (`page_probe_items`) match. Raises
+    NotFound, InvalidInput.
     """
     seen = _seen(job_id)
     asked = Asked.of(state, stage, seen.names)
@@ -79,10 +80,10 @@ def items(
 
 
 def outputs(job_id: int, *, stage: str | None = None) -> Iterator[tuple[str, Any]]:
-    """The key and output of every item that succeeded in `stage` (the last), by number.
+    """The key and output of every item that succeeded in `stage` (default: the last), by number.
 
-    Streams in bounded memory; what comes is of one instant by pages of `page_items_max`, not as a
-    whole. Raises NotFound, InvalidInput.
+    Streams in bounded memory. Each page of `page_items_max` is one snapshot, not the whole stream.
+    Raises NotFound, InvalidInput.
     """
     after: int | None = -1
     while after is not None:
@@ -135,7 +136,7 @@ def _described(seen: JobSnapshot, numbers: list[int]) -> Iterator[dict[str, Any]
 
 
 def _state(outcomes: Sequence[_Outcome], stages_total: int) -> str:
-    """The item's state over all stages: what gave it up, or succeeded in the last, or open."""
+    """The item's state over all stages: its failure or loss, else succeeded or open."""
     for outcome in outcomes:
         if outcome.state != ItemState.SUCCEEDED:
             return ItemState(outcome.state).name.lower()

@@ -1,6 +1,6 @@
-"""The map of a job: its items by number, in cells, and how those of each cell stand.
+"""The map of a job: its items by number, in cells, with the states of the items in each.
 
-It reads the outcomes of the items that it shows, so a map covers no more than `map_items_max`.
+It reads the outcomes of the items that it shows, so a map covers at most `map_items_max`.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ def job_map(
 ) -> dict[str, Any]:
     """`{"stage", "total", "first", "last", "cell_items", "cells", "next"}`: a stage's items.
 
-    `stage` is its name; None is the first. Items `first` to `last` (None: to the end, or
-    `map_items_max` of them) are cut into at most so many `cells`; each says its `first` item and
-    how many of it are succeeded, failed, lost, skipped, in flight, and open: all others. `next` is
-    the `first` of the map that goes on, None at the end of the job. What is in flight is momentary.
-    Raises NotFound, InvalidInput.
+    `stage` is its name; None means the first. Items `first` to `last` (None: to the end, or
+    `map_items_max` of them) are divided into at most `cells` cells. Each cell has its `first` item
+    and the number of items that are succeeded, failed, lost, skipped, in flight, and open (all
+    others). `next` is the `first` of the following map, None at the end of the job. The numbers in
+    flight are momentary. Raises NotFound, InvalidInput.
     """
     total = int(read_job(job_id).total)
     names = [one.name for one in stages_of(job_id)]
@@ -67,7 +67,7 @@ def _position(names: list[str], stage: str | None) -> int:
 
 
 class _Stretch:
-    """Items `first` to `last` of a stage; none, if the last comes before the first."""
+    """Items `first` to `last` of a stage; none if `last` is before `first`."""
 
     def __init__(self, job_id: int, stage: int, first: int, last: int, cell_items: int) -> None:
         self._job_id = job_id
@@ -83,12 +83,12 @@ class _Stretch:
         in_flight = Counter((number - self._first) // self._cell_items for number in flying)
         for cell, begins in enumerate(range(self._first, self._last + 1, self._cell_items)):
             size = min(self._cell_items, self._last - begins + 1)
-            told = {state.name.lower(): settled[cell, state] for state in ItemState}
-            told["in_flight"] = in_flight[cell]
-            yield {"first": begins, **told, "open": max(0, size - sum(told.values()))}
+            counts = {state.name.lower(): settled[cell, state] for state in ItemState}
+            counts["in_flight"] = in_flight[cell]
+            yield {"first": begins, **counts, "open": max(0, size - sum(counts.values()))}
 
     def _settled(self) -> Counter[tuple[int, int]]:
-        """How many, by cell and state."""
+        """The number of settled items by cell and state."""
         rows = fetch(
             connection(),
             "read/outcomes_by_cell",
@@ -101,7 +101,7 @@ class _Stretch:
         return Counter({(cell, state): items for cell, state, items in rows})
 
     def _leased(self) -> set[int]:
-        """The items of live leases, settled ones too."""
+        """The items of live leases, including settled ones."""
         held: set[int] = set()
         live = Lease.ledger.using(alias()).filter(LIVE, job_id=self._job_id, stage=self._stage)
         for ranges, gone in live.values_list("ranges", "gone"):

@@ -1,5 +1,5 @@
--- purpose: the items, behind a number and up to another, that are not settled in a stage: have no outcome
---          in it, and were not given up before
+-- purpose: the items in a range of numbers that are not settled in a stage: they have no outcome in
+--          it, and did not fail and were not lost before it
 -- guard: none; a read
 -- locks: none
 SELECT number FROM joblot_item

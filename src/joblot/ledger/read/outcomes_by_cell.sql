@@ -1,5 +1,5 @@
--- purpose: a stretch of items in cells of so many: how those of each were settled in a stage; an
---          item that was given up in an earlier stage is skipped
+-- purpose: consecutive items in cells of a fixed size: how the items of each cell were settled in a
+--          stage; an item that failed or was lost in an earlier stage is skipped
 -- guard: none; a read
 -- locks: none
 SELECT cell, state, count(*)

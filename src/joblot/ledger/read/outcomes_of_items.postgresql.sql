@@ -1,4 +1,4 @@
--- purpose: all that became of some items, by their numbers, in the stages that they came through
+-- purpose: the outcomes of some items, by their numbers, in all the stages that they reached
 -- guard: none
 -- locks: none; LIMIT makes each a look-up in the primary key, whatever the table's statistics
 SELECT o.number, o.stage, o.state, o.run, o.output, o.output_ref, o.metrics, o.error_type,

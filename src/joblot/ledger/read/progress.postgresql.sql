@@ -1,7 +1,7 @@
--- purpose: all that is told of a job, or of a page of jobs, at one instant; a row for each stage, that
---          begins like one of look.sql
+-- purpose: everything that is shown of a job, or of a page of jobs, in one snapshot; one row per
+--          stage, which begins with the columns of due.sql
 -- guard: the jobs are not deleted
--- locks: none; OFFSET 0 and LATERAL make all that belongs to a job look-ups, whatever the statistics
+-- locks: none; OFFSET 0 and LATERAL make every access by job a look-up, whatever the statistics
 SELECT j.version, j.run, j.revision, j.status, j.sealed, j.total, j.recorded, j.policy,
        j.status = 'CANCELING' AND j.cancel_closes_at IS NOT NULL AND (
            SELECT 1 FROM joblot_lease l WHERE l.job_id = j.id AND l.state IN ({UNCLOSED})

@@ -1,7 +1,7 @@
-"""Progress: what a job looks like now, derived from its row, its tallies and its live leases.
+"""Progress: the current state of a job, derived from its row, its tallies and its live leases.
 
-A read never writes and never counts items. Each answer is one statement and so one instant. Status
-and settled counts are exact; how the open items split into ready and in flight is momentary.
+Reading never writes and never counts items. Each answer is one statement and so one snapshot.
+Status and settled counts are exact; the split of open items into ready and in flight is momentary.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from joblot.ledger.rows.due import Counts, JobSnapshot, decide, seen_of
 from joblot.ledger.rows.job import unknown_job
 from joblot.states import JobStatus
 
-_SEEN_COLUMNS = 15  # those of look.sql, with which a row begins
+_SEEN_COLUMNS = 15  # those of due.sql, with which a row begins
 
 
 class _Row(NamedTuple):
-    """The other columns of a row of progress.sql: a stage, with its job's own beside it."""
+    """The other columns of a row of progress.sql: a stage, and columns of its job."""
 
     id: int
     name: str
@@ -46,9 +46,9 @@ class _Row(NamedTuple):
 def progress(job_id: int) -> dict[str, Any]:
     """The job as JSON: status, counts per stage, percent, ETA. Raises NotFound.
 
-    `percent` is rounded down, so that 100 means that everything is settled; of an open job it is
-    of the items known so far. `finishing` is True between the last settled item and the look.
-    `as_of` is when all of it was so, by the database's clock.
+    `percent` is rounded down, so that 100 means that everything is settled; for an unsealed job it
+    refers to the items known so far. `finishing` is True after the last item is settled until the
+    job is reconciled. `as_of` is the time of the snapshot, on the database's clock.
     """
     page = _read(job=job_id, limit=1)
     if not page:
@@ -65,9 +65,10 @@ def jobs(
     before: int | None = None,
     limit: int = 50,
 ) -> list[dict[str, Any]]:
-    """The newest jobs first, each as `progress` gives it; the next page is `before` the last id.
+    """A page of jobs, newest first, each as returned by `progress`.
 
-    `project` and `projects` both narrow it; None is all. A page is of one instant.
+    Pass the last id as `before` to get the next page. `project` and `projects` both filter; None
+    means all. A page is one snapshot.
     """
     return _read(
         before=before,
@@ -113,7 +114,7 @@ def _described(job_id: int, rows: list[tuple[Any, ...]]) -> dict[str, Any]:
 
 
 def percent(done: int, of: int, status: JobStatus) -> float:
-    """Rounded down to hundredths: 99.99 until the last one is settled."""
+    """Rounded down to hundredths: at most 99.99 until the last item is settled."""
     if of == 0:
         return 100.0 if status is JobStatus.SUCCESS else 0.0
     return math.floor(done * 10_000 / of) / 100
@@ -152,10 +153,10 @@ def _settled(counts: Counts) -> dict[str, int]:
 
 
 def _eta(job: _Row, done: int, of: int) -> dict[str, float] | None:
-    """Seconds until the end, at the pace of this run so far; None when there is no pace yet.
+    """Seconds until the end at the rate of this run so far; None while the rate is unknown.
 
-    What earlier runs have settled says nothing of it. p90 allows for a pace that was measured on
-    few items: one normal deviation of a Poisson count, times 1.28.
+    Items settled in earlier runs are ignored. p90 allows for a rate that was measured on few items:
+    1.28 standard deviations of a Poisson count.
     """
     if job.started_at is None or job.finished_at is not None:
         return None

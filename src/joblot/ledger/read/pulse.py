@@ -1,4 +1,4 @@
-"""Whether the sweep keeps up, judged by what it should have done, whichever process does it."""
+"""Whether the sweep keeps up, judged by what is overdue, whichever process sweeps."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ _swept_at: float | None = None
 
 
 def beat() -> None:
-    """The sweep of this process has come through a round."""
+    """Record that the sweep of this process has completed a round."""
     global _swept_at  # noqa: PLW0603 (of the process)
     _swept_at = time.monotonic()
 
 
 def rest() -> None:
-    """This process sweeps no more, and is not expected to."""
+    """Record that this process no longer sweeps and is not expected to."""
     global _swept_at  # noqa: PLW0603 (of the process)
     _swept_at = None
 
 
 @repeated
 def require_database() -> None:
-    """Raises Unavailable if the database does not answer, NotMigrated if its tables lack."""
+    """Raises Unavailable if the database does not answer, NotMigrated if tables are missing."""
     Job.ledger.using(alias()).filter(pk=0).exists()
 
 
 @repeated
 @one_snapshot()
 def overdue() -> list[str]:
-    """What the sweep should have done by now, in words; empty if it keeps up.
+    """What the sweep should have done by now, as messages; empty if it keeps up.
 
-    Passes over jobs for which a step fails: the sweep keeps up with the others, and `why` and
-    `doctor` name these. Raises Unavailable if the database does not answer.
+    Ignores jobs for which a step fails: the sweep keeps up with the others, and `why` and `doctor`
+    report these. Raises Unavailable if the database does not answer.
     """
     since = clock.after(-limits().sweep_overdue_seconds)
     live = Lease.ledger.using(alias()).filter(LIVE).order_by("expires_at")
@@ -67,11 +67,11 @@ def overdue() -> list[str]:
 
 
 def seconds_since_sweep() -> float | None:
-    """Since this process came through a round; None if it does not sweep."""
+    """Seconds since this process completed a round; None if it does not sweep."""
     return None if _swept_at is None else time.monotonic() - _swept_at
 
 
 def _is_silent() -> bool:
-    """Only a process that has swept once is expected to go on."""
+    """True if this process has swept before but not recently."""
     since = seconds_since_sweep()
     return since is not None and since > limits().sweep_overdue_seconds

@@ -1,8 +1,8 @@
-"""Which items stand so: a page of their numbers, found at a bounded cost.
+"""Which items are in a state: a page of their numbers, found at a bounded cost.
 
-What did not succeed has an index of its own. Of what succeeded or is open, which is nearly all or
-nearly nothing of a job, a page looks at `page_probe_items` items at most; if fewer than wanted are
-among them it is a short page, and says where the next one begins.
+Items that failed or were lost have an index. For items that succeeded or are open, which are nearly
+all or nearly none of a job, a page examines at most `page_probe_items` items. If fewer of these
+match than requested, the page is short and says where the next one begins.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ _GIVEN_UP = frozenset({ItemState.FAILED, ItemState.LOST, ItemState.SKIPPED})
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """How items are to stand: in `state` (None: any way), in the stage at `position`."""
+    """The requested items: in `state` (None: any), in the stage at `position`."""
 
     state: ItemState | None
     position: int | None
 
     @classmethod
     def of(cls, state: str | None, stage: str | None, names: Sequence[str]) -> Asked:
-        """By their names. Raises InvalidInput.
+        """From the names of a state and a stage. Raises InvalidInput.
 
-        Without a stage, succeeded and open are of the last one, failed and lost of any.
+        Without a stage, succeeded and open refer to the last stage, failed and lost to any.
         """
         if stage is not None and stage not in names:
             raise InvalidInput(f"stage: expected one of {', '.join(names)}, got {shown(stage)}")
@@ -48,14 +48,14 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The numbers of a page, ascending, and the `after` of the next one; None at the end."""
+    """The numbers of a page, ascending, and the `after` of the next page; None at the end."""
 
     numbers: list[int]
     next: int | None
 
 
 def standing(seen: JobSnapshot, asked: Asked, after: int, limit: int) -> Found:
-    """The first `limit` items behind the number `after` that stand as asked."""
+    """The first `limit` items behind the number `after` that match `asked`."""
     end = seen.total - 1
     if asked.state is None:
         last = min(after + limit, end)
@@ -75,7 +75,7 @@ def standing(seen: JobSnapshot, asked: Asked, after: int, limit: int) -> Found:
 
 
 def _given_up_until(job_id: int, after: int) -> int | None:
-    """Up to which number a page looks; None if it can look at all that was given up."""
+    """The last number that a page examines; None if it can examine all that failed or were lost."""
     rows = fetch(
         connection(),
         "read/given_up_until",
@@ -87,7 +87,7 @@ def _given_up_until(job_id: int, after: int) -> int | None:
 
 
 def _given_up(job_id: int, asked: Asked, after: int, upto: int, limit: int) -> list[int]:
-    """What is skipped in a stage was given up in an earlier one."""
+    """Items that are skipped in a stage failed or were lost in an earlier one."""
     skipped = asked.state is ItemState.SKIPPED
     rows = fetch(
         connection(),
@@ -104,7 +104,8 @@ def _given_up(job_id: int, asked: Asked, after: int, upto: int, limit: int) -> l
 
 
 def _others(seen: JobSnapshot, asked: Asked, after: int, upto: int, limit: int) -> list[int]:
-    name = "succeeded_items" if asked.state is ItemState.SUCCEEDED else "open_items"
+    succeeded = asked.state is ItemState.SUCCEEDED
+    name = "read/succeeded_items" if succeeded else "read/open_items"
     stage = len(seen.stages) - 1 if asked.position is None else asked.position
     rows = fetch(
         connection(), name, job=seen.job_id, stage=stage, after=after, upto=upto, limit=limit
@@ -113,7 +114,7 @@ def _others(seen: JobSnapshot, asked: Asked, after: int, upto: int, limit: int) 
 
 
 def _is_any(seen: JobSnapshot, asked: Asked) -> bool:
-    """By the tallies: a page that finds nothing is not asked for again and again."""
+    """Whether any item matches, by the tallies, so that a caller does not read many empty pages."""
     counts = seen.stages[-1 if asked.position is None else asked.position]
     return bool(
         counts.succeeded if asked.state is ItemState.SUCCEEDED else counts.settled < seen.total

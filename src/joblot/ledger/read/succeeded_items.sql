@@ -1,4 +1,4 @@
--- purpose: the items, behind a number and up to another, that succeeded in a stage
+-- purpose: the items in a range of numbers that succeeded in a stage
 -- guard: none; a read
 -- locks: none
 SELECT number FROM joblot_outcome

@@ -1,4 +1,4 @@
-"""Events that are not fanned out, or that handlers have not taken, and what is wrong with each."""
+"""Events that are not fanned out or not delivered to handlers, and the reason for each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from joblot.models import Delivery, Event
 
 @dataclass(frozen=True, slots=True)
 class Undelivered:
-    """An event that a handler failed to take, or has not returned from, or was never given."""
+    """An event for which a handler failed, has not returned, or was never called."""
 
     handler: str
     event_id: int
@@ -43,13 +43,13 @@ class Undelivered:
         if self.tries:
             return f"try {self.tries} failed ({self.error}); {after}"
         return (
-            f"nobody has called it since {_moment(self.next_try_at)}; see that `joblot serve` or "
+            f"nobody has called it since {_moment(self.next_try_at)}; check that `joblot serve` or "
             "`joblot deliver --forever` runs, and imports this handler"
         )
 
 
 def undelivered(rows_max: int, **where: Any) -> Iterator[Undelivered]:
-    """What was tried in vain, or is overdue for its first try; the oldest first."""
+    """Deliveries that failed, or are overdue for their first try; oldest first."""
     overdue = Q(tries=0, next_try_at__lt=clock.after(-limits().sweep_overdue_seconds))
     late = Q(tries=1, started_at__gt=clock.after(-limits().handler_slow_seconds))
     rows = open_deliveries(**where).filter(Q(tries__gt=0) & ~late | overdue)
@@ -76,17 +76,17 @@ def _moment(moment: datetime) -> str:
 
 
 def not_dispatched() -> Any:
-    """The events that are not fanned out yet."""
+    """The events that have not been fanned out yet."""
     return Event.ledger.using(alias()).filter(dispatched_at__isnull=True)
 
 
 def stuck(**where: Any) -> Any:
-    """The events whose deliveries could not be written so far."""
+    """The events whose fan-out has failed so far."""
     return not_dispatched().filter(tries__gt=0, **where)
 
 
 def stuck_events(rows_max: int, **where: Any) -> Iterator[str]:
-    """Events that could not be fanned out, in words; the oldest first."""
+    """Messages about events that could not be fanned out; oldest first."""
     for event in stuck(**where).order_by("id")[:rows_max]:
         yield (
             f"event {event.id} ({event.kind} of job {event.job_id}): its deliveries could not be "

@@ -1,4 +1,4 @@
-"""Files that are to be removed, and what is wrong with each, in words."""
+"""Files that wait to be removed, and the reason for each, as messages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from joblot.models import StoredOutput
 
 
 def unremoved(rows_max: int) -> Iterator[str]:
-    """What was tried in vain, and what nobody tries to remove; the longest waiting first."""
+    """Messages about failed removals and overdue ones; longest waiting first."""
     late = Q(tries=1, started_at__gt=clock.after(-limits().handler_slow_seconds))
     tried = marked().filter(~late, tries__gt=0).order_by("next_try_at")
     for row in tried[:rows_max]:
@@ -29,8 +29,8 @@ def unremoved(rows_max: int) -> Iterator[str]:
     first = untried.order_by("next_try_at").values_list("next_try_at", flat=True).first()
     if first is not None:
         yield (
-            f"{_counted(untried)} files have waited to be removed since {_moment(first)}; see that "
-            "`joblot serve`, `joblot sweep --forever` or `joblot deliver --forever` runs"
+            f"{_counted(untried)} files have waited to be removed since {_moment(first)}; check "
+            "that `joblot serve`, `joblot sweep --forever` or `joblot deliver --forever` runs"
         )
 
 
@@ -41,7 +41,7 @@ def _counted(rows: Any) -> str:
 
 
 def marked() -> Any:
-    """The files that are to be removed."""
+    """The files that are marked for removal."""
     return StoredOutput.ledger.using(alias()).filter(next_try_at__isnull=False)
 
 

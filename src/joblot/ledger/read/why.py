@@ -1,4 +1,4 @@
-"""Why a job stands where it stands: what each of its open items waits for."""
+"""Why a job is not finished: what each of its open items waits for."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _ITEMS = F("last") - F("next") + 1  # of a range
 @repeated
 @one_snapshot()
 def why(job_id: int) -> dict[str, list[Reason]]:
-    """Reasons as `{"code", "text", "count"}`; `count` is of items, 0 where it is the whole job.
+    """Reasons as `{"code", "text", "count"}`; `count` is a number of items, 0 for the whole job.
 
-    Momentary, for people; nothing is decided by it. Raises NotFound.
+    Momentary and for people; no decision depends on it. Raises NotFound.
     """
     job = read_job(job_id)
     state = progress(job_id)
@@ -47,13 +47,13 @@ def _of_job(job: Job, state: dict[str, Any]) -> list[Reason]:
     if status in TERMINAL:
         reasons.append(_reason("ended", f"run {job.run} ended as {status}"))
     elif state["finishing"]:
-        reasons.append(_reason("finishing", "everything is settled; the next look finishes it"))
+        reasons.append(_reason("finishing", "everything is settled; the next sweep finishes it"))
     if status is JobStatus.CREATED and job.reopening is not None:
         reasons.append(_reason("reopening", "a retry is reopening what did not succeed"))
     elif status is JobStatus.CREATED:
-        reasons.append(_reason("not_started", "the job was not started yet"))
+        reasons.append(_reason("not_started", "the job has not been started yet"))
     if status is JobStatus.PAUSED:
-        reasons.append(_reason("paused", "the job is paused; resume it to go on"))
+        reasons.append(_reason("paused", "the job is paused; resume it to continue"))
     if status is JobStatus.CANCELING:
         reasons.append(_reason("canceling", "the job is being canceled; leases may still report"))
     if status not in TERMINAL and not job.sealed:
@@ -68,7 +68,7 @@ def _of_job(job: Job, state: dict[str, Any]) -> list[Reason]:
 
 
 def _of_sweep(job: Job) -> list[Reason]:
-    """What the sweep has to do for the job, and fails to do."""
+    """Steps of the sweep that are due for the job and fail."""
     steps = failing(ROWS_SHOWN_MAX, job_id=job.pk)
     events = stuck_events(ROWS_SHOWN_MAX, job_id=job.pk)
     return [_reason("sweep_fails", str(one)) for one in (*steps, *events)]
@@ -106,7 +106,7 @@ _READY = {
 
 
 def _ready(job: Job) -> list[Reason]:
-    """Items that may be claimed now, by what happened to them before in this run."""
+    """Items that may be claimed now, by what happened to them earlier in this run."""
     rows = ItemRange.ledger.using(alias()).filter(job_id=job.pk, not_before__lte=clock.now())
     sums = {f"group{n}": Sum(_ITEMS, filter=which) for n, which in enumerate(_READY.values())}
     found = rows.aggregate(**sums)
@@ -115,7 +115,7 @@ def _ready(job: Job) -> list[Reason]:
 
 
 def _of_events(job: Job) -> list[Reason]:
-    """Of each handler the event that it has to take first; the job itself waits for none."""
+    """For each handler, its first undelivered event; the job itself waits for none of them."""
     return [_reason("undelivered", str(one)) for one in undelivered(ROWS_SHOWN_MAX, job_id=job.pk)]
 
 

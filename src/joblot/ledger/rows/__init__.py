@@ -1,1 +1,1 @@
-"""Rows and how each is read and written, for the verbs: no verb is here."""
+"""Reading and writing rows, for the verbs. Contains no verb itself."""

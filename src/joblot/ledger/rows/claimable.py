@@ -1,4 +1,4 @@
-"""What this process has made claimable, for its caches of candidates."""
+"""Tracks when this process makes something claimable, for its candidates caches."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from django.db import transaction
 from joblot.ledger.db.transactions import alias, connection
 
 _numbers = itertools.count(1)  # Threads: `next` of it is atomic
-_generation = 0  # Threads: each value is assigned once, so none that was left comes back
+_generation = 0  # Threads: each value is assigned at most once, so an earlier one never returns
 
 
 def generation() -> int:
-    """Changes whenever this process has made something claimable: a cache read before is stale."""
+    """Changes whenever this process makes something claimable: a snapshot read before is stale."""
     return _generation
 
 
 def note_claimable() -> None:
-    """Something may be claimed that could not be before, now or once this transaction commits.
+    """Note that more may be claimed, now or once this transaction commits.
 
-    A caller that submits and claims in one process then meets the order that it expects; other
+    So a caller that submits and claims in one process gets the order that it expects; other
     processes notice within `candidates_seconds`.
     """
     _advance()

@@ -1,6 +1,6 @@
-"""What is due for a job: read it and its counts in one snapshot, decide purely.
+"""What is due for a job: its row and counts are read in one snapshot, the decision is pure.
 
-Readers show what is decided here; only `look` writes it.
+Readers show what is decided here; only `reconcile` writes it.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ class JobSnapshot:
     total: int
     recorded: list[dict[str, int]] | None
     failure_threshold: float
-    drained: bool  # a cancel has waited for all claims, and every lease is closed
+    drained: bool  # a cancel has waited for all claims, and all leases are closed
     stages: tuple[Counts, ...]
     names: tuple[str, ...]
     alert_failed_items: int | None = None
-    alerted: bool = False  # in this run; read only once there is something to alert of
+    alerted: bool = False  # in this run; read only if there is reason for an alert
 
     @property
     def failing(self) -> bool:
-        """True while a run goes on in which more items failed or were lost than is put up with."""
+        """True while a run has more failed and lost items than `alert_failed_items`."""
         if self.alert_failed_items is None or self.status not in FINALIZABLE:
             return False
         return sum(stage.failed + stage.lost for stage in self.stages) > self.alert_failed_items
@@ -70,7 +70,7 @@ class JobSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What is to be written: the event's kind, and the status and revision that come with it."""
+    """What is to be written: the event's kind, with its status and revision."""
 
     kind: str
     status: JobStatus
@@ -78,9 +78,9 @@ class Due:
 
 
 def decide(found: JobSnapshot) -> Due | None:
-    """What is due for a job that looks like this; None when nothing is.
+    """What is due for a job in this state; None if nothing is.
 
-    An alert comes before the end, so that the last failure of a run is told of as well.
+    An alert comes before the end of the run, so that it is also sent for the last failure.
     """
     if found.failing and not found.alerted:
         return Due("failing", found.status, found.revision)
@@ -97,7 +97,7 @@ def decide(found: JobSnapshot) -> Due | None:
 def read_snapshot(job_id: int) -> JobSnapshot | None:
     """The job and the sums of its tallies, in one statement and so in one snapshot.
 
-    Whether a failing run was told of is asked after it: a later run has another version.
+    Whether a failing run was alerted is read afterwards: a later run has another version.
     """
     rows = fetch(connection(), "rows/due", job=job_id)
     if not rows:
@@ -107,7 +107,7 @@ def read_snapshot(job_id: int) -> JobSnapshot | None:
 
 
 def seen_of(job_id: int, rows: Sequence[Sequence[Any]], *, alerted: bool = False) -> JobSnapshot:
-    """What the first columns of `look.sql` say; a row for each stage."""
+    """The snapshot from rows that begin with the columns of `due.sql`, one per stage."""
     version, run, revision, status, sealed, total, recorded, policy, drained = rows[0][:9]
     given = json_value(policy)
     return JobSnapshot(
@@ -129,5 +129,5 @@ def seen_of(job_id: int, rows: Sequence[Sequence[Any]], *, alerted: bool = False
 
 
 def _is_alerted(found: JobSnapshot) -> bool:
-    told = Event.ledger.using(alias()).filter(job_id=found.job_id, run=found.run, kind="failing")
-    return bool(told.exists())
+    alerts = Event.ledger.using(alias()).filter(job_id=found.job_id, run=found.run, kind="failing")
+    return bool(alerts.exists())

@@ -1,6 +1,7 @@
--- purpose: read all that decides whether a job is to be finished, amended or revoked, at one instant
--- guard: the job is not deleted, for the counts of such a job are purged; what is written on the
---        strength of it is guarded by the version read here
+-- purpose: read everything that decides whether a job is to be finished, amended or revoked, in one
+--          snapshot
+-- guard: the job is not deleted, because the counts of a deleted job are removed; what is written
+--        as a consequence is guarded by the version read here
 -- locks: none
 SELECT j.version, j.run, j.revision, j.status, j.sealed, j.total, j.recorded, j.policy,
        j.status = 'CANCELING' AND j.cancel_closes_at IS NOT NULL AND (

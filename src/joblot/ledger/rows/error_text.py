@@ -1,4 +1,4 @@
-"""What an error of somebody else's code says, as a database can keep it."""
+"""The text of an error raised by adopters' code, in a form that a database can store."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from joblot.config import limits
 
 
 def error_text(error: BaseException) -> str:
-    """Its type and its text, cut to `error_chars_max`."""
+    """The error's type and text, truncated to `error_chars_max`."""
     try:
-        said = str(error)
-    except Exception:  # noqa: BLE001 (an adopter's class, whose text can't be made)
-        said = "its text can't be made"
-    said = f"{type(error).__name__}: {said}".replace("\x00", "\ufffd")
-    return said.encode("utf-8", "replace").decode()[: limits().error_chars_max]
+        text = str(error)
+    except Exception:  # noqa: BLE001 (an adopter's class, whose __str__ fails)
+        text = "its text can't be made"
+    text = f"{type(error).__name__}: {text}".replace("\x00", "\ufffd")
+    return text.encode("utf-8", "replace").decode()[: limits().error_chars_max]

@@ -1,4 +1,4 @@
-"""Items and their outcomes, read by what names them."""
+"""Reading items and their outcomes, by number or key."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def outcomes_by_number(job_id: int, stage: int, numbers: Iterable[int]) -> dict[
 
 
 def outputs_by_number(job_id: int, stage: int, numbers: Iterable[int]) -> dict[int, Any]:
-    """The outputs of these items in this stage, by number, wherever they are kept.
+    """The outputs of these items in this stage, by number, wherever they are stored.
 
-    Unreadable in place of one that can't be read. Raises Unavailable.
+    An output that can't be read is Unreadable. Raises Unavailable.
     """
     asked = {"job": job_id, "stage": stage, "numbers": list(numbers)}
     return {
@@ -67,7 +67,7 @@ def settled_among(job_id: int, stage: int, numbers: Iterable[int]) -> set[int]:
 
 
 def _uuid(token: Any) -> UUID | None:
-    """SQLite keeps it as text."""
+    """SQLite stores it as text."""
     return token if token is None or isinstance(token, UUID) else UUID(token)
 
 

@@ -1,7 +1,7 @@
 -- purpose: items of a job, by their keys
 -- guard: none
--- locks: none; LIMIT makes each a look-up in the unique index, so that no plan, even one made before
---        the table was filled or analysed, reads the whole job
+-- locks: none; LIMIT makes each a look-up in the unique index, so that no plan, even one made
+--        before the table was filled or analyzed, reads the whole job
 SELECT i.number, i.key, i.payload
 FROM unnest(%(keys)s::text[]) AS asked (key)
 CROSS JOIN LATERAL (

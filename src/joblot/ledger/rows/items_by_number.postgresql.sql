@@ -1,7 +1,7 @@
 -- purpose: items of a job, by their numbers
 -- guard: none
 -- locks: none; LIMIT makes each a look-up in the primary key, so that no plan, even one made before
---        the table was filled or analysed, reads the whole job
+--        the table was filled or analyzed, reads the whole job
 SELECT i.number, i.key, i.payload
 FROM unnest(%(numbers)s::int[]) AS asked (number)
 CROSS JOIN LATERAL (

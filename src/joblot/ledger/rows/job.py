@@ -1,6 +1,6 @@
 """The job's row: reading it, and changing it by compare-and-set.
 
-Invariant: whoever changes an owned column names the version it has read, and adds one to it.
+Invariant: every change of an owned column names the version that was read, and increments it.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ def policy_of(job: Job) -> Policy:
 
 
 def advance(job_id: int, version: int, **changes: Any) -> bool:
-    """Change the job if it still has `version`. The answer says whether this caller won."""
+    """Change the job if it still has `version`. Returns whether this caller won."""
     row = Job.ledger.using(alias()).filter(pk=job_id, version=version)
     return row.update(version=F("version") + 1, **changes) == 1
 
 
 def require_transition(job: Job, transition: JobTransition) -> JobStatus:
-    """The status `transition` leads to. Raises WrongStatus where the table has no such pair.
+    """The status that `transition` leads to. Raises WrongStatus if it is not allowed.
 
-    For transitions with one target only; finishing and amending ask the verdict.
+    Only for transitions with one target; for finishing and amending, the verdict decides.
     """
     targets = TRANSITIONS.get((JobStatus(job.status), transition))
     if targets is None:
@@ -69,7 +69,7 @@ def require_transition(job: Job, transition: JobTransition) -> JobStatus:
 
 
 def record_event(job_id: int, run: int, revision: int, kind: str, data: dict[str, Any]) -> None:
-    """Put an event into the outbox, in the transaction of what it tells."""
+    """Put an event into the outbox, in the transaction of the change that it describes."""
     Event.ledger.using(alias()).create(
         job_id=job_id,
         run=run,

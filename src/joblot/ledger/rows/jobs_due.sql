@@ -1,5 +1,6 @@
--- purpose: jobs whose look may be due: all settled and not finished, or counted in since their end
--- guard: the job is not being removed, and was not put off; the look decides
+-- purpose: jobs that may have to be reconciled: all is settled but not finished, or results were
+--          counted since their end
+-- guard: the job is not being removed, and was not put off; the reconciliation decides
 -- locks: none
 SELECT j.id
 FROM joblot_job j

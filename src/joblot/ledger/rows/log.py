@@ -1,6 +1,7 @@
-"""A job's log: append-only lines beside the work, never in its way.
+"""A job's log: append-only lines, independent of the work.
 
-Logging never touches the job's row, is never in a transaction of any work, and never raises.
+Logging never touches the job's row, never takes part in a transaction of the work, and never
+raises.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ def log(
     stage: int | None = None,
     number: int | None = None,
 ) -> bool:
-    """Append a line; False if it could not be kept, for the work must go on.
+    """Append a line; returns False if it could not be stored, instead of failing the work.
 
-    Inside somebody's transaction the line goes to Python's logging only: a failing insert there
-    would take the work with it.
+    Inside a caller's transaction the line goes only to Python's logging: a failed insert there
+    would roll back the work.
     """
     clean = message.replace("\x00", "\ufffd").encode(errors="replace").decode()
     text = clean[: limits().error_chars_max]
@@ -55,17 +56,17 @@ def log(
 
 
 def _run_of(job_id: int) -> int:
-    """Raises Job.DoesNotExist, also for a job that is being removed."""
+    """The job's run. Raises Job.DoesNotExist, also for a job that is being removed."""
     jobs = Job.ledger.using(alias()).filter(deleted_at__isnull=True)
     run: int = jobs.values_list("run", flat=True).get(pk=job_id)
     return run
 
 
 def _take_back_if_removed(job_id: int, line: Log) -> None:
-    """No line outlives its job, though it locks nothing of it.
+    """Ensure without locks that no line outlives its job.
 
-    A removal looks for lines once more after the job's row is gone: either it sees this line, or
-    the row was gone before the line was there.
+    A removal checks for lines once more after the job's row is gone: either it sees this line, or
+    the row was gone before the line was inserted.
     """
     try:
         _run_of(job_id)

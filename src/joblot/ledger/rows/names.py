@@ -1,4 +1,4 @@
-"""Names that come from outside: of jobs, stages, projects, workers, and idempotency keys."""
+"""Names given from outside: of jobs, stages, projects and workers, and idempotency keys."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from joblot.wire import is_storable
 
 
 def checked_name(given: Any, what: str) -> str:
-    """`given`, if every database can keep it as a name. Raises InvalidInput."""
+    """`given`, if every database can store it as a name. Raises InvalidInput."""
     longest = limits().name_chars_max
     if not isinstance(given, str) or not 0 < len(given) <= longest or not is_storable(given):
         raise InvalidInput(

@@ -1,11 +1,11 @@
-"""Outputs too large for a row: they go to Django's storage, in files named by their hash.
+"""Outputs too large for a row: stored in Django's storage, in files named after their hash.
 
-The storage is never called in a transaction: it may be a network away. It may hang, too. So a
+The storage is never called in a transaction, because it may be remote. It may also hang, so a
 server's threads need `room` to call it, and files are removed by `file_removal`, in a process that
-can be ended. What keeps a file and what refers to it together is its row. It is there before the
-file is, so a crash leaves no file that nobody knows of; and a transaction that refers to a file
-holds the row meanwhile, so that no file is removed which something refers to. A name is never used
-twice: a report that meets a file being removed stores its output under another.
+can be killed. Each file has a row. The row is inserted before the file is stored, so a crash leaves
+no unknown file; and a transaction that refers to a file locks the row, so no file is removed while
+something refers to it. A name is never reused: a report that finds the file being removed stores
+its output under another name.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class NotStored(Exception):
 
 
 def storage() -> Storage:
-    """`STORAGES["joblot"]` where the project has one, else its default storage."""
+    """`STORAGES["joblot"]` if the project defines it, else its default storage."""
     try:
         return storages["joblot"]
     except InvalidStorageError:
@@ -57,7 +57,7 @@ def is_large(canonical_output: str) -> bool:
 
 
 def output_of(output: Any, output_ref: str | None) -> Any:
-    """The output, wherever it is kept. Raises NotFound if it was removed meanwhile."""
+    """The output, wherever it is stored. Raises NotFound if it has been removed."""
     if output_ref is None:
         return output
     try:
@@ -65,19 +65,19 @@ def output_of(output: Any, output_ref: str | None) -> Any:
             return stored(file.read().decode())
     except FileNotFoundError as error:
         raise NotFound(
-            f"output {output_ref}: its file is gone; was its job removed meanwhile?"
+            f"output {output_ref}: its file is gone; its job may have been removed"
         ) from error
 
 
 def readable_output(output: Any, output_ref: str | None) -> Any:
-    """The same, Unreadable if its file is gone. Raises Unavailable if the storage fails."""
+    """The same, or Unreadable if its file is gone. Raises Unavailable if the storage fails."""
     try:
         return output_of(output, output_ref)
     except Unavailable:
         raise
     except NotFound:
-        return Unreadable(f"{output_ref} is not in the storage any more")
-    except Exception as error:  # a storage may be anything, and raises errors of its own
+        return Unreadable(f"{output_ref} is no longer in the storage")
+    except Exception as error:  # a storage may raise any error
         raise Unavailable(
             f"the storage of outputs failed: {error!r:.200}; try again later"
         ) from error
@@ -87,7 +87,7 @@ def readable_output(output: Any, output_ref: str | None) -> Any:
 
 
 def store(canonical_output: str, digest: bytes) -> str:
-    """Store an output; returns the name of its file, which another report may have written.
+    """Store an output; returns the name of its file, which an earlier report may have stored.
 
     Raises NotStored, Unavailable.
     """
@@ -107,7 +107,7 @@ def store(canonical_output: str, digest: bytes) -> str:
 
 
 def _is_whole(name: str, size: int) -> bool:
-    """Whether the file is there as it was stored: somebody else may write in the storage, too."""
+    """Whether the file exists in full: other programs may write to the storage too."""
     with _failing_as_not_stored():
         return bool(storage().exists(name) and storage().size(name) == size)
 
@@ -119,7 +119,7 @@ def _save(name: str, content: bytes) -> str:
 
 @contextmanager
 def _failing_as_not_stored() -> Iterator[None]:
-    """Around a call of the storage. Raises NotStored if it fails, Unavailable without room."""
+    """Wraps a call of the storage. Raises NotStored if it fails, Unavailable without room."""
     with room():
         try:
             yield
@@ -128,16 +128,16 @@ def _failing_as_not_stored() -> Iterator[None]:
 
 
 def _take_back(name: str) -> None:
-    """Remove a file that no row names. What can't be removed stays."""
+    """Remove a file that no row names. A file that can't be removed stays."""
     try:
         with room():
             remove(name)
     except Exception:
-        logger.exception("%s: the storage did not remove it; it stays, and nothing names it", name)
+        logger.exception("%s: the storage did not remove it; it stays, unreferenced", name)
 
 
 def remove(name: str) -> None:
-    """Remove a file, if it is there. Raises whatever the storage raises."""
+    """Remove a file if it exists. Raises whatever the storage raises."""
     with suppress(FileNotFoundError):
         storage().delete(name)
 
@@ -159,7 +159,7 @@ def _announce(name: str, digest: bytes) -> None:
 
 @repeated
 def _say_stored(name: str, saved: str) -> bool:
-    """The file is there, under the name the storage has given it. False if it was given up."""
+    """Record that the file is stored, under the storage's name. False if it was given up."""
     with durable():
         row = StoredOutput.ledger.using(alias()).filter(name=name, state=FileState.WRITING)
         stored = row.update(name=saved, state=FileState.STORED, check_at=_kept_until())
@@ -170,11 +170,11 @@ def _kept_until() -> Any:
     return clock.after(limits().output_unsettled_seconds)
 
 
-# Referring to a file, and no more
+# References to a file
 
 
 def hold(names: Iterable[str]) -> set[str]:
-    """Which of these files may be referred to by this transaction; they stay until it ends."""
+    """Which of these files this transaction may refer to; they are kept until it ends."""
     asked = sorted(set(names))
     if not asked:
         return set()
@@ -182,7 +182,7 @@ def hold(names: Iterable[str]) -> set[str]:
 
 
 def let_go(names: Iterable[str]) -> None:
-    """In the transaction that removes references to these files: let the sweep look at them."""
+    """Have the sweep check these files, in the transaction that removes references to them."""
     asked = set(names)
     if not asked:
         return
@@ -194,7 +194,7 @@ def let_go(names: Iterable[str]) -> None:
 
 @repeated
 def give_up(names: Iterable[str]) -> None:
-    """The same for files that were stored, and that nothing came to refer to."""
+    """The same for files that were stored but never referred to."""
     with durable():
         let_go(names)
 
@@ -203,9 +203,9 @@ def give_up(names: Iterable[str]) -> None:
 
 
 def mark_unreferenced(seconds: float) -> int:
-    """Mark files that nothing refers to for removal, for about so long; returns how many.
+    """Mark unreferenced files for removal, for about `seconds`; returns how many.
 
-    Calls no storage: `file_removal` removes what is marked. May be called by several at once.
+    Calls no storage: `file_removal` removes marked files. May run concurrently.
     """
     until, marked = time.monotonic() + seconds, 0
     while time.monotonic() < until and (batch := _mark_unreferenced()) is not None:
@@ -215,10 +215,10 @@ def mark_unreferenced(seconds: float) -> int:
 
 @repeated
 def _mark_unreferenced() -> int | None:
-    """Mark the files of a batch that nothing refers to; None if there is none to look at.
+    """Mark the unreferenced files of a batch; None if there is none to check.
 
-    Passes over what reports hold. What it has locked none can refer to until it commits, so the
-    references are read after that.
+    Skips files that reports hold. Nothing can begin to refer to a file that is locked here, so the
+    references are read after locking.
     """
     with durable():
         rows = StoredOutput.ledger.using(alias())
@@ -236,7 +236,7 @@ def _mark_unreferenced() -> int | None:
 
 
 def referred_among(names: Collection[str]) -> set[str]:
-    """Which of these files an outcome, or a result that was not counted, refers to."""
+    """Which of these files an outcome or an uncounted result refers to."""
     return {
         str(name)
         for model in (Outcome, Uncounted)
@@ -249,7 +249,7 @@ def referred_among(names: Collection[str]) -> set[str]:
 
 @repeated
 def unreferenced() -> int:
-    """How many files nothing refers to, of those that the sweep should have marked by now."""
+    """How many unreferenced files the sweep should have marked by now."""
     due = StoredOutput.ledger.using(alias()).filter(check_at__lte=clock.now())
     names = set(due.values_list("name", flat=True))
     return len(names - referred_among(names))

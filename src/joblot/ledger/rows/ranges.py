@@ -10,13 +10,13 @@ from joblot.config import limits
 from joblot.ledger.db.transactions import alias
 from joblot.models import ItemRange
 
-RELEASED = -1  # returns: given back by a worker, never by expiry; some may be settled since
-ALONE = 2  # returns: from here on an item is leased alone, so that it takes no neighbours along
+RELEASED = -1  # returns: given back by a worker, not by expiry; some may have been settled since
+ALONE = 2  # returns: from this value on an item is leased alone, so that it affects no others
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Items `first` to `last` with their used-up budget, as a lease lists them."""
+    """Items `first` to `last` with their used budget, as a lease lists them."""
 
     first: int
     last: int
@@ -41,7 +41,7 @@ class Span:
         return Span(first, last, self.failures, self.expiries, self.returns)
 
     def cut(self, items_max: int) -> Iterator[Span]:
-        """The same items in spans of at most so many."""
+        """The same items in spans of at most `items_max`."""
         for first in range(self.first, self.last + 1, items_max):
             yield self.part(first, min(first + items_max - 1, self.last))
 
@@ -61,10 +61,10 @@ def islands(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
 
 
 def enqueue(job_id: int, stage: int, spans: Iterable[Span], wait_seconds: float = 0.0) -> None:
-    """Let items wait in `stage`, to be claimed after `wait_seconds`.
+    """Put items into the queue of `stage`, to be claimed after `wait_seconds`.
 
-    In ranges of at most `range_items_max`, so that what a retry reopens is not one long range that
-    all claimers meet at.
+    Ranges have at most `range_items_max` items, so that a retry does not reopen one long range on
+    which all claims contend.
     """
     due = clock.after(wait_seconds) if wait_seconds else clock.now()
     ItemRange.ledger.using(alias()).bulk_create(

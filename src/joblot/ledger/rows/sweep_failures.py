@@ -1,8 +1,8 @@
-"""Steps of the sweep that fail for one job: each is noted, shown, and tried again after all others.
+"""Steps of the sweep that fail for one job: each is recorded, shown, and retried after all others.
 
-A step that fails for a job is put off, for longer each time, and the sweep's own choice of jobs
-passes over it meanwhile; so it keeps no other job from its turn, however many fail. The note goes
-when the step has succeeded. If it can't be written either, the database is what fails, and the
+A step that fails for a job is put off, for longer each time, and until then the sweep's selection
+skips the job; so failing jobs never delay the others, however many there are. The record is deleted
+when the step succeeds. If the record can't be written either, the database itself fails, and the
 round ends.
 """
 
@@ -28,7 +28,7 @@ logger = logging.getLogger("joblot.ledger")
 
 
 class Step(StrEnum):
-    """What the sweep does for one job at a time."""
+    """The steps that the sweep does for one job at a time."""
 
     WAITS = "waits"
     EXPIRE = "expire"
@@ -43,7 +43,7 @@ _MEANS = {
     Step.WAITS: "bringing forward what waits for too long",
     Step.EXPIRE: "expiring its leases",
     Step.CANCEL: "ending its cancel",
-    Step.REOPEN: "going on with its retry",
+    Step.REOPEN: "continuing its retry",
     Step.FINISH: "recording its end",
     Step.MERGE: "merging its ranges",
     Step.REMOVE: "removing its rows",
@@ -51,15 +51,15 @@ _MEANS = {
 
 
 def each(step: Step, jobs: Iterable[int], act: Callable[[int], object]) -> None:
-    """Act for each of the jobs; one for which that fails keeps no other from its turn."""
+    """Call `act` for each of the jobs; a failure for one does not affect the others."""
     for job_id in jobs:
         attempt(step, job_id, act)
 
 
 def attempt(step: Step, job_id: int, act: Callable[[int], object]) -> bool:
-    """Act for the job; False if that failed, and was noted. A job that is gone needs nothing.
+    """Call `act` for the job; False if it failed, which is recorded. A missing job is ignored.
 
-    Raises Unavailable if the database is what failed.
+    Raises Unavailable if the database itself failed.
     """
     try:
         act(job_id)
@@ -72,13 +72,13 @@ def attempt(step: Step, job_id: int, act: Callable[[int], object]) -> bool:
 
 
 def failed(step: Step, job_id: int, error: Exception) -> None:
-    """Put the job off for this step, and say so in the log. Raises Unavailable."""
+    """Put the job off for this step, and log the error. Raises Unavailable."""
     _note(step, job_id, error)
-    logger.error("job %s: %s failed; it is tried again", job_id, _MEANS[step], exc_info=error)
+    logger.error("job %s: %s failed; it will be retried", job_id, _MEANS[step], exc_info=error)
 
 
 def try_again(acts: Mapping[Step, Callable[[int], object]]) -> None:
-    """Try what failed before and is due, longest waiting first; what succeeds is forgotten."""
+    """Retry failed steps that are due, longest waiting first; forget those that succeed."""
     for name, job_id in _due():
         step = Step(name)
         if attempt(step, job_id, acts[step]):
@@ -86,13 +86,13 @@ def try_again(acts: Mapping[Step, Callable[[int], object]]) -> None:
 
 
 def put_off(step: Step, job: str) -> Exists:
-    """For the choice of a step's jobs: the step has failed for it. `job` names the job's id."""
+    """A condition for selecting a step's jobs: the step has failed. `job` names the id's column."""
     return Exists(SweepFailure.ledger.filter(job_id=OuterRef(job), step=step.value))
 
 
 @repeated
 def _note(step: Step, job_id: int, error: Exception) -> None:
-    text = error_text(error).partition("\n")[0]  # below, PostgreSQL shows rows
+    text = error_text(error).partition("\n")[0]  # on later lines PostgreSQL shows rows
     with durable():
         row = _row(step, job_id).select_for_update().first()
         if row is None:
@@ -130,16 +130,16 @@ def _due() -> list[tuple[str, int]]:
 
 
 def failures(**where: Any) -> Any:
-    """The steps that fail now, of those that this version knows."""
+    """The failing steps, of those that this version knows."""
     return SweepFailure.ledger.using(alias()).filter(step__in=[one.value for one in Step], **where)
 
 
-# In words
+# For people
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A step that fails for a job: since when, how often, why, and when it is tried again."""
+    """A step that fails for a job: since when, how often, why, and when it is retried."""
 
     job_id: int
     step: Step
@@ -156,7 +156,7 @@ class Failure:
 
 
 def failing(rows_max: int, **where: Any) -> list[Failure]:
-    """The steps that fail, longest first."""
+    """The failing steps, longest failing first."""
     rows = failures(**where).order_by("since", "job_id", "step")[:rows_max]
     return [
         Failure(row.job_id, Step(row.step), row.since, row.tries, row.next_try_at, row.error[:200])

@@ -26,14 +26,14 @@ COLUMNS = {
 
 @dataclass(slots=True)
 class Deltas:
-    """What one transaction moves in a job's counts."""
+    """The changes of a job's counts in one transaction."""
 
     stages_total: int
     by_stage: dict[int, Counter[str]] = field(default_factory=dict)
     metrics: Counter[tuple[int, str]] = field(default_factory=Counter)
 
     def settle(self, stage: int, state: ItemState, items: int = 1) -> None:
-        """`items` are settled in `stage`; what does not succeed is skipped in the later ones."""
+        """Count `items` as settled in `stage`; unless they succeeded, also as skipped later on."""
         self._add(stage, COLUMNS[state], items)
         if state is not ItemState.SUCCEEDED:
             for later in range(stage + 1, self.stages_total):
@@ -52,14 +52,14 @@ class Deltas:
 
     @property
     def settled(self) -> int:
-        """How many more are settled afterwards, over all stages."""
+        """By how much the settled items increase, over all stages."""
         return sum(counts[name] for counts in self.by_stage.values() for name in COLUMNS.values())
 
     def _add(self, stage: int, column: str, items: int) -> None:
         self.by_stage.setdefault(stage, Counter())[column] += items
 
     def write(self, job_id: int) -> None:
-        """Add it all to this connection's slots. The last statements of a transaction."""
+        """Add all changes to this connection's slots. The last statements of a transaction."""
         columns = (*COLUMNS.values(), "late")
         for stage, counts in sorted(self.by_stage.items()):
             row = {column: counts[column] for column in columns}

@@ -1,1 +1,1 @@
-"""Submitting: a job, its items, and its seal."""
+"""Submitting: making a job, adding its items, sealing it."""

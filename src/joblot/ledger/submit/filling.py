@@ -1,8 +1,8 @@
-"""Filling a job: chunks of items, numbered under the job's row, keys told apart.
+"""Filling a job: chunks of items, deduplicated by key and numbered under the job's row lock.
 
-Numbers are given after de-duplication and are dense, so the count of items is exact and the queue
-can hold ranges of them. A chunk is one short transaction: whoever fills a job and dies can fill
-it again from the beginning. What is there already is compared and skipped, whatever the order.
+Numbers are assigned after deduplication and are dense, so the count of items is exact and the queue
+can hold ranges of them. A chunk is one short transaction: after a crash the job can be filled again
+from the beginning. Items that exist already are compared and skipped, in any order.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ def chunks_of(items: Iterable[Given]) -> Iterator[Chunk]:
 
 
 class Filling:
-    """A stream of items on its way into one job.
+    """A stream of items being added to one job.
 
-    `added` and `seen` are what it has brought so far: how many were new, and which items of the
-    job it has named. `lacks` makes the error for an item that a sealed job does not have.
+    `added` counts the items that were new so far; `seen` holds the numbers of all items that the
+    stream has named. `lacks` makes the error for an item that is missing from a sealed job.
     """
 
     def __init__(self, job_id: int, lacks: Callable[[Job, str], Refused]) -> None:
@@ -54,7 +54,7 @@ class Filling:
         self._lacks = lacks
 
     def take(self, chunks: Iterable[Chunk]) -> None:
-        """Compare with what is there and add what is missing, chunk by chunk.
+        """Compare with the existing items and add the missing ones, chunk by chunk.
 
         Raises WrongStatus; KeyConflict at the first item with another payload.
         """
@@ -67,10 +67,10 @@ class Filling:
 
     @repeated
     def _take_chunk(self, given: Chunk) -> tuple[int, list[int]]:
-        """How many were new, and the numbers of all of them in the job.
+        """How many items were new, and the numbers of all of them in the job.
 
-        Locks the job's row, so that fillers of one job number their items one after the other, and
-        a job whose removal has begun is not taken for one that lacks the items.
+        Locks the job's row, so that concurrent streams into one job number their items one after
+        the other, and a job whose removal has begun is not mistaken for one without the items.
         """
         with transaction.atomic(using=alias()):
             job = lock_job(self._job_id)
@@ -116,7 +116,7 @@ def _distinct(chunk: Iterable[NewItem]) -> Chunk:
 
 
 def _compared(job: Job, given: dict[str, NewItem]) -> dict[str, int]:
-    """The numbers of those that the job has. Raises KeyConflict if one has another payload."""
+    """The numbers of the items that the job has. Raises KeyConflict if a payload differs."""
     if job.total == 0:
         return {}
     numbers = {}
@@ -128,7 +128,7 @@ def _compared(job: Job, given: dict[str, NewItem]) -> dict[str, int]:
 
 
 def _alike(given: str | None, stored: Any) -> bool:
-    """True if the payload is the one stored, however the database writes its numbers."""
+    """True if the payload equals the stored one, however the database formats its numbers."""
     if given is None or stored is None:
         return given is stored
     kept = wire.canonical(stored)
@@ -136,7 +136,7 @@ def _alike(given: str | None, stored: Any) -> bool:
 
 
 def _numbers_by_value(text: str) -> Any:
-    """PostgreSQL gives 1e+22 back as a whole number; the pair keeps numbers apart from booleans."""
+    """PostgreSQL returns 1e+22 as a whole number; the pair distinguishes numbers from booleans."""
 
     def number(digits: str) -> tuple[str, Decimal]:
         return "number", Decimal(digits)
@@ -158,7 +158,7 @@ def _insert(job: Job, new: list[NewItem]) -> None:
 
 
 def _spans(first: int, items: int) -> Iterator[Span]:
-    """New items cut into ranges that grow with the job: many enough that claimers rarely meet."""
+    """New items cut into ranges that grow with the job; there are enough to keep claims apart."""
     wanted = (first + items) // limits().ranges_per_job
     size = min(max(limits().range_items_min, wanted), limits().range_items_max)
     for begin in range(first, first + items, size):

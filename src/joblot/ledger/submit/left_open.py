@@ -1,8 +1,7 @@
 """The job that a failed submission leaves behind, named in its error.
 
-It is left as it is. Its items may have been claimed and counted already, and with an idempotency
-key another submission may be filling the same job at this moment: to remove it would lose what was
-accepted.
+It is left as it is. Its items may already have been claimed and counted, and with an idempotency
+key another submission may be filling the same job: removing it would lose accepted work.
 """
 
 from __future__ import annotations
@@ -34,8 +33,8 @@ ADD_AGAIN = "correct what was refused and send all of the items again; those it 
 def naming(job_id: int, advice: str = "") -> Iterator[None]:
     """Name the job in any error, and how many items it has; with `advice` while it is open.
 
-    An error of joblot has both as attributes. Any other, of the caller's stream, gets a note.
-    Inside a transaction of the caller's nothing is named: the job goes with its rollback.
+    A JoblotError gets both as attributes; any other error, from the caller's stream, gets a note.
+    Inside a caller's transaction nothing is named, because the rollback removes the job.
     """
     try:
         yield
@@ -49,19 +48,19 @@ def _name(error: BaseException, job_id: int, advice: str) -> None:
     if isinstance(error, JoblotError):
         error.job_id = job_id
     if isinstance(error, Unavailable):
-        return  # it says what is known, and the database is not asked again
-    with suppress(JoblotError, Error):  # deleted meanwhile, or gone: the first error is told
+        return  # it already says what is known, and the database may be down
+    with suppress(JoblotError, Error):  # the job is gone, or unreachable: keep the first error
         job = read_job(job_id)
-        said = _said(job, advice)
+        note = _note(job, advice)
         if not isinstance(error, JoblotError):
-            error.add_note(f"joblot: {said}")
+            error.add_note(f"joblot: {note}")
             return
         error.total = job.total
-        if said:
-            error.args = (f"{error}; {said}", *error.args[1:])
+        if note:
+            error.args = (f"{error}; {note}", *error.args[1:])
 
 
-def _said(job: Job, advice: str) -> str:
+def _note(job: Job, advice: str) -> str:
     if not advice or job.sealed or job.status not in FILLABLE:
         return ""
     return f"job {job.pk} stays open with {counted(job.total, 'item')}: {advice}"

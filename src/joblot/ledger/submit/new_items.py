@@ -1,4 +1,4 @@
-"""Items as they are given: checked one by one, while they are read."""
+"""Items as given by the caller: each is checked as it is read."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Given = Mapping[str, Any] | str
 
 @dataclass(frozen=True, slots=True)
 class NewItem:
-    """A key and its payload as JSON text; None is no payload."""
+    """A key and its payload as JSON text, or None without a payload."""
 
     key: str
     payload: str | None
 
 
 def checked_items(items: Iterable[Given]) -> Iterator[NewItem]:
-    """Raises InvalidItem for the first that can't be kept, with its position in the stream."""
+    """Raises InvalidItem for the first invalid item, with its position in the stream."""
     for position, given in enumerate(items):
         try:
             yield _new_item(given)

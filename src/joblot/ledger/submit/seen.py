@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Seen:
-    """A set of item numbers. A million items cost 128 KiB, in whatever order they come."""
+    """A set of item numbers. A million items take 128 KiB, in any order."""
 
     def __init__(self) -> None:
         self._bits = bytearray()

@@ -44,24 +44,24 @@ def submit(
 ) -> Job:
     """Make a job of `items`, each `{"key": str, "payload": JSON}` or just a key.
 
-    Give one `pipeline`, or `stages` as `[{"name", "pipeline"}]`. Items are taken as a stream and
-    can be claimed from the first chunk on if `start`; `seal` says that no more will come. Inside
-    somebody's transaction all of it belongs to that transaction, so a job can appear together with
-    the row that caused it.
+    Give one `pipeline`, or `stages` as `[{"name", "pipeline"}]`. Items are read as a stream and,
+    with `start`, can be claimed from the first chunk on; `seal` declares that no more will be
+    added. Inside a caller's transaction everything belongs to that transaction, so a job can be
+    committed together with the row that caused it.
 
     With an `idempotency_key`, unique in its project, submitting again finds the same job and adds
-    only what is missing, however many do so at once. Other content is a KeyConflict: another name,
-    pipeline, stages, priority, config or policy, as they were given (what was left out is not
-    filled with defaults first); an item with another payload; with `seal`, more or fewer items,
-    in whatever order. Without `items` those of a sealed job are not compared. `start` and `seal`
-    are no content: a later submission may start or seal what an earlier one did not. The key is
-    free again once the job is deleted.
+    only what is missing, even concurrently. Different content is a KeyConflict: another name,
+    pipeline, stages, priority, config or policy, compared as given (defaults are not filled in
+    first); an item with another payload; with `seal`, more or fewer items, in any order. Without
+    `items`, those of a sealed job are not compared. `start` and `seal` are not content: a later
+    submission may start or seal what an earlier one did not. The key is free again once the job is
+    deleted.
 
     Raises InvalidInput, InvalidItem, InvalidPolicy, KeyConflict; WrongStatus if the key's job was
-    canceled before it was sealed; NotFound if it is deleted meanwhile. An error in the first
-    `add_chunk_items` items leaves no job behind; after that, what was added before the error stays
-    in the open job, and may be continued. The error names it: `error.job_id`, and how many items it
-    has as `error.total`; an exception that `items` raises has a note that does.
+    canceled before it was sealed; NotFound if it is deleted in the meantime. An error in the first
+    `add_chunk_items` items leaves no job behind. After that, what was added before the error stays
+    in the open job and may be continued. The error names the job as `error.job_id` and its number
+    of items as `error.total`; an exception raised by `items` gets a note instead.
     """
     fields = {
         "name": checked_name(name, "name"),
@@ -85,17 +85,17 @@ def submit(
             }
         )
     submission = _Submission(fields, named)
-    with submission.telling():
+    with submission.explaining():
         return submission.made(items, start=start, seal=seal)
 
 
 def add_items(job_id: int, items: Iterable[Given], *, seal: bool = False) -> int:
     """Add a stream of items to an open job; returns how many were new.
 
-    An item that is there already is skipped, so adding may be repeated after a crash, even if the
-    job was sealed meanwhile. With `seal` these are all of its items: the job is sealed unless it
-    has others. Raises InvalidItem, KeyConflict; WrongStatus if an item is new and the job is sealed
-    or has ended. What was added before an error stays; the error names the job, as in `submit`.
+    Items that exist already are skipped, so adding may be repeated after a crash, even if the job
+    has been sealed since. With `seal`, these are all of the job's items: it is sealed unless it has
+    others. Raises InvalidItem, KeyConflict; WrongStatus if an item is new and the job is sealed or
+    has ended. What was added before an error stays; the error names the job, as in `submit`.
     """
     require_durable(connection())
     filling = Filling(job_id, _takes_no_more)
@@ -109,7 +109,7 @@ def add_items(job_id: int, items: Iterable[Given], *, seal: bool = False) -> int
 
 
 def seal(job_id: int) -> Job:
-    """Say that no more items will come; a job whose items are all settled finishes now."""
+    """Declare that no more items will be added; a job whose items are all settled finishes now."""
     require_durable(connection())
     with knowing(lambda: "sealing again is safe"):
         _seal(job_id)
@@ -117,7 +117,7 @@ def seal(job_id: int) -> Job:
 
 
 class _Submission:
-    """One submission on its way, and what is known of it if the database goes away."""
+    """One submission in progress, and what is known about it if the database fails."""
 
     def __init__(self, fields: Mapping[str, Any], stages: Sequence[tuple[str, str]]) -> None:
         self._fields = fields
@@ -141,8 +141,10 @@ class _Submission:
                 _seal(job.pk, None if self._key is None else len(filling.seen))
             return read_job(job.pk)
 
-    def telling(self) -> AbstractContextManager[None]:
-        """Inside somebody's transaction there is nothing to tell: it is all his to repeat."""
+    def explaining(self) -> AbstractContextManager[None]:
+        """Adds what is known to an Unavailable, except inside a caller's transaction, which fails
+        as a whole.
+        """
         return nullcontext() if connection().in_atomic_block else knowing(self._known)
 
     def _known(self) -> str:
@@ -152,8 +154,8 @@ class _Submission:
             return f"{made}submit again with the same key: that adds what is missing"
         if self._job_id is None:
             return (
-                "whether a job was made is not known: look for it before you submit again; with an "
-                "idempotency key that would be safe"
+                "whether a job was made is not known: check before you submit again; with an "
+                "idempotency key, submitting again would be safe"
             )
         return (
             f"job {self._job_id} was made, with {added} items so far: add the rest and seal it, or "
@@ -176,7 +178,7 @@ def _takes_no_more(job: Job, key: str) -> WrongStatus:
 
 
 def _require_all(job: Job, given: int | None) -> None:
-    """Raises KeyConflict if `given`, the number of different items given, are not all it has."""
+    """Raises KeyConflict unless `given`, the number of distinct items given, is the job's total."""
     if given is None or job.total == given:
         return
     others = job.total - given
@@ -188,9 +190,9 @@ def _require_all(job: Job, given: int | None) -> None:
 
 
 def _seal(job_id: int, given: int | None = None) -> None:
-    """Seal, and look: after the commit, whoever makes it.
+    """Seal, and reconcile after the commit, which may be the caller's.
 
-    The total is that of the version that is sealed, so nobody adds to it in between.
+    The total compared is that of the version that is sealed, so no item is added in between.
     """
     for _ in range(limits().reconcile_rounds_max):
         job = read_job(job_id)
@@ -198,7 +200,7 @@ def _seal(job_id: int, given: int | None = None) -> None:
         if job.sealed:
             break
         if job.status not in FILLABLE:
-            raise WrongStatus(f"job {job_id} is {job.status}; it can't be sealed any more")
+            raise WrongStatus(f"job {job_id} is {job.status}; it can't be sealed now")
         if _seal_once(job):
             break
     else:
@@ -214,14 +216,14 @@ def _seal_once(job: Job) -> bool:
 
 @repeated
 def _find_or_create(fields: Mapping[str, Any], stages: Sequence[tuple[str, str]]) -> Job:
-    """The job with this idempotency key, or a new one. Of many at once, all get the same."""
+    """The job with this idempotency key, or a new one. Concurrent calls all get the same job."""
     for _ in range(limits().reconcile_rounds_max):
         if known := _by_key(fields):
             require_same_submission(known, fields["asked"])
             return known
         try:
             return _create(fields, stages)
-        except IntegrityError:  # another has made it; perhaps it is deleted before it is found
+        except IntegrityError:  # another submission made it; it may be deleted before it is found
             if fields["idempotency_key"] is None:
                 raise
     raise Unavailable("submitting was overtaken by others with the same key; try again")
