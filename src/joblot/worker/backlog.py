@@ -16,7 +16,7 @@ from joblot.worker.spool import Place, Spool
 WAITING_RESULTS_MAX = 10_000  # when more are waiting, the function waits too
 WAITING_BYTES_MAX = 268_435_456
 REPORT_BYTES_MAX = 4_194_304  # of one report's JSON; one result may be larger
-LOOK_SECONDS = 0.5  # how soon a waiting thread notices that a drain has begun
+DRAIN_POLL_SECONDS = 0.5  # how soon a waiting thread notices that a drain has begun
 
 
 @dataclass(slots=True, eq=False)
@@ -180,7 +180,7 @@ class Backlog:
     def _wait_or_drain(self, true: Callable[[], object]) -> None:
         """Wait until `true()` or a drain. A signal handler can't notify, so the drain is polled."""
         while not (true() or self.draining.is_set()):
-            self._changed.wait(LOOK_SECONDS)
+            self._changed.wait(DRAIN_POLL_SECONDS)
 
     def _pause_seconds(self, now: float) -> float | None:
         wakes = [max(one.not_before, self._away_until) for one in self._waiting if one.ready]
