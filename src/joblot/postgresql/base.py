@@ -1,7 +1,7 @@
 """Django's PostgreSQL back-end with a timeout for servers that stop responding.
 
 TCP's own timeouts end a connection whose packets get lost. They don't if an intermediary (a pooler,
-a load balancer, a tunnel) accepts data and forwards nothing: the client would then wait for ever,
+a load balancer, a tunnel) accepts data and forwards nothing: the client would then wait forever,
 and so would everything that waits for the client.
 """
 

@@ -25,7 +25,7 @@ START_FAILED = 3  # the exit code that tells uvicorn that a replacement would fa
 
 def application() -> Process:
     """The application of this process. If that fails, one of several processes logs the error and
-    exits with START_FAILED; otherwise its parent would replace it for ever.
+    exits with START_FAILED; otherwise its parent would replace it forever.
     """
     try:
         return _application()

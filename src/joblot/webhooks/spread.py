@@ -41,8 +41,8 @@ def spread(event: JobNotice) -> None:
 
 def _message_id(hook: Webhook, event: JobNotice) -> str:
     """Identifies the event for this receiver; unique across installations."""
-    whose = hashlib.sha256(hook.secret.encode()).hexdigest()[:12]
-    return f"{whose}-job-{event.job_id}-run-{event.run}-revision-{event.revision}-{event.kind}"
+    receiver = hashlib.sha256(hook.secret.encode()).hexdigest()[:12]
+    return f"{receiver}-job-{event.job_id}-run-{event.run}-revision-{event.revision}-{event.kind}"
 
 
 def _about(event: JobNotice) -> dict[str, Any] | None:

@@ -5,8 +5,8 @@ trip to joblot. Items that are only held must not suffer if the process dies in 
 
 - an item is blamed for the death of its worker only if it was leased alone, so a lease that was
   claimed ahead and has a single item is released at once, at no cost to the item;
-- nothing is claimed ahead beside an item that is leased alone, perhaps because it kills;
-- nothing is claimed ahead beside slow calls: other workers may be free sooner.
+- nothing is claimed ahead during a lease of a single item, which may be one that kills;
+- nothing is claimed ahead during slow calls: other workers may be free sooner.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from joblot.worker.settings import WorkerSettings
 
 logger = logging.getLogger("joblot.worker")
 
-AHEAD_CALL_SECONDS_MAX = 10.0  # beside a longer call, nothing is claimed ahead
+AHEAD_CALL_SECONDS_MAX = 10.0  # during a longer call, nothing is claimed ahead
 PAUSE_SECONDS_MIN = 0.05
 UNKNOWN_PIPELINE = NoLease.UNKNOWN_PIPELINE.value  # perhaps a mistyped name
 

@@ -57,7 +57,7 @@ def handler(
     whole_item: bool = False,
     batch_bytes_max: int = BATCH_BYTES_MAX,
 ) -> Handler:
-    """A handler that calls `function` with one item, or with lists of up to `batch`, unless 0.
+    """A handler that calls `function` with one item if `batch` is 0, else with up to `batch`.
 
     Raises InvalidInput if `batch` is negative or too large, or `pipeline` is empty.
     """

@@ -65,7 +65,7 @@ class WorkerProcesses:
         return pipelines
 
     def work(self) -> int:
-        """Run until a signal drains them; returns the exit code. Raises what joblot raised."""
+        """Run until drained; returns the exit code. Raises the error if joblot refuses them."""
         while self._supervisor.processes or not self._draining:
             happened = self._next()
             if isinstance(happened, Died):

@@ -18,7 +18,7 @@ from joblot.worker.spool import Spool
 
 logger = logging.getLogger("joblot.worker")
 
-WAIT_SECONDS = 5.0  # of a claim, for work; an idle worker drains within this time
+WAIT_SECONDS = 5.0  # that a claim waits for work; an idle worker drains within this time
 IDLE_SECONDS_MAX = 30.0  # however long the server asks to wait
 DRAIN_SECONDS_MAX = 20.0  # what is not reported by then stays in the spool
 

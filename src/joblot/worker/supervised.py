@@ -67,7 +67,7 @@ class Supervised:
         """Read this process's output once its supervisor no longer does.
 
         The output is a pipe. Its read end is kept open here, so that a write never fails, and is
-        read when the supervisor is gone, so that no write blocks for ever.
+        read when the supervisor is gone, so that no write blocks forever.
         """
         gone = select.poll()
         gone.register(self._answers.fileno(), 0)

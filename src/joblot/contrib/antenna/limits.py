@@ -21,7 +21,7 @@ class AntennaLimits:
     wait_seconds: float = 20.0  # for a job; the worker gives up after 30
     lease_seconds: float = 300.0  # minimum, whatever the job's policy
     ahead_items: int = 240  # of one job, that a worker may take ahead of its results
-    ahead_seconds: float = 60.0  # the period for that; it may also take as many as it did in it
+    ahead_seconds: float = 60.0  # window for that; the items it reported in it are added
     skew_seconds: float = 60.0  # by which leases may be processed out of order
 
 
