@@ -130,7 +130,7 @@ def test_a_killed_worker_process_is_replaced_and_costs_a_new_lease_at_most(serve
     os.kill(process, signal.SIGKILL)
     served.joblot.open_gate()
     assert served.ended(job, dead=dead) == Counter(succeeded=31)
-    assert "a worker ended (signal 9); another begins" in _drained(worker)
+    assert "a worker ended (signal 9); a new one starts" in _drained(worker)
     assert served.calls() == Counter(["gate", "gate", *NAMES])
 
 
@@ -334,5 +334,5 @@ def test_what_cannot_work_is_one_line_and_a_code(joblot: Joblot, options, code: 
 def test_a_server_that_is_not_there_is_waited_for(joblot: Joblot):
     options = ["work:upper", "--pipeline", "p", "--url", "http://127.0.0.1:9"]
     worker = joblot.start("worker", *options)
-    _line(worker, "the claim failed and is repeated in")
+    _line(worker, "the claim failed, retrying in")
     _drained(worker)

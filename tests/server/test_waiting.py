@@ -19,7 +19,7 @@ from joblot.ledger.claim.candidates import Wanted
 from joblot.ledger.read.progress import progress
 from joblot.ledger.submit.submit import submit
 from joblot.models import Lease
-from joblot.server.waiting import LOOK_SECONDS_MAX, WaitingRoom
+from joblot.server.waiting import POLL_SECONDS_MAX, WaitingRoom
 from joblot.states import LeaseState
 from tests.ledger.worker import keys
 from tests.polling import eventually
@@ -197,7 +197,7 @@ def test_a_database_that_is_away_is_looked_for_now_and_then() -> None:
 
     async def wait() -> bool:
         room = WaitingRoom(away)
-        waited = await room.wait(Wanted.of("p", None, None), LOOK_SECONDS_MAX / 2)
+        waited = await room.wait(Wanted.of("p", None, None), POLL_SECONDS_MAX / 2)
         room.close()
         return waited
 

@@ -1,4 +1,4 @@
-"""The API as a whole: its routers, who may call it, how it tells errors."""
+"""The API as a whole: its routers, its authentication, and how it reports errors."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def _http_error(request: HttpRequest, error: Any) -> HttpResponse:
 
 @api.exception_handler(ValidationError)
 def _not_valid(request: HttpRequest, error: Any) -> HttpResponse:
-    told = [
+    found = [
         {"where": ".".join(map(str, one["loc"][1:])), "what": expected(one)} for one in error.errors
     ]
-    detail = "; ".join(f"{one['where']}: {one['what']}" for one in told[:5])
-    return ProblemResponse(422, "invalid_input", detail[:2_000], errors=told[:20])
+    detail = "; ".join(f"{one['where']}: {one['what']}" for one in found[:5])
+    return ProblemResponse(422, "invalid_input", detail[:2_000], errors=found[:20])

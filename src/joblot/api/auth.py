@@ -1,5 +1,5 @@
-"""From a request to its caller: whoever it is, by a token. Where it comes from counts for nothing,
-for a proxy on this machine, or a page in a browser, brings the requests of strangers.
+"""From a request to its caller, by the token only. The request's origin does not count: a proxy on
+this machine, or a page in a browser, passes on requests of strangers.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SCHEMES = ("bearer", "token")
 
 
 class Bearer(HttpBearer):
-    """What django-ninja asks before each operation."""
+    """The authentication that django-ninja runs before each operation."""
 
     def __call__(self, request: HttpRequest) -> Any:
         return caller_of(request)
@@ -30,10 +30,10 @@ class Bearer(HttpBearer):
 
 
 def caller_of(request: HttpRequest, *, counted: bool = True) -> Caller:
-    """Who asks; counts the request. Raises NotAuthenticated, TooManyRequests, Unavailable.
+    """The caller; counts the request. Raises NotAuthenticated, TooManyRequests, Unavailable.
 
     A request that is not `counted` is exempt from rate limiting. A client's request is counted
-    once, though each view call that answers it looks up the caller's rights.
+    once, although each view call that answers it looks up the caller's rights.
     """
     known: Caller | None = getattr(request, "joblot_caller", None)
     if known is None:

@@ -1,4 +1,4 @@
-"""Reading what a request carries: bounded, unzipped, and as JSON that every database can keep."""
+"""Reading a request's body: bounded, decompressed, and as JSON that every database can store."""
 
 from __future__ import annotations
 
@@ -32,31 +32,31 @@ class JsonParser(Parser):
 
 
 def read_body(request: HttpRequest, bytes_max: int) -> bytes:
-    """The whole body, unzipped. Raises TooLarge beyond `bytes_max`, NotReadable."""
+    """The whole body, decompressed. Raises TooLarge beyond `bytes_max`, NotReadable."""
     return b"".join(bounded(request, bytes_max))
 
 
 def bounded(request: HttpRequest, bytes_max: int) -> Iterator[bytes]:
-    """The body piece by piece, unzipped. Raises TooLarge beyond `bytes_max`, NotReadable."""
+    """The body piece by piece, decompressed. Raises TooLarge beyond `bytes_max`, NotReadable."""
     size = 0
     for piece in _unzipped(request):
         size += len(piece)
         if size > bytes_max:
             raise TooLarge(
-                f"body: expected at most {bytes_max} bytes, unzipped; split it", bytes_max
+                f"body: expected at most {bytes_max} bytes, decompressed; split it", bytes_max
             )
         yield piece
 
 
 def json_of(request: HttpRequest) -> Any:
-    """The body as JSON. Raises NotReadable for what isn't, NaN and infinities included."""
+    """The body as JSON. Raises NotReadable for anything else, including NaN and infinities."""
     return parse_json(request.body)
 
 
 class JsonLines:
     """The lines of a stream, each as JSON; empty ones are skipped.
 
-    `number` is that of the line it is at, in the whole stream. Iterating raises NotReadable and
+    `number` is the current line's, counted in the whole stream. Iterating raises NotReadable and
     TooLarge, with that number.
     """
 
@@ -93,9 +93,9 @@ class JsonLines:
 
 
 def takes_stream(method: str, path_info: str, content_type: str) -> bool:
-    """True for a request whose body is a stream of lines, and is read as it comes.
+    """True for a request whose body is a stream of lines, and is read as it arrives.
 
-    The project's URLs say where that is: they may have ours under any prefix, and others beside.
+    The project's URLs decide: they may mount joblot's under any prefix, and others beside them.
     """
     if method != "POST" or content_type != NDJSON:
         return False
@@ -117,16 +117,16 @@ def _unzipped(request: HttpRequest) -> Iterator[bytes]:
 
 
 class Unzip:
-    """Unzips piece by piece, so that what a bomb unfolds to is never held.
+    """Decompresses piece by piece, so that a decompression bomb is never held in memory.
 
-    Several gzip members one after the other are one text, as gzip itself has it.
+    Consecutive gzip members are one text, as in gzip itself.
     """
 
     def __init__(self) -> None:
         self._member = self._new()
 
     def plain(self, piece: bytes) -> Iterator[bytes]:
-        """What one more piece brings. Raises NotReadable."""
+        """Decompress one more piece. Raises NotReadable."""
         left = piece
         try:
             while left:
@@ -138,9 +138,9 @@ class Unzip:
             raise NotReadable(f"body: expected gzip as Content-Encoding says, {error}") from None
 
     def end(self) -> None:
-        """No more will come. Raises NotReadable if it breaks off."""
+        """No more will come. Raises NotReadable if the data is truncated."""
         if not self._member.eof:
-            raise NotReadable("body: expected gzip as Content-Encoding says, it breaks off")
+            raise NotReadable("body: expected gzip as Content-Encoding says, the data is truncated")
 
     @staticmethod
     def _new() -> Any:

@@ -1,4 +1,4 @@
-"""What every view of the API has around it: no transaction of a project's, and a bounded body."""
+"""What wraps every view of the API: no transaction of the project, and a bounded body."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def edge(view: View) -> View:
             answer = of_error(error)
         except Http404:
             answer = of_path(request)
-        except Exception as error:  # noqa: BLE001 (told as a problem, kept in the log)
+        except Exception as error:  # noqa: BLE001 (answered as a problem, and logged)
             answer = of_surprise(error)
         if answer.status_code == 405:
             refused = ProblemResponse(405, "method_not_allowed", f"expected {answer['Allow']}")
@@ -48,7 +48,7 @@ def edge(view: View) -> View:
 
 
 def _with_blocks_before(request: HttpRequest, answer: HttpResponseBase) -> HttpResponseBase:
-    """An error in a stream says what the blocks before it came to."""
+    """Add the sums of the earlier blocks to an error in a stream."""
     before = ViewCall.of(request).blocks_before
     if before and isinstance(answer, ProblemResponse):
         answer.add(added=before.added, lines_before=before.lines)
@@ -56,7 +56,7 @@ def _with_blocks_before(request: HttpRequest, answer: HttpResponseBase) -> HttpR
 
 
 def bare(view: View) -> View:
-    """The view without what Django would put around it."""
+    """The view without the CSRF check and transaction that Django would put around it."""
     view.csrf_exempt = True  # type: ignore[attr-defined]  # tokens are no cookies
     for alias in connections:
         view = transaction.non_atomic_requests(using=alias)(view)

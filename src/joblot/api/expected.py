@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with a request, in the words of joblot's other messages."""
+"""Pydantic's validation errors, in the style of joblot's other messages."""
 
 from __future__ import annotations
 

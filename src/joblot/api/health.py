@@ -1,7 +1,7 @@
-"""Is work being done? Not only: is a process up.
+"""Health checks: whether work is being done, not only whether a process is up.
 
-Who asks without a token learns up or down, as a balancer needs it. What is wrong is in the log, and
-in the answer to a token that may read.
+Without a token, the answer is only up or down, for load balancers. What is wrong is in the log, and
+in the answer to a token with the scope read.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def healthz(request: HttpRequest) -> JsonResponse:
         wrong = overdue()
     except JoblotError as error:
         wrong = [str(error)]
-    return _answer(wrong, told=_may_read(request))
+    return _answer(wrong, shown=_may_read(request))
 
 
 def readyz(request: HttpRequest) -> JsonResponse:
@@ -33,17 +33,17 @@ def readyz(request: HttpRequest) -> JsonResponse:
     try:
         require_database()
     except JoblotError as error:
-        return _answer([str(error)], told=_may_read(request))
-    return _answer([], told=_may_read(request))
+        return _answer([str(error)], shown=_may_read(request))
+    return _answer([], shown=_may_read(request))
 
 
 def unanswered(seconds: float) -> JsonResponse:
-    """What is told where neither of the two has answered within so many seconds."""
-    return _answer([f"the database, or every thread, has been busy for {seconds:g} s"], told=False)
+    """The answer when the view has not answered within `seconds`."""
+    return _answer([f"the database, or every thread, has been busy for {seconds:g} s"], shown=False)
 
 
 def _may_read(request: HttpRequest) -> bool:
-    """False also where that can't be found out, for the database is away."""
+    """False also if that is unknown because the database is unavailable."""
     try:
         caller_of(request, counted=False).require(Scope.READ)
     except JoblotError:
@@ -51,8 +51,8 @@ def _may_read(request: HttpRequest) -> bool:
     return True
 
 
-def _answer(wrong: list[str], *, told: bool) -> JsonResponse:
+def _answer(wrong: list[str], *, shown: bool) -> JsonResponse:
     if wrong:
         logger.warning("not healthy: %s", "; ".join(wrong))
-    body: dict[str, Any] = {"ok": not wrong, **({"wrong": wrong} if told else {})}
+    body: dict[str, Any] = {"ok": not wrong, **({"wrong": wrong} if shown else {})}
     return JsonResponse(body, status=503 if wrong else 200)

@@ -36,12 +36,12 @@ router = Router(tags=["items"])
 SSE = "text/event-stream"
 LAST_EVENT = "Last-Event-ID"
 AS_OF = "Joblot-As-Of"  # of the first page of a stream; each page is of one instant
-SSE_RETRY_MS = 2_000  # how soon a browser asks again after it was cut off
+SSE_RETRY_MS = 2_000  # how soon a browser reconnects after a lost connection
 
 Limit = Annotated[int, Query(ge=1, le=1_000)]
 After = Annotated[int, Query(ge=-1, le=BIGINT_MAX)]
 
-_LINES = {NDJSON: {"schema": {"type": "string", "description": "an item a line"}}}
+_LINES = {NDJSON: {"schema": {"type": "string", "description": "one item per line"}}}
 _EVENTS = {SSE: {"schema": {"type": "string"}}}
 
 
@@ -54,7 +54,7 @@ _EVENTS = {SSE: {"schema": {"type": "string"}}}
 def add(request: HttpRequest, job_id: JobIdInPath) -> Any:
     """Add items to an open job, as JSON or as a stream of JSON lines.
 
-    An item that is there already is skipped, so a stream that broke off is simply sent again.
+    Items that the job already has are skipped, so a stream that broke off can be sent again.
     """
     to_change(request, job_id)
     if takes_stream("POST", request.path_info, request.content_type or ""):
@@ -64,7 +64,7 @@ def add(request: HttpRequest, job_id: JobIdInPath) -> Any:
 
 
 def _add_lines(request: HttpRequest, job_id: int) -> HttpResponse:
-    """Add a stream, or a block of one; the response counts the blocks before it, too.
+    """Add a stream, or a block of one; the response also counts the blocks before it.
 
     Items are judged one by one as they are read, so the last line read is the bad one.
     """
@@ -72,7 +72,7 @@ def _add_lines(request: HttpRequest, job_id: int) -> HttpResponse:
     try:
         added = add_items(job_id, lines)
     except InvalidItem as error:
-        _, _, what = str(error).partition(": ")  # behind its place in this block
+        _, _, what = str(error).partition(": ")  # without its position in this block
         error.args = (f"line {lines.number}: {what}",)
         raise
     added_in_all = added + (before.added if before else 0)
@@ -98,7 +98,7 @@ def list_items(
     after: After = -1,
     limit: Limit = 100,
 ) -> Any:
-    """Items by number; with `Accept: application/x-ndjson` all of them, an item a line."""
+    """Items by number; with `Accept: application/x-ndjson` all of them, one per line."""
     to_read(request, job_id)
     streaming = request.accepts(NDJSON) and not request.accepts("application/json")
     size = limits().page_items_max if streaming else limit
@@ -121,7 +121,7 @@ def list_items(
 def list_events(
     request: HttpRequest, job_id: JobIdInPath, after: After = 0, limit: Limit = 100
 ) -> Any:
-    """What happened, in order; with `Accept: text/event-stream` as it happens."""
+    """The job's events, in order; with `Accept: text/event-stream` as they happen."""
     to_read(request, job_id)
     if request.accepts(SSE) and not request.accepts("application/json"):
         return _event_stream(request, job_id, after)
@@ -140,9 +140,9 @@ def list_logs(
 
 
 def _event_stream(request: HttpRequest, job_id: int, after: int) -> HttpResponse:
-    """The events behind the last one that the client has.
+    """The events after the last one that the client has.
 
-    A browser asks again by itself: with the same query, and the last event it has seen.
+    A browser reconnects by itself, with the same query and the last event that it has seen.
     """
     seen = request.headers.get(LAST_EVENT)
     if seen is not None:

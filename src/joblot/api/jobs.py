@@ -1,4 +1,4 @@
-"""Jobs: made, read, and what an operator does to them."""
+"""Jobs: creating and reading them, and what an operator does to them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ JobIdInPath = Annotated[int, Path(ge=1, le=BIGINT_MAX)]
 
 
 def caller_with(request: HttpRequest, *scopes: Scope) -> Caller:
-    """The caller, who has one of these scopes. Raises NotAllowed."""
+    """The caller, if it has one of these scopes. Raises NotAllowed."""
     caller: Caller = request.auth  # type: ignore[attr-defined]
     caller.require(*scopes)
     return caller
@@ -64,9 +64,9 @@ def to_read(request: HttpRequest, job_id: int) -> Job:
 
 @router.post("jobs", response={201: JobOut})
 def create_job(request: HttpRequest, body: JobIn) -> Any:
-    """Make a job. With an idempotency key, asking again finds it and adds what is missing.
+    """Create a job. With an idempotency key, a repeated request finds it and adds missing items.
 
-    Other content with the same key is a `key_conflict`.
+    Different content with the same key is a `key_conflict`.
     """
     caller = caller_with(request, Scope.SUBMIT)
     project = caller.project_for(body.project)
@@ -118,7 +118,7 @@ def get_job(request: HttpRequest, job_id: JobIdInPath) -> Any:
 
 @router.delete("jobs/{job_id}", response={202: None})
 def delete_job(request: HttpRequest, job_id: JobIdInPath) -> Any:
-    """Cancel, let leases in flight come in, and remove the job. Late results get a receipt."""
+    """Cancel the job, wait for leases in flight, and remove it. Late results get a receipt."""
     to_change(request, job_id)
     lifecycle.delete(job_id)
     return Status(202, None)
@@ -126,7 +126,7 @@ def delete_job(request: HttpRequest, job_id: JobIdInPath) -> Any:
 
 @router.post("jobs/{job_id}/seal", response=JobOut)
 def seal_a_job(request: HttpRequest, job_id: JobIdInPath) -> Any:
-    """Say that no more items will come."""
+    """Declare that no more items will be added."""
     to_change(request, job_id)
     seal_job(job_id)
     return progress(job_id)
@@ -158,7 +158,7 @@ def resume_job(request: HttpRequest, job_id: JobIdInPath) -> Any:
 
 @router.post("jobs/{job_id}/cancel", response=JobOut)
 def cancel_job(request: HttpRequest, job_id: JobIdInPath, body: CancelIn | None = None) -> Any:
-    """End the job without its open items, after a grace for leases in flight."""
+    """End the job without its open items, after a grace period for leases in flight."""
     to_change(request, job_id)
     lifecycle.cancel(job_id, grace_seconds=body.grace_seconds if body else None)
     return progress(job_id)
@@ -166,7 +166,7 @@ def cancel_job(request: HttpRequest, job_id: JobIdInPath, body: CancelIn | None 
 
 @router.post("jobs/{job_id}/retry", response=JobOut)
 def retry_job(request: HttpRequest, job_id: JobIdInPath, body: RetryIn | None = None) -> Any:
-    """Begin the next run, of what did not succeed."""
+    """Begin the next run, of the items that did not succeed."""
     to_change(request, job_id)
     lifecycle.retry(job_id, run=body.run if body else None)
     return progress(job_id)
@@ -174,7 +174,7 @@ def retry_job(request: HttpRequest, job_id: JobIdInPath, body: RetryIn | None = 
 
 @router.get("jobs/{job_id}/why", response=WhyOut)
 def get_why(request: HttpRequest, job_id: JobIdInPath) -> Any:
-    """Why the job stands where it stands."""
+    """Why the job is in its current state."""
     to_read(request, job_id)
     return why_job(job_id)
 
@@ -189,7 +189,7 @@ def get_map(
     last: Annotated[int | None, Query(ge=0, le=ITEM_MAX)] = None,
     cells: Annotated[int, Query(ge=1, le=1_000)] = 100,
 ) -> Any:
-    """A stage's items by number, in cells; reads the outcomes of what it covers."""
+    """A stage's items by number, in cells; reads the outcomes of the items it covers."""
     to_read(request, job_id)
     return job_map(job_id, stage=stage, first=first, last=last, cells=cells)
 

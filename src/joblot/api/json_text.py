@@ -1,7 +1,7 @@
-"""JSON text, read and written quickly: by the parser that the API's schemas bring along.
+"""JSON text, read and written quickly, with pydantic's parser.
 
-It takes a tenth of the time of Python's own, which counts where a body is megabytes of numbers.
-What it refuses, Python's own decides on, so that both accept the same.
+It takes a tenth of the time of Python's `json`, which matters if a body is megabytes of numbers.
+Text that it refuses is passed to `json`, so that both accept the same.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _BOM = "\ufeff"
 
 
 def parse_json(text: bytes) -> Any:
-    """JSON, strictly, and within bounds: no text costs more time and memory than these allow.
+    """Strict JSON, within bounds: no text takes more time and memory than these allow.
 
-    What is nested too deep is refused with the value that it is in: see `within_bounds`. Raises
-    TooLarge, and NotReadable for what isn't JSON, NaN and infinities included.
+    Text nested too deep is refused with the value that contains it: see `within_bounds`. Raises
+    TooLarge, and NotReadable for anything but JSON, including NaN and infinities.
     """
     memory.takes(len(text))
     text = within_bounds(text)
@@ -35,14 +35,14 @@ def parse_json(text: bytes) -> Any:
 
 
 def _cached(text: bytes) -> Literal["all", "none"]:
-    """Strings that the parser keeps for the next text would hold the memory of a large one."""
+    """Strings that the parser caches would keep the memory of a large text."""
     return "all" if len(text) <= _CACHED_BYTES_MAX else "none"
 
 
 def json_text(parsed: Any) -> str:
-    """What `parse_json` gave, as text; objects keep the order of their names.
+    """A value from `parse_json`, as text; objects keep the order of their names.
 
-    Raises InvalidResult for what no database can keep, as `wire.canonical` does.
+    Raises InvalidResult for a value that no database can store, as `wire.canonical` does.
     """
     if is_too_deep(parsed):
         raise InvalidResult(too_deep())
@@ -56,12 +56,12 @@ def json_text(parsed: Any) -> str:
 
 
 def _written_slowly(parsed: Any) -> str:
-    canonical(parsed)  # refuses what no database can keep; it would sort the names
+    canonical(parsed)  # only to refuse what no database can store: it sorts the names
     return json.dumps(parsed, separators=(",", ":"), ensure_ascii=False)
 
 
 def _parsed_slowly(text: bytes) -> Any:
-    try:  # as UTF-8, for it was measured as such; a lone surrogate is refused with its value
+    try:  # as UTF-8, as it was measured; a lone surrogate is refused with its value
         decoded = text.decode("utf-8", errors="surrogatepass").removeprefix(_BOM)
         return json.loads(decoded, parse_constant=_refuse_constant, parse_int=_whole)
     except ValueError as error:
@@ -69,7 +69,7 @@ def _parsed_slowly(text: bytes) -> Any:
 
 
 def _whole(digits: str) -> int | float:
-    """Infinity for more digits than Python reads, which is refused with the value that it is in."""
+    """Infinity for more digits than Python reads; it is refused with the value around it."""
     try:
         return int(digits)
     except ValueError:

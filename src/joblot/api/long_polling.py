@@ -1,9 +1,9 @@
-"""What the gateway of `joblot serve` and the views say to each other about a client's request.
+"""What the gateway of `joblot serve` and the views exchange about a client's request.
 
 A view answers at once, so that any WSGI or ASGI server can run it. It attaches to its response what
 could come next; the gateway reads that and calls the view again, so waiting costs no thread. The
-gateway puts into the ASGI scope which call this is. Neither is a header: a client can't forge it,
-and it does not leave this process.
+gateway puts into the ASGI scope which call this is. Neither is a header, so a client can't forge it
+and it never leaves this process.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class ViewCall:
 
     @classmethod
     def of(cls, request: HttpRequest) -> ViewCall:
-        """Where the gateway does not run, a request is one call."""
+        """The call of this request. Without the gateway, a request is one call."""
         scope: dict[str, Any] = getattr(request, "scope", {})  # WSGI requests have none
         call: ViewCall = scope.get(_SCOPE_KEY, _ONLY_CALL)
         return call
@@ -58,7 +58,7 @@ class StreamPage:
     """
 
     next_query: str | None
-    pause_seconds: float = 0.0  # before the next is asked for
+    pause_seconds: float = 0.0  # before the next is requested
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class NoWork:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """Leases that a client which has gone could not ask for again."""
+    """Leases that a disconnected client could not request again."""
 
     tokens: tuple[str, ...]
 
@@ -87,17 +87,17 @@ FollowUp = StreamPage | NoWork | Granted | BlockAdded
 
 
 def attach(response: HttpResponse, follow_up: FollowUp) -> None:
-    """Say what may follow `response`. Where the gateway does not run, this changes nothing."""
+    """Attach what may follow `response`. Without the gateway, this changes nothing."""
     response.joblot_follow_up = follow_up  # type: ignore[attr-defined]
 
 
 def follow_up_of(response: HttpResponseBase) -> FollowUp | None:
-    """None also if a middleware has responded in place of the view."""
+    """None also if a middleware responded in place of the view."""
     return getattr(response, "joblot_follow_up", None)
 
 
 def query_of_next_page(request: HttpRequest, after: int) -> str:
-    """The request's own query, but for what is `after`."""
+    """The request's own query, with another `after`."""
     parameters = request.GET.copy()
     parameters["after"] = str(after)
     return parameters.urlencode()

@@ -1,7 +1,7 @@
-"""Giving back the memory that a large body took, as soon as its request is answered.
+"""Releasing the memory that a large body took, as soon as its request is answered.
 
-What failed is part of a cycle with its traceback, which Python would collect some time later; and
-the allocator keeps what a thread has freed for the next request of the same thread.
+An error and its traceback form a cycle, which Python would collect some time later; and the
+allocator keeps the memory that a thread freed for the same thread's next request.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _libc = ctypes.CDLL(None)
 
 
 def takes(size: int) -> None:
-    """This thread's request is about to parse so many bytes."""
+    """This thread's request is about to parse `size` bytes."""
     if size >= LARGE_BYTES:
         _this.is_large = True
 

@@ -1,4 +1,4 @@
-"""`/metrics`: the installation's figures, in the text format of Prometheus."""
+"""`/metrics`: the installation's gauges, in the text format of Prometheus."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Gauges, read as they are at this moment. Raises NotAllowed, Unavailable."""
+    """The current values of all gauges. Raises NotAllowed, Unavailable."""
     caller = caller_of(request)
     caller.require(Scope.READ)
     if caller.projects is not None:
-        raise NotAllowed("expected a token of all projects, for these figures are of all of them")
+        raise NotAllowed("expected a token for all projects, since the gauges cover all of them")
     return HttpResponse(as_text(all_gauges()), content_type=CONTENT_TYPE)
 
 
 @one_snapshot()
 def all_gauges() -> list[Gauge]:
     """All of them, at one instant. Raises Unavailable."""
-    seen = Gauge("online_workers", online(), "Workers that were seen a moment ago.")
+    seen = Gauge("online_workers", online(), "Workers that were seen recently.")
     return [*gauges(), *waiting(), seen]

@@ -1,4 +1,4 @@
-"""The API's own account of itself, with what all operations have in common: how they refuse."""
+"""The API's OpenAPI document, with the error responses that all operations share."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _REFUSAL = {
 
 
 class DocumentedAPI(NinjaAPI):
-    """An API whose operations may all refuse, each in the same form."""
+    """An API whose operations all have the same error responses."""
 
     def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
         document = super().get_openapi_schema(**options)
@@ -44,12 +44,12 @@ def json_body(shape: type[Schema], **others: Any) -> dict[str, Any]:
 
 
 def also(**media_types: Any) -> dict[str, Any]:
-    """For `openapi_extra`: what else the answer may be, for a client that asks for it."""
+    """For `openapi_extra`: further media types of the answer, for a client that accepts them."""
     return {"responses": {200: {"content": media_types}}}
 
 
 def _hoist(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
-    """Put the shapes that a body's own schema brings along to where it refers to them."""
+    """Move the definitions in a body's schema to where its references point."""
     if "requestBody" not in operation:
         return
     operation["requestBody"] = deepcopy(operation["requestBody"])  # the views hold it too

@@ -29,7 +29,7 @@ from joblot.ledger.db.transactions import translated
 
 logger = logging.getLogger("joblot.api")
 
-# The nearest class in an error's own order of bases decides.
+# The first class in an error's method resolution order decides.
 STATUS: Mapping[type[JoblotError], int] = {
     InvalidInput: 422,
     NotReadable: 400,
@@ -79,7 +79,7 @@ class ProblemResponse(HttpResponse):
         """Add members to the body."""
         self._members |= more
         text = json.dumps(self._members, ensure_ascii=False)
-        self.content = text.encode(errors="backslashreplace")  # of a lone surrogate, as in JSON
+        self.content = text.encode(errors="backslashreplace")  # for a lone surrogate, as in JSON
 
 
 def of_error(error: JoblotError) -> ProblemResponse:
@@ -104,9 +104,9 @@ def _job_of(error: JoblotError) -> dict[str, int]:
 
 
 def of_surprise(error: Exception) -> ProblemResponse:
-    """The answer to an error that nobody foresaw: the log has it, the caller a code.
+    """The answer to an unexpected error: it is logged, and the caller gets a code.
 
-    Unless the database raised it where no verb has translated it: that may pass, and says so.
+    A database error that no verb has translated is translated here: it may be temporary.
     """
     if isinstance(error, Error) and isinstance(known := translated(error), JoblotError):
         return of_error(known)
@@ -115,7 +115,7 @@ def of_surprise(error: Exception) -> ProblemResponse:
 
 
 def of_path(request: HttpRequest, *_: Any, **__: Any) -> ProblemResponse:
-    """The answer to a path that leads nowhere."""
+    """The answer to an unknown path."""
     return ProblemResponse(404, "not_found", f"there is nothing at {request.path[:200]}")
 
 

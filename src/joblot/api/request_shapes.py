@@ -1,7 +1,7 @@
-"""What the objects of a request have in common, and the list of items that some bring.
+"""What the objects of a request have in common, and the list of items that some contain.
 
-An error takes far more memory than the value that it is about, and a model of each item far more
-than the item. So what a request may have a million of is checked to the first that is wrong.
+An error takes far more memory than the value that it is about, and a model far more than its item.
+So values of which a request may have a million are checked only up to the first invalid one.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from pydantic_core import PydanticCustomError
 
 from joblot.shown import shown
 
-UNKNOWN_TOLD_MAX = 5
+UNKNOWN_SHOWN_MAX = 5
 
 
 def _wrong(message: str) -> PydanticCustomError:
-    """What a validator raises. pydantic would keep a ValueError with its traceback, and so with the
-    whole request, in a cycle that is never collected.
+    """An error for a validator to raise. pydantic would keep a ValueError with its traceback, and
+    so the whole request, in a cycle that is never collected.
     """
     return PydanticCustomError("wrong", "{message}", {"message": message})
 
 
 class Shape(Schema):
-    """An object of a request: a field that isn't known is a mistake, and all of them are one error.
+    """An object of a request. Unknown fields are refused, all of them in one error.
 
-    A list in it says `fail_fast`.
+    A list in it must set `fail_fast`.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -37,22 +37,22 @@ class Shape(Schema):
     @classmethod
     def _only_known_fields(cls, given: Any) -> Any:
         if isinstance(given, dict) and (unknown := given.keys() - cls.model_fields.keys()):
-            told = ", ".join(f"{shown(name)}" for name in islice(unknown, UNKNOWN_TOLD_MAX))
-            raise _wrong(f"expected only {', '.join(cls.model_fields)}; got also {told}")
+            names = ", ".join(f"{shown(name)}" for name in islice(unknown, UNKNOWN_SHOWN_MAX))
+            raise _wrong(f"expected only {', '.join(cls.model_fields)}; got also {names}")
         return given
 
 
 class ItemIn(Shape):
-    """`key` is unique in its job; without a `payload` the worker's function gets the key."""
+    """`key` is unique in its job. Without a `payload`, the worker's function gets the key."""
 
     key: str
     payload: Any = None
 
 
 def _items(given: list[Any]) -> list[Any]:
-    """The items as they came: there may be a million, and a model of each would take long.
+    """The items unchanged: there may be a million, and a model of each would take long.
 
-    Raises PydanticCustomError at the first that is none.
+    Raises PydanticCustomError at the first one that is not an item.
     """
     for position, one in enumerate(given):
         if not (isinstance(one, str) or (isinstance(one, dict) and _is_item(one))):

@@ -1,4 +1,4 @@
-"""The shapes of requests and answers, as OpenAPI tells them. Fields may be added, never renamed."""
+"""The shapes of requests and answers, as in OpenAPI. Fields may be added, never renamed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BIGINT_MAX = 2**63 - 1
 
 JobId = Annotated[int, Field(ge=1, le=BIGINT_MAX)]
 Cursor = Annotated[int, Field(ge=-1, le=BIGINT_MAX)]
-Whole = Annotated[int, Field(strict=True)]  # in a request: no text, and true is not 1
+Whole = Annotated[int, Field(strict=True)]  # in a request: neither text nor true
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -55,7 +55,7 @@ class CancelIn(Shape):
 
 
 class RetryIn(Shape):
-    """`run` is the run to be begun: asking again for one that has begun does nothing more."""
+    """`run` is the run to begin: repeating the request for one that has begun changes nothing."""
 
     run: Annotated[Whole, Field(ge=2, le=2**31 - 1)] | None = None
 
@@ -82,8 +82,8 @@ class Eta(Schema):
 
 
 class JobOut(Schema):
-    """All of it is so at `as_of`. `percent` is rounded down; of an open job it is of the items
-    known so far.
+    """A snapshot at `as_of`. `percent` is rounded down; for a job that is not sealed, it is of the
+    items known so far.
     """
 
     id: int
@@ -164,7 +164,7 @@ class ItemOut(Schema):
 
 
 class ItemsOut(Schema):
-    """`next` is the `after` of the next page, null on the last one. A page may be short before."""
+    """`next` is the `after` of the next page, null on the last one. Any page may be short."""
 
     items: list[ItemOut]
     next: int | None
@@ -211,7 +211,7 @@ class WhyOut(Schema):
 
 
 class CellOut(Schema):
-    """Items from number `first` on, by how they stand; `open` is the rest of the cell."""
+    """Items from number `first` on, by state; `open` is the rest of the cell."""
 
     first: int
     succeeded: int
@@ -223,7 +223,7 @@ class CellOut(Schema):
 
 
 class MapOut(Schema):
-    """Items `first` to `last` of a stage; `next` is where the map goes on, null at the end."""
+    """Items `first` to `last` of a stage; `next` is where the map continues, null at the end."""
 
     stage: str
     total: int
@@ -248,7 +248,7 @@ class AuditOut(Schema):
 
 
 class ClaimIn(Shape):
-    """`about` is what the worker says of itself: version, host, hardware."""
+    """`about` is what the worker says about itself: version, host, hardware."""
 
     pipelines: Annotated[list[Name], Field(min_length=1, fail_fast=True)]
     limit: Annotated[Whole, Field(ge=1, le=BIGINT_MAX)] = 16

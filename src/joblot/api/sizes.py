@@ -1,4 +1,4 @@
-"""How large a request's body may be, by its path, before anything is known of its caller."""
+"""How large a request's body may be, by its path, before its caller is known."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from joblot.config import limits
 
 V = TypeVar("V", bound=Callable[..., HttpResponseBase])
 
-_OWN_MAX = "joblot_body_bytes_max"  # the attribute of a view that has a limit of its own
+_OWN_MAX = "joblot_body_bytes_max"  # the attribute of a view that has its own limit
 
 
 def takes_body_of(bytes_max: Callable[[], int]) -> Callable[[V], V]:
-    """Let a view's body be as large as `bytes_max()`, where `body_bytes_max` is too little.
+    """Let a view's body be as large as `bytes_max()`, if `body_bytes_max` is too small.
 
-    The view itself must refuse what is larger than its caller may send.
+    The view itself must refuse a body that is larger than its caller may send.
     """
 
     def mark(view: V) -> V:
@@ -29,9 +29,9 @@ def takes_body_of(bytes_max: Callable[[], int]) -> Callable[[V], V]:
 
 
 def body_bytes_max(path_info: str, length: int | None) -> int:
-    """Bytes that the view at this path takes at most. A project has its URLs under any prefix.
+    """The most bytes that the view at this path accepts. URLs may be mounted under any prefix.
 
-    `length` is that of the body, None if it is unknown: most are small, and need no look-up, which
+    `length` is the body's, None if it is unknown. Most are small and skip the URL resolution, which
     takes 50 µs.
     """
     usual = limits().body_bytes_max

@@ -1,4 +1,4 @@
-"""Webhooks: who is told of what, and what came of it. For administrators."""
+"""Webhooks: their subscriptions and deliveries. For administrators."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Kind = Literal["finished", "amended", "failing"]
 
 
 class WebhookIn(Shape):
-    """Without a project it hears of all those that the token sees."""
+    """Without a project, it receives events of all projects, or of the token's only project."""
 
     url: Annotated[str, Field(min_length=1, max_length=2_000)]
     kinds: Annotated[list[Kind], Field(fail_fast=True)] = Field(
@@ -41,7 +41,7 @@ class WebhookOut(Schema):
 
 
 class WebhookMade(WebhookOut):
-    """`secret` is shown this once; its receiver needs it."""
+    """`secret` is shown only once; the receiver needs it."""
 
     secret: str
 
@@ -51,7 +51,7 @@ class WebhooksOut(Schema):
 
 
 class DeliveryOut(Schema):
-    """`state` is pending, delivered or given_up; `status` and `error` are of the last try."""
+    """`state` is pending, delivered or given_up; `status` and `error` are the last try's."""
 
     id: int
     webhook: int
@@ -76,9 +76,9 @@ class DeliveriesOut(Schema):
 
 
 def _require_sight(caller: Caller, project: str | None, what: str) -> None:
-    """Raises NotFound, as for one that isn't there."""
+    """Raises NotFound, as for one that does not exist."""
     if not _sees(caller, project):
-        raise NotFound(f"{what}: there is none")
+        raise NotFound(f"{what} does not exist")
 
 
 def _sees(caller: Caller, project: str | None) -> bool:
@@ -87,7 +87,7 @@ def _sees(caller: Caller, project: str | None) -> bool:
 
 @router.post("webhooks", response={201: WebhookMade})
 def create_webhook(request: HttpRequest, body: WebhookIn) -> Any:
-    """Tell a URL of events from now on."""
+    """Send future events to a URL."""
     caller = caller_with(request, Scope.ADMIN)
     project = body.project if caller.projects is None else caller.project_for(body.project)
     secret, made = subscriptions.subscribe(body.url, body.kinds, project=project)
@@ -96,14 +96,14 @@ def create_webhook(request: HttpRequest, body: WebhookIn) -> Any:
 
 @router.get("webhooks", response=WebhooksOut)
 def list_webhooks(request: HttpRequest) -> Any:
-    """All webhooks, the ended ones too, without their secrets."""
+    """All webhooks, including ended ones, without their secrets."""
     caller = caller_with(request, Scope.ADMIN)
     return {"webhooks": [one for one in subscriptions.webhooks() if _sees(caller, one["project"])]}
 
 
 @router.delete("webhooks/{webhook_id}", response=WebhookOut)
 def end_webhook(request: HttpRequest, webhook_id: IdInPath) -> Any:
-    """Send nothing more to it. What was sent is still listed."""
+    """Send nothing more to it. Its deliveries are still listed."""
     _webhook_to(request, webhook_id)
     return subscriptions.end(webhook_id)
 
@@ -116,7 +116,7 @@ def list_deliveries(
     before: Annotated[int | None, Query(ge=1, le=BIGINT_MAX)] = None,
     limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
 ) -> Any:
-    """What it was sent or is to be sent, the newest first."""
+    """Its deliveries, newest first."""
     _webhook_to(request, webhook_id)
     page = deliveries.deliveries(webhook_id, state=state, before=before, limit=limit)
     return {"deliveries": page, "next": page[-1]["id"] if len(page) == limit else None}
@@ -124,7 +124,7 @@ def list_deliveries(
 
 @router.post("webhooks/deliveries/{delivery_id}/resend", response={202: DeliveryOut})
 def resend_delivery(request: HttpRequest, delivery_id: IdInPath) -> Any:
-    """Send it once more, with the same id."""
+    """Send a delivery once more, with the same message id."""
     caller = caller_with(request, Scope.ADMIN)
     known = deliveries.find_delivery(delivery_id)
     _require_sight(caller, known.webhook.project, f"delivery {delivery_id}")

@@ -46,9 +46,9 @@ LeaseToken = Annotated[str, Path(max_length=64)]
 
 
 def worker_of(request: HttpRequest, caller: Caller, about: Any = None) -> str:
-    """The instance id that the worker names itself by; it was seen just now.
+    """The instance id that the worker sends; records that it was seen.
 
-    Raises InvalidInput, so it comes first: what was done must not be answered as if it were not.
+    Raises InvalidInput, so call it first: a verb that succeeded must not be answered with an error.
     """
     instance = request.headers.get(WORKER, "")
     if instance:
@@ -58,7 +58,7 @@ def worker_of(request: HttpRequest, caller: Caller, about: Any = None) -> str:
 
 @router.post("claims", response=ClaimOut)
 def create_claim(request: HttpRequest, body: ClaimIn) -> Any:
-    """Take items to work on. Without work, the answer says why and when to ask again."""
+    """Claim items to work on. If there are none, the answer says why and when to ask again."""
     caller = caller_with(request, Scope.WORK)
     _require_pipelines(caller, body.pipelines)
     if body.job is not None:
@@ -71,13 +71,13 @@ def create_claim(request: HttpRequest, body: ClaimIn) -> Any:
         worker=worker_of(request, caller, body.about),
         owner=caller.owner,
         owner_items_max=caller.in_flight_items_max,
-        # Of this token alone: a key is a guess, and must not give away another's lease.
+        # Per token: a guessed key must not reveal another token's lease.
         idempotency_key=body.idempotency_key and f"{caller.owner}:{body.idempotency_key}",
     )
     answer = HttpResponse(json.dumps(granted.as_json()), content_type="application/json")
     if body.idempotency_key is None:
         attach(answer, Granted(tuple(lease.token for lease in granted.leases)))
-    # Whoever is at his limit waits for his own workers, of which nobody tells this server.
+    # A caller at its limit waits for its own workers, which this server can't observe.
     if not granted.leases and body.wait_seconds > 0 and granted.reason != NoLease.AT_LIMIT:
         wanted = Wanted.of(body.pipelines, body.job, caller.projects)
         attach(answer, NoWork(min(body.wait_seconds, limits().wait_seconds_max), wanted))
@@ -90,7 +90,7 @@ def get_next_job(
     pipeline: Annotated[list[Name], Query(min_length=1)],
     job: Annotated[int | None, Query(ge=1, le=BIGINT_MAX)] = None,
 ) -> Any:
-    """Which job a claim would be served from now; changes nothing."""
+    """The job that a claim would be served from now; changes nothing."""
     caller = caller_with(request, Scope.WORK, Scope.READ)
     _require_pipelines(caller, pipeline)
     following = next_job(
@@ -105,7 +105,7 @@ def get_next_job(
 
 @router.post("leases/{token}/renew", response=RenewOut)
 def renew_lease(request: HttpRequest, token: LeaseToken, body: RenewIn | None = None) -> Any:
-    """Hold the lease for longer."""
+    """Extend the lease's deadline."""
     caller = caller_with(request, Scope.WORK)
     worker_of(request, caller)
     until = renew(token, body.seconds if body else None)
@@ -114,7 +114,7 @@ def renew_lease(request: HttpRequest, token: LeaseToken, body: RenewIn | None = 
 
 @router.post("leases/{token}/release", response=ReleaseOut)
 def release_lease(request: HttpRequest, token: LeaseToken) -> Any:
-    """Give back what the lease still holds, at no cost to the items."""
+    """Give back the lease's open items, at no cost to their budgets."""
     caller = caller_with(request, Scope.WORK)
     worker_of(request, caller)
     released = release(token)
@@ -129,8 +129,8 @@ def release_lease(request: HttpRequest, token: LeaseToken) -> Any:
 def create_results(request: HttpRequest) -> Any:
     """Report results of a lease: judged one by one, settled together, answered after the commit.
 
-    Posting the same again is always safe. The lease's token is the right to report, whoever's
-    token the request carries, so that a worker whose token was changed loses no result.
+    Posting the same results again is always safe. The lease's token is the right to report,
+    whatever token the request carries, so a worker whose token was changed loses no result.
     """
     caller = caller_with(request, Scope.WORK)
     lease, results = _reported(json_of(request))
@@ -140,7 +140,7 @@ def create_results(request: HttpRequest) -> Any:
 
 
 def _require_pipelines(caller: Caller, pipelines: list[str]) -> None:
-    """Raises InvalidInput for too many or what is no name, NotAllowed for another's."""
+    """Raises InvalidInput for too many or an invalid name, NotAllowed for another token's."""
     most = limits().pipelines_per_claim_max
     if len(pipelines) > most:
         raise InvalidInput(f"pipelines: expected at most {most}, got {len(pipelines)}")
@@ -148,7 +148,7 @@ def _require_pipelines(caller: Caller, pipelines: list[str]) -> None:
 
 
 def _reported(body: Any) -> tuple[str, list[Any]]:
-    """The lease and the results, which are judged one by one later. Raises InvalidInput."""
+    """The lease, and the results, which are judged one by one later. Raises InvalidInput."""
     lease = body.get("lease") if isinstance(body, dict) else None
     results = body.get("results") if isinstance(body, dict) else None
     if not isinstance(lease, str) or not isinstance(results, list):
@@ -161,7 +161,7 @@ def _reported(body: Any) -> tuple[str, list[Any]]:
 
 @router.get("workers", response=WorkersOut)
 def list_workers(request: HttpRequest) -> Any:
-    """The workers that were seen; a token without the scope admin sees its own."""
+    """All workers ever seen; a token without the scope admin sees only its own."""
     caller = caller_with(request, Scope.READ, Scope.WORK)
     everybody = Scope.ADMIN in caller.scopes
     return {"workers": workers.workers(None if everybody else caller.owner)}

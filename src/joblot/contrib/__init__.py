@@ -1,1 +1,1 @@
-"""What not every installation needs. Nothing imports it: settings and URLs name it by its path."""
+"""Optional parts. Nothing in joblot imports them: settings and URLs name them by their path."""

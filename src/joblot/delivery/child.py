@@ -1,8 +1,8 @@
-"""One process that runs event handlers, or removes files. Its supervisor may end it at any moment.
+"""One process that runs event handlers, or removes files. Its supervisor may kill it at any moment.
 
-What it has not committed is rolled back then, and the try that it has claimed becomes due again by
-itself. Its orders are how it is to deliver, and later that it is to stop; when they end, its
-supervisor is gone, and it ends at once.
+Uncommitted work is then rolled back, and the try that it has claimed becomes due again. The first
+order says how to deliver, a later one to stop; when the orders end, its supervisor is gone, and it
+ends at once.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from joblot.worker.supervised import Supervised
 
 def main() -> None:
     supervised = Supervised.begin()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor's to take
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor handles it
     if (order := supervised.order()) is None:
         return
     logging.basicConfig(level=logging.WARNING, format="joblot delivery: %(message)s")
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def _follow(supervised: Supervised, stop: threading.Event) -> None:
-    """Stop when told to; end in the middle of a call if nobody is left to end it at its limit."""
+    """Stop when ordered to; end at once, even in a call, if there is no supervisor to limit it."""
     while supervised.order() is not None:
         stop.set()
     os.killpg(0, signal.SIGKILL)
@@ -62,7 +62,7 @@ def _work(order: dict[str, Any], supervised: Supervised, stop: threading.Event) 
 
 @contextlib.contextmanager
 def _answered(supervised: Supervised, call: Call) -> Iterator[None]:
-    """Around a call: say that it has begun, and how it has ended."""
+    """Report that a call has begun, and how it has ended."""
     supervised.answer(**as_json(Begun(str(call), call.seconds_max, call.retry_seconds)))
     try:
         yield

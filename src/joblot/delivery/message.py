@@ -1,4 +1,4 @@
-"""What a process that makes calls answers: when a call begins, and when it has ended."""
+"""The answers of a process that makes calls: when a call begins, and when it has ended."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 
 class Call(Protocol):
-    """A call of an adopter's code, as text, with how long it may take."""
+    """A call of an adopter's code, with a name (`str`), and how long it may take."""
 
     @property
     def seconds_max(self) -> float: ...
@@ -19,7 +19,7 @@ class Call(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A call has begun. It is given `seconds_max`; without an answer the next try is later."""
+    """A call has begun. It may take `seconds_max`; if it never ends, the next try is later."""
 
     what: str
     seconds_max: float

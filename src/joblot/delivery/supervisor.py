@@ -1,8 +1,8 @@
-"""Starts processes that run adopters' code, and has those ended that hang.
+"""Starts processes that run adopters' code, and has hanging ones killed.
 
-Some call event handlers, one removes files from the storage. The supervisor asks nothing of the
-database and calls neither, so nothing that they do holds it up. A process that is ended has claimed
-its try in the database, together with when the next one is due.
+Some call event handlers, one removes files from the storage. The supervisor neither queries the
+database nor runs that code, so nothing blocks it. A killed process has already recorded its try in
+the database, with the time when the next one is due.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from joblot.worker.watch import Watch
 
 logger = logging.getLogger("joblot.delivery")
 
-TEND_SECONDS = 0.1  # how soon a process that ended, or one that is slow, is noticed
+TEND_SECONDS = 0.1  # how soon an ended or slow process is noticed
 RESTART_SECONDS_MAX = 60.0  # between two processes that ended without having begun a call
 END_SECONDS = 10.0  # for processes that were killed to be gone, on a busy machine
 
 
 class CallWatch(Watch):
-    """The call that a process is in, as the process has said.
+    """The call that a process is in, as reported by the process.
 
-    Threads: the one that listens to the process writes, others read each value once.
+    Threads: the thread that listens to the process writes; others read each value once.
     """
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class CallWatch(Watch):
         if time.monotonic() - began <= call.seconds_max:
             return False
         logger.error(
-            "%s has not returned for %g s; its process is ended, the next try is in %g s at most",
+            "%s has not returned for %g s; its process is killed, the next try is in %g s at most",
             call.what,
             call.seconds_max,
             call.retry_seconds - call.seconds_max,
@@ -86,7 +86,7 @@ class Callers:
             self._died.put(happened)
 
     def start(self, *, once: bool = False) -> CallWatch:
-        """Start one; what is beside another ends when nothing was due for long."""
+        """Start one. One started beside others ends by itself after an idle time."""
         order = {"once": once, "spare": bool(self._watches), "files": self._files}
         watch = CallWatch()
         process = self._supervisor.start(order, watch=watch)
@@ -94,12 +94,12 @@ class Callers:
         return watch
 
     def watches(self) -> Collection[CallWatch]:
-        """Of the processes that have not ended."""
-        self._bury()
+        """The watches of the processes that have not ended."""
+        self._reap()
         return self._watches.values()
 
     def add(self) -> None:
-        """Start another, unless those before ended at once."""
+        """Start another, unless the previous ones ended at once."""
         if time.monotonic() < self._start_at:
             return
         try:
@@ -109,8 +109,8 @@ class Callers:
             self._put_off()
 
     def wait(self) -> int:
-        """Until one ends; its exit code."""
-        return self._bury_one(self._died.get())
+        """Wait until one ends; returns its exit code."""
+        return self._reap_one(self._died.get())
 
     def stop(self) -> None:
         """Ask each to end after its call."""
@@ -118,7 +118,7 @@ class Callers:
             self._supervisor.say(process, {"stop": True})
 
     def kill(self, after: float) -> None:
-        """Kill those that have not ended at this time of the monotonic clock."""
+        """Kill those that have not ended at `after`, on the monotonic clock."""
         self._await_end(after)
         self._supervisor.kill()
         self._await_end(time.monotonic() + END_SECONDS)
@@ -126,15 +126,15 @@ class Callers:
     def _await_end(self, until: float) -> None:
         while self._watches and (left := until - time.monotonic()) > 0:
             try:
-                self._bury_one(self._died.get(timeout=left))
+                self._reap_one(self._died.get(timeout=left))
             except queue.Empty:
                 return
 
-    def _bury(self) -> None:
+    def _reap(self) -> None:
         while not self._died.empty():
-            self._bury_one(self._died.get())
+            self._reap_one(self._died.get())
 
-    def _bury_one(self, died: Died) -> int:
+    def _reap_one(self, died: Died) -> int:
         watch = self._watches.pop(died.process)
         self._supervisor.forget(died.process)
         if watch.began_any or died.code == 0:
@@ -150,10 +150,10 @@ class Callers:
 
 
 def supervise_until(stop: threading.Event) -> None:
-    """Have events delivered and files removed by processes of their own until `stop` is set.
+    """Have events delivered and files removed, in separate processes, until `stop` is set.
 
-    For a process that has imported the handlers: where there are none, none is started to call
-    them. One that removes files is there while files wait to be removed.
+    For a process that has imported the handlers: without handlers, no process is started for them.
+    A process that removes files runs while files wait to be removed.
     """
     handlers, files = Callers(), Callers(files=True)
     with _files_waiting() as waiting:
@@ -170,7 +170,7 @@ def supervise_until(stop: threading.Event) -> None:
 
 
 def _is_another_needed(watches: Collection[CallWatch]) -> bool:
-    """While each of them has been in one call for long, events of other handlers wait."""
+    """True if each of them has been in one call for long, so that other handlers' events wait."""
     if not hooks.event_handlers():
         return False
     return len(watches) < limits().handler_processes_max and all(
@@ -180,7 +180,7 @@ def _is_another_needed(watches: Collection[CallWatch]) -> bool:
 
 @contextmanager
 def _files_waiting() -> Iterator[threading.Event]:
-    """Set while files wait to be removed. A thread asks: unlike this one, it may wait."""
+    """Set while files wait to be removed. A thread queries, since unlike this one it may block."""
     waiting, over = threading.Event(), threading.Event()
 
     def ask() -> None:
@@ -188,9 +188,9 @@ def _files_waiting() -> Iterator[threading.Event]:
             try:
                 (waiting.set if any_due() else waiting.clear)()
             except JoblotError as error:
-                logger.debug("whether files wait to be removed is not known: %s", error)
+                logger.debug("can't see whether files wait to be removed: %s", error)
             except Exception:
-                logger.exception("whether files wait to be removed is not known; it is asked again")
+                logger.exception("can't see whether files wait to be removed, retrying")
         connection().close()
 
     thread = threading.Thread(target=ask, name="joblot-files", daemon=True)
@@ -203,7 +203,7 @@ def _files_waiting() -> Iterator[threading.Event]:
 
 
 def deliver_once() -> int:
-    """Have everything that is due delivered, once; returns how many were taken by handlers."""
+    """Have everything that is due delivered, once; returns how many calls of handlers returned."""
     deliveries = 0
     handlers = Callers()
     while hooks.event_handlers():
@@ -216,7 +216,7 @@ def deliver_once() -> int:
 
 
 def remove_files_once() -> int:
-    """Have the files removed that wait for it; returns how many. Ends where the storage fails."""
+    """Have all waiting files removed; returns how many. Stops at a failure of the storage."""
     if not any_due():
         return 0
     files = Callers(files=True)

@@ -1,1 +1,1 @@
-"""Who asks: tokens, what they may do, and the workers that use them."""
+"""Callers: tokens, what they may do, and the workers that use them."""

@@ -1,4 +1,4 @@
-"""Whoever makes a request, and what they may do and see."""
+"""The caller of a request, and what it may do and see."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from joblot.shown import shown
 class Scope(StrEnum):
     """What a token is for. Admin includes all the others."""
 
-    SUBMIT = "submit"  # make, change and end jobs
+    SUBMIT = "submit"  # create, change and end jobs
     WORK = "work"  # claim and report
-    READ = "read"  # look at jobs
+    READ = "read"  # read jobs
     ADMIN = "admin"  # all of these, and tokens, workers, webhooks
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The right behind a request. None for `projects` or `pipelines` means all of them."""
+    """The rights of a request. None for `projects` or `pipelines` means all of them."""
 
     owner: int  # on leases: 0 is this machine's user, by the local token
     name: str
@@ -45,12 +45,12 @@ class Caller:
         return self.projects is None or project in self.projects
 
     def require_sight(self, job_id: int, project: str) -> None:
-        """Raises NotFound, as for a job that isn't there: who may not see it learns nothing."""
+        """Raises NotFound, as for a job that does not exist, so that its existence stays hidden."""
         if not self.sees(project):
             raise NotFound(f"job {job_id} does not exist; `joblot jobs` lists those that do")
 
     def project_for(self, asked: str | None) -> str:
-        """The project that a new job is to be in. Raises NotAllowed."""
+        """The project of a new job. Raises NotAllowed."""
         if self.projects is None:
             return "default" if asked is None else asked
         if asked is None and len(self.projects) == 1:

@@ -1,4 +1,4 @@
-"""The caller with the local token, which a server takes if it was started to."""
+"""The caller with the local token, which a server accepts if it was started to do so."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ logger = logging.getLogger("joblot.identity")
 
 
 def local_caller(text: str) -> Caller | None:
-    """This machine's user, if this is the token that is in the file now; reads no database."""
+    """This machine's user, if `text` is the token now in the file; reads no database."""
     path = os.environ.get(local.ACCEPTED)
     if not path or not text.startswith(local.PREFIX):
         return None

@@ -1,4 +1,4 @@
-"""How often a token may ask, counted by each process for itself."""
+"""Rate limiting of tokens, in each process separately."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _buckets: dict[int, tuple[float, float]] = {}  # by owner: requests left, as of 
 
 
 def spend(caller: Caller) -> None:
-    """Count one request. Raises TooManyRequests with the wait until the next is free.
+    """Count one request. Raises TooManyRequests with the wait until the next is allowed.
 
-    A bucket that holds a minute's requests and fills evenly.
+    A token bucket that holds a minute's requests and fills evenly.
     """
     most = caller.requests_per_minute_max
     if most is None:
@@ -31,6 +31,6 @@ def spend(caller: Caller) -> None:
         _buckets[caller.owner] = (left - 1.0 if allowed else left, now)
     if not allowed:
         raise TooManyRequests(
-            f"this token may ask {most} times a minute; wait as Retry-After says",
+            f"this token may make {most} requests a minute; wait as Retry-After says",
             (1.0 - left) / rate,
         )

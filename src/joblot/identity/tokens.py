@@ -1,7 +1,7 @@
-"""Tokens: shown once, kept as a hash, revoked at once.
+"""Tokens: shown once, stored as a hash, revoked at once.
 
-A token reads joblot_<id>_<secret>. The id finds the row; the secret, 256 random bits, is compared
-in constant time with its SHA-256, so that neither the database nor a timing tells it.
+A token has the form joblot_<id>_<secret>. The id finds the row; the SHA-256 of the secret, 256
+random bits, is compared in constant time, so that neither the database nor timing reveals it.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ def issue(
     requests_per_minute_max: int | None = None,
     body_bytes_max: int | None = None,
 ) -> tuple[str, dict[str, Any]]:
-    """A new token: its text, which can't be had again, and what `tokens` tells of it.
+    """Create a token: returns its text, which is not stored, and its entry in `tokens`.
 
-    `scopes` are of submit, work, read, admin. Raises InvalidInput.
+    `scopes`: some of submit, work, read, admin. Raises InvalidInput.
     """
     public_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
     if expires_in_seconds is not None and not 0 < expires_in_seconds <= 10 * 366 * 86_400:
@@ -66,7 +66,7 @@ def issue(
 
 @repeated
 def authenticate(text: str) -> Caller:
-    """Whose token this is. Raises NotAuthenticated, which never tells what was wrong with it."""
+    """The token's caller. Raises NotAuthenticated, which never says what is wrong with it."""
     shape = _SHAPE.fullmatch(text)
     row = _good(shape[1]) if shape else None
     expected = bytes(row.secret_hash) if row else _NOBODY
@@ -90,7 +90,7 @@ def authenticate(text: str) -> Caller:
 
 @repeated
 def revoke(public_id: str) -> dict[str, Any]:
-    """End a token now; its next request is refused. Raises NotFound."""
+    """Revoke a token now; its next request is refused. Raises NotFound."""
     if (
         not _tokens()
         .filter(public_id=public_id, revoked_at__isnull=True)
@@ -103,13 +103,13 @@ def revoke(public_id: str) -> dict[str, Any]:
 
 @repeated
 def tokens() -> list[dict[str, Any]]:
-    """All tokens, the oldest first, without their secrets."""
+    """All tokens, oldest first, without their secrets."""
     return [_described(row) for row in _tokens().order_by("pk")]
 
 
 @repeated
 def any_token() -> bool:
-    """True once there is a token, or was one that has ended."""
+    """True if any token was ever created, even if it has ended."""
     return bool(_tokens().exists())
 
 

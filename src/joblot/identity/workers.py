@@ -1,7 +1,7 @@
-"""Workers: a token and the instance id a worker names itself by, and when each was last seen.
+"""Workers: a token and the instance id that a worker sends, and when each was last seen.
 
-Seeing a worker is a hint for people: it is written beside the work, at most every
-`worker_seen_seconds` for each, and a failure to write it harms nothing.
+This is a hint for people: it is written separately from the work, at most every
+`worker_seen_seconds` for each worker, and a failure to write it is harmless.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _REMEMBERED_MAX = 100_000
 
 _lock = threading.Lock()
 # Threads: read and changed under the lock only.
-_seen_at: dict[tuple[str, int, str], tuple[float, Any]] = {}  # and what it said of itself
+_seen_at: dict[tuple[str, int, str], tuple[float, Any]] = {}  # and its `about`
 
 
 def seen(owner: int, instance: str, about: Any = None) -> None:
-    """This worker made a request just now; `about` is what it says of itself, a JSON object."""
+    """Record that this worker made a request; `about`, a JSON object, is its own description."""
     checked_name(instance, "Joblot-Worker")
     about = _checked_about(about)
     if not _is_due(owner, instance, about):
@@ -41,13 +41,13 @@ def seen(owner: int, instance: str, about: Any = None) -> None:
     try:
         _write(owner, instance, about)
     except DatabaseError as error:
-        logger.warning("worker %s was seen, and that could not be written: %s", instance, error)
+        logger.warning("worker %s was seen, but that could not be recorded: %s", instance, error)
 
 
 @repeated
 @one_snapshot()
 def workers(owner: int | None = None) -> list[dict[str, Any]]:
-    """Every worker ever seen, the last seen first; `online` says if that was a moment ago."""
+    """All workers ever seen, last seen first; `online`: seen within `worker_offline_seconds`."""
     rows = _rows() if owner is None else _rows().filter(owner=owner)
     recent = set(rows.filter(_is_recent()).values_list("pk", flat=True))
     return [
@@ -70,7 +70,7 @@ def online() -> int:
 
 
 def _is_recent() -> Q:
-    """Not in what is the future either: there a clock that was ahead has put it."""
+    """Nor far in the future, where a clock that was ahead may have put it."""
     seconds = limits().worker_offline_seconds
     return Q(last_seen_at__gt=clock.after(-seconds), last_seen_at__lt=clock.after(seconds))
 
@@ -80,16 +80,16 @@ def _rows() -> Any:
 
 
 def _is_due(owner: int, instance: str, about: Any) -> bool:
-    """True for one caller every `worker_seen_seconds`, and for who says something new of itself."""
+    """True once every `worker_seen_seconds` for each worker, and when its `about` changes."""
     key, now = (router.db_for_write(WorkerInstance), owner, instance), time.monotonic()
     with _lock:
-        before, said = _seen_at.get(key, (float("-inf"), None))
-        is_news = about is not None and about != said
+        before, known = _seen_at.get(key, (float("-inf"), None))
+        is_news = about is not None and about != known
         if not is_news and now - before < limits().worker_seen_seconds:
             return False
         if len(_seen_at) >= _REMEMBERED_MAX:
             _seen_at.clear()
-        _seen_at[key] = now, about if is_news else said
+        _seen_at[key] = now, about if is_news else known
     return True
 
 

@@ -1,8 +1,8 @@
 """Django's PostgreSQL back-end with a timeout for servers that stop responding.
 
-TCP's own timeouts end a connection whose packets get lost. They don't when an intermediary (a
-pooler, a load balancer, a tunnel) accepts data and forwards nothing: the client would then wait
-for ever, and so would everything that waits for the client.
+TCP's own timeouts end a connection whose packets get lost. They don't if an intermediary (a pooler,
+a load balancer, a tunnel) accepts data and forwards nothing: the client would then wait forever,
+and so would everything that waits for the client.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from django.db.backends.postgresql import base
 Waiting = Generator[Any, Any, Any]
 
 # Threads: one number, replaced by one assignment.
-_silent_at = float("-inf")  # when a connection of this process was last given up
+_silent_at = float("-inf")  # when this process last gave up a connection
 
 
 class _Connection(psycopg.Connection[Any]):
-    """A connection that does not wait for ever."""
+    """A connection that waits for at most `silence_seconds_max`."""
 
     silence_seconds_max = float("inf")
 

@@ -1,1 +1,1 @@
-"""One process that serves: the API by threads, waiting by none, and the sweep."""
+"""One process that serves: threads for the API, none for waiting clients, one for the sweep."""

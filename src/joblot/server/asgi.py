@@ -1,4 +1,4 @@
-"""What an ASGI server is given: `uvicorn --factory joblot.server.asgi:application`.
+"""The application for an ASGI server: `uvicorn --factory joblot.server.asgi:application`.
 
 Django finds its settings, and joblot its database, in the environment.
 """
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 
 THREADS = "JOBLOT_SERVER_THREADS"
 THREADS_DEFAULT = 16
-DEBUG = "JOBLOT_DEBUG"  # in the environment: errors with their traceback
-START_FAILED = 3  # the exit code by which uvicorn knows that another one would fail too
+DEBUG = "JOBLOT_DEBUG"  # in the environment: log errors with their traceback
+START_FAILED = 3  # the exit code that tells uvicorn that a replacement would fail, too
 
 
 def application() -> Process:
-    """The application of this process. One of several processes ends if it can't be made, with
-    what is wrong in its log: whoever started it would start another in its place, for ever.
+    """The application of this process. If that fails, one of several processes logs the error and
+    exits with START_FAILED; otherwise its parent would replace it forever.
     """
     try:
         return _application()
     except Exception as error:
         if multiprocessing.parent_process() is None:
             raise
-        told = f"a process can't start: {type(error).__name__}: {error}"
-        logging.getLogger("joblot.server").exception(told, exc_info=bool(os.environ.get(DEBUG)))
+        what = f"a process can't start: {type(error).__name__}: {error}"
+        logging.getLogger("joblot.server").exception(what, exc_info=bool(os.environ.get(DEBUG)))
         sys.exit(START_FAILED)
 
 
@@ -42,5 +42,5 @@ def _application() -> Process:
     from joblot.server.process import Process  # noqa: PLC0415 (Django has to be set up first)
 
     process = Process(int(os.environ.get(THREADS, THREADS_DEFAULT)))
-    gc.freeze()  # what is there from the start need not be looked through again: see give_back
+    gc.freeze()  # keeps startup objects out of garbage collection: see give_back
     return process

@@ -1,7 +1,7 @@
-"""Django's views, called by threads of their own, from an event loop.
+"""Django's views, called from an event loop in a pool of threads.
 
-A thread gets a request once its body is here, and gives the answer back whole: so no slow or dead
-peer ever holds a thread, and each thread keeps its database connection.
+A thread gets a request once its body has arrived, and returns the whole response: so no slow or
+dead peer ever holds a thread. Each thread keeps its database connection.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class WholeResponse:
-    """What a view answered, and what it says may follow."""
+    """A view's response, and what may follow it."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
@@ -43,7 +43,7 @@ class WholeResponse:
 
     @classmethod
     def of(cls, response: HttpResponseBase) -> Self:
-        """The response with its length. A project's own view may answer a file."""
+        """The response with its length. A project's own view may return a file."""
         content: bytes = response.getvalue()
         headers = [(name.encode(), value.encode("latin-1")) for name, value in response.items()]
         headers += [
@@ -65,17 +65,17 @@ class Bridge(BaseHandler):
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="joblot-request")
 
     async def ask(self, scope: Scope, body: IO[bytes]) -> WholeResponse:
-        """Django's answer to the request; closes `body`."""
+        """Django's response to the request; closes `body`."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, self._answer, scope, body)
 
     async def call(self, verb: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """A reader of the ledger, in one of the threads."""
+        """Run a verb of the ledger in one of the threads."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, partial(verb, *args, **kwargs))
 
     def close(self) -> None:
-        """Wait for what the threads are at; each closes its database connections."""
+        """Wait until the threads are idle; each closes its database connections."""
         all_there = threading.Barrier(self._threads)
 
         def end() -> None:

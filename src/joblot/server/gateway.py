@@ -1,9 +1,9 @@
 """The ASGI application: it calls the views, and calls them again while a client waits.
 
-A claim that found nothing is repeated when there may be work (long polling). A stream that a
-client reads is one page after the other; one that it sends is cut into blocks of whole lines, each
-a call of the view. So a client never holds a thread, nor more memory than a block or a page. The
-views say what may follow by the types in `api/long_polling.py`.
+A claim that found nothing is repeated when there may be work (long polling). A stream that a client
+reads consists of pages; one that it sends is cut into blocks of whole lines. Each page or block is
+one call of the view, so a client never holds a thread, nor more memory than a block or a page. The
+views say what may follow with the types in `api/long_polling.py`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ logger = logging.getLogger("joblot.server")
 
 STREAMS = (NDJSON.encode(), SSE.encode())
 HEALTH = ("/healthz", "/readyz")
-HEALTH_SECONDS_MAX = 5.0  # for an answer to those; who asks does not wait much longer
+HEALTH_SECONDS_MAX = 5.0  # for an answer to those; probes don't wait much longer
 CALL_AGAIN = ViewCall(is_first=False)
 
 
@@ -46,7 +46,7 @@ class Gateway:
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
-        """End what waits and streams; requests in flight get their answers."""
+        """End waiting requests and streams; requests in flight get their answers."""
         self._stopping.set()
         self._room.close()
 
@@ -86,7 +86,7 @@ class Gateway:
         return answer
 
     async def _health(self, scope: Scope) -> WholeResponse:
-        """An answer in any case, though all threads may be held by a database that says nothing."""
+        """Answer in any case, even if an unresponsive database holds all threads."""
         try:
             return await asyncio.wait_for(self._bridge.ask(scope, io.BytesIO()), HEALTH_SECONDS_MAX)
         except TimeoutError:
@@ -100,7 +100,7 @@ class Gateway:
         no_work: NoWork,
         body: IncomingBody,
     ) -> WholeResponse:
-        """Ask again whenever there may be work, until the client's time is over."""
+        """Call the view again whenever there may be work, until the client's wait is over."""
         scope = CALL_AGAIN.in_scope(scope)
         ends = time.monotonic() + no_work.wait_seconds
         gone = asyncio.create_task(body.gone())
@@ -112,7 +112,7 @@ class Gateway:
                 if gone.done():
                     waiting.cancel()
                     raise Gone
-                if not await waiting or self._stopping.is_set():  # let go, not woken
+                if not await waiting or self._stopping.is_set():  # released, not woken
                     break
                 answer = await self._bridge.ask(scope, io.BytesIO(content))
                 if gone.done():
@@ -123,18 +123,18 @@ class Gateway:
         return answer
 
     async def _give_back(self, answer: WholeResponse) -> None:
-        """What was granted to a client that had gone; where that fails, its lease expires."""
+        """Release what was granted to a client that had gone; if that fails, the lease expires."""
         granted = answer.follow_up
         for token in granted.tokens if isinstance(granted, Granted) else ():
             try:
                 await self._bridge.call(release, token)
             except JoblotError as error:
-                logger.warning("a lease that nobody takes is left to expire: %s", error)
+                logger.warning("the lease of a client that had gone is left to expire: %s", error)
 
     async def _stream(
         self, scope: Scope, answer: WholeResponse, body: IncomingBody, stream: OutgoingStream
     ) -> None:
-        """Send page after page, each asked for when the one before has been taken.
+        """Send page after page, each requested once the previous one has been sent.
 
         Raises BrokenOff, which ends the connection without the end of the stream.
         """
@@ -160,7 +160,7 @@ class Gateway:
         await stream.end()
 
     async def _pause(self, seconds: float, gone: asyncio.Task[None]) -> bool:
-        """True if it is time to end: the client went away, or this server stops."""
+        """True if the stream must end: the client went away, or this server stops."""
         if not seconds:
             return self._stopping.is_set() or gone.done()
         stopping = asyncio.create_task(self._stopping.wait())
@@ -185,7 +185,7 @@ def _brings_stream(scope: Scope) -> bool:
 
 
 def _length(scope: Scope) -> int | None:
-    """How many bytes its body has, as it says itself; None if it does not say."""
+    """The body's length in bytes according to its headers; None if they don't say."""
     if _header(scope, b"transfer-encoding"):
         return None
     return int(_header(scope, b"content-length") or 0)
@@ -209,7 +209,7 @@ def _takes_gzip(scope: Scope) -> bool:
 
 
 def _plain(scope: Scope) -> Scope:
-    """The request for pages that are not zipped one by one."""
+    """The request, for pages that are not compressed one by one."""
     kept = [(key, value) for key, value in scope["headers"] if key.lower() != b"accept-encoding"]
     return {**scope, "headers": kept}
 
@@ -227,10 +227,10 @@ def _too_large(most: int) -> WholeResponse:
 
 
 def _silent() -> WholeResponse:
-    told = ProblemResponse(
+    problem = ProblemResponse(
         408,
         "not_readable",
         f"body: nothing came for {SILENCE_SECONDS_MAX:g} s, and it is not complete; send it again",
     )
-    told["Connection"] = "close"
-    return WholeResponse.of(told)
+    problem["Connection"] = "close"
+    return WholeResponse.of(problem)

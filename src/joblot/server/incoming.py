@@ -1,8 +1,8 @@
-"""A stream of lines that a client sends, posted to the views block by block.
+"""A stream of lines that a client sends, passed to the views block by block.
 
-What was posted before the stream broke off stays, and sending it again skips it; so does a stream
-in which one line is wrong. Each block carries the sums of those before it, so that the answer to
-the last one is the answer to the stream.
+If the stream breaks off, or a line is invalid, the items added so far stay, and sending the stream
+again skips them. Each block carries the sums of the blocks before it, so that the answer to the
+last one is the answer to the stream.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class IncomingStream:
         self._broke_off: Gone | Silent | None = None
 
     async def post_blocks(self, bridge: Bridge) -> WholeResponse:
-        """The answer to the last block, or to the first that was refused.
+        """Return the answer to the last block, or to the first that was refused.
 
-        Raises Gone or Silent if the stream broke off; the whole lines that had come are posted.
+        Raises Gone or Silent if the stream broke off; the whole lines received are posted.
         """
         answer: WholeResponse | None = None
         before = BlocksBefore()
@@ -62,7 +62,7 @@ class IncomingStream:
         return await bridge.ask(call.in_scope(scope), io.BytesIO(block))
 
     async def _blocks(self) -> AsyncIterator[bytes]:
-        """Blocks of whole lines; the last may lack its newline, unless the stream broke off."""
+        """Blocks of whole lines; the last may have no newline, unless the stream broke off."""
         rest, longest = b"", limits().line_bytes_max
         async for piece in self._plain():
             rest += piece
@@ -71,7 +71,7 @@ class IncomingStream:
             whole, newline, rest = rest.rpartition(b"\n")
             if newline:
                 yield whole + newline
-            if len(rest) > longest:  # more than a block, and no end: the line after those posted
+            if len(rest) > longest:  # more than a line may have: the line after those posted
                 yield rest
         if self._broke_off:
             rest = rest[: rest.rfind(b"\n") + 1]
@@ -79,7 +79,7 @@ class IncomingStream:
             yield rest
 
     async def _plain(self) -> AsyncIterator[bytes]:
-        """What the client sends, unzipped, until it ends or breaks off."""
+        """What the client sends, decompressed, until it ends or breaks off."""
         try:
             async for piece in self._body.pieces():
                 for plain in self._unzip.plain(piece) if self._unzip else (piece,):

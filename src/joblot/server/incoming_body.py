@@ -1,4 +1,4 @@
-"""The body of one request, as it comes."""
+"""The body of one request, as it arrives."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import IO, Any
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
-SPOOL_BYTES = 1_048_576  # a larger body waits in a file
+SPOOL_BYTES = 1_048_576  # a larger body is kept in a file
 SILENCE_SECONDS_MAX = 60.0  # between two pieces of a body
 DRAIN_BYTES_MAX = 1_073_741_824
 DRAIN_SILENCE_SECONDS_MAX = 5.0
@@ -20,11 +20,11 @@ class Gone(Exception):
 
 
 class Silent(Exception):
-    """The client is there, and sends no more of its body."""
+    """The client is connected, but sends no more of its body."""
 
 
 class IncomingBody:
-    """What a client sends. It is read once, by one reader."""
+    """The body that a client sends. It is read once, by one reader."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
@@ -33,7 +33,7 @@ class IncomingBody:
     async def pieces(
         self, silence_seconds_max: float = SILENCE_SECONDS_MAX
     ) -> AsyncIterator[bytes]:
-        """What comes, until it is complete. Raises Gone, Silent."""
+        """The pieces as they arrive, until the body is complete. Raises Gone, Silent."""
         while self._more:
             try:
                 message = await asyncio.wait_for(self._receive(), silence_seconds_max)
@@ -46,7 +46,7 @@ class IncomingBody:
             yield message.get("body", b"")
 
     async def whole(self, bytes_max: int) -> IO[bytes] | None:
-        """All of it, on disk where it is large; None once it is larger than `bytes_max`.
+        """The whole body, on disk if it is large; None if it is larger than `bytes_max`.
 
         Raises Gone, Silent.
         """
@@ -66,8 +66,8 @@ class IncomingBody:
         return whole
 
     async def drain(self) -> None:
-        """Read on for nothing, so that a client that listens only after it has sent gets the
-        answer that is there already: closing on what it sends would take the answer away.
+        """Read and discard the rest, so that a client that reads only after it has sent everything
+        gets the answer: closing the connection earlier would discard it.
         """
         size = 0
         try:

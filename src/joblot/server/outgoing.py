@@ -8,22 +8,22 @@ import zlib
 from joblot.api.items import SSE
 from joblot.server.bridge import Send, WholeResponse
 
-KEEP_ALIVE = b": nothing new\n\n"  # a comment, by which both ends see that the other is there
+KEEP_ALIVE = b": nothing new\n\n"  # a comment: shows each end that the other is there
 KEEP_ALIVE_SECONDS = 15.0
 
 
 class BrokenOff(Exception):
-    """A stream can't go on. The client is to see that it is not complete, and asks for the rest."""
+    """A stream can't continue. The client must see that it is incomplete, to request the rest."""
 
 
 class OutgoingStream:
-    """The answer that pages are put into."""
+    """The response that the pages are written to."""
 
     def __init__(self, send: Send, *, zipped: bool) -> None:
         self._send = send
         self._zip = zlib.compressobj(wbits=zlib.MAX_WBITS | 16) if zipped else None
         self._put_at = time.monotonic()
-        self.is_endless = False  # a client asks again when it ends
+        self.is_endless = False  # the client reconnects when it ends
 
     async def begin(self, first: WholeResponse) -> None:
         headers = [one for one in first.headers if one[0].lower() != b"content-length"]
@@ -35,7 +35,7 @@ class OutgoingStream:
         )
 
     async def put(self, page: bytes) -> None:
-        """Send a page; of one that is empty, a sign of life from time to time."""
+        """Send a page; for empty pages, send KEEP_ALIVE from time to time."""
         silent = time.monotonic() - self._put_at
         if not page and self.is_endless and silent > KEEP_ALIVE_SECONDS:
             page = KEEP_ALIVE
@@ -52,8 +52,8 @@ class OutgoingStream:
         return self._zip.compress(page) + self._zip.flush(zlib.Z_SYNC_FLUSH)
 
     def break_off(self, why: str) -> None:
-        """End it so that the client sees that something lacks. Raises BrokenOff unless it asks
-        again in any case.
+        """End it so that the client sees that it is incomplete. Raises BrokenOff, unless the client
+        reconnects in any case.
         """
         if not self.is_endless:
             raise BrokenOff(why)

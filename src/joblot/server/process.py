@@ -1,4 +1,4 @@
-"""What one server process is made of, and how it stops."""
+"""The parts of one server process, and how it stops."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from joblot.server.incoming_body import Receive
 from joblot.server.waiting import WaitingRoom
 from joblot.webhooks.sender import send_until
 
-HOOK_THREADS_SHARE = 0.75  # of the threads, that hooks may occupy; the others serve the rest
+HOOK_THREADS_SHARE = 0.75  # of the threads, for hooks; the others serve the rest
 
 
 class Process:
@@ -46,7 +46,7 @@ class Process:
         ]
 
     def stop(self) -> None:
-        """Begin to stop: what waits is answered, what is being done is done to its end."""
+        """Begin to stop: waiting requests are answered, work in progress is completed."""
         self._ends.set()
         self._gateway.stop()
 
@@ -58,7 +58,7 @@ class Process:
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
-        self._stop_when_told(asyncio.get_running_loop())
+        self._stop_on_signals(asyncio.get_running_loop())
         _end_with_parent()
         limit_to(self._hook_threads_max)
         for clock in self._clocks:
@@ -69,9 +69,9 @@ class Process:
         await asyncio.to_thread(self._end)
         await send({"type": "lifespan.shutdown.complete"})
 
-    def _stop_when_told(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begin with the signal: whoever runs this waits for all requests before the lifespan ends,
-        and so for those that wait themselves.
+    def _stop_on_signals(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Stop at the signal: the ASGI server ends the lifespan only after all requests, including
+        those that wait for work.
         """
         if threading.current_thread() is not threading.main_thread():
             return
@@ -96,7 +96,7 @@ class Process:
 
 
 def _end_with_parent() -> None:
-    """One of several processes stops when the first of them has died, however that was."""
+    """One of several processes stops when the first of them has died, for whatever reason."""
     parent = multiprocessing.parent_process()
 
     def wait() -> None:

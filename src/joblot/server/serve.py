@@ -1,6 +1,6 @@
 """Running the server: one process, or several that share a socket.
 
-Imported before Django is set up, in the processes that are started too.
+Imported before Django is set up, in the started processes as well.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from joblot.server import asgi
 logger = logging.getLogger("joblot.server")
 
 STOP_SECONDS_MAX = 30  # for requests in flight, when asked to stop
-SILENT_SECONDS_MAX = 10  # for one of several processes, which may be starting on a busy machine
-KEEP_ALIVE_SECONDS = 75  # longer than clients keep a connection, so that they end it, between calls
+SILENT_SECONDS_MAX = 10  # for one of several processes, which may be slow to start
+KEEP_ALIVE_SECONDS = 75  # longer than clients do, so that they close it, between calls
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Processes(Multiprocess):
-    """Several that share a socket; the first of them starts the others, and others for the dead.
+    """Several that share a socket; the first of them starts the others and replaces dead ones.
 
     `failed` is True after `run` if one could not start, so that all were stopped.
     """
@@ -37,14 +37,14 @@ class Processes(Multiprocess):
     failed = False
 
     def keep_subprocess_alive(self) -> None:
-        for one in self.processes:  # so that the pipe to one that dies ends, and is not waited for
+        for one in self.processes:  # so that the pipe to a dead one ends, and nobody waits for it
             one.child_conn.close()
         if not self.should_exit.is_set():
             super().keep_subprocess_alive()
             self.failed = self.should_exit.is_set()
 
     def terminate_all(self) -> None:
-        for one in self.sockets:  # so that who comes now is refused, and goes elsewhere
+        for one in self.sockets:  # so that new connections are refused, and go elsewhere
             one.close()
         super().terminate_all()
 
@@ -57,11 +57,11 @@ def serve(
     threads: int,
     on_bound: Callable[[str], None],
 ) -> None:
-    """Serve until SIGTERM or SIGINT. Port 0 takes a free one; `on_bound` is told the URL.
+    """Serve until SIGTERM or SIGINT. Port 0 takes a free one; `on_bound` gets the URL.
 
-    Who connects from then on is served, or waits until the processes are up. Raises InvalidInput
-    if the address can't be bound, Unavailable if one of several processes can't start,
-    SystemExit(0) where it was told to stop.
+    From then on, clients can connect; they wait until the processes are up. Raises InvalidInput if
+    the address can't be bound, Unavailable if one of several processes can't start, SystemExit(0)
+    after a signal.
     """
     os.environ[asgi.THREADS] = str(threads)
     config = uvicorn.Config(
@@ -82,7 +82,7 @@ def serve(
     bound = _bind(host, port)
     with _local_socket(bound) as own:
         on_bound(f"http://{_bracketed(host)}:{bound.getsockname()[1]}")
-        for number in STOP_SIGNALS:  # uvicorn has done what they ask for when it hands them on
+        for number in STOP_SIGNALS:  # uvicorn has already shut down when it re-raises them
             signal.signal(number, lambda *_: sys.exit(0))
         _run(config, [bound, *own])
 
@@ -99,12 +99,12 @@ def _run(config: uvicorn.Config, sockets: list[socket.socket]) -> None:
 
 @contextmanager
 def _local_socket(bound: socket.socket) -> Iterator[list[socket.socket]]:
-    """The socket for this user's own programs; none where it can't be, and then they need TCP."""
+    """The socket for this user's own programs; if it can't be made, they need TCP and a token."""
     address, port, *_ = bound.getsockname()
     try:
         own, path = local.listen(address, port)
     except (OSError, Unavailable) as error:
-        logger.warning("workers on this machine need a token, for there is no socket: %s", error)
+        logger.warning("workers on this machine need a token, since there is no socket: %s", error)
         yield []
         return
     try:

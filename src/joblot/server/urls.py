@@ -1,4 +1,4 @@
-"""What `joblot serve` serves without a Django project: the API, and an older fleet's protocol."""
+"""The URLs of `joblot serve` without a Django project: the API and the older fleet's protocol."""
 
 from __future__ import annotations
 

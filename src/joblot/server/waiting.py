@@ -1,8 +1,8 @@
-"""Claims that wait for work: a waiter costs a little memory, and no thread.
+"""Claims that wait for work. A waiter takes a little memory and no thread.
 
-One look at the database serves all waiters of this process. It wakes only as many as could be
-served at once, the longest waiting first, so that a thousand idle workers don't all ask for one
-item; who comes too late waits on.
+One query of the database serves all waiters of this process. It wakes only as many as could be
+served at once, the longest waiting first, so that a thousand idle workers don't all claim one item;
+a waiter that finds nothing waits again.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from joblot.ledger.claim.candidates import Wanted
 
 logger = logging.getLogger("joblot.server")
 
-LOOK_SECONDS = 0.02  # between two looks
-LOOK_SECONDS_MAX = 0.5  # a look that took long may have waited for others, not for the database
-LOOK_QUICK_SECONDS = 0.005  # a look that takes no longer puts off no other
-LOOK_SHARE_MAX = 0.1  # of the time that longer looks may take, by the quicker of the last two
-AWAKE_MAX = 16  # of those who wait for the same, at a look
+POLL_SECONDS = 0.02  # between two quick queries
+POLL_SECONDS_MAX = 0.5  # a slow query may have waited for other threads, not for the database
+POLL_QUICK_SECONDS = 0.005  # a query that takes no longer does not delay the next
+POLL_SHARE_MAX = 0.1  # of the time, spent in slower queries; by the quicker of the last two
+AWAKE_MAX = 16  # woken by one query, of those that wait for the same
 
 Ready = Callable[[Collection[Wanted]], Awaitable[set[Wanted]]]
 
 
 class _Waiter:
-    """One claim that waits."""
+    """One waiting claim."""
 
     def __init__(self, wanted: Wanted) -> None:
         self.wanted = wanted
@@ -35,13 +35,13 @@ class _Waiter:
 
 
 class WaitingRoom:
-    """All claims of this process that wait. `ready` says for whom there is work now."""
+    """All waiting claims of this process. `ready` returns those for which there is work now."""
 
     def __init__(self, ready: Ready) -> None:
         self._ready = ready
-        self._waiters: dict[_Waiter, None] = {}  # in the order in which they came
-        self._looking: asyncio.Task[None] | None = None
-        self._took = float("inf")  # the last look, in seconds
+        self._waiters: dict[_Waiter, None] = {}  # in order of arrival
+        self._polling: asyncio.Task[None] | None = None
+        self._took = float("inf")  # by the last query, in seconds
 
     def __len__(self) -> int:
         return len(self._waiters)
@@ -50,8 +50,8 @@ class WaitingRoom:
         """True when there may be work of this kind; False if there was none in time."""
         waiter = _Waiter(wanted)
         self._waiters[waiter] = None
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look_on())
+        if self._polling is None or self._polling.done():
+            self._polling = asyncio.create_task(self._poll())
         try:
             await asyncio.wait_for(waiter.woken, seconds)
         except TimeoutError:
@@ -61,13 +61,13 @@ class WaitingRoom:
         return True
 
     def close(self) -> None:
-        """Let all go, to be told that there is nothing."""
+        """Release all waiters; their claims are answered with no lease."""
         for waiter in list(self._waiters):
             if not waiter.woken.done():
                 waiter.woken.set_result(None)
 
-    async def _look_on(self) -> None:
-        """Look as long as somebody waits."""
+    async def _poll(self) -> None:
+        """Query while there are waiters."""
         while self._waiters:
             began = time.monotonic()
             try:
@@ -90,7 +90,7 @@ class WaitingRoom:
                 waiter.woken.set_result(None)
 
 
-def _pause(look_seconds: float) -> float:
-    if look_seconds <= LOOK_QUICK_SECONDS:
-        return LOOK_SECONDS
-    return min(look_seconds / LOOK_SHARE_MAX, LOOK_SECONDS_MAX)
+def _pause(query_seconds: float) -> float:
+    if query_seconds <= POLL_QUICK_SECONDS:
+        return POLL_SECONDS
+    return min(query_seconds / POLL_SHARE_MAX, POLL_SECONDS_MAX)

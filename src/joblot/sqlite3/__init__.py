@@ -1,1 +1,1 @@
-"""A database engine for Django: its own, with files that only their owner may open."""
+"""Django's SQLite engine, with files that only their owner may open."""

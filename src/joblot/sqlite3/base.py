@@ -15,15 +15,15 @@ _lock = threading.Lock()
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Makes the file, private, before SQLite would make it by the umask. The files beside it (the
-    write-ahead log, its index, a journal) get the mode of the file from SQLite itself.
+    """Creates the file, private, before SQLite creates it according to the umask. SQLite gives the
+    files beside it (the write-ahead log, its index, a journal) the same mode.
     """
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         name = str(conn_params["database"])
         if not self.is_in_memory_db() and not name.startswith("file:"):
-            # Closing any descriptor of a database drops the locks that this process has on it, so
-            # no other thread may open the file between its making and that.
-            with _lock, suppress(OSError):  # SQLite says what is wrong, as for every other file
+            # Closing any descriptor of a database drops all locks of this process on it, so no
+            # other thread may open the file between its creation and that close.
+            with _lock, suppress(OSError):  # SQLite reports the error, as for any other file
                 private.make_file(Path(name).resolve())
         return super().get_new_connection(conn_params)

@@ -1,5 +1,5 @@
-"""Webhooks: events for receivers elsewhere, signed, and sent again until they are answered.
+"""Webhooks: signed events for receivers over HTTP, sent again until they are acknowledged.
 
 `spread` writes a delivery for each receiver, in the outbox's transaction; `sender` posts what is
-due, outside any. `receiver` is for the other side, and needs no Django.
+due, outside any transaction. `receiver` is for the receiver's side, and needs no Django.
 """

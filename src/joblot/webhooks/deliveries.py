@@ -1,7 +1,7 @@
-"""Deliveries: what is due, who sends it, what came of it, and how it is sent once more.
+"""Deliveries: claiming due ones, recording their results, listing them, and resending one.
 
-Invariants: a delivery is sent by at most one sender at a time, for whoever sends it has moved
-`sending_until`; what a job has for one receiver is sent in the order in which it happened.
+Invariants: a delivery is sent by at most one sender at a time, which claims it by moving
+`sending_until`; a job's events for one receiver are sent in the order in which they happened.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from joblot.webhooks.subscriptions import database, find
 
 STATES = ("pending", "delivered", "given_up")
 
-# A claim outlasts a try, so that it is over only once its sender is dead.
+# A claim outlasts a try, so that it expires only if its sender is dead.
 _CLAIM_TRIES = 3
 
 _PENDING = Q(next_try_at__isnull=False)
@@ -38,7 +38,7 @@ _PENDING = Q(next_try_at__isnull=False)
 def deliveries(
     webhook_id: int, *, state: str | None = None, before: int | None = None, limit: int = 100
 ) -> list[dict[str, Any]]:
-    """A webhook's deliveries, the newest first, below the id `before`; a page at a time.
+    """A page of a webhook's deliveries, newest first, with ids below `before`.
 
     `state` is one of pending, delivered, given_up. Raises NotFound, InvalidInput.
     """
@@ -59,14 +59,14 @@ def deliveries(
 
 @repeated
 def resend(delivery_id: int) -> dict[str, Any]:
-    """Send it once more, and as often as a new one, whatever came of it before.
+    """Send it once more, with as many tries as a new one, whatever its state.
 
-    One that is being sent at this moment is left to that. Raises NotFound, Refused if the webhook
+    A delivery that is being sent right now is left alone. Raises NotFound, Refused if the webhook
     has ended.
     """
     row = find_delivery(delivery_id)
     if row.webhook.ended_at is not None:
-        raise Refused(f"webhook {row.webhook_id} has ended; make a new one and tell its receiver")
+        raise Refused(f"webhook {row.webhook_id} has ended; create a new one for its receiver")
     _rows().filter(_unclaimed(), pk=delivery_id).update(
         tries=0, next_try_at=clock.now(), delivered_at=None, sending_until=None
     )
@@ -77,13 +77,13 @@ def find_delivery(delivery_id: int) -> WebhookDelivery:
     """The delivery with its webhook. Raises NotFound."""
     row: WebhookDelivery | None = _rows().filter(pk=delivery_id).select_related("webhook").first()
     if row is None:
-        raise NotFound(f"delivery {delivery_id}: there is none; its webhook's list tells them")
+        raise NotFound(f"delivery {delivery_id} does not exist; list those of its webhook")
     return row
 
 
 @repeated
 def waiting_receivers(except_for: Collection[int] = ()) -> list[int]:
-    """The webhooks that something is due for, in no order, so that none is always the last."""
+    """The webhooks that have due deliveries, in random order, so that none is always last."""
     due = _due().exclude(webhook__in=list(except_for)).values_list("webhook_id", flat=True)
     found = list(due.order_by().distinct()[: limits().webhooks_max])
     random.shuffle(found)
@@ -93,21 +93,21 @@ def waiting_receivers(except_for: Collection[int] = ()) -> list[int]:
 @repeated
 @one_snapshot()
 def waiting() -> list[Gauge]:
-    """How many deliveries are not sent, and since when the first of them waits for its try."""
+    """How many deliveries are not sent yet, and how long the first due one has waited."""
     ((now,),) = fetch(connection(), "db/clock")
     pending = _rows().filter(_PENDING, webhook__ended_at__isnull=True)
     late = overdue_seconds(pending, "next_try_at", moment(now))
     return [
-        Gauge("waiting_deliveries", count(pending), "Webhook deliveries that are not sent."),
-        Gauge("delivery_overdue_seconds", late, "Since when a delivery waits for its next try."),
+        Gauge("waiting_deliveries", count(pending), "Webhook deliveries not sent yet."),
+        Gauge("delivery_overdue_seconds", late, "How long a delivery is overdue."),
     ]
 
 
 @repeated
 def claim_next(webhook_id: int) -> WebhookDelivery | None:
-    """The first delivery that is due for a webhook, for the caller to send; None if there is none.
+    """Claim the first due delivery of a webhook, for the caller to send; None if there is none.
 
-    Its `claimed_at` is when, by the database's clock. Of two callers only one gets it.
+    `claimed_at` is the time of the claim, on the database's clock. Only one of two callers gets it.
     """
     due = _due().filter(webhook=webhook_id)
     row: WebhookDelivery | None = (
@@ -125,26 +125,26 @@ def claim_next(webhook_id: int) -> WebhookDelivery | None:
 
 @repeated
 def record(row: WebhookDelivery, answer: Answer) -> None:
-    """Write down what came of a try. A success counts even if the claim is over by now."""
-    told = {"status": answer.status, "error": answer.error, "sending_until": None}
+    """Record the result of a try. A success counts even if the claim has expired."""
+    result = {"status": answer.status, "error": answer.error, "sending_until": None}
     if answer.good:
         _rows().filter(pk=row.pk, delivered_at__isnull=True).update(
-            delivered_at=clock.now(), next_try_at=None, **told
+            delivered_at=clock.now(), next_try_at=None, **result
         )
         return
     mine = _rows().filter(_PENDING, pk=row.pk, tries=row.tries)
     if row.tries >= limits().webhook_tries_max:
-        mine.update(next_try_at=None, **told)
+        mine.update(next_try_at=None, **result)
         return
-    mine.update(next_try_at=clock.after(wait_seconds(row.tries, answer)), **told)
+    mine.update(next_try_at=clock.after(wait_seconds(row.tries, answer)), **result)
     if answer.retry_after_seconds:
         _hold_back(row.webhook_id, _asked_seconds(answer))
 
 
 def wait_seconds(tries: int, answer: Answer) -> float:
-    """How long to wait after so many tries (1, 2, …): twice as long each time, and never exactly.
+    """How long to wait after `tries` (1, 2, …) tries: doubles each time, with jitter.
 
-    Chance keeps receivers that failed together from being called together again.
+    The jitter keeps receivers that failed together from being called together again.
     """
     doubled = limits().webhook_backoff_seconds * 2.0 ** min(tries - 1, 32)
     wait = min(doubled, limits().webhook_backoff_seconds_max) * random.uniform(0.5, 1.0)
@@ -156,7 +156,7 @@ def _asked_seconds(answer: Answer) -> float:
 
 
 def _hold_back(webhook_id: int, seconds: float) -> None:
-    """A receiver that asks for time gets it for all that it is to be sent."""
+    """Delay all pending deliveries of a receiver that asked for a pause."""
     sooner = _rows().filter(webhook=webhook_id, next_try_at__lt=clock.after(seconds))
     sooner.update(next_try_at=clock.after(seconds))
 
@@ -172,14 +172,14 @@ def _due() -> Any:
 
 
 def _ready() -> Q:
-    """Due, or put off further than any wait: by a clock that was ahead."""
+    """Due; or later than any wait allows, because a clock was ahead."""
     longest = max(limits().webhook_backoff_seconds_max, limits().webhook_retry_after_seconds_max)
     beyond = clock.after(longest + limits().clock_slack_seconds)
     return _unclaimed() & (Q(next_try_at__lte=clock.now()) | Q(next_try_at__gt=beyond))
 
 
 def _unclaimed() -> Q:
-    """Nor claimed for longer than a sender may: a clock that was ahead did so."""
+    """Not claimed; or claimed for longer than allowed, because a clock was ahead."""
     beyond = clock.after(_claim_seconds() + limits().clock_slack_seconds)
     return (
         Q(sending_until__isnull=True)

@@ -92,7 +92,7 @@ def post(url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         return Answer(None, f"{type(error).__name__}: {error}")
 
 
-# Threads: a context that is not changed any more; at worst made twice.
+# Threads: a context that never changes; at worst created twice.
 @cache
 def _trust() -> SSLContext:
     """The trusted certificate authorities; SSL_CERT_FILE names others."""

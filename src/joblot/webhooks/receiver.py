@@ -69,7 +69,7 @@ def verify(
 
 def _message(message_id: str, body: bytes) -> Message:
     try:
-        told = json.loads(body)
-        return Message(message_id, told["type"], told["timestamp"], told["data"])
+        given = json.loads(body)
+        return Message(message_id, given["type"], given["timestamp"], given["data"])
     except (ValueError, RecursionError, TypeError, KeyError) as error:
         raise NotReadable(f"body: expected type, timestamp and data as JSON; {error!r}") from None

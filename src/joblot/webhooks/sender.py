@@ -1,7 +1,7 @@
-"""The sender: posts what is due, never inside a transaction.
+"""The sender: posts due deliveries, never inside a transaction.
 
-Any number of senders may run, in any number of processes. One that dies leaves at most a delivery
-that is sent again: at least once, by a stable id.
+Any number of senders may run, in any number of processes. If one dies, its current delivery is sent
+again, with the same id: delivery is at least once.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ logger = logging.getLogger("joblot.webhooks")
 
 
 def send_due() -> int:
-    """Send what is due now, one receiver after the other; returns how many were delivered.
+    """Send what is due now, one receiver at a time; returns how many were delivered.
 
-    For whoever has a loop of their own. Raises NotDurable inside a transaction, Unavailable.
+    For programs with their own loop. Raises NotDurable inside a transaction, Unavailable.
     """
     require_durable(connection())
     return sum(_send_to(webhook_id, threading.Event()) for webhook_id in waiting_receivers())
 
 
 def send_until(stop: threading.Event) -> None:
-    """Send what is due until `stop` is set, to several receivers at once.
+    """Send what is due until `stop` is set, to several receivers in parallel.
 
-    A receiver that is slow, or gone, keeps no other waiting. A failure of the database is logged
-    and tried again. Run it beside `sweep_until`, in a thread.
+    A slow or dead receiver delays no other. A database failure is logged and retried. Run it beside
+    `sweep_until`, in a thread.
     """
     most = limits().webhook_receivers_max
     with ThreadPoolExecutor(most, thread_name_prefix="joblot-webhook") as pool:
@@ -55,7 +55,7 @@ def _waiting(busy: dict[int, Future[None]]) -> list[int]:
     except Unavailable as error:
         logger.warning("webhooks: %s", error)
     except JoblotError:
-        logger.exception("webhooks: looking for what is due failed; it is tried again")
+        logger.exception("webhooks: looking for due deliveries failed, retrying")
     return []
 
 
@@ -65,13 +65,13 @@ def _serve(webhook_id: int, stop: threading.Event) -> None:
     except Unavailable as error:
         logger.warning("webhook %s: %s", webhook_id, error)
     except Exception:
-        logger.exception("webhook %s: sending failed; it is tried again", webhook_id)
+        logger.exception("webhook %s: sending failed, retrying", webhook_id)
     finally:
         connection().close()
 
 
 def _send_to(webhook_id: int, stop: threading.Event) -> int:
-    """Send a batch of what is due for one webhook, until a try fails; how many were delivered."""
+    """Send a batch of a webhook's due deliveries, until a try fails; returns how many succeeded."""
     for delivered in range(limits().webhook_deliveries_batch):
         if stop.is_set() or (row := claim_next(webhook_id)) is None:
             return delivered
@@ -79,7 +79,7 @@ def _send_to(webhook_id: int, stop: threading.Event) -> int:
         faults.point("webhook: answered, not recorded")
         record(row, answer)
         if not answer.good:
-            _tell_failure(row, answer)
+            _log_failure(row, answer)
             return delivered
     return limits().webhook_deliveries_batch
 
@@ -95,7 +95,7 @@ def _try(row: WebhookDelivery) -> Answer:
     return post(row.webhook.url, headers, body)
 
 
-def _tell_failure(row: WebhookDelivery, answer: Answer) -> None:
+def _log_failure(row: WebhookDelivery, answer: Answer) -> None:
     logger.warning(
         "webhook %s: delivery %s, try %s: %s %s",
         row.webhook_id,
@@ -106,4 +106,4 @@ def _tell_failure(row: WebhookDelivery, answer: Answer) -> None:
     )
     if answer.status == GONE:
         end(row.webhook_id)
-        logger.warning("webhook %s: its receiver is gone for good; it has ended", row.webhook_id)
+        logger.warning("webhook %s: ended, since its receiver answered 410 Gone", row.webhook_id)

@@ -1,7 +1,7 @@
-"""The webhooks' part of a fan-out: an event becomes a delivery for each receiver that wants it.
+"""The webhooks' part of a fan-out: one delivery of an event for each subscribed receiver.
 
-It runs in the transaction that marks the event as fanned out, so each receiver gets each event
-once, and waits for no handler. Nothing is sent here.
+It runs in the transaction that marks the event as fanned out, so each receiver gets one delivery of
+each event, and waits for no handler. Nothing is sent here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from joblot.webhooks.subscriptions import KINDS, database, rows
 
 @on_fan_out(*KINDS)
 def spread(event: JobNotice) -> None:
-    """Write what is to be sent; a job that is gone by now has nothing to tell."""
+    """Write the deliveries of an event; none if its job is gone."""
     wanting = [hook for hook in rows().filter(ended_at__isnull=True) if event.kind in hook.kinds]
     if not wanting or (about := _about(event)) is None:
         return
@@ -40,13 +40,13 @@ def spread(event: JobNotice) -> None:
 
 
 def _message_id(hook: Webhook, event: JobNotice) -> str:
-    """Names the event for this receiver, and differs from what another installation would say."""
-    whose = hashlib.sha256(hook.secret.encode()).hexdigest()[:12]
-    return f"{whose}-job-{event.job_id}-run-{event.run}-revision-{event.revision}-{event.kind}"
+    """Identifies the event for this receiver; unique across installations."""
+    receiver = hashlib.sha256(hook.secret.encode()).hexdigest()[:12]
+    return f"{receiver}-job-{event.job_id}-run-{event.run}-revision-{event.revision}-{event.kind}"
 
 
 def _about(event: JobNotice) -> dict[str, Any] | None:
-    """The message: the report that the event holds, which no later change of the job touches."""
+    """The message: the report stored in the event, which later changes of the job don't affect."""
     rows = Event.objects.using(database()).filter(pk=event.id)
     known = rows.values("at", "job__name", "job__project").first()
     return known and {

@@ -1,6 +1,7 @@
 """joblot's own worker. It imports neither Django nor the ledger, so it runs anywhere.
 
-What talks HTTP is loaded when first used: it takes a third of the start of a process that does not.
+The HTTP parts are imported on first use: they take a third of the startup time of a process that
+does not need them.
 """
 
 from importlib import import_module

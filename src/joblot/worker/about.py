@@ -1,4 +1,4 @@
-"""What a worker tells of itself when it claims: for people, nothing is decided by it."""
+"""What a worker reports about itself when it claims. For people; no decision depends on it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HOST_CHARS_MAX = 100
 
 
 def new_instance() -> str:
-    """A worker's name, never used before: host/random."""
+    """A new, unique name for a worker: host/random."""
     return f"{_host()}/{uuid4().hex[:12]}"
 
 
@@ -32,7 +32,7 @@ def _host() -> str:
 
 
 def _cpus() -> int:
-    """Those that this process may use."""
+    """How many CPUs this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -43,7 +43,7 @@ def _memory_bytes() -> int:
         return 0
 
 
-# Threads: one asks, before the others begin.
+# Threads: called by one thread, before the others start.
 @cache
 def _gpus() -> tuple[str, ...]:
     try:

@@ -1,4 +1,4 @@
-"""Results without a receipt yet, shared by the threads that compute, keep and post them."""
+"""Results that have no receipt yet, shared by the threads that compute, store and post them."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from joblot.wire import Result
 from joblot.worker.backoff import backoff_seconds
 from joblot.worker.spool import Place, Spool
 
-WAITING_RESULTS_MAX = 10_000  # more than this waiting, and the function waits too
+WAITING_RESULTS_MAX = 10_000  # when more are waiting, the function waits too
 WAITING_BYTES_MAX = 268_435_456
 REPORT_BYTES_MAX = 4_194_304  # of one report's JSON; one result may be larger
-LOOK_SECONDS = 0.5  # how soon a waiting thread sees that a drain began
+DRAIN_POLL_SECONDS = 0.5  # how soon a waiting thread notices that a drain has begun
 
 
 @dataclass(slots=True, eq=False)
 class Kept:
-    """A result that has no receipt yet. `ready` to be posted, once it is where it is kept."""
+    """A result that has no receipt yet. It is `ready` to be posted once it is stored."""
 
     token: str
     result: Result
@@ -32,24 +32,24 @@ class Kept:
     place: Place | None = None
     not_before: float = 0.0
     tries: int = 0
-    failed_alone: int = 0  # times that the server failed at this result, posted by itself
+    failed_alone: int = 0  # times that the server failed on this result when posted by itself
 
     def later(self) -> Kept:
-        """To be posted again, after a wait of its own."""
+        """Post it again, after its own backoff."""
         self.not_before = time.monotonic() + backoff_seconds(self.tries)
         self.tries += 1
         return self
 
     def instead(self, result: Result) -> Kept:
-        """Another result for the same item."""
+        """A replacement result for the same item."""
         return Kept(self.token, result, self.size, spool=self.spool, place=self.place)
 
 
 @dataclass(slots=True)
 class Backlog:
-    """What waits, in the order in which it came.
+    """The waiting results, in order of arrival.
 
-    Invariant: a result is in `_waiting`, or in the hands of the thread that posts it.
+    Invariant: a result is in `_waiting`, or held by the thread that posts it.
     """
 
     draining: threading.Event
@@ -58,19 +58,19 @@ class Backlog:
     _posting: int = 0
     _report_bytes_max: int = REPORT_BYTES_MAX
     _away_until: float = 0.0
-    _away_tries: int = 0  # in a row that found joblot away
+    _away_tries: int = 0  # consecutive posts that found joblot unavailable
     _ending_at: float | None = None
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
     def put(self, results: Sequence[Kept]) -> None:
-        """Add these; waits as long as there is no room for them, unless a drain has begun."""
+        """Add these; blocks until there is room for them, or a drain begins."""
         with self._changed:
             self._wait_or_drain(lambda: self._has_room(results))
             self._waiting += results
             self._changed.notify_all()
 
     def flush(self) -> None:
-        """Wait until each was posted once, joblot is away, or a drain has begun."""
+        """Wait until each has been posted once, joblot is unavailable, or a drain has begun."""
         with self._changed:
             self._wait_or_drain(
                 lambda: (
@@ -80,7 +80,7 @@ class Backlog:
             )
 
     def end(self, seconds_max: float) -> None:
-        """Nothing more is put; what is left may be posted for so long."""
+        """No more results follow; the remaining ones may be posted for at most `seconds_max`."""
         with self._changed:
             self._ending_at = time.monotonic() + seconds_max
             self._changed.notify_all()
@@ -98,7 +98,7 @@ class Backlog:
             return {one.token for one in self._waiting}
 
     def unkept(self) -> list[Kept] | None:
-        """Waits for results that are to be written to disk; None when none will come any more."""
+        """Wait for results to be written to disk; None when no more will come."""
         with self._changed:
             while not (found := [one for one in self._waiting if not one.ready]):
                 if self._ending_at is not None:
@@ -114,7 +114,7 @@ class Backlog:
             self._changed.notify_all()
 
     def next_batch(self) -> list[Kept] | None:
-        """What is due of the lease whose results wait longest; None when it is time to end."""
+        """The due results of the lease that has waited longest; None when it is time to end."""
         with self._changed:
             while True:
                 now = time.monotonic()
@@ -127,9 +127,9 @@ class Backlog:
     def posted(
         self, batch: Sequence[Kept], again: Sequence[Kept], away: Unavailable | None = None
     ) -> None:
-        """The batch is out of the poster's hands; these of it are to be posted again.
+        """The batch was posted; the results in `again` are to be posted again.
 
-        Where joblot is `away`, nothing is posted for a while, and then much at once.
+        If joblot is unavailable (`away`), nothing is posted until a backoff has passed.
         """
         with self._changed:
             self._posting -= len(batch)
@@ -142,7 +142,7 @@ class Backlog:
             self._changed.notify_all()
 
     def shrink(self, bytes_refused: int) -> None:
-        """A report of this size was too large: the next ones are smaller."""
+        """A report of this size was too large: make the next ones smaller."""
         self._report_bytes_max = max(min(self._report_bytes_max, bytes_refused // 2), 1)
 
     def _due(self, now: float) -> list[Kept]:
@@ -151,7 +151,7 @@ class Backlog:
         return [one for one in self._waiting if one.ready and one.not_before <= now]
 
     def _take(self, due: list[Kept]) -> list[Kept]:
-        """Results of one lease; alone, one at which the server has failed."""
+        """Results of one lease. A result on which the server has failed is taken alone."""
         batch: list[Kept] = []
         size = 0
         for one in due:
@@ -178,9 +178,9 @@ class Backlog:
         return self.spool.has_room(unkept + sum(one.size for one in results if not one.ready))
 
     def _wait_or_drain(self, true: Callable[[], object]) -> None:
-        """A signal handler may not notify, so the drain is looked for now and then."""
+        """Wait until `true()` or a drain. A signal handler can't notify, so the drain is polled."""
         while not (true() or self.draining.is_set()):
-            self._changed.wait(LOOK_SECONDS)
+            self._changed.wait(DRAIN_POLL_SECONDS)
 
     def _pause_seconds(self, now: float) -> float | None:
         wakes = [max(one.not_before, self._away_until) for one in self._waiting if one.ready]

@@ -1,4 +1,4 @@
-"""How long to wait before the same request is made again."""
+"""How long to wait before repeating a request."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from joblot.errors import JoblotError
 
 BACKOFF_SECONDS = 0.5
 BACKOFF_SECONDS_MAX = 30.0
-ASKED_SECONDS_MAX = 600.0  # of what a server may ask for
+ASKED_SECONDS_MAX = 600.0  # cap on what a server may ask for
 
 
 def backoff_seconds(tries: int, error: JoblotError | None = None) -> float:
-    """A wait that doubles with each try, and is no shorter than what `error` asks for.
+    """Seconds to wait: they double with each try, and are at least what `error` asks for.
 
-    Drawn at random, so that many workers that were turned away together come back one by one.
+    Randomized, so that workers that were rejected together don't all return together.
     """
     longest = min(BACKOFF_SECONDS * 2.0 ** min(tries, 16), BACKOFF_SECONDS_MAX)
     asked = min(getattr(error, "retry_after_seconds", None) or 0.0, ASKED_SECONDS_MAX)

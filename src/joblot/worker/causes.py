@@ -1,7 +1,7 @@
-"""Why a call failed, as text: of any exception, whatever it does when it is asked.
+"""Why a call failed, as text, for any exception, even one whose `__str__` raises.
 
-An exception is the item's failure, whichever class it is of: `asyncio.CancelledError` and a
-KeyboardInterrupt that the function raises too. Only a signal that this process has received is not.
+An exception of any class fails the item, including `asyncio.CancelledError` and a KeyboardInterrupt
+that the function raises. Only a signal that this process received does not.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from contextlib import contextmanager
 from types import FrameType
 
 NOT_SHOWN = "(its message cannot be shown)"
-CHARS_MAX = 100_000  # of a message; what is kept of it is shorter
+CHARS_MAX = 100_000  # of a message; less of it is stored
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C was received while the function worked: no failure of its item."""
+    """Ctrl-C was received during a call; it does not fail the item."""
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Tell a SIGINT that is received from a KeyboardInterrupt that the function raises.
+    """Distinguish a received SIGINT from a KeyboardInterrupt that the function raises.
 
-    Python's own handler raises the same for both. Any other handler stays as it is, and outside
-    the main thread there is none.
+    Python's default handler raises the same for both. Any other handler stays in place; outside
+    the main thread nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -46,7 +46,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def kind_of(error: BaseException) -> str:
-    """The name of its class."""
+    """The name of the error's class."""
     try:
         return str.__str__(type(error).__name__)
     except Interrupted:
@@ -56,7 +56,7 @@ def kind_of(error: BaseException) -> str:
 
 
 def message_of(error: BaseException) -> str:
-    """Its text, or NOT_SHOWN where none can be made."""
+    """The error's text, or NOT_SHOWN if it can't be obtained."""
     try:
         return str.__str__(str(error))[:CHARS_MAX]
     except Interrupted:

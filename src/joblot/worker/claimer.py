@@ -1,12 +1,12 @@
-"""Claiming: the lease to work next, in time and not before.
+"""Claiming the next lease, in time but not too early.
 
-A lease may be claimed while another is computed, so that the function need not wait for the way
-to joblot and back. What is only held must not suffer when the process dies in the other lease:
+A lease may be claimed while another is computed, so that the function need not wait for the round
+trip to joblot. Items that are only held must not suffer if the process dies in the other lease:
 
-- items are blamed for the death of their worker only if they were leased alone, so what is
-  claimed ahead and turns out to be a single item is given back at once, at no cost to it;
-- beside an item that is leased alone, perhaps because it kills, nothing is claimed ahead;
-- nor beside calls that take long: others may be free sooner.
+- an item is blamed for the death of its worker only if it was leased alone, so a lease that was
+  claimed ahead and has a single item is released at once, at no cost to the item;
+- nothing is claimed ahead during a lease of a single item, which may be one that kills;
+- nothing is claimed ahead during slow calls: other workers may be free sooner.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from joblot.worker.settings import WorkerSettings
 
 logger = logging.getLogger("joblot.worker")
 
-AHEAD_CALL_SECONDS_MAX = 10.0  # beside a call that takes longer nothing is claimed
+AHEAD_CALL_SECONDS_MAX = 10.0  # during a longer call, nothing is claimed ahead
 PAUSE_SECONDS_MIN = 0.05
-UNKNOWN_PIPELINE = NoLease.UNKNOWN_PIPELINE.value  # perhaps a name that was mistyped
+UNKNOWN_PIPELINE = NoLease.UNKNOWN_PIPELINE.value  # perhaps a mistyped name
 
 
 class Claimer:
-    """Grants are held, and renewed, from the moment they are known."""
+    """Granted leases are held, and renewed, as soon as they are known."""
 
     def __init__(
         self,
@@ -60,9 +60,9 @@ class Claimer:
         self._ahead: Future[HeldLease | None] | None = None
 
     def next(self) -> HeldLease | None:
-        """A lease; None if there was nothing ready, after a pause, or a drain began.
+        """The next lease; None if nothing was ready (after a pause), or a drain began.
 
-        Raises Refused and InvalidInput: joblot will not have this worker.
+        Raises Refused and InvalidInput if joblot rejects this worker.
         """
         if self._ahead is not None:
             ahead, self._ahead = self._ahead.result(), None
@@ -72,13 +72,13 @@ class Claimer:
         claim = self._claim(self._limit(), wait_seconds)
         if claim is None or claim.leases:
             return self._take(claim)
-        self._tell(claim.reason)
+        self._log_change(claim.reason)
         has_waited = 0 < wait_seconds <= 2 * (time.monotonic() - began)
         self._pause(0.0 if has_waited else claim.retry_after_seconds)
         return None
 
     def claim_ahead(self, beside: GrantedLease) -> None:
-        """Claim what is to be computed after this lease, if that is just and worth it."""
+        """Claim the lease to compute after this one, if that is fair and worthwhile."""
         call = self._paces[beside.pipeline].call_seconds()
         if not self._settings.claim_ahead or self._ahead is not None or len(beside.items) == 1:
             return
@@ -86,12 +86,12 @@ class Claimer:
             self._ahead = self._thread.submit(self._next_ahead)
 
     def end(self) -> None:
-        """What was being claimed is held when this returns."""
+        """Stop claiming. The lease of a claim in progress is held when this returns."""
         self._thread.submit(self._client.close)
         self._thread.shutdown()
 
     def _next_ahead(self) -> HeldLease | None:
-        """Whatever goes wrong is met again, and told, when nothing else is left to do."""
+        """An error is only logged: if it persists, the next claim of `next` raises it."""
         try:
             held = self._take(self._claim(self._limit(), 0.0))
         except JoblotError as error:
@@ -106,7 +106,7 @@ class Claimer:
         return min(pace.limit() for pace in self._paces.values())
 
     def _claim(self, limit: int, wait_seconds: float) -> Claim | None:
-        """The answer, however often it takes to ask for it; None once a drain has begun."""
+        """The answer, after as many tries as it takes; None once a drain has begun."""
         key, tries = str(uuid4()), 0
         while not self._draining.is_set():
             try:
@@ -122,7 +122,7 @@ class Claimer:
                 return Claim(())  # granted, and ended before the answer came
             except Unavailable as error:
                 seconds = backoff_seconds(tries, error)
-                logger.warning("the claim failed and is repeated in %.1f s: %s", seconds, error)
+                logger.warning("the claim failed, retrying in %.1f s: %s", seconds, error)
                 self._draining.wait(seconds)
                 tries += 1
         return None
@@ -131,7 +131,7 @@ class Claimer:
         if claim is None or not claim.leases:
             return None
         (lease, *others) = [self._held.take(lease) for lease in claim.leases]
-        for other in others:  # one was asked for
+        for other in others:  # only one was asked for
             release(self._client, self._held, other)
         self._on_granted(lease)
         items = lease.lease.items
@@ -139,8 +139,8 @@ class Claimer:
             self._paces[lease.lease.pipeline].weigh(len(items), sum(map(bytes_of, items)))
         return lease
 
-    def _tell(self, reason: str) -> None:
-        """Why there is nothing to do, whenever that changes."""
+    def _log_change(self, reason: str) -> None:
+        """Log why there is nothing to do, whenever the reason changes."""
         if reason != self._reason:
             level = logging.WARNING if reason == UNKNOWN_PIPELINE else logging.INFO
             logger.log(level, "%s: nothing to do: %s", ", ".join(self._paces), reason)
@@ -152,9 +152,9 @@ class Claimer:
 
 
 def release(client: Client, held: Held, lease: HeldLease) -> None:
-    """Give back what it still holds; if that can't be done, it will expire."""
+    """Give back the lease's open items; if that fails, the lease will expire."""
     try:
         client.release(lease.lease.token)
     except JoblotError as error:
-        logger.warning("a lease could not be given back and will expire: %s", error)
+        logger.warning("a lease could not be released and will expire: %s", error)
     held.let_go(lease.lease.token)

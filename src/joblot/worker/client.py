@@ -1,4 +1,4 @@
-"""What a worker needs of joblot, wherever that is: over HTTP, or in this process."""
+"""What a worker needs from joblot, over HTTP or in this process."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from joblot.wire import Claim, ItemReceipt, Result
 class Client(Protocol):
     """The worker's verbs. Called from several threads at once.
 
-    Each may raise Unavailable (nothing is known to be done: call again with the same arguments),
-    Refused, or InvalidInput; TooLarge says that less at once may be taken.
+    Each may raise Unavailable (the outcome is unknown: call again with the same arguments),
+    Refused, or InvalidInput; TooLarge means that a smaller request may be accepted.
     """
 
     def claim(
@@ -25,19 +25,19 @@ class Client(Protocol):
         idempotency_key: str,
         wait_seconds: float = 0.0,
     ) -> Claim:
-        """Up to `limit` items to work on; asking again with the key gives the same lease.
+        """Up to `limit` items to work on; repeating the call with the key returns the same lease.
 
-        Where there is nothing ready, the answer may wait for it, for up to `wait_seconds`.
+        If nothing is ready, the call may wait for work, for up to `wait_seconds`.
         """
 
     def renew(self, token: str) -> str:
-        """Hold the lease for longer. Raises LeaseEnded, NotFound."""
+        """Extend the lease; returns its new deadline. Raises LeaseEnded, NotFound."""
 
     def report(self, token: str, results: Sequence[Result]) -> Sequence[ItemReceipt]:
-        """One receipt for each result, in order; what was counted may be reported again."""
+        """One receipt for each result, in order; a counted result may be reported again."""
 
     def release(self, token: str) -> object:
-        """Give back what the lease still holds, at no cost to the items."""
+        """Give back the lease's open items, at no cost to their budgets."""
 
     def close(self) -> None:
-        """The calling thread needs the client no more."""
+        """The calling thread no longer needs the client."""

@@ -1,9 +1,9 @@
-"""A plain command as the work on an item: no shell, so nothing in a payload is ever interpreted.
+"""A command that does the work on an item. Without a shell, so no payload is ever interpreted.
 
-The words of the command are split first and filled in then: `{key}`, `{payload}`, `{input}`,
-`{id}`, `{attempt}`; `{job}`, `{run}`, `{stage}`, `{config}`; or a field of the payload, as `{path}`
-or `{image.url}`. Exit code 0 is a
-success with what it wrote to standard output, 75 asks to be tried again, any other fails the item.
+The command is split into words first; then the placeholders are filled in: `{key}`, `{payload}`,
+`{input}`, `{id}`, `{attempt}`; `{job}`, `{run}`, `{stage}`, `{config}`; or a field of the payload,
+as in `{path}` or `{image.url}`. Exit code 0 is a success whose output is standard output, 75 asks
+for a retry, any other fails the item.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from joblot.worker.current import lease
 from joblot.worker.function import Work, argument, each, whole
 
 TRY_AGAIN = os.EX_TEMPFAIL  # 75, as sysexits.h has it
-TAIL_BYTES = 4_000  # of standard error, into the cause
+TAIL_BYTES = 4_000  # of standard error, in the cause
 
 
 class ExitCode(PermanentError):
@@ -39,24 +39,24 @@ class ExitCode(PermanentError):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command with placeholders; after `seconds_max` it is killed, with all it has started."""
+    """A command with placeholders; after `seconds_max` its process group is killed."""
 
     words: Sequence[str]
     seconds_max: float
 
     @classmethod
     def parsed(cls, text: str, seconds_max: float) -> Command:
-        """Raises InvalidInput for a command that can't be split, filled in, or found."""
+        """Raises InvalidInput if the command can't be split, filled in, or found."""
         try:
             words = shlex.split(text)
             fields = [_fields(word) for word in words]
         except ValueError as error:
             raise InvalidInput(
-                f"command: {error}; expected words with placeholders as {{path}}, and a brace "
-                "that is meant as one doubled"
+                f"command: {error}; expected words with placeholders such as {{path}}, and each "
+                "literal brace doubled"
             ) from None
         if not words or fields[0]:
-            raise InvalidInput("command: expected a program, which no payload may choose, first")
+            raise InvalidInput("command: expected a program first, since no payload may choose it")
         if shutil.which(words[0]) is None:
             raise InvalidInput(f"command: there is no program {shown(words[0], 200)} on PATH")
         return cls(words, seconds_max)
@@ -65,7 +65,7 @@ class Command:
         return each(self.run, whole)
 
     def run(self, item: ClaimedItem) -> Any:
-        """What it wrote to standard output, as JSON if it is some, else as text.
+        """Its standard output, as JSON if it is valid JSON, else as text.
 
         Raises RetryableError, TimeoutError, PermanentError: see `_result_of_one`.
         """
@@ -74,20 +74,20 @@ class Command:
             code = _ended(filled, output, errors, self.seconds_max)
             if code == 0:
                 return _output(output)
-            said = _tail(errors)
+            tail = _tail(errors)
         if code == TRY_AGAIN:
-            raise RetryableError(f"exit code {code}, to be tried again{said}")
-        raise ExitCode((f"exit code {code}" if code > 0 else f"ended by signal {-code}") + said)
+            raise RetryableError(f"exit code {code}, which asks for a retry{tail}")
+        raise ExitCode((f"exit code {code}" if code > 0 else f"ended by signal {-code}") + tail)
 
 
 def _fields(word: str) -> list[str]:
-    """The placeholders of a word. Raises ValueError for what is more than a plain name."""
+    """The placeholders of a word. Raises ValueError for anything but a plain name."""
     found = []
     for _, name, spec, conversion in string.Formatter().parse(word):
         if name is None:
             continue
         if spec or conversion or not all(name.split(".")):
-            raise ValueError(f"{{{name}}} is no plain placeholder in {shown(word)}")
+            raise ValueError(f"{{{name}}} is not a plain placeholder in {shown(word)}")
         found.append(name)
     return found
 
@@ -124,16 +124,16 @@ def _as_text(value: Any) -> str:
     if not isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     if "\0" in value:
-        raise PermanentError("a payload with the character U+0000 can't be given to a command")
+        raise PermanentError("a payload with the character U+0000 can't be passed to a command")
     return value
 
 
 def _ended(words: Sequence[str], output: IO[bytes], errors: IO[bytes], seconds_max: float) -> int:
-    """Run it in a session of its own, so that all it started ends with it; its exit code."""
+    """Run it in its own session, so that its children end with it; returns the exit code."""
     try:
         process = subprocess.Popen(
             words,
-            executable=shutil.which(words[0]),  # else the error may be of another folder on PATH
+            executable=shutil.which(words[0]),  # else the error may be about another folder on PATH
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=errors,
@@ -174,8 +174,8 @@ def _not_json(name: str) -> Any:
 
 
 def _tail(file: IO[bytes]) -> str:
-    """The end of what it wrote to standard error."""
+    """The end of its standard error."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - TAIL_BYTES))
-    said = file.read().decode(errors="replace").strip()
-    return f": {said}" if said else ""
+    text = file.read().decode(errors="replace").strip()
+    return f": {text}" if text else ""

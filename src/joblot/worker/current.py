@@ -1,4 +1,4 @@
-"""What the function of this thread is working on."""
+"""The lease that this thread's function is working on."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _of_thread = threading.local()
 
 
 def lease() -> GrantedLease:
-    """The lease that the calling function works for: its `job`, `run`, `stage` and `config`.
+    """The lease that the calling function works on, with `job`, `run`, `stage` and `config`.
 
     Raises LookupError outside a worker's call.
     """
     found: GrantedLease | None = getattr(_of_thread, "lease", None)
     if found is None:
-        raise LookupError("expected to be called from a worker's function, found no lease here")
+        raise LookupError("expected to be called from a worker's function; there is no lease here")
     return found
 
 

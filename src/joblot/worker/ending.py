@@ -13,42 +13,42 @@ from joblot.worker.loop import Worker
 from joblot.worker.supervised import Supervised
 
 FROZEN_EXIT = 75  # a call took longer than item_seconds_max
-STUCK_SECONDS = 10.0  # longer than that, for all else that ends a frozen call to do so first
+STUCK_SECONDS = 10.0  # in addition, so that every other way to end a frozen call acts first
 REARM_SECONDS = 3.0
 
 
 def signals_that_end() -> list[signal.Signals]:
-    """Those that a worker's supervisor answers; SIGHUP only where `nohup` does not ignore it."""
+    """The signals that a worker's supervisor handles; SIGHUP unless it is ignored (`nohup`)."""
     numbers = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        numbers.append(signal.SIGHUP)  # its terminal goes away
+        numbers.append(signal.SIGHUP)  # its terminal was closed
     return numbers
 
 
 def drain_on_signals(worker: Worker) -> None:
-    """At SIGTERM and SIGINT; does nothing outside the main thread."""
+    """Drain on SIGTERM and SIGINT; does nothing outside the main thread."""
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: worker.drain())
 
 
 def drain_when_asked(worker: Worker, supervised: Supervised) -> None:
-    """Drain at a signal, and when the supervisor says so or is gone."""
+    """Drain on a signal, and when the supervisor asks for it or is gone."""
     drain_on_signals(worker)
     supervised.when_orders_end(worker.drain)
 
 
 def leave_frozen(seconds: float) -> None:
-    """Nothing can stop a call from inside but the end of its process."""
+    """End this process: nothing else can stop a call from inside it."""
     os._exit(FROZEN_EXIT)
 
 
 @contextmanager
 def ended_when_stuck(call_seconds_max: float) -> Iterator[None]:
-    """End this process when no thread of it can run for longer than a call may take.
+    """End this process if none of its threads can run for longer than a call may take.
 
-    C code that holds the interpreter's lock stops them all. Where no supervisor is, or it was
-    killed, only a timer that needs no lock is left: it says where the call is, and exits with 1.
+    C code that holds the GIL stops them all. If there is no supervisor, or it was killed, only a
+    timer that needs no GIL is left: it prints where the call is, and exits with 1.
     """
     over = threading.Event()
 

@@ -10,7 +10,7 @@ from joblot.worker.causes import Interrupted
 
 
 class EventLoop:
-    """Waits for awaitables, one after the other, in the thread that calls it."""
+    """Runs awaitables one at a time, in the calling thread."""
 
     def __init__(self) -> None:
         self._runner = asyncio.Runner()
@@ -19,7 +19,7 @@ class EventLoop:
         try:
             returned, error = self._runner.run(_ended(function(given)))
         except (KeyboardInterrupt, SystemExit):
-            self._begin_anew()
+            self._replace_runner()
             raise
         if error is not None:
             raise error
@@ -28,8 +28,8 @@ class EventLoop:
     def close(self) -> None:
         self._runner.close()
 
-    def _begin_anew(self) -> None:
-        """Raised in a task, these two leave the loop at once, and others would in the next call."""
+    def _replace_runner(self) -> None:
+        """These two exceptions leave the loop at once; tasks left in it would harm later calls."""
         left, self._runner = self._runner, asyncio.Runner()
         try:
             left.close()
@@ -40,7 +40,7 @@ class EventLoop:
 
 
 async def _ended(call: Awaitable[Any]) -> tuple[Any, BaseException | None]:
-    """What it returned, or raised: an exception that leaves a task may harm the loop."""
+    """What it returned or raised: an exception that escapes a task may harm the loop."""
     try:
         return await call, None
     except BaseException as error:  # noqa: BLE001 (it is raised to the caller)

@@ -1,8 +1,8 @@
-"""The function that does the work: of one item, or of a batch.
+"""The function that does the work, on one item or on a batch.
 
-Its errors are results. RetryableError, ConnectionError and TimeoutError are tried again while the
-item's budget lasts; any other exception, of whichever class, fails the item. A batch that raises is
-tried item by item first, so that one bad item fails alone.
+Its errors are results. RetryableError, ConnectionError and TimeoutError are retried while the
+item's budget lasts; any other exception, of any class, fails the item. A batch that raises is
+repeated item by item, so that one bad item fails alone.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ logger = logging.getLogger("joblot.worker")
 
 RETRYABLE = (RetryableError, ConnectionError, TimeoutError)
 
-# Works items and yields their results in any order, each as soon as it is known: a yield is
-# progress, and what was yielded is not computed again.
+# Processes items and yields their results in any order, each as soon as it is known. A yield counts
+# as progress, and a yielded result is not computed again.
 Work = Callable[[Sequence[ClaimedItem]], Iterator[list[Result]]]
 
 SCALARS = (type(None), bool, int, float, str)
@@ -39,24 +39,24 @@ Argument = Callable[[ClaimedItem], Any]
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a function may return instead of a bare output: with numbers to be summed."""
+    """An output with metrics, which a function may return instead of a bare output."""
 
     value: Any = None
     metrics: Mapping[str, int] = field(default_factory=dict)
 
 
 def argument(item: ClaimedItem) -> Any:
-    """What a function is called with: the item's payload; its key, where there is none."""
+    """What a function is called with: the item's payload, or its key if it has none."""
     return item.key if item.payload is None else item.payload
 
 
 def whole(item: ClaimedItem) -> ClaimedItem:
-    """For a function that is called with all there is: key, payload, input, attempt."""
+    """For a function that is called with the whole item: key, payload, input, attempt."""
     return item
 
 
 def each(function: Callable[[Any], Any], argument: Argument = argument) -> Work:
-    """Work of a function that takes one argument and returns its output."""
+    """The work of a function that takes one argument and returns its output."""
     function = finished(function)
 
     def work(items: Sequence[ClaimedItem]) -> Iterator[list[Result]]:
@@ -67,7 +67,7 @@ def each(function: Callable[[Any], Any], argument: Argument = argument) -> Work:
 
 
 def batched(function: Callable[[list[Any]], Sequence[Any]], argument: Argument = argument) -> Work:
-    """Work of a function that takes a list and returns as many outputs, in the same order."""
+    """The work of a function that takes a list and returns as many outputs, in the same order."""
     function = finished(function)
 
     def several(items: Sequence[ClaimedItem]) -> list[Any]:
@@ -80,7 +80,7 @@ def batched(function: Callable[[list[Any]], Sequence[Any]], argument: Argument =
                 outputs = several(items)
             except Interrupted:
                 raise
-            except BaseException as error:  # noqa: BLE001 (whose fault it was is asked next)
+            except BaseException as error:  # noqa: BLE001 (each item is tried alone next)
                 logger.info("a batch of %d raised, trying one by one: %s", len(items), shown(error))
                 refused = error if type(error) is NotOutputs else None
             else:
@@ -100,7 +100,7 @@ def batched(function: Callable[[list[Any]], Sequence[Any]], argument: Argument =
 
 
 def finished(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """The function, or for an async one, one that waits for it: on one event loop for all calls."""
+    """The function; for an async one, a wrapper that runs all its calls on one event loop."""
     calls = getattr(function, "__call__", None)  # noqa: B004 (an object may be async to call)
     if not (inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(calls)):
         return function
@@ -126,7 +126,7 @@ def _result_of_one(function: Callable[[ClaimedItem], Any], item: ClaimedItem) ->
 
 
 def _success(item: ClaimedItem, returned: Any) -> Result:
-    """What it returned, as it is now: the function may go on to change it."""
+    """A snapshot of what it returned: the function may change it later."""
     try:
         output = returned if isinstance(returned, Output) else Output(returned)
         value = _frozen(output.value)
@@ -138,13 +138,13 @@ def _success(item: ClaimedItem, returned: Any) -> Result:
 
 
 def _frozen(value: Any) -> Any:
-    """The value as JSON has it. Raises InvalidResult."""
+    """The value after a round trip through JSON. Raises InvalidResult."""
     text = wire.canonical(value)
     return value if type(value) in SCALARS else json.loads(text)
 
 
 def load(name: str) -> Callable[..., Any]:
-    """The function `module:function`. Raises InvalidInput, with what was wrong about the name."""
+    """Import `module:function`. Raises InvalidInput, which says what is wrong with the name."""
     module_name, colon, path = name.partition(":")
     if not (module_name and colon and path):
         raise InvalidInput(f"function: expected module:function, got {name!r}")
@@ -160,7 +160,7 @@ def load(name: str) -> Callable[..., Any]:
 
 
 def load_module(name: str) -> Any:
-    """The module, imported. Raises InvalidInput, with what was wrong."""
+    """Import the module. Raises InvalidInput, which says what is wrong."""
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""What serves a pipeline: a function or a command, and how many items a call of it gets."""
+"""What serves a pipeline: a function or a command, and how many items each call gets."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Handler:
     batch_bytes_max: int = BATCH_BYTES_MAX
 
     def calls(self, items: Sequence[ClaimedItem]) -> Iterator[Sequence[ClaimedItem]]:
-        """The items of a lease, in their order, as many as a call takes."""
+        """Split the items of a lease, in order, into calls."""
         if self.batch_items == 1:
             yield from ([item] for item in items)
             return
@@ -45,7 +45,7 @@ class Handler:
 
 
 def bytes_of(item: ClaimedItem) -> int:
-    """What its payload and input take as JSON, about."""
+    """The approximate size of its payload and input as JSON."""
     return len(json.dumps([item.payload, item.input], separators=(",", ":")))
 
 
@@ -57,12 +57,12 @@ def handler(
     whole_item: bool = False,
     batch_bytes_max: int = BATCH_BYTES_MAX,
 ) -> Handler:
-    """A handler of a function: of one item where `batch` is 0, else of lists of up to so many.
+    """A handler that calls `function` with one item if `batch` is 0, else with up to `batch`.
 
-    Raises InvalidInput for a batch that is too large or negative, or a pipeline without a name.
+    Raises InvalidInput if `batch` is negative or too large, or `pipeline` is empty.
     """
     if not pipeline:
-        raise InvalidInput("pipeline: expected its name, got nothing")
+        raise InvalidInput("pipeline: expected a name, got nothing")
     if not 0 <= batch <= BATCH_ITEMS_MAX:
         raise InvalidInput(f"batch: expected 0 to {BATCH_ITEMS_MAX}, got {batch}")
     takes = whole if whole_item else argument
@@ -86,23 +86,24 @@ class _Declared:
         )
 
 
-# Threads: modules append when they are imported; a list may be read meanwhile.
+# Threads: modules append to it when imported; a list may be read at the same time.
 _declared: list[_Declared] = []
 
 
 def work(pipeline: str, *, batch: int = 0, whole_item: bool = False) -> Callable[[F], F]:
-    """Say that the function below serves a pipeline; it stays an ordinary function.
+    """Declare that the decorated function serves a pipeline; it stays an ordinary function.
 
-    It gets an item's payload, or its key where there is none; with `whole_item` a ClaimedItem,
-    which has the key, the `input` (the output of the stage before) and the attempt too. With
-    `batch` it gets a list of up to so many and returns as many outputs. It may be async.
+    It is called with an item's payload, or its key if there is none; with `whole_item`, with a
+    ClaimedItem, which also has the key, the `input` (the output of the previous stage) and the
+    attempt. With `batch`, it is called with a list of up to `batch` of these and returns as many
+    outputs. It may be async.
     """
 
     def declare(function: F) -> F:
         _declared.append(_Declared(function, pipeline, batch, whole_item))
         return function
 
-    handler(pipeline, lambda given: given, batch=batch)  # a mistake is told where it is made
+    handler(pipeline, lambda given: given, batch=batch)  # a mistake is reported where it is made
     return declare
 
 
@@ -112,16 +113,16 @@ def declared(
     pipeline: str | None = None,
     batch: int | None = None,
 ) -> list[Handler]:
-    """The handlers of the functions with `@work`: of one of them, or of all.
+    """The handlers of the functions declared with `@work`: of one of them, or of all.
 
-    `pipeline` and `batch` take the place of what was declared.
+    `pipeline` and `batch` override what was declared.
     """
     chosen = [one for one in _declared if function is None or one.function is function]
     return [one.handler(pipeline, batch) for one in chosen]
 
 
 def by_pipeline(handlers: Iterable[Handler]) -> dict[str, Handler]:
-    """Raises InvalidInput if there is none, or two serve the same pipeline."""
+    """The handlers by pipeline. Raises InvalidInput if there is none, or two serve one pipeline."""
     served: dict[str, Handler] = {}
     for one in handlers:
         if one.pipeline in served:

@@ -1,7 +1,7 @@
-"""Renewing leases, as long as the work goes on.
+"""Renewing leases while the work makes progress.
 
-A lease is renewed for progress, not for the process being alive: when one call of the function
-takes longer than `item_seconds_max`, its lease is left to expire and others get the items.
+A lease is renewed because there is progress, not because the process is alive: if one call of the
+function takes longer than `item_seconds_max`, its lease expires and other workers get the items.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ RENEW_SECONDS_MAX = 60.0
 
 
 class Heartbeat:
-    """A thread that renews what is held. `on_frozen` is called once when a call takes too long."""
+    """A thread that renews held leases. `on_frozen` is called once when a call takes too long."""
 
     def __init__(
         self,
@@ -42,8 +42,8 @@ class Heartbeat:
         self._stop = threading.Event()
         self._changed = threading.Event()
         self._frozen = False
-        self._away: Unavailable | None = None  # what the last beat has met
-        self._tries = 0  # beats before it, in a row, that met such a thing
+        self._away: Unavailable | None = None  # the error of the last beat
+        self._tries = 0  # consecutive beats before it that failed like this
         self._thread = threading.Thread(target=self._run, name="joblot-heartbeat", daemon=True)
 
     def start(self) -> None:
@@ -55,13 +55,13 @@ class Heartbeat:
         self._thread.join()
 
     def watch(self, held: HeldLease) -> None:
-        """A lease was granted: learn how often to renew."""
+        """A lease was granted: adapt how often to renew."""
         if held.lease.lease_seconds < self._lease_seconds:
             self._lease_seconds = held.lease.lease_seconds
             self._changed.set()
 
     def require_live(self, held: HeldLease) -> None:
-        """Ask whether a lease that could not be renewed for long is still live; sets `ended`."""
+        """Renew a lease that may have expired unnoticed; sets `ended` if it is no longer live."""
         if time.monotonic() - held.renewed_at > held.lease.lease_seconds:
             self._renew(held)
 
@@ -89,7 +89,7 @@ class Heartbeat:
     def _beat(self) -> None:
         seconds = self._held.call_seconds()
         if seconds > self._item_seconds_max:
-            self._tell_frozen(seconds)
+            self._report_frozen(seconds)
             return
         self._frozen = False
         due = time.monotonic() - self._every_seconds()
@@ -98,7 +98,7 @@ class Heartbeat:
             if not held.ended and held.renewed_at <= due:
                 self._renew(held)
 
-    def _tell_frozen(self, seconds: float) -> None:
+    def _report_frozen(self, seconds: float) -> None:
         if self._frozen:
             return
         self._frozen = True

@@ -1,4 +1,4 @@
-"""The leases a worker holds, and how the work on them goes: shared by its threads."""
+"""The leases that a worker holds, and the state of its calls, shared by its threads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from joblot.worker.pulse import Pulse
 
 @dataclass(slots=True)
 class HeldLease:
-    """A lease with the items it still owes a receipt for.
+    """A lease, and the items that have no receipt yet.
 
     `ended` is set once joblot has said that the lease is no longer live.
     """
@@ -26,15 +26,15 @@ class HeldLease:
 
 @dataclass(slots=True)
 class Held:
-    """Leases by token, and since when the function has been at its current call.
+    """Leases by token, and when the function's current call began.
 
-    Invariant: a lease is here from its claim until the last of its items has its receipt or was
-    given back; whoever iterates gets a copy.
+    Invariant: a lease is here from its claim until each of its items has a receipt or was given
+    back. `leases` returns a copy.
     """
 
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _leases: dict[str, HeldLease] = field(default_factory=dict)
-    pulse: Pulse | None = None  # what a supervisor sees of the calls
+    pulse: Pulse | None = None  # shows the calls to a supervisor
     _call_began: float | None = None
 
     def take(self, lease: GrantedLease) -> HeldLease:
@@ -44,7 +44,7 @@ class Held:
         return held
 
     def settle(self, token: str, numbers: Iterable[int]) -> None:
-        """These items are owed no more."""
+        """No receipt is due for these items any more."""
         with self._lock:
             held = self._leases.get(token)
             if held is None:
@@ -72,6 +72,6 @@ class Held:
             self.pulse.beat()
 
     def call_seconds(self) -> float:
-        """How long the function has been at its current call; 0 between calls."""
+        """How long the function's current call has taken; 0 between calls."""
         began = self._call_began
         return 0.0 if began is None else time.monotonic() - began

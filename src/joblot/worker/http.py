@@ -1,8 +1,8 @@
 """The worker's verbs over HTTP.
 
-Every call has a deadline shorter than a lease. What goes wrong on the way, and every answer that
-is not joblot's own, is Unavailable: nothing is known, and the same request is made again. Making
-it again is always safe.
+Every call has a deadline shorter than a lease. A network error, and every answer that is not
+joblot's own, is Unavailable: the outcome is unknown, and the same request is made again, which is
+always safe.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from joblot.worker.shapes import claim_of, deadline_of, error_of, receipts_of, r
 
 logger = logging.getLogger("joblot.worker")
 
-CALL_SECONDS_MAX = 30.0  # for a call to connect, to send a piece or to get one
+CALL_SECONDS_MAX = 30.0  # to connect, to send a piece or to receive one
 CALL_SECONDS_MIN = 1.0
-REPORT_SECONDS_MAX = 120.0  # for the answer to a report, once shorter waits were in vain
-CALLS_PER_LEASE = 5  # so that a renewal, due after a third, may fail and be made again in time
+REPORT_SECONDS_MAX = 120.0  # for the answer to a report, after shorter timeouts
+CALLS_PER_LEASE = 5  # so that a renewal, due after a third, may fail and be repeated in time
 CONNECT_SECONDS_MAX = 10.0
 GZIP_BYTES_MIN = 4_096
 GZIP_LEVEL = 3
@@ -40,10 +40,9 @@ PROBLEM = "application/problem+json"
 class HttpClient:
     """A joblot server at `url`. Closing it closes its connections; any thread may use it.
 
-    `token` is never logged and in no error's message. `instance` names this worker in each of its
-    requests; `about` is what its claims tell of it. `own` is a server of this user and machine: it
-    is reached through its socket, with the local token. Raises InvalidInput for a URL or token
-    that can't be one.
+    `token` appears in no log and no error message. `instance` names this worker in each request;
+    `about` describes it in claims. `own` means a server of this user on this machine: it is reached
+    through its socket, with the local token. Raises InvalidInput for a malformed URL or token.
     """
 
     def __init__(
@@ -58,7 +57,7 @@ class HttpClient:
     ) -> None:
         self._about = about
         self.call_seconds = call_seconds_max
-        self._report_seconds = 0.0  # where that is more
+        self._report_seconds = 0.0  # if longer than call_seconds
         headers = {"Joblot-Worker": _header("worker", instance)[:INSTANCE_CHARS_MAX]}
         if token:
             headers["Authorization"] = f"Bearer {_header('token', token)}"
@@ -111,7 +110,7 @@ class HttpClient:
         return deadline_of(self._post(f"leases/{quote(token, safe='')}/renew", {}))
 
     def report(self, token: str, results: Sequence[Result]) -> Sequence[ItemReceipt]:
-        """Waits longer after a time-out: else a server slower than it would never be heard."""
+        """Waits longer after a timeout: else a server slower than that could never answer."""
         posted = {"lease": token, "results": [result_json(result) for result in results]}
         try:
             answer = self._post("results", posted, answer_seconds=self._report_seconds)
@@ -127,10 +126,10 @@ class HttpClient:
         return self._post(f"leases/{quote(token, safe='')}/release", {})
 
     def close(self) -> None:
-        """A thread holds nothing of its own here."""
+        """Threads hold no resources of their own here."""
 
     def _post(self, path: str, given: Any, *, answer_seconds: float = 0.0) -> Any:
-        """The answer's JSON; it is waited for as long as any call, or longer if that is said."""
+        """The answer's JSON. Waits `answer_seconds` for it, if that exceeds the usual timeout."""
         body, headers = _encoded(given)
         seconds = self.call_seconds
         timeout = httpx.Timeout(
@@ -141,20 +140,20 @@ class HttpClient:
         try:
             answer = self._http.post(path, content=body, headers=headers, timeout=timeout)
         except httpx.HTTPError as error:
-            told = str(error) or "no answer in time"
-            raise Unavailable(f"{type(error).__name__}: {told}") from error
+            cause = str(error) or "no answer in time"
+            raise Unavailable(f"{type(error).__name__}: {cause}") from error
         return _judged(answer)
 
 
-# Threads: a context that is not changed any more; at worst made twice.
+# Threads: a context that never changes; at worst created twice.
 @cache
 def _trust() -> SSLContext:
-    """Whom to believe; SSL_CERT_FILE names other authorities. Read once, for it takes long."""
+    """The trusted certificate authorities; SSL_CERT_FILE names others. Read once: it is slow."""
     return httpx.create_ssl_context()
 
 
 def base_of(url: str) -> str:
-    """The server's address without a slash at its end. Raises InvalidInput if it is none."""
+    """The server's address without a trailing slash. Raises InvalidInput if it is malformed."""
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -163,8 +162,8 @@ def base_of(url: str) -> str:
         good = plain = False
     if not (good and plain):
         raise InvalidInput(
-            "url: expected the server's address, as https://host:port, without a name, a password "
-            "or a query"
+            "url: expected the server's address, such as https://host:port, without a user name, a "
+            "password or a query"
         )
     return url.rstrip("/").removesuffix("/api/v1")
 
@@ -179,28 +178,28 @@ def _encoded(given: Any) -> tuple[bytes, dict[str, str]]:
 
 
 def _judged(answer: httpx.Response) -> Any:
-    """The answer's JSON. Raises what it tells of."""
+    """The answer's JSON. Raises the error that it describes."""
     if not answer.is_success:
-        raise _told(answer)
+        raise _error_in(answer)
     try:
         return answer.json()
     except (ValueError, RecursionError) as error:
         raise Unavailable("expected JSON, got something else: is this a joblot server?") from error
 
 
-def _told(answer: httpx.Response) -> JoblotError:
+def _error_in(answer: httpx.Response) -> JoblotError:
     problem = None
     if answer.headers.get("Content-Type", "").startswith(PROBLEM):
         try:
             problem = answer.json()
         except (ValueError, RecursionError):
-            logger.warning("the server's account of status %d is no JSON", answer.status_code)
+            logger.warning("the problem document of status %d is not JSON", answer.status_code)
     given = problem if isinstance(problem, dict) else None
     return error_of(answer.status_code, given, _retry_after(answer))
 
 
 def _retry_after(answer: httpx.Response) -> float | None:
-    """Seconds; the form with a date is not understood, and costs nothing but the hint."""
+    """Seconds. The date form is not parsed; only the hint is lost."""
     try:
         return max(0.0, float(answer.headers["Retry-After"]))
     except (KeyError, ValueError):
@@ -208,7 +207,7 @@ def _retry_after(answer: httpx.Response) -> float | None:
 
 
 def _header(what: str, value: str) -> str:
-    """What may stand in a header; the message does not show it, for it may be secret."""
+    """Check that a header may hold the value. The message does not show it: it may be secret."""
     if not value.isascii() or not value.isprintable() or " " in value:
         raise InvalidInput(f"{what}: expected visible ASCII characters, without spaces")
     return value

@@ -1,4 +1,4 @@
-"""To a server of the same user and machine, with the local token and through its socket."""
+"""Requests to a server of the same user and machine, through its socket, with the local token."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from joblot.errors import Unavailable
 
 
 class LocalTransport(httpx.BaseTransport):
-    """What httpx sends through to a server of one's own, at a local URL.
+    """The httpx transport to a server of the same user, at a local URL.
 
-    Nothing goes over TCP, where somebody else may listen at the port. The socket and the token are
-    looked up for each request: the server may come later, or begin anew, and the token be renewed.
+    Nothing goes over TCP, where another user may listen on the port. The socket and the token are
+    looked up for each request: the server may start later or restart, and the token may change.
     """
 
     def __init__(self, url: str) -> None:

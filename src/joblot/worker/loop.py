@@ -1,4 +1,4 @@
-"""The worker's loop: claim, compute, report; and a drain that finishes what was begun.
+"""The worker's loop: claim, compute, report; a drain finishes the call in progress.
 
 The caller's thread claims and computes; others report, renew, write to disk and claim ahead. They
 share `Held`.
@@ -35,8 +35,8 @@ __all__ = ["Worker", "WorkerSettings"]
 class Worker:
     """One worker. `run` works until `drain` is called, from a signal handler or any thread.
 
-    With a `spool`, results are on disk before they count as done, and those that dead workers
-    left in its `spools` (a folder) are reported.
+    With a `spool`, results are on disk before they count as done. The results that dead workers
+    left in the folder `spools` are reported as well.
     """
 
     def __init__(
@@ -84,12 +84,12 @@ class Worker:
         self._draining.set()
 
     def run(self) -> int:
-        """Work; returns how many results have no receipt, 0 unless joblot was unavailable.
+        """Work until drained; returns how many results have no receipt.
 
-        Raises Refused and InvalidInput if joblot will not have this worker: its token, its
-        pipelines. Results without a receipt are in the spool then, if there is one. Ctrl-C raises
-        KeyboardInterrupt, unless the program has a handler of its own for it: what was begun then
-        is given back.
+        It is 0 unless joblot was unavailable. Raises Refused and InvalidInput if joblot rejects
+        this worker's token or pipelines; results without a receipt are then in the spool, if there
+        is one. Ctrl-C raises KeyboardInterrupt, unless the program has its own handler for it; the
+        items in progress are given back.
         """
         self._reporter.start()
         self._heartbeat.start()
@@ -117,7 +117,7 @@ class Worker:
         self._heartbeat.stop()
         owed = self._reporter.owes()
         for held in self._held.leases():
-            if held.lease.token not in owed:  # else others would compute what is done here
+            if held.lease.token not in owed:  # else others would compute the same items again
                 release(self._client, self._held, held)
         for spool in (*self._taken_over, *filter(None, [self._spool])):
             spool.end()
@@ -125,10 +125,10 @@ class Worker:
         return left
 
     def _take_over(self) -> None:
-        """Report what workers have left behind that are dead, before anything is claimed.
+        """Report the results that dead workers left behind, before anything is claimed.
 
-        Their leases are not given back: an item that kills has to be found out, and so pays for
-        the lease that it let expire.
+        Their leases are not released: an item that kills its worker must be found, so the expired
+        lease counts against its budget.
         """
         for spool in Spool.taken_over(self._spools) if self._spools else ():
             self._taken_over.append(spool)
@@ -140,10 +140,10 @@ class Worker:
                 logger.error("%s can't be read: %s", spool.home, error)  # noqa: TRY400
 
     def _serve(self, held: HeldLease) -> None:
-        """Compute the lease's items, call by call, and hand each call's results on at once.
+        """Compute the lease's items, call by call, and pass on each call's results at once.
 
-        What would be lost or blamed if the next lease killed this process is reported before it
-        begins: results that are in memory only, and an item that was leased alone.
+        If the next lease killed this process, results that are in memory only would be lost, and
+        an item that was leased alone would be blamed: these are reported before it begins.
         """
         lease = held.lease
         self._heartbeat.require_live(held)
@@ -181,6 +181,6 @@ class Worker:
             self._held.end_call()
 
     def _give_up(self, held: HeldLease, items: Sequence[ClaimedItem]) -> None:
-        """Not begun, and not to be: a live lease is released at the end, after the last report."""
+        """These items won't be computed. A live lease is released at the end, after all reports."""
         if held.ended:
             self._held.settle(held.lease.token, (item.id for item in items))

@@ -1,4 +1,4 @@
-"""What a worker process is to do: for whom, with what, and how."""
+"""What a worker process is to do: its server, what it serves, and its settings."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ TOKEN_FILE = "JOBLOT_TOKEN_FILE"  # noqa: S105
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a worker serves: a function or a command. Its text has the token, so it is secret.
+    """What a worker serves: a function or a command. It contains the token, so it is secret.
 
-    `function` is `module:function`, or a module whose functions say with `@work` what they serve.
+    `function` is `module:function`, or a module with functions declared with `@work`.
     """
 
     url: str
@@ -47,11 +47,11 @@ class Order:
 
     @property
     def call_seconds_max(self) -> float:
-        """After which a call is frozen. A command is ended before that."""
+        """A call that takes longer is frozen. A command is killed before that."""
         return self.item_seconds_max + (COMMAND_END_SECONDS if self.command else 0.0)
 
     def handlers(self) -> list[Handler]:
-        """Raises InvalidInput for what can't be loaded, or serves nothing."""
+        """Raises InvalidInput if the work can't be loaded, or serves nothing."""
         if self.command:
             work = Command.parsed(self.command, self.item_seconds_max).work()
             return [Handler(pipeline, work) for pipeline in self._named()]
@@ -72,7 +72,7 @@ class Order:
         return [handler(name, function, batch=self.batch or 0) for name in self._named()]
 
     def spools(self) -> Path:
-        """The folder of the spools for this server: what one is owed is not told to another."""
+        """The folder of this server's spools: one server's results are never sent to another."""
         folder = absolute(Path(self.spool)) if self.spool else data_folder() / "spool"
         from joblot.worker.http import base_of  # noqa: PLC0415 (slow to load)
 
@@ -80,12 +80,12 @@ class Order:
 
     def _named(self) -> Sequence[str]:
         if not self.pipelines:
-            raise InvalidInput("expected --pipeline NAME: what is to be served")
+            raise InvalidInput("expected --pipeline NAME: the pipeline to serve")
         return self.pipelines
 
 
 def url_of(given: str | None) -> str:
-    """The server that is named, or that of the environment. Raises InvalidInput."""
+    """The given server, or the one in the environment. Raises InvalidInput."""
     url = given or os.environ.get(URL, "")
     if not url:
         raise InvalidInput(f"expected the server's address: give it (--url), or set {URL}")
@@ -96,7 +96,7 @@ def url_of(given: str | None) -> str:
 
 
 def token_of(given: str | None) -> str:
-    """The token that is given, or that of the environment; none for a server that asks for none.
+    """The given token, or the one in the environment; "" if there is none.
 
     Raises InvalidInput if the file that JOBLOT_TOKEN_FILE names can't be read.
     """

@@ -1,7 +1,7 @@
 """What a function of a batch may return: a list, a tuple, or a one-dimensional array.
 
-Anything else that has a length, in the right length too, may be in another order, or iterate over
-something else: a set, a dict, a data frame. Its outputs would be paired with the wrong items.
+Anything else with a length, even the right one, may be in another order or iterate over something
+else: a set, a dict, a data frame. Its outputs would be paired with the wrong items.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from joblot.worker.causes import Interrupted
 
 
 class NotOutputs(PermanentError):
-    """What the function returned for a batch is no sequence of outputs."""
+    """What the function returned for a batch is not a sequence of outputs."""
 
 
 def as_outputs(returned: Any, expected: int) -> list[Any]:
@@ -28,7 +28,7 @@ def as_outputs(returned: Any, expected: int) -> list[Any]:
 
 
 def _listed(returned: Any) -> list[Any] | None:
-    """A list of its own, or None for what is none."""
+    """A new list, or None if this is not a sequence of outputs."""
     kind = type(returned)
     if issubclass(kind, list | tuple):
         # A named tuple has fields, not outputs.
@@ -40,7 +40,7 @@ def _listed(returned: Any) -> list[Any] | None:
 
 
 def _is_array(returned: Any) -> bool:
-    """As NumPy and PyTorch have them. A series has labels beside it, so its order says nothing."""
+    """Arrays as in NumPy and PyTorch. A series has labels, so its order means nothing."""
     kind = type(returned)
     if kind is memoryview or not hasattr(kind, "tolist") or hasattr(kind, "keys"):
         return False
@@ -54,7 +54,7 @@ def _shape(returned: Any) -> tuple[int, ...] | None:
         return shape if len(shape) == returned.ndim else None
     except Interrupted:
         raise
-    except BaseException:  # noqa: BLE001 (what it has by this name may do anything)
+    except BaseException:  # noqa: BLE001 (an attribute of this name may do anything)
         return None
 
 

@@ -10,7 +10,7 @@ CLAIM_BYTES_AIM = 16_777_216  # of the payloads and inputs of one lease
 
 @dataclass(slots=True)
 class Pace:
-    """The seconds an item takes and its bytes, smoothed; nothing is known before the first."""
+    """Seconds and bytes per item, smoothed; unknown before the first measurement."""
 
     aim_seconds: float
     items_min: int
@@ -22,7 +22,7 @@ class Pace:
         self._item_seconds = _smoothed(self._item_seconds, seconds / items)
 
     def weigh(self, items: int, size: int) -> None:
-        """So many items of a lease had so many bytes together."""
+        """A lease's `items` items have `size` bytes in total."""
         self._item_bytes = _smoothed(self._item_bytes, size / items)
 
     def call_seconds(self) -> float | None:

@@ -1,6 +1,6 @@
 """A process of `joblot worker`: `python -m joblot.worker.process`, with a supervisor.
 
-It answers which pipelines it serves, or why it does not, or no longer.
+It answers with the pipelines it serves, or the reason why it does not, or no longer.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from joblot.worker.pulse import Pulse
 from joblot.worker.serving import serve
 from joblot.worker.supervised import Supervised
 
-DONE, USAGE, REFUSED, UNAVAILABLE = 0, 2, 3, 4  # as those of the command line
+DONE, USAGE, REFUSED, UNAVAILABLE = 0, 2, 3, 4  # as on the command line
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""`joblot worker`: processes side by side, replaced when they die, drained together."""
+"""`joblot worker`: parallel processes, replaced when they die, drained together."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from joblot.worker.supervisor import Answered, Died, Supervisor
 
 logger = logging.getLogger("joblot.worker")
 
-SIGNAL_SECONDS_MAX = 0.5  # until one is seen that woke another thread, or came just before the wait
-STEADY_SECONDS = 60.0  # a process that lived so long is replaced at once
+SIGNAL_SECONDS_MAX = 0.5  # for a signal that woke another thread, or came just before the wait
+STEADY_SECONDS = 60.0  # a process that lived longer is replaced at once
 ERRORS: Mapping[int, type[JoblotError]] = {
     USAGE: InvalidInput,
     REFUSED: Refused,
     UNAVAILABLE: Unavailable,
 }
-FINAL = (InvalidInput, Refused)  # a new process would be told the same
+FINAL = (InvalidInput, Refused)  # a new process would get the same answer
 Happening = Answered | Died | signal.Signals | None  # None: it is time to start another
 
 
@@ -44,16 +44,16 @@ class WorkerProcesses:
     _draining: bool = False
     _error: JoblotError | None = None
     _code: int = DONE
-    _deaths: int = 0  # in a row, of processes that did not live long
+    _deaths: int = 0  # consecutive, of short-lived processes
 
     def __post_init__(self) -> None:
         self._supervisor = Supervisor("joblot.worker.process", self._happened.put)
 
     def start(self) -> tuple[str, ...]:
-        """Start them all; the pipelines they serve, once the first is ready.
+        """Start them all; returns the pipelines they serve, once the first is ready.
 
         Raises InvalidInput if the function can't be used, Unavailable if no process can be
-        started, or results can't be kept.
+        started, or results can't be stored.
         """
         for number in signals_that_end():
             signal.signal(number, self._signalled)
@@ -65,11 +65,11 @@ class WorkerProcesses:
         return pipelines
 
     def work(self) -> int:
-        """Until a signal drains them; the exit code. Raises what joblot refuses them for."""
+        """Run until drained; returns the exit code. Raises the error if joblot refuses them."""
         while self._supervisor.processes or not self._draining:
             happened = self._next()
             if isinstance(happened, Died):
-                self._bury(happened)
+                self._reap(happened)
             elif isinstance(happened, signal.Signals):
                 self._interrupt(happened)
             elif isinstance(happened, Answered):
@@ -103,16 +103,16 @@ class WorkerProcesses:
         watch = PulseWatch(self.order.call_seconds_max)
         self._supervisor.start(self.order.as_json(), watch=watch)
 
-    def _bury(self, died: Died) -> None:
+    def _reap(self, died: Died) -> None:
         self._supervisor.forget(died.process)
         if self._draining:
-            if died.code != DONE:  # it could not report all it had
+            if died.code != DONE:  # it could not report all its results
                 self._code = self._code or UNAVAILABLE
             return
         lived = time.monotonic() - died.process.began
         self._deaths = 0 if lived > STEADY_SECONDS else self._deaths + 1
         seconds = backoff_seconds(self._deaths - 1) if self._deaths else 0.0
-        logger.warning("a worker ended (%s); another begins in %.1f s", died.how, seconds)
+        logger.warning("a worker ended (%s); a new one starts in %.1f s", died.how, seconds)
         later = threading.Timer(seconds, self._happened.put, args=(None,))
         later.daemon = True
         later.start()
@@ -129,7 +129,7 @@ class WorkerProcesses:
         self._happened.put(signal.Signals(number))
 
     def _interrupt(self, number: signal.Signals) -> None:
-        """The first time what was begun is finished; the second time nothing is."""
+        """The first signal drains; the second kills."""
         if not self._draining:
             self._drain()
             logger.warning("finishing the items in progress; a second signal stops at once")

@@ -1,7 +1,7 @@
 """Whether the function of a worker process is in a call, and whether it makes progress.
 
-Seen from outside: C code that holds the interpreter's lock stops every thread of its process, and
-so whatever would tell of it from inside.
+Observed from outside: C code that holds the GIL stops every thread of its process, including any
+that would report it.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from dataclasses import dataclass, field
 from joblot.errors import Unavailable
 from joblot.worker.watch import Watch
 
-GRACE_SECONDS = 1.0  # for a frozen process to leave by itself, which one that can run Python does
+GRACE_SECONDS = 1.0  # for a frozen process to exit by itself, as one that can run Python does
 COUNT = struct.Struct("=Q")
-GAP_SECONDS_MAX = 5.0  # of a watcher's own; what is longer is no progress missed by the other
+GAP_SECONDS_MAX = 5.0  # between two reads; in a longer gap the watcher itself was stopped
 
 
 class Pulse:
     """A count in memory that a worker process shares with its supervisor.
 
-    It grows whenever a call begins and whenever one ends or makes progress, so it is odd in a call.
-    One process writes it.
+    It is incremented when a call begins, and when one ends or makes progress, so it is odd during a
+    call. Only one process writes it.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -36,7 +36,7 @@ class Pulse:
 
     @classmethod
     def made(cls) -> Pulse:
-        """Raises OSError. The file has no name and ends with its last process."""
+        """A new one, in an unnamed file that is gone when its last process ends. Raises OSError."""
         if hasattr(os, "memfd_create"):
             descriptor = os.memfd_create("joblot-pulse")
         else:
@@ -59,21 +59,21 @@ class Pulse:
 
 @dataclass(slots=True)
 class PulseReader:
-    """How long a pulse has stood still in a call, by the watcher's own clock.
+    """How long a pulse has not changed in a call, by the watcher's own clock.
 
-    While the watcher itself was stopped (a laptop asleep, a container paused), the watched process
-    may have been too: of a long gap only a little counts.
+    While the watcher was stopped (a laptop asleep, a container paused), the watched process may
+    have been, too: a long gap counts as GAP_SECONDS_MAX.
     """
 
     pulse: Pulse
     _seen: int = 0
     _seconds: float = 0.0
-    _looked_at: float = field(default_factory=time.monotonic)
+    _read_at: float = field(default_factory=time.monotonic)
 
     def still_seconds(self) -> float:
-        """Looks once; 0 between calls."""
+        """Read the pulse once; returns 0 between calls."""
         now, count = time.monotonic(), self.pulse.count()
-        gap, self._looked_at = now - self._looked_at, now
+        gap, self._read_at = now - self._read_at, now
         if count != self._seen or count % 2 == 0:
             self._seen, self._seconds = count, 0.0
         else:

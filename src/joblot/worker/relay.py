@@ -1,7 +1,7 @@
-"""Standard error that never fails and never waits: no item may fail because nobody reads.
+"""A standard error that never fails and never blocks: no item may fail for lack of a reader.
 
-A terminal that is gone answers EIO, a pipe whose reader has ended EPIPE, a full disk ENOSPC, and a
-pipe whose reader does nothing does not answer at all. What can't be written is dropped.
+A write fails with EIO on a closed terminal, EPIPE on a pipe whose reader has ended, ENOSPC on a
+full disk, and blocks on a pipe whose reader does nothing. What can't be written is dropped.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-WAITING_BYTES_MAX = 4_194_304  # more than this, and what comes is dropped
-END_SECONDS_MAX = 2.0  # for what still waits at the end
+WAITING_BYTES_MAX = 4_194_304  # beyond this, output is dropped
+END_SECONDS_MAX = 2.0  # for the output that is left at the end
 LINE_BYTES_MAX = 65_536  # a longer one is passed on in parts
 
 
 class Relay(io.RawIOBase):
-    """A file whose writes are done by a thread of its own."""
+    """A file whose writes are done by its own thread."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._isatty = os.isatty(descriptor)  # as it was: it may go away
+        self._isatty = os.isatty(descriptor)  # at the beginning: the terminal may go away
         self._waiting: deque[bytes] = deque()
         self._bytes = 0
         self._dropped = 0
@@ -52,7 +52,7 @@ class Relay(io.RawIOBase):
         return len(piece)
 
     def wait(self, seconds_max: float) -> None:
-        """Until all was written or dropped, but no longer."""
+        """Wait until everything is written or dropped, for at most `seconds_max`."""
         deadline = time.monotonic() + seconds_max
         with self._changed:
             self._changed.wait_for(lambda: not self._bytes, deadline - time.monotonic())
@@ -89,7 +89,7 @@ def _write(descriptor: int, piece: bytes) -> None:
 
 @contextmanager
 def relayed() -> Iterator[None]:
-    """Let `sys.stderr` be such a file."""
+    """Replace `sys.stderr` with a Relay."""
     before = sys.stderr
     relay = Relay(2)
     sys.stderr = io.TextIOWrapper(
@@ -103,23 +103,23 @@ def relayed() -> Iterator[None]:
 
 
 def pass_on(descriptor: int) -> None:
-    """Read to the end what a process writes, and write its lines to `sys.stderr`, each whole."""
+    """Copy what a process writes to `sys.stderr`, in whole lines, until the end."""
     rest = b""
     with open(descriptor, "rb", buffering=0) as pipe:
         while piece := pipe.read(LINE_BYTES_MAX):
             lines, newline, rest = (rest + piece).rpartition(b"\n")
-            _tell(lines + newline)
+            _pass_lines(lines + newline)
             if len(rest) > LINE_BYTES_MAX:
-                _tell(rest + b"\n")
+                _pass_lines(rest + b"\n")
                 rest = b""
     if rest:
-        _tell(rest + b"\n")
+        _pass_lines(rest + b"\n")
 
 
-_telling = threading.Lock()  # a live display puts together what several threads write
+_passing = threading.Lock()  # a live display joins what several threads write
 
 
-def _tell(lines: bytes) -> None:
+def _pass_lines(lines: bytes) -> None:
     if lines:
-        with _telling:
+        with _passing:
             sys.stderr.write(lines.decode(sys.stderr.encoding or "utf-8", errors="replace"))

@@ -1,8 +1,8 @@
 """Reporting results, and keeping each until its receipt.
 
-One thread posts all that waits as soon as it is free, so slow items are reported one by one and
-quick ones in large batches, without a timer. With a spool another thread writes to disk, likewise
-all that waits at once, and what it has not written yet is not posted.
+One thread posts all waiting results as soon as it is free, so slow items are reported one by one
+and quick ones in large batches, without a timer. With a spool, another thread writes all waiting
+results to disk in the same way, and a result is posted only once it is written.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from joblot.worker.spool import Spool, record_of
 
 logger = logging.getLogger("joblot.worker")
 
-FAILED_ALONE_MAX = 10  # over a minute or two, with the waits between: then the item fails
+FAILED_ALONE_MAX = 10  # tries, over a minute or two; then the item fails
 BARE = "Unreportable"  # a failure whose own cause can't be reported
 
 
 class Reporter:
     """Posts results until each has its receipt.
 
-    `refused` is why joblot takes none from this worker, if it said so: they are kept.
+    `refused` is the error with which joblot refused this worker, if it did; its results are kept.
     """
 
     def __init__(
@@ -47,8 +47,8 @@ class Reporter:
         self._backlog = Backlog(draining, spool)
         self.refused: JoblotError | None = None
         self.counted = 0
-        self._failed_in_a_row = 0  # results posted alone, since joblot has taken any
-        self._away: Unavailable | None = None  # what the last post has met
+        self._failed_in_a_row = 0  # results posted alone, since joblot last accepted any
+        self._away: Unavailable | None = None  # the error of the last post
         self._threads = [threading.Thread(target=self._run, name="joblot-reporter", daemon=True)]
         if spool is not None:
             keeper = threading.Thread(target=self._keep_all, name="joblot-spool", daemon=True)
@@ -64,11 +64,11 @@ class Reporter:
         return self._spool is not None
 
     def put(self, token: str, results: Sequence[Result]) -> None:
-        """Post these soon; waits while too many wait already, or the spool is full."""
+        """Post these soon; blocks while too many are waiting, or the spool is full."""
         self._backlog.put([self._to_keep(token, result) for result in results])
 
     def adopt(self, spool: Spool) -> int:
-        """Post what another worker has left behind; returns how many results that is."""
+        """Post the results that another worker left behind; returns how many."""
         adopted = 0
         for left in spool.left():
             if self._draining.is_set():
@@ -79,11 +79,11 @@ class Reporter:
         return adopted
 
     def flush(self) -> None:
-        """Wait until each result has its receipt, but for those that are to be posted later."""
+        """Wait until each result has its receipt, except those that are to be posted later."""
         self._backlog.flush()
 
     def owes(self) -> set[str]:
-        """The leases of the results that wait."""
+        """The leases of the waiting results."""
         return self._backlog.tokens()
 
     def end(self, seconds_max: float) -> int:
@@ -109,7 +109,7 @@ class Reporter:
         try:
             place = spool.keep([one.record for one in results])
         except OSError as error:
-            logger.error(  # noqa: TRY400 (the disk's words say it all)
+            logger.error(  # noqa: TRY400 (the disk's error says it all)
                 "%d results can't be written to %s (%s): they are in memory only until joblot has "
                 "them",
                 len(results),
@@ -147,7 +147,7 @@ class Reporter:
         except InvalidInput as error:
             return self._split(batch, error)
         except JoblotError as error:
-            logger.warning("%d results are kept, for joblot refused them: %s", len(batch), error)
+            logger.warning("%d results are kept, since joblot refused them: %s", len(batch), error)
             self.refused = error
             return [one.later() for one in batch]
         except Exception as error:  # of a ledger in this process
@@ -156,10 +156,10 @@ class Reporter:
         return self._judged(token, batch, receipts)
 
     def _isolate(self, batch: list[Kept], error: ServerFailed) -> list[Kept]:
-        """It may be one result's fault, so post halves: that one waits, and holds back no other.
+        """One result may be the cause, so post halves: that one waits, and delays no other.
 
-        If the server fails at a second result alone, and has taken nothing in between, it is the
-        server's fault, and all wait.
+        If the server fails on a second result posted alone, and has accepted none in between, the
+        server is the cause, and all results wait.
         """
         if len(batch) > 1:
             middle = len(batch) // 2
@@ -177,11 +177,11 @@ class Reporter:
         return [one.later()]
 
     def _give_up(self, one: Kept, error: ServerFailed) -> list[Kept]:
-        """Report the item as failed; if joblot takes that, it was the result at which it failed.
+        """Report the item as failed; if joblot accepts that, the result was the cause.
 
-        Else it stays as it is. What was given up is kept beside the spool, for a person. A server
-        that has just come back is not to take the failure of a good result, so it is asked whether
-        it answers, and then for the result once more.
+        Otherwise the result stays. A result that was given up is set aside in the spool, for manual
+        inspection. A server that has just recovered must not receive the failure of a good result,
+        so an empty report first checks that it answers, and the result is posted once more.
         """
         try:
             self._client.report(one.token, [])
@@ -190,19 +190,19 @@ class Reporter:
             if isinstance(again, JoblotError) and not isinstance(again, ServerFailed):
                 logger.warning("item %s: its result waits: %s", one.result.item, again)
                 return [one.later()]
-        cause = f"its result was not taken in {one.failed_alone} tries: {error}"
+        cause = f"its result was not accepted in {one.failed_alone} tries: {error}"
         failed = one.instead(wire.failure(one.result.item, type(error).__name__, cause))
         try:
             receipts = self._client.report(one.token, [failed.result])
             if one.spool is not None and one.result.succeeded:
                 one.spool.set_aside(record_of(one.token, one.result))
         except Exception as refused:  # noqa: BLE001 (whatever it is, the result is kept)
-            logger.warning("item %s: nor is its failure taken: %s", one.result.item, refused)
+            logger.warning("item %s: its failure is refused too: %s", one.result.item, refused)
             return [one.later()]
         return self._judged(one.token, [failed], receipts)
 
     def _split(self, batch: list[Kept], error: InvalidInput) -> list[Kept]:
-        """Refused as a whole: in parts, down to the result that can't be taken, which fails."""
+        """Post a refused batch in parts, down to the result that is refused; that one fails."""
         if len(batch) == 1:
             return self._failed(batch[0], error)
         logger.info("%d results are posted in parts: %s", len(batch), error)
@@ -217,7 +217,7 @@ class Reporter:
             logger.error("item %s: its failure can't be reported: %s", one.result.item, error)
             bare = wire.failure(one.result.item, BARE, retryable=one.result.retryable)
             return [one.later() if one.result == bare else one.instead(bare)]
-        logger.warning("item %s: its result can't be taken: %s", one.result.item, error)
+        logger.warning("item %s: its result was refused: %s", one.result.item, error)
         cause = f"its result of {one.size} bytes was refused: {error}"
         return [one.instead(wire.failure(one.result.item, type(error).__name__, cause))]
 
@@ -229,7 +229,7 @@ class Reporter:
             if receipt.receipt is Receipt.DEFERRED:
                 again.append(one.later())
             elif receipt.receipt is Receipt.REJECTED and one.result.succeeded:
-                # Not a matter of time: the item fails, and its cause says what was wrong.
+                # Retrying won't help: the item fails, with the reason as its cause.
                 failed = wire.failure(one.result.item, "Rejected", receipt.reason)
                 again.append(one.instead(failed))
             else:

@@ -1,4 +1,4 @@
-"""A worker over HTTP in this process: all its parts put together, for as long as it works."""
+"""A worker over HTTP in this process, assembled from its parts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from joblot.worker.spool import Spool
 
 logger = logging.getLogger("joblot.worker")
 
-WAIT_SECONDS = 5.0  # for work, in a claim; an idle worker drains within
+WAIT_SECONDS = 5.0  # that a claim waits for work; an idle worker drains within this time
 IDLE_SECONDS_MAX = 30.0  # however long the server asks to wait
 DRAIN_SECONDS_MAX = 20.0  # what is not reported by then stays in the spool
 
@@ -30,15 +30,15 @@ def run(
     spool: str = "",
     item_seconds_max: float = ITEM_SECONDS_MAX,
 ) -> int:
-    """Serve the functions above that have `@work`, until SIGTERM or SIGINT.
+    """Serve the functions declared with `@work` above, until SIGTERM or SIGINT.
 
     `url` and `token` default to JOBLOT_URL, and JOBLOT_TOKEN or the file JOBLOT_TOKEN_FILE; without
-    a token, a URL of this machine leads to a server of this user.
+    a token, a local URL means a server of this user.
     `spool` is the folder where results are kept until their receipts. Returns how many have none
-    yet, 0 unless the server was away at the end. A call that makes no progress for
-    `item_seconds_max` ends the process with exit code 75, or with 1 where it holds the interpreter.
+    yet, 0 unless the server was unavailable at the end. A call that makes no progress for
+    `item_seconds_max` ends the process with exit code 75, or with 1 if it holds the GIL.
 
-    Raises InvalidInput, Refused (a token that is no good), Unavailable (no folder for the spool).
+    Raises InvalidInput, Refused (an invalid token), Unavailable (no folder for the spool).
     """
     order = Order(url_of(url), token_of(token), spool=spool, item_seconds_max=item_seconds_max)
     return serve(order, declared(), drain_on_signals)
@@ -50,7 +50,7 @@ def serve(
     on_worker: Callable[[Worker], None],
     pulse: Pulse | None = None,
 ) -> int:
-    """Work until `drain` is called of the worker that `on_worker` is given."""
+    """Work until `drain` is called on the worker that is passed to `on_worker`."""
     instance, spools = new_instance(), order.spools()
     settings = WorkerSettings(
         job=order.job,

@@ -1,6 +1,6 @@
-"""JSON as it crosses to a server and back: results, and its answers and errors as ours.
+"""JSON to and from a server: results, and its answers and errors as joblot's types.
 
-Fields of an answer that are not known are left alone.
+Unknown fields of an answer are ignored.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from joblot.wire import Claim, ClaimedItem, GrantedLease, ItemReceipt, Result
 TOO_LARGE_STATUS = 413
 TRY_AGAIN_STATUSES = frozenset({408, 425, 429, 502, 503, 504})  # whatever the request carries
 SHOWN_CHARS_MAX = 300
-LEASE_SECONDS = 300.0  # where it is not told
+LEASE_SECONDS = 300.0  # if the answer does not say
 
 
 def _tree(kind: type[JoblotError]) -> Iterator[type[JoblotError]]:
@@ -44,7 +44,7 @@ def result_json(result: Result) -> dict[str, Any]:
 
 
 def claim_of(answer: Any) -> Claim:
-    """Raises Unavailable if this is not what a joblot server answers; so do all below."""
+    """Raises Unavailable if this is not what a joblot server answers; so do the next two."""
     with _expected("leases"):
         return Claim(
             tuple(map(_lease_of, answer["leases"])),
@@ -107,30 +107,30 @@ def _expected(what: str) -> Iterator[None]:
 def error_of(
     status: int, problem: Mapping[str, Any] | None, retry_after_seconds: float | None
 ) -> JoblotError:
-    """The error that a status other than 2xx tells of; `problem` is joblot's own account of it.
+    """The error for a status other than 2xx; `problem` is joblot's problem document, if any.
 
-    Only joblot itself can refuse: without its account (a proxy answered, or an old process that
-    is going down) nothing is known, and so the request is to be made again: Unavailable, or
-    ServerFailed where it may be what the request carries. Too large is too large, whoever says so.
+    Only joblot itself can refuse: without its problem document (a proxy answered, or a process that
+    is shutting down) the outcome is unknown, so the request must be repeated: Unavailable, or
+    ServerFailed if the request's content may be the cause. A 413 is TooLarge, whoever sent it.
     """
     problem = problem or {}
     kind = _BY_CODE.get(str(problem.get("code")))
-    said = str(problem.get("detail") or problem.get("title") or f"the server answered {status}")
+    detail = str(problem.get("detail") or problem.get("title") or f"the server answered {status}")
     if kind is TooLarge or (status == TOO_LARGE_STATUS and kind is None):
-        return TooLarge(said[:SHOWN_CHARS_MAX], _limit_of(problem))
+        return TooLarge(detail[:SHOWN_CHARS_MAX], _limit_of(problem))
     if kind is None:
         unknown = Unavailable if status in TRY_AGAIN_STATUSES or status < 400 else ServerFailed
         return unknown(f"the server answered {status}", retry_after_seconds)
     if issubclass(kind, Unavailable):
-        return kind(said, _seconds_of(problem.get("retry_after_seconds"), retry_after_seconds))
-    return kind(said)
+        return kind(detail, _seconds_of(problem.get("retry_after_seconds"), retry_after_seconds))
+    return kind(detail)
 
 
 def _limit_of(problem: Mapping[str, Any]) -> int:
-    """0 where it is not told."""
+    """0 if it is missing."""
     limit = problem.get("limit")
     return int(limit) if isinstance(limit, int | float) else 0
 
 
-def _seconds_of(told: Any, otherwise: float | None) -> float | None:
-    return float(told) if isinstance(told, int | float) else otherwise
+def _seconds_of(given: Any, otherwise: float | None) -> float | None:
+    return float(given) if isinstance(given, int | float) else otherwise

@@ -1,9 +1,9 @@
 """Results on disk, from before they count as done until their receipts.
 
-A folder of spools, one for each worker process: a folder with a lock, which the kernel lets go of
-however its process ends, and files of records. A record is a line: the CRC-32 of its JSON, and the
-JSON. A file is deleted once each of its results has its receipt. What was posted and not deleted
-yet is posted again, which is always safe.
+A folder holds the spools, one for each worker process. A spool is a folder with a lock, which the
+kernel releases however the process ends, and files of records. A record is a line: the CRC-32 of
+its JSON, and the JSON. A file is deleted once each of its results has its receipt. A result that
+was posted but not deleted is posted again, which is always safe.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from joblot.worker.shapes import result_json
 logger = logging.getLogger("joblot.worker")
 
 SPOOL_BYTES_MAX = 1_073_741_824  # of one worker; when it is full, the function waits
-FILE_BYTES_MAX = 4_194_304  # a longer file is ended, and deleted when its last receipt is there
+FILE_BYTES_MAX = 4_194_304  # a longer file is closed, and deleted after its last receipt
 _LOCK = "lock"
 _SUFFIX = ".results"
 _ASIDE = "given-up.aside"
@@ -36,7 +36,7 @@ _ASIDE = "given-up.aside"
 
 @dataclass(frozen=True, slots=True)
 class Spooled:
-    """A result that was left behind, and the lease it is to be reported through."""
+    """A result that was left behind, and the lease to report it through."""
 
     token: str
     result: Result
@@ -57,8 +57,7 @@ class Place:
 class Spool:
     """One worker's own part of `folder`. Any thread may use it.
 
-    Invariant: a file is there as long as any of its results
-    waits for a receipt.
+    Invariant: a file exists as long as any of its results waits for a receipt.
     """
 
     home: Path
@@ -71,7 +70,7 @@ class Spool:
 
     @classmethod
     def begin(cls, folder: Path, bytes_max: int = SPOOL_BYTES_MAX) -> Spool:
-        """A new spool in the folder, which is made. Raises Unavailable if it can't be."""
+        """A new spool in the folder, which is created if missing. Raises Unavailable."""
         try:
             private.make_folder(folder)
             while True:
@@ -81,13 +80,13 @@ class Spool:
                     return cls(home, bytes_max, descriptor)
         except OSError as error:
             raise Unavailable(
-                f"results can't be kept in {folder}: {error.strerror or error}; name a folder that "
-                "can be written to with --spool"
+                f"results can't be kept in {folder}: {error.strerror or error}; name a "
+                "writable folder with --spool"
             ) from error
 
     @classmethod
     def taken_over(cls, folder: Path) -> Iterator[Spool]:
-        """The spools whose workers are dead, one after the other; each goes to one caller only."""
+        """The spools whose workers are dead, one at a time; each goes to one caller only."""
         for home in sorted(folder.glob("*/")):
             with contextlib.suppress(OSError):
                 if (descriptor := _locked(home)) is not None:
@@ -99,12 +98,12 @@ class Spool:
             return sum(place.size for place in self._places)
 
     def has_room(self, more: int) -> bool:
-        """A result that is larger than all of the spool has room in an empty one."""
+        """True if `more` bytes fit. An empty spool has room for a result of any size."""
         before = self.bytes_used
         return before == 0 or before + more <= self.bytes_max
 
     def keep(self, records: Sequence[bytes]) -> Place:
-        """These are on disk when it returns. Raises OSError, and then none of them is kept."""
+        """Write these to disk, durably. Raises OSError, and then keeps none of them."""
         data = b"".join(records)
         with self._lock:
             place = self._open_place()
@@ -128,12 +127,12 @@ class Spool:
                     self._places.remove(place)
 
     def set_aside(self, record: bytes) -> None:
-        """Keep a result that joblot will not have, for a person. Raises OSError."""
+        """Keep a result that joblot does not accept, for manual inspection. Raises OSError."""
         with self._lock, (self.home / _ASIDE).open("ab") as file:
             file.write(record)
 
     def left(self) -> Iterator[Spooled]:
-        """All results that are in its files, the oldest first; what can't be read is logged."""
+        """All results in its files, oldest first; damaged ones are logged."""
         for path in sorted(self.home.glob(f"*{_SUFFIX}")):
             place = Place(path, path.stat().st_size)
             found = [Spooled(token, result, size, place) for token, result, size in _read(path)]
@@ -145,7 +144,7 @@ class Spool:
                 path.unlink(missing_ok=True)
 
     def end(self) -> None:
-        """Let go of it. Nothing stays on disk but what waits, or can't be read."""
+        """Release it. Only waiting and damaged results stay on disk."""
         with self._lock, contextlib.suppress(OSError):
             if self._open is not None and not self._open.waiting:
                 self._open.path.unlink(missing_ok=True)
@@ -163,12 +162,12 @@ class Spool:
 
 
 def _locked(home: Path, *, make: bool = False) -> int | None:
-    """A descriptor with the lock of a spool; None if another has it, or it is gone."""
+    """A descriptor that holds a spool's lock; None if another holds it, or it is gone."""
     lock = home / _LOCK
     descriptor = os.open(lock, os.O_RDWR | (os.O_CREAT if make else 0), private.FILE)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Whoever was quicker may have taken it over, found it empty and removed it.
+        # Another process may have taken it over just before, found it empty and removed it.
         if lock.stat().st_ino == os.fstat(descriptor).st_ino:
             return descriptor
     except OSError:
@@ -178,14 +177,14 @@ def _locked(home: Path, *, make: bool = False) -> int | None:
 
 
 def record_of(token: str, result: Result) -> bytes:
-    """A result, and the lease it is to be reported through, as they are kept."""
+    """A result and its lease, as they are stored."""
     shape = {"lease": token, "result": result_json(result)}
     record = json.dumps(shape, ensure_ascii=False, separators=(",", ":")).encode()
     return b"%08x %s\n" % (zlib.crc32(record), record)
 
 
 def _append(place: Place, data: bytes) -> None:
-    """All of it, on the disk; or nothing."""
+    """Append all of the data durably, or nothing."""
     is_new = not place.path.exists()
     descriptor = os.open(place.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, private.FILE)
     try:
@@ -208,7 +207,7 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """The file's name survives a power cut too."""
+    """Make a new file's name durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -217,10 +216,10 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _read(path: Path) -> Iterator[tuple[str, Result, int]]:
-    """The records of a file that are whole: lease, result, bytes.
+    """The intact records of a file: lease, result, bytes.
 
-    A line that was cut off had not counted as done; one that is damaged is kept aside for a
-    person, because its item may have been computed for nothing.
+    A line that is cut off had not counted as done. A damaged line is set aside for manual
+    inspection, because its item may have been computed for nothing.
     """
     lines = path.read_bytes().split(b"\n")
     cut_off = lines.pop()

@@ -1,7 +1,7 @@
-"""A child process, from the inside: its supervisor's orders, and what it answers.
+"""A child process, from the inside: its supervisor's orders, and its answers.
 
 Orders are lines of JSON on standard input: first the descriptors it shares with its supervisor,
-then what it is to do. They end when the supervisor says so, or is gone.
+then what it is to do. The orders end when the supervisor ends them, or is gone.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from typing import IO, Any, Self
 
 
 class Supervised:
-    """Call `begin` before anything of the user's is imported."""
+    """Call `begin` before importing any user code."""
 
     def __init__(self, orders: IO[str], answers: int, output: int, **shared: int) -> None:
         self._orders = orders
         self._answers = os.fdopen(answers, "w", buffering=1)
         self._output = output
-        self.shared = shared  # by the watch of its supervisor
+        self.shared = shared  # descriptors, by the supervisor's watch
         for descriptor in (answers, output, *shared.values()):
             os.set_inheritable(descriptor, False)
 
     @classmethod
     def begin(cls) -> Self:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a KeyboardInterrupt is then the module's own
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a KeyboardInterrupt is then the user code's
         sys.stdout, sys.stderr = _writing(1), _writing(2)
         orders = _take_stdin()
         one = cls(orders, **json.loads(orders.readline()))
@@ -39,23 +39,23 @@ class Supervised:
         return one
 
     def order(self) -> dict[str, Any] | None:
-        """The next one; None if none will come."""
+        """The next order; None if there are no more."""
         line = self._orders.readline()
         return json.loads(line) if line else None
 
     def answer(self, **answer: object) -> None:
-        """A supervisor that is gone does not hear it."""
+        """Send an answer; does nothing if the supervisor is gone."""
         with contextlib.suppress(OSError):
             self._answers.write(json.dumps(answer) + "\n")
 
     def orders_ended(self, seconds: float = 0.0) -> bool:
-        """True if no more orders come; waits up to `seconds`. One that was not read counts, too."""
+        """True if the orders have ended, or one is unread; waits for that for up to `seconds`."""
         more = select.poll()
         more.register(self._orders.fileno(), select.POLLIN)
         return bool(more.poll(seconds * 1_000))
 
     def when_orders_end(self, call: Callable[[], object]) -> None:
-        """Call it from another thread then. No order can be read from now on."""
+        """Run `call` in another thread when they end. No order can be read from now on."""
 
         def read() -> None:
             self._orders.read()
@@ -64,10 +64,10 @@ class Supervised:
         threading.Thread(target=read, name="joblot-orders", daemon=True).start()
 
     def _survive(self) -> None:
-        """Read what this process writes, once nobody else does.
+        """Read this process's output once its supervisor no longer does.
 
-        Its output is a pipe that its supervisor reads. This end of it is kept open, so that a
-        write never fails, and is read when the supervisor is gone, so that none waits for ever.
+        The output is a pipe. Its read end is kept open here, so that a write never fails, and is
+        read when the supervisor is gone, so that no write blocks forever.
         """
         gone = select.poll()
         gone.register(self._answers.fileno(), 0)
@@ -77,7 +77,7 @@ class Supervised:
 
 
 class _StaysOpen(io.BufferedWriter):
-    """A call that closes `sys.stdout`, or its buffer, does not close it for the calls after it."""
+    """A call that closes `sys.stdout`, or its buffer, does not close it for later calls."""
 
     def close(self) -> None:
         self.flush()
@@ -89,7 +89,7 @@ def _writing(descriptor: int) -> IO[str]:
 
 
 def _take_stdin() -> IO[str]:
-    """The orders, on a descriptor of their own: the function may do with stdin what it likes."""
+    """Move the orders to their own descriptor: the function may use stdin as it likes."""
     orders = os.fdopen(os.dup(0), "r")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)

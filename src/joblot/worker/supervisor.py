@@ -1,9 +1,9 @@
 """Child processes, supervised from outside: started, listened to, ended when they hang.
 
 All of joblot's child processes are started here: the workers of `joblot run` and `joblot worker`,
-those of event handlers, and the testing crew. What happens to them goes to `happened`; whether one
-that died is replaced, and when, is its caller's policy. The processes are in sessions of their own,
-so Ctrl-C is the supervisor's to answer.
+those of event handlers, and the testing crew. What happens to them is passed to `happened`; whether
+and when a dead one is replaced is the caller's policy. Each process has its own session, so only
+the supervisor receives Ctrl-C.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ from joblot.worker.relay import pass_on
 from joblot.worker.watch import Watch
 
 WATCH_SECONDS = 0.2
-LEAVE_SECONDS_MAX = 10.0  # for one that is done; a thread of its function's may never end
-LAST_WORDS_SECONDS_MAX = 1.0  # to read them; what a process started may keep its pipes open
+LEAVE_SECONDS_MAX = 10.0  # for a finished process; a thread of its function may never end
+LAST_WORDS_SECONDS_MAX = 1.0  # to read the last output; a child may keep the pipes open
 
 
 @dataclass(slots=True, eq=False)
 class Process:
-    """A child process. `asked`: it was told to end; `done`: the exit code it said it has."""
+    """A child process. `asked`: it was asked to end; `done`: the exit code it reported."""
 
     name: str
     popen: subprocess.Popen[str]
     watch: Watch
     began: float = field(default_factory=time.monotonic)
     asked: bool = False
-    hung: bool = False  # and was ended for that
+    hung: bool = False  # and was killed for that
     done: int | None = None
     done_at: float = 0.0
 
     def kill(self) -> None:
-        """With what it started, which may be what it waits for."""
+        """Kill its process group: it may be waiting for a child."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.popen.pid, signal.SIGKILL)
 
@@ -73,10 +73,10 @@ class Died:
 
 @dataclass(slots=True)
 class Supervisor:
-    """Starts `python -m module`, and ends a process whose watch says that it hangs.
+    """Starts `python -m module`, and kills a process whose watch says that it hangs.
 
     `happened` is called from other threads. A process finds modules as Python does in `cwd`, or,
-    with `same_path`, where this process finds them.
+    with `same_path`, on this process's search path.
     """
 
     module: str
@@ -123,7 +123,7 @@ class Supervisor:
         )
 
     def say(self, process: Process, order: Mapping[str, Any]) -> None:
-        """One that is dead already does not hear it."""
+        """Send an order; does nothing if the process is dead."""
         assert process.popen.stdin is not None
         with contextlib.suppress(OSError, ValueError):
             process.popen.stdin.write(json.dumps(order) + "\n")
@@ -141,7 +141,7 @@ class Supervisor:
             process.kill()
 
     def forget(self, process: Process) -> None:
-        """It has ended, and what it held is seen to."""
+        """Release the resources of a process that has ended."""
         self.processes.remove(process)
         _close(process)
         process.watch.close()
@@ -166,7 +166,7 @@ class Supervisor:
                     self.happened(Answered(process, answer))
 
     def _wait(self, process: Process, readers: Sequence[threading.Thread]) -> None:
-        """Until it ends, and has been heard; meanwhile its progress is watched."""
+        """Wait until it ends and its output is read; meanwhile, watch its progress."""
         while (code := self._ended(process)) is None:
             if not process.hung and self._is_stuck(process):
                 process.kill()
@@ -188,20 +188,20 @@ class Supervisor:
 
 
 def _close(process: Process) -> None:
-    """Its orders end, and so it drains."""
+    """End its orders, so that it drains."""
     if process.popen.stdin is not None:
         with contextlib.suppress(OSError):
             process.popen.stdin.close()
 
 
 def _path() -> str:
-    """Where this process finds modules."""
+    """This process's search path for modules."""
     return os.pathsep.join(one or os.getcwd() for one in sys.path)  # noqa: PTH109 (as text)
 
 
 @contextlib.contextmanager
 def _piped() -> Iterator[tuple[int, int]]:
-    """The ends of a pipe, for reading and for writing, open within."""
+    """The read and write ends of a pipe, open within the block."""
     ends = os.pipe()
     try:
         yield ends

@@ -7,17 +7,17 @@ from typing import Any
 
 
 class Watch:
-    """What a supervisor knows of one process. This one lets a process take any time."""
+    """What a supervisor knows about one process. This base class never reports a hang."""
 
     def shared(self) -> Mapping[str, int]:
-        """Descriptors that the process gets, by name."""
+        """Descriptors that the process inherits, by name."""
         return {}
 
     def hear(self, answer: Mapping[str, Any]) -> None:
         """The process has answered. Called from the thread that listens to it."""
 
     def hangs(self) -> bool:
-        """True if the process is to be ended. Called again and again while it runs."""
+        """True if the process must be killed. Called repeatedly while it runs."""
         return False
 
     def close(self) -> None:

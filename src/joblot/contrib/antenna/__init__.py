@@ -1,6 +1,6 @@
-"""The protocol of an older worker, Antenna's, over the same verbs: its fleets serve unmodified.
+"""The protocol of an older worker, Antenna's, over the same verbs: its fleets work unmodified.
 
-That worker never sends anything twice, renews nothing, tells nobody that it stops, and lets go of
-a batch's results on any answer but a good one. So what it posts is taken as it comes and judged
-one by one, and whatever gets lost comes back with its lease.
+That worker never retries a request, renews no lease, does not announce that it stops, and drops a
+batch's results on any error response. So what it posts is accepted as it is and judged one by one,
+and items whose results are lost return when their lease expires.
 """

@@ -1,8 +1,8 @@
-"""Batches that a worker takes ahead, and works in the order in which they were granted.
+"""Batches that a worker claims ahead, and processes in the order in which they were granted.
 
-Such a worker can't renew. But a report through one lease shows that it lives and will come to
-those it was granted later; those it was granted earlier are done, or belong to a worker of the
-same name that is dead.
+Such a worker can't renew. But a report through one lease shows that it is alive and will get to the
+leases it was granted later; those it was granted earlier are done, or belong to a dead worker of
+the same name.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def held_ahead(job_id: int, worker: str, seconds: float) -> int:
 
 
 def renew_ahead(token: str, seconds: float) -> int:
-    """Hold what the worker of this lease was granted of the same job since; returns how many.
+    """Renew the leases of the same job granted to this lease's worker since; returns how many.
 
-    `seconds` from now, where less than half of that is left. A lease that is being reported
-    through at this moment is left alone.
+    They are renewed to `seconds` from now, if less than half of that is left. A lease that is being
+    reported through right now is left alone.
     """
     due = _granted_since(token, ending_within=seconds / 2)
     return renew_many(due, seconds) if due else 0
@@ -43,7 +43,7 @@ def renew_ahead(token: str, seconds: float) -> int:
 
 @repeated
 def _granted_since(token: str, *, ending_within: float) -> list[UUID]:
-    """Live leases; "since" begins `skew_seconds` before this one, for the order is not exact."""
+    """Live leases; "since" begins `skew_seconds` before this one, as the order is not exact."""
     lease = Lease.objects.using(alias()).filter(pk=token).first()
     if lease is None:
         return []

@@ -8,7 +8,7 @@ from joblot.contrib.antenna.limits import configure
 
 class AntennaConfig(AppConfig):
     name = "joblot.contrib.antenna"
-    label = "joblot_antenna"  # a project may have an app "antenna" of its own
+    label = "joblot_antenna"  # a project may have its own app "antenna"
     verbose_name = "joblot: Antenna's protocol"
 
     def ready(self) -> None:

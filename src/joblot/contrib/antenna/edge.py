@@ -1,6 +1,6 @@
-"""What every view of the older protocol has around it: who asks, and errors as its client has them.
+"""What wraps every view of the older protocol: authentication, and errors as its client expects.
 
-That is by statuses it knows, with a text in `detail`, which joblot's problems have anyway.
+It expects statuses that it knows, with a text in `detail`, which joblot's problems have anyway.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Answering = Callable[..., dict[str, Any] | HttpResponse]
 def edge(
     *, status: int = 200, counted: bool = True, **methods: Answering
 ) -> Callable[..., HttpResponseBase]:
-    """A view of Django's; each method's function gets the request and its caller, who may work."""
+    """A Django view; each function gets the request and its caller, which has the scope work."""
 
     def view(request: HttpRequest, **path: str) -> HttpResponseBase:
         answering = methods.get(request.method or "")
@@ -36,7 +36,7 @@ def edge(
             answer = answering(request, caller, **path)
         except JoblotError as error:
             return _known(of_error(error), error)
-        except Exception as error:  # noqa: BLE001 (told as a problem, kept in the log)
+        except Exception as error:  # noqa: BLE001 (answered as a problem, and logged)
             return of_surprise(error)
         return answer if isinstance(answer, HttpResponse) else JsonResponse(answer, status=status)
 

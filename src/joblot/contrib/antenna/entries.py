@@ -1,7 +1,7 @@
-"""Cutting a long list in a JSON body into its entries, in bounded memory.
+"""Splitting a long list in a JSON body into its entries, in bounded memory.
 
-Only quotes and brackets are looked at; what is between them is for others to judge. So an entry
-that is no JSON, or too large, harms no other, and no more than one is held.
+Only quotes and brackets are examined; what is between them is parsed elsewhere. So an entry that is
+invalid JSON, or too large, affects no other, and only one entry is held at a time.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from joblot.contrib.antenna.limits import antenna_limits
 from joblot.errors import NotReadable, TooLarge
 
-_IN_A_STRING = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'  # stops at its end, or at a backslash that is last
+_IN_A_STRING = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'  # stops at its end, or at a final backslash
 _STRING = re.compile(_IN_A_STRING, re.DOTALL)
-# Not possessive, though nothing would be given back: Python before 3.11.5 takes half a string then.
+# Not possessive, although it never backtracks: Python before 3.11.5 would match half a string.
 _NO_BRACKET = re.compile(rb'[^"{}\[\]]*+(?:"%s"[^"{}\[\]]*+)*' % _IN_A_STRING, re.DOTALL)
 _BETWEEN_ENTRIES = b" \t\r\n,"
 _QUOTE, _LIST = b'"['
@@ -23,7 +23,7 @@ _QUOTE, _LIST = b'"['
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of the list, `size` bytes long; where that is too long, `text` is its beginning."""
+    """One entry of the list, `size` bytes long; if that is too long, `text` is its beginning."""
 
     text: bytes
     size: int
@@ -34,10 +34,10 @@ class Entry:
 
 
 def entries(pieces: Iterable[bytes], name: str, bytes_max: int) -> Iterator[Entry]:
-    """The entries of the list `name` in the object that `pieces` add up to.
+    """The entries of the list `name` in the object that `pieces` make up.
 
-    Raises NotReadable where no entry can be told from the next: no such list, or no end; TooLarge
-    for more brackets than `brackets_max`.
+    Raises NotReadable if the entries can't be separated (no such list, or no end), TooLarge for
+    more brackets than `brackets_max`.
     """
     return _Cutter(name, bytes_max).cut(pieces)
 
@@ -54,7 +54,7 @@ class _Cutter:
         self._in_list = False
         self._was_found = False
         self._in_string = False
-        self._skip = 0  # bytes of the next piece that a backslash has taken away
+        self._skip = 0  # bytes at the start of the next piece that a backslash escapes
         self._text = bytearray()
         self._size = 0
 
@@ -75,7 +75,7 @@ class _Cutter:
             raise NotReadable(f'body: expected {{"{self._name}": […]}}, whole')
 
     def _require_few(self, piece: bytes) -> None:
-        """Raises TooLarge. Those in strings count too, which matters to nobody."""
+        """Raises TooLarge. Brackets in strings count too, which is harmless."""
         self._brackets_seen += piece.count(b"[") + piece.count(b"{")
         most = antenna_limits().brackets_max
         if self._brackets_seen > most:
@@ -86,11 +86,11 @@ class _Cutter:
         return self._in_list and self._depth > (2 if bracket in b"{[" else 3)
 
     def _brackets(self, piece: bytes) -> Iterator[int]:
-        """Where the brackets are that are not inside a string."""
+        """The positions of the brackets outside strings."""
         at = self._behind_string(piece, self._skip) if self._in_string else 0
         at = _behind_numbers(piece, at)
         while (at := _NO_BRACKET.match(piece, at).end()) < len(piece):  # type: ignore[union-attr]
-            if piece[at] == _QUOTE:  # of a string that does not end in this piece
+            if piece[at] == _QUOTE:  # starts a string that does not end in this piece
                 self._in_string = True
                 self._behind_string(piece, at + 1)
                 return
@@ -98,7 +98,7 @@ class _Cutter:
             at = _behind_numbers(piece, at + 1) if piece[at] == _LIST else at + 1
 
     def _behind_string(self, piece: bytes, at: int) -> int:
-        """Where the open string has ended: at the piece's end if the next piece goes on with it."""
+        """The position after the open string: the piece's end if the string continues."""
         end = _STRING.match(piece, at).end()  # type: ignore[union-attr]
         if end < len(piece) and piece[end] == _QUOTE:
             self._in_string, self._skip = False, 0
@@ -134,7 +134,7 @@ class _Cutter:
                 yield self._take()
 
     def _loose(self) -> Iterator[Entry]:
-        """What stands between two entries is one too, if it is anything."""
+        """Text between two entries, if there is any, is an entry as well."""
         loose = self._take()
         if text := loose.text.strip(_BETWEEN_ENTRIES):
             yield Entry(text, len(text) if loose.whole else loose.size)
@@ -151,7 +151,7 @@ class _Cutter:
 
 
 def _behind_numbers(piece: bytes, at: int) -> int:
-    """Where the next bracket or quote is, or the piece's end; quick over long lists of numbers."""
+    """The position of the next bracket or quote, or the piece's end; fast for lists of numbers."""
     end = piece.find(b"]", at)
     end = len(piece) if end < 0 else end
     for other in (b'"', b"[", b"{", b"}"):

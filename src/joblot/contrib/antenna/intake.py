@@ -1,4 +1,4 @@
-"""Reporting what one body brings, group by group, so that a batch of any size is held in part."""
+"""Reporting the results in one body in groups, so that a large batch is never held as a whole."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RETURNED = Receipt.REQUEUED.value
 
 
 class Intake:
-    """The entries of one body, on their way to their receipts. What was reported stays."""
+    """The entries of one body, until they have their receipts. What was reported stays reported."""
 
     def __init__(self) -> None:
         self._all: list[Judged] = []
@@ -33,9 +33,9 @@ class Intake:
         self._recorded = 0
 
     def take(self, entries: Iterable[Entry]) -> list[Judged]:
-        """What became of each, in their order; all of it is committed.
+        """The outcome of each entry, in order; all of them are committed.
 
-        Raises TooLarge, NotReadable, Unavailable; what came before is reported then.
+        Raises TooLarge, NotReadable, Unavailable; the entries before the error are reported.
         """
         with knowing(self._known):
             try:
@@ -80,9 +80,9 @@ class Intake:
             self._recorded += len(of_lease)
 
     def _return_batch(self, lease: str, failed: list[Judged]) -> None:
-        """A batch that failed as one says nothing of its items, unless there was but one.
+        """A batch that failed as a whole says nothing about its items, unless it has only one.
 
-        So they go back as if their worker had died: once more together, then each alone.
+        So its items are returned as if their worker had died: first together, then each alone.
         """
         if len(failed) == 1:
             _report(lease, failed)
@@ -90,7 +90,7 @@ class Intake:
         cause = failed[0].result and failed[0].result.error
         try:
             if expire(lease, str(cause and cause.message)):
-                logger.warning("a batch of %d failed as one: %s", len(failed), cause)
+                logger.warning("a batch of %d failed as a whole: %s", len(failed), cause)
             for judged in failed:
                 judged.status = RETURNED
         except NotFound:
@@ -98,7 +98,7 @@ class Intake:
 
 
 def _report(lease: str, group: list[Judged]) -> None:
-    """Report, and fail the items of which something came that can't be kept."""
+    """Report, and fail the items whose results can't be stored."""
     rejected = [
         unkept(judged, receipt.reason)
         for judged, receipt in zip(group, _receipts(lease, group), strict=True)
@@ -107,7 +107,7 @@ def _report(lease: str, group: list[Judged]) -> None:
     if rejected:
         _receipts(lease, rejected)
     for judged in group:
-        judged.result = None  # large, and done with
+        judged.result = None  # large, and no longer needed
 
 
 def _receipts(lease: str, group: list[Judged]) -> list[ItemReceipt]:

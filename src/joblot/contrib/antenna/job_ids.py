@@ -1,4 +1,4 @@
-"""The number by which the worker knows a job. It names a stage too, for the worker does not.
+"""The number by which the worker knows a job. It includes the stage, which the worker can't name.
 
 The first stage of job 42 is job 42 to the worker, its second stage 1000000000042. So a job that
 passes several of the fleet's pipelines gives each its own items.
@@ -14,7 +14,7 @@ _STAGE_STEP = 10**12
 
 @dataclass(frozen=True, slots=True)
 class JobStage:
-    """A job, and the position of the stage that is to be worked."""
+    """A job, and the position of the stage to process."""
 
     job: int
     stage: int

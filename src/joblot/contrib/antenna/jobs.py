@@ -1,4 +1,4 @@
-"""GET jobs: which job to work next."""
+"""GET jobs: the job to process next."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from joblot.ledger.claim.candidates import Wanted
 
 
 def list_jobs(request: HttpRequest, caller: Caller) -> HttpResponse:
-    """Jobs with items to claim, of the asked pipelines that are this token's; one, by default.
+    """Jobs with items to claim, of the requested pipelines that this token has; one, by default.
 
-    Whoever asks next is sent to another project, where there is one. Where nothing is offered the
-    server may wait for it. All other parameters are accepted and change nothing: only incomplete
-    jobs are ever listed, and only their ids.
+    The next request is offered another project, if there is one. If there is nothing to offer, the
+    server may wait for it. All other parameters are accepted and ignored: only incomplete jobs are
+    ever listed, and only their ids.
     """
     worker, pipelines = worker_of(request, caller), _pipelines(request, caller)
     offered = offers(pipelines, caller.projects)

@@ -1,4 +1,4 @@
-"""What one posted entry says of which item."""
+"""What one posted entry says, and about which item."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from joblot.contrib.antenna.subjects import Subject
 from joblot.errors import InvalidResult, NotReadable, TooLarge
 from joblot.wire import Result, failure, success
 
-NOT_KEPT = "InvalidResult"  # the error's type where a result can't be kept
-NOT_WORKED = "WorkerError"  # where the worker says that it could not do the item
-WHOLE_BATCH = "Batch processing error"  # how a message begins that is of all items of a batch
+NOT_KEPT = "InvalidResult"  # the error type of a result that can't be stored
+NOT_WORKED = "WorkerError"  # the error type of a failure that the worker reports
+WHOLE_BATCH = "Batch processing error"  # prefix of an error message about a whole batch
 
 _SUBJECT = re.compile(rb'"reply_subject"\s*:\s*"([^"\\]{1,200})"')
 
 
 @dataclass(slots=True)
 class Judged:
-    """`reply` is what came as `reply_subject`. Without a `subject` nothing can be reported.
+    """`reply` is the received `reply_subject`. Without a `subject`, nothing can be reported.
 
-    `with_others` is True of a failure that was said of a whole batch.
+    `with_others` is True for a failure of a whole batch.
     """
 
     reply: str
@@ -45,7 +45,7 @@ class Judged:
 
 
 def judge(entry: Entry) -> Judged:
-    """Never raises: what can't be kept fails its item, with the reason, and no other."""
+    """Never raises: an entry that can't be stored fails its own item only, with the reason."""
     if not entry.whole:
         kept = len(entry.text)
         return _unkept(entry, f"expected at most {kept} bytes, got {entry.size}")
@@ -60,7 +60,7 @@ def judge(entry: Entry) -> Judged:
 
 
 def unkept(judged: Judged, reason: str) -> Judged:
-    """The same item as failed, because what came of it can't be kept; trying again is no use."""
+    """The same item as failed, because its result can't be stored; retrying would not help."""
     assert judged.subject is not None
     judged.result = failure(judged.subject.item, NOT_KEPT, reason)
     return judged
@@ -94,7 +94,7 @@ def _metrics(result: dict[str, Any], size: int) -> dict[str, int]:
 
 
 def _unkept(entry: Entry, reason: str) -> Judged:
-    """Of an entry that is no JSON: its subject, if that can be found all the same."""
+    """For an entry that can't be parsed: a failure of its item, if the subject can be found."""
     found = _SUBJECT.search(entry.text)
     reply = found[1].decode(errors="replace") if found else ""
     judged = Judged(reply, Subject.of(reply))

@@ -1,4 +1,4 @@
-"""Jobs for a worker that first asks for a job and then for its items, until it is empty."""
+"""Jobs for a worker that asks first for a job, and then for its items until there are none."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Offer:
 
 
 def offers(pipelines: Iterable[str], projects: Collection[str] | None = None) -> Iterator[Offer]:
-    """What has items to claim now, in the order of claims.
+    """The stages with items to claim now, in the order of claims.
 
-    To ask is to take a turn, as a claim does: the next to ask is offered another project first.
-    Claims nothing. Raises InvalidInput for a pipeline that is no name.
+    A call takes a turn, as a claim does: the next call is offered another project first. Claims
+    nothing. Raises InvalidInput for an invalid pipeline name.
     """
     wanted = Wanted.of(pipelines, None, projects)
     cache = candidates.cache_for(wanted)
@@ -49,7 +49,7 @@ def _pipeline(job: int, position: int) -> str:
 def others_wait(
     job_id: int, pipelines: Collection[str] | None, projects: Collection[str] | None
 ) -> bool:
-    """True if any job but this one has items to claim; None for the names means all of them."""
+    """True if any other job has items to claim. None for the names means all of them."""
     due = ItemRange.objects.filter(
         job_id=OuterRef("job_id"), stage=OuterRef("position"), not_before__lte=clock.now()
     )

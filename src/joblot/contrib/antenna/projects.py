@@ -1,7 +1,7 @@
 """GET projects, all on one page, and POST projects/{id}/pipelines: what a worker can do.
 
-joblot needs no registration: whoever asks for a pipeline's work gets it. What is registered is
-kept, for the order of a result's scores is that of the labels that were registered.
+joblot needs no registration: a worker that asks for a pipeline's items gets them. Registrations are
+stored, because the scores in a result are in the order of the registered labels.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ def list_projects(request: HttpRequest, caller: Caller) -> dict[str, Any]:
 
 
 def post_pipelines(request: HttpRequest, caller: Caller, project: str) -> dict[str, Any]:
-    """Keep what a worker says it can do; saying it again changes nothing.
+    """Store what a worker says it can do; repeating the request changes nothing.
 
-    The slugs are kept as what the worker says about itself, with the name under which the whole,
-    labels included, is in the storage.
+    The slugs are stored in the worker's `about`, with the name of the file in the storage that has
+    the whole registration, including the labels.
     """
     name = _projects(caller).get(int(project))
     if name is None:
-        raise NotFound(f"project {project:.20}: there is none; GET projects lists them")
+        raise NotFound(f"project {project:.20} does not exist; GET projects lists them")
     given = parse_json(read_body(request, caller.body_bytes_max or limits().body_bytes_max))
     service, slugs = _registered(given)
     known = _known(caller.owner, service)
@@ -62,7 +62,7 @@ def post_pipelines(request: HttpRequest, caller: Caller, project: str) -> dict[s
 
 
 def _projects(caller: Caller) -> dict[int, str]:
-    """By number. The protocol wants numbers, so each is made of its name, the same at all times."""
+    """Projects by number. The protocol needs numbers, so each is a stable checksum of the name."""
     if caller.projects is not None:
         names = set(caller.projects)
     else:
@@ -87,7 +87,7 @@ def _known(owner: int, service: str) -> dict[str, Any]:
 
 
 def _stored(given: Any) -> str:
-    """The name of the registration in the storage, which is made of what is in it."""
+    """Store a registration; returns its name in the storage, which is derived from its content."""
     text = canonical(given)
     name = f"joblot/registrations/{result_hash(text).hex()}.json"
     if not storage().exists(name):

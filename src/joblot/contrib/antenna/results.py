@@ -1,4 +1,4 @@
-"""POST jobs/{id}/result: what a batch has come to."""
+"""POST jobs/{id}/result: the results of a batch."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from joblot.states import Receipt
 
 
 def post_results(request: HttpRequest, caller: Caller, job: str) -> dict[str, Any]:
-    """Take results, each on its own; posting the same again is always safe.
+    """Accept results, each on its own; posting the same again is always safe.
 
-    The lease in `reply_subject` is the right to report and says which job it is; that the job
-    ended, or that the path names another, refuses nothing.
+    The lease in `reply_subject` is the right to report and determines the job. Nothing is refused
+    because the job has ended, or because the path names another one.
     """
     most = caller.body_bytes_max or antenna_limits().body_bytes_max
     posted = entries(bounded(request, most), "results", limits().output_bytes_max)

@@ -1,4 +1,4 @@
-"""What the worker is given with a task and brings back with its result, unread: `reply_subject`."""
+"""`reply_subject`: the worker gets it with a task and returns it, unchanged, with the result."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SHAPE = re.compile(r"joblot\.([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.([0
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """An item, and the lease through which it may be reported."""
+    """An item, and the lease to report it through."""
 
     lease: str
     item: int
@@ -21,6 +21,6 @@ class Subject:
 
     @classmethod
     def of(cls, text: str) -> Self | None:
-        """None if it is none of ours."""
+        """None if joblot did not create it."""
         found = _SHAPE.fullmatch(text)
         return cls(found[1], int(found[2])) if found else None

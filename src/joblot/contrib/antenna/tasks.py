@@ -1,4 +1,4 @@
-"""POST jobs/{id}/tasks: take items of a job."""
+"""POST jobs/{id}/tasks: claim items of a job."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from joblot.ledger.rows.job import read_job, stages_of
 from joblot.shown import shown
 from joblot.wire import ClaimedItem, GrantedLease, failure
 
-_CLAIMS_MAX = 32  # for one answer, where items turn out to be of no use to the worker
+_CLAIMS_MAX = 32  # for one answer, if the worker can't use the claimed items
 
 Task = dict[str, str]
 
@@ -67,16 +67,16 @@ def _pipeline(caller: Caller, asked: JobStage) -> str:
     caller.require_sight(job.pk, job.project)
     stages = stages_of(job.pk)
     if asked.stage >= len(stages):
-        raise NotFound(f"job {int(asked)}: there is none")
+        raise NotFound(f"job {int(asked)} does not exist")
     pipeline = str(stages[asked.stage].pipeline)
     return pipeline if caller.pipelines is None or pipeline in caller.pipelines else ""
 
 
 def _tasks(lease: GrantedLease) -> list[Task]:
-    """The lease's items, held for long enough; what has no image fails here and now."""
+    """The lease's items, with a long enough lease; an item without an image fails at once."""
     urls = {item.id: _image_url(item) for item in lease.items}
     if useless := [item for item, url in urls.items() if not url]:
-        cause = "expected an image's address as image_url or url in the payload, or as the key"
+        cause = "expected an image's URL as image_url or url in the payload, or as the key"
         report(lease.token, [failure(item, "NoImageUrl", cause) for item in useless])
     tasks = [
         {
@@ -92,7 +92,7 @@ def _tasks(lease: GrantedLease) -> list[Task]:
 
 
 def _is_held(lease: GrantedLease) -> bool:
-    """Hold the lease for as long as the worker may take; False if it has ended already."""
+    """Renew the lease for as long as the worker may take; False if it has already ended."""
     if lease.lease_seconds < antenna_limits().lease_seconds:
         try:
             renew(lease.token, antenna_limits().lease_seconds)

@@ -1,4 +1,4 @@
-"""How much each worker has done of a job in the last minute, counted by each process for itself."""
+"""How many items of a job each worker did in the last minute, as counted by this process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _done: dict[tuple[str, int], deque[tuple[float, int]]] = {}  # by worker and job
 
 
 def add(worker: str, job: int, items: int) -> None:
-    """This worker has just brought results of so many items."""
+    """This worker has just posted the results of `items` items."""
     with _lock:
         if len(_done) >= _REMEMBERED_MAX:
             _done.clear()

@@ -1,7 +1,7 @@
-"""Where the older protocol is, each path with and without a slash at its end.
+"""The older protocol's URLs, each with and without a trailing slash.
 
-The client would lose what it posts by following a redirect. And it drops what it has computed on
-any refusal, so results are never a request too many.
+The client would lose what it posts if it followed a redirect. It also drops its results on any
+error, so posting results is exempt from rate limiting.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whose request this is: the protocol names no worker, so a token and an address stand for one."""
+"""The worker of a request: the protocol names none, so a token and an address identify it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ADDRESS_CHARS_MAX = 100
 
 
 def worker_of(request: HttpRequest, caller: Caller) -> str:
-    """The name that leases are granted to; it was seen just now."""
+    """The worker's name on its leases; records that it was seen."""
     address = request.headers.get("X-Forwarded-For") or request.META.get("REMOTE_ADDR") or "unknown"
     known = "".join(char for char in address if char.isprintable())[:_ADDRESS_CHARS_MAX]
     worker = f"antenna-{caller.owner}@{known}"
@@ -24,15 +24,15 @@ def worker_of(request: HttpRequest, caller: Caller) -> str:
 
 
 def room(caller: Caller, worker: str, job: int, wanted: int = 1) -> int:
-    """How many items of the job this worker may take now, of so many that it wants.
+    """How many items of the job this worker may take now, if it wants `wanted`.
 
-    It may run ahead of its results by a little, and by as much more as it does in that time: so
-    a slow one holds little, a fast one is not held up, and several that can't be told apart share
-    what they do together. While other jobs wait it gets no more than the little, and so asks soon
-    which job is next.
+    It may be ahead of its results by `ahead_items`, plus as many as it did in `ahead_seconds`. So a
+    slow worker holds few items, a fast one is not slowed down, and workers that can't be
+    distinguished share what they do together. While other jobs wait, it gets only `ahead_items`, so
+    that it soon asks for the next job.
     """
-    little, seconds = antenna_limits().ahead_items, antenna_limits().ahead_seconds
-    left = little - held_ahead(job, worker, seconds)
+    base, seconds = antenna_limits().ahead_items, antenna_limits().ahead_seconds
+    left = base - held_ahead(job, worker, seconds)
     if left < wanted and not others_wait(job, caller.pipelines, caller.projects):
         left += turnover(worker, job)
     return left
