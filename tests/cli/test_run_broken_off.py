@@ -111,7 +111,7 @@ def test_ctrl_c_finishes_what_was_begun_and_says_how_to_go_on(joblot: Joblot):
     joblot.open_gate()
     _, said = running.communicate(timeout=60)
     assert running.returncode == 130
-    assert "go on with: joblot run --resume 1" in said
+    assert "continue with: joblot run --resume 1" in said
     (stage,) = joblot.json("show", "1")["stages"]
     assert (stage["succeeded"], stage["in_flight"], stage["ready"]) == (6, 0, 5)
     joblot("run", "--resume", "1", "--workers", "1")

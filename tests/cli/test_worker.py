@@ -45,7 +45,7 @@ class Served:
         """A worker; its first line is awaited, so that signals reach it."""
         options = (*options, "--pipeline", pipeline) if pipeline else options
         worker = self.joblot.start("worker", *options, "--url", self.server.url)
-        _line(worker, "joblot worker: serves")
+        _line(worker, "joblot worker: serving")
         return worker
 
     def ended(self, job: Job, *, dead: str = "") -> Counter[str]:

@@ -113,7 +113,7 @@ def test_a_signal_ends_a_run_whose_call_holds_the_interpreter(joblot: Joblot, nu
     running.send_signal(number)
     _, said = running.communicate(timeout=60)
     assert running.returncode == 128 + number
-    assert "go on with: joblot run --resume 1" in said
+    assert "continue with: joblot run --resume 1" in said
     assert not alive(worker)
     assert joblot.in_flight() == 0
 
