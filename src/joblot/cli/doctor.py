@@ -24,7 +24,7 @@ FREE_BYTES_MIN = 1_000_000_000
 
 
 def examine() -> list[Check]:
-    """Checks as `{"check", "ok", "found", "advice"}`; after a failure, only those still possible."""
+    """Checks as `{"check", "ok", "found", "advice"}`; after a failure, those still possible."""
     where = describe()
     try:
         waiting = pending()

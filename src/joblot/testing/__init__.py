@@ -1,1 +1,1 @@
-"""For adopters and for joblot itself: what tests need."""
+"""Test support, for adopters and for joblot itself."""
