@@ -148,12 +148,14 @@ def main() -> None:
     raw = argparse.RawTextHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--dsn", required=True)
-    parser.add_argument("--commit-delay", type=int, default=0, help="microseconds, as cloud disks")
+    parser.add_argument(
+        "--commit-delay", type=int, default=0, help="microseconds, as on cloud disks"
+    )
     parser.add_argument("--seconds", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--share", type=int, default=2500, help="leases created per client")
     parser.add_argument("--only", default=",".join(VARIANTS))
-    parser.add_argument("--options", default="", help="more settings, as -c plan_cache_mode=…")
+    parser.add_argument("--options", default="", help="more settings, e.g. -c plan_cache_mode=…")
     args = parser.parse_args()
     options = f"-c commit_delay={args.commit_delay} -c commit_siblings=0 {args.options}"
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in args.only.split(",")}

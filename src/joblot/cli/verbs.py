@@ -1,7 +1,7 @@
 """The ledger's verbs and readers that commands call.
 
-They are loaded on first use: the ledger can be imported only once Django is set up, which needs
-the database that the command line names.
+They are loaded when first used, for the ledger can be imported only once Django is set up, and
+where the database is, is said on the command line.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Test support, for adopters and for joblot itself."""
+"""For adopters and for joblot itself: what tests need."""

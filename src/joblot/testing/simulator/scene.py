@@ -92,7 +92,7 @@ class Scene:
 
     @classmethod
     def small(cls, seed: int, verbs: Mapping[str, Callable[..., Any]] | None = None) -> Scene:
-        """Small jobs, many faults; hooks for half of the seeds."""
+        """Little jobs, much trouble; every second seed has hooks."""
         chosen = {**VERBS, **(verbs or {})}
         return cls(verbs=chosen, hooked=Random(f"{seed} scene").random() < 0.5)
 
