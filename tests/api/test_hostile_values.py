@@ -1,4 +1,4 @@
-"""Each hostile value at each entry: a typed answer, and no harm to what came with it."""
+"""Each hostile value at each endpoint: a typed answer, and no effect on other values."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def outputs_folder(tmp_path: Any, settings: Any) -> None:
 
 
 def with_value(shape: Any, hostile: Hostile) -> bytes:
-    """The shape as JSON, with the hostile text where it says "HERE"."""
+    """The shape as JSON, with the hostile text in place of "HERE"."""
     return json.dumps(shape).encode().replace(b'"HERE"', hostile.encoded)
 
 
@@ -97,7 +97,7 @@ def test_what_is_said_beside_the_items(admin: Api, name: str) -> None:
 
 @pytest.mark.parametrize("stages", [1, 2])
 def test_a_result_harms_no_other(admin: Api, stages: int) -> None:
-    """The bad one is rejected; its worker reports it as failed, and the job comes to its end."""
+    """The bad result is rejected; its worker reports it as failed, and the job ends."""
 
     def tried(hostile: Hostile) -> None:
         job = submit("j", keys(3), stages=worker.TWO_STAGES[:stages])
@@ -121,7 +121,7 @@ def test_a_result_harms_no_other(admin: Api, stages: int) -> None:
 
 @pytest.mark.parametrize("field", ["error", "type", "message", "output", "metrics", "more"])
 def test_a_failure_with_it_is_still_a_failure(admin: Api, field: str) -> None:
-    """Its cause is cut and cleaned, and what else it says beside the point is left alone."""
+    """Its cause is shortened and cleaned, and unknown fields are ignored."""
 
     def tried(hostile: Hostile) -> None:
         job = submit("j", keys(2), pipeline="p")
@@ -181,7 +181,7 @@ def test_a_value_in_the_place_of_a_name(
 
 
 def test_a_value_may_be_as_deep_as_its_own_limit_wherever_it_stands(admin: Api) -> None:
-    """The levels that a request puts around it do not count."""
+    """The levels of the surrounding request do not count."""
     value = json.loads(nested(100))
     job = submit("j", [{"key": "a", "payload": value}], stages=worker.TWO_STAGES, config=value)
     for pipeline in ("p", "q"):

@@ -1,4 +1,4 @@
-"""Jobs over HTTP: made, filled, read, changed."""
+"""Jobs over HTTP: create, fill, read, change."""
 
 from __future__ import annotations
 
@@ -290,7 +290,7 @@ class TestWhenInsertingFails:
 
 
 def test_a_statement_outside_the_verbs_that_fails_is_told_to_come_again(admin: Api) -> None:
-    """Wherever in a view it is: the connection drops at the first, the second, … statement."""
+    """Anywhere in a view: the connection drops at the first, the second, … statement."""
     job = made(admin)
     requests: list[Any] = [
         lambda: admin.get(f"jobs/{job['id']}"),

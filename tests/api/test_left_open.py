@@ -1,4 +1,4 @@
-"""A submission that is refused names the job that it leaves open."""
+"""A refused submission names the job that it leaves open."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures for who watches an installation."""
+"""Gauges for monitoring an installation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SAMPLE = re.compile(r'(joblot_[a-z_]+)(?:\{status="([A-Z_]+)"\})? ([0-9.e+-]+)')
 
 
 class Watcher:
-    """What a Prometheus with this token reads."""
+    """Reads the gauges like Prometheus with this token."""
 
     def __init__(self, token: str | None) -> None:
         self.headers = {"Authorization": f"Bearer {token}"} if token else {}

@@ -1,4 +1,4 @@
-"""Who may do and see what."""
+"""Which token may do and see what."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def exact(ledger_db: str) -> int:
 
 @pytest.fixture
 def spoiled(ledger_db: str) -> int:
-    """A job whose tallies say 5 for 2."""
+    """A job whose tallies show 5 instead of 2."""
     job = submit("spoiled", ["a", "b", "c"], pipeline="q")
     (lease,) = claim("q", 2).leases
     report(lease.token, [success(item.id) for item in lease.items])

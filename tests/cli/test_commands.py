@@ -1,4 +1,4 @@
-"""The commands in this process: what they print, refuse, and end with."""
+"""The commands in this process: their output, refusals and exit codes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def read(*args: object) -> Any:
 
 @pytest.fixture
 def job(ledger_db: str) -> int:
-    """Three items: one succeeded, one failed, one is open."""
+    """A job of three items: one succeeded, one failed, one open."""
     made = submit("three", ["a", "b", "c"], pipeline="p")
     (lease,) = claim("p", 2).leases
     first, second = lease.items
@@ -169,7 +169,7 @@ def test_a_run_that_has_all_its_items_says_so_when_it_is_given_some(ledger_db: s
 
 
 def test_what_talks_to_no_server_loads_no_client(tmp_path: Path):
-    """Each process of a run would wait for it."""
+    """Loading it would delay each process of a run."""
     code = (
         "import sys, joblot.cli.app, joblot.cli.worker_process\n"
         "from joblot.standalone import setup\n"

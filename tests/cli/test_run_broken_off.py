@@ -1,4 +1,4 @@
-"""`joblot run` when something ends before its time: workers, the run itself, the submission."""
+"""`joblot run` when something ends early: workers, the run itself, the submission."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def either(request: pytest.FixtureRequest) -> Joblot:
 
 
 def _names(joblot: Joblot) -> str:
-    """Some items before the one that waits at the gate, and some behind."""
+    """Some items before the one that waits at the gate, and some after it."""
     names = [f"n{n}" for n in range(10)]
     return joblot.write("names", "\n".join([*names[:5], "gate", *names[5:]]) + "\n")
 
@@ -47,7 +47,7 @@ def test_a_worker_that_is_killed_costs_no_more_than_a_new_lease(joblot: Joblot):
 
 
 def test_after_a_power_cut_what_is_left_is_done_and_nothing_twice(either: Joblot):
-    """The run and its worker are killed at once; the dead worker's lease is not waited for."""
+    """The run and its worker are killed; resuming does not wait for the dead worker's lease."""
     joblot = either
     running = joblot.start("run", "work:gated", "--lines", _names(joblot), "--workers", "1")
     worker = joblot.at_gate()
@@ -85,7 +85,7 @@ def test_a_submission_that_was_cut_off_is_completed_with_the_same_items(joblot: 
     assert running.stdin is not None
     running.stdin.writelines(lines[:4_100])
     running.stdin.flush()
-    eventually(lambda: joblot.settled() >= 1)  # so a first chunk of 2,000 was added
+    eventually(lambda: joblot.settled() >= 1)  # so the first chunk of 2,000 was added
     running.kill()
     running.wait(60)
     eventually(lambda: not joblot.in_flight())

@@ -1,4 +1,4 @@
-"""`joblot sweep`, once and for ever."""
+"""`joblot sweep`, once and with --forever."""
 
 from __future__ import annotations
 

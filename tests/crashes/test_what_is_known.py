@@ -1,4 +1,4 @@
-"""PostgreSQL is stopped amid a verb of many transactions: what is then said is true."""
+"""PostgreSQL stops during a verb of several transactions: the error states what was committed."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ COMMITTED = "report: committed, not looked"
 
 @contextmanager
 def stopping(server: PostgresServer, point: str, passes: int = 1) -> Iterator[Callable[[], str]]:
-    """The server stops when the point is passed so often; afterwards it is up again.
+    """Stop the server when the fault point is reached the given number of times; then restart it.
 
-    What the block's call was answered is to be had by calling what it gets.
+    Yields a function that returns what the block's call was answered.
     """
     passed = count(1)
     said: list[str] = []
@@ -67,7 +67,7 @@ def number_before(words: str, said: str) -> int:
 def test_a_report_says_how_many_results_are_recorded(
     durable_postgres: PostgresServer, verb: Any
 ) -> None:
-    """Two rounds, for one result comes twice; the server goes between them."""
+    """Two rounds, since one result occurs twice; the server stops between them."""
     job = submit("rounds", keys(ITEMS), pipeline="p")
     lease = worker.lease(limit=ITEMS)
     results = [success(n) for n in range(ITEMS - 2)]
@@ -96,7 +96,7 @@ def test_a_report_whose_look_failed_says_that_all_is_recorded(
 def test_a_report_that_was_rolled_back_claims_nothing(
     durable_postgres: PostgresServer, own_hooks: None
 ) -> None:
-    """The server goes inside the transaction, when every result has been judged already."""
+    """The server stops inside the transaction, after every result has been judged."""
     from joblot import on_result
 
     job = submit("rolled back", keys(ITEMS), pipeline="p")
@@ -129,7 +129,7 @@ def test_a_large_batch_of_the_older_fleet_says_how_much_of_it_is_recorded(
     with stopping(durable_postgres, COMMITTED, passes=3) as said:
         post()
     assert number_before("results are recorded; post all", said()) == 6
-    assert Outcome.objects.count() == 9  # of the third group three more, as its own part says
+    assert Outcome.objects.count() == 9  # three more, from the third group, as its own message says
     assert number_before("of these 3 results are known to be recorded", said()) == 3
     assert post() == ["duplicate"] * 9 + ["counted"] * 3
 

@@ -55,7 +55,7 @@ def leaves_a_thread(key):
     threading.Thread(target=threading.Event().wait).start()
     return key
 """
-FROZEN = ["--item-seconds-max", "2"]  # a call that does nothing may take a while, too
+FROZEN = ["--item-seconds-max", "2"]  # even an empty call may take a while
 ALONE = ["--policy", "expiries_max=1"]
 
 

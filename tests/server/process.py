@@ -74,7 +74,7 @@ class Serving:
                 base_url=f"{self.url}/api/v1/",
                 headers=AUTHORIZED,
                 timeout=START_SECONDS_MAX,
-                verify=False,  # there is no TLS, and to read certificates takes long
+                verify=False,  # no TLS is used, and loading certificates is slow
                 trust_env=False,
             )
         return self._http

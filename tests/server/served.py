@@ -73,7 +73,7 @@ class Served:
     def client(self, seconds_max: float = 60.0, **headers: str) -> httpx.Client:
         """A client of the API, which the caller closes. Little waits in it that nobody reads."""
         transport = httpx.HTTPTransport(
-            verify=False,  # there is no TLS, and to read certificates takes long
+            verify=False,  # no TLS is used, and loading certificates is slow
             trust_env=False,
             socket_options=[(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)],
         )

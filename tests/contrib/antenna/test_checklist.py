@@ -1,4 +1,4 @@
-"""What the older fleet needs of its server: a test for each line, by its number."""
+"""The older fleet's requirements for its server: one test per requirement, by number."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_4_a_batch_that_is_posted_twice_counts_once(api: Api) -> None:
 
 
 def test_5_a_batch_of_a_hundred_megabytes_is_taken() -> None:
-    """That it is, quickly and in little memory, is in test_large_bodies.py."""
+    """Time and memory are tested in test_large_bodies.py."""
     assert AntennaLimits().body_bytes_max > 100_000_000
 
 
@@ -156,7 +156,7 @@ def test_6_a_worker_takes_no_more_for_what_it_does_while_other_jobs_wait(
 def test_6_what_a_dead_worker_holds_keeps_the_next_one_from_nothing(
     api: Api, configure_antenna, clock
 ) -> None:
-    """A minute later; it would be five until the leases expire."""
+    """After a minute; the leases would expire only after five."""
     configure_antenna(ahead_items=24)
     job = job_of(100)
     api.tasks(job)

@@ -1,4 +1,4 @@
-"""Each hostile value from the older fleet: it fails its own item, with the cause, and no other."""
+"""Each hostile value from the older fleet fails its own item, with the cause, and no other."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_result(api: Api, place: str) -> None:
         assert states[0] == states[2] == "counted"
         if place != "error":
             assert states[1] == "counted"
-            # A result is one level more than its value.
+            # A result adds one level to its value.
             kept = hostile.kept and str(hostile) != "as deep as may be"
             stage = progress(job.pk)["stages"][0]
             assert stage["succeeded"] == (3 if kept else 2)

@@ -1,4 +1,4 @@
-"""What becomes of single results."""
+"""The handling of single results."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_result_that_is_too_large_fails_its_item(api: Api, configure) -> None:
 
 
 def test_a_batch_that_fails_as_one_costs_its_items_nothing(api: Api) -> None:
-    """A poison image among good ones: they come back once more together, and then each alone."""
+    """A poison image among good ones: they are granted together once more, then each alone."""
     job = job_of(8, policy={"retry_backoff_seconds": 0})
     sizes = []
     while tasks := api.tasks(job):
@@ -177,7 +177,7 @@ def test_more_results_than_are_taken_at_once(api: Api, configure_antenna) -> Non
 
 
 def test_a_result_holds_what_its_worker_was_granted_later(api: Api, clock) -> None:
-    """A slow worker: it took four batches at once, and is at each for 200 seconds."""
+    """A slow worker: it prefetched four batches, and needs 200 seconds for each."""
     job = job_of(88)
     batches = [api.tasks(job) for _ in range(4)]
     for batch in batches:
