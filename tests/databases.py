@@ -90,7 +90,7 @@ def empty(alias: str) -> None:
 def _delete(connection: BaseDatabaseWrapper, tables: list[str]) -> None:
     deletes = [f"DELETE FROM {table}" for table in tables]
     if connection.vendor == "postgresql":
-        # A replica fires no triggers: joblot's own refuse such a thing.
+        # The replica role fires no triggers: joblot's own would refuse this.
         deletes.insert(0, "SET LOCAL session_replication_role = replica")
         deletes.insert(0, f"SET LOCAL lock_timeout = {int(LOCK_SECONDS_MAX * 1000)}")
     with connection.cursor() as cursor:

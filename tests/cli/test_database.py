@@ -85,7 +85,7 @@ def test_a_database_without_tables_is_to_be_migrated(joblot: Joblot):
     done = joblot("doctor", "--db", "empty.sqlite3", expect=4)
     assert "BAD migrations: missing: 0001" in done.stdout
     assert "run `joblot migrate`" in done.stdout
-    assert "see that it runs" not in done.stdout
+    assert "make sure that it runs" not in done.stdout
     code = (
         "from joblot import standalone\n"
         "standalone.setup(path='empty.sqlite3')\n"

@@ -86,7 +86,7 @@ def test_doctor_names_what_others_can_open_and_how_to_mend_it(joblot: Joblot) ->
 
 
 def test_doctor_looks_at_the_files_of_a_project_too(joblot: Joblot) -> None:
-    """Its SQLite file, created under the umask, and the folder of joblot's outputs in its storage."""
+    """Its SQLite file, created under the umask, and joblot's folder of outputs in its storage."""
     joblot.write(
         "theirs.py",
         "INSTALLED_APPS, USE_TZ, MEDIA_ROOT = ['joblot'], True, 'media'\n"

@@ -154,7 +154,7 @@ def test_results_survive_the_server_and_the_worker(served: Served):
 
 
 def test_an_item_that_kills_its_worker_every_time_is_lost_alone(served: Served):
-    """The dead process's leases are ended explicitly: with a short lease, a slow one would lose its."""
+    """The dead process's leases are ended explicitly: a short lease might expire elsewhere."""
     names = [*NAMES[:8], "poison", *NAMES[8:16]]
     job = served.submit(*names, lease_seconds=600, expiries_max=1)
     worker = served.work("work:poison")

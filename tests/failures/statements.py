@@ -27,5 +27,5 @@ def statements_of(act: Callable[[], object]) -> list[str]:
 
 
 def written_by(act: Callable[[], object]) -> list[str]:
-    """Those of them that write."""
+    """The statements among them that write."""
     return [said for said in statements_of(act) if any(word in said for word in WRITES)]

@@ -93,7 +93,7 @@ def standing_still(configure: Callable[..., None]) -> None:
 def test_SN1_a_sweep_that_stands_still_is_told(
     standing_still: None, served: Served, clock: Any
 ) -> None:
-    """By its overdue work: a lease that has expired is still live."""
+    """Its overdue work shows it: a lease that has expired is still live."""
     eventually(lambda: pulse._swept_at is not None)
     submit("night", keys(2), pipeline="p", policy={"lease_seconds": 1})
     held = lease()

@@ -1,4 +1,4 @@
-"""Each hostile value at each entry from Python: an error of joblot's, and no harm to the rest."""
+"""Each hostile value at each Python entry point: a joblot error, and no effect on the rest."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def test_any_other_answer_is_no_success_and_it_is_sent_again_under_the_same_id(
     assert send_due() == 0
     told = row()
     assert (told.status, told.error, told.tries) == (status, "not now", 1)
-    assert send_due() == 0  # not before its time
+    assert send_due() == 0  # not before it is due
     clock.forward(6)
     assert send_due() == 1
     first, second = receiver.got

@@ -25,7 +25,7 @@ class Network:
 
     lose_answers: Counter[str] = field(default_factory=Counter)  # so many, after they were done
     refuse: dict[str, bytes] = field(default_factory=dict)  # a whole answer, by somebody else
-    body_bytes_max: int = 0  # a proxy's, of what is on the wire
+    body_bytes_max: int = 0  # the limit of a proxy, of what is on the wire
     fail_on: bytes = b""  # a report that has it is answered with `failure`
     failure: bytes = b""
     swallow: set[str] = field(default_factory=set)  # paths whose requests are never answered

@@ -1,4 +1,4 @@
-"""What a claim would be served from, told without claiming."""
+"""The job that a claim would be served from, without claiming."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The event that tells of a run in which too many items failed: once, and before its end."""
+"""The event `failing`, for a run in which too many items failed: once, and before its end."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_it_is_told_while_paused_and_not_while_it_is_cancelled(ledger_db: str) -
 
 
 def test_of_two_that_see_it_at_once_one_tells(ledger_db: str) -> None:
-    """Both have read the job before either writes."""
+    """Both read the job before either writes."""
     job = submit("night", keys(3), pipeline="p", policy=ALERT)
     lease = worker.lease()
     with faults.armed("report: committed, not looked", die), pytest.raises(Cut):

@@ -1,4 +1,4 @@
-"""The map of a job: where its items stand, by their numbers."""
+"""The map of a job: the states of its items, by number."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STATES = ("succeeded", "failed", "lost", "skipped", "in_flight", "open")
 
 @pytest.fixture
 def job(ledger_db: str) -> Job:
-    """Of 20 items 0 to 5 succeeded in the first stage, 6 failed there, and 7 to 9 are at work."""
+    """Of 20 items, 0 to 5 succeeded in the first stage, 6 failed there, and 7 to 9 are leased."""
     job = submit(
         "night", keys(20), stages=[{"name": one, "pipeline": one} for one in ("find", "name")]
     )

@@ -1,4 +1,4 @@
-"""Progress, items, events, logs, why: what they show, page by page, and that they write nothing."""
+"""Progress, items, events, logs, why: what they show, page by page, without writing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Handlers that fail, hang and die: what they hold up, and what is said of them."""
+"""Handlers that fail, hang and die: what they delay, and what is reported about them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.polling import eventually
 
 
 class Crash(BaseException):
-    """The end of a process in the middle of a call."""
+    """The process dies in the middle of a call."""
 
 
 def test_what_a_handler_has_not_taken_keeps_its_jobs_later_events_from_it_and_no_others(
@@ -73,8 +73,8 @@ def test_a_handler_that_is_not_transactional_holds_no_transaction_and_is_marked_
     finished()
     with suppress(Crash):
         deliver()
-    assert len(saved()) == 1  # committed at once, by no transaction of the ledger
-    assert deliver() == 0  # claimed, until the limit and the wait are over
+    assert len(saved()) == 1  # committed at once, outside the ledger's transactions
+    assert deliver() == 0  # claimed until the limit and the wait are over
     Delivery.ledger.update(next_try_at=clock.now())
     assert deliver() == 1
     assert calls == [False, False]
@@ -176,7 +176,7 @@ def test_one_handler_occupies_so_many_processes_and_the_next_one_serves_others(
 
 
 def test_a_try_that_was_begun_is_not_begun_again_before_its_time(ledger_db: str) -> None:
-    """Two processes have read that it is due; the second comes after the first has begun."""
+    """Two processes have read that it is due; the second starts after the first has begun."""
     on_event("finished")(insert)
     finished()
     fan_out()
@@ -186,14 +186,14 @@ def test_a_try_that_was_begun_is_not_begun_again_before_its_time(ledger_db: str)
 
 
 def test_a_call_that_was_overtaken_marks_nothing(ledger_db: str, configure: Any) -> None:
-    """It was thought dead, and another process has begun a later try."""
+    """It was considered dead, and another process has begun a later attempt."""
     tries: list[int] = []
 
     @on_event("finished", transactional=False)
     def frozen(event: JobNotice) -> None:
         tries.append(1)
         if len(tries) == 1:
-            Delivery.ledger.update(tries=2)  # as by the other's claim
+            Delivery.ledger.update(tries=2)  # as if claimed by the other
 
     finished()
     assert deliver() == 0
@@ -213,7 +213,7 @@ def test_what_is_left_of_a_removed_job_is_not_delivered(ledger_db: str) -> None:
 def test_handlers_in_a_thread_of_a_plain_process_hold_up_no_sweep(
     ledger_db: str, in_thread: Any, configure: Any
 ) -> None:
-    """Nothing can end the thread; its transaction is ended, and the sweep goes on."""
+    """Nothing can end the thread; its transaction is ended, and the sweep continues."""
     configure(handler_seconds_max=0.3, sweep_seconds=0.01, handler_poll_seconds=0.01)
     hangs, go_on, stop = threading.Event(), threading.Event(), threading.Event()
 

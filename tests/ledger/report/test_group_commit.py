@@ -1,4 +1,4 @@
-"""Reports that share a statement: each is judged and answered as if it had come alone."""
+"""Reports that share a statement: each is judged and answered as if it were alone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from joblot.models import Outcome
 from joblot.wire import GrantedLease, failure, success
 from tests.ledger import worker
 from tests.ledger.report import test_report
-from tests.ledger.report.test_report import *  # noqa: F403 (the same behaviour, by the other way)
+from tests.ledger.report.test_report import *  # noqa: F403 (the same behavior, through group commit)
 from tests.ledger.worker import TWO_STAGES, counts, keys, kinds, metrics, numbers, status
 from tests.polling import eventually
 from tests.races.meeting import Gate
@@ -39,7 +39,7 @@ def receipts(lease: GrantedLease, *results: Any) -> list[str]:
 
 
 class Pile:
-    """While a first report is held before its statement, others pile up behind it."""
+    """While a first report is held before its statement, others queue up behind it."""
 
     def __init__(self, in_thread: Any) -> None:
         self._in_thread = in_thread
@@ -68,7 +68,7 @@ def pile(in_thread: Any) -> Pile:
 
 
 def statements() -> int:
-    """In how many statements the outcomes were written: each has one time for all."""
+    """The number of statements that wrote the outcomes: the rows of one share a timestamp."""
     return Outcome.objects.values("settled_at").distinct().count()
 
 

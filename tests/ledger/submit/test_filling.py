@@ -1,4 +1,4 @@
-"""Filling a job while the database fails in the midst of a COPY."""
+"""Filling a job while the database fails during a COPY."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_what_the_database_cannot_keep_is_the_callers_to_change(job: Job) -> Non
 def test_a_stream_that_is_cut_says_how_many_items_it_has_brought(
     ledger_db: str, configure: Any
 ) -> None:
-    """At each of its statements, the one that inserts among them: as many as there really are."""
+    """At each statement, also the one that inserts: the number is exact."""
     configure(add_chunk_items=2)
     job = submit("open", [], pipeline="p", seal=False)
     for statement in count():
@@ -77,7 +77,7 @@ def test_a_stream_that_is_cut_says_how_many_items_it_has_brought(
 
 
 def cut_at(statement: int, job: Job) -> str | None:
-    """What is said when the connection drops at this statement; None if there is none."""
+    """The message when the connection drops at this statement; None if there is none."""
     with befalling(Trouble(Kind.CUT, statement)) as struck:
         try:
             add_items(job.pk, keys(8))
