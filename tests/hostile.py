@@ -75,7 +75,7 @@ JSON = [one for one in HOSTILE if one.json]
 
 
 def with_each(call: Callable[[Hostile], object], values: Iterable[Hostile] = HOSTILE) -> None:
-    """Call `act` with each value in turn, on one database; a failure names the value."""
+    """Pass each value to `call` in turn, on one database; a failure names the value."""
     for value in values:
         try:
             call(value)

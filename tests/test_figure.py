@@ -1,4 +1,4 @@
-"""Figures in the text format of Prometheus."""
+"""Gauges in Prometheus's text format."""
 
 from __future__ import annotations
 

@@ -161,7 +161,7 @@ def test_all_that_a_function_prints_is_shown_where_somebody_reads(joblot: Joblot
 
 
 def test_the_supervisor_is_killed_while_its_worker_prints(joblot: Joblot):
-    """The items that the worker has begun are finished and counted, though its output is not read."""
+    """The worker finishes and reports the items it has begun, though its output is not read."""
     running = joblot.start("run", "printing:shouts", "--lines", "names", "--workers", "1")
     worker = joblot.at_gate()
     joblot.submitted()

@@ -1,6 +1,6 @@
-"""Pairs of verbs in the orders of their statements, on both databases; fewest switches first.
+"""Pairs of verbs in each order of their statements, on both databases; fewest switches first.
 
-What must hold in each of them: every job passes its audit, and what is said below.
+After each order, every job must pass its audit, and the test's own check must hold.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from tests import databases
 from tests.ledger import worker
 from tests.ledger.worker import counts, fail, keys, kinds, numbers, status, succeed
 
-# Of each pair, so that all of them take under half a minute; let a pair that you doubt run longer.
+# Schedules per pair, so that all pairs take under half a minute. Raise it for a suspect pair.
 ORDERS = int(os.environ.get("JOBLOT_TEST_ORDERS", "3"))
 SAMPLES = ORDERS * 2
 
 
 class Scene(SimpleNamespace):
-    """A job and its leases, made anew before each order."""
+    """A job and its leases, created again before each order."""
 
     def explore(
         self,
@@ -70,7 +70,7 @@ def scene(ledger_db: str) -> Scene:
 
 
 def work_off(job: Job) -> None:
-    """What is left can be claimed and done: no item is nowhere, none is in two places."""
+    """Complete the rest: no item may be missing or in two places."""
     while leases := claim("p", job=job.pk).leases:
         assert set(succeed(leases[0])) == {"counted"}
     reconcile(job.pk)
@@ -94,7 +94,7 @@ def one_item_in_two_leases(scene: Scene) -> None:
 
 
 def failed(scene: Scene) -> None:
-    """Item 0 failed, but a late success may come through the first lease."""
+    """Item 0 failed, but a late success may arrive through the first lease."""
     scene.job = submit("explored", keys(1), pipeline="p")
     scene.a = worker.lease()
     expire(scene.a.token)
@@ -175,7 +175,7 @@ def test_an_amendment_and_a_retry(scene: Scene) -> None:
         {"A": lambda: succeed(scene.a), "retry": lambda: retry(scene.job.pk)},
         lambda: failed(scene),
         check,
-        allowed=(WrongStatus,),  # the amendment was first, so that nothing is left to be retried
+        allowed=(WrongStatus,),  # the amendment came first, so nothing is left to retry
     )
 
 
@@ -212,7 +212,7 @@ def test_a_claim_and_an_end_of_claims(scene: Scene, ends: Callable[..., Any]) ->
 
 
 def test_a_claim_grants_nothing_after_the_pause(scene: Scene) -> None:
-    """Also if it had its range before: no state tells it afterwards, so it is watched."""
+    """Also if it locked its range before: no state shows that afterwards, so it is recorded."""
     happened: list[str] = []
 
     def set_up() -> None:
@@ -273,7 +273,7 @@ def test_a_retry_and_who_comes_in_between(scene: Scene, other: Callable[..., Any
         {"retry": lambda: retry(scene.job.pk), "other": lambda: other(scene.job.pk)},
         lambda: failed(scene),
         check,
-        allowed=(WrongStatus,),  # of two retries the second may find the job active again
+        allowed=(WrongStatus,),  # the second of two retries may find the job active again
     )
 
 

@@ -1,4 +1,4 @@
-"""Workers behind a network that misbehaves: every count is exact, and nothing is done twice."""
+"""Workers behind a faulty network: every count is exact, and nothing is done twice."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ CALL_SECONDS_MAX = 1.0
 def proxy(
     served: Served, monkeypatch: pytest.MonkeyPatch, configure: Callable[..., None]
 ) -> Iterator[FaultProxy]:
-    """Before the server. Few items are claimed at once, so that much is asked of it; who finds it
-    broken tries again soon.
+    """A proxy before the server. Claims are small, so that there are many requests, and workers
+    retry quickly.
     """
     configure(claim_items_max=4)
     monkeypatch.setattr(backoff, "BACKOFF_SECONDS", 0.02)
@@ -41,7 +41,7 @@ def proxy(
 
 
 class Crew:
-    """Workers of pipeline "p", each in a thread, through the proxy."""
+    """Workers of pipeline "p", each in a thread, connected through the proxy."""
 
     def __init__(self, proxy: FaultProxy, in_thread: Threads) -> None:
         self.calls: Counter[str] = Counter()
@@ -49,7 +49,7 @@ class Crew:
         self._in_thread = in_thread
 
     def work(self, job: Job, workers: int) -> dict[str, Any]:
-        """Work until the job has ended; its progress then."""
+        """Work until the job has ended; returns its progress."""
         running = []
         for number in range(workers):
             client = HttpClient(
@@ -116,7 +116,7 @@ def test_faults_by_chance(proxy: FaultProxy, crew: Crew) -> None:
 
 
 def test_a_network_that_swallows_requests_costs_a_call(proxy: FaultProxy, crew: Crew) -> None:
-    """Each call has its deadline; what it asked for is asked again."""
+    """Each call has a deadline, after which it is repeated."""
     job = submit("night", keys(10), pipeline="p")
     proxy.script([SILENT, Fault(), SILENT])
     exact(job, crew.work(job, workers=1), 10)

@@ -1,4 +1,4 @@
-"""Items that are sent as a stream of lines."""
+"""Items sent as a stream of lines."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Bad = tuple[bytes, int, str]
 
 @pytest.fixture
 def small_blocks(configure: Callable[..., None]) -> None:
-    """A stream of some kilobytes is many blocks, and a block many chunks."""
+    """A stream of a few kilobytes has many blocks, and a block many chunks."""
     configure(add_chunk_bytes=2_000, add_chunk_items=10, line_bytes_max=5_000)
 
 
@@ -104,7 +104,7 @@ def test_a_stream_that_is_cut_keeps_its_whole_lines_and_is_sent_again(
 def test_a_cut_in_the_middle_of_a_number_takes_no_half_line(
     served: Served, http: httpx.Client, job: Job
 ) -> None:
-    """`{"key": …}` cut to what is JSON too: a whole line is one with its newline."""
+    """`{"key": …}` is cut to what is still valid JSON: a line is complete only with its newline."""
     with Raw(served.port) as raw:
         raw.send(head(job, "Content-Length: 1000") + b'"k0"\n"k1"\n"k2"')
     eventually(lambda: total(job) == 2)
@@ -145,7 +145,7 @@ def test_a_zipped_stream_that_breaks_off_is_told(
 def test_a_bad_line_is_told_by_its_number(
     http: httpx.Client, job: Job, small_blocks: None, bad: Bad
 ) -> None:
-    """What comes before its chunk is there; sent again without it, all the rest is."""
+    """Items before its chunk are stored; sent again without the line, all others are too."""
     line, status, what = bad
     given, at = lines(300), 250  # in the middle of a chunk of a later block
     found, told = send(http, job, b"".join([*given[:at], line, *given[at:]]))
@@ -175,7 +175,7 @@ def test_a_bad_line_in_a_later_block_says_what_those_before_it_added(
 def test_a_refusal_reaches_a_client_that_only_sends(
     served: Served, job: Job, small_blocks: None
 ) -> None:
-    """A bad line at the beginning, and much behind it, all sent before anything is read."""
+    """An invalid line at the beginning, and much after it, all sent before anything is read."""
     content = b"{broken\n" + b"".join(lines(20_000))
     with Raw(served.port) as raw:
         raw.send(head(job, f"Content-Length: {len(content)}") + content)
@@ -197,7 +197,7 @@ def test_a_sealed_job_takes_no_stream(http: httpx.Client) -> None:
 
 
 def test_lines_are_no_body_of_anything_else(http: httpx.Client, job: Job) -> None:
-    """A claim keeps its lease, whatever it calls its body."""
+    """A claim's body is read as JSON, whatever its declared type."""
     submit("one", ["a"], pipeline="q")
     content = json.dumps({"pipelines": ["q"]}).encode()
     answer = http.post("claims", content=content, headers={"Content-Type": NDJSON})
@@ -208,7 +208,7 @@ def test_lines_are_no_body_of_anything_else(http: httpx.Client, job: Job) -> Non
 def test_a_hundred_thousand_items_in_and_out(
     sqlite_only: str, http: httpx.Client, job: Job
 ) -> None:
-    """More than is taken in any other body."""
+    """More than any other body may contain."""
     many, http.timeout = 100_000, httpx.Timeout(60)
     content = b"".join(b'"%06d-%s"\n' % (n, b"x" * 40) for n in range(many))
     assert len(content) > limits().add_chunk_bytes

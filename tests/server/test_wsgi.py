@@ -1,4 +1,4 @@
-"""The same URLs under any WSGI server: all works, and nothing waits."""
+"""The same URLs under any WSGI server: everything works, without long polling."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Threaded(ThreadingMixIn, WSGIServer):
 
 class Quiet(WSGIRequestHandler):
     def log_message(self, *args: object) -> None:
-        """Not in a test."""
+        """Log nothing in a test."""
 
 
 def application(environ: Any, start_response: Any) -> Any:
-    """Django's; each request has a thread, whose connections end with it."""
+    """Django's application; each request has a thread, whose connections end with it."""
     try:
         return [b"".join(WSGIHandler()(environ, start_response))]
     finally:

@@ -1,4 +1,4 @@
-"""The receivers on the page do what it says of them."""
+"""The receivers on the page work as it says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Making and ending webhooks, and what is told of them and their deliveries."""
+"""Creating and ending webhooks, and what is shown of them and their deliveries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results on disk until their receipts: whatever ends in between."""
+"""Results on disk until their receipts, whichever process ends in between."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def _keep(spool: Spool, *results: Result, token: str = "lease"):
 
 
 def _crash(spool: Spool) -> None:
-    """As the kernel does when a process ends: the lock goes, the files stay."""
+    """Do what the kernel does when a process ends: release the lock, keep the files."""
     os.close(spool._descriptor)
 
 
 def _taken(folder: Path) -> list[tuple[str, Result]]:
-    """What is left of all that are dead, taken over."""
+    """Take over the results left by dead processes."""
     found = []
     for spool in Spool.taken_over(folder):
         found += [(left.token, left.result) for left in spool.left()]
@@ -176,7 +176,7 @@ def test_any_damage_at_all_is_survived(tmp_path: Path, caplog):
         path.write_bytes(data)
         found = {result.item for _, result in _taken(tmp_path)}
         assert found <= {0, 1, 2}, f"seed {seed}"
-        assert len(found) >= 1, f"seed {seed}"  # a newline gone joins two lines
+        assert len(found) >= 1, f"seed {seed}"  # a lost newline joins two lines
         path.unlink(missing_ok=True)
 
 
