@@ -130,17 +130,17 @@ def test_a_text_in_another_encoding_can_not_slip_through() -> None:
 
 def test_the_values_of_python_are_looked_at_without_a_stack() -> None:
     """In a thread with a small stack, in which an encoder would crash the process."""
-    told: list[str] = []
+    messages: list[str] = []
 
     def look() -> None:
         for levels in (100_000, 101, 100):
             try:
-                told.append(canonical(deep(levels))[:3])
+                messages.append(canonical(deep(levels))[:3])
             except InvalidResult as error:
-                told.append(str(error)[:8])
-        told.append(str(len(parse_json(f"[{nested(100_000)}, 1]".encode()))))
-        told.append(type(stored(nested(100_000))).__name__)
-        told.append(Error("E", deep(100_000)).message)
+                messages.append(str(error)[:8])
+        messages.append(str(len(parse_json(f"[{nested(100_000)}, 1]".encode()))))
+        messages.append(type(stored(nested(100_000))).__name__)
+        messages.append(Error("E", deep(100_000)).message)
 
     before = threading.stack_size(STACK_BYTES)
     try:
@@ -149,7 +149,7 @@ def test_the_values_of_python_are_looked_at_without_a_stack() -> None:
     finally:
         threading.stack_size(before)
     thread.join()
-    assert told == ["expected", "expected", "[[[", "2", "Unreadable", "a value of type list"]
+    assert messages == ["expected", "expected", "[[[", "2", "Unreadable", "a value of type list"]
 
 
 def test_what_was_stored_and_can_not_be_read_says_why() -> None:

@@ -101,9 +101,9 @@ class Caller:
         answer: Any = self._thread.submit(self._answer, method, path, body, headers).result()
         assert answer.status_code < 500, answer.content
         if answer.status_code >= 400:
-            told = json.loads(answer.content)
-            assert (told["status"], bool(told["code"])) == (answer.status_code, True)
-            assert told["detail"].encode()
+            reply = json.loads(answer.content)
+            assert (reply["status"], bool(reply["code"])) == (answer.status_code, True)
+            assert reply["detail"].encode()
             assert answer["Content-Type"] == "application/problem+json"
         return answer
 
@@ -169,13 +169,13 @@ def test_any_results_get_receipts_in_their_order(caller: Caller) -> None:
             assert answer.status_code == 400, "what Python calls JSON, and is none"
             return
         receipts = answer.json()["receipts"]
-        for result, told in zip(given, receipts, strict=True):
+        for result, reply in zip(given, receipts, strict=True):
             item = result.get("item") if isinstance(result, dict) else None
             known = isinstance(item, int) and not isinstance(item, bool)
-            assert told["item"] == (item if known else None)
-            assert told["receipt"] in set(Receipt)
-            if told["receipt"] == "rejected":
-                assert told["reason"]
+            assert reply["item"] == (item if known else None)
+            assert reply["receipt"] in set(Receipt)
+            if reply["receipt"] == "rejected":
+                assert reply["reason"]
 
     check(ask)
     for number in worker.numbers(lease):
@@ -345,8 +345,8 @@ def test_whatever_was_taken_can_be_claimed_and_read(caller: Caller) -> None:
                 {"item": item["id"], "outcome": "succeeded", "output": item["payload"]}
                 for item in lease["items"]
             ]
-            told = caller.post("results", {"lease": lease["token"], "results": done}).json()
-            assert {one["receipt"] for one in told["receipts"]} <= {"counted"}
+            reply = caller.post("results", {"lease": lease["token"], "results": done}).json()
+            assert {one["receipt"] for one in reply["receipts"]} <= {"counted"}
         if made.status_code == 201:
             job = made.json()["id"]
             listed = caller.ask("GET", f"/api/v1/jobs/{job}/items").json()["items"]

@@ -105,8 +105,8 @@ def test_a_result_harms_no_other(admin: Api, stages: int) -> None:
         results = [{"item": n, "outcome": "succeeded", "output": n} for n in range(3)]
         results[1]["output"] = "HERE"
         answer = post(admin, "results", {"lease": lease.token, "results": results}, hostile)
-        told = [one["receipt"] for one in answer["receipts"]]
-        assert told == ["counted", "counted" if hostile.kept else "rejected", "counted"]
+        reply = [one["receipt"] for one in answer["receipts"]]
+        assert reply == ["counted", "counted" if hostile.kept else "rejected", "counted"]
         if not hostile.kept:
             assert answer["receipts"][1]["reason"]
             assert worker.fail(lease, 1) == ["counted"]
@@ -130,10 +130,10 @@ def test_a_failure_with_it_is_still_a_failure(admin: Api, field: str) -> None:
         bad |= {"error": {field: "HERE"}} if field in ("type", "message") else {field: "HERE"}
         good = {"item": 1, "outcome": "succeeded"}
         answer = post(admin, "results", {"lease": lease.token, "results": [bad, good]}, hostile)
-        told = [one["receipt"] for one in answer["receipts"]]
-        assert told[1] == "counted"
+        reply = [one["receipt"] for one in answer["receipts"]]
+        assert reply[1] == "counted"
         may_be = {"counted", "rejected"} if field in ("error", "metrics") else {"counted"}
-        assert told[0] in may_be
+        assert reply[0] in may_be
         worker.fail(lease, 0)
         assert status(job) == "COMPLETED_WITH_ERRORS"
 
@@ -147,8 +147,8 @@ def test_a_metric_harms_no_other(admin: Api) -> None:
         results = [{"item": n, "outcome": "succeeded", "metrics": {"n": 1}} for n in range(2)]
         results[0]["metrics"] = {"n": "HERE"}
         answer = post(admin, "results", {"lease": lease.token, "results": results}, hostile)
-        told = [one["receipt"] for one in answer["receipts"]]
-        assert told == ["rejected", "counted"]
+        reply = [one["receipt"] for one in answer["receipts"]]
+        assert reply == ["rejected", "counted"]
         worker.fail(lease, 0)
 
     with_each(tried, JSON)
@@ -188,7 +188,7 @@ def test_a_value_may_be_as_deep_as_its_own_limit_wherever_it_stands(admin: Api) 
         claimed = admin.post("claims", {"pipelines": [pipeline]})["leases"][0]
         assert claimed["items"][0]["payload"] == claimed["config"] == value
         result = {"item": 0, "outcome": "succeeded", "output": value}
-        told = admin.post("results", {"lease": claimed["token"], "results": [result]})
-        assert told["receipts"][0]["receipt"] == "counted"
+        reply = admin.post("results", {"lease": claimed["token"], "results": [result]})
+        assert reply["receipts"][0]["receipt"] == "counted"
     (item,) = admin.get(f"jobs/{job.pk}/items")["items"]
     assert item["outcomes"][1]["output"] == value

@@ -98,13 +98,13 @@ def test_an_operation_answers_as_it_is_documented(world: World, label: str) -> N
 
 
 def test_every_operation_is_asked() -> None:
-    told = application.get_openapi_schema()["paths"]
-    assert len(OPERATIONS) == sum(map(len, told.values()))
+    reply = application.get_openapi_schema()["paths"]
+    assert len(OPERATIONS) == sum(map(len, reply.values()))
 
 
 def test_every_operation_tells_how_it_refuses() -> None:
-    told = application.get_openapi_schema()
-    for path, operations in told["paths"].items():
+    reply = application.get_openapi_schema()
+    for path, operations in reply["paths"].items():
         for method, operation in operations.items():
             for status in REFUSALS:
                 content = operation["responses"][status]["content"]
@@ -114,11 +114,11 @@ def test_every_operation_tells_how_it_refuses() -> None:
 def test_every_reference_leads_somewhere() -> None:
     """Generated twice: the second document is as complete as the first."""
     for _ in range(2):
-        told = application.get_openapi_schema()
-        found = set(references(told))
+        reply = application.get_openapi_schema()
+        found = set(references(reply))
         assert found
         missing = {
-            one for one in found if one.rpartition("/")[2] not in told["components"]["schemas"]
+            one for one in found if one.rpartition("/")[2] not in reply["components"]["schemas"]
         }
         assert missing == set()
 
@@ -136,6 +136,6 @@ def references(node: Any) -> Iterator[str]:
 
 
 def test_the_document_is_given_to_whoever_may_ask(ledger_db: str, client: Any) -> None:
-    told = client.get("/api/v1/openapi.json").json()
-    assert told["info"]["title"] == "joblot"
+    reply = client.get("/api/v1/openapi.json").json()
+    assert reply["info"]["title"] == "joblot"
     assert Job.objects.count() == 0

@@ -79,9 +79,9 @@ def test_doctor_names_what_others_can_open_and_how_to_mend_it(joblot: Joblot) ->
     (data / "spool").mkdir(mode=0o755)
     (data / "spool").chmod(0o755)
     done = joblot("doctor", expect=4)
-    said = f"chmod go= {data}/joblot.sqlite3 {data}/spool"
-    assert said in " ".join(done.stdout.split())
-    subprocess.run(said.split(), check=True)
+    advice = f"chmod go= {data}/joblot.sqlite3 {data}/spool"
+    assert advice in " ".join(done.stdout.split())
+    subprocess.run(advice.split(), check=True)
     joblot("doctor")
 
 

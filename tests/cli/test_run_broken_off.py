@@ -29,9 +29,9 @@ def _names(joblot: Joblot) -> str:
     return joblot.write("names", "\n".join([*names[:5], "gate", *names[5:]]) + "\n")
 
 
-def _wait_for_line(running: subprocess.Popen[str], said: str) -> None:
+def _wait_for_line(running: subprocess.Popen[str], output: str) -> None:
     assert running.stderr is not None
-    assert any(said in line for line in iter(running.stderr.readline, ""))
+    assert any(output in line for line in iter(running.stderr.readline, ""))
 
 
 def test_a_worker_that_is_killed_costs_no_more_than_a_new_lease(joblot: Joblot):
@@ -40,8 +40,8 @@ def test_a_worker_that_is_killed_costs_no_more_than_a_new_lease(joblot: Joblot):
     eventually(lambda: joblot.settled() == 5)  # reported, not only computed
     os.kill(worker, signal.SIGKILL)
     joblot.open_gate()
-    _, said = running.communicate(timeout=60)
-    assert running.returncode == 0, said
+    _, output = running.communicate(timeout=60)
+    assert running.returncode == 0, output
     assert joblot.lines("calls").count("gate") == 2
     assert {joblot.lines("calls").count(f"n{n}") for n in range(10)} == {1}
 
@@ -109,9 +109,9 @@ def test_ctrl_c_finishes_what_was_begun_and_says_how_to_go_on(joblot: Joblot):
     _wait_for_line(running, "finishing the items in progress")
     joblot.orders_ended()
     joblot.open_gate()
-    _, said = running.communicate(timeout=60)
+    _, output = running.communicate(timeout=60)
     assert running.returncode == 130
-    assert "continue with: joblot run --resume 1" in said
+    assert "continue with: joblot run --resume 1" in output
     (stage,) = joblot.json("show", "1")["stages"]
     assert (stage["succeeded"], stage["in_flight"], stage["ready"]) == (6, 0, 5)
     joblot("run", "--resume", "1", "--workers", "1")

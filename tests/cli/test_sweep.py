@@ -35,6 +35,6 @@ def test_it_sweeps_until_it_is_told_to_end(joblot: Joblot):
     sweeping = joblot.start("sweep", "--forever")
     eventually(lambda: joblot.count(UNDELIVERED) == 0)
     sweeping.send_signal(signal.SIGTERM)
-    _, said = sweeping.communicate(timeout=60)
-    assert (sweeping.returncode, said.count("\n")) == (0, 1)
-    assert "joblot sweeps SQLite" in said
+    _, output = sweeping.communicate(timeout=60)
+    assert (sweeping.returncode, output.count("\n")) == (0, 1)
+    assert "joblot sweeps SQLite" in output

@@ -28,8 +28,8 @@ def test_a_server_tells_a_receiver_of_a_jobs_end(
     assert (message.type, message.data["name"]) == ("job.finished", "night")
     eventually(lambda: joblot.count(DELIVERED) == 1)  # recorded after the receiver's answer
 
-    (told,) = joblot.json("webhook", "deliveries", "1")
-    assert joblot("webhook", "resend", str(told["id"])).stdout.startswith("delivery 1 of ")
+    (delivery,) = joblot.json("webhook", "deliveries", "1")
+    assert joblot("webhook", "resend", str(delivery["id"])).stdout.startswith("delivery 1 of ")
     eventually(lambda: len(receiver.got) == 2)
     eventually(lambda: joblot.count(DELIVERED) == 1)
     assert {one.id for one in receiver.verified()} == {message.id}

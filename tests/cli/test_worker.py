@@ -238,9 +238,9 @@ def test_a_command_works_items(served: Served):
     worker = served.work("--exec", "./tool {key}")
     assert served.ended(job) == Counter(succeeded=3, failed=1)
     _drained(worker)
-    told: dict[str, Any] = {item["key"]: item["outcomes"][0] for item in items(job.pk)}
-    assert told["a b;c"]["output"] == {"name": "a b;c"}
-    assert told["bad"]["error"]["message"] == "exit code 3: bad is bad"
+    outcomes: dict[str, Any] = {item["key"]: item["outcomes"][0] for item in items(job.pk)}
+    assert outcomes["a b;c"]["output"] == {"name": "a b;c"}
+    assert outcomes["bad"]["error"]["message"] == "exit code 3: bad is bad"
 
 
 def test_functions_that_say_what_they_serve(served: Served):

@@ -96,8 +96,8 @@ def test_a_removal_that_hangs_is_named_by_doctor_and_its_process_ends_with_the_s
     process = shop.start("sweep", "--forever")
     pid = shop.hanging()
     (name,) = StoredOutput.objects.values_list("name", flat=True)
-    said = f"removal of {name}: try 1 has not returned since 20"
-    eventually(lambda: said in outputs_check()[1])
+    message = f"removal of {name}: try 1 has not returned since 20"
+    eventually(lambda: message in outputs_check()[1])
     assert not outputs_check()[0]
     process.kill()
     eventually(lambda: not alive(pid))

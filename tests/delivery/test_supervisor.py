@@ -96,14 +96,16 @@ def test_one_that_hangs_is_named_by_why_and_doctor(make_shop: MakeShop) -> None:
     hung = finished("hang")
     shop_sweeps(shop)
     shop.hanging()
-    said = f"handler shop.handlers.hanging, event {finish_of(hung)} (finished of job {hung}): try 1"
+    message = (
+        f"handler shop.handlers.hanging, event {finish_of(hung)} (finished of job {hung}): try 1"
+    )
     reason = eventually(
-        lambda: next((one for one in undelivered_of(hung) if said in one["text"]), None)
+        lambda: next((one for one in undelivered_of(hung) if message in one["text"]), None)
     )
     assert "has not returned since 20" in reason["text"]
     assert "next try at 20" in reason["text"]
     (check,) = [one for one in health() if one["check"] == "handlers"]
-    assert (check["ok"], said in check["found"]) == (False, True)
+    assert (check["ok"], message in check["found"]) == (False, True)
 
 
 def undelivered_of(job_id: int) -> list[Any]:

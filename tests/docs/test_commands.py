@@ -29,8 +29,8 @@ def blocks(page: str) -> Iterator[str]:
     """The blocks of a page that call a server, without their prompts."""
     text = (ROOT / page).read_text(encoding="utf-8")
     for language, block in BLOCK.findall(text):
-        told = "joblot serves" in block
-        if language in SHELLS and NAMES_A_SERVER.search(block) and not told:
+        output = "joblot serves" in block
+        if language in SHELLS and NAMES_A_SERVER.search(block) and not output:
             yield re.sub(r"^\$ ", "", block, flags=re.MULTILINE)
 
 

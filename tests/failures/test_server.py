@@ -80,8 +80,8 @@ def test_CL8_of_two_workers_of_one_pipeline_exactly_the_dead_one_goes_offline(
     clock.forward(limits().worker_offline_seconds - 1)
     poll(http, "gpu-2")
     clock.forward(2)
-    told = http.get("workers").json()["workers"]
-    assert {one["instance"]: one["online"] for one in told} == {"gpu-1": False, "gpu-2": True}
+    found = http.get("workers").json()["workers"]
+    assert {one["instance"]: one["online"] for one in found} == {"gpu-1": False, "gpu-2": True}
 
 
 @pytest.fixture

@@ -111,9 +111,9 @@ def test_a_signal_ends_a_run_whose_call_holds_the_interpreter(joblot: Joblot, nu
     worker = _at(joblot)
     joblot.submitted()
     running.send_signal(number)
-    _, said = running.communicate(timeout=60)
+    _, output = running.communicate(timeout=60)
     assert running.returncode == 128 + number
-    assert "continue with: joblot run --resume 1" in said
+    assert "continue with: joblot run --resume 1" in output
     assert not alive(worker)
     assert joblot.in_flight() == 0
 

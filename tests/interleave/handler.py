@@ -10,7 +10,7 @@ from joblot.ledger.report import hooks
 from joblot.models import Event, Log
 
 KINDS = ("claimed", "finished", "amended")
-TELLS = "told of event"
+TELLS = "handled event"
 
 
 @contextmanager
@@ -36,8 +36,8 @@ def tell(event: hooks.JobNotice) -> None:
 def check_told(job_id: int, *, all_: bool) -> None:
     """Assert that no event came twice and all in order; with `all_`, that none is missing."""
     rows = Log.objects.filter(job_id=job_id, message__startswith=TELLS).order_by("pk")
-    told = [int(text.rpartition(" ")[2]) for text in rows.values_list("message", flat=True)]
-    assert told == sorted(set(told)), f"told twice, or out of order: {told}"
+    handled = [int(text.rpartition(" ")[2]) for text in rows.values_list("message", flat=True)]
+    assert handled == sorted(set(handled)), f"handled twice, or out of order: {handled}"
     if all_:
         events = Event.objects.filter(job_id=job_id, kind__in=KINDS).values_list("pk", flat=True)
-        assert set(told) == set(events), f"told of {told}, expected {sorted(events)}"
+        assert set(handled) == set(events), f"handled {handled}, expected {sorted(events)}"

@@ -61,10 +61,10 @@ TOKEN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 def answer(reader: Reader, scene: Scene) -> str:
     """The reader's answer or error, without tokens, which are random."""
     try:
-        said = json.dumps(reader(scene), sort_keys=True)
+        shown = json.dumps(reader(scene), sort_keys=True)
     except JoblotError as error:
-        said = f"{type(error).__name__}: {error}"
-    return TOKEN.sub("token", said)
+        shown = f"{type(error).__name__}: {error}"
+    return TOKEN.sub("token", shown)
 
 
 def answers(readers: Mapping[str, Reader], scene: Scene) -> Answers:
@@ -106,8 +106,8 @@ class Witness:
         with ThreadPoolExecutor(1, initializer=connections.close_all) as elsewhere:
 
             def look() -> None:
-                for name, said in elsewhere.submit(answers, readers, scene).result().items():
-                    found[name].add(said)
+                for name, shown in elsewhere.submit(answers, readers, scene).result().items():
+                    found[name].add(shown)
 
             def before(execute: Any, *statement: Any) -> Any:
                 look()
@@ -121,5 +121,5 @@ class Witness:
 
 
 def require_one_state(name: str, seen: set[str], outcomes: Mapping[str, OperationOutcome]) -> None:
-    said = outcomes[name].value
-    assert said in seen, f"{name} answered of no one instant: {said}"
+    shown = outcomes[name].value
+    assert shown in seen, f"{name} answered of no one instant: {shown}"

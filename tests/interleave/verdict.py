@@ -79,12 +79,12 @@ class Verdict:
     def _name(self, found: re.Match[str]) -> str:
         return self._known.get(found[0].replace("-", ""), "new")
 
-    def _judge(self, told: Told) -> AssertionError | None:
+    def _judge(self, answers: Told) -> AssertionError | None:
         clock = Clock()
         clock.forward(SECONDS)
         try:
             check_all()
-            told.is_so(self._scene)
+            answers.is_so(self._scene)
             if self._to_the_end:
                 for job in Job.objects.filter(deleted_at__isnull=True):
                     work_to_the_end(job.pk, clock)

@@ -45,8 +45,8 @@ def public_id() -> list[str]:
 @pytest.fixture
 def once(served: Served, calls: list[str], public_id: list[str]) -> Iterator[httpx.Client]:
     """A client whose token allows one request per minute."""
-    secret, told = issue("once", ["admin"], requests_per_minute_max=1)
-    public_id.append(told["id"])
+    secret, reply = issue("once", ["admin"], requests_per_minute_max=1)
+    public_id.append(reply["id"])
     with served.client(Authorization=f"Bearer {secret}") as client:
         yield client
 

@@ -44,9 +44,9 @@ def test_too_much_is_told_to_a_client_that_listens_after_sending(
     with Raw(served.port) as raw:
         raw.send(request("POST", "/api/v1/results", b"x" * int(SMALL * times)))
         answer = raw.answer()
-        told = json.loads(answer.read())
+        reply = json.loads(answer.read())
     assert answer.status == 413
-    assert (told["code"], told["limit"]) == ("too_large", SMALL)
+    assert (reply["code"], reply["limit"]) == ("too_large", SMALL)
 
 
 def test_too_much_is_told_before_all_of_it_is_sent(served: Served, small: None) -> None:

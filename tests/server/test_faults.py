@@ -78,9 +78,9 @@ def crew(proxy: FaultProxy, in_thread: Threads) -> Crew:
     return Crew(proxy, in_thread)
 
 
-def exact(job: Job, told: dict[str, Any], count: int) -> None:
-    (stage,) = told["stages"]
-    assert (told["status"], stage["succeeded"], stage["in_flight"]) == ("SUCCESS", count, 0)
+def exact(job: Job, reply: dict[str, Any], count: int) -> None:
+    (stage,) = reply["stages"]
+    assert (reply["status"], stage["succeeded"], stage["in_flight"]) == ("SUCCESS", count, 0)
     assert stage["metrics"] == {"computed": count}
     assert all(item["state"] == "succeeded" for item in items(job.pk, limit=1000))
 
@@ -154,8 +154,8 @@ def test_a_lost_answer_to_a_report_is_told_again(proxy: FaultProxy) -> None:
     report = {"lease": lease["token"], "results": results}
     proxy.script([NO_ANSWER])
     lost(lambda: post(proxy.url, "results", report))
-    told = post(proxy.url, "results", report).json()["receipts"]
-    assert [one["receipt"] for one in told] == ["duplicate"] * 3
+    reply = post(proxy.url, "results", report).json()["receipts"]
+    assert [one["receipt"] for one in reply] == ["duplicate"] * 3
     assert progress(job.pk)["stages"][0]["metrics"] == {"m": 15}
 
 
@@ -164,9 +164,9 @@ def test_a_lost_answer_to_submitting_finds_the_same_job(proxy: FaultProxy) -> No
     body = {"name": "night", "pipeline": "p", "items": keys(5), "idempotency_key": "tonight"}
     lost(lambda: post(proxy.url, "jobs", body))
     lost(lambda: post(proxy.url, "jobs", body))
-    told = post(proxy.url, "jobs", body).json()
-    assert told["total"] == 5
-    assert [job.pk for job in Job.objects.all()] == [told["id"]]
+    reply = post(proxy.url, "jobs", body).json()
+    assert reply["total"] == 5
+    assert [job.pk for job in Job.objects.all()] == [reply["id"]]
 
 
 def test_a_lost_answer_to_a_retry_begins_one_run(proxy: FaultProxy) -> None:

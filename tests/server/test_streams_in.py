@@ -122,9 +122,9 @@ def test_a_zipped_stream_that_breaks_off_is_told(
     http: httpx.Client, job: Job, small_blocks: None
 ) -> None:
     zipped = gzip.compress(b"".join(lines(400)))
-    status, told = send(http, job, zipped[:-9], Content_Encoding="gzip")
-    assert (status, told["code"]) == (400, "not_readable")
-    assert told["lines_before"] == told["added"] == total(job)
+    status, reply = send(http, job, zipped[:-9], Content_Encoding="gzip")
+    assert (status, reply["code"]) == (400, "not_readable")
+    assert reply["lines_before"] == reply["added"] == total(job)
     assert send(http, job, zipped, Content_Encoding="gzip")[1]["total"] == 400
 
 
@@ -148,14 +148,14 @@ def test_a_bad_line_is_told_by_its_number(
     """Items before its chunk are stored; sent again without the line, all others are too."""
     line, status, what = bad
     given, at = lines(300), 250  # in the middle of a chunk of a later block
-    found, told = send(http, job, b"".join([*given[:at], line, *given[at:]]))
-    assert found == status, told
-    assert told["detail"].startswith(f"line {at + 1}: "), told
-    assert what in told["detail"]
-    assert told.get("job_id", job.pk) == job.pk
-    assert ("job_id" in told) == (len(line) < 900_000), "the server refuses what is no line at all"
+    found, reply = send(http, job, b"".join([*given[:at], line, *given[at:]]))
+    assert found == status, reply
+    assert reply["detail"].startswith(f"line {at + 1}: "), reply
+    assert what in reply["detail"]
+    assert reply.get("job_id", job.pk) == job.pk
+    assert ("job_id" in reply) == (len(line) < 900_000), "the server refuses what is no line at all"
     assert at - 10 <= total(job) <= at
-    assert told["lines_before"] == told["added"] <= total(job)
+    assert reply["lines_before"] == reply["added"] <= total(job)
     assert send(http, job, b"".join(given))[1]["total"] == 300
 
 
@@ -167,9 +167,9 @@ def test_a_bad_line_in_a_later_block_says_what_those_before_it_added(
         eventually(lambda: total(job) == 100)
         yield b"{broken\n" + b"".join(lines(100))
 
-    status, told = send(http, job, pieces())
-    assert (status, told["lines_before"], told["added"]) == (400, 101, 100)
-    assert told["detail"].startswith("line 102: ")
+    status, reply = send(http, job, pieces())
+    assert (status, reply["lines_before"], reply["added"]) == (400, 101, 100)
+    assert reply["detail"].startswith("line 102: ")
 
 
 def test_a_refusal_reaches_a_client_that_only_sends(
@@ -180,20 +180,20 @@ def test_a_refusal_reaches_a_client_that_only_sends(
     with Raw(served.port) as raw:
         raw.send(head(job, f"Content-Length: {len(content)}") + content)
         answer = raw.answer()
-        told = json.loads(answer.read(int(answer.headers["Content-Length"])))
-    assert (answer.status, told["detail"][:6]) == (400, "line 1")
+        reply = json.loads(answer.read(int(answer.headers["Content-Length"])))
+    assert (answer.status, reply["detail"][:6]) == (400, "line 1")
 
 
 def test_the_same_key_with_another_payload_is_told(http: httpx.Client, job: Job) -> None:
-    status, told = send(http, job, line(1) + line(1, payload=2))
-    assert (status, told["code"]) == (409, "key_conflict")
+    status, reply = send(http, job, line(1) + line(1, payload=2))
+    assert (status, reply["code"]) == (409, "key_conflict")
 
 
 def test_a_sealed_job_takes_no_stream(http: httpx.Client) -> None:
     job = submit("sealed", ["a"], pipeline="p")
-    status, told = send(http, job, b"".join(lines(5)), Accept_Encoding="gzip")
-    assert (status, told["code"]) == (409, "wrong_status")
-    assert (told["lines_before"], told["added"]) == (0, 0)
+    status, reply = send(http, job, b"".join(lines(5)), Accept_Encoding="gzip")
+    assert (status, reply["code"]) == (409, "wrong_status")
+    assert (reply["lines_before"], reply["added"]) == (0, 0)
 
 
 def test_lines_are_no_body_of_anything_else(http: httpx.Client, job: Job) -> None:

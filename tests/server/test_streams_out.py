@@ -171,14 +171,14 @@ def test_events_come_as_they_happen_and_after_a_cut_none_twice(
     http: httpx.Client, small_pages: None
 ) -> None:
     job = submit("watched", keys(2), pipeline="p")
-    with events(http, job) as told:
-        assert [next(told)[1]] == ["started"]
+    with events(http, job) as reply:
+        assert [next(reply)[1]] == ["started"]
         lease = worker.lease()
-        seen, kind = next(told)
+        seen, kind = next(reply)
         assert kind == "claimed"
     worker.succeed(lease)
-    with events(http, job, seen) as told:
-        assert next(told)[1] == "finished"
+    with events(http, job, seen) as reply:
+        assert next(reply)[1] == "finished"
 
 
 def test_a_browser_asks_again_with_the_query_it_began_with(
@@ -186,13 +186,13 @@ def test_a_browser_asks_again_with_the_query_it_began_with(
 ) -> None:
     """`?after=` stays in its URL; the last event that it has seen is newer."""
     job = submit("watched", keys(2), pipeline="p")
-    with events(http, job, after=0) as told:
-        first = next(told)
+    with events(http, job, after=0) as reply:
+        first = next(reply)
         drain("p")
-        rest = [next(told), next(told)]
+        rest = [next(reply), next(reply)]
     assert len({first, *rest}) == 3
-    with events(http, job, rest[0][0], after=0) as told:
-        assert next(told) == rest[1]
+    with events(http, job, rest[0][0], after=0) as reply:
+        assert next(reply) == rest[1]
 
 
 @pytest.mark.parametrize("seen", ["x", "-1", "9" * 30, "\u00b2"])
@@ -207,10 +207,10 @@ def test_a_stop_ends_a_stream_of_events_which_is_asked_for_again(
     served: Served, http: httpx.Client, small_pages: None
 ) -> None:
     job = submit("watched", keys(2), pipeline="p")
-    with events(http, job) as told:
-        next(told)
+    with events(http, job) as reply:
+        next(reply)
         served.begin_stop()
-        assert list(told) == []
+        assert list(reply) == []
 
 
 def test_watchers_take_no_threads(served: Served, small_pages: None) -> None:

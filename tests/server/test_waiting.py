@@ -56,9 +56,9 @@ def test_a_claim_wakes_when_work_appears(
 
 def test_a_claim_that_waits_in_vain_says_why(http: httpx.Client) -> None:
     began = time.monotonic()
-    told = claim_of(http, wait_seconds=0.2)
-    assert told["leases"] == []
-    assert told["reason"]
+    reply = claim_of(http, wait_seconds=0.2)
+    assert reply["leases"] == []
+    assert reply["reason"]
     assert 0.2 <= time.monotonic() - began < SOON_SECONDS
 
 

@@ -55,8 +55,8 @@ class Receiver:
 
     def answer(self, *statuses: int, body: bytes = b"", **headers: str) -> None:
         """Set the answers to the next requests; `retry_after` is the header Retry-After."""
-        told = {name.replace("_", "-"): value for name, value in headers.items()}
-        self._answers.extend((status, told, body) for status in statuses)
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        self._answers.extend((status, sent, body) for status in statuses)
 
     def hold(self) -> None:
         """Accept requests, but answer them only once `go_on` is called."""

@@ -33,5 +33,5 @@ class Renewals(LocalClient):
 
     @property
     def every_seconds(self) -> float:
-        """The interval of renewals, as on an idle machine."""
+        """The shortest interval between two renewals, as on an idle machine."""
         return min(later - sooner for sooner, later in pairwise(self._at))

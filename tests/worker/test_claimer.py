@@ -26,7 +26,7 @@ LIMIT = 8
 
 
 class Gate:
-    """Work that stops at one number until released, and records the sizes of its calls."""
+    """Work on a whole claim per call, which stops at one item until released."""
 
     def __init__(self, at: int) -> None:
         self.at, self.here, self.go_on = at, threading.Event(), threading.Event()

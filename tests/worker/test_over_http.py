@@ -50,7 +50,7 @@ class Scene:
         return n * n
 
     def once(self, count: int) -> None:
-        """Assert that each number below `items` was computed exactly once."""
+        """Assert that each number below `count` was computed exactly once."""
         assert self.calls == Counter(range(count))
 
     @contextmanager
@@ -285,13 +285,13 @@ def test_a_disk_that_fails_does_not_stop_the_work(ledger_db: str, scene: Scene, 
 def test_a_worker_whose_token_is_revoked_ends_and_keeps_what_it_has_computed(
     ledger_db: str, scene: Scene, in_thread
 ):
-    secret, told = issue("worker", ["work"])
+    secret, found = issue("worker", ["work"])
     job = submit("j", numbered(6), pipeline="p")
 
     def work(n: int) -> int:
         scene.calls[n] += 1
         if n == 0:
-            revoke(told["id"])
+            revoke(found["id"])
         return n
 
     with HttpClient(scene.server.url, secret) as client:
@@ -327,8 +327,8 @@ def test_a_pipeline_that_nobody_knows_is_told_once(ledger_db: str, scene: Scene,
     submit("j", numbered(1), pipeline="another")
     with scene.serving():
         eventually(lambda: scene.server.network.paths("claims") >= 3)
-    told = [record for record in caplog.records if "unknown_pipeline" in record.message]
-    assert [record.levelname for record in told] == ["WARNING"]
+    found = [record for record in caplog.records if "unknown_pipeline" in record.message]
+    assert [record.levelname for record in found] == ["WARNING"]
 
 
 def test_a_deferred_result_is_posted_again_and_computed_once(ledger_db: str, scene: Scene):

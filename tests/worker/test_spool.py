@@ -143,9 +143,9 @@ def test_a_tail_that_was_cut_off_costs_only_itself_and_is_told(tmp_path: Path, c
         path.write_bytes(whole[:length])
         caplog.clear()
         assert [result.item for _, result in _taken(tmp_path)] == [0]
-        told = [record.message for record in caplog.records]
-        assert len(told) == (length > first)
-        assert all(f"last {length - first} bytes were cut off" in line for line in told)
+        logged = [record.message for record in caplog.records]
+        assert len(logged) == (length > first)
+        assert all(f"last {length - first} bytes were cut off" in line for line in logged)
 
 
 def test_a_damaged_record_costs_only_itself_and_is_kept_aside(tmp_path: Path, caplog):
@@ -223,9 +223,9 @@ def test_what_is_said_to_be_kept_survives_a_kill(tmp_path: Path):
         text=True,
     ) as process:
         assert process.stdout is not None
-        said = [int(process.stdout.readline()) for _ in range(50)]
+        output = [int(process.stdout.readline()) for _ in range(50)]
         process.send_signal(signal.SIGKILL)
-        said += [int(line) for line in process.stdout if line.endswith("\n")]
+        output += [int(line) for line in process.stdout if line.endswith("\n")]
     found = [result.item for _, result in _taken(tmp_path)]
-    assert found[: len(said)] == said
-    assert len(found) <= len(said) + 1
+    assert found[: len(output)] == output
+    assert len(found) <= len(output) + 1

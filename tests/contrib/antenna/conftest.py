@@ -67,9 +67,9 @@ class Api:
         posted = [
             {"reply_subject": task["reply_subject"], "result": result} for task, result in results
         ]
-        told = self.post(f"jobs/{job.pk}/result/", {"results": posted})
-        assert self.status == 200, told
-        return [one["status"] for one in told["tasks"]]
+        reply = self.post(f"jobs/{job.pk}/result/", {"results": posted})
+        assert self.status == 200, reply
+        return [one["status"] for one in reply["tasks"]]
 
     def done(self, job: Job, *tasks: Task) -> list[str]:
         return self.results(job, *((task, detected(task)) for task in tasks))

@@ -136,15 +136,15 @@ class Worker:
         with self._session() as session:
             try:
                 answer = self._post(session, f"/jobs/{job['id']}/result/", {"results": results})
-                told = answer.json() if answer.status_code == 200 else {}
+                reply = answer.json() if answer.status_code == 200 else {}
             except (httpx.HTTPError, ValueError):
                 return
-        if told:
-            assert type(told["status"]) is str
-            assert type(told["job_id"]) is int
-            assert type(told["results_queued"]) is int
-            assert all(type(text) is str for one in told["tasks"] for text in one.values())
-            self.answers.append(told)
+        if reply:
+            assert type(reply["status"]) is str
+            assert type(reply["job_id"]) is int
+            assert type(reply["results_queued"]) is int
+            assert all(type(text) is str for one in reply["tasks"] for text in one.values())
+            self.answers.append(reply)
 
     @staticmethod
     def _empty(ready: list[queue.Queue[list[Task] | None]], loaders: list[Future[None]]) -> None:

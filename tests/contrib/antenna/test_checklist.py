@@ -88,9 +88,9 @@ def test_4_a_bad_result_loses_no_other_of_its_batch(api: Api) -> None:
     entries[11] = entries[11].replace("161.0", "NaN")
     entries[12] = "7"
     body = '{"results": [' + ",".join(entries) + "]}"
-    told = api.post_bytes(f"jobs/{job.pk}/result/", body.encode())
-    assert (api.status, told["status"], told["job_id"]) == (200, "accepted", job.pk)
-    assert told["results_queued"] == 22
+    reply = api.post_bytes(f"jobs/{job.pk}/result/", body.encode())
+    assert (api.status, reply["status"], reply["job_id"]) == (200, "accepted", job.pk)
+    assert reply["results_queued"] == 22
     stage = progress(job.pk)["stages"][0]
     assert (stage["succeeded"], stage["failed"], stage["in_flight"]) == (20, 2, 2)
 
@@ -116,8 +116,8 @@ def test_5_the_size_that_is_taken_is_the_tokens_where_it_has_one(
 ) -> None:
     api = of_rights("work", body_bytes_max=1_000)
     job = job_of(2)
-    told = api.post(f"jobs/{job.pk}/result", {"results": [], "client_info": "x" * 1_000})
-    assert (api.status, told["limit"]) == (413, 1_000)
+    reply = api.post(f"jobs/{job.pk}/result", {"results": [], "client_info": "x" * 1_000})
+    assert (api.status, reply["limit"]) == (413, 1_000)
 
 
 @pytest.mark.parametrize(("policy", "held"), [(5.0, 300.0), (300.0, 300.0), (900.0, 900.0)])
@@ -217,8 +217,8 @@ def test_8_only_the_tokens_projects_and_pipelines_are_listed(of_rights: Callable
     api = of_rights("work", projects=["andes"], pipelines=[SLUGS[0]])
     assert api.listed() == [{"id": shown.pk, "pipeline_slug": SLUGS[0]}]
     assert api.tasks(foreign) == []
-    told = api.post(f"jobs/{hidden.pk}/tasks/", {"batch_size": 24})
-    assert (api.status, told["detail"][:4]) == (404, "job ")
+    reply = api.post(f"jobs/{hidden.pk}/tasks/", {"batch_size": 24})
+    assert (api.status, reply["detail"][:4]) == (404, "job ")
 
 
 def test_9_a_registration_of_megabytes_is_kept(api: Api, outputs_folder) -> None:
@@ -237,8 +237,8 @@ def test_9_a_registration_of_megabytes_is_kept(api: Api, outputs_folder) -> None
     assert len(json.dumps(given)) > 3_000_000
     (project,) = api.get("projects")["results"]
     path = f"projects/{project['id']}/pipelines/"
-    told = api.post(path, given)
-    assert (api.status, told["pipelines_created"]) == (201, list(SLUGS))
+    reply = api.post(path, given)
+    assert (api.status, reply["pipelines_created"]) == (201, list(SLUGS))
     again = api.post(path, given)
     assert (again["pipelines_created"], again["pipelines_updated"]) == ([], list(SLUGS))
     seen = next(one for one in workers() if one["instance"] == "AMI Data Companion (gpu-1)")
@@ -251,9 +251,9 @@ def test_10_all_projects_are_on_one_page(api: Api, of_rights: Callable[..., Api]
     names = [f"project {n}" for n in range(41)]
     for name in names:
         submit("night", ["a"], pipeline="p", project=name)
-    told = api.get("projects")
-    assert {one["name"] for one in told["results"]} == {*names, "default"}
-    assert len({one["id"] for one in told["results"]}) == told["count"] == 42
-    assert told["next"] is None
+    reply = api.get("projects")
+    assert {one["name"] for one in reply["results"]} == {*names, "default"}
+    assert len({one["id"] for one in reply["results"]}) == reply["count"] == 42
+    assert reply["next"] is None
     mine = of_rights("work", projects=["project 7"]).get("projects")["results"]
-    assert mine == [one for one in told["results"] if one["name"] == "project 7"]
+    assert mine == [one for one in reply["results"] if one["name"] == "project 7"]

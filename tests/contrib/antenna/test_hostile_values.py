@@ -24,9 +24,9 @@ def test_a_result(api: Api, place: str) -> None:
         ]
         posted[1]["result"][place] = "HERE"
         text = json.dumps({"results": posted}).encode().replace(b'"HERE"', hostile.encoded)
-        told = api.post_bytes(f"jobs/{job.pk}/result/", text)
-        assert api.status == 200, told
-        states = [one["status"] for one in told["tasks"]]
+        reply = api.post_bytes(f"jobs/{job.pk}/result/", text)
+        assert api.status == 200, reply
+        states = [one["status"] for one in reply["tasks"]]
         assert states[0] == states[2] == "counted"
         if place != "error":
             assert states[1] == "counted"

@@ -98,26 +98,26 @@ def test_no_lease_is_held_for_longer_than_a_renewal_may_ask(ledger_db: str, cloc
 
 
 def test_events_of_a_clock_that_was_ahead_are_told_in_time(ledger_db: str, clock: Clock) -> None:
-    told: list[str] = []
-    on_event("finished")(lambda event: told.append(event.kind))
+    handled: list[str] = []
+    on_event("finished")(lambda event: handled.append(event.kind))
     clock.forward(HOURS)
     submit("j", keys(1), pipeline="p")
     worker.drain()
     clock.forward(-HOURS)
     sweep()
     deliver()
-    assert told == ["finished"]
+    assert handled == ["finished"]
 
 
 def test_a_handler_that_failed_while_the_clock_was_ahead_is_called_again_in_time(
     ledger_db: str, clock: Clock
 ) -> None:
-    told: list[str] = []
+    handled: list[str] = []
 
     @on_event("finished")
     def fails_once(event: JobNotice) -> None:
-        told.append(event.kind)
-        if len(told) == 1:
+        handled.append(event.kind)
+        if len(handled) == 1:
             raise ValueError("not yet")
 
     submit("j", keys(1), pipeline="p")
@@ -125,12 +125,12 @@ def test_a_handler_that_failed_while_the_clock_was_ahead_is_called_again_in_time
     clock.forward(HOURS)
     sweep()
     deliver()
-    assert told == ["finished"]
+    assert handled == ["finished"]
     clock.forward(-HOURS)
     sweep()
     clock.forward(limits().handler_seconds_max + limits().outbox_backoff_seconds + 1)
     deliver()
-    assert told == ["finished", "finished"]
+    assert handled == ["finished", "finished"]
 
 
 def test_a_jump_ahead_costs_an_item_one_expiry_at_most(ledger_db: str, clock: Clock) -> None:

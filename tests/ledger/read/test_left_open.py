@@ -135,8 +135,8 @@ def test_items_that_are_added_are_to_be_sent_again(ledger_db: str) -> None:
 
 def test_a_database_that_goes_away_in_the_middle_names_the_job_too(ledger_db: str) -> None:
     """At each statement: from the one that creates the job onwards, the error names it."""
-    said = list(takewhile(bool, map(cut_at, range(100))))
-    named = [error for error in said if error and error.job_id is not None]
+    message = list(takewhile(bool, map(cut_at, range(100))))
+    named = [error for error in message if error and error.job_id is not None]
     assert len(named) > 3
     for error in named:
         assert f"job {error.job_id} was made, with" in str(error)

@@ -173,8 +173,8 @@ def test_with_a_hook_a_report_goes_alone(pile: Pile) -> None:
 def test_a_failure_that_may_be_tried_again_is_judged_by_itself() -> None:
     job = submit("night", keys(2), pipeline="p")
     lease = worker.lease()
-    told = receipts(lease, success(0, metrics={"n": 1}), failure(1, "Busy", retryable=True))
-    assert told == ["counted", "requeued"]
+    found = receipts(lease, success(0, metrics={"n": 1}), failure(1, "Busy", retryable=True))
+    assert found == ["counted", "requeued"]
     assert metrics(job) == {"n": 1}
     assert counts(job) == {"succeeded": 1}
 
