@@ -64,7 +64,7 @@ SETTLED = f"credit AS ({CREDIT}), tally AS ({TALLY}) SELECT number FROM moved"
 C = f"{OUTCOMES}, {SETTLED};"
 KEPT = f"kept AS (INSERT INTO joblot_outcome SELECT {ROW} FROM lease l, moved)"
 UNCREDITED = f"{OUTCOMES}, tally AS ({TALLY}) SELECT number FROM moved;"
-LOOK = """SELECT j.version, j.status, t.stage, sum(t.succeeded), sum(t.failed), sum(t.lost),
+RECONCILE = """SELECT j.version, j.status, t.stage, sum(t.succeeded), sum(t.failed), sum(t.lost),
   sum(t.skipped)
   FROM joblot_job j LEFT JOIN joblot_tally t ON t.job_id = j.id
   WHERE j.id = (:batch::int) * 0 + 1 GROUP BY j.version, j.status, t.stage;"""
@@ -103,7 +103,7 @@ VARIANTS = {
     "d": Variant("as c, lease locked but not credited", UNCREDITED),
     "e": Variant("16 outcome rows, then UPDATE job SET n = n + 16", COUNTER),
     "c-separate": Variant("c as BEGIN, four statements, COMMIT", SEPARATE),
-    "c-reconcile": Variant("c, then the look's SELECT", C + "\n" + LOOK),
+    "c-reconcile": Variant("c, then the reconciliation's SELECT", C + "\n" + RECONCILE),
     "c-32jobs": Variant("c on 32 jobs", C, jobs=CLIENTS),
     "c-fill70": Variant("c, fillfactor 70 on lease and tally", C, fill=70),
 }

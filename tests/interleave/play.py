@@ -85,7 +85,7 @@ class Theatre:
     def _explore(self, using: str, at: Set, verbs: list[str], bound: Bound) -> Report:
         at.verdict.changed = None  # another scene may have run since
 
-        def anew() -> None:
+        def reset() -> None:
             forget()
             at.snapshot.restore(at.verdict.changed)
             at.verdict.changed = None
@@ -94,7 +94,7 @@ class Theatre:
         acts = [partial(VERBS[verb].act, at.scene) for verb in verbs]
         report = explore(
             dict(zip(names, acts, strict=True)),
-            setup=anew,
+            setup=reset,
             check=at.verdict.check,
             using=using,
             preemptions=bound.preemptions,
@@ -116,14 +116,14 @@ class Theatre:
         seen = Witness(using).seen(readers, at.scene, act)
         changed = at.snapshot.changed(at.snapshot.rows())
 
-        def anew() -> None:
+        def reset() -> None:
             forget()
             at.snapshot.restore(changed)
 
         for name, reader in readers.items():
             explore(
                 {name: partial(answer, reader, at.scene), verb: act},
-                setup=anew,
+                setup=reset,
                 check=partial(require_one_state, name, seen[name]),
                 using=using,
                 preemptions=bound.preemptions,

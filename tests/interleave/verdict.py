@@ -127,7 +127,7 @@ class Told:
             assert not (self.retried and not self.deleted), "pruned though it was in its next run"
             return
         asked = self.deleted or scene.removing
-        assert asked or job.deleted_at is None, "it is being removed, and nobody asked"
+        assert asked or job.deleted_at is None, "it is being removed, but no verb asked for it"
         assert job.deleted_at is not None or not self.deleted, "deleted, and not being removed"
         if self.success and job.total:
             rows = Outcome.objects.filter(job_id=job.pk, stage=0, number=0)

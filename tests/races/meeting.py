@@ -46,7 +46,7 @@ class Gate:
 
     def wait(self) -> None:
         """Wait until a connection stands at the gate."""
-        assert self._reached.wait(SECONDS_MAX), f"nobody came to {self._before!r}"
+        assert self._reached.wait(SECONDS_MAX), f"no connection reached {self._before!r}"
 
     def open(self) -> None:
         self._opened.set()

@@ -43,7 +43,7 @@ class Scene(SimpleNamespace):
         check: Callable[[Any], None],
         **more: Any,
     ) -> Report:
-        def anew() -> None:
+        def reset() -> None:
             databases.empty(self.db)
             set_up()
 
@@ -54,7 +54,7 @@ class Scene(SimpleNamespace):
 
         return explore(
             operations,
-            setup=anew,
+            setup=reset,
             check=checked,
             using=self.db,
             schedules_max=ORDERS,

@@ -50,8 +50,7 @@ def options(
 
     Exit codes:
 
-    0 success; 1 the job ended with errors, failed or was canceled, or an audit found a fault;
-    2 usage; 3 not found or refused; 4 unavailable.
+    0 success; 1 bad end or failed check; 2 usage; 3 not found or refused; 4 unavailable.
     """
     if debug:
         os.environ[DEBUG] = "1"

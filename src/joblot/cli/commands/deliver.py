@@ -22,10 +22,10 @@ def deliver(
     as_json: AsJson = False,
     db: Db = None,
 ) -> None:
-    """Deliver events to their handlers and remove files that the sweep has marked, once. `serve`
-    and `sweep` do this too.
+    """Deliver events to their handlers, and remove files that the sweep has marked, once.
 
-    Both run in separate processes, which are killed when they exceed their time limit.
+    Both run in separate processes, which are killed when they exceed their time limit. `serve` and
+    `sweep` do this too.
     """
     if forever and as_json:
         raise InvalidInput("--json: reports a single delivery round; leave out --forever")

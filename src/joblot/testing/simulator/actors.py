@@ -102,7 +102,7 @@ class Operator:
             expired = job.expire(token, world.now)
             world.require(answer.value >= expired, "a live lease did not expire")
         elif not answer.away and world.has_expired(token):
-            job.expire(token, world.now, looks=False)
+            job.expire(token, world.now, reconciles=False)
             world.notice_reconciled(job_id)
         world.compare(job_id)
 

@@ -221,14 +221,14 @@ class Job:
         lease.state = LeaseState.EXPIRED
         return len(back)
 
-    def expire(self, token: str, now: int, *, looks: bool = True) -> bool:
+    def expire(self, token: str, now: int, *, reconciles: bool = True) -> bool:
         lease = self.leases[token]
         if not self.is_live(lease):
             return False
         for number in self.held(lease):
             self._come_back(lease, number, now)
         lease.state = LeaseState.EXPIRED
-        if looks:
+        if reconciles:
             self.reconcile()
         return True
 
