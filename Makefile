@@ -1,4 +1,4 @@
-# `make` alone tells what there is. Every recipe sets up what it needs, in .venv.
+# `make` alone lists the recipes. Each one sets up what it needs, in .venv.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -15,26 +15,26 @@ DEV_READY := .venv/.ready-dev
 
 .PHONY: help demo test test-slow test-newest interleave mutants check format bench bench-quick simulate constraints clean
 
-help: ## Tell what there is
+help: ## List the recipes
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "Variables: DB=sqlite|postgres (demo, simulate), JOBS=3 (tests at once), ARGS='…' (passed on)"
+	@echo "Variables: DB=sqlite|postgres (demo, simulate), JOBS=3 (parallel tests), ARGS='…' (passed on)"
 
-demo: $(DEMO_READY) ## Count 1,797 real digits right, with faults on (DB=postgres: on PostgreSQL)
+demo: $(DEMO_READY) ## Count 1,797 real digits exactly, with faults injected (DB=postgres: on PostgreSQL)
 	$(BIN)/joblot demo --db $(DB) $(ARGS)
 
-test: $(DEV_READY) ## Run the tests, on SQLite and PostgreSQL
+test: $(DEV_READY) ## Run the tests on SQLite and PostgreSQL
 	$(BIN)/pytest -n $(JOBS) -m "not slow" $(ARGS)
 
-test-slow: $(DEV_READY) ## Run the tests that take minutes: real limits, many processes, a large job
+test-slow: $(DEV_READY) ## Run the slow tests: real limits, many processes, a large job
 	$(BIN)/pytest -n $(JOBS) -m slow $(ARGS)
 
-test-newest: ## Run them on the newest Python, Django, PostgreSQL (needs root)
+test-newest: ## Run the tests on the newest Python, Django, PostgreSQL (needs root)
 	JOBS=$(JOBS) scripts/newest $(ARGS)
 
-interleave: $(DEV_READY) ## Try every order of each two verbs' statements, up to a bound
+interleave: $(DEV_READY) ## Try every order of the statements of each pair of verbs, up to a bound
 	$(BIN)/pytest -n $(JOBS) --interleave full $(ARGS) tests/interleave
 
-mutants: $(DEV_READY) ## Take each guard out of a copy of joblot; a test must turn red
+mutants: $(DEV_READY) ## Remove each guard from a copy of joblot; a test must fail
 	$(BIN)/python -m tests.interleave.mutants $(ARGS)
 
 check: $(DEV_READY) ## Check format, lint, layers, types
@@ -43,20 +43,20 @@ check: $(DEV_READY) ## Check format, lint, layers, types
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
 
-format: $(DEV_READY) ## Put the code into the one format
+format: $(DEV_READY) ## Format the code
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
 
 bench: $(DEV_READY) ## Measure settling and claiming on PostgreSQL
 	$(BIN)/python -m bench $(ARGS)
 
-bench-quick: $(DEV_READY) ## Measure the same for a few minutes only, fewer and shorter rounds
+bench-quick: $(DEV_READY) ## Measure with fewer and shorter rounds, in a few minutes
 	$(BIN)/python -m bench --quick
 
-simulate: $(DEV_READY) ## Play workers, faults and sweeps as SEED says (ITEMS=100000: one large job)
+simulate: $(DEV_READY) ## Simulate workers, faults and sweeps, from SEED (ITEMS=100000: one large job)
 	$(BIN)/python -m joblot.testing.simulator --db $(DB) $(if $(SEED),--seed $(SEED)) $(if $(ITEMS),--items $(ITEMS)) $(ARGS)
 
-constraints: ## Pin the newest versions that fit into constraints.txt (needs uv)
+constraints: ## Pin the newest compatible versions in constraints.txt (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --all-extras --upgrade \
 		--no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 		--no-emit-package joblot --output-file constraints.txt pyproject.toml

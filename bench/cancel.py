@@ -4,7 +4,7 @@
 
 Each handler alternately claims 16 items and reports them. Meanwhile the hot job and a quiet one
 with as many live leases are canceled, in either order, both without grace: the difference is the
-delay caused by the hot job's handlers. The handlers then continue with the next job, so that both
+delay that the hot job's handlers cause. The handlers then continue with the next job, so that both
 are canceled under the same load. The worst round stands for the 99th percentile.
 """
 

@@ -75,7 +75,7 @@ def _drain(prepare: Callable[[int], Act], items: int, handlers: int) -> tuple[fl
 
 @contextmanager
 def _old_snapshot(*, held: bool) -> Iterator[None]:
-    """A transaction that has read and stays open, so that nothing can be vacuumed."""
+    """Hold a snapshot open in an idle transaction, so that nothing can be vacuumed."""
     from django.db import connections
 
     if not held:

@@ -69,8 +69,8 @@ def _measured(client: httpx.Client, pid: int, name: str, rounds: int) -> dict[st
             began = _cpu_seconds(pid)
             took[f"{post}, wall"] = _each(bodies, lambda body: _post(client, *body), time.monotonic)
             took[f"{post}, processor"] = (_cpu_seconds(pid) - began) / len(bodies)
-        told = ", ".join(f"{what} {seconds * 1000:.1f} ms" for what, seconds in took.items())
-        print(f"round {round_}, {name}: {told}", flush=True)
+        times = ", ".join(f"{what} {seconds * 1000:.1f} ms" for what, seconds in took.items())
+        print(f"round {round_}, {name}: {times}", flush=True)
         if round_:
             for what, seconds in took.items():
                 found.setdefault(what, []).append(seconds)

@@ -4,7 +4,7 @@
 
 The large job's items and outcomes are written by SQL; it is deleted and removed by the real verbs,
 in sweeps, under the statement timeout. Meanwhile reports of 16 items go to another job, and after
-each sweep it is asked whether it keeps up, as /healthz does.
+each sweep the script checks whether it keeps up, as /healthz does.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ UPDATE joblot_job SET total = {items}, version = version + 1 WHERE id = {job};
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--items", type=int, default=300_000)
-    parser.add_argument("--timeout", default="500ms", help="of each statement")
+    parser.add_argument("--timeout", default="500ms", help="per statement")
     asked = parser.parse_args()
     with PostgresServer() as server:
         standalone.setup(server.create_database("bench"))

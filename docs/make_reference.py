@@ -1,6 +1,6 @@
 """Write docs/reference/python.md from the code: `python docs/make_reference.py`.
 
-The code is read and not run, so that a signature stands here as it stands there.
+The code is parsed, not run, so that signatures appear as they are written.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ SOURCE = Path(joblot.__file__).parent
 
 HEAD = """# Reference
 
-Made from the code by `python docs/make_reference.py`; a test checks that it is up to date. The
-words are those of the [glossary](glossary.md). Commands are in [their own reference](cli.md).
+Generated from the code by `python docs/make_reference.py`; a test checks that it is up to date. The
+terms are defined in the [glossary](glossary.md). Commands have [their own reference](cli.md).
 
-The names marked **public** are imported from `joblot` itself, the others from the module above
+Import the names marked **public** from `joblot` itself, and the others from the module named above
 them.
 """
 
 VERBS = {
-    "A producer": {
+    "Producers": {
         "ledger.submit.submit": ["submit", "add_items", "seal"],
         "ledger.job.lifecycle": ["start", "pause", "resume", "cancel", "retry", "delete"],
     },
-    "A worker": {
+    "Workers": {
         "ledger.claim.claim": ["claim"],
         "wire": ["success", "failure"],
         "ledger.report.report": ["report"],
@@ -42,7 +42,7 @@ VERBS = {
         "ledger.maintain.delivery": ["deliver", "deliver_until"],
         "delivery.supervisor": ["supervise_until"],
     },
-    "A reader": {
+    "Readers": {
         "ledger.read.progress": ["progress", "jobs"],
         "ledger.claim.availability": ["next_job"],
         "ledger.read.items": ["items", "outputs"],
@@ -52,8 +52,8 @@ VERBS = {
         "ledger.read.map": ["job_map"],
         "ledger.read.audit": ["audit", "audit_all"],
     },
-    "A mender": {"ledger.maintain.repair": ["repair"]},
-    "The clock": {
+    "Repair": {"ledger.maintain.repair": ["repair"]},
+    "Periodic work": {
         "ledger.maintain.sweep": ["sweep", "sweep_until"],
         "ledger.job.prune": ["prune"],
     },
@@ -77,38 +77,38 @@ SHAPES = {
 
 RECEIPTS = {
     Receipt.COUNTED: "the item is settled by this result",
-    Receipt.REQUEUED: "a retryable failure within the budget; the item waits for its next try",
-    Receipt.DUPLICATE: "the item is settled with this very result; nothing was done",
+    Receipt.REQUEUED: "a retryable failure within the budget; the item waits for its next attempt",
+    Receipt.DUPLICATE: "the item is already settled with this result; nothing was done",
     Receipt.CONFLICTING: "the item has succeeded with another output, which stays; this one is "
-    "kept to be looked at",
-    Receipt.SUPERSEDED: "the failure came after something better or newer; nothing was done",
-    Receipt.AMENDED: "the item was failed or lost, and has succeeded now",
-    Receipt.LATE: "the success came when nothing counts any more; it is kept",
-    Receipt.DEFERRED: "the hook or the storage failed in a way that may pass; the item is still "
-    "open: post the result again",
-    Receipt.REJECTED: "the result is bad, or this lease was not granted the item; `reason` says "
-    "which",
+    "stored for inspection",
+    Receipt.SUPERSEDED: "a failure that a better or newer result precedes; nothing was done",
+    Receipt.AMENDED: "the item had failed or was lost, and has now succeeded",
+    Receipt.LATE: "the success arrived too late to count; it is stored",
+    Receipt.DEFERRED: "the hook or the storage failed temporarily; the item is still open: post "
+    "the result again",
+    Receipt.REJECTED: "the result is invalid, or this lease was not granted the item; `reason` "
+    "says which",
 }
 
 SETTINGS_HEAD = """
 ## Policy
 
-Belongs to a job: `submit(policy={…})`; `settings.JOBLOT["POLICY"]` changes the defaults.
+Policies are per job: `submit(policy={…})`. `settings.JOBLOT["POLICY"]` changes the defaults.
 
 """
 
 LIMITS_HEAD = """
 ## Limits
 
-Belong to an installation: `settings.JOBLOT = {"CLAIM_ITEMS_MAX": 500}`, in upper or lower case.
-An unknown name is refused. The name tells the unit.
+Limits are per installation: `settings.JOBLOT = {"CLAIM_ITEMS_MAX": 500}`, in upper or lower case.
+Unknown names are refused. A name includes its unit.
 
 """
 
 ANTENNA_HEAD = """
 ## Limits of an older fleet's protocol
 
-The same for [that protocol](antenna.md): `settings.JOBLOT_ANTENNA = {"AHEAD_ITEMS": 480}`.
+For [that protocol](antenna.md), likewise: `settings.JOBLOT_ANTENNA = {"AHEAD_ITEMS": 480}`.
 
 """
 
@@ -145,8 +145,8 @@ def verb(module: str, name: str) -> str:
     assert isinstance(node, ast.FunctionDef)
     public = " **public**" if name in joblot.__all__ else ""
     text = ast.get_docstring(node)
-    said = f"\n{text}\n" if text else ""
-    return f"\n### `{name}`{public}\n\n```python\n{signature(node)}\n```\n{said}"
+    shown = f"\n{text}\n" if text else ""
+    return f"\n### `{name}`{public}\n\n```python\n{signature(node)}\n```\n{shown}"
 
 
 def signature(node: ast.FunctionDef) -> str:
@@ -194,7 +194,7 @@ def fields(node: ast.FunctionDef | ast.ClassDef) -> Iterator[tuple[str, str, str
 
 
 def settings(module: str, name: str) -> Iterator[str]:
-    """A table of a class of limits, with the comments beside its fields."""
+    """A table of the fields of a class of limits, with the comments beside them."""
     lines = source(module).splitlines()
     yield "| name | default | |\n|---|---|---|\n"
     for field, _, default, number in fields(named(module, name)):
@@ -204,14 +204,15 @@ def settings(module: str, name: str) -> Iterator[str]:
 
 
 def receipts() -> Iterator[str]:
-    yield "\n## Receipts\n\nWhich one a result gets is in [the state machines](state-machine.md).\n"
+    yield "\n## Receipts\n\n[The state machines](state-machine.md) say which one a result gets.\n"
     yield "\n| receipt | |\n|---|---|\n"
     yield from (f"| `{receipt}` | {RECEIPTS[receipt]} |\n" for receipt in Receipt)
 
 
 def reasons() -> Iterator[str]:
     lines = source("states").splitlines()
-    yield "\n## Reasons\n\nWhy a claim was granted nothing.\n\n| reason | |\n|---|---|\n"
+    yield "\n## Reasons\n\n"
+    yield "The reasons why a claim is granted nothing.\n\n| reason | |\n|---|---|\n"
     for node in named("states", "NoLease").body:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
             comment = lines[node.lineno - 1].partition("# ")[2]

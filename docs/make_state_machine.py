@@ -12,39 +12,39 @@ PAGE = Path(__file__).parent / "reference/state-machine.md"
 
 HEAD = """# The state machines
 
-Made from `src/joblot/states.py` by `python docs/make_state_machine.py`; a test checks that it is
-up to date, and that the database's trigger holds the same pairs.
+Generated from `src/joblot/states.py` by `python docs/make_state_machine.py`; a test checks that it
+is up to date, and that the database's trigger enforces the same pairs.
 
 ## A job
 
 """
 
 AFTER_CHART = """
-A terminal status is left in two ways only. An *amendment* improves the report of a run that has
-ended: a late success of an item that was lost or had failed in the last stage; the revision goes
-up by one, and the status may get better, never worse. A *retry* begins the next run.
+Only two transitions leave a terminal status. An *amendment* improves the report of a run that has
+ended, after a late success of an item that was lost or had failed in the last stage. It increases
+the revision by one; the status may improve but never worsens. A *retry* begins the next run.
 
 A *removal* (delete, prune) leads out of the chart. It begins in a terminal status, by
 compare-and-set of the mark `deleted_at`, once every lease is closed. From then on the row does not
-change, except for `total`, which goes down with the items; a trigger refuses anything else.
+change, except that `total` decreases with the items; a trigger refuses any other change.
 
-The verdict, when a job finishes: all items came through the last stage, or there are none:
-`SUCCESS`; more than `failure_threshold` of them (0.5) did not: `FAILURE`; else
+The verdict when a job finishes is `SUCCESS` if every item succeeded in the last stage, or there are
+no items; `FAILURE` if the share of items that did not exceeds `failure_threshold` (0.5); otherwise
 `COMPLETED_WITH_ERRORS`.
 
-What is allowed where is asked of these sets, and each is a positive list:
+These sets decide what is allowed in which status. A status that is not listed is not allowed:
 
-| set | statuses | who asks |
+| set | statuses | used by |
 |---|---|---|
 """
 
 SETS = {
     "CLAIMABLE": "a claim, in the statement that grants the lease",
-    "ACCEPTING": "readers that say whether results still count",
-    "FINALIZABLE": "the look, before it finishes a job",
+    "ACCEPTING": "readers that report whether results still count",
+    "FINALIZABLE": "reconcile, before it finishes a job",
     "CANCELABLE": "cancel",
     "FILLABLE": "add items, seal",
-    "AMENDABLE": "the look, before it amends",
+    "AMENDABLE": "reconcile, before it amends a report",
     "RETRYABLE": "retry",
     "TERMINAL": "delete, prune, fold",
 }
@@ -52,21 +52,23 @@ SETS = {
 RECEIPTS_HEAD = """
 ## An item in a stage
 
-*Open* until it is settled: `SUCCEEDED`, `FAILED` (reported, with its cause), `LOST` (its lease
-alone expired too often) or `SKIPPED` (an earlier stage did not succeed). Settled once in a run.
+An item is *open* until it is settled: `SUCCEEDED`, `FAILED` (reported, with its cause), `LOST`
+(leases on it alone expired too often) or `SKIPPED` (an earlier stage did not succeed). It is
+settled once per run.
 
 ## A lease
 
-*Live* until its deadline, which a renewal moves. *Expired*: its open items went back to the
-queue; a success through it still counts. *Closed*: the run is over for it, nothing counts.
+A lease is *live* until its deadline, which a renewal moves. After it has *expired*, its open items
+are back in the queue; a success through it still counts. Once it is *closed*, its run is over, and
+nothing counts any more.
 
 ## The receipts
 
-What a result is answered: by the lease it comes through, by how the item stands in the lease's
-stage, and by what is reported. *Retryable* means a failure within the item's budget. Where the
-table says `amended`, an earlier stage than the last answers `late`. Two receipts are not in the
-table: `deferred` (the adopter's hook or storage failed; post it again) and `rejected`
-(the result itself is bad).
+The receipt of a result depends on the state of its lease, on how the item stands in the lease's
+stage, and on what is reported. *Retryable* means a failure within the item's budget. Where the
+table says `amended`, a stage before the last answers `late`. Two receipts are not in the table:
+`deferred` (the adopter's hook or storage failed; post the result again) and `rejected` (the result
+itself is invalid).
 
 | lease | item | success | final failure | retryable failure |
 |---|---|---|---|---|

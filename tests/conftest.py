@@ -1,8 +1,8 @@
-"""Fixtures of the whole suite.
+"""Fixtures for the whole suite.
 
-A test that asks for `ledger_db` runs once on SQLite and once on PostgreSQL (`pytest --db sqlite`
-for one of them), on empty tables and with commits that are real. `postgres_only` and
-`sqlite_only` are the same for one database.
+A test that uses `ledger_db` runs once on SQLite and once on PostgreSQL (`pytest --db sqlite` for
+one of them), with empty tables and real commits. `postgres_only` and `sqlite_only` are the same
+for one database.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.threads import Threads
 
 ONLY = {"sqlite_only": "sqlite", "postgres_only": "postgres"}
 
-# By these Rich and Typer write as for a terminal, or for one of this width. The tests have none.
+# These make Rich and Typer write as for a terminal, or one of this width. The tests have none.
 OF_TERMINALS = (
     "COLUMNS",
     "FORCE_COLOR",
@@ -40,8 +40,8 @@ OF_TERMINALS = (
 )
 
 # Tests that take minutes, since they wait for real limits, start many processes or measure a large
-# job: files and folders, or a test after `::`. `make test` leaves them to `make test-slow`; pytest
-# alone runs both.
+# job: files and folders, or a test after `::`. `make test-slow` runs them, `make test` does not;
+# pytest alone runs all.
 SLOW = (
     "contrib/antenna/test_large_bodies.py",
     "cli/test_certify.py",
@@ -60,7 +60,7 @@ SLOW = (
     "testing/simulator/test_simulator.py::test_what_fails_is_shrunk_to_a_history_that_replays",
 )
 
-# By default an example may take 0.2 s, and drawing some a second: on a busy machine they take more.
+# The default limits are 0.2 s per example and 1 s for drawing some: too short on a busy machine.
 settings.register_profile(
     "unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -84,11 +84,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the environment the same everywhere, for xdist's workers and all that tests start.
+    """Make the environment the same everywhere, for xdist's workers and all child processes.
 
-    Bytecode is kept in a folder of the tests' own. They start several hundred processes, and each
-    would compile everything it imports where PYTHONDONTWRITEBYTECODE is set or the packages'
-    folders are read-only. It is kept for the next run, except that of temporary modules.
+    Bytecode is cached in a folder of the tests' own. They start several hundred processes, each of
+    which would compile everything it imports if PYTHONDONTWRITEBYTECODE is set or the packages'
+    folders are read-only. The cache is kept for the next run, except that of temporary modules.
     """
     if interval := config.getoption("--switch-interval"):
         sys.setswitchinterval(interval)
@@ -129,7 +129,7 @@ def db_alias(request: pytest.FixtureRequest) -> str:
 def sqlite_database(
     tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbBlocker
 ) -> Path:
-    """A migrated file."""
+    """A migrated SQLite file."""
     path = tmp_path_factory.mktemp("sqlite") / "joblot.sqlite3"
     with django_db_blocker.unblock():
         databases.point("sqlite", {"NAME": str(path)})
@@ -157,7 +157,7 @@ def postgres_database(
 def ledger_db(
     db_alias: str, request: pytest.FixtureRequest, django_db_blocker: DjangoDbBlocker
 ) -> Iterator[str]:
-    """Joblot's tables, empty, on the database whose alias this is."""
+    """Empty joblot tables; yields the alias of their database."""
     request.getfixturevalue(f"{db_alias}_database")
     with django_db_blocker.unblock(), databases.using(db_alias):
         yield db_alias
@@ -176,7 +176,7 @@ def sqlite_only(ledger_db: str) -> str:
 
 @pytest.fixture
 def durable_postgres(django_db_blocker: DjangoDbBlocker) -> Iterator[PostgresServer]:
-    """A server of the test's own, whose commits wait for the disk: stop it as you like."""
+    """The test's own server, whose commits wait for the disk; the test may stop it."""
     with PostgresServer() as server, databases.using("postgres"):
         before = _open_database(server, django_db_blocker)
         with django_db_blocker.unblock():
@@ -188,7 +188,7 @@ def durable_postgres(django_db_blocker: DjangoDbBlocker) -> Iterator[PostgresSer
 def in_thread(ledger_db: str) -> Iterator[Threads]:
     """`in_thread(call, *args)` runs it in a thread with its own connection; see tests.threads.
 
-    What a test has not asked the result of is waited for, and its error fails the test.
+    Calls whose result the test did not request are waited for, and their errors fail the test.
     """
     threads = Threads()
     yield threads
@@ -197,7 +197,7 @@ def in_thread(ledger_db: str) -> Iterator[Threads]:
 
 @pytest.fixture
 def connect(ledger_db: str) -> Iterator[Callable[[], BaseDatabaseWrapper]]:
-    """`connect()` opens one more connection to the test's database, usable in any thread."""
+    """`connect()` opens another connection to the test's database, usable in any thread."""
     opened: list[BaseDatabaseWrapper] = []
 
     def connect() -> BaseDatabaseWrapper:

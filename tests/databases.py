@@ -1,4 +1,4 @@
-"""The two databases of the suite: which one a test uses, and how it gets empty again."""
+"""The two databases of the suite: which one a test uses, and how it is emptied."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 ALIASES = ("sqlite", "postgres")
 LOCK_SECONDS_MAX = 5.0
 
-# For all threads of this process, so no context variable.
+# Not a context variable: it applies to all threads of this process.
 _current = os.environ.get("JOBLOT_TEST_ALIAS", "sqlite")
 
 
 class CurrentDatabase:
-    """The router: everything goes to the database of the running test."""
+    """Routes everything to the database of the running test."""
 
     def db_for_read(self, model: type, **hints: object) -> str:
         return _current
@@ -41,7 +41,7 @@ def current() -> str:
 
 @contextmanager
 def using(alias: str) -> Iterator[None]:
-    """Inside the block, this process and those it starts use the database `alias`."""
+    """Inside the block, this process and its children use the database `alias`."""
     global _current  # noqa: PLW0603 (one process runs one test at a time)
     before, _current = _current, alias
     os.environ["JOBLOT_TEST_ALIAS"] = alias
@@ -53,7 +53,7 @@ def using(alias: str) -> Iterator[None]:
 
 
 def point(alias: str, settings: Mapping[str, str]) -> dict[str, str]:
-    """Let `alias` mean another database from now on; answers what to pass to go back."""
+    """Point `alias` to another database; returns the argument that undoes it."""
     connections[alias].close()
     if apps.ready:
         import_module("joblot.ledger.claim.queue").forget()
@@ -90,7 +90,7 @@ def empty(alias: str) -> None:
 def _delete(connection: BaseDatabaseWrapper, tables: list[str]) -> None:
     deletes = [f"DELETE FROM {table}" for table in tables]
     if connection.vendor == "postgresql":
-        # A replica fires no triggers: joblot's own refuse such a thing.
+        # The replica role fires no triggers: joblot's own would refuse this.
         deletes.insert(0, "SET LOCAL session_replication_role = replica")
         deletes.insert(0, f"SET LOCAL lock_timeout = {int(LOCK_SECONDS_MAX * 1000)}")
     with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""PostgreSQL as it is when inserting items fails: amid a COPY, with rows in the message."""
+"""Makes inserting items fail as in PostgreSQL: during a COPY, with rows in the message."""
 
 from __future__ import annotations
 

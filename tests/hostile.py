@@ -1,7 +1,7 @@
-"""Values that a parser, a serialiser or a database in the way of a value may choke on.
+"""Values on which a parser, a serializer or a database may fail.
 
-Every entry of joblot is tried with each of them. `text` is how another language's client may
-write it.
+Every entry point of joblot is tried with each of them. `text` is the JSON that a client in another
+language may send.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def nested(levels: int, opening: str = "[", inner: str = "1", closing: str = "]"
 
 
 def deep(levels: int) -> Any:
-    """Lists in lists, made without a parser, which might refuse."""
+    """Nested lists, built without a parser, which might refuse them."""
     value: Any = 1
     for _ in range(levels):
         value = [value]
@@ -28,7 +28,7 @@ def deep(levels: int) -> Any:
 
 @dataclass(frozen=True)
 class Hostile:
-    """A JSON text. `kept` is whether joblot takes it as a value; `json` whether it is JSON."""
+    """A JSON text. `kept`: joblot accepts it as a value; `json`: it is valid JSON."""
 
     name: str
     text: str
@@ -75,7 +75,7 @@ JSON = [one for one in HOSTILE if one.json]
 
 
 def with_each(call: Callable[[Hostile], object], values: Iterable[Hostile] = HOSTILE) -> None:
-    """Call it with each value in turn, on one database; a failure names the value."""
+    """Pass each value to `call` in turn, on one database; a failure names the value."""
     for value in values:
         try:
             call(value)

@@ -1,4 +1,4 @@
-"""Waiting for something to become true, in a test: as briefly as it takes."""
+"""Waits in a test until a condition is true."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ POLL_SECONDS = 0.01
 
 
 def eventually(look: Callable[[], T | None], *, seconds_max: float = SECONDS_MAX) -> T:
-    """What `look` answers once that is true; the test fails if it never is."""
+    """Poll `look` until its value is true, and return it; the test fails if it never is."""
     deadline = time.monotonic() + seconds_max
     while True:
         if seen := look():

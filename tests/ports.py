@@ -1,4 +1,4 @@
-"""Ports that are a test's own while nobody listens at them."""
+"""Ports reserved for a test while nothing listens on them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def kept() -> Iterator[int]:
-    """A port that refuses connections, until a server binds it that allows the address's reuse.
+    """A port that refuses connections, until a server binds it with address reuse.
 
-    It is bound here without listening. A port that was only free a moment ago is given to any
-    connection that another test makes.
+    It is bound here without listening. Otherwise a port that was just free could be assigned to a
+    connection of another test.
     """
     with socket.socket() as keeper:
         keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""What `/proc` tells of other processes. `ps` would cut it to `COLUMNS` characters."""
+"""Information about other processes from `/proc`. `ps` would cut it to `COLUMNS` characters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ PROC = Path("/proc")
 
 
 def alive(pid: int) -> bool:
-    """False for one that has ended, whether or not anybody has looked at how."""
+    """False for a process that has ended, also for a zombie."""
     try:
         return (PROC / f"{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -16,7 +16,7 @@ def alive(pid: int) -> bool:
 
 
 def command(pid: int) -> str:
-    """Its command line, with a space between arguments; empty for one that has ended."""
+    """Its command line, arguments separated by spaces; empty if it has ended."""
     try:
         return (PROC / f"{pid}/cmdline").read_text().replace("\0", " ")
     except OSError:
@@ -24,7 +24,7 @@ def command(pid: int) -> str:
 
 
 def children(pid: int) -> list[int]:
-    """Those it started that nobody has waited for yet."""
+    """Its child processes that have not been reaped."""
     listed: list[int] = []
     for thread in PROC.glob(f"{pid}/task/*/children"):
         try:

@@ -1,6 +1,6 @@
-"""Two databases, and `default` is neither: what does not ask the router fails at once.
+"""Two databases; `default` is neither, so that code that bypasses the router fails at once.
 
-The tests' own processes find the databases of the test that started them in the environment.
+Child processes of a test find its databases in the environment.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""JSON texts are measured as a parser would read them, and values without a recursion."""
+"""JSON texts are measured as a parser would read them, and values without recursion."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from joblot.errors import InvalidPolicy, InvalidResult, JoblotError, TooLarge
 from joblot.wire import Error, canonical
 from tests.hostile import deep, nested
 
-STACK_BYTES = 131_072  # what musl gives a thread
+STACK_BYTES = 131_072  # musl's default for a thread
 TEXTS = st.text(st.sampled_from('ab"\\[]{},:'), max_size=6)
 JSON = st.recursive(
     st.none() | st.booleans() | TEXTS | st.integers(-9, 9),
@@ -40,14 +40,14 @@ JSON = st.recursive(
 
 @contextmanager
 def in_pieces(size: int) -> Iterator[None]:
-    """Texts are measured so many bytes at a time."""
+    """Measure texts in pieces of this many bytes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bounded_json, "_MEASURED_BYTES", size)
         yield
 
 
 def weight_and_depth(value: Any) -> tuple[int, int]:
-    """Counted from the value itself; what is empty has no comma less than what has one."""
+    """Computed from the value itself; an empty container has as many commas as one of one value."""
     if not isinstance(value, (list, dict)):
         return 0, 0
     inside = list(value.values()) if isinstance(value, dict) else value
@@ -59,7 +59,7 @@ def weight_and_depth(value: Any) -> tuple[int, int]:
 
 @given(JSON, st.sampled_from([1, 2, 3, 7, 64]), st.booleans())
 def test_a_text_is_measured_as_it_is_read(value: Any, piece: int, ascii_only: bool) -> None:
-    """However it falls into pieces; what is in strings is no structure."""
+    """In any pieces; brackets in strings are no structure."""
     text = json.dumps(value, ensure_ascii=ascii_only).encode()
     with in_pieces(piece):
         measured = list(bounded_json._measured(text))
@@ -83,7 +83,7 @@ def test_what_is_too_deep_is_left_out_and_nothing_else(value: Any, most: int) ->
 
 @pytest.mark.parametrize("levels", [101, 108, 109, 150, 250, 600, 970, 100_000])
 def test_only_the_value_that_is_too_deep_is_refused(levels: int) -> None:
-    """Though the parser itself would take no more than 200 levels."""
+    """Although the parser itself accepts at most 200 levels."""
     text = f'{{"results": [{{"output": {nested(levels)}}}, {{"output": {nested(100)}}}]}}'
     bad, good = parse_json(text.encode())["results"]
     with pytest.raises(InvalidResult, match="at most 100 levels"):
@@ -123,7 +123,7 @@ def test_commas_and_brackets_in_strings_are_no_values() -> None:
 
 
 def test_a_text_in_another_encoding_can_not_slip_through() -> None:
-    """Python's own parser would take UTF-16, of which nothing was measured."""
+    """Python's own parser would accept UTF-16, which was not measured."""
     with pytest.raises(JoblotError):
         parse_json('["∢", {}]'.encode("utf-16"))
 
@@ -133,18 +133,18 @@ def test_the_values_of_python_are_looked_at_without_a_stack() -> None:
 
     The values outlive it: Python 3.13 needs as large a stack to free them.
     """
-    told: list[str] = []
+    messages: list[str] = []
     values = [deep(levels) for levels in (100_000, 101, 100)]
 
     def look() -> None:
         for value in values:
             try:
-                told.append(canonical(value)[:3])
+                messages.append(canonical(value)[:3])
             except InvalidResult as error:
-                told.append(str(error)[:8])
-        told.append(str(len(parse_json(f"[{nested(100_000)}, 1]".encode()))))
-        told.append(type(stored(nested(100_000))).__name__)
-        told.append(Error("E", values[0]).message)
+                messages.append(str(error)[:8])
+        messages.append(str(len(parse_json(f"[{nested(100_000)}, 1]".encode()))))
+        messages.append(type(stored(nested(100_000))).__name__)
+        messages.append(Error("E", values[0]).message)
 
     before = threading.stack_size(STACK_BYTES)
     try:
@@ -153,7 +153,7 @@ def test_the_values_of_python_are_looked_at_without_a_stack() -> None:
     finally:
         threading.stack_size(before)
     thread.join()
-    assert told == ["expected", "expected", "[[[", "2", "Unreadable", "a value of type list"]
+    assert messages == ["expected", "expected", "[[[", "2", "Unreadable", "a value of type list"]
 
 
 def test_what_was_stored_and_can_not_be_read_says_why() -> None:
@@ -171,7 +171,7 @@ def test_the_limit_has_a_ceiling_below_every_parser() -> None:
     try:
         text = f'{{"results": [{{"output": {nested(most)}}}]}}'
         assert not is_too_deep(parse_json(text.encode())["results"][0]["output"])
-        assert limits().json_depth_max + ENVELOPE < 200  # the parser's own
+        assert limits().json_depth_max + ENVELOPE < 200  # the parser's own limit
         with pytest.raises(InvalidPolicy, match="at most 150"):
             configure({"json_depth_max": most + 1})
     finally:
@@ -179,7 +179,7 @@ def test_the_limit_has_a_ceiling_below_every_parser() -> None:
 
 
 def test_a_random_heap_of_brackets_is_measured_or_refused_and_never_more() -> None:
-    """What is no JSON misleads the measure at most where its parser stops."""
+    """Invalid JSON can mislead the measure only where the parser stops."""
     chance = random.Random(11)
     for _ in range(2_000):
         text = "".join(chance.choices('[]{}",:\\1a', k=chance.randrange(40))).encode()

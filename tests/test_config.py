@@ -1,4 +1,4 @@
-"""Policies and limits: what is taken, what is refused, and how one overrides the other."""
+"""Policies and limits: valid and invalid values, and how one overrides the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures in the text format of Prometheus."""
+"""Gauges in Prometheus's text format."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from joblot.gauge import Gauge, as_text
 
 
 def test_what_a_name_means_is_told_once_and_no_digit_is_lost() -> None:
-    told = as_text(
+    text = as_text(
         [
             Gauge("jobs", 1_234_567, "Jobs there are.", {"status": "STARTED"}),
             Gauge("jobs", 0, "Jobs there are.", {"status": "PENDING"}),
             Gauge("late_seconds", 0.25, "Since when."),
         ]
     )
-    assert told.splitlines() == [
+    assert text.splitlines() == [
         "# HELP joblot_jobs Jobs there are.",
         "# TYPE joblot_jobs gauge",
         'joblot_jobs{status="STARTED"} 1234567',

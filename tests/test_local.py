@@ -1,4 +1,4 @@
-"""The local token and the local socket: found by this user's programs, and by nobody else's."""
+"""The local token and socket: found by this user's programs, and by no other user's."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def header(data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The file of the token that servers of this process take."""
+    """The file of the token that this process's servers accept."""
     monkeypatch.setenv(local.ACCEPTED, str(local.make_token()))
     return local.token_file()
 
@@ -99,8 +99,8 @@ def test_a_server_takes_the_token_that_is_in_the_file_now(served: Served, header
 def test_the_local_token_of_a_project_is_none(
     ledger_db: str, header: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only `joblot serve` takes it: a project that has mounted the API under a server of its own
-    has said nothing of this machine's user.
+    """Only `joblot serve` accepts it: a project that mounts the API under its own server has not
+    given access to this machine's user.
     """
     monkeypatch.delenv(local.ACCEPTED)
     token = local.read_token(header)
@@ -121,11 +121,11 @@ def test_a_worker_without_a_token_is_let_in_through_the_socket(offered: Served, 
         assert claim(client) == ["a", "b"], "the same lease again, by the new token"
 
 
-# httpcore does not close a Unix socket that could not be connected.
+# httpcore does not close a Unix socket that failed to connect.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("left", [False, True], ids=["no socket", "the socket of a killed server"])
 def test_who_listens_at_the_port_of_a_server_gets_nothing(header: Path, left: bool) -> None:
-    """Any user may listen there: before the server starts, once it has ended, beside it on ::1."""
+    """Any user may listen there: before the server starts, after it ends, or beside it on ::1."""
     with socket.create_server(("127.0.0.1", 0)) as foreign:
         port = foreign.getsockname()[1]
         if left:
@@ -134,7 +134,7 @@ def test_who_listens_at_the_port_of_a_server_gets_nothing(header: Path, left: bo
         with HttpClient(f"http://127.0.0.1:{port}", own=True) as client, pytest.raises(Unavailable):
             claim(client)
         foreign.setblocking(False)
-        with pytest.raises(BlockingIOError):  # nobody has connected
+        with pytest.raises(BlockingIOError):  # no client has connected
             foreign.accept()
     gc.collect()  # the warning about that socket, here and not in a later test
 
@@ -165,7 +165,7 @@ def test_a_server_at_every_address_is_found_and_a_nearer_one_first() -> None:
         ("http://localhost:1", True),
         ("http://127.3.2.1", True),
         ("http://[::1]:8642", True),
-        ("https://localhost", False),  # a proxy with a certificate: not ours
+        ("https://localhost", False),  # a proxy with a certificate, not joblot
         ("http://localhost.evil.example", False),
         ("http://10.0.0.1:8642", False),
     ],

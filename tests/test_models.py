@@ -1,4 +1,4 @@
-"""The models refuse what only the ledger writes, and so does the database itself."""
+"""Only the ledger may write: the models refuse other writes, and so does the database."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from tests.ledger.worker import fail, keys, status, succeed
 MODELS = [
     model
     for model in apps.get_app_config("joblot").get_models()
-    if model not in (Token, WorkerInstance, Webhook, WebhookDelivery)  # who may ask, who is told
+    if model
+    not in (Token, WorkerInstance, Webhook, WebhookDelivery)  # callers, and receivers of events
 ]
 OWNED: dict[str, Any] = {
     "status": "SUCCESS",
@@ -63,7 +64,7 @@ def test_no_owned_column_is_written_by_the_orm(job: Job, field: str) -> None:
     for write in writes:
         with pytest.raises(LedgerOwned, match=f"Job.{field}"):
             write()
-    stale.save()  # saves what adopters may change, and nothing else
+    stale.save()  # saves only what adopters may change
     assert fresh(job).__dict__ | {"_state": None} == before
 
 

@@ -1,4 +1,4 @@
-"""Where joblot's files are: said once, absolute."""
+"""The places of joblot's files: defined once, absolute."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def umask(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def no_second_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A mode that is mended after the making would have been wrong for a moment."""
+    """A mode that is corrected after creation would be wrong for a moment."""
 
     def refuse(*args: object, **kwargs: object) -> None:
         raise AssertionError(f"chmod{args}")

@@ -28,7 +28,7 @@ HELD = (LeaseState.LIVE, LeaseState.SPENT)
 
 
 def expected(lease: LeaseState, standing: Standing, report: Report) -> Receipt:
-    """The receipts, said a second time, as rules instead of a table."""
+    """The receipts again, as rules instead of a table."""
     return (
         _success(lease, standing) if report is Report.SUCCESS else _failure(lease, standing, report)
     )
@@ -149,11 +149,11 @@ def test_lease_sets() -> None:
         (0, 0, 0.0, "SUCCESS"),
         (10, 10, 0.0, "SUCCESS"),
         (10, 9, 0.0, "FAILURE"),
-        (10, 9, 0.1, "COMPLETED_WITH_ERRORS"),  # exactly the threshold is not above it
+        (10, 9, 0.1, "COMPLETED_WITH_ERRORS"),  # exactly at the threshold is not above it
         (10, 8, 0.1, "FAILURE"),
         (2, 1, 0.5, "COMPLETED_WITH_ERRORS"),
         (3, 1, 0.5, "FAILURE"),
-        (10, 7, 0.3, "COMPLETED_WITH_ERRORS"),  # 0.3 is more than 3/10 as a float of base two
+        (10, 7, 0.3, "COMPLETED_WITH_ERRORS"),  # 0.3 as a binary float exceeds 3/10
         (1_000_000, 699_999, 0.3, "FAILURE"),
         (10, 0, 1.0, "COMPLETED_WITH_ERRORS"),
         (1, 0, 0.999, "FAILURE"),

@@ -1,4 +1,4 @@
-"""The shapes that cross a boundary: what is taken, what is refused, and why."""
+"""The shapes that cross a boundary: what is accepted, what is refused, and why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Code in a thread of its own, with a database connection of its own."""
+"""Runs code in a separate thread, with its own database connection."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ RESULT_SECONDS_MAX = 30
 
 
 class Slots:
-    """Which tally slots the connections of a test have; each is to have one of its own.
+    """Gives each connection of a test its own tally slot.
 
-    Two connections whose process ids have the same remainder share one, and wait for each other's
-    commit: rightly, but where a test holds one of them, for ever.
+    Two connections whose process ids have the same remainder share a slot, and wait for each
+    other's commit. That is correct, but would hang a test that stops one of them.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Slots:
         self._taken: set[int] = set()
 
     def take(self) -> None:
-        """Connect this thread anew until it has a slot that nobody has."""
+        """Reconnect this thread until its slot is unused."""
         connection = connections[databases.current()]
         if connection.vendor != "postgresql":
             return
@@ -66,12 +66,12 @@ class InThread(Generic[T]):
         return answer
 
     def error(self, timeout: float = RESULT_SECONDS_MAX) -> BaseException | None:
-        """What it raised, or None."""
+        """The exception it raised, or None."""
         self._looked_at = True
         return self._future.exception(timeout)
 
     def end(self) -> None:
-        """Wait; raise its error unless the test has looked at it."""
+        """Wait; raise its error unless the test has read it."""
         if not self._looked_at:
             self.result()
         self._thread.join(RESULT_SECONDS_MAX)
@@ -81,7 +81,7 @@ class InThread(Generic[T]):
         try:
             self._slots.take()
             answer = self._call()
-        except BaseException as error:  # noqa: BLE001 (raised again where the result is asked)
+        except BaseException as error:  # noqa: BLE001 (raised again by `result`)
             connections.close_all()
             self._future.set_exception(error)
         else:
@@ -90,7 +90,7 @@ class InThread(Generic[T]):
 
 
 class Threads:
-    """Starts calls in threads, and ends them all with the test."""
+    """Starts calls in threads, and ends them all after the test."""
 
     def __init__(self) -> None:
         self._started: list[InThread[object]] = []

@@ -128,7 +128,7 @@ def main() -> None:
     parser.add_argument("--snapshot", action="store_true", help="hold one old snapshot open")
     parser.add_argument("--seconds", type=int, default=30)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--rate", type=int, default=2000, help="small ranges produced in a second")
+    parser.add_argument("--rate", type=int, default=2000, help="small ranges produced per second")
     parser.add_argument("--only")
     args = parser.parse_args()
     variants = BIG if args.part == "big" else SMALL

@@ -64,7 +64,7 @@ SETTLED = f"credit AS ({CREDIT}), tally AS ({TALLY}) SELECT number FROM moved"
 C = f"{OUTCOMES}, {SETTLED};"
 KEPT = f"kept AS (INSERT INTO joblot_outcome SELECT {ROW} FROM lease l, moved)"
 UNCREDITED = f"{OUTCOMES}, tally AS ({TALLY}) SELECT number FROM moved;"
-LOOK = """SELECT j.version, j.status, t.stage, sum(t.succeeded), sum(t.failed), sum(t.lost),
+RECONCILE = """SELECT j.version, j.status, t.stage, sum(t.succeeded), sum(t.failed), sum(t.lost),
   sum(t.skipped)
   FROM joblot_job j LEFT JOIN joblot_tally t ON t.job_id = j.id
   WHERE j.id = (:batch::int) * 0 + 1 GROUP BY j.version, j.status, t.stage;"""
@@ -103,7 +103,7 @@ VARIANTS = {
     "d": Variant("as c, lease locked but not credited", UNCREDITED),
     "e": Variant("16 outcome rows, then UPDATE job SET n = n + 16", COUNTER),
     "c-separate": Variant("c as BEGIN, four statements, COMMIT", SEPARATE),
-    "c-reconcile": Variant("c, then the look's SELECT", C + "\n" + LOOK),
+    "c-reconcile": Variant("c, then the reconciliation's SELECT", C + "\n" + RECONCILE),
     "c-32jobs": Variant("c on 32 jobs", C, jobs=CLIENTS),
     "c-fill70": Variant("c, fillfactor 70 on lease and tally", C, fill=70),
 }
@@ -148,12 +148,14 @@ def main() -> None:
     raw = argparse.RawTextHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--dsn", required=True)
-    parser.add_argument("--commit-delay", type=int, default=0, help="microseconds, as cloud disks")
+    parser.add_argument(
+        "--commit-delay", type=int, default=0, help="microseconds, as on cloud disks"
+    )
     parser.add_argument("--seconds", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--share", type=int, default=2500, help="leases created per client")
     parser.add_argument("--only", default=",".join(VARIANTS))
-    parser.add_argument("--options", default="", help="more settings, as -c plan_cache_mode=…")
+    parser.add_argument("--options", default="", help="more settings, e.g. -c plan_cache_mode=…")
     args = parser.parse_args()
     options = f"-c commit_delay={args.commit_delay} -c commit_siblings=0 {args.options}"
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in args.only.split(",")}

@@ -139,7 +139,7 @@ def _chosen(url: str | None, path: Path | str | None, statement_seconds_max: int
 
 def database_of(url: str, statement_seconds_max: int = STATEMENT_SECONDS_MAX) -> dict[str, Any]:
     """An entry of Django's DATABASES for a URL. Raises InvalidInput, without the password."""
-    scheme = urlsplit(url).scheme
+    scheme = urlsplit(url).scheme if "://" in url else ""
     if scheme in ("postgres", "postgresql"):
         return _postgresql(url, statement_seconds_max)
     if scheme == "sqlite":

@@ -1,4 +1,4 @@
-"""The API as its callers have it: requests through Django's own handler, tokens, a database."""
+"""The API as callers see it: requests through Django's own handler, tokens, a database."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Api", "configure"]
 
 
 class Api:
-    """Whoever holds one token. Answers are JSON; `status` is that of the last one."""
+    """A caller with one token. Answers are JSON; `status` is that of the last one."""
 
     def __init__(self, token: str | None, **headers: str) -> None:
         self._client = Client(raise_request_exception=False)
@@ -58,13 +58,13 @@ class Api:
 
 @pytest.fixture(autouse=True)
 def nobody_asked_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tokens of different tests may have the same number."""
+    """Reset the rate limits: tokens of different tests may have the same number."""
     monkeypatch.setattr(rate, "_buckets", {})
 
 
 @pytest.fixture
 def api(ledger_db: str) -> Callable[..., Api]:
-    """`api(scopes, projects=…)` is a caller with a new token of these rights."""
+    """`api(scopes, projects=…)` returns a caller with a new token with these rights."""
 
     def make(*scopes: str, worker: str = "", **rights: Any) -> Api:
         secret, _ = issue("of a test", scopes or ["admin"], **rights)

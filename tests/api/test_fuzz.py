@@ -1,4 +1,4 @@
-"""Anything at all is sent to the API: it answers, never with 500, and what is good is counted."""
+"""Fuzzes the API: it always answers, never with 500, and counts every valid result."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ __all__ = ["exact", "own_hooks"]
 
 EXAMPLES = 20
 DEEP = 100_000
-RECURSION_LIMIT = 1_000  # of a Python that nobody has changed
+RECURSION_LIMIT = 1_000  # Python's default
 
-# Python's json reads and writes what no JSON is: NaN, infinities, lone surrogates, huge numbers.
+# Python's json accepts invalid JSON: NaN, infinities, lone surrogates, huge numbers.
 texts = st.text(st.characters(), max_size=20) | st.sampled_from(
     ["\x00", "a\x00b", "\ud800", "\udfff\ud800", "\u202e", "k" * 600, "", "null", "'; --"]
 )
@@ -47,7 +47,7 @@ values = st.recursive(
     lambda below: st.lists(below, max_size=4) | st.dictionaries(texts, below, max_size=4),
     max_leaves=12,
 )
-# What Python can't write, or would not nest so deep: each is put into the body as text.
+# Values that Python can't write, or not nest so deeply: each is inserted into the body as text.
 hostile = st.sampled_from([f"hostile {number}" for number in range(len(JSON))])
 results = st.fixed_dictionaries(
     {},
@@ -84,10 +84,10 @@ octets = st.binary(max_size=60) | broken
 
 
 class Caller:
-    """Sends bytes, as the holder of every right.
+    """Sends bytes, with every right.
 
-    They are answered as by a server: in a thread, whose stack has no frames of a test, and with the
-    limit of recursion that Python begins with. Hypothesis raises it, and would hide what recurses.
+    They are answered as by a server: in a thread, whose stack holds no frames of the test, and with
+    Python's default recursion limit. Hypothesis raises the limit, which would hide recursion.
     """
 
     def __init__(self, thread: ThreadPoolExecutor) -> None:
@@ -97,13 +97,13 @@ class Caller:
         self._client.defaults["HTTP_AUTHORIZATION"] = f"Bearer {secret}"
 
     def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> Any:
-        """The answer, which is a problem unless it is good."""
+        """Return the answer, which must be a problem unless it is a success."""
         answer: Any = self._thread.submit(self._answer, method, path, body, headers).result()
         assert answer.status_code < 500, answer.content
         if answer.status_code >= 400:
-            told = json.loads(answer.content)
-            assert (told["status"], bool(told["code"])) == (answer.status_code, True)
-            assert told["detail"].encode()
+            reply = json.loads(answer.content)
+            assert (reply["status"], bool(reply["code"])) == (answer.status_code, True)
+            assert reply["detail"].encode()
             assert answer["Content-Type"] == "application/problem+json"
         return answer
 
@@ -134,12 +134,12 @@ def caller(ledger_db: str, tmp_path: Any, settings: Any) -> Iterator[Caller]:
 
 @pytest.fixture
 def one_caller(sqlite_only: str, caller: Caller) -> Caller:
-    """For what ends before any database is asked."""
+    """For requests that end before they reach a database."""
     return caller
 
 
 def check(ask: Callable[..., None]) -> None:
-    """Run a property with a seed that is told."""
+    """Run a property with a seed that is printed."""
     chosen = random.randrange(2**32)
     print(f"seed {chosen}")  # noqa: T201
     every = settings(
@@ -152,7 +152,7 @@ def check(ask: Callable[..., None]) -> None:
 
 
 def test_any_results_get_receipts_in_their_order(caller: Caller) -> None:
-    """The bad ones are rejected one by one, and harm no good one."""
+    """Invalid results are rejected one by one and do not affect valid ones."""
     job = submit("fuzz", keys(4), pipeline="p", policy={"lease_seconds": 3600})
     lease = worker.lease()
 
@@ -169,13 +169,13 @@ def test_any_results_get_receipts_in_their_order(caller: Caller) -> None:
             assert answer.status_code == 400, "what Python calls JSON, and is none"
             return
         receipts = answer.json()["receipts"]
-        for result, told in zip(given, receipts, strict=True):
+        for result, reply in zip(given, receipts, strict=True):
             item = result.get("item") if isinstance(result, dict) else None
             known = isinstance(item, int) and not isinstance(item, bool)
-            assert told["item"] == (item if known else None)
-            assert told["receipt"] in set(Receipt)
-            if told["receipt"] == "rejected":
-                assert told["reason"]
+            assert reply["item"] == (item if known else None)
+            assert reply["receipt"] in set(Receipt)
+            if reply["receipt"] == "rejected":
+                assert reply["reason"]
 
     check(ask)
     for number in worker.numbers(lease):
@@ -198,7 +198,7 @@ def test_any_bytes_for_a_body(one_caller: Caller, path: str) -> None:
 
 
 def body_of(fields: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[dict[str, Any]]:
-    """An object with these fields, of which some are missing, wrong, or what they should be."""
+    """An object with these fields, each of them missing, wrong or valid."""
     return st.fixed_dictionaries({}, optional={name: of | values for name, of in fields.items()})
 
 
@@ -330,7 +330,7 @@ def test_any_header(one_caller: Caller, name: str) -> None:
 
 
 def test_whatever_was_taken_can_be_claimed_and_read(caller: Caller) -> None:
-    """What goes in by one entry comes out by all others, or fails its own item only."""
+    """A value accepted by one endpoint is readable by all others, or fails only its own item."""
 
     @given(st.lists(values | hostile, min_size=1, max_size=5), values | hostile)
     def ask(payloads: list[Any], config: Any) -> None:
@@ -345,20 +345,20 @@ def test_whatever_was_taken_can_be_claimed_and_read(caller: Caller) -> None:
                 {"item": item["id"], "outcome": "succeeded", "output": item["payload"]}
                 for item in lease["items"]
             ]
-            told = caller.post("results", {"lease": lease["token"], "results": done}).json()
-            assert {one["receipt"] for one in told["receipts"]} <= {"counted"}
+            reply = caller.post("results", {"lease": lease["token"], "results": done}).json()
+            assert {one["receipt"] for one in reply["receipts"]} <= {"counted"}
         if made.status_code == 201:
             job = made.json()["id"]
             listed = caller.ask("GET", f"/api/v1/jobs/{job}/items").json()["items"]
             assert {item["state"] for item in listed} <= {"succeeded"}
 
-    for number in range(len(JSON)):  # chance alone would seldom take one that was let in
+    for number in range(len(JSON)):  # random choices would seldom pick an accepted one
         ask = example(["good", f"hostile {number}"], None)(ask)
     check(ask)
 
 
 def test_what_was_fuzzed_is_as_exact_as_before(caller: Caller) -> None:
-    """A lease whose holder sends nonsense stays what it is."""
+    """A lease is unchanged by invalid requests of its holder."""
     job = submit("fuzz", keys(3), pipeline="p")
     lease = worker.lease()
     for body in (b"", b"[]", b"{}", b'{"lease": null}', b"[" * DEEP):

@@ -1,4 +1,4 @@
-"""Each hostile value at each entry: a typed answer, and no harm to what came with it."""
+"""Each hostile value at each endpoint: a typed answer, and no effect on other values."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def outputs_folder(tmp_path: Any, settings: Any) -> None:
 
 
 def with_value(shape: Any, hostile: Hostile) -> bytes:
-    """The shape as JSON, with the hostile text where it says "HERE"."""
+    """The shape as JSON, with the hostile text in place of "HERE"."""
     return json.dumps(shape).encode().replace(b'"HERE"', hostile.encoded)
 
 
@@ -97,7 +97,7 @@ def test_what_is_said_beside_the_items(admin: Api, name: str) -> None:
 
 @pytest.mark.parametrize("stages", [1, 2])
 def test_a_result_harms_no_other(admin: Api, stages: int) -> None:
-    """The bad one is rejected; its worker reports it as failed, and the job comes to its end."""
+    """The bad result is rejected; its worker reports it as failed, and the job ends."""
 
     def tried(hostile: Hostile) -> None:
         job = submit("j", keys(3), stages=worker.TWO_STAGES[:stages])
@@ -105,8 +105,8 @@ def test_a_result_harms_no_other(admin: Api, stages: int) -> None:
         results = [{"item": n, "outcome": "succeeded", "output": n} for n in range(3)]
         results[1]["output"] = "HERE"
         answer = post(admin, "results", {"lease": lease.token, "results": results}, hostile)
-        told = [one["receipt"] for one in answer["receipts"]]
-        assert told == ["counted", "counted" if hostile.kept else "rejected", "counted"]
+        reply = [one["receipt"] for one in answer["receipts"]]
+        assert reply == ["counted", "counted" if hostile.kept else "rejected", "counted"]
         if not hostile.kept:
             assert answer["receipts"][1]["reason"]
             assert worker.fail(lease, 1) == ["counted"]
@@ -121,7 +121,7 @@ def test_a_result_harms_no_other(admin: Api, stages: int) -> None:
 
 @pytest.mark.parametrize("field", ["error", "type", "message", "output", "metrics", "more"])
 def test_a_failure_with_it_is_still_a_failure(admin: Api, field: str) -> None:
-    """Its cause is cut and cleaned, and what else it says beside the point is left alone."""
+    """Its cause is shortened and cleaned, and unknown fields are ignored."""
 
     def tried(hostile: Hostile) -> None:
         job = submit("j", keys(2), pipeline="p")
@@ -130,10 +130,10 @@ def test_a_failure_with_it_is_still_a_failure(admin: Api, field: str) -> None:
         bad |= {"error": {field: "HERE"}} if field in ("type", "message") else {field: "HERE"}
         good = {"item": 1, "outcome": "succeeded"}
         answer = post(admin, "results", {"lease": lease.token, "results": [bad, good]}, hostile)
-        told = [one["receipt"] for one in answer["receipts"]]
-        assert told[1] == "counted"
+        reply = [one["receipt"] for one in answer["receipts"]]
+        assert reply[1] == "counted"
         may_be = {"counted", "rejected"} if field in ("error", "metrics") else {"counted"}
-        assert told[0] in may_be
+        assert reply[0] in may_be
         worker.fail(lease, 0)
         assert status(job) == "COMPLETED_WITH_ERRORS"
 
@@ -147,8 +147,8 @@ def test_a_metric_harms_no_other(admin: Api) -> None:
         results = [{"item": n, "outcome": "succeeded", "metrics": {"n": 1}} for n in range(2)]
         results[0]["metrics"] = {"n": "HERE"}
         answer = post(admin, "results", {"lease": lease.token, "results": results}, hostile)
-        told = [one["receipt"] for one in answer["receipts"]]
-        assert told == ["rejected", "counted"]
+        reply = [one["receipt"] for one in answer["receipts"]]
+        assert reply == ["rejected", "counted"]
         worker.fail(lease, 0)
 
     with_each(tried, JSON)
@@ -181,14 +181,14 @@ def test_a_value_in_the_place_of_a_name(
 
 
 def test_a_value_may_be_as_deep_as_its_own_limit_wherever_it_stands(admin: Api) -> None:
-    """The levels that a request puts around it do not count."""
+    """The levels of the surrounding request do not count."""
     value = json.loads(nested(100))
     job = submit("j", [{"key": "a", "payload": value}], stages=worker.TWO_STAGES, config=value)
     for pipeline in ("p", "q"):
         claimed = admin.post("claims", {"pipelines": [pipeline]})["leases"][0]
         assert claimed["items"][0]["payload"] == claimed["config"] == value
         result = {"item": 0, "outcome": "succeeded", "output": value}
-        told = admin.post("results", {"lease": claimed["token"], "results": [result]})
-        assert told["receipts"][0]["receipt"] == "counted"
+        reply = admin.post("results", {"lease": claimed["token"], "results": [result]})
+        assert reply["receipts"][0]["receipt"] == "counted"
     (item,) = admin.get(f"jobs/{job.pk}/items")["items"]
     assert item["outcomes"][1]["output"] == value

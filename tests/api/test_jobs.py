@@ -1,4 +1,4 @@
-"""Jobs over HTTP: made, filled, read, changed."""
+"""Jobs over HTTP: create, fill, read, change."""
 
 from __future__ import annotations
 
@@ -60,17 +60,17 @@ def test_items_come_as_lines_zipped_or_not(admin: Api) -> None:
     path, kind = f"jobs/{job['id']}/items", "application/x-ndjson"
     assert admin.post_bytes(path, lines, kind)["added"] == 5_000
     zipped = gzip.compress(lines + b'{"key": "one more"}\n\n')
-    told = admin.post_bytes(path, zipped, kind, **{"Content-Encoding": "gzip"})
-    assert told == {"added": 1, "total": 5_001}
+    reply = admin.post_bytes(path, zipped, kind, **{"Content-Encoding": "gzip"})
+    assert reply == {"added": 1, "total": 5_001}
 
 
 def test_a_line_that_is_no_json_is_told_by_its_number(admin: Api) -> None:
     job = made(admin, items=[], seal=False)
-    told = admin.post_bytes(
+    reply = admin.post_bytes(
         f"jobs/{job['id']}/items", b'{"key": "a"}\n{"ke', "application/x-ndjson"
     )
-    assert (admin.status, told["code"]) == (400, "not_readable")
-    assert "line 2" in told["detail"]
+    assert (admin.status, reply["code"]) == (400, "not_readable")
+    assert "line 2" in reply["detail"]
 
 
 def test_the_same_key_finds_the_same_job(admin: Api) -> None:
@@ -85,8 +85,8 @@ def test_the_same_key_finds_the_same_job(admin: Api) -> None:
 
 def test_two_different_keys_are_refused(admin: Api) -> None:
     body = {"name": "x", "pipeline": "p", "idempotency_key": "a"}
-    told = admin.post("jobs", body, **{"Idempotency-Key": "b"})
-    assert (admin.status, told["code"]) == (422, "invalid_input")
+    reply = admin.post("jobs", body, **{"Idempotency-Key": "b"})
+    assert (admin.status, reply["code"]) == (422, "invalid_input")
 
 
 def test_jobs_come_in_pages_the_newest_first(admin: Api) -> None:
@@ -173,18 +173,18 @@ def test_events_are_read_as_a_stream_behind_the_last_one_seen(admin: Api) -> Non
 def test_bad_input_is_told_and_changes_nothing(
     admin: Api, body: bytes, status: int, code: str
 ) -> None:
-    told = admin.post_bytes("jobs", body, "application/json")
-    assert (admin.status, told["code"], told["status"]) == (status, code, status)
+    reply = admin.post_bytes("jobs", body, "application/json")
+    assert (admin.status, reply["code"], reply["status"]) == (status, code, status)
     assert admin.headers["Content-Type"] == "application/problem+json"
 
 
 def test_a_body_over_the_limit_is_refused_with_the_limit(admin: Api, configure) -> None:
     configure(body_bytes_max=1_000)
-    told = admin.post("jobs", {"name": "x", "pipeline": "p", "items": ["k" * 2_000]})
-    assert (admin.status, told["code"], told["limit"]) == (413, "too_large", 1_000)
+    reply = admin.post("jobs", {"name": "x", "pipeline": "p", "items": ["k" * 2_000]})
+    assert (admin.status, reply["code"], reply["limit"]) == (413, "too_large", 1_000)
     zipped = gzip.compress(b"[" * 1_000_000)
-    told = admin.post_bytes("jobs", zipped, "application/json", **{"Content-Encoding": "gzip"})
-    assert (admin.status, told["limit"]) == (413, limits().body_bytes_max)
+    reply = admin.post_bytes("jobs", zipped, "application/json", **{"Content-Encoding": "gzip"})
+    assert (admin.status, reply["limit"]) == (413, limits().body_bytes_max)
 
 
 def test_what_is_not_there_is_a_problem_too(admin: Api) -> None:
@@ -220,12 +220,12 @@ OTHER_CONTENT: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("other", OTHER_CONTENT.values(), ids=OTHER_CONTENT)
 def test_the_same_key_with_other_content_is_a_conflict(admin: Api, other: dict[str, Any]) -> None:
     made(admin, idempotency_key="night-1")
-    told = admin.post(
+    reply = admin.post(
         "jobs",
         {"name": "night", "pipeline": "moths", "items": ["a", "b"], "idempotency_key": "night-1"}
         | other,
     )
-    assert (admin.status, told["code"]) == (409, "key_conflict")
+    assert (admin.status, reply["code"]) == (409, "key_conflict")
     assert len(admin.get("jobs")["jobs"]) == 1
 
 
@@ -239,8 +239,10 @@ def test_thirty_identical_requests_at_once_get_one_job(api: Any, in_thread: Any)
     callers = [api("submit") for _ in range(30)]
     items = [f"k{n}" for n in range(40)]
     answers = [in_thread(made, one, items=items, idempotency_key="k") for one in callers]
-    told = [answer.result() for answer in answers]
-    assert {(job["id"], job["total"], job["sealed"]) for job in told} == {(told[0]["id"], 40, True)}
+    reply = [answer.result() for answer in answers]
+    assert {(job["id"], job["total"], job["sealed"]) for job in reply} == {
+        (reply[0]["id"], 40, True)
+    }
 
 
 def test_a_retry_of_a_run_that_has_begun_and_ended_begins_no_other(admin: Api) -> None:
@@ -273,10 +275,10 @@ class TestWhenInsertingFails:
     ) -> None:
         configure(conflict_retries_max=2)
         with failing(raising(sqlstate)):
-            told = self._answer(admin, how)
-        assert (admin.status, told["code"]) == (503, "unavailable")
+            reply = self._answer(admin, how)
+        assert (admin.status, reply["code"]) == (503, "unavailable")
         assert int(admin.headers["Retry-After"]) > 0
-        assert SECRET not in told["detail"]
+        assert SECRET not in reply["detail"]
 
     def test_a_conflict_passes_unnoticed(self, postgres_only: str, admin: Api) -> None:
         with failing(raising(CONFLICT), times=3):
@@ -284,13 +286,13 @@ class TestWhenInsertingFails:
 
     def test_what_cannot_be_kept_is_the_callers(self, postgres_only: str, admin: Api) -> None:
         with failing(raising(NO_SUCH_CHARACTER)):
-            told = self._answer(admin, "as JSON")
-        assert (admin.status, told["code"]) == (422, "not_storable")
-        assert SECRET not in told["detail"]
+            reply = self._answer(admin, "as JSON")
+        assert (admin.status, reply["code"]) == (422, "not_storable")
+        assert SECRET not in reply["detail"]
 
 
 def test_a_statement_outside_the_verbs_that_fails_is_told_to_come_again(admin: Api) -> None:
-    """Wherever in a view it is: the connection drops at the first, the second, … statement."""
+    """Anywhere in a view: the connection drops at the first, the second, … statement."""
     job = made(admin)
     requests: list[Any] = [
         lambda: admin.get(f"jobs/{job['id']}"),
@@ -310,14 +312,14 @@ def test_a_statement_outside_the_verbs_that_fails_is_told_to_come_again(admin: A
 
 
 def test_a_problem_is_written_as_it_reads(admin: Api) -> None:
-    told = admin.post("jobs", {"name": "näme", "pipeline": "p", "items": [{"key": "ü", "p": 1}]})
+    reply = admin.post("jobs", {"name": "näme", "pipeline": "p", "items": [{"key": "ü", "p": 1}]})
     assert admin.status == 422
-    assert "ü" in told["detail"]
+    assert "ü" in reply["detail"]
     assert "ü" in admin.content.decode()
     admin.get("jobs", Authorization="Bearer joblot_x")
     assert "\\u" not in admin.content.decode()
     job = made(admin, items=[], seal=False)
-    told = admin.post_bytes(
+    reply = admin.post_bytes(
         f"jobs/{job['id']}/items", b'{"items": [{"key": "a", "\\ud800": 1}]}', "application/json"
     )
     assert admin.status == 422
@@ -325,9 +327,9 @@ def test_a_problem_is_written_as_it_reads(admin: Api) -> None:
 
 @pytest.mark.parametrize("priority", [True, False, "1", 1.5, [1]])
 def test_a_priority_is_a_whole_number(admin: Api, priority: Any) -> None:
-    told = admin.post("jobs", {"name": "n", "pipeline": "p", "priority": priority})
-    assert (admin.status, told["code"]) == (422, "invalid_input")
-    assert told["detail"] == "body.priority: expected a whole number"
+    reply = admin.post("jobs", {"name": "n", "pipeline": "p", "priority": priority})
+    assert (admin.status, reply["code"]) == (422, "invalid_input")
+    assert reply["detail"] == "body.priority: expected a whole number"
 
 
 def test_no_whole_number_of_a_request_may_be_true(admin: Api) -> None:
@@ -338,12 +340,12 @@ def test_no_whole_number_of_a_request_may_be_true(admin: Api) -> None:
         ("claims", {"pipelines": ["p"], "limit": True}),
         ("claims", {"pipelines": ["p"], "job": True}),
     ):
-        told = admin.post(at, body)
-        assert (admin.status, "expected a whole number" in told["detail"]) == (422, True), told
+        reply = admin.post(at, body)
+        assert (admin.status, "expected a whole number" in reply["detail"]) == (422, True), reply
 
 
 def test_what_is_wrong_with_a_request_is_said_in_one_voice(admin: Api) -> None:
-    for at, body, said in (
+    for at, body, message in (
         ("jobs", [], "expected an object"),
         ("jobs", {"pipeline": "p"}, "name: expected, and missing"),
         ("jobs", {"name": "", "pipeline": "p"}, "expected text, 1 or more characters long"),
@@ -352,13 +354,13 @@ def test_what_is_wrong_with_a_request_is_said_in_one_voice(admin: Api) -> None:
         ("claims", {"pipelines": []}, "pipelines: expected a list of 1 or more"),
         ("claims", {"pipelines": ["p"], "limit": 0}, "limit: expected 1 or more"),
     ):
-        told = admin.post(at, body)
-        assert (admin.status, said in told["detail"]) == (422, True), told
-    told = admin.get("jobs", {"status": "nope"})
-    assert "Input should" not in told["detail"]
-    assert told["detail"].startswith("status: expected one of 'CREATED', ")
+        reply = admin.post(at, body)
+        assert (admin.status, message in reply["detail"]) == (422, True), reply
+    reply = admin.get("jobs", {"status": "nope"})
+    assert "Input should" not in reply["detail"]
+    assert reply["detail"].startswith("status: expected one of 'CREATED', ")
 
 
 def test_a_long_value_is_cut_with_a_sign_of_it(admin: Api) -> None:
-    told = admin.post("jobs", {"name": "n", "pipeline": "p", "items": ["k" * 600]})
-    assert told["detail"].endswith("kkk…")
+    reply = admin.post("jobs", {"name": "n", "pipeline": "p", "items": ["k" * 600]})
+    assert reply["detail"].endswith("kkk…")

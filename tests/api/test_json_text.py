@@ -1,4 +1,4 @@
-"""JSON is read and written as Python's own does it, only sooner."""
+"""JSON is read and written like by Python's json module, only faster."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ JSON = st.recursive(
 def test_it_reads_and_writes_what_pythons_own_does(value: Any, ascii_only: bool) -> None:
     text = json.dumps(value, ensure_ascii=ascii_only)
     parsed = parse_json(text.encode())
-    assert repr(parsed) == repr(json.loads(text))  # -0.0 and 0, 1 and 1.0 and True told apart
+    assert repr(parsed) == repr(json.loads(text))  # distinguishes -0.0 and 0; 1, 1.0 and True
     assert repr(json.loads(json_text(parsed))) == repr(parsed)
 
 

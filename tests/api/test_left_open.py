@@ -1,4 +1,4 @@
-"""A submission that is refused names the job that it leaves open."""
+"""A refused submission names the job that it leaves open."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ def test_a_submission_that_is_refused_in_the_middle_names_its_job(
 ) -> None:
     configure(add_chunk_items=2)
     body = {"name": "n", "pipeline": "p", "idempotency_key": "k", "items": ["a", "b", "c", ""]}
-    told = admin.post("jobs", body)
-    assert (admin.status, told["code"], told["total"]) == (422, "invalid_item", 2)
-    assert f"job {told['job_id']} stays open with 2 items" in told["detail"]
+    reply = admin.post("jobs", body)
+    assert (admin.status, reply["code"], reply["total"]) == (422, "invalid_item", 2)
+    assert f"job {reply['job_id']} stays open with 2 items" in reply["detail"]
     again = admin.post("jobs", body | {"items": ["a", "b", "c"]})
-    assert (again["id"], again["total"], again["sealed"]) == (told["job_id"], 3, True)
+    assert (again["id"], again["total"], again["sealed"]) == (reply["job_id"], 3, True)
     conflict = admin.post("jobs", body | {"items": ["a", {"key": "b", "payload": 1}, "c"]})
     assert (admin.status, conflict["code"]) == (409, "key_conflict")
-    assert (conflict["job_id"], conflict["total"]) == (told["job_id"], 3)
+    assert (conflict["job_id"], conflict["total"]) == (reply["job_id"], 3)
 
 
 def test_each_repeat_without_a_key_names_the_job_of_its_own(admin: Api, configure: Any) -> None:
@@ -34,18 +34,18 @@ def test_each_repeat_without_a_key_names_the_job_of_its_own(admin: Api, configur
 
 
 def test_a_submission_refused_at_its_first_items_makes_no_job(admin: Api) -> None:
-    told = admin.post("jobs", {"name": "n", "pipeline": "p", "items": [""]})
-    assert (admin.status, "job_id" in told) == (422, False)
+    reply = admin.post("jobs", {"name": "n", "pipeline": "p", "items": [""]})
+    assert (admin.status, "job_id" in reply) == (422, False)
     assert admin.get("jobs")["jobs"] == []
 
 
 def test_a_stream_of_lines_that_is_refused_names_its_job(admin: Api, configure: Any) -> None:
     configure(add_chunk_items=1)
     job = made(admin, items=[], seal=False)
-    told = admin.post_bytes(
+    reply = admin.post_bytes(
         f"jobs/{job['id']}/items", b'"a"\n\n"b"\n{"key": ""}\n', "application/x-ndjson"
     )
-    assert (admin.status, told["code"]) == (422, "invalid_item")
-    assert (told["job_id"], told["total"]) == (job["id"], 2)
-    assert told["detail"].startswith("line 4: key: expected text")
-    assert "send all of the items again" in told["detail"]
+    assert (admin.status, reply["code"]) == (422, "invalid_item")
+    assert (reply["job_id"], reply["total"]) == (job["id"], 2)
+    assert reply["detail"].startswith("line 4: key: expected text")
+    assert "send all of the items again" in reply["detail"]

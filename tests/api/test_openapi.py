@@ -1,4 +1,4 @@
-"""The API does what its OpenAPI document says, whatever it is asked."""
+"""The API conforms to its OpenAPI document for any request."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.ledger.worker import keys
 
 __all__ = ["exact"]
 
-EXAMPLES = 5  # for each operation, on each database
+EXAMPLES = 5  # per operation and database
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -48,7 +48,7 @@ OPERATIONS = {
 
 
 class World:
-    """What there is to ask for: a job at work, one that failed and one that is open."""
+    """Existing objects: a job in progress, one that failed, and one that is open."""
 
     def __init__(self) -> None:
         self.running = submit("running", keys(4), pipeline="p", config={"size": 3})
@@ -61,7 +61,7 @@ class World:
         self.headers = {"Authorization": f"Bearer {secret}", "Accept-Encoding": "identity"}
 
     def aim(self, case: Case[Any], data: st.DataObject) -> None:
-        """Let the request be about something that is there, more often than not."""
+        """Usually point the request at an existing object."""
         path = case.path_parameters or {}
         for name, known in (("job_id", self.jobs), ("token", [self.lease.token])):
             if name in path and data.draw(st.integers(0, 3)):
@@ -98,13 +98,13 @@ def test_an_operation_answers_as_it_is_documented(world: World, label: str) -> N
 
 
 def test_every_operation_is_asked() -> None:
-    told = application.get_openapi_schema()["paths"]
-    assert len(OPERATIONS) == sum(map(len, told.values()))
+    reply = application.get_openapi_schema()["paths"]
+    assert len(OPERATIONS) == sum(map(len, reply.values()))
 
 
 def test_every_operation_tells_how_it_refuses() -> None:
-    told = application.get_openapi_schema()
-    for path, operations in told["paths"].items():
+    reply = application.get_openapi_schema()
+    for path, operations in reply["paths"].items():
         for method, operation in operations.items():
             for status in REFUSALS:
                 content = operation["responses"][status]["content"]
@@ -112,13 +112,13 @@ def test_every_operation_tells_how_it_refuses() -> None:
 
 
 def test_every_reference_leads_somewhere() -> None:
-    """Asked twice, for the second account is as whole as the first."""
+    """Generated twice: the second document is as complete as the first."""
     for _ in range(2):
-        told = application.get_openapi_schema()
-        found = set(references(told))
+        reply = application.get_openapi_schema()
+        found = set(references(reply))
         assert found
         missing = {
-            one for one in found if one.rpartition("/")[2] not in told["components"]["schemas"]
+            one for one in found if one.rpartition("/")[2] not in reply["components"]["schemas"]
         }
         assert missing == set()
 
@@ -136,6 +136,6 @@ def references(node: Any) -> Iterator[str]:
 
 
 def test_the_document_is_given_to_whoever_may_ask(ledger_db: str, client: Any) -> None:
-    told = client.get("/api/v1/openapi.json").json()
-    assert told["info"]["title"] == "joblot"
+    reply = client.get("/api/v1/openapi.json").json()
+    assert reply["info"]["title"] == "joblot"
     assert Job.objects.count() == 0

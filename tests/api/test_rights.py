@@ -1,4 +1,4 @@
-"""Who may do and see what."""
+"""Which token may do and see what."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_another_project_is_not_there(api: Callable[..., Api], what: str) -> Non
     hidden = stranger.content
     assert stranger.status == 404
     ask(stranger, what, job.pk + 1)
-    assert stranger.content == hidden.replace(b"job %d:" % job.pk, b"job %d:" % (job.pk + 1))
+    assert stranger.content == hidden.replace(b"job %d " % job.pk, b"job %d " % (job.pk + 1))
 
 
 def test_a_list_shows_the_own_projects_only(api: Callable[..., Api]) -> None:
@@ -102,11 +102,11 @@ def test_a_worker_of_one_project_gets_work_of_no_other(api: Callable[..., Api]) 
 
 
 def test_a_token_is_refused_once_it_is_revoked(ledger_db: str) -> None:
-    secret, told = issue("short-lived", ["read"])
+    secret, reply = issue("short-lived", ["read"])
     caller = Api(secret)
     caller.get("jobs")
     assert caller.status == 200
-    revoke(told["id"])
+    revoke(reply["id"])
     assert (caller.get("jobs")["code"], caller.status) == ("not_authenticated", 401)
     assert caller.headers["WWW-Authenticate"].startswith("Bearer")
 
@@ -116,9 +116,9 @@ def test_a_token_is_refused_once_it_is_revoked(ledger_db: str) -> None:
 )
 def test_what_is_no_token_is_refused_without_a_hint(ledger_db: str, header: str) -> None:
     caller = Api(None, Authorization=header)
-    told = caller.get("jobs")
-    assert (caller.status, told["code"]) == (401, "not_authenticated")
-    assert "x" not in told["detail"].replace("expected", "").replace("expired", "")
+    reply = caller.get("jobs")
+    assert (caller.status, reply["code"]) == (401, "not_authenticated")
+    assert "x" not in reply["detail"].replace("expected", "").replace("expired", "")
 
 
 def test_a_request_without_a_token_is_refused(ledger_db: str) -> None:
@@ -130,10 +130,10 @@ def test_a_token_that_asks_too_often_is_told_to_wait(api: Callable[..., Api]) ->
     for _ in range(2):
         caller.get("jobs")
         assert caller.status == 200
-    told = caller.get("jobs")
-    assert (caller.status, told["code"]) == (429, "too_many_requests")
-    assert 0 < told["retry_after_seconds"] <= 30
-    assert int(caller.headers["Retry-After"]) >= told["retry_after_seconds"]
+    reply = caller.get("jobs")
+    assert (caller.status, reply["code"]) == (429, "too_many_requests")
+    assert 0 < reply["retry_after_seconds"] <= 30
+    assert int(caller.headers["Retry-After"]) >= reply["retry_after_seconds"]
 
 
 def test_a_token_may_be_limited_in_what_it_sends_at_once(api: Callable[..., Api]) -> None:
@@ -141,15 +141,15 @@ def test_a_token_may_be_limited_in_what_it_sends_at_once(api: Callable[..., Api]
     body = {"name": "x", "pipeline": "p"}
     caller.post("jobs", body)
     assert caller.status == 201
-    told = caller.post("jobs", body | {"items": ["k" * 200]})
-    assert (caller.status, told["limit"]) == (413, 200)
+    reply = caller.post("jobs", body | {"items": ["k" * 200]})
+    assert (caller.status, reply["limit"]) == (413, 200)
 
 
 def test_no_token_is_ever_logged(ledger_db: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    secret, told = issue("x", ["read"])
+    secret, reply = issue("x", ["read"])
     Api(secret).get("jobs")
     Api(secret).post("jobs", {"name": "not allowed"})
-    revoke(told["id"])
+    revoke(reply["id"])
     Api(secret).get("jobs")
     assert secret[20:] not in caplog.text

@@ -1,4 +1,4 @@
-"""Webhooks over HTTP: an administrator makes, lists and ends them, and resends deliveries."""
+"""Webhooks over HTTP: an admin token creates, lists and ends them, and resends deliveries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ URL = "https://hooks.test/joblot"
 
 
 def told(project: str = "default") -> None:
-    """A job has ended, and its receivers are to hear of it."""
+    """A job that has ended, with pending deliveries."""
     submit("night", [], pipeline="p", project=project)
     fan_out()
 

@@ -34,8 +34,8 @@ def test_a_job_is_worked_to_its_end(worker: Api, admin: Api) -> None:
         succeeded(0, {"n": 1}),
         {"item": 1, "outcome": "failed", "error": {"type": "OSError", "message": "torn"}},
     ]
-    told = worker.post("results", {"lease": lease["token"], "results": results})
-    assert [one["receipt"] for one in told["receipts"]] == ["counted", "counted"]
+    reply = worker.post("results", {"lease": lease["token"], "results": results})
+    assert [one["receipt"] for one in reply["receipts"]] == ["counted", "counted"]
     state = admin.get(f"jobs/{job.pk}")
     assert (state["status"], state["percent"]) == ("COMPLETED_WITH_ERRORS", 100)
     again = worker.post("results", {"lease": lease["token"], "results": results})
@@ -46,8 +46,8 @@ def test_results_are_judged_one_by_one_in_their_order(worker: Api) -> None:
     submit("night", ["a", "b", "c"], pipeline="moths")
     (lease,) = worker.post("claims", {"pipelines": ["moths"]})["leases"]
     results = [succeeded(2), {"item": "x"}, 7, succeeded(0), {"item": 1, "outcome": "perhaps"}]
-    told = worker.post("results", {"lease": lease["token"], "results": results})
-    assert [(one["item"], one["receipt"]) for one in told["receipts"]] == [
+    reply = worker.post("results", {"lease": lease["token"], "results": results})
+    assert [(one["item"], one["receipt"]) for one in reply["receipts"]] == [
         (2, "counted"),
         (None, "rejected"),
         (None, "rejected"),
@@ -58,15 +58,15 @@ def test_results_are_judged_one_by_one_in_their_order(worker: Api) -> None:
 
 def test_an_unknown_lease_is_told_by_receipts(worker: Api) -> None:
     for token in (str(uuid4()), "nonsense"):
-        told = worker.post("results", {"lease": token, "results": [succeeded(0)]})
-        assert [one["receipt"] for one in told["receipts"]] == ["rejected"]
+        reply = worker.post("results", {"lease": token, "results": [succeeded(0)]})
+        assert [one["receipt"] for one in reply["receipts"]] == ["rejected"]
         assert worker.status == 200
 
 
 def test_more_results_than_are_taken_at_once(worker: Api) -> None:
     results = [succeeded(n) for n in range(limits().results_per_report_max + 1)]
-    told = worker.post("results", {"lease": str(uuid4()), "results": results})
-    assert (worker.status, told["limit"]) == (413, limits().results_per_report_max)
+    reply = worker.post("results", {"lease": str(uuid4()), "results": results})
+    assert (worker.status, reply["limit"]) == (413, limits().results_per_report_max)
 
 
 @pytest.mark.parametrize("body", [[], {"lease": 1, "results": []}, {"lease": "x", "results": {}}])
@@ -87,9 +87,9 @@ def test_the_next_job_is_the_one_that_a_claim_is_served_from(worker: Api) -> Non
     submit("later", ["a"], pipeline="moths")
     first = submit("urgent", ["a"], pipeline="moths", priority=1_000)
     asked = {"pipeline": ["moths", "birds"]}
-    told = worker.get("jobs/next", asked)
-    assert (told["job"]["id"], told["job"]["name"]) == (first.pk, "urgent")
-    assert worker.get("jobs/next", asked) == told, "asking changes nothing"
+    reply = worker.get("jobs/next", asked)
+    assert (reply["job"]["id"], reply["job"]["name"]) == (first.pk, "urgent")
+    assert worker.get("jobs/next", asked) == reply, "asking changes nothing"
     (lease,) = worker.post("claims", {"pipelines": ["moths"]})["leases"]
     assert lease["job"] == first.pk
 
@@ -98,12 +98,12 @@ def test_no_work_is_told_with_its_reason(worker: Api) -> None:
     job = submit("night", ["a"], pipeline="moths")
     assert worker.post("claims", {"pipelines": ["birds"]})["reason"] == "unknown_pipeline"
     worker.post("claims", {"pipelines": ["moths"]})
-    told = worker.post("claims", {"pipelines": ["moths"], "wait_seconds": 5})
-    assert told["leases"] == []
-    assert told["reason"] == "all_leased"
-    assert told["retry_after_seconds"] > 0
+    reply = worker.post("claims", {"pipelines": ["moths"], "wait_seconds": 5})
+    assert reply["leases"] == []
+    assert reply["reason"] == "all_leased"
+    assert reply["retry_after_seconds"] > 0
     assert worker.get("jobs/next", {"pipeline": "moths"}) == {"job": None} | {
-        name: told[name] for name in ("reason", "retry_after_seconds")
+        name: reply[name] for name in ("reason", "retry_after_seconds")
     }
     pause(submit("later", ["b"], pipeline="birds").pk)
     assert worker.post("claims", {"pipelines": ["birds"]})["reason"] == "paused"
@@ -163,9 +163,9 @@ def test_a_claim_that_can_not_be_right(worker: Api, body: object) -> None:
 
 
 def receipts(worker: Api, lease: str, *results: dict[str, Any]) -> list[str]:
-    told = worker.post("results", {"lease": lease, "results": list(results)})
+    reply = worker.post("results", {"lease": lease, "results": list(results)})
     assert worker.status == 200
-    return [one["receipt"] for one in told["receipts"]]
+    return [one["receipt"] for one in reply["receipts"]]
 
 
 def test_results_for_a_cancelled_job_are_kept_and_told(worker: Api, admin: Api) -> None:
@@ -186,9 +186,9 @@ def test_results_for_a_deleted_job_are_told_so(worker: Api, admin: Api) -> None:
     (lease,) = worker.post("claims", {"pipelines": ["moths"]})["leases"]
     admin.delete(f"jobs/{job.pk}")
     sweep()
-    told = worker.post("results", {"lease": lease["token"], "results": [succeeded(0)]})
-    assert [one["receipt"] for one in told["receipts"]] == ["late"]
-    assert "deleted" in told["receipts"][0]["reason"]
+    reply = worker.post("results", {"lease": lease["token"], "results": [succeeded(0)]})
+    assert [one["receipt"] for one in reply["receipts"]] == ["late"]
+    assert "deleted" in reply["receipts"][0]["reason"]
 
 
 def test_a_result_after_the_finish_is_a_duplicate(worker: Api, admin: Api) -> None:
@@ -208,8 +208,8 @@ def test_a_worker_without_a_proper_name_is_refused_before_anything_is_done(
     job = submit("night", ["a"], pipeline="moths")
     (lease,) = worker.post("claims", {"pipelines": ["moths"]})["leases"]
     report = {"lease": lease["token"], "results": [succeeded(0)]}
-    told = worker.post("results", report, **{"Joblot-Worker": "x" * 300})
-    assert (worker.status, told["code"]) == (422, "invalid_input")
+    reply = worker.post("results", report, **{"Joblot-Worker": "x" * 300})
+    assert (worker.status, reply["code"]) == (422, "invalid_input")
     assert admin.get(f"jobs/{job.pk}")["stages"][0]["succeeded"] == 0
     worker.post(f"leases/{lease['token']}/release", **{"Joblot-Worker": "x" * 300})
     assert worker.status == 422

@@ -1,4 +1,4 @@
-"""The command line as its users have it: real processes, a database and a folder of their own."""
+"""The command line as users run it: real processes, with their own database and folder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from joblot.testing.postgres import PostgresServer
 from tests.polling import eventually
 
 SECONDS_MAX = 60
-# The installed command: `python -m joblot.cli` would put the working folder on Python's path.
+# The installed command: `python -m joblot.cli` would add the working folder to Python's path.
 JOBLOT = str(Path(sys.executable).parent / "joblot")
 WORK = '''
 """What the tests run. A call is noted in a file; a gate is waited for without end."""
@@ -93,7 +93,7 @@ def gated(key):
 
 @contextmanager
 def not_migrated() -> Iterator[None]:
-    """Suppress that a table is not there yet. A file that is busy has no count, and not 0."""
+    """Suppress errors of missing tables. A busy file must not count as 0."""
     try:
         yield
     except sqlite3.OperationalError as error:
@@ -103,7 +103,7 @@ def not_migrated() -> Iterator[None]:
 
 @dataclass
 class Joblot:
-    """`joblot("show", "7")` runs a command to its end; `start` leaves it running."""
+    """`joblot("show", "7")` waits for the command to end; `start` leaves it running."""
 
     folder: Path
     environment: dict[str, str]
@@ -152,7 +152,7 @@ class Joblot:
         return self.count("SELECT coalesce(sum(open), 0) FROM joblot_lease WHERE state = 0")
 
     def count(self, query: str) -> int:
-        """Asked of the database itself, for starting a process takes long."""
+        """Reads the database directly, since starting a process is slow."""
         if url := self.environment.get("JOBLOT_DATABASE_URL"):
             with psycopg.connect(url) as server:
                 (row,) = server.execute(query.encode()).fetchall()
@@ -161,7 +161,7 @@ class Joblot:
         if path.exists():
             with closing(sqlite3.connect(path, timeout=SECONDS_MAX)) as file, not_migrated():
                 return int(file.execute(query).fetchone()[0])
-        return 0  # not there, or not migrated yet
+        return 0  # missing, or not migrated yet
 
     def write(self, name: str, text: str) -> str:
         (self.folder / name).write_text(text)
@@ -177,13 +177,13 @@ class Joblot:
         return int(eventually(lambda: path.read_text() if path.exists() else None))
 
     def submitted(self) -> None:
-        """Wait until the run has sealed its job: workers begin before that."""
+        """Wait until the run has sealed its job; workers start earlier."""
         eventually(lambda: self.count("SELECT count(*) FROM joblot_job WHERE sealed"))
 
     def orders_ended(self) -> None:
-        """Wait until the worker at the gate knows that it is to begin nothing more.
+        """Wait until the worker at the gate knows that it must begin nothing more.
 
-        It is told over a pipe. A gate that opened sooner would let it begin its next call.
+        The order arrives over a pipe. If the gate opened earlier, it might begin its next call.
         """
         eventually((self.folder / "orders-ended").exists)
 
@@ -216,7 +216,7 @@ def make_joblot(tmp_path: Path) -> Iterator[Callable[..., Joblot]]:
 
 @pytest.fixture
 def joblot(make_joblot: Callable[..., Joblot]) -> Joblot:
-    """On an SQLite file of its own, which is not there yet."""
+    """On its own SQLite file, which does not exist yet."""
     return make_joblot()
 
 
@@ -224,6 +224,6 @@ def joblot(make_joblot: Callable[..., Joblot]) -> Joblot:
 def joblot_on_postgres(
     make_joblot: Callable[..., Joblot], postgres_server: PostgresServer, tmp_path: Path
 ) -> Joblot:
-    """On an empty PostgreSQL database of its own, not migrated."""
+    """On its own empty PostgreSQL database, not migrated."""
     name = "cli_" + "".join(c if c.isalnum() else "_" for c in tmp_path.name.lower())
     return make_joblot(JOBLOT_DATABASE_URL=postgres_server.create_database(name))

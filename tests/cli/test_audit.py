@@ -27,7 +27,7 @@ def exact(ledger_db: str) -> int:
 
 @pytest.fixture
 def spoiled(ledger_db: str) -> int:
-    """A job whose tallies say 5 for 2."""
+    """A job whose tallies show 5 instead of 2."""
     job = submit("spoiled", ["a", "b", "c"], pipeline="q")
     (lease,) = claim("q", 2).leases
     report(lease.token, [success(item.id) for item in lease.items])
@@ -82,7 +82,7 @@ def test_nothing_is_mended_unless_it_is_asked_for(spoiled: int):
 def test_a_repair_says_what_it_changed(exact: int, spoiled: int, which: str):
     done = call(spoiled if which == "one" else "--all", "--repair")
     assert done.exit_code == 0
-    assert "MENDED  tallies of q: {'succeeded': 5" in done.stdout
+    assert "FIXED   tallies of q: {'succeeded': 5" in done.stdout
     again = call("--all", "--repair", "--json")
     assert answer(again)["count_drift"] == 0
     assert [one.get("changes", []) for one in answer(again)["jobs"]] == [[], []]
@@ -99,4 +99,4 @@ def test_either_a_job_or_all_is_asked_for(ledger_db: str, args: list[Any]):
 def test_figures_are_of_all_jobs_and_no_json(ledger_db: str, args: list[Any]):
     done = call(*args)
     assert done.exit_code == 2
-    assert "--metrics goes with --all, and without --json" in done.stderr
+    assert "--metrics requires --all, and excludes --json" in done.stderr

@@ -1,4 +1,4 @@
-"""`joblot certify` beside jobs that are none of its business."""
+"""`joblot certify` beside other jobs, which it must not touch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.conftest import Joblot
 
-# Jobs in which something is due: an overdue lease, an unlooked finish, a deleted job, an event.
+# Jobs with something due: an overdue lease, a finish not reconciled, a deleted job, an event.
 OTHERS = """
 from joblot import standalone
 standalone.setup()

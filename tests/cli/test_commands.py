@@ -1,4 +1,4 @@
-"""The commands in this process: what they print, refuse, and end with."""
+"""The commands in this process: their output, refusals and exit codes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def read(*args: object) -> Any:
 
 @pytest.fixture
 def job(ledger_db: str) -> int:
-    """Three items: one succeeded, one failed, one is open."""
+    """A job of three items: one succeeded, one failed, one open."""
     made = submit("three", ["a", "b", "c"], pipeline="p")
     (lease,) = claim("p", 2).leases
     first, second = lease.items
@@ -124,10 +124,10 @@ RUN = {"run": {"function": "work:f", "batch": 0, "cwd": ".", "item_seconds_max":
 
 def test_why_says_how_a_run_is_gone_on_with(ledger_db: str):
     job = submit("run", ["a", "b"], pipeline="run work:f", config=RUN)
-    assert f"go on with: joblot run --resume {job.pk}\n" in call("why", job.pk).stdout
+    assert f"continue with: joblot run --resume {job.pk}\n" in call("why", job.pk).stdout
     (lease,) = claim("run work:f").leases
     report(lease.token, [success(0), success(1)])
-    assert "go on with" not in call("why", job.pk).stdout
+    assert "continue with" not in call("why", job.pk).stdout
 
 
 def test_why_and_seal_say_what_a_run_that_was_cut_while_submitting_lacks(ledger_db: str):
@@ -136,7 +136,7 @@ def test_why_and_seal_say_what_a_run_that_was_cut_while_submitting_lacks(ledger_
     assert f"joblot run --resume {job.pk} ITEMS… (give the same items again" in why
     sealed = call("seal", job.pk)
     assert sealed.exit_code == 0
-    assert "had not been given all the items of its `joblot run`" in sealed.stderr
+    assert "may not have all the items of its `joblot run`" in sealed.stderr
     assert "it will end with the 2 it has" in sealed.stderr
     assert call("seal", job.pk).stderr == ""
 
@@ -169,7 +169,7 @@ def test_a_run_that_has_all_its_items_says_so_when_it_is_given_some(ledger_db: s
 
 
 def test_what_talks_to_no_server_loads_no_client(tmp_path: Path):
-    """Each process of a run would wait for it."""
+    """Loading it would delay each process of a run."""
     code = (
         "import sys, joblot.cli.app, joblot.cli.worker_process\n"
         "from joblot.standalone import setup\n"

@@ -1,4 +1,4 @@
-"""The database as it is found: locked, full, no database at all, or somebody else's."""
+"""Unusable databases: locked, full, not a database, or another program's."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_locked_and_a_full_disk_are_one_line_and_lose_nothing(joblot: Joblot):
     (line,) = locked.stderr.splitlines()
     assert line.startswith("joblot: the database is busy")
 
-    size = 1_000_000  # bytes that a file may have: the disk is full in the middle of a chunk
+    size = 1_000_000  # maximum file size in bytes: the disk fills up in the middle of a chunk
 
     def fill_the_disk() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
@@ -75,17 +75,17 @@ def test_a_folder_is_no_database(joblot: Joblot):
 
 def test_a_url_without_a_scheme_is_told_so(joblot: Joblot):
     done = joblot("jobs", expect=2, JOBLOT_DATABASE_URL="user:secret@nonsense")
-    assert "got a text that begins with no such scheme" in done.stderr
+    assert "got text without a scheme" in done.stderr
     assert "secret" not in done.stderr
 
 
 def test_a_database_without_tables_is_to_be_migrated(joblot: Joblot):
-    """No advice to see whether it runs, and no word of a job of which nothing is known."""
+    """Without the advice to check whether it runs, and without naming an unknown job."""
     (joblot.folder / "empty.sqlite3").touch()
     done = joblot("doctor", "--db", "empty.sqlite3", expect=4)
     assert "BAD migrations: missing: 0001" in done.stdout
     assert "run `joblot migrate`" in done.stdout
-    assert "see that it runs" not in done.stdout
+    assert "make sure that it runs" not in done.stdout
     code = (
         "from joblot import standalone\n"
         "standalone.setup(path='empty.sqlite3')\n"
@@ -133,7 +133,7 @@ PROJECT = (
 
 @pytest.fixture
 def shop(joblot: Joblot) -> Joblot:
-    """In the folder of a project, beside whose files each module of Python's has a namesake."""
+    """In a project's folder that has a file named like each of Python's modules."""
     (joblot.folder / "shop").mkdir()
     joblot.write("shop/__init__.py", "")
     joblot.write("shop/settings.py", PROJECT)
@@ -165,7 +165,7 @@ def test_a_server_finds_the_project_in_whose_folder_it_stands(shop: Joblot):
 
 
 def test_a_relative_path_means_the_same_file_wherever_a_worker_runs(joblot: Joblot):
-    """A run is gone on with from another folder than it was begun in."""
+    """A run is resumed from another folder than the one it was started in."""
     inner = joblot.folder / "A"
     inner.mkdir()
     shutil.copy(joblot.folder / "work.py", inner)
@@ -205,7 +205,7 @@ def test_a_relative_path_means_the_same_file_wherever_a_worker_runs(joblot: Jobl
 def test_a_place_of_the_environment_means_the_same_wherever_a_worker_runs(
     joblot: Joblot, where: dict[str, str]
 ):
-    """The workers of a run stand in the folder where it was begun."""
+    """The workers of a run work in the folder where it was started."""
     (joblot.folder / "A").mkdir()
     joblot.write("names", "a\nbad\n")
     begun = Joblot(joblot.folder, joblot.environment | where)

@@ -1,4 +1,4 @@
-"""The pages on the command line are true: what they say is run, and nothing is left out."""
+"""The pages on the command line are correct: their commands are run, and none is missing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SECTION = re.compile(r"^## `joblot ?(\S*)[^`]*`\n(.*?)(?=^## |\Z)", re.DOTALL | 
 
 
 def _steps(page: str) -> Iterator[tuple[str, str]]:
-    """("file", its text) and ("command", with the lines it is said to print), in their order."""
+    """("file", its text) and ("command", with its expected output), in order."""
     for kind, text in BLOCK.findall(page):
         if kind == "python":
             yield "file", text

@@ -1,4 +1,4 @@
-"""What joblot writes on a disk is its owner's alone, whatever the umask."""
+"""Only their owner may open the files that joblot writes, whatever the umask."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tests.cli.conftest import Joblot
 from tests.polling import eventually
 from tests.server.process import Serving
 
-LARGE = "def large(key):\n    return key * 100_000\n"  # goes to a file of its own
+LARGE = "def large(key):\n    return key * 100_000\n"  # stored in its own file
 
 
 @pytest.fixture(autouse=True)
 def umask() -> Iterator[None]:
-    """The least strict one: what is private under it is private under any other."""
+    """The least strict umask: files that are private under it are private under any other."""
     before = os.umask(0o000)
     yield
     os.umask(before)
@@ -31,7 +31,7 @@ def mode(path: Path) -> int:
 
 
 def kinds(folder: Path) -> dict[str, set[int]]:
-    """The modes of all that is below, by kind, but for what is removed meanwhile."""
+    """The modes of everything below, by kind, ignoring what is removed meanwhile."""
     found: dict[str, set[int]] = {"folders": {mode(folder)}, "files": set()}
     for path in folder.rglob("*"):
         with suppress(FileNotFoundError):
@@ -54,7 +54,7 @@ def test_a_run_leaves_nothing_to_others(joblot: Joblot) -> None:
 
 
 def test_a_server_and_its_worker_leave_nothing_to_others(joblot: Joblot) -> None:
-    """While they are at work: the write-ahead log, its index and the spool are there then."""
+    """While they run: then the write-ahead log, its index and the spool exist."""
     joblot.write("large.py", LARGE)
     data = joblot.folder / "data"
     with Serving(joblot) as server:
@@ -79,14 +79,14 @@ def test_doctor_names_what_others_can_open_and_how_to_mend_it(joblot: Joblot) ->
     (data / "spool").mkdir(mode=0o755)
     (data / "spool").chmod(0o755)
     done = joblot("doctor", expect=4)
-    said = f"chmod go= {data}/joblot.sqlite3 {data}/spool"
-    assert said in " ".join(done.stdout.split())
-    subprocess.run(said.split(), check=True)
+    advice = f"chmod go= {data}/joblot.sqlite3 {data}/spool"
+    assert advice in " ".join(done.stdout.split())
+    subprocess.run(advice.split(), check=True)
     joblot("doctor")
 
 
 def test_doctor_looks_at_the_files_of_a_project_too(joblot: Joblot) -> None:
-    """Its SQLite file, made by the umask, and the folder of joblot's outputs in its storage."""
+    """Its SQLite file, created under the umask, and joblot's folder of outputs in its storage."""
     joblot.write(
         "theirs.py",
         "INSTALLED_APPS, USE_TZ, MEDIA_ROOT = ['joblot'], True, 'media'\n"

@@ -1,4 +1,4 @@
-"""Standard output whose reader goes away, or that takes nothing."""
+"""Standard output whose reader goes away or does not read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ITEMS = "".join(f"a-rather-long-key-of-an-item-{n}\n" for n in range(2_000))
 def test_a_reader_that_goes_away_ends_a_command_as_a_signal_would(
     joblot: Joblot, command: list[str]
 ) -> None:
-    """Silently, whether the output is larger than a buffer or is written at the end only."""
+    """Silently, whether the output exceeds a buffer or is only written at the end."""
     joblot("submit", "many", "--pipeline", "p", "--lines", joblot.write("names", ITEMS))
     reads, writes = os.pipe()
     os.close(reads)

@@ -1,4 +1,4 @@
-"""What the command line prints brings no control codes of others to the terminal."""
+"""The command line prints no control codes from stored data to the terminal."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RAW = ("\x1b[31m", "\x07", "\x9b", "\u202e")
 
 @pytest.fixture
 def job(ledger_db: str) -> int:
-    """Its name, an item's key, its error and a line of its log hold what moves a terminal."""
+    """A job whose name, item key, error and log line contain terminal control codes."""
     made = submit(EVIL, [EVIL], pipeline="p", stages=None)
     (lease,) = claim("p").leases
     report(lease.token, [failure(0, "ValueError", EVIL)])
@@ -73,7 +73,7 @@ def test_the_summary_of_a_run_is_a_line_for_each_item(joblot: Joblot) -> None:
 
 
 def test_nothing_prints_past_the_one_place(tmp_path: Path) -> None:
-    """Every other module of the command line prints by `printable` or the consoles of `text`."""
+    """Every other module of the command line prints through `printable` or `text`'s consoles."""
     found = []
     for path in Path(joblot.cli.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):

@@ -1,4 +1,4 @@
-"""`joblot run`: what goes in, what comes out, and how it ends."""
+"""`joblot run`: its input, its output, and how it ends."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_an_item_that_kills_its_worker_every_time_is_lost_alone(joblot: Joblot):
 )
 def test_an_unknown_function_is_one_line_and_leaves_no_job(joblot: Joblot, name: str, said: str):
     done = joblot("run", name, "work.py", "--workers", "1", expect=2)
-    (line,) = done.stderr.splitlines()  # and so not that a job was made
+    (line,) = done.stderr.splitlines()  # so it does not report a new job
     assert line.startswith("joblot: function: ")
     assert said in line
 

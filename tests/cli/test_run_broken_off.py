@@ -1,4 +1,4 @@
-"""`joblot run` when something ends before its time: workers, the run itself, the submission."""
+"""`joblot run` when something ends early: workers, the run itself, the submission."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def either(request: pytest.FixtureRequest) -> Joblot:
 
 
 def _names(joblot: Joblot) -> str:
-    """Some items before the one that waits at the gate, and some behind."""
+    """Some items before the one that waits at the gate, and some after it."""
     names = [f"n{n}" for n in range(10)]
     return joblot.write("names", "\n".join([*names[:5], "gate", *names[5:]]) + "\n")
 
 
-def _wait_for_line(running: subprocess.Popen[str], said: str) -> None:
+def _wait_for_line(running: subprocess.Popen[str], output: str) -> None:
     assert running.stderr is not None
-    assert any(said in line for line in iter(running.stderr.readline, ""))
+    assert any(output in line for line in iter(running.stderr.readline, ""))
 
 
 def test_a_worker_that_is_killed_costs_no_more_than_a_new_lease(joblot: Joblot):
@@ -40,14 +40,14 @@ def test_a_worker_that_is_killed_costs_no_more_than_a_new_lease(joblot: Joblot):
     eventually(lambda: joblot.settled() == 5)  # reported, not only computed
     os.kill(worker, signal.SIGKILL)
     joblot.open_gate()
-    _, said = running.communicate(timeout=60)
-    assert running.returncode == 0, said
+    _, output = running.communicate(timeout=60)
+    assert running.returncode == 0, output
     assert joblot.lines("calls").count("gate") == 2
     assert {joblot.lines("calls").count(f"n{n}") for n in range(10)} == {1}
 
 
 def test_after_a_power_cut_what_is_left_is_done_and_nothing_twice(either: Joblot):
-    """The run and its worker are killed at once; the dead worker's lease is not waited for."""
+    """The run and its worker are killed; resuming does not wait for the dead worker's lease."""
     joblot = either
     running = joblot.start("run", "work:gated", "--lines", _names(joblot), "--workers", "1")
     worker = joblot.at_gate()
@@ -85,7 +85,7 @@ def test_a_submission_that_was_cut_off_is_completed_with_the_same_items(joblot: 
     assert running.stdin is not None
     running.stdin.writelines(lines[:4_100])
     running.stdin.flush()
-    eventually(lambda: joblot.settled() >= 1)  # so a first chunk of 2,000 was added
+    eventually(lambda: joblot.settled() >= 1)  # so the first chunk of 2,000 was added
     running.kill()
     running.wait(60)
     eventually(lambda: not joblot.in_flight())
@@ -109,9 +109,9 @@ def test_ctrl_c_finishes_what_was_begun_and_says_how_to_go_on(joblot: Joblot):
     _wait_for_line(running, "finishing the items in progress")
     joblot.orders_ended()
     joblot.open_gate()
-    _, said = running.communicate(timeout=60)
+    _, output = running.communicate(timeout=60)
     assert running.returncode == 130
-    assert "go on with: joblot run --resume 1" in said
+    assert "continue with: joblot run --resume 1" in output
     (stage,) = joblot.json("show", "1")["stages"]
     assert (stage["succeeded"], stage["in_flight"], stage["ready"]) == (6, 0, 5)
     joblot("run", "--resume", "1", "--workers", "1")

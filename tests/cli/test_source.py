@@ -1,4 +1,4 @@
-"""Items from files and names as they are found."""
+"""Items from files and from file names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`joblot sweep`, once and for ever."""
+"""`joblot sweep`, once and with --forever."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_a_sweep_does_what_is_due(ledger_db: str):
     with set_clock(datetime.now(UTC) + timedelta(days=1)):
         assert read("sweep")["leases_expired"] == 1
         assert "leases expired: 0" in call("sweep").stdout
-        assert [one["code"] for one in read("why", job)["reasons"]] == ["ready"]
+        assert {one["code"] for one in read("why", job)["reasons"]} == {"ready"}
 
 
 def test_what_goes_on_for_ever_has_no_json_to_tell(sqlite_only: str):
@@ -35,6 +35,6 @@ def test_it_sweeps_until_it_is_told_to_end(joblot: Joblot):
     sweeping = joblot.start("sweep", "--forever")
     eventually(lambda: joblot.count(UNDELIVERED) == 0)
     sweeping.send_signal(signal.SIGTERM)
-    _, said = sweeping.communicate(timeout=60)
-    assert (sweeping.returncode, said.count("\n")) == (0, 1)
-    assert "joblot sweeps SQLite" in said
+    _, output = sweeping.communicate(timeout=60)
+    assert (sweeping.returncode, output.count("\n")) == (0, 1)
+    assert "joblot sweeps SQLite" in output

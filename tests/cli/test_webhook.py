@@ -22,14 +22,14 @@ def test_a_server_tells_a_receiver_of_a_jobs_end(
     receiver = make_receiver()
     receiver.secret = joblot("webhook", "add", receiver.url, "--kind", "finished").stdout.strip()
     server = joblot.start("serve", "--port", "0")
-    joblot("submit", "night", "--pipeline", "p")  # of no items, so that it has ended
+    joblot("submit", "night", "--pipeline", "p")  # without items, so that it has ended
     eventually(lambda: receiver.got)
     (message,) = receiver.verified()
     assert (message.type, message.data["name"]) == ("job.finished", "night")
-    eventually(lambda: joblot.count(DELIVERED) == 1)  # recorded after the receiver has answered
+    eventually(lambda: joblot.count(DELIVERED) == 1)  # recorded after the receiver's answer
 
-    (told,) = joblot.json("webhook", "deliveries", "1")
-    assert joblot("webhook", "resend", str(told["id"])).stdout.startswith("delivery 1 of ")
+    (delivery,) = joblot.json("webhook", "deliveries", "1")
+    assert joblot("webhook", "resend", str(delivery["id"])).stdout.startswith("delivery 1 of ")
     eventually(lambda: len(receiver.got) == 2)
     eventually(lambda: joblot.count(DELIVERED) == 1)
     assert {one.id for one in receiver.verified()} == {message.id}

@@ -1,4 +1,4 @@
-"""`joblot worker`: real processes, a real server, and what ends either in the middle."""
+"""`joblot worker`: real processes, a real server, and kills of either in the middle."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = ["server", "token"]
 
 @dataclass
 class Served:
-    """Worker processes, and a server on the test's database that they work for."""
+    """Worker processes, and the server that they work for, on the test's database."""
 
     joblot: Joblot
     server: Server
@@ -42,16 +42,16 @@ class Served:
         return submit("j", keys, pipeline="p", policy={"retry_backoff_seconds": 0.01, **policy})
 
     def work(self, *options: str, pipeline: str = "p") -> subprocess.Popen[str]:
-        """A worker; its first line is awaited, so that signals reach it."""
+        """Start a worker and wait for its first line, so that signals reach it."""
         options = (*options, "--pipeline", pipeline) if pipeline else options
         worker = self.joblot.start("worker", *options, "--url", self.server.url)
-        _line(worker, "joblot worker: serves")
+        _line(worker, "joblot worker: serving")
         return worker
 
     def ended(self, job: Job, *, dead: str = "") -> Counter[str]:
-        """The outcomes of the items, once all have one.
+        """Return the outcomes of the items, once all have one.
 
-        The leases of a `dead` worker are ended by hand, also one that was granted to it as it died.
+        The leases of a `dead` worker are ended explicitly, also one granted as it died.
         """
 
         def looked() -> bool:
@@ -69,7 +69,7 @@ class Served:
         return Counter(self.joblot.lines("calls"))
 
     def kept(self) -> list[Path]:
-        """The files with results that have no receipt."""
+        """The files with results that have no receipts yet."""
         found = (self.joblot.folder / "data" / "joblot" / "spool").glob("*/*/*.results")
         return [path for path in found if path.stat().st_size]
 
@@ -86,7 +86,7 @@ def _line(process: subprocess.Popen[str], said: str) -> str:
 
 
 def _drained(worker: subprocess.Popen[str]) -> str:
-    """What it said; it ended well."""
+    """The output of a process that must exit with 0."""
     worker.send_signal(signal.SIGTERM)
     _, said = worker.communicate(timeout=60)
     assert worker.returncode == 0, said
@@ -94,7 +94,7 @@ def _drained(worker: subprocess.Popen[str]) -> str:
 
 
 def _child(worker: subprocess.Popen[str]) -> int:
-    """Its one worker process."""
+    """Return its only worker process."""
     return eventually(lambda: children(worker.pid))[0]
 
 
@@ -107,11 +107,11 @@ def _holds(lease: Lease, number: int) -> bool:
 
 
 NAMES = [f"n{n}" for n in range(30)]
-FROZEN_SECONDS = "2"  # a call that does nothing may take a while, too
+FROZEN_SECONDS = "2"  # even an empty call may take a while
 
 
 def test_a_worker_needs_no_django(served: Served):
-    """Nor do its processes: a package that can't be imported stands where Django would be."""
+    """Nor do its processes: Django is replaced by a package that can't be imported."""
     (served.joblot.folder / "none" / "django").mkdir(parents=True)
     served.joblot.write("none/django/__init__.py", "raise ImportError('there is no Django')\n")
     served.joblot.environment["PYTHONPATH"] = str(served.joblot.folder / "none")
@@ -135,7 +135,7 @@ def test_a_killed_worker_process_is_replaced_and_costs_a_new_lease_at_most(serve
 
 
 def test_results_survive_the_server_and_the_worker(served: Served):
-    """Both end with a result that was computed and never posted; the next worker posts it."""
+    """Both end with a result that was computed but not posted; the next worker posts it."""
     job = served.submit("gate")
     worker = served.work("work:gated")
     process = served.joblot.at_gate()
@@ -154,7 +154,7 @@ def test_results_survive_the_server_and_the_worker(served: Served):
 
 
 def test_an_item_that_kills_its_worker_every_time_is_lost_alone(served: Served):
-    """The leases of a dead process are ended by hand: by time, a slow one would lose its own."""
+    """The dead process's leases are ended explicitly: a short lease might expire elsewhere."""
     names = [*NAMES[:8], "poison", *NAMES[8:16]]
     job = served.submit(*names, lease_seconds=600, expiries_max=1)
     worker = served.work("work:poison")
@@ -238,9 +238,9 @@ def test_a_command_works_items(served: Served):
     worker = served.work("--exec", "./tool {key}")
     assert served.ended(job) == Counter(succeeded=3, failed=1)
     _drained(worker)
-    told: dict[str, Any] = {item["key"]: item["outcomes"][0] for item in items(job.pk)}
-    assert told["a b;c"]["output"] == {"name": "a b;c"}
-    assert told["bad"]["error"]["message"] == "exit code 3: bad is bad"
+    outcomes: dict[str, Any] = {item["key"]: item["outcomes"][0] for item in items(job.pk)}
+    assert outcomes["a b;c"]["output"] == {"name": "a b;c"}
+    assert outcomes["bad"]["error"]["message"] == "exit code 3: bad is bad"
 
 
 def test_functions_that_say_what_they_serve(served: Served):
@@ -263,13 +263,13 @@ def port() -> Iterator[str]:
 
 
 def local_token(joblot: Joblot) -> dict[str, str]:
-    """The header in the file that the command names."""
+    """The header in the file named by the command."""
     name, _, value = Path(joblot("token", "local").stdout.strip()).read_text().partition(": ")
     return {name: value.strip()}
 
 
 def test_a_server_that_is_killed_in_the_middle_costs_no_computing(joblot: Joblot, port: str):
-    """A real one, with SIGKILL; and a real one again on the same address."""
+    """A real server is killed with SIGKILL, and another one starts on the same address."""
     server = joblot.start("serve", "--port", port)
     url = _line(server, "joblot serves ").split()[2]
     names = ["gate", *NAMES]
@@ -304,7 +304,7 @@ def test_a_token_that_is_no_good_ends_it_and_is_never_shown(served: Served):
 
 
 def test_a_token_is_seen_by_nobody_else(served: Served):
-    """Not in the command line of any process, which all users of the machine can read."""
+    """It is in no process's command line, which all users of the machine can read."""
     worker = served.work("work:upper")
     for pid in (worker.pid, _child(worker)):
         assert "python" in command(pid)

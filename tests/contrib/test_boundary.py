@@ -1,4 +1,4 @@
-"""Between the core and what is in contrib: neither knows, or does, the other's part."""
+"""The boundary between the core and contrib: neither knows or does the other's part."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.meta.sources import ROOT, python_files
 
 SRC = ROOT / "src" / "joblot"
-MOUNTS = {"server/urls.py", "standalone.py"}  # what `joblot serve` has, by dotted path
+MOUNTS = {"server/urls.py", "standalone.py"}  # names what `joblot serve` mounts, by dotted path
 
 
 def core() -> list[Path]:
@@ -28,7 +28,7 @@ def test_the_core_names_the_protocol_only_where_it_is_mounted() -> None:
 
 
 def test_contrib_writes_no_row() -> None:
-    """It reads through `objects`, which refuses every write, and has no cursor."""
+    """It reads through `objects`, which refuses every write, and uses no cursor."""
     found = {
         str(path.relative_to(SRC)): named
         for path in python_files("src/joblot/contrib")
@@ -38,7 +38,7 @@ def test_contrib_writes_no_row() -> None:
 
 
 def writers(source: str) -> Iterator[str]:
-    """What rows could be written with: the ledger's manager of a model, and SQL of one's own."""
+    """Ways to write rows: the ledger's manager of a model, and raw SQL."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Attribute):
             of_model = isinstance(node.value, ast.Name) and node.value.id[:1].isupper()
@@ -53,7 +53,7 @@ def test_each_way_to_write_is_found() -> None:
 
 
 def test_a_worker_and_the_api_do_without_it() -> None:
-    """A project with the API alone loads nothing of contrib."""
+    """A project with only the API loads nothing from contrib."""
     code = (
         "import sys; from django.conf import settings; import django\n"
         "settings.configure(INSTALLED_APPS=['joblot'], ROOT_URLCONF='joblot.api.urls')\n"

@@ -1,4 +1,4 @@
-"""The crashes run on the ledger's fixtures."""
+"""The crash tests use the ledger's fixtures."""
 
 from tests.ledger.conftest import configure, exact, own_hooks
 

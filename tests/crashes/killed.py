@@ -1,6 +1,6 @@
-"""A process to be killed: `python -m tests.crashes.killed report|submit ARG`.
+"""A process for tests to kill: `python -m tests.crashes.killed report|submit ARG`.
 
-It does its act up to a point in the middle, says so on standard output, and waits there.
+It stops at a point in the middle of its act, says so on standard output, and waits there.
 """
 
 from __future__ import annotations

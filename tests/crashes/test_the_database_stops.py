@@ -1,4 +1,4 @@
-"""PostgreSQL is stopped without warning while reports are settled, and started again."""
+"""PostgreSQL is stopped abruptly while reports are settled, and started again."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ BATCH = 10
 
 
 class Reporter:
-    """Claims and reports until there is no work; keeps what it was told, whatever happens."""
+    """Claims and reports until there is no work; keeps the answers, whatever happens."""
 
     def __init__(self, stopping: threading.Event) -> None:
         self.counted: set[int] = set()  # acknowledged before the crash
-        self.posted: list[GrantedLease] = []  # everything it ever held
+        self.posted: list[GrantedLease] = []  # every lease it held
         self._stopping = stopping
 
     def work(self) -> None:
@@ -57,7 +57,7 @@ class Reporter:
             self.counted.add(receipt.item)
 
     def post_again(self) -> Counter[str]:
-        """After the crash: everything once more, as a worker that doesn't know does."""
+        """After the crash, post everything again, like a worker that got no answer."""
         receipts: Counter[str] = Counter()
         for lease in self.posted:
             results = [success(item.id, {"n": item.id}, {"images": 1}) for item in lease.items]

@@ -1,4 +1,4 @@
-"""PostgreSQL is stopped amid a verb of many transactions: what is then said is true."""
+"""PostgreSQL stops during a verb of several transactions: the error states what was committed."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ COMMITTED = "report: committed, not looked"
 
 @contextmanager
 def stopping(server: PostgresServer, point: str, passes: int = 1) -> Iterator[Callable[[], str]]:
-    """The server stops when the point is passed so often; afterwards it is up again.
+    """Stop the server when the fault point is reached the given number of times; then restart it.
 
-    What the block's call was answered is to be had by calling what it gets.
+    Yields a function that returns what the block's call was answered.
     """
     passed = count(1)
-    said: list[str] = []
+    message: list[str] = []
 
     def stop() -> None:
         if next(passed) == passes:
@@ -48,18 +48,18 @@ def stopping(server: PostgresServer, point: str, passes: int = 1) -> Iterator[Ca
 
     with faults.armed(point, stop):
         try:
-            yield lambda: said[0]
+            yield lambda: message[0]
         except Unavailable as error:
-            said.append(str(error))
+            message.append(str(error))
     connections["postgres"].close()
     server.start()
-    assert said, "the call was answered"
-    assert "nothing was done" not in said[0]
+    assert message, "the call was answered"
+    assert "nothing was done" not in message[0]
 
 
-def number_before(words: str, said: str) -> int:
-    found = re.search(rf"(\d+) (?:\w+ )*?{words}", said)
-    assert found, said
+def number_before(words: str, message: str) -> int:
+    found = re.search(rf"(\d+) (?:\w+ )*?{words}", message)
+    assert found, message
     return int(found[1])
 
 
@@ -67,15 +67,15 @@ def number_before(words: str, said: str) -> int:
 def test_a_report_says_how_many_results_are_recorded(
     durable_postgres: PostgresServer, verb: Any
 ) -> None:
-    """Two rounds, for one result comes twice; the server goes between them."""
+    """Two rounds, since one result occurs twice; the server stops between them."""
     job = submit("rounds", keys(ITEMS), pipeline="p")
     lease = worker.lease(limit=ITEMS)
     results = [success(n) for n in range(ITEMS - 2)]
     repeated = [*results, success(0), success(ITEMS - 1)]
-    with stopping(durable_postgres, ROUND) as said:
+    with stopping(durable_postgres, ROUND) as message:
         verb(lease.token, repeated)
     there = Outcome.objects.filter(job_id=job.pk).count()
-    assert number_before("of these 12 results are known to be recorded", said()) == there == 11
+    assert number_before("of these 12 results are known to be recorded", message()) == there == 11
     receipts = [one.receipt.value for one in verb(lease.token, repeated)]
     assert receipts == ["duplicate"] * 12
 
@@ -86,9 +86,9 @@ def test_a_report_whose_look_failed_says_that_all_is_recorded(
     job = submit("looked", keys(ITEMS), pipeline="p")
     lease = worker.lease(limit=ITEMS)
     results = [success(n) for n in range(ITEMS)]
-    with stopping(durable_postgres, COMMITTED) as said:
+    with stopping(durable_postgres, COMMITTED) as message:
         report(lease.token, results)
-    assert number_before(f"of these {ITEMS} results are known", said()) == ITEMS
+    assert number_before(f"of these {ITEMS} results are known", message()) == ITEMS
     sweep()
     assert status(job) == "SUCCESS"
 
@@ -96,15 +96,15 @@ def test_a_report_whose_look_failed_says_that_all_is_recorded(
 def test_a_report_that_was_rolled_back_claims_nothing(
     durable_postgres: PostgresServer, own_hooks: None
 ) -> None:
-    """The server goes inside the transaction, when every result has been judged already."""
+    """The server stops inside the transaction, after every result has been judged."""
     from joblot import on_result
 
     job = submit("rolled back", keys(ITEMS), pipeline="p")
     lease = worker.lease(limit=ITEMS)
     on_result("p")(lambda results: faults.point("hook"))
-    with stopping(durable_postgres, "hook") as said:
+    with stopping(durable_postgres, "hook") as message:
         report(lease.token, [success(n) for n in range(ITEMS)])
-    assert number_before(f"of these {ITEMS} results are known", said()) == 0
+    assert number_before(f"of these {ITEMS} results are known", message()) == 0
     assert not Outcome.objects.filter(job_id=job.pk).exists()
 
 
@@ -126,11 +126,11 @@ def test_a_large_batch_of_the_older_fleet_says_how_much_of_it_is_recorded(
     def post() -> list[str]:
         return [one.status for one in Intake().take(entries(iter([body]), "results", 10_000))]
 
-    with stopping(durable_postgres, COMMITTED, passes=3) as said:
+    with stopping(durable_postgres, COMMITTED, passes=3) as message:
         post()
-    assert number_before("results are recorded; post all", said()) == 6
-    assert Outcome.objects.count() == 9  # of the third group three more, as its own part says
-    assert number_before("of these 3 results are known to be recorded", said()) == 3
+    assert number_before("results are recorded; post all", message()) == 6
+    assert Outcome.objects.count() == 9  # three more, from the third group, as its own message says
+    assert number_before("of these 3 results are known to be recorded", message()) == 3
     assert post() == ["duplicate"] * 9 + ["counted"] * 3
 
 
@@ -140,10 +140,10 @@ def test_adding_says_how_many_items_were_added(
 ) -> None:
     configure(add_chunk_items=2)
     job = submit("open", [], pipeline="p", seal=False)
-    with stopping(durable_postgres, CHUNK, passes) as said:
+    with stopping(durable_postgres, CHUNK, passes) as message:
         add_items(job.pk, keys(6))
     there = Job.objects.get(pk=job.pk).total
-    assert number_before("items of this stream were added", said()) == there == 2 * passes
+    assert number_before("items of this stream were added", message()) == there == 2 * passes
     assert add_items(job.pk, keys(6)) == 6 - there
 
 
@@ -152,17 +152,17 @@ def test_a_submission_says_what_to_do_with_what_it_has_made(
     durable_postgres: PostgresServer, configure: Any, key: str | None
 ) -> None:
     configure(add_chunk_items=2)
-    with stopping(durable_postgres, CHUNK) as said:
+    with stopping(durable_postgres, CHUNK) as message:
         submit("cut", keys(6), pipeline="p", idempotency_key=key)
     job = Job.objects.get()
-    assert f"job {job.pk} " in said()
+    assert f"job {job.pk} " in message()
     assert job.total == 2
     if key is None:
-        assert "to submit again makes another job" in said()
+        assert "to submit again makes another job" in message()
         add_items(job.pk, keys(6))
         seal(job.pk)
     else:
-        assert "submit again with the same key" in said()
+        assert "submit again with the same key" in message()
         assert submit("cut", keys(6), pipeline="p", idempotency_key=key).pk == job.pk
     assert (Job.objects.get().total, Job.objects.get().sealed) == (6, True)
 
@@ -170,9 +170,9 @@ def test_a_submission_says_what_to_do_with_what_it_has_made(
 def test_a_retry_says_that_the_run_may_have_begun(durable_postgres: PostgresServer) -> None:
     job = submit("again", keys(1), pipeline="p")
     fail(worker.lease())
-    with stopping(durable_postgres, RUN) as said:
+    with stopping(durable_postgres, RUN) as message:
         retry(job.pk, run=2)
-    assert "the next sweep continues a run that was begun" in said()
+    assert "the next sweep continues a run that was begun" in message()
     assert retry(job.pk, run=2).run == 2
     report(worker.lease().token, [failure(0, "E")])
     assert retry(job.pk, run=2).status == "FAILURE"

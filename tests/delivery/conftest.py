@@ -1,4 +1,4 @@
-"""A project whose handlers hang, and an adopter's table."""
+"""A project with handlers that hang, and an adopter's table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["exact", "own_hooks", "saved"]
 def make_shop(
     ledger_db: str, saved: Callable[[], dict[str, str]], tmp_path: Path
 ) -> Iterator[Callable[..., Shop]]:
-    """`make_shop(handler_seconds_max=2)`: all short, so that nobody waits for long."""
+    """`make_shop(handler_seconds_max=2)`: a shop with short limits, so that tests are quick."""
     made = []
 
     def make(storage: str | None = None, **limits: float) -> Shop:

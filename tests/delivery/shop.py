@@ -1,4 +1,4 @@
-"""A Django project with event handlers, written into a folder, and joblot's commands run in it.
+"""A Django project with event handlers, written to a folder, in which joblot's commands run.
 
 The handlers note each call in a file. `hanging` never returns for a job whose name begins with
 "hang", until the file `mended` exists; for one with "slow" it returns then. It writes its row and
@@ -118,7 +118,7 @@ def hanging_outside(event):
 
 @dataclass
 class Shop:
-    """`start` runs a command of joblot's in the project; `limits` are its settings.JOBLOT."""
+    """`start` runs a joblot command in the project; `limits` are its settings.JOBLOT."""
 
     folder: Path
     limits: dict[str, Any]
@@ -174,7 +174,7 @@ class Shop:
         return path.read_text().splitlines() if path.exists() else []
 
     def hanging(self) -> int:
-        """The process that hangs in a handler, once it does; asked again, the next one."""
+        """Wait for a process that hangs in a handler; each call returns the next one."""
         path = self.folder / "hangs"
         pid = int(eventually(lambda: path.read_text() if path.exists() else None))
         path.unlink()
@@ -195,7 +195,7 @@ def deliverers(process: subprocess.Popen[str]) -> list[int]:
 
 
 def finished(name: str) -> int:
-    """A job of one item that has ended; only its handlers are still to hear of it."""
+    """A job of one item that has ended; only the deliveries to handlers are pending."""
     pipeline = name
     job = submit(name, keys(1), pipeline=pipeline)
     worker.drain(pipeline)

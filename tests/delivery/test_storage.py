@@ -1,4 +1,4 @@
-"""A storage that hangs or fails when it is to remove a file, in real processes."""
+"""A storage that hangs or fails when it removes a file, in real processes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ INLINE_MAX = {"output_bytes_inline_max": 100}
 
 @contextmanager
 def stored_in(shop: Shop) -> Iterator[None]:
-    """Inside the block this process stores large outputs where the shop does."""
+    """Inside the block, this process stores large outputs where the shop does."""
     files = {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
         "OPTIONS": {"location": str(shop.media)},
@@ -41,7 +41,7 @@ def stored_in(shop: Shop) -> Iterator[None]:
 
 
 def removed_with_files(shop: Shop, files: int) -> None:
-    """A job that is deleted; the files of its large outputs are still to be removed."""
+    """A deleted job whose large outputs' files are not removed yet."""
     with stored_in(shop):
         job = submit("large", keys(files), pipeline="large")
         for number, lease in enumerate(worker.lease("large", limit=1) for _ in range(files)):
@@ -68,7 +68,7 @@ def test_a_storage_that_hangs_for_ever_holds_up_nothing_but_its_own_files(
     cancel(canceled.pk, grace_seconds=0.05)
     eventually(lambda: claim("dead").leases)  # its first lease has expired
     eventually(lambda: status(canceled) == "REVOKED")
-    eventually(lambda: str(other) in saved())  # handlers are called
+    eventually(lambda: str(other) in saved())  # handlers are still called
     assert healthy(shop)
 
     eventually(lambda: not alive(first))
@@ -96,8 +96,8 @@ def test_a_removal_that_hangs_is_named_by_doctor_and_its_process_ends_with_the_s
     process = shop.start("sweep", "--forever")
     pid = shop.hanging()
     (name,) = StoredOutput.objects.values_list("name", flat=True)
-    said = f"removal of {name}: try 1 has not returned since 20"
-    eventually(lambda: said in outputs_check()[1])
+    message = f"removal of {name}: try 1 has not returned since 20"
+    eventually(lambda: message in outputs_check()[1])
     assert not outputs_check()[0]
     process.kill()
     eventually(lambda: not alive(pid))
@@ -107,7 +107,7 @@ def test_a_removal_that_hangs_is_named_by_doctor_and_its_process_ends_with_the_s
 def test_once_removes_what_is_marked_and_ends(make_shop: MakeShop, command: str) -> None:
     shop = make_shop(None)
     removed_with_files(shop, 3)
-    sweep()  # marks them, and calls no storage
+    sweep()  # marks them without calling the storage
     assert len(shop.files()) == 3
     process = shop.start(command, "--json")
     assert '"files_removed": 3' in process.communicate(timeout=60)[0]

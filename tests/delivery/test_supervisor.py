@@ -1,4 +1,4 @@
-"""Handlers that hang, fail and die, in real processes: what they hold up, and what they do not."""
+"""Handlers that hang, fail and die, in real processes: what they delay, and what they don't."""
 
 from __future__ import annotations
 
@@ -73,7 +73,9 @@ def test_a_handler_that_hangs_for_ever_stops_nothing_but_its_own_jobs_later_even
     second = shop.hanging()
     assert second != first
     assert str(hung) not in saved()
-    eventually(lambda: open_deliveries() == ["hanging"])  # the last job's events come by then
+    eventually(
+        lambda: open_deliveries() == ["hanging"]
+    )  # the last job's events have been delivered by then
     shop.mend()
     eventually(lambda: str(hung) in saved())
     eventually(lambda: open_deliveries() == [])  # a delivery is done after its handler returned
@@ -94,14 +96,16 @@ def test_one_that_hangs_is_named_by_why_and_doctor(make_shop: MakeShop) -> None:
     hung = finished("hang")
     shop_sweeps(shop)
     shop.hanging()
-    said = f"handler shop.handlers.hanging, event {finish_of(hung)} (finished of job {hung}): try 1"
+    message = (
+        f"handler shop.handlers.hanging, event {finish_of(hung)} (finished of job {hung}): try 1"
+    )
     reason = eventually(
-        lambda: next((one for one in undelivered_of(hung) if said in one["text"]), None)
+        lambda: next((one for one in undelivered_of(hung) if message in one["text"]), None)
     )
     assert "has not returned since 20" in reason["text"]
     assert "next try at 20" in reason["text"]
     (check,) = [one for one in health() if one["check"] == "handlers"]
-    assert (check["ok"], said in check["found"]) == (False, True)
+    assert (check["ok"], message in check["found"]) == (False, True)
 
 
 def undelivered_of(job_id: int) -> list[Any]:
@@ -116,10 +120,10 @@ def shop_sweeps(shop: Shop) -> None:
 def test_a_process_that_is_killed_in_a_transactional_handler_leaves_nothing_and_it_happens_once(
     make_shop: MakeShop, saved: Saved
 ) -> None:
-    shop = make_shop(handler_seconds_max=5)  # within which it is killed
+    shop = make_shop(handler_seconds_max=5)  # it is killed before this limit
     serving = shop.start("sweep", "--forever")
     hung = finished("hang")
-    pid = shop.hanging()  # its row is written, and not committed
+    pid = shop.hanging()  # its row is written, but not committed
     assert pid in deliverers(serving)
     shop.mend()
     os.kill(pid, signal.SIGKILL)
@@ -213,7 +217,7 @@ def test_one_that_hangs_outside_a_transaction_holds_no_lock_and_is_tried_again(
 def test_where_no_process_can_be_started_another_try_follows(
     own_hooks: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What stands in the way may pass; the thread that supervises goes on."""
+    """The obstacle may be temporary; the supervising thread continues."""
     on_event("finished")(lambda event: None)
     monkeypatch.setattr(sys, "executable", "/there/is/none")
     stop = threading.Event()

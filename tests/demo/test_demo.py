@@ -59,7 +59,7 @@ def test_a_row_too_few_is_found(tmp_path):
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A demo in the middle of its work. Removes what it leaves behind when killed. Not in
+    """A demo in the middle of its work. Removes what a killed demo leaves behind. Not in
     `tmp_path`, whose path may be too long for its socket.
     """
     with (

@@ -1,4 +1,4 @@
-"""The commands that the pages show for a server are true: they are run, against a real one."""
+"""The commands that the pages show for a server work: they are run against a real one."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="the pages 
 
 
 def blocks(page: str) -> Iterator[str]:
-    """The blocks of a page that ask a server, without their prompts."""
+    """The blocks of a page that call a server, without their prompts."""
     text = (ROOT / page).read_text(encoding="utf-8")
     for language, block in BLOCK.findall(text):
-        told = "joblot serves" in block
-        if language in SHELLS and NAMES_A_SERVER.search(block) and not told:
+        output = "joblot serves" in block
+        if language in SHELLS and NAMES_A_SERVER.search(block) and not output:
             yield re.sub(r"^\$ ", "", block, flags=re.MULTILINE)
 
 
 def curls(page: str) -> Iterator[str]:
-    """Each command with curl, with the lines that belong to it."""
+    """Each curl command, with its continuation lines."""
     for block in blocks(page):
         yield from re.findall(r"^curl (?:.*\\\n|[^']*?'[^']*'|.)*", block, re.MULTILINE)
 
 
 class Shell:
-    """Runs a command of a page as its reader does, with this server in the place of the page's."""
+    """Runs a command of a page as a reader would, with this server in place of the page's."""
 
     def __init__(self, joblot: Joblot, server: Serving) -> None:
         self._joblot = joblot

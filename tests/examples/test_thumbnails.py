@@ -16,8 +16,8 @@ def test_the_example_project_works(tmp_path: Path) -> None:
     project = tmp_path / "thumbnails"
     shutil.copytree(EXAMPLE, project)
     _manage(project, "migrate", "--verbosity=0")
-    said = _manage(project, "thumbnails")
-    assert said == "job 1 ended as SUCCESS\nSUCCESS 100.0 % 100 rows\n"
+    output = _manage(project, "thumbnails")
+    assert output == "job 1 ended as SUCCESS\nSUCCESS 100.0 % 100 rows\n"
     assert _manage(project, "check").startswith("System check identified no issues")
 
 

@@ -14,18 +14,18 @@ WRITES = ("INSERT", "UPDATE", "DELETE")
 
 def statements_of(act: Callable[[], object]) -> list[str]:
     """The statements that `act` runs, without leading white space and comments."""
-    said: list[str] = []
+    sent: list[str] = []
 
     def listen(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         lines = [line for line in sql.splitlines() if not line.strip().startswith("--")]
-        said.append(" ".join(" ".join(lines).replace('"', "").split()))
+        sent.append(" ".join(" ".join(lines).replace('"', "").split()))
         return execute(sql, params, many, context)
 
     with connections[databases.current()].execute_wrapper(listen):
         act()
-    return said
+    return sent
 
 
 def written_by(act: Callable[[], object]) -> list[str]:
-    """Those of them that write."""
-    return [said for said in statements_of(act) if any(word in said for word in WRITES)]
+    """The statements among them that write."""
+    return [sent for sent in statements_of(act) if any(word in sent for word in WRITES)]

@@ -27,9 +27,9 @@ def writes_job_row(statement: str) -> bool:
 def test_CT1_a_result_neither_writes_nor_locks_its_jobs_row(ledger_db: str) -> None:
     job = submit("ct1", keys(50), pipeline="p")
     lease = worker.lease(limit=16)
-    said = statements_of(lambda: succeed(lease, *range(10)))
-    assert said
-    assert not [one for one in said if writes_job_row(one)]
+    sent = statements_of(lambda: succeed(lease, *range(10)))
+    assert sent
+    assert not [one for one in sent if writes_job_row(one)]
     canceling = statements_of(lambda: cancel(job.pk))
     assert any(writes_job_row(one) for one in canceling)
 
@@ -65,9 +65,9 @@ def test_CT1_results_of_one_job_do_not_wait_for_one_that_is_slow(
 
 def test_CT2_CT8_a_log_line_is_one_insert_beside_the_job(ledger_db: str) -> None:
     job = submit("ct2", keys(1), pipeline="p")
-    said = written_by(lambda: [log(job.pk, f"line {n}") for n in range(50)])
-    assert len(said) == 50
-    assert all(one.startswith("INSERT INTO joblot_log ") for one in said)
+    sent = written_by(lambda: [log(job.pk, f"line {n}") for n in range(50)])
+    assert len(sent) == 50
+    assert all(one.startswith("INSERT INTO joblot_log ") for one in sent)
     assert [line["message"] for line in logs(job.pk)] == [f"line {n}" for n in range(50)]
 
 
@@ -75,9 +75,9 @@ def test_CT9_nothing_is_logged_inside_the_transaction_of_a_result(ledger_db: str
     job = submit("ct9", keys(1), pipeline="p")
     kept: list[bool] = []
     on_result("p")(lambda results: kept.append(log(job.pk, "so many a second")))
-    said = written_by(lambda: succeed(worker.lease()))
+    sent = written_by(lambda: succeed(worker.lease()))
     assert kept == [False]
-    assert not [one for one in said if "joblot_log " in one]
+    assert not [one for one in sent if "joblot_log " in one]
 
 
 def test_CT3_a_log_that_fails_takes_no_verb_along(ledger_db: str) -> None:
@@ -106,8 +106,8 @@ def test_CT5_CT6_a_result_costs_the_same_in_a_large_job(ledger_db: str) -> None:
     def said_in_a_job_of(size: int) -> list[str]:
         job = submit("ct6", keys(size), pipeline="p")
         lease = worker.lease(limit=8, job=job.pk)
-        said = statements_of(lambda: succeed(lease))
-        return [one for one in said if "SAVEPOINT" not in one]  # each has its own name
+        sent = statements_of(lambda: succeed(lease))
+        return [one for one in sent if "SAVEPOINT" not in one]  # each has its own name
 
     small = said_in_a_job_of(20)
     assert small

@@ -133,7 +133,7 @@ def test_LU8_a_verdict_is_never_the_larger_word(ledger_db: str, failure_first: b
 
 
 def test_LU9_the_verdict_is_of_the_ledger_when_it_is_written(ledger_db: str) -> None:
-    """49 of 100 had failed when one process looked; 51 when the job ended."""
+    """49 of 100 had failed when one process read the job; 51 when the job ended."""
     job = submit("lu9", keys(100), pipeline="p")
     lease = worker.lease(limit=100)
     fail(lease, *range(49))

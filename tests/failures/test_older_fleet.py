@@ -28,7 +28,7 @@ __all__ = ["api", "configure_antenna", "nobody_seen", "outputs_folder", "token"]
 
 
 def drain(worker: Api) -> int | None:
-    """As a worker does after each poll: work the given job until it has no tasks."""
+    """Like a worker after each poll: work on the given job until it has no tasks."""
     listed = worker.listed()
     if not listed:
         return None

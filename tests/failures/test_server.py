@@ -80,8 +80,8 @@ def test_CL8_of_two_workers_of_one_pipeline_exactly_the_dead_one_goes_offline(
     clock.forward(limits().worker_offline_seconds - 1)
     poll(http, "gpu-2")
     clock.forward(2)
-    told = http.get("workers").json()["workers"]
-    assert {one["instance"]: one["online"] for one in told} == {"gpu-1": False, "gpu-2": True}
+    found = http.get("workers").json()["workers"]
+    assert {one["instance"]: one["online"] for one in found} == {"gpu-1": False, "gpu-2": True}
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def standing_still(configure: Callable[..., None]) -> None:
 def test_SN1_a_sweep_that_stands_still_is_told(
     standing_still: None, served: Served, clock: Any
 ) -> None:
-    """By its overdue work: a lease that has expired is still live."""
+    """Its overdue work shows it: a lease that has expired is still live."""
     eventually(lambda: pulse._swept_at is not None)
     submit("night", keys(2), pipeline="p", policy={"lease_seconds": 1})
     held = lease()

@@ -82,7 +82,7 @@ def test_ST4_filling_goes_no_further_after_a_cancel(ledger_db: str, configure: A
 def test_ST5_what_befalls_the_submitter_is_not_the_jobs_outcome(
     ledger_db: str, configure: Any
 ) -> None:
-    """The job is made with the first chunk of its items."""
+    """The job is created with the first chunk of its items."""
     configure(add_chunk_items=2)
 
     def stream() -> Any:

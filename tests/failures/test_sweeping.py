@@ -26,7 +26,7 @@ DAY = 86_400
 
 
 def test_RP1_no_item_is_failed_without_a_cause_of_its_own(ledger_db: str, clock: Any) -> None:
-    """784 results were saved when their handler died before its look; a day later none failed."""
+    """784 results were saved when their handler died before reconciling; none failed later."""
     job = submit("rp1", keys(784), pipeline="p")
     lease = worker.lease(limit=784)
 
@@ -136,7 +136,7 @@ def test_RP8_the_loss_of_items_takes_no_others_along(ledger_db: str, clock: Any)
 
 
 def test_RP11_the_sweep_waits_for_nobody(ledger_db: str, clock: Any, in_thread: Any) -> None:
-    """The sweep skips a report in flight, however slow its hook is."""
+    """The sweep skips a running report, however slow its hook is."""
     if ledger_db == "sqlite":
         pytest.skip("one writer at a time")
     on_result("p")(lambda results: None)

@@ -42,7 +42,7 @@ def test_RP11_nobody_is_waited_for_elsewhere_while_a_lock_is_held(
             cursor.execute(
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
                 "AND backend_type = 'client backend' AND xact_start IS NOT NULL "
-                "AND pid <> pg_backend_pid()"  # autovacuum has transactions, too
+                "AND pid <> pg_backend_pid()"  # autovacuum has transactions too
             )
             assert cursor.fetchone() == (0,)
     assert not sending.done

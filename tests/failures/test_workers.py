@@ -237,7 +237,7 @@ def test_NT4_answers_to_claims_that_are_lost_twice_burn_nothing(
 def test_NT8_a_worker_backs_off_from_a_server_that_is_away(
     ledger_db: str, server: Server, token: str, crew: Crew
 ) -> None:
-    """For as long as it is asked to, with growing delays; the job is unchanged."""
+    """As long as it is asked to, with growing delays; the job is unchanged."""
     job = submit("nt8", keys(4), pipeline="p")
     server.network.refuse["claims"] = b"HTTP/1.0 503 Away\r\nRetry-After: 600\r\n\r\n"
     with HttpClient(server.url, token) as client:
@@ -254,7 +254,7 @@ def test_IN1_a_report_that_is_too_large_is_split_and_computed_once(
     ledger_db: str, server: Server, token: str, crew: Crew
 ) -> None:
     job = submit("in1", keys(32), pipeline="p")
-    server.network.body_bytes_max = 700  # a proxy's
+    server.network.body_bytes_max = 700  # the limit of a proxy
     with (
         HttpClient(server.url, token) as client,
         crew.working(batched(crew.compute_all), client, batch=32),

@@ -1,7 +1,7 @@
-"""Functions on a bad day: each key names one way to fail, any other key is returned.
+"""Rough functions: each key names one way to fail; any other key is returned.
 
-Every way in meets every one of them: `joblot run` and `joblot worker` (which import this file as a
-module of the user's), workers in a thread, functions of an item and of a batch, async ones too.
+They are tried with `joblot run` and `joblot worker` (which import this file as a user's module),
+with workers in a thread, and as functions of an item and of a batch, also async.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Numbers(Mapping[str, int]):
 
 
 def circle() -> BaseException:
-    """An exception that is its own cause and context, by way of another."""
+    """An exception that is its own cause and context, through another one."""
     one, other = ValueError("one"), ValueError("other")
     one.__cause__ = one.__context__ = other
     other.__cause__ = other.__context__ = one
@@ -99,7 +99,7 @@ def throws(error: BaseException) -> Callable[[], Any]:
 
 GROUP = BaseExceptionGroup("all", [KeyboardInterrupt()])
 
-# key: what it does, and the type and the beginning of the message that its item fails with
+# key: what it does, and the type and start of the message with which its item fails
 ROUGH: dict[str, tuple[Callable[[], Any], str, str]] = {
     "cancelled": (throws(asyncio.CancelledError("c")), "CancelledError", "c"),
     "keyboard": (throws(KeyboardInterrupt("k")), "KeyboardInterrupt", "k"),
@@ -111,7 +111,7 @@ ROUGH: dict[str, tuple[Callable[[], Any], str, str]] = {
         "BaseExceptionGroup",
         "all",
     ),
-    "stop": (throws(StopIteration("s")), "", ""),  # an async function makes it a RuntimeError
+    "stop": (throws(StopIteration("s")), "", ""),  # an async function turns it into a RuntimeError
     "memory": (throws(MemoryError("m")), "MemoryError", "m"),
     "deep": (deep, "RecursionError", "maximum recursion depth exceeded"),
     "circle": (throws(circle()), "ValueError", "one"),
@@ -157,6 +157,6 @@ FUNCTIONS: dict[str, tuple[Callable[[Any], Any], int]] = {
 
 
 def interrupts_itself(key: str) -> str:
-    """Sends its own process the signal of Ctrl-C, as a library in it may."""
+    """Sends SIGINT to its own process, as a library may."""
     signal.raise_signal(signal.SIGINT)
     return key

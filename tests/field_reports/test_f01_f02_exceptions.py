@@ -1,4 +1,4 @@
-"""F1, F2: whatever a function raises or returns, that item fails with its cause; no other does."""
+"""F1, F2: whatever a function raises or returns, only that item fails, with its cause."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PATIENT = {"failure_threshold": 1, "retry_backoff_seconds": 0.01}
 
 
 def _judge(listed: list[dict[str, Any]]) -> None:
-    """Every rough item failed with its own cause, and every good one succeeded."""
+    """Assert that every rough item failed with its own cause, and every good one succeeded."""
     seen = {item["key"]: item for item in listed}
     assert set(seen) == set(rough.KEYS)
     for key, item in seen.items():
@@ -95,7 +95,7 @@ def test_a_function_that_sends_its_process_ctrl_c_costs_a_process_and_no_item(jo
 def test_an_output_that_is_changed_after_it_was_returned_is_counted_as_it_was(
     ledger_db: str, working: Working
 ):
-    """Results wait to be reported while the function is at its next items."""
+    """Results wait to be reported while the function processes the next items."""
     seen: list[int] = []
 
     def grows(n: int) -> list[int]:

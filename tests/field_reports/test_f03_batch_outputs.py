@@ -19,7 +19,7 @@ __all__ = ["joblot", "make_joblot"]
 
 
 class DataFrame:
-    """As those of pandas: as long as it has rows, and iterates over the names of its columns."""
+    """Like pandas: its length is the number of rows, but it iterates over column names."""
 
     def __init__(self, rows: int) -> None:
         self.rows = rows
@@ -38,7 +38,7 @@ class DataFrame:
 
 
 class Series(DataFrame):
-    """Its values have labels, and their order is that of whatever sorted it last."""
+    """Its values have labels, and keep the order of the last sort."""
 
     shape = property(lambda self: (self.rows,))
     ndim = 1
@@ -51,14 +51,14 @@ class Series(DataFrame):
 
 
 class Raises:
-    """Has a length that can't be asked for."""
+    """Its length raises an error."""
 
     def __len__(self) -> int:
         raise KeyboardInterrupt
 
 
 class Array:
-    """As those of libraries that are not installed here."""
+    """Like the arrays of libraries that are not installed here."""
 
     def __init__(self, values: list[int]) -> None:
         self.values = values

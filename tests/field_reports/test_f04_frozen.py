@@ -1,4 +1,4 @@
-"""F4: C code that never gives the interpreter back is ended from outside."""
+"""F4: C code that never releases the interpreter is killed from outside."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.worker.conftest import server, token
 
 __all__ = ["joblot", "make_joblot", "served", "server", "token"]
 
-# No thread of a process runs while this matches, nor does any signal handler.
+# While this matches, no thread and no signal handler of the process runs.
 HOLDS = """
 import os
 import re
@@ -55,7 +55,7 @@ def leaves_a_thread(key):
     threading.Thread(target=threading.Event().wait).start()
     return key
 """
-FROZEN = ["--item-seconds-max", "2"]  # a call that does nothing may take a while, too
+FROZEN = ["--item-seconds-max", "2"]  # even an empty call may take a while
 ALONE = ["--policy", "expiries_max=1"]
 
 
@@ -82,14 +82,14 @@ def test_a_run_loses_the_item_that_holds_the_interpreter_and_no_other(
     done = joblot("run", name, *batch, *options, expect=1)
     assert "holds: LeaseExpired" in done.stderr
     assert "frozen: no progress for too long" in done.stderr
-    assert "Timeout (" not in done.stderr  # its own last resort, which comes later
+    assert "Timeout (" not in done.stderr  # the process's own last resort, which comes later
     (stage,) = joblot.json("show", "1")["stages"]
     assert (stage["succeeded"], stage["lost"], stage["failed"]) == (11, 1, 0)
     assert joblot.json("audit", "1")["ok"]
 
 
 def test_so_does_a_run_whose_leases_expire_before_the_limit(joblot: Joblot):
-    """Then the dead worker holds no lease any more, and still was no fruitless one."""
+    """Then the dead worker holds no lease any more, but still does not count as fruitless."""
     options = ["--lines", _names(joblot), "--workers", "1", "--item-seconds-max", "2"]
     options += ["--policy", "lease_seconds=1", "--policy", "expiries_max=4"]
     joblot("run", "holding:holds", *options, expect=1)
@@ -105,15 +105,15 @@ def test_what_a_frozen_call_has_started_ends_with_it(joblot: Joblot):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_a_run_whose_call_holds_the_interpreter(joblot: Joblot, number: int):
-    """At the call's limit; what it held is given back."""
+    """At the call's limit; its items are given back."""
     options = ["--lines", _names(joblot), "--workers", "1", "--item-seconds-max", "2"]
     running = joblot.start("run", "holding:holds", *options)
     worker = _at(joblot)
     joblot.submitted()
     running.send_signal(number)
-    _, said = running.communicate(timeout=60)
+    _, output = running.communicate(timeout=60)
     assert running.returncode == 128 + number
-    assert "go on with: joblot run --resume 1" in said
+    assert "continue with: joblot run --resume 1" in output
     assert not alive(worker)
     assert joblot.in_flight() == 0
 
@@ -131,7 +131,7 @@ def test_a_second_signal_ends_it_at_once(joblot: Joblot):
 
 
 def test_a_worker_process_ends_itself_when_its_run_was_killed(joblot: Joblot):
-    """Nobody else could end it; and the run can be gone on with."""
+    """Nothing else could end it; the run can be resumed."""
     options = ["--lines", _names(joblot), "--workers", "1", *FROZEN]
     running = joblot.start("run", "holding:holds", *options, *ALONE)
     worker = _at(joblot)
@@ -161,7 +161,10 @@ def test_a_worker_replaces_a_process_that_holds_the_interpreter(served: Served):
     assert lost["outcomes"][0]["error"]["message"]
     worker.send_signal(signal.SIGTERM)
     worker.communicate(timeout=60)
-    assert worker.returncode in (0, 4)  # 4 if the last lease expired before the last call was ended
+    assert worker.returncode in (
+        0,
+        4,
+    )  # 4 if the last lease expired before the last call was killed
 
 
 def test_a_signal_ends_a_worker_whose_call_holds_the_interpreter(served: Served):
@@ -171,7 +174,7 @@ def test_a_signal_ends_a_worker_whose_call_holds_the_interpreter(served: Served)
     process = _child(worker)
     worker.send_signal(signal.SIGTERM)
     worker.communicate(timeout=60)
-    assert worker.returncode == 4  # it may have had results that were not reported
+    assert worker.returncode == 4  # it may have unreported results
     assert not alive(process)
 
 

@@ -1,4 +1,4 @@
-"""F5: no item fails because nobody reads what is written."""
+"""F5: no item fails because its output is not read."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _read_until(descriptor: int, true: Callable[[], bool]) -> None:
 
 @pytest.mark.parametrize("stream", ["stderr", "both"])
 def test_the_reader_of_a_pipe_ends(joblot: Joblot, stream: str):
-    """As `2>&1 | head -1` does."""
+    """Like `2>&1 | head -1`."""
     ours, theirs = os.pipe()
     stdout = theirs if stream == "both" else subprocess.DEVNULL
     running = _started(joblot, stdin=subprocess.DEVNULL, stdout=stdout, stderr=theirs)
@@ -127,7 +127,7 @@ def test_the_reader_of_a_pipe_ends(joblot: Joblot, stream: str):
 
 
 def test_the_reader_of_a_pipe_does_not_read(joblot: Joblot):
-    """As a pager that shows its first page, or a terminal after Ctrl-S."""
+    """Like a pager that shows its first page, or a terminal after Ctrl-S."""
     joblot.open_gate()
     ours, theirs = os.pipe()
     running = _started(joblot, "shouts", stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs)
@@ -139,7 +139,7 @@ def test_the_reader_of_a_pipe_does_not_read(joblot: Joblot):
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
 def test_files_are_closed_from_the_start(joblot: Joblot, closed: str):
-    """The database must not become the file that everything prints to."""
+    """The database must not become the file to which everything is printed."""
     joblot.open_gate()
     shell = ["sh", "-c", f'"$@" {closed}', "sh", *_command()]
     done = subprocess.run(
@@ -161,7 +161,7 @@ def test_all_that_a_function_prints_is_shown_where_somebody_reads(joblot: Joblot
 
 
 def test_the_supervisor_is_killed_while_its_worker_prints(joblot: Joblot):
-    """What the worker has begun is finished and counted, though nobody reads any more."""
+    """The worker finishes and reports the items it has begun, though its output is not read."""
     running = joblot.start("run", "printing:shouts", "--lines", "names", "--workers", "1")
     worker = joblot.at_gate()
     joblot.submitted()

@@ -1,4 +1,4 @@
-"""The fixtures of the ledger's tests, for tokens and workers."""
+"""The ledger tests' fixtures, for tokens and workers."""
 
 from tests.ledger.conftest import clock, configure
 

@@ -18,7 +18,7 @@ def test_a_token_is_known_by_its_text_alone(
     ledger_db: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    secret, told = issue("gpu", ["work"], projects=["alps"], in_flight_items_max=64)
+    secret, info = issue("gpu", ["work"], projects=["alps"], in_flight_items_max=64)
     caller = authenticate(secret)
     assert (caller.name, caller.scopes) == ("gpu", frozenset([Scope.WORK]))
     assert caller.projects == frozenset(["alps"])
@@ -29,7 +29,7 @@ def test_a_token_is_known_by_its_text_alone(
     assert private not in kept
     assert private not in str(tokens())
     assert private not in caplog.text
-    assert tokens() == [told]
+    assert tokens() == [info]
 
 
 def test_another_secret_behind_the_same_id_is_refused(ledger_db: str) -> None:
@@ -47,9 +47,9 @@ def test_a_token_ends_at_its_time(ledger_db: str, clock) -> None:
 
 
 def test_a_token_is_revoked_once(ledger_db: str) -> None:
-    secret, told = issue("gpu", ["work"])
-    first = revoke(told["id"])
-    assert revoke(told["id"]) == first, "the time stays that of the first"
+    secret, info = issue("gpu", ["work"])
+    first = revoke(info["id"])
+    assert revoke(info["id"]) == first, "the time stays that of the first"
     with pytest.raises(NotAuthenticated):
         authenticate(secret)
     with pytest.raises(NotFound):

@@ -1,4 +1,4 @@
-"""Workers: each has its own last-seen."""
+"""Workers: each has its own last-seen time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The theatre in which verbs meet; its scenes last as long as the process and its databases."""
+"""The theatre for concurrent verbs; its scenes last as long as the process and its databases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The adopter's event handler in every scene: what it writes must be there exactly once."""
+"""The adopter's event handler in every scene: its writes must exist exactly once."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from joblot.ledger.report import hooks
 from joblot.models import Event, Log
 
 KINDS = ("claimed", "finished", "amended")
-TELLS = "told of event"
+TELLS = "handled event"
 
 
 @contextmanager
 def registered() -> Iterator[None]:
-    """Inside the block it is the only handler."""
+    """Inside the block, it is the only handler."""
     before = dict(hooks._on_event)
     hooks._on_event.clear()
     hooks.on_event(*KINDS)(tell)
@@ -27,17 +27,17 @@ def registered() -> Iterator[None]:
 
 
 def tell(event: hooks.JobNotice) -> None:
-    """Write a row of a table that the scenes keep and put back."""
+    """Write a row to a table that the scenes save and restore."""
     Log.ledger.using(alias()).create(
         job_id=event.job_id, run=event.run, level="info", message=f"{TELLS} {event.id}"
     )
 
 
 def check_told(job_id: int, *, all_: bool) -> None:
-    """None twice, and in their order; `all_` of them, if everything was delivered."""
+    """Assert that no event came twice and all in order; with `all_`, that none is missing."""
     rows = Log.objects.filter(job_id=job_id, message__startswith=TELLS).order_by("pk")
-    told = [int(text.rpartition(" ")[2]) for text in rows.values_list("message", flat=True)]
-    assert told == sorted(set(told)), f"told twice, or out of order: {told}"
+    handled = [int(text.rpartition(" ")[2]) for text in rows.values_list("message", flat=True)]
+    assert handled == sorted(set(handled)), f"handled twice, or out of order: {handled}"
     if all_:
         events = Event.objects.filter(job_id=job_id, kind__in=KINDS).values_list("pk", flat=True)
-        assert set(told) == set(events), f"told of {told}, expected {sorted(events)}"
+        assert set(handled) == set(events), f"handled {handled}, expected {sorted(events)}"

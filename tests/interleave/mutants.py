@@ -1,8 +1,8 @@
-"""Take each guard out of a copy of joblot; the test that names it must turn red.
+"""Remove each guard from a copy of joblot; the test named for it must fail.
 
     python -m tests.interleave.mutants [WORD …]    # only guards with one of the words
 
-First all of these tests must be green on an untouched copy. Ends with 1 if a guard was not missed.
+First all of these tests must pass on an unchanged copy. Exits with 1 if a loss is not detected.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.interleave.guards.guard import Guard
 ROOT = Path(__file__).parents[2]
 AT_ONCE = 2
 SECONDS_MAX = 300
-GREEN, RED = 0, 1  # pytest's exit codes; any other is no answer
+GREEN, RED = 0, 1  # pytest's exit codes; any other is inconclusive
 PROBLEM = re.compile(r"^E\s+(?:\S+(?:ScheduleFailed|Error): )(.+)", re.MULTILINE)
 
 
@@ -48,7 +48,7 @@ def run_tests(src: Path, tests: Sequence[str]) -> subprocess.CompletedProcess[st
 
 
 def missed(guard: Guard) -> tuple[bool, str]:
-    """Whether the test turns red without the guard, and what it says."""
+    """Whether the test fails without the guard, and its message."""
     with tempfile.TemporaryDirectory(prefix="joblot-mutant-") as folder:
         src = copy_of_joblot(Path(folder))
         guard.take_out(src)

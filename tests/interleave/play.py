@@ -1,4 +1,4 @@
-"""Verbs that meet in a scene: every order of their statements, up to a bound."""
+"""Concurrent verbs in a scene: every order of their statements, up to a bound."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.ledger.conftest import Clock
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """All schedules with so many `preemptions`, up to `schedules`; `samples` more by chance."""
+    """All schedules with up to `preemptions`, at most `schedules`; then `samples` random ones."""
 
     preemptions: int
     schedules: int
@@ -29,7 +29,7 @@ class Bound:
 
 @dataclass(slots=True)
 class Set:
-    """A scene that was made, and what was found out of it so far."""
+    """A scene that was created, and what is known of it so far."""
 
     scene: Scene
     snapshot: Snapshot
@@ -38,14 +38,14 @@ class Set:
 
 @dataclass(slots=True)
 class Theatre:
-    """The scenes of this process, each made once a database."""
+    """The scenes of this process, each created once per database."""
 
-    to_the_end: bool  # whether each end is worked on from
+    to_the_end: bool  # whether each end is worked to the job's end
     sets: dict[tuple[str, str], Set] = field(default_factory=dict)
     casts: dict[str, Cast] = field(default_factory=dict)  # by database
 
     def play(self, using: str, scene: str, verbs: list[str], bound: Bound) -> Report:
-        """Explore the verbs; raises ScheduleFailed. A deadlock fails too: locks have an order."""
+        """Explore the verbs; raises ScheduleFailed, also after a deadlock: locks have one order."""
         config.configure({"merge_ranges_min": 1})
         clock = Clock()
         try:
@@ -58,7 +58,7 @@ class Theatre:
             config.configure({})
 
     def read(self, using: str, scene: str, verb: str, bound: Bound) -> None:
-        """Explore each reader with the verb; raises ScheduleFailed for an answer of no instant."""
+        """Explore each reader with the verb; raises ScheduleFailed for an inconsistent answer."""
         clock = Clock()
         try:
             at = self._at(using, scene, clock)
@@ -83,9 +83,9 @@ class Theatre:
         return known
 
     def _explore(self, using: str, at: Set, verbs: list[str], bound: Bound) -> Report:
-        at.verdict.changed = None  # another scene may have been here since
+        at.verdict.changed = None  # another scene may have run since
 
-        def anew() -> None:
+        def reset() -> None:
             forget()
             at.snapshot.restore(at.verdict.changed)
             at.verdict.changed = None
@@ -94,7 +94,7 @@ class Theatre:
         acts = [partial(VERBS[verb].act, at.scene) for verb in verbs]
         report = explore(
             dict(zip(names, acts, strict=True)),
-            setup=anew,
+            setup=reset,
             check=at.verdict.check,
             using=using,
             preemptions=bound.preemptions,
@@ -116,14 +116,14 @@ class Theatre:
         seen = Witness(using).seen(readers, at.scene, act)
         changed = at.snapshot.changed(at.snapshot.rows())
 
-        def anew() -> None:
+        def reset() -> None:
             forget()
             at.snapshot.restore(changed)
 
         for name, reader in readers.items():
             explore(
                 {name: partial(answer, reader, at.scene), verb: act},
-                setup=anew,
+                setup=reset,
                 check=partial(require_one_state, name, seen[name]),
                 using=using,
                 preemptions=bound.preemptions,
@@ -137,6 +137,6 @@ class Theatre:
 
 
 def forget() -> None:
-    """What this process remembers of where to claim from; each schedule begins without."""
+    """Clear this process's cursors and caches of claims; each schedule starts without them."""
     queue.forget()
     claimable.note_claimable()

@@ -1,4 +1,4 @@
-"""Every reader, with how it is asked in a scene, and what it may answer while a verb is at work."""
+"""Every reader, its call in a scene, and what it may answer while a verb runs."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ TOKEN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 
 
 def answer(reader: Reader, scene: Scene) -> str:
-    """What it says, or why it says nothing; without the tokens, which are chance."""
+    """The reader's answer or error, without tokens, which are random."""
     try:
-        said = json.dumps(reader(scene), sort_keys=True)
+        shown = json.dumps(reader(scene), sort_keys=True)
     except JoblotError as error:
-        said = f"{type(error).__name__}: {error}"
-    return TOKEN.sub("token", said)
+        shown = f"{type(error).__name__}: {error}"
+    return TOKEN.sub("token", shown)
 
 
 def answers(readers: Mapping[str, Reader], scene: Scene) -> Answers:
@@ -72,7 +72,7 @@ def answers(readers: Mapping[str, Reader], scene: Scene) -> Answers:
 
 
 def of_several_statements(using: str, scene: Scene) -> Mapping[str, Reader]:
-    """Those that could be overtaken: what is one statement is of one instant."""
+    """The readers that a verb could overtake: a single statement sees one instant."""
 
     def statements(reader: Reader) -> int:
         sent = []
@@ -89,7 +89,7 @@ def of_several_statements(using: str, scene: Scene) -> Mapping[str, Reader]:
 
 
 class Witness:
-    """Sees, from a connection of its own, every state that a verb commits on its way."""
+    """Sees, on its own connection, every state that a verb commits on its way."""
 
     def __init__(self, using: str) -> None:
         self._using = using
@@ -97,17 +97,17 @@ class Witness:
     def seen(
         self, readers: Mapping[str, Reader], scene: Scene, verb: Callable[[], Any]
     ) -> Mapping[str, set[str]]:
-        """By reader, all answers that are of one committed state, from before the verb to its end.
+        """By reader, its answers in every committed state, from before the verb to its end.
 
-        It looks before each of the verb's statements, which changes nothing for others, and at the
-        end: so no commit is missed.
+        It reads before each of the verb's statements, which affects no other connection, and at
+        the end, so that no commit is missed.
         """
         found: dict[str, set[str]] = defaultdict(set)
         with ThreadPoolExecutor(1, initializer=connections.close_all) as elsewhere:
 
             def look() -> None:
-                for name, said in elsewhere.submit(answers, readers, scene).result().items():
-                    found[name].add(said)
+                for name, shown in elsewhere.submit(answers, readers, scene).result().items():
+                    found[name].add(shown)
 
             def before(execute: Any, *statement: Any) -> Any:
                 look()
@@ -121,5 +121,5 @@ class Witness:
 
 
 def require_one_state(name: str, seen: set[str], outcomes: Mapping[str, OperationOutcome]) -> None:
-    said = outcomes[name].value
-    assert said in seen, f"{name} answered of no one instant: {said}"
+    shown = outcomes[name].value
+    assert shown in seen, f"{name} answered of no one instant: {shown}"

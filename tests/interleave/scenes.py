@@ -1,4 +1,4 @@
-"""The jobs that verbs meet in: a scene is a job in one state, and what is held of it."""
+"""The jobs on which verbs run concurrently: a scene is a job in one state, with its leases."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tests.ledger import worker
 from tests.ledger.statuses import Cut, die
 from tests.ledger.worker import TWO_STAGES, fail, keys, numbers
 
-KEY = "once"  # with which the job is submitted again
-SECONDS = 1000  # after which each lease is overdue and each wait over
+KEY = "once"  # the key with which the job is submitted again
+SECONDS = 1000  # after these each lease is overdue and each wait over
 
 
 @dataclass(slots=True)
 class Scene:
-    """`live` is a lease that holds the job's item 0 alone, `expired` one that held it before.
+    """`live` is a lease that holds only the job's item 0, `expired` one that held it before.
 
-    `removing`: somebody has deleted the job, before the scene begins. `open`: the job was begun as
-    the verb `submit` continues it.
+    `removing`: the job was deleted before the scene begins. `open`: the job is open, and the verb
+    `submit` continues it.
     """
 
     job: Job
@@ -38,7 +38,7 @@ class Scene:
 
 
 def filling() -> Scene:
-    """An open job of two items: one leased, and leased before; one that waits."""
+    """An open job of two items: one leased for the second time, one waiting."""
     job = submit("explored", keys(2), pipeline="p", seal=False, idempotency_key=KEY)
     expired = worker.lease(limit=1)
     expire(expired.token)
@@ -51,7 +51,7 @@ def created() -> Scene:
 
 
 def running() -> Scene:
-    """Four items: one leased, and leased before; one that came back; two ranges nobody had."""
+    """Four items: one leased for the second time, one returned, and two ranges never claimed."""
     job = submit("explored", keys(3), pipeline="p", seal=False, idempotency_key=KEY)
     expired = worker.lease(limit=2)
     expire(expired.token)
@@ -61,7 +61,7 @@ def running() -> Scene:
 
 
 def last() -> Scene:
-    """The last item: leased, and leased before; it is lost when it expires once more."""
+    """The last item, leased for the second time; it is lost when its lease expires."""
     one = {"expiries_max": 1}
     job = submit("explored", keys(1), pipeline="p", policy=one, idempotency_key=KEY)
     expired = worker.lease()
@@ -70,7 +70,7 @@ def last() -> Scene:
 
 
 def staged() -> Scene:
-    """The last item in the first of two stages: leased, and leased before."""
+    """The last item, in the first of two stages, leased for the second time."""
     job = submit("explored", keys(1), stages=TWO_STAGES, idempotency_key=KEY)
     expired = worker.lease()
     expire(expired.token)
@@ -84,14 +84,14 @@ def paused() -> Scene:
 
 
 def canceling() -> Scene:
-    """A cancel whose grace is over; nobody has gone on with it."""
+    """A cancel whose grace is over, not continued yet."""
     scene = running()
     cancel(scene.job.pk, grace_seconds=10)
     return scene
 
 
 def failed() -> Scene:
-    """Ended: its one item failed, but was leased before, so that a late success amends it."""
+    """An ended job: its item failed, but was leased before, so that a late success amends it."""
     scene = last()
     assert scene.live
     fail(scene.live)
@@ -99,14 +99,14 @@ def failed() -> Scene:
 
 
 def deleted() -> Scene:
-    """The failed job, deleted; nobody has gone on with its removal."""
+    """The failed job, deleted; its removal has not been continued."""
     scene = failed()
     delete(scene.job.pk)
     return replace(scene, removing=True)
 
 
 def retrying() -> Scene:
-    """Whoever retried the failed job died as soon as the next run was begun."""
+    """The failed job after a retry whose caller died once the next run had begun."""
     scene = failed()
     try:
         with faults.armed("retry: next run begun", die):

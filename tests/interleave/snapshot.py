@@ -1,6 +1,6 @@
-"""A scene kept in tables of its own, so that every schedule begins with the very same rows.
+"""A scene saved in separate tables, so that every schedule begins with the same rows.
 
-Making a job by its verbs takes longer than a schedule; putting its rows back is one script.
+Creating a job by its verbs takes longer than a schedule; restoring its rows is one script.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from django.apps import apps
 from django.db import connections
 from django.db.models import Model
 
-SLOTTED = {"joblot_tally", "joblot_metric"}  # whose slots `rows` leaves out
+SLOTTED = {"joblot_tally", "joblot_metric"}  # `rows` omits their slots
 Rows = Sequence[tuple[str, str]]  # (table, row as text)
 
 
 class Snapshot:
-    """The rows of all of joblot's tables, as they are when it is made."""
+    """The rows of all of joblot's tables at its creation."""
 
     def __init__(self, alias: str, name: str) -> None:
         self._kept = f"kept_{name}_"
@@ -32,14 +32,14 @@ class Snapshot:
         self._first = by_table(self.rows())
 
     def restore(self, changed: Collection[str] | None = None) -> None:
-        """Put back the rows of the tables that were `changed` (None: perhaps all), and all ids
-        that the next rows will get.
+        """Restore the rows of the `changed` tables (None: perhaps all), and the sequences of all
+        ids.
         """
         tables = self._models if changed is None else changed
         self._run([*self._deletes(tables), *self._numbering])
 
     def rows(self) -> Rows:
-        """All rows that there are now, without the numbers of tally slots."""
+        """All current rows, without the numbers of tally slots."""
         raw = self._raw()
         if self._vendor == "sqlite":
             return [(t, str(row)) for t, read in self._reads.items() for row in raw.execute(read)]
@@ -47,13 +47,13 @@ class Snapshot:
         return list(raw.execute(" UNION ALL ".join(rows), prepare=True).fetchall())
 
     def changed(self, rows: Rows) -> Collection[str]:
-        """The tables whose rows may be others now than they were."""
+        """The tables whose rows may have changed."""
         now = by_table(rows)
         return [t for t in self._models if t in SLOTTED or now[t] != self._first[t]]
 
     def _deletes(self, tables: Iterable[str]) -> Iterator[str]:
         if self._vendor == "postgresql":
-            # A replica fires no triggers: joblot's own refuse such a thing.
+            # The replica role fires no triggers: joblot's own would refuse this.
             yield "SET LOCAL session_replication_role = replica"
         for table in tables:
             yield f"DELETE FROM {table}"
@@ -80,12 +80,12 @@ class Snapshot:
         return ", ".join(used if column == "slot" else column for column in columns)
 
     def _raw(self) -> Any:
-        """The driver's own connection, past Django."""
+        """The driver's own connection, bypassing Django."""
         self._connection.ensure_connection()
         return self._connection.connection
 
     def _run(self, statements: Iterable[str]) -> None:
-        """All of them in one transaction and one round trip."""
+        """Run all of them in one transaction and one round trip."""
         script = "; ".join(["BEGIN", *statements, "COMMIT"])
         if self._vendor == "sqlite":
             self._raw().executescript(script)

@@ -1,4 +1,4 @@
-"""Each guard is where the table says and has a test; `make mutants` shows that the test sees it."""
+"""Each guard is where the table says and has a test; `make mutants` verifies the test."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Large outputs: a report that uses a file, beside the sweep that marks it and its removal.
+"""Large outputs: a report that uses a file, concurrent with its marking and its removal.
 
-Whatever the order: what is referred to is there, and in the end nothing else is.
+In any order, every referenced file exists, and in the end no other does.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from tests.ledger.worker import keys, succeed
 
 LARGE = {"text": "ü" * 100}
 MEMORY = {"BACKEND": "django.core.files.storage.InMemoryStorage"}
-SECONDS = 10_000  # after which no report is waited for any more
+SECONDS = 10_000  # after these, no report is waited for any more
 ORDERS = {"quick": 8, "full": 250, "deep": 5_000}
 
 
 @dataclass
 class Scene:
-    """A job with two leases of an item each, and another job whose output has a file."""
+    """A job with two leases on one item each, and another job whose output has a file."""
 
     db: str
     orders: int
@@ -56,7 +56,7 @@ class Scene:
         self.leases = [worker.lease(limit=1), worker.lease(limit=1)]
 
     def unreferenced(self) -> None:
-        """Its job is gone, and the sweep is about to look at the file."""
+        """Remove the file's job; the sweep is about to check the file."""
         self.made()
         assert self.before
         delete(self.before.pk)
@@ -166,7 +166,7 @@ def test_two_reports_of_the_same_output_and_the_removal_of_its_job(scene: Scene)
 
 
 def test_a_file_that_is_given_up_and_a_report_that_finds_it(scene: Scene) -> None:
-    """As after a refusal: the file was stored, nothing came to refer to it, another needs it."""
+    """As after a rejection: the stored file is unreferenced, and another report needs it."""
 
     def given_up() -> None:
         scene.unreferenced()

@@ -1,8 +1,9 @@
-"""Each two of the ledger's verbs, in every order of their statements up to a bound.
+"""Every pair of the ledger's verbs, in every order of their statements up to a bound.
 
-What must hold after each: the audit, the independent recount, what was counted is there, no
-deadlock, and the job can be worked to its end. `pytest --interleave full` (`make interleave`)
-tries all pairs in all their scenes; without, each pair that shares a scene, in a few orders.
+After each of them, the audit and the independent recount must pass, counted items stay counted,
+there is no deadlock, and the job can be worked to its end. `pytest --interleave full` (`make
+interleave`) tries all pairs in all their scenes; the default is a few orders of the pairs that
+share a scene.
 """
 
 from __future__ import annotations
@@ -35,5 +36,5 @@ def test_a_pair(ledger_db: str, theatre: Theatre, orders: str, pair: tuple[str, 
 
 
 def test_what_a_change_touches_is_known_of_every_table(ledger_db: str) -> None:
-    """Otherwise every order of it is tried, and the pairs take longer than they need."""
+    """Otherwise every order of the change is tried, and the pairs take longer than necessary."""
     assert None not in touched(connections[ledger_db]).values()

@@ -1,6 +1,6 @@
 """Every reader against every verb: each answer is of one committed state, not of two.
 
-What a reader may say is what it says when it is asked alone in each state that the verb commits.
+A valid answer is one that the reader gives when called alone in a state that the verb commits.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ BOUNDS = {
     "full": Bound(preemptions=1, schedules=2000, samples=0),
     "deep": Bound(preemptions=2, schedules=2000, samples=20),
 }
-# A last result, what removes, and what begins the next run in several transactions.
+# A last result, removals, and what begins the next run in several transactions.
 LIKELY = ("report", "delete", "retry")
 
 

@@ -1,4 +1,4 @@
-"""Three verbs around the last item of a job: whoever is last has to finish it, and only once."""
+"""Three verbs around the last item of a job: the last one must finish it, exactly once."""
 
 from __future__ import annotations
 

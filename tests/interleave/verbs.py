@@ -40,12 +40,12 @@ from tests.interleave.scenes import KEY, SCENES, SECONDS, Scene
 from tests.ledger.worker import fail, keys, succeed
 
 NULL_HASH = result_hash("null")
-ANY_AGE = timedelta(seconds=-1)  # what has ended at this very moment, too
+ANY_AGE = timedelta(seconds=-1)  # also what has ended just now
 
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """`scenes`: where it does something; the first is where it meets verbs that share none."""
+    """`scenes`: where it has an effect; the first is used with verbs that share none."""
 
     scenes: str
     act: Callable[[Scene], Any]
@@ -78,7 +78,7 @@ def together(scene: Scene) -> list[str]:
 
 
 def submit_again(items: list[str], **other: Any) -> Any:
-    """As `filling` was submitted, all of its items now, unless something is `other`."""
+    """Submit `filling` again, with all of its items, and with `other` arguments if given."""
     return submit("explored", items, pipeline="p", idempotency_key=KEY, **other)
 
 
@@ -128,7 +128,7 @@ VERBS: dict[str, Verb] = {
 
 
 def scenes_shared(*verbs: str) -> list[str]:
-    """Where all of them have something to do."""
+    """The scenes in which all of them have something to do."""
     return [s for s in SCENES if all(s in VERBS[verb].scenes.split() for verb in verbs)]
 
 
@@ -137,7 +137,7 @@ def scenes_first(*verbs: str) -> list[str]:
 
 
 def pairs() -> list[tuple[str, str, str]]:
-    """(scene, verb, verb) for each two verbs; a verb meets itself too."""
+    """(scene, verb, verb) for every pair of verbs, also of a verb with itself."""
     return [
         (scene, *pair)
         for pair in combinations_with_replacement(VERBS, 2)
@@ -146,12 +146,12 @@ def pairs() -> list[tuple[str, str, str]]:
 
 
 def likely_pairs() -> list[tuple[str, str, str]]:
-    """Each two verbs that share a scene, in the first such scene."""
+    """Every pair of verbs that share a scene, in the first such scene."""
     shared = {pair: scenes_shared(*pair) for pair in combinations_with_replacement(VERBS, 2)}
     return [(scenes[0], *pair) for pair, scenes in shared.items() if scenes]
 
 
 def triples(scene: str) -> list[tuple[str, str, str]]:
-    """Each three different verbs that have something to do in this scene."""
+    """Every three different verbs that have something to do in this scene."""
     here = [name for name, verb in VERBS.items() if scene in verb.scenes.split()]
     return list(combinations(here, 3))

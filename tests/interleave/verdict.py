@@ -1,4 +1,4 @@
-"""What is asked of the database after a schedule; once of each end, for many schedules share it."""
+"""The checks after a schedule; once per final state, since many schedules share one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.interleave.snapshot import Rows, Snapshot
 from tests.ledger.conftest import Clock
 from tests.ledger.worker import succeed
 
-# What a verb may answer that came too late, or met another with its key.
+# The errors allowed for a verb that came too late, or met another with the same key.
 REFUSALS = (KeyConflict, LeaseEnded, NotFound, WrongStatus)
 UUID = re.compile(r"\b[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}\b")
 SWEEPS_MAX = 5
@@ -37,7 +37,7 @@ RECEIVED = tuple(
 
 
 class Verdict:
-    """The invariants, and if `to_the_end`, that the job can be worked to its end from there.
+    """Checks the invariants and, if `to_the_end`, that the job can then be worked to its end.
 
     `changed`: the tables that differ from the scene's after the last check, if that is known.
     """
@@ -52,7 +52,7 @@ class Verdict:
 
     @property
     def ends(self) -> int:
-        """How many different ends there were."""
+        """The number of different final states."""
         return len(self._ends)
 
     def check(self, outcomes: Mapping[str, Any]) -> None:
@@ -68,7 +68,7 @@ class Verdict:
             raise problem
 
     def _same_for_alike(self, rows: Rows) -> Rows:
-        """Leases that were granted in a schedule have tokens by chance: name them by their rows."""
+        """The tokens of leases granted in a schedule are random: name the leases by their rows."""
         plain = sorted((table, UUID.sub(self._name, row), row) for table, row in rows)
         names = dict(self._known)
         for _, _, row in plain:
@@ -83,12 +83,12 @@ class Verdict:
     def _name(self, found: re.Match[str]) -> str:
         return self._known.get(found[0].replace("-", ""), "new")
 
-    def _judge(self, told: Told) -> AssertionError | None:
+    def _judge(self, answers: Told) -> AssertionError | None:
         clock = Clock()
         clock.forward(SECONDS)
         try:
             check_all()
-            told.is_so(self._scene)
+            answers.is_so(self._scene)
             if self._to_the_end:
                 for job in Job.objects.filter(deleted_at__isnull=True):
                     work_to_the_end(job.pk, clock)
@@ -102,10 +102,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What the verbs have answered, as far as a verdict depends on it besides the rows.
+    """The part of the verbs' answers on which a verdict depends, apart from the rows.
 
-    `success`: item 0 was counted. `retried`: a retry was told that it began a run. `deleted`,
-    `pruned`: a delete was told that it has, a prune that it took a job.
+    `success`: item 0 was counted. `retried`: a retry was answered that it began a run. `deleted`,
+    `pruned`: a delete or a prune was answered that it took the job.
     """
 
     success: bool
@@ -124,14 +124,14 @@ class Told:
         )
 
     def is_so(self, scene: Scene) -> None:
-        """What was answered is there; a job is absent only if a removal says that it took it."""
+        """Assert that the rows match the answers; a job is absent only if a removal took it."""
         job = Job.objects.filter(pk=scene.job.pk).first()
         assert (job is None) == self.pruned, "a job is gone that no prune has taken, or still there"
         if job is None:
             assert not (self.retried and not self.deleted), "pruned though it was in its next run"
             return
         asked = self.deleted or scene.removing
-        assert asked or job.deleted_at is None, "it is being removed, and nobody asked"
+        assert asked or job.deleted_at is None, "it is being removed, but no verb asked for it"
         assert job.deleted_at is not None or not self.deleted, "deleted, and not being removed"
         if self.success and job.total:
             rows = Outcome.objects.filter(job_id=job.pk, stage=0, number=0)
@@ -140,7 +140,7 @@ class Told:
             assert job.recorded[0]["succeeded"], "a success was counted after the removal began"
 
 
-# What may refuse a submission that its job could have been completed by.
+# Verbs that may cause a submission to be refused that could have completed its job.
 REASONS = {
     KeyConflict: {"add_items", "seal"},
     WrongStatus: {"cancel", "delete"},
@@ -149,7 +149,7 @@ REASONS = {
 
 
 def submissions_get_what_they_asked_for(outcomes: Mapping[str, Any]) -> None:
-    """A key gives a sealed job of these three items, or for a reason a refusal."""
+    """A key yields a sealed job of these three items, or a justified refusal."""
     verbs = {name.partition(" ")[0] for name in outcomes}
     for name, outcome in outcomes.items():
         if name.startswith("submit_other"):
@@ -164,10 +164,10 @@ def submissions_get_what_they_asked_for(outcomes: Mapping[str, Any]) -> None:
 
 
 def work_to_the_end(job_id: int, clock: Clock) -> None:
-    """No item is nowhere, none is in two places, and somebody finishes."""
+    """Assert that no item is missing or in two places, and that the job finishes."""
     queue.forget()
     for _ in range(SWEEPS_MAX):
-        clock.forward(10 * SECONDS)  # what is held expires, what waits is due
+        clock.forward(10 * SECONDS)  # held items expire, waiting items are due
         sweep()
         job = Job.objects.get(pk=job_id)
         if job.status in TERMINAL:
@@ -181,7 +181,7 @@ def work_to_the_end(job_id: int, clock: Clock) -> None:
 
 
 def release_brakes(job: Job) -> None:
-    """What an operator has to do for it to go on."""
+    """Do what an operator must do for the job to continue."""
     if job.status == JobStatus.CREATED:
         start(job.pk)
     if job.status == JobStatus.PAUSED:

@@ -1,4 +1,4 @@
-"""Fixtures of the ledger's suite; after every test, every job is audited and recounted."""
+"""Fixtures for the ledger's tests; after each test, every job is audited and recounted."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def exact(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def own_hooks() -> Iterator[None]:
-    """What a test registers ends with it."""
+    """Hooks that a test registers are removed after it."""
     registries: list[dict[str, Any]] = [hooks._on_result, hooks._on_late, hooks._on_event]
     before = [dict(registry) for registry in registries]
     yield
@@ -45,13 +45,13 @@ def own_hooks() -> Iterator[None]:
 
 @pytest.fixture
 def configure() -> Iterator[Callable[..., None]]:
-    """`configure(add_chunk_items=3)` as `settings.JOBLOT` would; undone with the test."""
+    """`configure(add_chunk_items=3)` works like `settings.JOBLOT`; undone after the test."""
     yield lambda **settings: config.configure(settings)
     config.configure({})
 
 
 class Clock:
-    """A clock that stands still until it is told to go on."""
+    """A clock that stands still until it is moved forward."""
 
     def __init__(self) -> None:
         self.now = datetime(2030, 1, 1, tzinfo=UTC)
@@ -75,7 +75,7 @@ def clock() -> Iterator[Clock]:
 
 @pytest.fixture
 def saved(ledger_db: str) -> Iterator[Callable[[], dict[str, str]]]:
-    """An adopter's table `saved_row(key, value)`; calling the fixture reads it."""
+    """An adopter's table `saved_row(key, value)`; the fixture is a function that reads it."""
     connection = connections[ledger_db]
     with connection.cursor() as cursor:
         cursor.execute("CREATE TABLE saved_row (key varchar(100) PRIMARY KEY, value text)")

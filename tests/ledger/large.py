@@ -1,6 +1,6 @@
-"""A job of 100,000 items, nearly done, written past the verbs in a second; the audit finds it good.
+"""A nearly complete job of 100,000 items, written directly in a second; it passes the audit.
 
-In each stage few failed, fewer were lost, and the last items wait or are leased.
+In each stage a few items failed, fewer were lost, and the last ones wait or are leased.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from joblot.models import Job
 from tests.ledger.worker import TWO_STAGES
 
 ITEMS = 100_000
-LEASES = 5_000  # of the large job, ended
+LEASES = 5_000  # of the large job, all ended
 
 NUMBERS = {
     "postgresql": f"SELECT generate_series(0, {ITEMS - 1}) AS n",
@@ -32,7 +32,7 @@ TOKEN = {"postgresql": "md5(({0})::text)::uuid", "sqlite": "printf('%032x', {0} 
 
 
 def large_job(using: str) -> Job:
-    """The job; it is audited. Emptying the tables is the caller's."""
+    """Create and audit the job. The caller must empty the tables."""
     job = submit("large", (), stages=TWO_STAGES, seal=False)
     with connections[using].cursor() as cursor:
         for statement in _statements(connections[using].vendor, job.pk):

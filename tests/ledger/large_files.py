@@ -1,4 +1,4 @@
-"""Files of large outputs, in a storage in memory."""
+"""Files of large outputs, in an in-memory storage."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def in_memory(configure: Any) -> Iterator[None]:
 
 
 def collect() -> None:
-    """What nothing refers to is marked by a sweep, and then removed."""
+    """Mark unreferenced files by a sweep, then remove them."""
     sweep()
     remove_files()
 

@@ -1,4 +1,4 @@
-"""Jobs in each status, and a process that dies on the way there."""
+"""Jobs in each status, and processes that die on the way there."""
 
 from __future__ import annotations
 

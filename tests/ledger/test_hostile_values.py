@@ -1,4 +1,4 @@
-"""Each hostile value at each entry from Python: an error of joblot's, and no harm to the rest."""
+"""Each hostile value at each Python entry point: a joblot error, and no effect on the rest."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_result_of_a_wrong_shape_harms_no_other(sqlite_only: str, value: Any, 
     submit("j", keys(2), pipeline="p")
     lease = worker.lease()
     bad = {"item": 0, "outcome": "failed"} | {field: value}
-    told = receipts(lease, bad, success(1))
-    assert told[1] == "counted"
-    assert told[0] in ("rejected", "counted")
+    found = receipts(lease, bad, success(1))
+    assert found[1] == "counted"
+    assert found[0] in ("rejected", "counted")
     receipts(lease, {"item": 0, "outcome": "failed"})

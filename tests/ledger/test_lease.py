@@ -1,4 +1,4 @@
-"""Renew, release, expire: who pays for what, and what a dead worker costs its items."""
+"""Renew, release, expire: which budgets are charged, and what a dead worker costs its items."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def test_an_item_is_lost_when_its_leases_alone_have_expired_too_often(
     ledger_db: str, clock: Any
 ) -> None:
     job = submit("one", keys(1), pipeline="p", policy={"expiries_max": 3, "lease_seconds": 10})
-    for attempt in (1, 1, 2, 3):  # the first expiry is nobody's fault, and costs nothing
+    for attempt in (1, 1, 2, 3):  # the first expiry costs no budget
         assert worker.lease().items[0].attempt == attempt
         clock.forward(11)
         assert expire_overdue() == 1
@@ -227,7 +227,7 @@ def test_a_poison_item_takes_no_neighbours_along(ledger_db: str) -> None:
 
 
 def test_a_network_cut_costs_nobody_anything(ledger_db: str, clock: Any) -> None:
-    """All leases expire at once, twice; no item has used any of its budget."""
+    """All leases expire at once, twice; no item's budget is charged."""
     job = submit("cut", keys(64), pipeline="p", policy={"expiries_max": 1, "lease_seconds": 10})
     for _ in range(2):
         while claim("p").leases:

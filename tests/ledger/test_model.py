@@ -1,7 +1,7 @@
-"""All verbs in random order, against the model, on both databases; checked after every step.
+"""All verbs in random order, compared with the model after every step, on both databases.
 
-`JOBLOT_MODEL_EXAMPLES=500 pytest tests/ledger/test_model.py` goes deeper, and makes a failure as
-small as it can. A failure prints the steps that lead to it, and a blob that repeats them.
+`JOBLOT_MODEL_EXAMPLES=500 pytest tests/ledger/test_model.py` searches deeper, and minimizes a
+failure. A failure prints the steps that lead to it, and a blob that repeats them.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ from tests import databases
 
 ASKED = os.environ.get("JOBLOT_MODEL_EXAMPLES")
 EXAMPLES = int(ASKED or 15)
-# Making a failure smaller takes minutes: only where somebody waits for it.
+# Minimizing a failure takes minutes, so it is done on request only.
 PHASES = [Phase.explicit, Phase.generate, *([Phase.shrink] if ASKED else [])]
 START = datetime(2030, 1, 1, tzinfo=UTC)
 POLICY = {
@@ -95,7 +95,7 @@ class Ledger(RuleBasedStateMachine):
     @initialize(stages=st.integers(1, 3), items=st.integers(2, 7))
     def begin(self, stages: int, items: int) -> None:
         config.configure(SMALL)
-        queue._cursors.clear()  # so that a run can be repeated
+        queue._cursors.clear()  # so that a run is reproducible
         self.now = 0
         self.jobs: dict[int, model.Job] = {}
         self.leases: list[tuple[int, str]] = []
@@ -121,7 +121,7 @@ class Ledger(RuleBasedStateMachine):
         return self.jobs[job_id], token
 
     def attempt(self, job: model.Job, allowed: bool, verb: Callable[[], Any]) -> bool:
-        """Run the verb; it is refused unless it is allowed."""
+        """Run the verb; assert that it is refused unless allowed."""
         if job.deleted:
             return False
         with self.at():
@@ -150,7 +150,7 @@ class Ledger(RuleBasedStateMachine):
         if seal:
             job.seal()
 
-    # Working is drawn as often as all that can be done to a whole job, or little would be worked.
+    # Work is drawn as often as all verbs on whole jobs together, or little would be done.
     @rule(
         verb=st.sampled_from(
             ["add", "seal", "start", "pause", "resume", "resume", "cancel", "retry", "retry"]
@@ -169,7 +169,7 @@ class Ledger(RuleBasedStateMachine):
     def add(self, number: int, items: int) -> None:
         job_id, job = self.pick(number)
         allowed = not job.sealed and job.status in FILLABLE
-        again = [f"k{n}" for n in range(job.total + max(items, 1))]  # with all that are there
+        again = [f"k{n}" for n in range(job.total + max(items, 1))]  # including the existing ones
         if self.attempt(job, allowed, lambda: add_items(job_id, again)):
             job.add(max(items, 1))
 
@@ -242,7 +242,7 @@ class Ledger(RuleBasedStateMachine):
         self.leases.append((job_id, lease.token))
 
     def results(self, job: model.Job, token: str, wanted: Any) -> list[model.Given]:
-        """Mostly of the items that the lease was granted, some of others."""
+        """Results mostly for the lease's items, some for others."""
         own = sorted(job.leases[token].held)
         given: list[model.Given] = []
         for n, how in wanted:
@@ -281,7 +281,7 @@ class Ledger(RuleBasedStateMachine):
     @precondition(lambda self: self.leases)
     @rule(number=st.integers(0, 3), n=st.integers(0, 10), between=st.booleans())
     def change_its_mind(self, number: int, n: int, between: bool) -> None:
-        """A failure, and then a success after all, maybe after the run has ended."""
+        """Report a failure, then a success after all, perhaps after the run has ended."""
         self.report(number, [(n, "bad")])
         if between:
             self.sweep()
@@ -296,7 +296,7 @@ class Ledger(RuleBasedStateMachine):
 
     @rule(number=PICK, how=st.sampled_from(["a", "a", "bad"]))
     def work_all(self, number: int, how: str) -> None:
-        """Everything that is ready in one stage."""
+        """Complete everything that is ready in one stage."""
         before = len(self.leases)
         self.claim(number, 9, "012")
         if len(self.leases) > before:
@@ -305,7 +305,7 @@ class Ledger(RuleBasedStateMachine):
     @precondition(lambda self: self.leases)
     @rule(number=PICK, wanted=RESULTS, folds=st.booleans())
     def report_and_die(self, number: int, wanted: Any, folds: bool) -> None:
-        """The reporter dies before its look, and maybe a sweeper was just going to fold."""
+        """The reporter dies before reconciling, perhaps when a sweeper is about to fold."""
         job, token = self.pick_lease(number)
         given = self.results(job, token, wanted)
         was = job.status
@@ -378,7 +378,7 @@ class Ledger(RuleBasedStateMachine):
                 assert fold(job_id)
 
     def in_flight(self, job_id: int, job: model.Job) -> bool:
-        """Whether a cancel waits: momentary, and never less than the truth."""
+        """Whether a cancel has leases to wait for; momentary, and never too low."""
         overdue = START + timedelta(seconds=self.now)
         live = LeaseRow.objects.filter(
             job_id=job_id, state=LeaseState.LIVE, expires_at__gte=overdue
@@ -408,7 +408,7 @@ class Ledger(RuleBasedStateMachine):
             recount.check(JobRow.objects.get(pk=job_id))
 
 
-@pytest.mark.timeout(3_600 if ASKED else 300)  # seconds; it takes 5 where nothing else runs
+@pytest.mark.timeout(3_600 if ASKED else 300)  # seconds; it takes 5 on an idle machine
 def test_the_ledger_does_what_the_model_says(ledger_db: str) -> None:
     run_state_machine_as_test(
         Ledger,

@@ -1,4 +1,4 @@
-"""Hooks that hang leave threads for everything else."""
+"""Hooks that hang leave threads free for everything else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the threads of one process share, changed and read by many at once."""
+"""State shared by the threads of one process, changed and read concurrently."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SECONDS = 1.5
 
 @pytest.fixture(autouse=True)
 def eager_threads() -> Iterator[None]:
-    """Threads take turns after almost every instruction."""
+    """Make threads switch after almost every instruction."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
@@ -34,7 +34,7 @@ def eager_threads() -> Iterator[None]:
 
 
 def at_once(in_thread: Threads, call: Callable[[int], None]) -> None:
-    """So many threads call it, together, until the time is over; their errors fail the test."""
+    """Call it from many threads at once until the time is over; their errors fail the test."""
     ends = time.monotonic() + SECONDS
 
     def many(number: int) -> None:
@@ -49,7 +49,7 @@ def at_once(in_thread: Threads, call: Callable[[int], None]) -> None:
 def test_a_board_is_read_while_others_read_it_anew(
     ledger_db: str, in_thread: Threads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Jobs of projects come and go; each reader has one state of it, whole."""
+    """Jobs come and go; each reader sees one consistent state."""
     wanted = Wanted.of("p", None, None)
     states = [
         {f"p{n}": [candidates.Candidate((n, 0), None, ready=True)] for n in range(projects)}
@@ -57,7 +57,7 @@ def test_a_board_is_read_while_others_read_it_anew(
     ]
     monkeypatch.setattr(candidates, "_waiting", lambda wanted: random.choice(states))
     cache = candidates.cache_for(wanted)
-    claimable.note_claimable()  # what a test before may have left
+    claimable.note_claimable()  # left over from an earlier test
 
     def use(number: int) -> None:
         if number % 4 == 0:
@@ -73,7 +73,7 @@ def test_a_board_is_read_while_others_read_it_anew(
 def test_what_was_forgotten_while_it_was_read_is_read_again(
     sqlite_only: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A job that is submitted in the middle of another thread's reading is not missed for long."""
+    """A job that is submitted while another thread reads is not missed for long."""
     wanted = Wanted.of("p", None, None)
     cache = candidates.cache_for(wanted)
     old = {"p": [candidates.Candidate((1, 0), None, ready=True)]}

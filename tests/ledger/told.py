@@ -1,4 +1,4 @@
-"""Jobs that have ended, whose events are to be delivered, and what their handlers do."""
+"""Ended jobs with pending deliveries, and their handlers."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""How much work the database does for each statement that a call sends, whatever it plans.
+"""How much work the database does for each statement of a call, whatever its plan.
 
-PostgreSQL counts rows that its scans touch, by the plan that it makes for any parameters; SQLite
-counts steps of its virtual machine, some ten for each row.
+PostgreSQL counts rows that its scans touch, using generic plans; SQLite counts steps of its
+virtual machine, about ten per row.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import psycopg.sql
 from django.db import connections
 
-STEPS = 1_000  # between two calls of SQLite's handler
+STEPS = 1_000  # between two calls of SQLite's progress handler
 PLACE = re.compile(r"%(?:\((\w+)\)s|s|%)")
 READS = ("SELECT", "WITH")
 
@@ -51,7 +51,7 @@ def _rows(using: str, sql: str, params: Any) -> int:
 
 
 def _touched(node: dict[str, Any]) -> int:
-    """The rows of a scan, those too that it has thrown away."""
+    """The rows of a scan, including those filtered out."""
     if "Scan" not in node["Node Type"]:
         return 0
     thrown_away = sum(node.get(name, 0) for name in node if name.startswith("Rows Removed by"))
@@ -65,7 +65,7 @@ def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _numbered(sql: str, params: Any) -> tuple[str, list[Any]]:
-    """With `$1` for the first parameter; the same name is the same parameter."""
+    """Number the parameters from `$1`; equal names share a number."""
     values: dict[str, Any] = {}
 
     def number(place: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""A worker in a few words: claims, reports, and reads what came of it."""
+"""A minimal worker: it claims, reports, and reads the effects."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def keys(items: int) -> list[str]:
 
 
 def lease(pipelines: str | Iterable[str] = "p", limit: int = 16, **more: Any) -> GrantedLease:
-    """The lease of a claim that must be granted."""
+    """Claim; return the lease, which must be granted."""
     answer = claim(pipelines, limit, **more)
     assert answer.leases, f"no lease: {answer.reason}"
     return answer.leases[0]
@@ -61,7 +61,7 @@ def drain(*pipelines: str) -> None:
 
 
 def counts(job: Job, stage: int = 0) -> dict[str, int]:
-    """The settled items of a stage; what is nought is left out."""
+    """The counts of a stage's settled items, without zeros."""
     known = progress(job.pk)["stages"][stage]
     return {name: known[name] for name in ("succeeded", "failed", "lost", "skipped") if known[name]}
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def repository_files() -> list[Path]:
-    """All files that are tracked or could be, without those that .gitignore excludes."""
+    """All files that are tracked or could be, without those excluded by .gitignore."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,

@@ -1,9 +1,9 @@
-"""A sentence of the docs that says exact, exactly, never or always names the test that shows it.
+"""Sentences of the docs that say exact, exactly, never or always name the test that shows it.
 
-So does one that says that nothing is lost or happens twice, and each of the ten invariants. The
+So do sentences that say that nothing is lost or happens twice, and each of the ten invariants. The
 mark is a comment in the sentence's block, which is a paragraph, a list item or a table row:
-`<!-- shown by: tests/a/test_b.py::test_c, tests/d/test_e.py -->`. Where the word promises nothing
-of joblot it is `<!-- no claim: why -->`.
+`<!-- shown by: tests/a/test_b.py::test_c, tests/d/test_e.py -->`. If the word makes no claim about
+joblot, the mark is `<!-- no claim: why -->`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pytest
 
 from tests.meta.sources import ROOT
 
-# Generated pages, records of what was measured, and the page of the proofs, whose rows are tests.
+# Generated pages, records of measurements, and the page of the proofs, whose rows are tests.
 NOT_PROMISES = {
     "explanation/benchmarks.md",
     "explanation/failures.md",
@@ -65,7 +65,7 @@ class Block:
 
 @dataclass
 class Invariant(Block):
-    """An invariant is a claim in any words."""
+    """An invariant is a claim, whatever its words."""
 
     @property
     def claims(self) -> bool:
@@ -104,7 +104,7 @@ def problems(found: list[Block]) -> Iterator[str]:
 
 
 def missing(names: str) -> list[str]:
-    """Those of the named tests that are not there."""
+    """The named tests that do not exist."""
     return [f"no test {name}" for name in re.split(r",\s*", names) if not is_there(name)]
 
 
@@ -115,7 +115,7 @@ def is_there(name: str) -> bool:
 
 @cache
 def named_in(path: str) -> frozenset[str | None]:
-    """The tests of a file by their names; None, the file itself, if it has any."""
+    """The names of a file's tests; with None, for the file itself, if it has any."""
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
     found = [name for node in tree.body for name in _names(node)]
     return frozenset([None, *found] if found else [])

@@ -1,8 +1,8 @@
-"""Whatever the threads of a process share says beside it why that is safe.
+"""Everything that the threads of a process share has a comment that says why that is safe.
 
-Found are the mutable objects of modules and classes: containers, caches, counters, and names that
-a `global` statement binds again. A container that nothing in its module changes is a constant, and
-its name says so.
+The test finds the mutable objects of modules and classes: containers, caches, counters, and names
+that a `global` statement rebinds. A container that its module never changes is a constant, with a
+constant's name.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ CHANGES = {
     "setdefault",
     "update",
 }
-# Read by Django when it starts, and by nobody else.
+# Read only by Django when it starts.
 OF_DJANGO = {"constraints", "dependencies", "indexes", "operations", "urlpatterns"}
 SAYS = "Threads: "
 
@@ -66,7 +66,7 @@ def is_mutable(value: ast.expr | None) -> bool:
 
 
 def changed_names(tree: ast.Module) -> set[str]:
-    """Names whose objects are changed somewhere in the module, or that are bound again."""
+    """Names whose objects are changed somewhere in the module, or that are rebound."""
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Global):
@@ -88,7 +88,7 @@ def bindings(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr | None, int]]
 
 
 def shared(tree: ast.Module) -> Iterator[tuple[str, int]]:
-    """The name and line of each thing that threads share and that can change."""
+    """The name and line of each mutable object that threads share."""
     changed = changed_names(tree)
     bodies = [tree.body, *(node.body for node in ast.walk(tree) if isinstance(node, ast.ClassDef))]
     for body in bodies:
@@ -104,7 +104,7 @@ def shared(tree: ast.Module) -> Iterator[tuple[str, int]]:
 
 
 def says_why(lines: list[str], line: int) -> bool:
-    """On the line itself, or in the comment right above it."""
+    """True if the line, or the comment right above it, says why."""
     if SAYS in lines[line - 1]:
         return True
     above = line - 2

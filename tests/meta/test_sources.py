@@ -77,8 +77,10 @@ def test_files_and_functions_fit_one_look():
 def test_a_statement_tells_its_purpose_guard_and_locks(path):
     header = [line for line in path.read_text(encoding="utf-8").splitlines() if line[:2] == "--"]
     for start in SQL_HEADER:
-        told = [line for line in header if line.startswith(start) and len(line) > len(start)]
-        assert len(told) == 1, f"{path.name} needs one header line {start!r}, has {len(told)}"
+        matching = [line for line in header if line.startswith(start) and len(line) > len(start)]
+        assert len(matching) == 1, (
+            f"{path.name} needs one header line {start!r}, has {len(matching)}"
+        )
 
 
 @pytest.mark.parametrize("module", [name for name in WITHOUT_DJANGO if _exists(name)])

@@ -1,4 +1,4 @@
-"""The races run on the ledger's fixtures: after each, every job is audited and recounted."""
+"""The race tests use the ledger's fixtures: after each, every job is audited and recounted."""
 
 from tests.ledger.conftest import clock, configure, exact, own_hooks, saved
 

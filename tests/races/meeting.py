@@ -1,6 +1,6 @@
-"""How two connections meet: one stops where the test says, the other goes on until it waits.
+"""Makes two connections meet: one stops where the test says, the other runs until it waits.
 
-No sleeps: a gate is an event, and "it waits" is what PostgreSQL says of its locks.
+It never sleeps: a gate is an event, and PostgreSQL reports which connection waits for a lock.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ COMMIT = "COMMIT"
 
 
 class Gate:
-    """Stops whoever comes through before a statement, until it is opened.
+    """Stops a connection before a statement, until the gate is opened.
 
     `before` is a part of the statement's text, or COMMIT; `nth` says which of them, from 1.
     """
@@ -34,7 +34,7 @@ class Gate:
         self._opened = threading.Event()
 
     def through(self, act: Callable[[], T]) -> Callable[[], T]:
-        """`act`, stopping at this gate; to be run in a thread of its own."""
+        """Run `act`, stopping at this gate; call it in a separate thread."""
 
         def stopping() -> T:
             with ExitStack() as stack:
@@ -45,8 +45,8 @@ class Gate:
         return stopping
 
     def wait(self) -> None:
-        """Until somebody stands at the gate."""
-        assert self._reached.wait(SECONDS_MAX), f"nobody came to {self._before!r}"
+        """Wait until a connection stands at the gate."""
+        assert self._reached.wait(SECONDS_MAX), f"no connection reached {self._before!r}"
 
     def open(self) -> None:
         self._opened.set()
@@ -79,7 +79,7 @@ class Gate:
 
 
 def until_waiting(backends: int = 1) -> None:
-    """Until so many connections to the test's database wait for a lock."""
+    """Wait until this many connections to the test's database wait for a lock."""
     eventually(lambda: waiting() >= backends)
 
 
@@ -94,7 +94,7 @@ def waiting() -> int:
 
 @contextmanager
 def holding(conn: BaseDatabaseWrapper, sql: str, params: Any = ()) -> Iterator[Any]:
-    """A transaction of the test's own that holds what `sql` locks; ends with the block."""
+    """The test's own transaction, which holds the locks of `sql` until the block ends."""
     conn.set_autocommit(False)
     with conn.cursor() as cursor:
         cursor.execute(sql, params)

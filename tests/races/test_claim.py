@@ -1,4 +1,4 @@
-"""Claims that meet each other, a cancel, a pause, a merge: each order."""
+"""Claims concurrent with each other, a cancel, a pause, a merge: each order."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_claim_waits_for_no_range_while_another_job_has_a_free_one(
 def test_a_claim_whose_range_was_used_up_while_it_waited_finds_the_next_one(
     in_thread: Any, configure: Any, connect: Any
 ) -> None:
-    """The one it waits for is gone when it is let go; others were held as well."""
+    """The range it waits for is gone when the lock is released; others were locked too."""
     configure(range_wait_seconds=30)
     submit("meet", keys(100), pipeline="p")  # two ranges
     first = "SELECT id FROM joblot_range ORDER BY id LIMIT 1"
@@ -86,13 +86,13 @@ def test_a_claim_whose_range_was_used_up_while_it_waited_finds_the_next_one(
         until_waiting()
         gate.open()
         assert numbers(a.result()) == list(range(64))
-        until_waiting()  # for the second one now
+        until_waiting()  # now for the second one
     assert numbers(b.result()) == list(range(64, 74))
 
 
 class TestClaimAndCaps:
     def test_a_claim_that_was_granted_meanwhile_counts(self, in_thread: Any) -> None:
-        """Counted in the statement that grants, behind the lock: not when the claim began."""
+        """It is counted in the granting statement, behind the lock, not when the claim began."""
         submit("capped", keys(200), pipeline="p", policy={"in_flight_items_max": 5})
         gate = Gate(GRANT)
         a = in_thread(gate.through(lambda: claim("p", owner=1, owner_items_max=50)))
@@ -149,7 +149,7 @@ class TestClaimAndCancel:
     def test_claims_lock_nothing_that_a_cancel_needs_before_it_has_changed_the_status(
         self, in_thread: Any
     ) -> None:
-        """32 claimers inside their claims: the cancel's change of status waits for none of them."""
+        """The cancel's change of status waits for none of 32 concurrent claims."""
         job = submit("meet", keys(64 * 32), pipeline="p")
         gates = [Gate(GRANT) for _ in range(32)]
         claims = [in_thread(gate.through(lambda: claim("p"))) for gate in gates]

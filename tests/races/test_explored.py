@@ -1,6 +1,6 @@
-"""Pairs of verbs in the orders of their statements, on both databases; fewest switches first.
+"""Pairs of verbs in each order of their statements, on both databases; fewest switches first.
 
-What must hold in each of them: every job passes its audit, and what is said below.
+After each order, every job must pass its audit, and the test's own check must hold.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from tests import databases
 from tests.ledger import worker
 from tests.ledger.worker import counts, fail, keys, kinds, numbers, status, succeed
 
-# Of each pair, so that all of them take under half a minute; let a pair that you doubt run longer.
+# Schedules per pair, so that all pairs take under half a minute. Raise it for a suspect pair.
 ORDERS = int(os.environ.get("JOBLOT_TEST_ORDERS", "3"))
 SAMPLES = ORDERS * 2
 
 
 class Scene(SimpleNamespace):
-    """A job and its leases, made anew before each order."""
+    """A job and its leases, created again before each order."""
 
     def explore(
         self,
@@ -43,7 +43,7 @@ class Scene(SimpleNamespace):
         check: Callable[[Any], None],
         **more: Any,
     ) -> Report:
-        def anew() -> None:
+        def reset() -> None:
             databases.empty(self.db)
             set_up()
 
@@ -54,7 +54,7 @@ class Scene(SimpleNamespace):
 
         return explore(
             operations,
-            setup=anew,
+            setup=reset,
             check=checked,
             using=self.db,
             schedules_max=ORDERS,
@@ -70,7 +70,7 @@ def scene(ledger_db: str) -> Scene:
 
 
 def work_off(job: Job) -> None:
-    """What is left can be claimed and done: no item is nowhere, none is in two places."""
+    """Complete the rest: no item may be missing or in two places."""
     while leases := claim("p", job=job.pk).leases:
         assert set(succeed(leases[0])) == {"counted"}
     reconcile(job.pk)
@@ -94,7 +94,7 @@ def one_item_in_two_leases(scene: Scene) -> None:
 
 
 def failed(scene: Scene) -> None:
-    """Item 0 failed, but a late success may come through the first lease."""
+    """Item 0 failed, but a late success may arrive through the first lease."""
     scene.job = submit("explored", keys(1), pipeline="p")
     scene.a = worker.lease()
     expire(scene.a.token)
@@ -102,8 +102,8 @@ def failed(scene: Scene) -> None:
 
 
 def test_the_last_two_reports_finish_once(scene: Scene) -> None:
-    def check(said: Any) -> None:
-        assert said == {"A": ["counted"], "B": ["counted"]}
+    def check(values: Any) -> None:
+        assert values == {"A": ["counted"], "B": ["counted"]}
         assert (status(scene.job), finished_once(scene.job)) == ("SUCCESS", True)
 
     scene.explore(
@@ -114,8 +114,11 @@ def test_the_last_two_reports_finish_once(scene: Scene) -> None:
 
 
 def test_two_reports_of_one_item_count_once(scene: Scene) -> None:
-    def check(said: Any) -> None:
-        assert sorted(said["A"] + said["B"]) in (["amended", "counted"], ["counted", "superseded"])
+    def check(values: Any) -> None:
+        assert sorted(values["A"] + values["B"]) in (
+            ["amended", "counted"],
+            ["counted", "superseded"],
+        )
         assert (status(scene.job), counts(scene.job)) == ("SUCCESS", {"succeeded": 1})
         assert finished_once(scene.job)
 
@@ -127,9 +130,9 @@ def test_two_reports_of_one_item_count_once(scene: Scene) -> None:
 
 
 def test_a_report_and_a_cancel(scene: Scene) -> None:
-    def check(said: Any) -> None:
-        assert said["cancel"].status == "REVOKED"
-        assert counts(scene.job) == ({"succeeded": 1} if said["A"] == ["counted"] else {})
+    def check(values: Any) -> None:
+        assert values["cancel"].status == "REVOKED"
+        assert counts(scene.job) == ({"succeeded": 1} if values["A"] == ["counted"] else {})
 
     scene.explore(
         {"A": lambda: succeed(scene.a), "cancel": lambda: cancel(scene.job.pk, grace_seconds=0)},
@@ -139,8 +142,8 @@ def test_a_report_and_a_cancel(scene: Scene) -> None:
 
 
 def test_a_report_and_an_expiry(scene: Scene) -> None:
-    def check(said: Any) -> None:
-        assert said["A"] == ["counted"]
+    def check(values: Any) -> None:
+        assert values["A"] == ["counted"]
         succeed(scene.b)
         work_off(scene.job)
 
@@ -152,9 +155,9 @@ def test_a_report_and_an_expiry(scene: Scene) -> None:
 
 
 def test_a_report_and_a_renewal(scene: Scene) -> None:
-    def check(said: Any) -> None:
-        assert said["A"] == ["counted"]
-        assert said["renew"] >= scene.a.expires_at
+    def check(values: Any) -> None:
+        assert values["A"] == ["counted"]
+        assert values["renew"] >= scene.a.expires_at
 
     scene.explore(
         {"A": lambda: succeed(scene.a), "renew": lambda: renew(scene.a.token, 600)},
@@ -164,18 +167,18 @@ def test_a_report_and_a_renewal(scene: Scene) -> None:
 
 
 def test_an_amendment_and_a_retry(scene: Scene) -> None:
-    def check(said: Any) -> None:
-        if said["A"] == ["amended"]:
+    def check(values: Any) -> None:
+        if values["A"] == ["amended"]:
             assert counts(scene.job) == {"succeeded": 1}
         else:
-            assert said["A"] == ["late"]
+            assert values["A"] == ["late"]
             work_off(scene.job)
 
     scene.explore(
         {"A": lambda: succeed(scene.a), "retry": lambda: retry(scene.job.pk)},
         lambda: failed(scene),
         check,
-        allowed=(WrongStatus,),  # the amendment was first, so that nothing is left to be retried
+        allowed=(WrongStatus,),  # the amendment came first, so nothing is left to retry
     )
 
 
@@ -183,10 +186,12 @@ def test_two_claims(scene: Scene) -> None:
     def set_up() -> None:
         scene.job = submit("explored", keys(4), pipeline="p")
 
-    def check(said: Any) -> None:
-        claimed = [n for answer in said.values() for lease in answer.leases for n in numbers(lease)]
+    def check(values: Any) -> None:
+        claimed = [
+            n for answer in values.values() for lease in answer.leases for n in numbers(lease)
+        ]
         assert len(claimed) == len(set(claimed))
-        for answer in said.values():
+        for answer in values.values():
             for lease in answer.leases:
                 succeed(lease)
         work_off(scene.job)
@@ -199,9 +204,9 @@ def test_a_claim_and_an_end_of_claims(scene: Scene, ends: Callable[..., Any]) ->
     def set_up() -> None:
         scene.job = submit("explored", keys(2), pipeline="p")
 
-    def check(said: Any) -> None:
-        receipt = "late" if said["end"].status == "REVOKED" else "counted"
-        for lease in said["claim"].leases:
+    def check(values: Any) -> None:
+        receipt = "late" if values["end"].status == "REVOKED" else "counted"
+        for lease in values["claim"].leases:
             assert set(succeed(lease)) == {receipt}
         assert not claim("p").leases
 
@@ -212,7 +217,7 @@ def test_a_claim_and_an_end_of_claims(scene: Scene, ends: Callable[..., Any]) ->
 
 
 def test_a_claim_grants_nothing_after_the_pause(scene: Scene) -> None:
-    """Also if it had its range before: no state tells it afterwards, so it is watched."""
+    """Also if it locked its range before: no state shows that afterwards, so it is recorded."""
     happened: list[str] = []
 
     def set_up() -> None:
@@ -249,7 +254,7 @@ def test_a_claim_grants_nothing_after_the_pause(scene: Scene) -> None:
 
 
 def test_two_who_go_on_with_one_cancel(scene: Scene) -> None:
-    def check(said: Any) -> None:
+    def check(values: Any) -> None:
         assert status(scene.job) == "REVOKED"
         assert finished_once(scene.job)
 
@@ -265,7 +270,7 @@ def test_two_who_go_on_with_one_cancel(scene: Scene) -> None:
 
 @pytest.mark.parametrize("other", [retry, go_on_reopening, start, fold, reconcile])
 def test_a_retry_and_who_comes_in_between(scene: Scene, other: Callable[..., Any]) -> None:
-    def check(said: Any) -> None:
+    def check(values: Any) -> None:
         assert Job.objects.get().run == 2
         work_off(scene.job)
 
@@ -273,7 +278,7 @@ def test_a_retry_and_who_comes_in_between(scene: Scene, other: Callable[..., Any
         {"retry": lambda: retry(scene.job.pk), "other": lambda: other(scene.job.pk)},
         lambda: failed(scene),
         check,
-        allowed=(WrongStatus,),  # of two retries the second may find the job active again
+        allowed=(WrongStatus,),  # the second of two retries may find the job active again
     )
 
 
@@ -282,8 +287,8 @@ def test_two_expiries(scene: Scene, clock: Any) -> None:
         two_leases(scene)
         clock.forward(1000)
 
-    def check(said: Any) -> None:
-        assert said["A"] + said["B"] == 2
+    def check(values: Any) -> None:
+        assert values["A"] + values["B"] == 2
         work_off(scene.job)
 
     scene.explore({"A": expire_overdue, "B": expire_overdue}, set_up, check)
@@ -293,8 +298,8 @@ def test_two_who_add_items(scene: Scene) -> None:
     def set_up() -> None:
         scene.job = submit("explored", pipeline="p", seal=False)
 
-    def check(said: Any) -> None:
-        assert said["A"] + said["B"] == 3
+    def check(values: Any) -> None:
+        assert values["A"] + values["B"] == 3
         assert seal(scene.job.pk).total == 3
         work_off(scene.job)
 
@@ -313,7 +318,7 @@ def test_a_seal_and_the_last_report(scene: Scene) -> None:
         scene.job = submit("explored", keys(1), pipeline="p", seal=False)
         scene.a = worker.lease()
 
-    def check(said: Any) -> None:
+    def check(values: Any) -> None:
         assert (status(scene.job), finished_once(scene.job)) == ("SUCCESS", True)
 
     scene.explore(
@@ -322,8 +327,8 @@ def test_a_seal_and_the_last_report(scene: Scene) -> None:
 
 
 def test_a_fold_and_an_amendment(scene: Scene) -> None:
-    def check(said: Any) -> None:
-        assert said["A"] == ["amended"]
+    def check(values: Any) -> None:
+        assert values["A"] == ["amended"]
         assert (status(scene.job), counts(scene.job)) == ("SUCCESS", {"succeeded": 1})
 
     scene.explore(
@@ -341,8 +346,8 @@ def test_a_merge_and_a_claim(scene: Scene, configure: Any) -> None:
         for lease in [worker.lease(limit=1) for _ in range(4)]:
             expire(lease.token)
 
-    def check(said: Any) -> None:
-        for lease in said["claim"].leases:
+    def check(values: Any) -> None:
+        for lease in values["claim"].leases:
             succeed(lease)
         work_off(scene.job)
 
@@ -350,7 +355,7 @@ def test_a_merge_and_a_claim(scene: Scene, configure: Any) -> None:
 
 
 def test_whoever_dies_between_two_statements_the_job_ends(scene: Scene) -> None:
-    def check(said: Any) -> None:
+    def check(values: Any) -> None:
         for lease in (scene.a, scene.b):
             assert set(succeed(lease)) <= {"counted", "duplicate"}
         assert (status(scene.job), finished_once(scene.job)) == ("SUCCESS", True)

@@ -1,4 +1,4 @@
-"""The end of a run: who writes it when many could, and when one stalls or dies."""
+"""The end of a run: which process writes it if several could, and if one stalls or dies."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LOOK = "FROM joblot_job j"
 
 
 def last_two(**more: Any) -> tuple[Any, Any, Any]:
-    """A job with two open items, each in a lease of its own."""
+    """A job with two open items, each in its own lease."""
     job = submit("last", keys(2), pipeline="p", **more)
     return job, worker.lease(limit=1), worker.lease(limit=1)
 
@@ -38,7 +38,7 @@ def finished_once(job: Any) -> bool:
 
 
 class TestLastAndLast:
-    """Two handlers commit the last two items."""
+    """Two workers report the last two items concurrently."""
 
     def test_neither_has_looked_when_both_have_committed(
         self, postgres_only: str, in_thread: Any
@@ -121,7 +121,7 @@ class TestTheFinisherDies:
 
 
 class TestAFinishStalledInsideItsStatement:
-    """It waits for the job's row; what it has read is old when it goes on."""
+    """It waits for the job's row; what it has read is stale when it continues."""
 
     def test_does_not_end_the_next_run(
         self, postgres_only: str, in_thread: Any, connect: Any
@@ -131,7 +131,7 @@ class TestAFinishStalledInsideItsStatement:
         with holding(connect(), "SELECT 1 FROM joblot_job FOR UPDATE") as cursor:
             stalled = in_thread(lambda: fail(lease))
             until_waiting()
-            # Meanwhile another looker finishes, and an operator retries.
+            # Meanwhile another process finishes the run, and an operator retries.
             for change in (
                 "status = 'FAILURE', revision = 1, finished_at = now(), recorded = '[]'",
                 (
@@ -167,7 +167,7 @@ class TestAFinishStalledInsideItsStatement:
 
 
 class TestAmendAndFinish:
-    """Item 0 is lost, item 1 is the last open one; a late success of item 0 comes."""
+    """Item 0 is lost, item 1 is the last open one; a late success of item 0 arrives."""
 
     def set_up(self) -> tuple[Any, Any, Any]:
         job = submit("amend", keys(2), pipeline="p", policy={"expiries_max": 1})
@@ -259,11 +259,11 @@ def test_two_fillers_of_one_job_number_each_item_once(postgres_only: str, in_thr
 def test_two_retries_begin_one_run(postgres_only: str, in_thread: Any) -> None:
     job = submit("retry", keys(3), pipeline="p")
     fail(worker.lease())
-    gate = Gate(COMMIT, nth=2)  # the run is begun, its leases are not closed yet
+    gate = Gate(COMMIT, nth=2)  # the run has begun, but the old leases are not closed yet
     a = in_thread(gate.through(lambda: retry(job.pk).run))
     gate.wait()
     b = in_thread(lambda: retry(job.pk).run)
-    until_waiting()  # it has seen the run that is begun, and goes on with it
+    until_waiting()  # it has seen the new run, and continues it
     gate.open()
     assert (a.result(), b.result()) == (2, 2)
     assert numbers(worker.lease()) == [0, 1, 2]

@@ -1,4 +1,4 @@
-"""Who waits for whom: claims and reports for nobody of the other kind, and statements inside."""
+"""Locks: claims and reports never wait for each other, and statements that stall inside."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ THE_LEASE = "SELECT 1 FROM joblot_lease FOR UPDATE"
 
 
 class TestClaimsAndReports:
-    """Each goes through while the other stands before its COMMIT with all its locks."""
+    """Each completes while the other stands before its COMMIT with all its locks."""
 
     def test_a_claim_waits_for_no_report(self, in_thread: Any) -> None:
         on_result("p")(lambda results: None)  # so that the report can be stopped
@@ -52,7 +52,7 @@ class TestClaimsAndReports:
 
 
 class TestSeveralLeases:
-    """Renewed together, by somebody who holds more than one lease at a time."""
+    """Leases renewed together, by a worker that holds several."""
 
     def test_renewing_them_waits_for_no_report(self, in_thread: Any) -> None:
         on_result("p")(lambda results: None)  # so that the report can be stopped
@@ -70,7 +70,7 @@ class TestSeveralLeases:
 
 
 class TestStalledInsideTheOneStatement:
-    """What the statement has read before it waited for its lease is old when it goes on."""
+    """What the statement read before it waited for its lease is stale when it continues."""
 
     def test_two_reports_of_one_lease_both_count(self, in_thread: Any, connect: Any) -> None:
         job = submit("stalled", keys(4), pipeline="p")

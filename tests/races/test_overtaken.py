@@ -1,7 +1,7 @@
-"""Verbs that stall after they have read the job, while its run ends and the next one begins.
+"""Verbs that stall after reading the job, while its run ends and the next one begins.
 
-Two sweeps, or a sweep and the caller, do the same work at once; the slower one must not do to the
-next run what was meant for the last.
+Two sweeps, or a sweep and the caller, do the same work at once; the slower one must not apply to
+the next run what was meant for the previous one.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ class TestACancelThatWasFinishedByAnother:
 
     def test_leaves_the_leases_of_the_next_run(self, in_thread: Any) -> None:
         job = submit("overtaken", keys(2), pipeline="p")
-        gate = Gate("FOR UPDATE SKIP LOCKED")  # the cancel is due, the leases are to be closed
+        gate = Gate(
+            "FOR UPDATE SKIP LOCKED"
+        )  # the cancel is due, the leases are about to be closed
         stalled = in_thread(gate.through(lambda: cancel(job.pk, grace_seconds=0)))
         gate.wait()
         assert end_cancel(job.pk, grace_seconds=0).status == "REVOKED"
@@ -62,7 +64,7 @@ class TestARetryThatWasFinishedByAnother:
         gate = Gate("FOR UPDATE SKIP LOCKED")
         stalled = in_thread(gate.through(lambda: retry(job.pk)))
         gate.wait()
-        go_on_reopening(job.pk)  # as a sweep does that sees the retry under way
+        go_on_reopening(job.pk)  # like a sweep that sees the retry in progress
         lease = worker.lease()
         gate.open()
         stalled.result()

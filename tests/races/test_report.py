@@ -1,4 +1,4 @@
-"""Reports that meet each other, a cancel, an expiry, a renewal, a retry: each order."""
+"""Reports concurrent with each other, a cancel, an expiry, a renewal, a retry: each order."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ pytestmark = pytest.mark.usefixtures("postgres_only")
 
 @pytest.fixture(autouse=True)
 def judged() -> None:
-    """With a hook a report is a transaction of several statements, so it can be stopped inside."""
+    """With a hook, a report is a transaction of several statements and can be stopped inside."""
     on_result("p")(lambda results: None)
 
 
 class TestTwoReportsOfOneItem:
-    """Through two leases: one has expired, the other was granted after it."""
+    """Two reports of one item through two leases: one has expired, the other was granted later."""
 
     def leases(self) -> tuple[Any, Any, Any]:
         job = submit("meet", keys(1), pipeline="p")
@@ -118,7 +118,7 @@ def test_two_reports_of_one_lease_wait_for_each_other_and_both_count(in_thread: 
 def test_reports_of_different_leases_do_not_wait(in_thread: Any) -> None:
     job = submit("meet", keys(4), pipeline="p")
     first, second = worker.lease(limit=2), worker.lease(limit=2)
-    gate = Gate("joblot_tally")  # all but the slot is written and locked
+    gate = Gate("joblot_tally")  # everything but the tally slot is written and locked
     a = in_thread(gate.through(lambda: succeed(first)))
     gate.wait()
     assert succeed(second) == ["counted", "counted"]
@@ -238,7 +238,7 @@ def test_a_renewal_that_meets_its_own_report_succeeds(in_thread: Any) -> None:
 
 
 class TestReportAndRetry:
-    """A late success of a failed item, while the job is retried."""
+    """A late success of a failed item, concurrent with a retry of the job."""
 
     def failed(self) -> tuple[Any, Any]:
         job = submit("meet", keys(2), pipeline="p")

@@ -1,7 +1,7 @@
-"""The way that joblot replaces, once: it loses updates; the same interleaving on joblot does not.
+"""The approach that joblot replaces loses updates; joblot, in the same interleaving, does not.
 
 A job's progress is one JSON blob. A handler reads it, changes it in memory and writes it back; its
-save() also writes the status as it was when it was read.
+save() also writes back the stale status.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def faulty(postgres_only: str) -> Iterator[None]:
 
 
 class FaultyJob:
-    """An instance as an ORM would load and save it: the whole row, whenever it was read."""
+    """An instance as an ORM loads and saves it: the whole row, however stale."""
 
     def __init__(self) -> None:
         ((self.status, progress),) = run("SELECT status, progress FROM faulty_job")
@@ -70,7 +70,7 @@ def test_the_ledger_counts_every_one(postgres_only: str, in_thread: Any) -> None
     all_are_ready = Barrier(HANDLERS)
 
     def handle(lease: Any) -> list[str]:
-        worker.status(job)  # has read what the others read
+        worker.status(job)  # has read the same as the others
         all_are_ready.wait()
         return succeed(lease)
 
@@ -86,7 +86,7 @@ def test_a_stale_save_brings_a_revoked_job_back(faulty: None) -> None:
     handler.progress["processed"] = 1
     handler.status = "SUCCESS"
     handler.save()
-    assert FaultyJob().status == "SUCCESS"  # a job that was revoked
+    assert FaultyJob().status == "SUCCESS"  # although the job was revoked
 
 
 def test_the_ledger_refuses_a_stale_save(ledger_db: str) -> None:
@@ -96,7 +96,7 @@ def test_the_ledger_refuses_a_stale_save(ledger_db: str) -> None:
     cancel(job.pk, grace_seconds=0)
     stale.status = "SUCCESS"
     stale.name = "renamed"
-    stale.save()  # what an adopter may change is saved, the status is not
+    stale.save()  # saves what an adopter may change, but not the status
     assert (status(job), Job.objects.get().name) == ("REVOKED", "renamed")
     with pytest.raises(LedgerOwned):
         stale.save(update_fields=["status"])

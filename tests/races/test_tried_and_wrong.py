@@ -1,6 +1,6 @@
-"""What was tried and is wrong: each variant shown to break, and joblot not to, in the same order.
+"""Variants that were tried and are wrong: each breaks in an order in which joblot does not.
 
-The wrong variants are written out here, in the fewest statements that show them.
+The wrong variants are written here in the fewest statements that show the fault.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def run(sql: str, params: Any = ()) -> list[Any]:
 
 
 def recorded() -> dict[str, int]:
-    """What the last finish or amendment has recorded of the only stage."""
+    """What the last finish or amendment has recorded for the only stage."""
     stages = Job.objects.get().recorded
     assert stages is not None
     (stage,) = stages
@@ -47,7 +47,7 @@ def is_deadlock(error: BaseException | None) -> bool:
 
 
 class TestAShareLockOnTheJobInClaims:
-    """Claimers that share-lock the job's row hold a cancel up, and so do those who come later."""
+    """Claims that share-lock the job's row delay a cancel, and so do later claims."""
 
     def test_wrong_a_later_claimer_passes_the_cancel_that_waits(
         self, in_thread: Any, connect: Any
@@ -58,7 +58,7 @@ class TestAShareLockOnTheJobInClaims:
             waits = in_thread(lambda: pause(job.pk).status)
             until_waiting()
             with holding(connect(), share, [job.pk]) as later:
-                assert later.fetchone() == (1,)  # granted, though the pause came before it
+                assert later.fetchone() == (1,)  # granted, although the pause came first
                 assert not waits.done
         assert waits.result() == "PAUSED"
 
@@ -84,12 +84,12 @@ class TestClosingOnlyLiveLeasesAtCancel:
     def test_wrong_the_counts_of_a_revoked_job_go_on(self, in_thread: Any) -> None:
         job, lease = self.expired_lease()
         cancel(job.pk, grace_seconds=0)
-        # As if the cancel had closed the live leases only.
+        # As if the cancel had closed only the live leases.
         Lease.ledger.filter(pk=lease.token).update(state=LeaseState.EXPIRED)
         before = recorded()
         succeed(lease)
         assert before["succeeded"] == 0
-        assert counts(job) == {"succeeded": 2}  # "final" counts that went on
+        assert counts(job) == {"succeeded": 2}  # "final" counts that changed again
         Outcome.ledger.filter(job_id=job.pk).delete()
         Tally.ledger.filter(job_id=job.pk).delete()
         close_leases(job.pk, 1)
@@ -102,7 +102,7 @@ class TestClosingOnlyLiveLeasesAtCancel:
 
 
 class TestFinishingWithoutTheVersion:
-    """The guard waits for the row and is checked on the new one; the tallies it read are old."""
+    """The guard waits for the row and is checked on its new version; the tallies are stale."""
 
     GUARD = "status IN ('PENDING', 'STARTED', 'PAUSED')"
 
@@ -122,7 +122,7 @@ class TestFinishingWithoutTheVersion:
             stalled.result()
             assert run("SELECT status, run FROM wrong") == [
                 ("FAILURE", 2)
-            ]  # nothing was done in it
+            ]  # none of its items was processed
         finally:
             run("DROP TABLE wrong")
         assert status(job) == "FAILURE"
@@ -142,7 +142,7 @@ class TestFinishingWithoutTheVersion:
 
 
 class TestAmendingWithoutTheSecondLook:
-    """The finish has read the tallies and stalls; an amendment commits; it writes old counts."""
+    """The finish reads the tallies and stalls; an amendment commits; it writes stale counts."""
 
     def set_up(self) -> tuple[Any, Any, Any]:
         job = submit("amend", keys(2), pipeline="p", policy={"expiries_max": 1})
@@ -154,14 +154,14 @@ class TestAmendingWithoutTheSecondLook:
     def test_wrong_the_report_says_lost_for_ever(self, in_thread: Any) -> None:
         job, late, last = self.set_up()
         succeed(last)  # the finish, which recorded lost = 1
-        gate = Gate("FROM joblot_job j")  # the amender's look, which is never made
+        gate = Gate("FROM joblot_job j")  # the amender's reconciliation, which never runs
         amender = in_thread(gate.through(lambda: succeed(late)))
         gate.wait()
         assert counts(job) == {"succeeded": 2}
         assert recorded()["lost"] == 1
         seen = read_snapshot(job.pk)
         assert seen is not None
-        assert decide(seen) is not None  # a second look would amend it
+        assert decide(seen) is not None  # reconciling again would amend it
         gate.open()
         amender.result()
         assert recorded()["lost"] == 0
@@ -179,7 +179,7 @@ class TestAmendingWithoutTheSecondLook:
 
 
 class TestCreditingAnotherLeaseInsideSettle:
-    """A report that also updates the lease that holds its item now: two of them cross."""
+    """A report that also updates the lease that now holds its item: two of them deadlock."""
 
     def test_wrong_two_reports_deadlock(self, in_thread: Any) -> None:
         submit("cross", keys(2), pipeline="p")
@@ -259,13 +259,13 @@ class TestStartingInsideTheClaim:
 
 
 class TestARetryableFailureThatStaysInItsLease:
-    """The item waits in the queue and is held by its live lease: in two places at once."""
+    """The item waits in the queue and is held by its live lease: it is in two places at once."""
 
     def test_wrong_it_comes_back_twice(self, clock: Any) -> None:
         job = submit("twice", keys(1), pipeline="p")
         lease = worker.lease()
         fail(lease, retryable=True)
-        # As if the lease had not remembered that it gave the item back.
+        # As if the lease had not recorded that it gave the item back.
         Lease.ledger.filter(pk=lease.token).update(state=LeaseState.LIVE, open=1, gone=[])
         expire(lease.token)
         clock.forward(60)

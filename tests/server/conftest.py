@@ -1,4 +1,4 @@
-"""A server in this process, and `joblot serve` as a process of its own; after each test, every
+"""A server in this process, and `joblot serve` in its own process; after each test, every
 job is audited and recounted.
 """
 
@@ -31,7 +31,7 @@ __all__ = [
 
 @pytest.fixture
 def local(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The local token is taken, as by `joblot serve`; large outputs are in a folder of the test."""
+    """Accept the local token, like `joblot serve`; large outputs are in a folder of the test."""
     settings.MEDIA_ROOT = str(tmp_path)
     monkeypatch.setenv(ACCEPTED, str(write_token(tmp_path / "token")))
 

@@ -1,6 +1,6 @@
-"""A network that misbehaves: a TCP proxy on loopback, with a script for each connection.
+"""A faulty network: a TCP proxy on loopback, with a script for each connection.
 
-It knows just enough of HTTP to tell where a request and an answer end: by their Content-Length.
+It understands just enough HTTP to find the end of requests and answers: by Content-Length.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ PIECE_BYTES = 65_536
 class Fault:
     """What happens to one request, and to its connection."""
 
-    delay_seconds: float = 0.0  # before the request is handed on
-    request_bytes: int | None = None  # so much of the request arrives, then the connection is cut
-    answer_bytes: int | None = None  # so much of the answer, which the server has given, comes back
-    times: int = 1  # so often the whole request is delivered; the last answer comes back
-    silent: bool = False  # the request is taken and nothing happens until the client gives up
-    trickle_bytes: int | None = None  # the request is handed on in such pieces
+    delay_seconds: float = 0.0  # before the request is forwarded
+    request_bytes: int | None = None  # this much of the request arrives, then the connection is cut
+    answer_bytes: int | None = None  # this much of the server's answer arrives
+    times: int = 1  # how often the whole request is delivered; the last answer is returned
+    silent: bool = False  # the request is accepted and nothing happens until the client gives up
+    trickle_bytes: int | None = None  # the request is forwarded in pieces of this size
 
 
 GOOD = Fault()
@@ -39,7 +39,7 @@ TWICE = Fault(times=2)
 
 
 def seeded(seed: int, share: float) -> Callable[[], Fault]:
-    """Faults drawn by chance for this share of the requests."""
+    """Random faults for this share of the requests."""
     chance = random.Random(seed)
     kinds: list[Callable[[], Fault]] = [
         lambda: Fault(request_bytes=chance.randrange(400)),
@@ -54,12 +54,12 @@ def seeded(seed: int, share: float) -> Callable[[], Fault]:
 
 @dataclass
 class FaultProxy:
-    """Hands on to `port` what it gets, inside the block. `next_fault` is asked at each request."""
+    """Forwards to `port`, inside the block. `next_fault` is called for each request."""
 
     port: int
     next_fault: Callable[[], Fault] = lambda: GOOD
-    seen: Counter[str] = field(default_factory=Counter)  # requests delivered whole, by their path
-    faults: int = 0  # requests to which something happened
+    seen: Counter[str] = field(default_factory=Counter)  # requests delivered whole, by path
+    faults: int = 0  # requests with a fault
     _open: set[socket.socket] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -93,7 +93,7 @@ class FaultProxy:
         return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def script(self, faults: Iterable[Fault]) -> None:
-        """These faults, one for each request, and then none."""
+        """These faults, one per request, then none."""
         left = iter(faults)
         self.next_fault = lambda: next(left, GOOD)
 
@@ -106,7 +106,7 @@ class FaultProxy:
                 thread.start()
 
     def _serve(self, client: socket.socket) -> None:
-        """One connection of a client: request after request, until it or a fault ends it."""
+        """Serve one client's connection, request by request, until it or a fault ends it."""
         with self._held(client), suppress(OSError), client:
             for request in messages(client):
                 with self._lock:
@@ -116,9 +116,9 @@ class FaultProxy:
                     return
 
     def _deliver(self, client: socket.socket, request: bytes, fault: Fault) -> bool:
-        """Hand a request on, and its answer back. False if the connection is to be cut."""
+        """Forward a request and its answer. False if the connection must be cut."""
         if fault.silent:
-            client.recv(1)  # until the client has waited long enough
+            client.recv(1)  # until the client gives up
             return False
         self._ends.wait(fault.delay_seconds)
         if fault.request_bytes is not None and fault.request_bytes < len(request):
@@ -147,7 +147,7 @@ class FaultProxy:
 
 @dataclass
 class _Held:
-    """A connection that the end of the proxy ends."""
+    """A connection that ends with the proxy."""
 
     proxy: FaultProxy
     one: socket.socket
@@ -163,7 +163,7 @@ class _Held:
 
 
 def messages(source: socket.socket) -> Iterator[bytes]:
-    """Each whole request or answer that comes, until the other side ends the connection."""
+    """Yield each whole request or answer, until the other side ends the connection."""
     held = b""
     while True:
         while (end := _end_of(held)) is None:

@@ -21,13 +21,13 @@ EXIT_SECONDS_MAX = 60
 
 
 class Serving:
-    """A server process, which runs inside the block: two of them start together.
+    """A server process that runs inside the block; several can start together.
 
-    `said` is what it wrote.
+    `said` is its output.
     """
 
     def __init__(self, joblot: Joblot, *options: str, token: bool = True) -> None:
-        """With the `token` of the tests, or one that it makes."""
+        """Use the given `token`, or let the server create one."""
         self.joblot = joblot
         self._has_token = token
         self.said: list[str] = []
@@ -57,7 +57,7 @@ class Serving:
 
     @property
     def url(self) -> str:
-        """Its address, once it is bound: who connects then is served, or waits until it is up."""
+        """Its address, once bound: connections are then served, or wait until it is up."""
         assert self._told.wait(START_SECONDS_MAX), "the server does not start"
         found = URL.search("".join(self.said))
         assert found, f"expected a URL, got {self.said}"
@@ -74,7 +74,7 @@ class Serving:
                 base_url=f"{self.url}/api/v1/",
                 headers=AUTHORIZED,
                 timeout=START_SECONDS_MAX,
-                verify=False,  # there is no TLS, and to read certificates takes long
+                verify=False,  # no TLS is used, and loading certificates is slow
                 trust_env=False,
             )
         return self._http
@@ -96,7 +96,7 @@ class Serving:
         self.process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """As the power cut does: also those it has started."""
+        """Kill it and its child processes, like a power cut."""
         for child in children(self.process.pid):
             os.kill(child, signal.SIGKILL)
         self.process.kill()
@@ -106,7 +106,7 @@ class Serving:
         return self.process.wait(EXIT_SECONDS_MAX)
 
     def workers(self) -> list[int]:
-        """The processes that serve, where there are several."""
+        """The serving processes, if there are several."""
         return [pid for pid in children(self.process.pid) if "spawn_main" in command(pid)]
 
     def _read(self) -> None:

@@ -1,4 +1,4 @@
-"""URLs of a project: ours under a prefix, and views of its own beside them."""
+"""URLs of a project: joblot's under a prefix, and its own views."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from joblot.api.long_polling import ViewCall
 
 @csrf_exempt
 def items(request: HttpRequest) -> HttpResponse:
-    """Answers what it was sent, and not in JSON."""
+    """Responds with what it was sent, and not in JSON."""
     return HttpResponse(request.body, content_type="text/plain")
 
 

@@ -1,4 +1,4 @@
-"""HTTP by hand: what a library would not send, or not in such pieces."""
+"""Raw HTTP: requests that a library would not send, or not in such pieces."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from typing import Any, Self
 from joblot import private
 
 SECONDS_MAX = 30.0
-TOKEN = f"joblot_local_{'t' * 43}"  # the local one of the tests' servers
+TOKEN = f"joblot_local_{'t' * 43}"  # the local token of the tests' servers
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
 
 
 def write_token(folder: Path) -> Path:
-    """The file of the local token; a server takes the token that it finds there."""
+    """Write the file of the local token, which a server then accepts."""
     path = private.make_folder(folder) / "local.header"
     private.write_file(path, f"Authorization: Bearer {TOKEN}\n".encode())
     return path
 
 
 def request(method: str, path: str, body: Any = None, **headers: str) -> bytes:
-    """A whole request, with the tests' token; `body` is bytes, or else sent as JSON."""
+    """A whole request with the tests' token; `body` is sent as it is if bytes, else as JSON."""
     content = (
         body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
     )
@@ -44,7 +44,7 @@ class Raw:
     """One connection."""
 
     def __init__(self, port: int, *, receive_bytes: int | None = None) -> None:
-        """`receive_bytes` are what it takes in without being read from."""
+        """`receive_bytes`: how much the kernel buffers while the client does not read."""
         self.socket = socket.socket()
         self.socket.settimeout(SECONDS_MAX)
         if receive_bytes:
@@ -69,7 +69,7 @@ class Raw:
         self.socket.sendall(data)
 
     def answer(self) -> HTTPResponse:
-        """The head of the answer; its body is read from it."""
+        """Read the head of the answer, from which its body can be read."""
         self.response = HTTPResponse(self.socket)
         self.response.begin()
         return self.response
@@ -79,9 +79,9 @@ class Raw:
         self.socket.shutdown(socket.SHUT_WR)
 
     def status(self, seconds_max: float) -> int | None:
-        """The answer's; None if the connection ends without one.
+        """The answer's status; None if the connection ends without one.
 
-        Where nothing comes for so long, the rest is awaited: sends no more, which must end it.
+        After `seconds_max` without an answer, end the request: the server may wait for its rest.
         """
         if not select.select([self.socket], [], [], seconds_max)[0]:
             self.end()

@@ -1,4 +1,4 @@
-"""The real application behind uvicorn, in a thread of this process, on a loopback socket."""
+"""The real application under uvicorn, in a thread of this process, on a loopback socket."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from joblot.server.process import Process
 from tests.server.raw import AUTHORIZED
 
 STOP_SECONDS_MAX = 20
-SEND_BYTES = 65_536  # what the kernel keeps of an answer that nobody reads
-RECEIVE_BYTES = 65_536  # what it keeps for a client that does not read
+SEND_BYTES = 65_536  # what the kernel buffers of an answer that is not read
+RECEIVE_BYTES = 65_536  # what it buffers for a client that does not read
 
 
 class Served:
-    """A server that serves inside the block. `url` is its address."""
+    """A server that runs inside the block. `url` is its address."""
 
     def __init__(self, threads: int = 4) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=512)
@@ -56,11 +56,11 @@ class Served:
 
     @property
     def connections(self) -> int:
-        """How many clients are connected."""
+        """The number of connected clients."""
         return len(self._server.server_state.connections)
 
     def begin_stop(self) -> None:
-        """What SIGTERM does to a process of its own."""
+        """Do what SIGTERM does to a server process."""
         if self._loop is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self.process.stop)
         self._server.should_exit = True
@@ -71,9 +71,9 @@ class Served:
         assert not self._thread.is_alive(), "the server does not stop"
 
     def client(self, seconds_max: float = 60.0, **headers: str) -> httpx.Client:
-        """A client of the API, which the caller closes. Little waits in it that nobody reads."""
+        """A client of the API with small buffers; the caller closes it."""
         transport = httpx.HTTPTransport(
-            verify=False,  # there is no TLS, and to read certificates takes long
+            verify=False,  # no TLS is used, and loading certificates is slow
             trust_env=False,
             socket_options=[(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)],
         )

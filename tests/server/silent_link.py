@@ -1,6 +1,6 @@
-"""A link to PostgreSQL that goes silent: what is sent is taken, and nothing comes any more.
+"""A link to PostgreSQL that goes silent: it accepts what is sent, and returns nothing more.
 
-No packet is lost and no connection ends, so TCP sees nothing wrong.
+No packet is lost and no connection ends, so TCP detects no fault.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PIECE_BYTES = 65_536
 
 
 class SilentLink:
-    """Hands on to the server's Unix socket what comes to `port`, inside the block."""
+    """Forwards from `port` to the server's Unix socket, inside the block."""
 
     def __init__(self, server: Path) -> None:
         self._server = server
@@ -26,7 +26,7 @@ class SilentLink:
         self._marked_arrives = False
         self._swallows_new = False
         self._silent = False
-        self._dead: set[socket.socket] = set()  # the clients' ends of what went silent
+        self._dead: set[socket.socket] = set()  # the client sides of silent connections
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
         self.went_silent = threading.Event()
@@ -55,15 +55,15 @@ class SilentLink:
         return int(self._listener.getsockname()[1])
 
     def swallow(self, marker: bytes, *, arrives: bool, new_ones: bool = False) -> None:
-        """Go silent at what a client sends with `marker` in it, which may still arrive.
+        """Go silent when a client sends `marker`, which may still arrive.
 
-        With `new_ones` whoever connects then hears nothing either.
+        With `new_ones`, later connections are silent too.
         """
         with self._lock:
             self._marker, self._marked_arrives, self._swallows_new = marker, arrives, new_ones
 
     def mend(self) -> None:
-        """Who connects from now on is served. What went silent stays so."""
+        """Serve new connections from now on. Silent ones stay silent."""
         with self._lock:
             self._silent, self._marker = False, None
 

@@ -1,4 +1,4 @@
-"""A client's request is admitted once, however often the views are called to answer it."""
+"""A request is admitted once, however often the views are called to answer it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NDJSON = "application/x-ndjson"
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The path of each call of a view. No token has asked for anything yet."""
+    """The path of each call of a view. The rate limits are reset."""
     monkeypatch.setattr(rate, "_buckets", {})
     seen: list[str] = []
 
@@ -44,9 +44,9 @@ def public_id() -> list[str]:
 
 @pytest.fixture
 def once(served: Served, calls: list[str], public_id: list[str]) -> Iterator[httpx.Client]:
-    """A client whose token allows one request a minute."""
-    secret, told = issue("once", ["admin"], requests_per_minute_max=1)
-    public_id.append(told["id"])
+    """A client whose token allows one request per minute."""
+    secret, reply = issue("once", ["admin"], requests_per_minute_max=1)
+    public_id.append(reply["id"])
     with served.client(Authorization=f"Bearer {secret}") as client:
         yield client
 
@@ -111,7 +111,7 @@ def test_sending_many_blocks_is_one_request(
 def test_a_token_that_is_revoked_while_it_watches_sees_no_more(
     once: httpx.Client, public_id: list[str], configure: Callable[..., None]
 ) -> None:
-    """Rights are looked up for every page, though only the first is counted."""
+    """Rights are checked for every page, though only the first counts as a request."""
     configure(events_poll_seconds=0.01)
     job = submit("watched", keys(2), pipeline="p")
     headers = {"Accept": "text/event-stream"}

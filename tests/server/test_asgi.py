@@ -1,4 +1,4 @@
-"""The same URLs in a project's own ASGI server: all works, and nothing waits."""
+"""The same URLs in a project's own ASGI server: everything works, without long polling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a request carries: too much, zipped, slowly, broken off."""
+"""Request bodies: too large, compressed, slow, cut off."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SMALL = 100_000  # bytes
 
 @pytest.fixture
 def small(configure: Callable[..., None]) -> None:
-    """Bodies may be no larger than this."""
+    """Lower the limit for bodies to SMALL."""
     configure(body_bytes_max=SMALL)
 
 
@@ -44,13 +44,13 @@ def test_too_much_is_told_to_a_client_that_listens_after_sending(
     with Raw(served.port) as raw:
         raw.send(request("POST", "/api/v1/results", b"x" * int(SMALL * times)))
         answer = raw.answer()
-        told = json.loads(answer.read())
+        reply = json.loads(answer.read())
     assert answer.status == 413
-    assert (told["code"], told["limit"]) == ("too_large", SMALL)
+    assert (reply["code"], reply["limit"]) == ("too_large", SMALL)
 
 
 def test_too_much_is_told_before_all_of_it_is_sent(served: Served, small: None) -> None:
-    """Who listens while sending need not send the rest."""
+    """A client that reads while sending need not send the rest."""
     whole = request("POST", "/api/v1/results", b"x" * (SMALL * 10))
     with Raw(served.port) as raw:
         raw.send(whole[: SMALL * 2])
@@ -70,7 +70,7 @@ def test_as_much_as_may_be_is_taken(http: httpx.Client, small: None) -> None:
 
 @pytest.mark.parametrize("members", [1, 3])
 def test_a_zipped_report(http: httpx.Client, members: int) -> None:
-    """Also in several members, which are one text."""
+    """Also in several gzip members, which form one text."""
     content = json.dumps(report({"text": "moth " * 1000})).encode()
     cut = len(content) // members + 1
     parts = [content[n : n + cut] for n in range(0, len(content), cut)]
@@ -114,7 +114,7 @@ def test_a_long_answer_is_zipped_for_who_takes_it(http: httpx.Client) -> None:
 
 
 def test_bodies_that_trickle_hold_nobody_up(served: Served, http: httpx.Client) -> None:
-    """Many more of them than the server has threads."""
+    """Many more requests than the server has threads."""
     given = report()
     with ExitStack() as slow:
         trickles = [slow.enter_context(Raw(served.port)) for _ in range(50)]

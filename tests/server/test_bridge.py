@@ -1,4 +1,4 @@
-"""What Django's views answer, as it is sent on."""
+"""The answers of Django's views, as they are sent."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ANSWERS = {
 
 @pytest.mark.parametrize("kind", ANSWERS)
 def test_an_answer_is_sent_whole_with_its_length(kind: str) -> None:
-    """Also of a project's own views, which the server serves beside ours."""
+    """Also for a project's own views, which the server serves beside joblot's."""
     response: HttpResponseBase = ANSWERS[kind]()
     answer = WholeResponse.of(response)
     assert (answer.status, answer.body) == (200, b"moth")

@@ -1,4 +1,4 @@
-"""Workers behind a network that misbehaves: every count is exact, and nothing is done twice."""
+"""Workers behind a faulty network: every count is exact, and nothing is done twice."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ CALL_SECONDS_MAX = 1.0
 def proxy(
     served: Served, monkeypatch: pytest.MonkeyPatch, configure: Callable[..., None]
 ) -> Iterator[FaultProxy]:
-    """Before the server. Few items are claimed at once, so that much is asked of it; who finds it
-    broken tries again soon.
+    """A proxy before the server. Claims are small, so that there are many requests, and workers
+    retry quickly.
     """
     configure(claim_items_max=4)
     monkeypatch.setattr(backoff, "BACKOFF_SECONDS", 0.02)
@@ -41,7 +41,7 @@ def proxy(
 
 
 class Crew:
-    """Workers of pipeline "p", each in a thread, through the proxy."""
+    """Workers of pipeline "p", each in a thread, connected through the proxy."""
 
     def __init__(self, proxy: FaultProxy, in_thread: Threads) -> None:
         self.calls: Counter[str] = Counter()
@@ -49,7 +49,7 @@ class Crew:
         self._in_thread = in_thread
 
     def work(self, job: Job, workers: int) -> dict[str, Any]:
-        """Work until the job has ended; its progress then."""
+        """Work until the job has ended; returns its progress."""
         running = []
         for number in range(workers):
             client = HttpClient(
@@ -78,9 +78,9 @@ def crew(proxy: FaultProxy, in_thread: Threads) -> Crew:
     return Crew(proxy, in_thread)
 
 
-def exact(job: Job, told: dict[str, Any], count: int) -> None:
-    (stage,) = told["stages"]
-    assert (told["status"], stage["succeeded"], stage["in_flight"]) == ("SUCCESS", count, 0)
+def exact(job: Job, reply: dict[str, Any], count: int) -> None:
+    (stage,) = reply["stages"]
+    assert (reply["status"], stage["succeeded"], stage["in_flight"]) == ("SUCCESS", count, 0)
     assert stage["metrics"] == {"computed": count}
     assert all(item["state"] == "succeeded" for item in items(job.pk, limit=1000))
 
@@ -116,7 +116,7 @@ def test_faults_by_chance(proxy: FaultProxy, crew: Crew) -> None:
 
 
 def test_a_network_that_swallows_requests_costs_a_call(proxy: FaultProxy, crew: Crew) -> None:
-    """Each call has its deadline; what it asked for is asked again."""
+    """Each call has a deadline, after which it is repeated."""
     job = submit("night", keys(10), pipeline="p")
     proxy.script([SILENT, Fault(), SILENT])
     exact(job, crew.work(job, workers=1), 10)
@@ -154,8 +154,8 @@ def test_a_lost_answer_to_a_report_is_told_again(proxy: FaultProxy) -> None:
     report = {"lease": lease["token"], "results": results}
     proxy.script([NO_ANSWER])
     lost(lambda: post(proxy.url, "results", report))
-    told = post(proxy.url, "results", report).json()["receipts"]
-    assert [one["receipt"] for one in told] == ["duplicate"] * 3
+    reply = post(proxy.url, "results", report).json()["receipts"]
+    assert [one["receipt"] for one in reply] == ["duplicate"] * 3
     assert progress(job.pk)["stages"][0]["metrics"] == {"m": 15}
 
 
@@ -164,9 +164,9 @@ def test_a_lost_answer_to_submitting_finds_the_same_job(proxy: FaultProxy) -> No
     body = {"name": "night", "pipeline": "p", "items": keys(5), "idempotency_key": "tonight"}
     lost(lambda: post(proxy.url, "jobs", body))
     lost(lambda: post(proxy.url, "jobs", body))
-    told = post(proxy.url, "jobs", body).json()
-    assert told["total"] == 5
-    assert [job.pk for job in Job.objects.all()] == [told["id"]]
+    reply = post(proxy.url, "jobs", body).json()
+    assert reply["total"] == 5
+    assert [job.pk for job in Job.objects.all()] == [reply["id"]]
 
 
 def test_a_lost_answer_to_a_retry_begins_one_run(proxy: FaultProxy) -> None:

@@ -1,4 +1,4 @@
-"""Is work being done? Asked by whoever would start another server."""
+"""The health check, for whatever restarts servers: is work being done?"""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_server_that_works_says_so(served: Served) -> None:
 def test_a_database_that_is_away_is_told_and_comes_back(
     durable_postgres: PostgresServer, local: None
 ) -> None:
-    """Nothing has to be started again; a claim that waits meanwhile is not torn down."""
+    """No restart is needed; a claim that waits meanwhile is not dropped."""
     with Served() as served, served.client() as http:
         submit("night", keys(2), pipeline="p")
         durable_postgres.stop()

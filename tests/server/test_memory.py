@@ -1,5 +1,5 @@
 """Small requests that would become large objects: refused in little time and memory, by a process
-that has as much memory afterwards as before.
+that keeps no memory of them.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from tests.cli.conftest import Joblot
 from tests.server.process import Serving
 
 MANY = 1_000_000
-PEAK_BYTES_MAX = 350_000_000  # beyond what the server takes anyhow
-KEPT_BYTES_MAX = 150_000_000  # in each of 16 threads a little
-CPU_SECONDS_MAX = 3.0  # of the server's, for one; a million objects with an error each take 22
-ANTENNA_SECONDS_MAX = 12.0  # where a list is cut into its entries first
+PEAK_BYTES_MAX = 350_000_000  # above the server's base
+KEPT_BYTES_MAX = 150_000_000  # a little in each of 16 threads
+CPU_SECONDS_MAX = 3.0  # of the server, per request; a million objects with an error each take 22
+ANTENNA_SECONDS_MAX = 12.0  # where a list is split into its entries first
 ANSWER_BYTES_MAX = 20_000
 
-# About the largest that is still parsed, so that its bound counts.
+# About the largest that is still parsed, so that the bound on its size matters.
 FEW = Limits().json_values_max // (CONTAINER_WEIGHT + 1) - 10
 
 
@@ -108,7 +108,7 @@ def test_no_small_request_takes_much_time_or_memory(server: Serving) -> None:
 def test_the_same_many_times_takes_no_more_than_once(
     server: Serving, name: str, times: int
 ) -> None:
-    """Whatever thread answers: what one was refused for is not kept with its error."""
+    """Whichever thread answers: an error does not keep the refused value alive."""
     pid, (path, text) = server.process.pid, BODIES[name]
     zipped = gzip.compress(text.encode(), 6)
     before = memory(pid)

@@ -1,4 +1,4 @@
-"""Requests that no client makes by accident, over the socket."""
+"""Malformed requests that no client sends by accident, over the socket."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tests.server.raw import TOKEN, Raw
 from tests.server.served import Served
 
 ROUNDS = int(os.environ.get("JOBLOT_TEST_REQUESTS", "60"))
-MORE_SECONDS_MAX = 0.3  # after which a request is thought to be one whose rest is awaited
+MORE_SECONDS_MAX = 0.3  # after this the server is assumed to wait for the rest of the request
 
 BODY = b'{"lease": "x", "results": []}'
 
 
 def lines(first: bytes, *headers: bytes, body: bytes = b"") -> bytes:
-    """A request that is let in, so that what is odd is read."""
+    """A request that is authenticated, so that its odd part is read."""
     known = f"Authorization: Bearer {TOKEN}".encode()
     host = [] if any(one.startswith(b"Host:") for one in headers) else [b"Host: 127.0.0.1"]
     return b"\r\n".join([first + b" HTTP/1.1", *host, known, *headers, b"", b""]) + body
@@ -62,7 +62,7 @@ ODD = {
 
 @pytest.fixture
 def well(served: Served, http: httpx.Client) -> Iterator[None]:
-    """Whatever was sent, the next request is served."""
+    """Assert that the next request is served, whatever was sent."""
     yield
     assert http.get("jobs").status_code == 200
 
@@ -77,14 +77,14 @@ def test_an_odd_request_is_no_error_of_the_server(
 
 
 def sent(path: str, body: bytes, kind: bytes = b"application/json") -> bytes:
-    """A request that posts something; its length may be changed on the way, too."""
+    """A POST request, whose length may be altered too."""
     headers = (b"Content-Type: " + kind, b"Content-Length: %d" % len(body))
     return lines(b"POST " + path.encode(), *headers, body=body)
 
 
 @pytest.fixture
 def sound(ledger_db: str) -> list[bytes]:
-    """Requests of every kind of reader behind the socket."""
+    """Valid requests for every kind of body reader."""
     opened = submit("open", keys(2), pipeline="p", seal=False)
     running = submit("running", keys(40), pipeline="q")
     lease = worker.lease("q", 2)

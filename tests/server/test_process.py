@@ -1,4 +1,4 @@
-"""`joblot serve` as its users have it: started, stopped, killed, started again."""
+"""`joblot serve` as users run it: started, stopped, killed, restarted."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def receipts(answer: Any) -> set[str]:
 
 @contextmanager
 def writes_locked(joblot: Joblot) -> Iterator[Callable[[], object]]:
-    """Nobody can write, until what is yielded is called."""
+    """Block all writes, until the yielded function is called."""
     if url := joblot.environment.get("JOBLOT_DATABASE_URL"):
         with psycopg.connect(url) as server:
             server.execute("LOCK TABLE joblot_lease, joblot_outcome IN EXCLUSIVE MODE")
@@ -71,12 +71,12 @@ GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 def announced(report: bytes) -> bytes:
-    """The request, which the server bids to go on once it has begun to read it."""
+    """The request with `Expect`, which the server answers once it has begun to read it."""
     return report.replace(b"\r\n", b"\r\nExpect: 100-continue\r\n", 1)
 
 
 def stop_with_reports_in_flight(joblot: Joblot, server: Serving) -> None:
-    """Those get their receipts, claims that wait are let go at once, and then it ends."""
+    """Reports in flight get their receipts, waiting claims are answered at once, and it ends."""
     with ExitStack() as open_:
         server.post("jobs", JOB, expect=201)
         idle = open_.enter_context(Raw(server.port))
@@ -110,7 +110,7 @@ def test_two_servers_make_the_tables_together_and_one_stops(joblot: Joblot) -> N
 
 
 def test_servers_of_several_processes_share_the_work_and_stop(joblot_on_postgres: Joblot) -> None:
-    """On an empty database: one of them makes the tables, the other waits for it."""
+    """On an empty database: one of them creates the tables, the other waits for it."""
     joblot, two = joblot_on_postgres, ("--processes", "2")
     with Serving(joblot, *two) as server, Serving(joblot, *two) as other:
         assert [one.health().status_code for one in (server, other)] == [200, 200]
@@ -121,14 +121,14 @@ def test_servers_of_several_processes_share_the_work_and_stop(joblot_on_postgres
         stop_with_reports_in_flight(joblot, server)
         assert other.http.get("jobs/1").json()["status"] == "SUCCESS"
         workers = other.workers()
-        os.kill(other.process.pid, signal.SIGKILL)  # the first one: the others end with it
+        os.kill(other.process.pid, signal.SIGKILL)  # the main process: the others end with it
         eventually(lambda: not any(map(alive, workers)))
         with pytest.raises(httpx.TransportError):
             other.health()
 
 
 def test_a_server_is_killed_and_started_again(joblot: Joblot) -> None:
-    """What was counted is, what was in flight is reported again, and its lease goes on."""
+    """Counted results stay, those in flight are reported again, and their lease continues."""
     with Serving(joblot) as server:
         server.post("jobs", JOB, expect=201)
         first, second = claim(server, limit=10)[0], claim(server, limit=10)[0]

@@ -1,4 +1,4 @@
-"""A project's own URLs, served with ours among them."""
+"""A project's own URLs, served together with joblot's."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MANY = b'"a key"\n' * 1_000
 
 @pytest.fixture
 def project(settings: Any, configure: Callable[..., None]) -> None:
-    """Its URLs and middleware; a stream of some kilobytes is many blocks."""
+    """Install its URLs and middleware; a stream of a few kilobytes has many blocks."""
     settings.ROOT_URLCONF = "tests.server.project_urls"
     settings.MIDDLEWARE = ["tests.server.project_urls.closed"]
     configure(add_chunk_bytes=2_000)
@@ -40,7 +40,7 @@ def test_lines_are_cut_into_blocks_wherever_our_urls_are(
     site: httpx.Client, job: Job, configure: Callable[..., None]
 ) -> None:
     content = b"".join(b'{"key": "k%d"}\n' % n for n in range(1_000))
-    configure(body_bytes_max=len(content) // 4)  # so that no request has it whole
+    configure(body_bytes_max=len(content) // 4)  # so that no single request may hold all of it
     answer = site.post(f"/counts/api/v1/jobs/{job.pk}/items", content=content, headers=LINES)
     assert (answer.status_code, answer.json()) == (200, {"added": 1_000, "total": 1_000})
 
@@ -74,7 +74,7 @@ def test_what_a_middleware_answers_is_sent_on(site: httpx.Client, job: Job, stat
 def test_a_stream_is_cut_where_a_middleware_responds_in_place_of_a_page(
     site: httpx.Client, configure: Callable[..., None], status: str
 ) -> None:
-    """A client must not take what came until then for all items."""
+    """A client must not mistake the items received so far for all."""
     configure(page_items_max=10)
     job = submit("many", keys(25), pipeline="p")
     headers = {"Accept": LINES["Content-Type"], "Closed": status, "Closed-After": "1"}
@@ -113,7 +113,7 @@ def test_the_older_fleet_may_post_as_much_under_a_prefix(
     content = b'{"results": []' + b" " * 10_000 + b"}"
     headers = {"Content-Type": "application/json"}
     where = f"/counts/antenna/api/v2/jobs/{job.pk}/result/"
-    for body in (content, iter([content])):  # the second does not say how large it is
+    for body in (content, iter([content])):  # the second does not announce its size
         answer = site.post(where, content=body, headers=headers)
         assert answer.status_code == 200, answer.text
 

@@ -1,4 +1,4 @@
-"""The link to PostgreSQL swallows what is sent, in the middle of a report."""
+"""The link to PostgreSQL goes silent in the middle of a report."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from tests.server.served import Served
 from tests.server.silent_link import SilentLink
 from tests.threads import Threads
 
-SILENCE_SECONDS_MAX = 2.0  # a busy server says nothing for a while, too
-IDLE = "-c idle_in_transaction_session_timeout=1s"  # of a server that hears nothing more
+SILENCE_SECONDS_MAX = 2.0  # a busy server may be silent for a while too
+IDLE = "-c idle_in_transaction_session_timeout=1s"  # for a server that receives nothing more
 MARK = "moth 0815"
 SUCCESS = {"outcome": "succeeded", "output": {"label": MARK}}
 FAILURE = {"outcome": "failed", "error": {"type": "OSError", "message": MARK}, "retryable": True}
@@ -35,7 +35,7 @@ FAILURE = {"outcome": "failed", "error": {"type": "OSError", "message": MARK}, "
 
 @pytest.fixture
 def link(postgres_only: str, postgres_server: PostgresServer) -> Iterator[SilentLink]:
-    """Between servers that start from now on and their database; the test itself is not behind."""
+    """A link between servers started from now on and their database; the test bypasses it."""
     socket = postgres_server.home / f".s.PGSQL.{PORT}"
     with SilentLink(socket) as link:
         yield link
@@ -43,7 +43,7 @@ def link(postgres_only: str, postgres_server: PostgresServer) -> Iterator[Silent
 
 @pytest.fixture
 def behind_link(link: SilentLink, local: None) -> Iterator[Callable[[float], None]]:
-    """Servers connect as `joblot serve` does, but for how long they bear silence."""
+    """Servers connect like `joblot serve`, but with a shorter timeout for silence."""
     before = connections.settings["postgres"]
 
     def connect(silence_seconds_max: float) -> None:
@@ -57,7 +57,7 @@ def behind_link(link: SilentLink, local: None) -> Iterator[Callable[[float], Non
 
 
 def health(served: Served) -> tuple[int, str]:
-    """What is told to a caller without a token: not what is wrong, which the log says."""
+    """The answer to a caller without a token: it omits the cause, which is in the log."""
     answer = httpx.get(f"{served.url}/healthz", timeout=20, trust_env=False)
     return answer.status_code, answer.text
 
@@ -72,7 +72,7 @@ def test_a_report_that_is_swallowed_is_refused_and_may_be_repeated(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Also those who connect anew hear nothing, until the link is back."""
+    """New connections are silent too, until the link is back."""
     monkeypatch.setattr(gateway, "HEALTH_SECONDS_MAX", 0.5)
     behind_link(SILENCE_SECONDS_MAX)
     job = submit("night", ["a"], pipeline="p")
@@ -118,7 +118,7 @@ def test_connections_that_went_silent_are_left_and_a_report_counts_once(
 
 
 def eventually_good(http: httpx.Client, body: Any) -> httpx.Response:
-    """The first answer that is one, as a worker asks for it."""
+    """Retry like a worker; return the first successful answer."""
 
     def post() -> httpx.Response | None:
         answer = http.post("results", json=body)
@@ -152,6 +152,6 @@ def test_health_is_told_while_every_thread_waits_for_the_database(
 
 
 def test_a_request_waits_shorter_than_a_lease() -> None:
-    """A report may wait for one that settles for both, for a try of its own, and for a look."""
+    """A report may wait for a group commit, for its own attempt, and for reconciling."""
     longest = SERVED_STATEMENT_SECONDS_MAX + SILENCE_SLACK_SECONDS
     assert 3 * longest < default_policy().lease_seconds

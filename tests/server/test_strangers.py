@@ -1,4 +1,4 @@
-"""Who has no token is let in nowhere, whatever has become of the tokens and whoever brings him."""
+"""A caller without a token is refused everywhere, whatever the tokens or the proxy in front."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from tests.ports import kept
 from tests.server.process import Serving
 from tests.server.raw import write_token
 
-METHODS = ("GET", "POST", "DELETE")  # by one of which each path is asked
+METHODS = ("GET", "POST", "DELETE")  # each path accepts one of them
 MORE_METHODS = ("PUT", "PATCH", "HEAD", "OPTIONS")
 REFUSED, NO_SUCH_METHOD = 401, 405
 OPEN = {"healthz", "readyz", "api/v1/openapi.json"}  # docs/how-to/server.md says so
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
 
-# What a stranger may send, a page of his in somebody's browser, or a proxy on his behalf.
+# What a stranger may send, or his page in a user's browser, or a proxy on his behalf.
 GUISES: dict[str, dict[str, str]] = {
     "nothing": {},
     "a foreign host": {"Host": "evil.example"},
@@ -47,7 +47,7 @@ GUISES: dict[str, dict[str, str]] = {
 
 
 def paths(patterns: list[URLPattern | URLResolver], before: str = "") -> Iterator[str]:
-    """Every path that there is, numbers filled in; not where any other path leads."""
+    """Every path, with numbers filled in, but not the catch-all."""
     for one in patterns:
         route = before + re.sub(r"\(\?P<\w+>.*?\)|<[^>]+>", "1", str(one.pattern))
         if isinstance(one, URLResolver):
@@ -61,7 +61,7 @@ PATHS = sorted(set(paths(get_resolver("joblot.server.urls").url_patterns)))
 
 @contextmanager
 def nginx(port: int, folder: Path) -> Iterator[str]:
-    """As in the first lines of every tutorial on it."""
+    """A proxy configured as in the first lines of every nginx tutorial."""
     with kept() as own:
         (folder / "nginx.conf").write_text(
             f"daemon off; master_process off; pid {folder}/pid; error_log {folder}/log;\n"
@@ -89,7 +89,7 @@ def answers(url: str) -> bool:
 
 
 class Hands(socketserver.BaseRequestHandler):
-    """Hand on every byte of a connection, both ways."""
+    """Forwards every byte of a connection, both ways."""
 
     def handle(self) -> None:
         with socket.create_connection(("127.0.0.1", self.server.to)) as behind:  # type: ignore[attr-defined]
@@ -108,7 +108,7 @@ def copied(one: socket.socket, other: socket.socket) -> None:
 
 @contextmanager
 def plain(port: int, folder: Path) -> Iterator[str]:
-    """It says nothing of whose requests it brings."""
+    """A proxy that adds no header about its clients."""
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Hands) as proxy:
         proxy.to = port  # type: ignore[attr-defined]
         thread = threading.Thread(target=proxy.serve_forever, args=(0.01,))
@@ -140,7 +140,7 @@ def by(request: pytest.FixtureRequest) -> Proxy:
 
 
 def let_in(http: httpx.Client, path: str, guise: dict[str, str]) -> list[str]:
-    """The methods by which a stranger got more than a refusal."""
+    """The methods with which a stranger got more than a refusal."""
     ways = METHODS if guise else METHODS + MORE_METHODS
     answered = {way: http.request(way, f"/{path}", headers=guise).status_code for way in ways}
     expected = {REFUSED, NO_SUCH_METHOD}
@@ -162,7 +162,7 @@ def everywhere(url: str, guises: dict[str, dict[str, str]]) -> list[str]:
 
 
 def test_all_paths_are_known() -> None:
-    """The walk goes by the resolver: what is mounted is asked."""
+    """The paths come from the URL resolver, so every mounted path is tried."""
     assert set(PATHS) > OPEN
     assert {"metrics", "api/v1/jobs/1/items", "antenna/api/v2/jobs/1/result"} < set(PATHS)
 
@@ -174,7 +174,7 @@ def changed(joblot: Joblot, statement: str) -> int:
 
 
 def test_a_stranger_is_refused_everywhere(joblot: Joblot, by: Proxy) -> None:
-    """From the first start on, and when the last token has expired, was revoked, or was deleted."""
+    """From the first start, and after the last token has expired or was revoked or deleted."""
     with Serving(joblot) as server, by(server.port, joblot.folder) as url:
         assert httpx.get(f"{url}/readyz", trust_env=False).json() == {"ok": True}
         assert everywhere(url, GUISES) == [], "there was never a token"
@@ -192,7 +192,7 @@ def test_a_stranger_is_refused_everywhere(joblot: Joblot, by: Proxy) -> None:
 
 
 def test_a_local_token_that_others_may_have_read_lets_nobody_in(joblot: Joblot) -> None:
-    """The server starts all the same, and takes the next one without being started again."""
+    """The server still starts, and accepts the next local token without a restart."""
     path = write_token(joblot.folder / "data" / "joblot")
     path.chmod(0o644)
     with Serving(joblot, token=False) as server:
@@ -205,7 +205,7 @@ def test_a_local_token_that_others_may_have_read_lets_nobody_in(joblot: Joblot) 
 
 
 def test_the_socket_asks_for_a_token_too(joblot: Joblot) -> None:
-    """Whoever lets a proxy ask there has let nobody in by it."""
+    """A proxy that connects there is not authenticated by that."""
     with Serving(joblot) as server:
         own = joblot.folder / "data/joblot/servers" / f"{server.port}-127.0.0.1.sock"
         with (

@@ -1,4 +1,4 @@
-"""Items that are sent as a stream of lines."""
+"""Items sent as a stream of lines."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Bad = tuple[bytes, int, str]
 
 @pytest.fixture
 def small_blocks(configure: Callable[..., None]) -> None:
-    """A stream of some kilobytes is many blocks, and a block many chunks."""
+    """A stream of a few kilobytes has many blocks, and a block many chunks."""
     configure(add_chunk_bytes=2_000, add_chunk_items=10, line_bytes_max=5_000)
 
 
@@ -104,7 +104,7 @@ def test_a_stream_that_is_cut_keeps_its_whole_lines_and_is_sent_again(
 def test_a_cut_in_the_middle_of_a_number_takes_no_half_line(
     served: Served, http: httpx.Client, job: Job
 ) -> None:
-    """`{"key": …}` cut to what is JSON too: a whole line is one with its newline."""
+    """`{"key": …}` is cut to what is still valid JSON: a line is complete only with its newline."""
     with Raw(served.port) as raw:
         raw.send(head(job, "Content-Length: 1000") + b'"k0"\n"k1"\n"k2"')
     eventually(lambda: total(job) == 2)
@@ -122,9 +122,9 @@ def test_a_zipped_stream_that_breaks_off_is_told(
     http: httpx.Client, job: Job, small_blocks: None
 ) -> None:
     zipped = gzip.compress(b"".join(lines(400)))
-    status, told = send(http, job, zipped[:-9], Content_Encoding="gzip")
-    assert (status, told["code"]) == (400, "not_readable")
-    assert told["lines_before"] == told["added"] == total(job)
+    status, reply = send(http, job, zipped[:-9], Content_Encoding="gzip")
+    assert (status, reply["code"]) == (400, "not_readable")
+    assert reply["lines_before"] == reply["added"] == total(job)
     assert send(http, job, zipped, Content_Encoding="gzip")[1]["total"] == 400
 
 
@@ -145,17 +145,16 @@ def test_a_zipped_stream_that_breaks_off_is_told(
 def test_a_bad_line_is_told_by_its_number(
     http: httpx.Client, job: Job, small_blocks: None, bad: Bad
 ) -> None:
-    """What comes before its chunk is there; sent again without it, all the rest is."""
+    """Items before its chunk are stored; sent again without the line, all others are too."""
     line, status, what = bad
     given, at = lines(300), 250  # in the middle of a chunk of a later block
-    found, told = send(http, job, b"".join([*given[:at], line, *given[at:]]))
-    assert found == status, told
-    assert told["detail"].startswith(f"line {at + 1}: "), told
-    assert what in told["detail"]
-    assert told.get("job_id", job.pk) == job.pk
-    assert ("job_id" in told) == (len(line) < 900_000), "the server refuses what is no line at all"
+    found, reply = send(http, job, b"".join([*given[:at], line, *given[at:]]))
+    assert found == status, reply
+    assert reply["detail"].startswith(f"line {at + 1}: "), reply
+    assert what in reply["detail"]
+    assert reply["job_id"] == job.pk
     assert at - 10 <= total(job) <= at
-    assert told["lines_before"] == told["added"] <= total(job)
+    assert reply["lines_before"] == reply["added"] <= total(job)
     assert send(http, job, b"".join(given))[1]["total"] == 300
 
 
@@ -167,37 +166,37 @@ def test_a_bad_line_in_a_later_block_says_what_those_before_it_added(
         eventually(lambda: total(job) == 100)
         yield b"{broken\n" + b"".join(lines(100))
 
-    status, told = send(http, job, pieces())
-    assert (status, told["lines_before"], told["added"]) == (400, 101, 100)
-    assert told["detail"].startswith("line 102: ")
+    status, reply = send(http, job, pieces())
+    assert (status, reply["lines_before"], reply["added"]) == (400, 101, 100)
+    assert reply["detail"].startswith("line 102: ")
 
 
 def test_a_refusal_reaches_a_client_that_only_sends(
     served: Served, job: Job, small_blocks: None
 ) -> None:
-    """A bad line at the beginning, and much behind it, all sent before anything is read."""
+    """An invalid line at the beginning, and much after it, all sent before anything is read."""
     content = b"{broken\n" + b"".join(lines(20_000))
     with Raw(served.port) as raw:
         raw.send(head(job, f"Content-Length: {len(content)}") + content)
         answer = raw.answer()
-        told = json.loads(answer.read(int(answer.headers["Content-Length"])))
-    assert (answer.status, told["detail"][:6]) == (400, "line 1")
+        reply = json.loads(answer.read(int(answer.headers["Content-Length"])))
+    assert (answer.status, reply["detail"][:6]) == (400, "line 1")
 
 
 def test_the_same_key_with_another_payload_is_told(http: httpx.Client, job: Job) -> None:
-    status, told = send(http, job, line(1) + line(1, payload=2))
-    assert (status, told["code"]) == (409, "key_conflict")
+    status, reply = send(http, job, line(1) + line(1, payload=2))
+    assert (status, reply["code"]) == (409, "key_conflict")
 
 
 def test_a_sealed_job_takes_no_stream(http: httpx.Client) -> None:
     job = submit("sealed", ["a"], pipeline="p")
-    status, told = send(http, job, b"".join(lines(5)), Accept_Encoding="gzip")
-    assert (status, told["code"]) == (409, "wrong_status")
-    assert (told["lines_before"], told["added"]) == (0, 0)
+    status, reply = send(http, job, b"".join(lines(5)), Accept_Encoding="gzip")
+    assert (status, reply["code"]) == (409, "wrong_status")
+    assert (reply["lines_before"], reply["added"]) == (0, 0)
 
 
 def test_lines_are_no_body_of_anything_else(http: httpx.Client, job: Job) -> None:
-    """A claim keeps its lease, whatever it calls its body."""
+    """A claim's body is read as JSON, whatever its declared type."""
     submit("one", ["a"], pipeline="q")
     content = json.dumps({"pipelines": ["q"]}).encode()
     answer = http.post("claims", content=content, headers={"Content-Type": NDJSON})
@@ -208,7 +207,7 @@ def test_lines_are_no_body_of_anything_else(http: httpx.Client, job: Job) -> Non
 def test_a_hundred_thousand_items_in_and_out(
     sqlite_only: str, http: httpx.Client, job: Job
 ) -> None:
-    """More than is taken in any other body."""
+    """More than any other body may contain."""
     many, http.timeout = 100_000, httpx.Timeout(60)
     content = b"".join(b'"%06d-%s"\n' % (n, b"x" * 40) for n in range(many))
     assert len(content) > limits().add_chunk_bytes

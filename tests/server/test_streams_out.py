@@ -1,4 +1,4 @@
-"""Items and events that are read as streams."""
+"""Items and events read as streams."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_all_items_a_line_each(
 def test_a_stream_of_some_items_goes_on_where_it_was_cut(
     http: httpx.Client, small_pages: None
 ) -> None:
-    """What narrows it, narrows each page; `after` is the last item that came."""
+    """The filters apply to each page; `after` is the last item received."""
     job = submit("many", keys(60), pipeline="p")
     worker.succeed(worker.lease(limit=50))
     with items(http, job, state="succeeded") as answer:
@@ -78,7 +78,7 @@ def test_a_page_is_linked_to_the_next_with_all_that_narrows_it(
 
 
 def read_on(lines: Iterator[str], act: Callable[[], object]) -> None:
-    """Read a line, let it happen, read the rest."""
+    """Read a line, call `act`, read the rest."""
     next(lines)
     act()
     for _ in lines:
@@ -87,19 +87,19 @@ def read_on(lines: Iterator[str], act: Callable[[], object]) -> None:
 
 @pytest.fixture
 def unzipped(http: httpx.Client) -> httpx.Client:
-    """Zipped, a whole stream would fit into the buffers, and its end might be sent already."""
+    """Compressed, a whole stream would fit into the buffers and might already be sent."""
     http.headers["Accept-Encoding"] = "identity"
     return http
 
 
 @pytest.fixture
 def long(ledger_db: str, small_pages: None) -> Job:
-    """A job whose items are more than fits into the buffers between a server and its client."""
+    """A job with more items than fit into the buffers between a server and its client."""
     return submit("long", [f"{n}-{'x' * 500}" for n in range(LONG)], pipeline="p")
 
 
 def stands_still(count: Callable[[], int]) -> None:
-    """Wait until what is counted grows no more."""
+    """Wait until the count stops growing."""
     seen: list[int] = []
 
     def looked() -> bool:
@@ -110,7 +110,7 @@ def stands_still(count: Callable[[], int]) -> None:
 
 
 def test_a_stream_that_can_not_go_on_is_seen_to_be_cut(unzipped: httpx.Client, long: Job) -> None:
-    """It does not end as if that were all: the job is gone while it is read."""
+    """It does not end as if complete: the job is removed while it is read."""
     with items(unzipped, long) as answer, pytest.raises(httpx.RemoteProtocolError):
         read_on(answer.iter_lines(), lambda: lifecycle.delete(long.pk))
 
@@ -123,7 +123,7 @@ def test_a_stop_cuts_a_stream(served: Served, unzipped: httpx.Client, long: Job)
 def test_a_reader_that_stands_still_costs_neither_threads_nor_memory(
     served: Served, http: httpx.Client, long: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """More readers than threads. Of each a page is asked for when the one before was taken."""
+    """More readers than threads. A page is read only after the previous one was consumed."""
     path, asked, ask = f"/api/v1/jobs/{long.pk}/items", [], served.process._bridge.ask
 
     async def noted(scope: Scope, body: IO[bytes]) -> WholeResponse:
@@ -136,7 +136,9 @@ def test_a_reader_that_stands_still_costs_neither_threads_nor_memory(
             reader = still.enter_context(Raw(served.port, receive_bytes=4_096))
             reader.send(request("GET", path, **NDJSON))
         assert http.get("jobs").status_code == 200
-        eventually(lambda: asked.count(path) > 8)  # who waits for a first page stands still, too
+        eventually(
+            lambda: asked.count(path) > 8
+        )  # readers that wait for a first page stand still too
         stands_still(lambda: len(asked))
     assert asked.count(path) < 8 * LONG / limits().page_items_max / 2
 
@@ -145,7 +147,7 @@ def test_a_reader_that_stands_still_costs_neither_threads_nor_memory(
 def events(
     http: httpx.Client, job: Job, seen: str = "", **query: Any
 ) -> Iterator[Iterator[tuple[str, str]]]:
-    """The id and the kind of each event, as a browser reads them."""
+    """The id and kind of each event, as a browser reads them."""
     headers = SSE | ({"Last-Event-ID": seen} if seen else {})
     path = f"jobs/{job.pk}/events"
     with http.stream("GET", path, params=query, headers=headers, timeout=20) as answer:
@@ -169,28 +171,28 @@ def test_events_come_as_they_happen_and_after_a_cut_none_twice(
     http: httpx.Client, small_pages: None
 ) -> None:
     job = submit("watched", keys(2), pipeline="p")
-    with events(http, job) as told:
-        assert [next(told)[1]] == ["started"]
+    with events(http, job) as reply:
+        assert [next(reply)[1]] == ["started"]
         lease = worker.lease()
-        seen, kind = next(told)
+        seen, kind = next(reply)
         assert kind == "claimed"
     worker.succeed(lease)
-    with events(http, job, seen) as told:
-        assert next(told)[1] == "finished"
+    with events(http, job, seen) as reply:
+        assert next(reply)[1] == "finished"
 
 
 def test_a_browser_asks_again_with_the_query_it_began_with(
     http: httpx.Client, small_pages: None
 ) -> None:
-    """`?after=` stays in its address; the last event it has seen is newer."""
+    """`?after=` stays in its URL; the last event that it has seen is newer."""
     job = submit("watched", keys(2), pipeline="p")
-    with events(http, job, after=0) as told:
-        first = next(told)
+    with events(http, job, after=0) as reply:
+        first = next(reply)
         drain("p")
-        rest = [next(told), next(told)]
+        rest = [next(reply), next(reply)]
     assert len({first, *rest}) == 3
-    with events(http, job, rest[0][0], after=0) as told:
-        assert next(told) == rest[1]
+    with events(http, job, rest[0][0], after=0) as reply:
+        assert next(reply) == rest[1]
 
 
 @pytest.mark.parametrize("seen", ["x", "-1", "9" * 30, "\u00b2"])
@@ -205,10 +207,10 @@ def test_a_stop_ends_a_stream_of_events_which_is_asked_for_again(
     served: Served, http: httpx.Client, small_pages: None
 ) -> None:
     job = submit("watched", keys(2), pipeline="p")
-    with events(http, job) as told:
-        next(told)
+    with events(http, job) as reply:
+        next(reply)
         served.begin_stop()
-        assert list(told) == []
+        assert list(reply) == []
 
 
 def test_watchers_take_no_threads(served: Served, small_pages: None) -> None:

@@ -29,7 +29,7 @@ from tests.threads import Threads
 
 POLLERS = 200
 WAIT_SECONDS = 30  # the longest
-SOON_SECONDS = 10  # on a busy machine; who is not let go before waits all its time
+SOON_SECONDS = 10  # on a busy machine; a claim that is not answered early waits its whole time
 
 
 def claim_of(http: httpx.Client, **asked: Any) -> Any:
@@ -56,14 +56,14 @@ def test_a_claim_wakes_when_work_appears(
 
 def test_a_claim_that_waits_in_vain_says_why(http: httpx.Client) -> None:
     began = time.monotonic()
-    told = claim_of(http, wait_seconds=0.2)
-    assert told["leases"] == []
-    assert told["reason"]
+    reply = claim_of(http, wait_seconds=0.2)
+    assert reply["leases"] == []
+    assert reply["reason"]
     assert 0.2 <= time.monotonic() - began < SOON_SECONDS
 
 
 def test_who_went_away_gets_no_lease(served: Served, http: httpx.Client) -> None:
-    """Of a thousand workers that were cut off, none holds the items that come later."""
+    """Of a thousand disconnected workers, none holds the items that arrive later."""
     with ExitStack() as gone:
         for _ in range(20):
             raw = gone.enter_context(Raw(served.port))
@@ -92,7 +92,7 @@ def test_who_goes_away_while_it_is_granted_gives_it_back(
     key: str | None,
     state: LeaseState,
 ) -> None:
-    """Unless it has a key, by which it may ask for the same lease again."""
+    """Unless it has a key, with which it may get the same lease again."""
     asked = {"pipelines": ["p"], "wait_seconds": WAIT_SECONDS, "idempotency_key": key}
     with Raw(served.port) as raw:
         raw.send(request("POST", "/api/v1/claims", asked))
@@ -122,7 +122,7 @@ def looks(served: Served, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
 
 @contextmanager
 def leases_locked(other: BaseDatabaseWrapper) -> Iterator[None]:
-    """Nobody is granted anything meanwhile."""
+    """Inside the block, no claim is granted."""
     with other.cursor() as cursor:
         if other.vendor == "sqlite":
             cursor.execute("BEGIN IMMEDIATE")
@@ -133,9 +133,9 @@ def leases_locked(other: BaseDatabaseWrapper) -> Iterator[None]:
 
 
 def test_waiting_takes_no_threads(served: Served, http: httpx.Client) -> None:
-    """200 idle workers: others are served as if there were none, and each item goes to one."""
+    """With 200 idle workers, others are served normally, and each item goes to one worker."""
     with ExitStack() as idle:
-        assert http.get("jobs").status_code == 200  # it is up, with its sweep and the like
+        assert http.get("jobs").status_code == 200  # it is up, with its background threads
         threads = threading.active_count()
         polls = [idle.enter_context(Raw(served.port)) for _ in range(POLLERS)]
         for poll in polls:
@@ -158,7 +158,7 @@ def test_waiting_takes_no_threads(served: Served, http: httpx.Client) -> None:
 def test_a_claim_for_which_the_other_was_quicker_waits_on(
     served: Served, http: httpx.Client, in_thread: Threads
 ) -> None:
-    """Both are woken by one item; who gets none goes on waiting, and is woken by the next."""
+    """Both are woken by one item; the one without an item keeps waiting for the next."""
     with served.client() as other:
         claims = [
             in_thread(claim_of, one, wait_seconds=WAIT_SECONDS, limit=1) for one in (http, other)
@@ -188,7 +188,7 @@ def test_a_stop_lets_waiting_claims_go_at_once(
 
 
 def test_a_database_that_is_away_is_looked_for_now_and_then() -> None:
-    """Not as often as it refuses, and each time written to the log."""
+    """At intervals, not whenever it refuses; each attempt is logged."""
     looks = []
 
     async def away(asked: Collection[Wanted]) -> set[Wanted]:

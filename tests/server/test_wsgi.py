@@ -1,4 +1,4 @@
-"""The same URLs under any WSGI server: all works, and nothing waits."""
+"""The same URLs under any WSGI server: everything works, without long polling."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Threaded(ThreadingMixIn, WSGIServer):
 
 class Quiet(WSGIRequestHandler):
     def log_message(self, *args: object) -> None:
-        """Not in a test."""
+        """Log nothing in a test."""
 
 
 def application(environ: Any, start_response: Any) -> Any:
-    """Django's; each request has a thread, whose connections end with it."""
+    """Django's application; each request has a thread, whose connections end with it."""
     try:
         return [b"".join(WSGIHandler()(environ, start_response))]
     finally:
@@ -63,8 +63,8 @@ def test_a_job_from_its_stream_of_items_to_its_end(wsgi: httpx.Client) -> None:
     while leases := wsgi.post("claims", json={"pipelines": ["p"], "limit": 100}).json()["leases"]:
         results = [{"item": one["id"], "outcome": "succeeded"} for one in leases[0]["items"]]
         report = {"lease": leases[0]["token"], "results": results}
-        told = wsgi.post("results", json=report).json()["receipts"]
-        assert {one["receipt"] for one in told} == {"counted"}
+        reply = wsgi.post("results", json=report).json()["receipts"]
+        assert {one["receipt"] for one in reply} == {"counted"}
     assert wsgi.get(f"jobs/{job['id']}").json()["status"] == "SUCCESS"
 
 
@@ -92,9 +92,9 @@ def test_a_stream_of_events_ends_and_is_asked_for_again(wsgi: httpx.Client) -> N
     for kinds in (["started"], ["claimed", "finished"], []):
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": seen} if seen else {})
         text = wsgi.get(f"jobs/{job.pk}/events", headers=headers).text
-        told = [line.partition(": ") for line in text.splitlines()]
-        assert [value for name, _, value in told if name == "event"] == kinds
-        seen = ([seen] + [value for name, _, value in told if name == "id"])[-1]
+        reply = [line.partition(": ") for line in text.splitlines()]
+        assert [value for name, _, value in reply if name == "event"] == kinds
+        seen = ([seen] + [value for name, _, value in reply if name == "id"])[-1]
         drain("p")
 
 

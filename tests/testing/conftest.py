@@ -1,4 +1,4 @@
-"""The counter's fixtures."""
+"""Fixtures for the counter."""
 
 from tests.testing.counter import postgres_sql, sql, sqlite_sql
 

@@ -1,4 +1,4 @@
-"""A table to race on, and operations on it."""
+"""A table for races, and operations on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A child of the crew that repeats the word it is given."""
+"""A child of the crew that echoes the message it gets."""
 
 from __future__ import annotations
 

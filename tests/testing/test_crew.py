@@ -1,4 +1,4 @@
-"""The crew: children that begin together, are killed, called back, and end together."""
+"""The crew: children that begin together, are killed or replaced, and end together."""
 
 from __future__ import annotations
 

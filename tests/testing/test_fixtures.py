@@ -1,4 +1,4 @@
-"""The suite's own fixtures do what they promise."""
+"""The suite's own fixtures work."""
 
 from __future__ import annotations
 

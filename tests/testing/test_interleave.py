@@ -27,7 +27,7 @@ def blocks(language: str) -> list[str]:
 
 
 def documented_test(sql: Sql, *handlers: str) -> None:
-    """Run the documented test with the documented handlers; the last of a name wins."""
+    """Run the documented test with the documented handlers; of equal names, the last wins."""
     names: dict[str, Any] = {"Counter": Counter, "F": models.F}
     test = next(block for block in blocks("python") if "def test_" in block)
     for code in (test, *handlers):

@@ -61,7 +61,7 @@ def program(chance: random.Random, statements: int) -> Program:
 
 
 def running(sql: Sql, transactions: Program, factor: int) -> Body:
-    """Write the value last read, times 10, plus its own factor: the result shows the order."""
+    """Write the last value read, times 10, plus its own factor: the result shows the order."""
 
     def act(name: str, table: str, seen: list[int]) -> None:
         another = TABLES[TABLES.index(table) - 1]
@@ -207,7 +207,7 @@ def test_a_change_locks_what_it_changes(tables: Sql, query: str, locks: set[str]
 def test_who_finds_no_row_locks_none(
     postgres_sql: Sql, tables: Sql, query: str, locks: set[str]
 ) -> None:
-    """If the row count shows it and the statement did not have to wait."""
+    """If the row count shows it, and the statement did not have to wait."""
     connection = connections[tables.alias]
     read = Reader(touched(connection), lock_rows(connection))
     statement = Statement.of(query)
@@ -292,7 +292,7 @@ def test_the_ends_are_the_same(tables: Sql, operations: int, bound: int | None) 
 
 @pytest.mark.parametrize("bound", [1, 2])
 def test_the_ends_are_the_same_for_those_who_are_alike(tables: Sql, bound: int) -> None:
-    """Except for which of them did what."""
+    """Except for which operation did what."""
     seed = random.randrange(2**32)
     chance = random.Random(seed)
     for _ in range(PROGRAMS):

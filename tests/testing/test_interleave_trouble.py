@@ -18,7 +18,7 @@ from tests.testing.counter import both, orders_tried, rows
 DOCS = Path(__file__).parents[2] / "docs" / "how-to" / "interleave.md"
 
 
-# Dying, and waiting inside.
+# Dying, and waiting inside a statement.
 
 
 def test_an_operation_dies_after_any_statement_and_is_rolled_back(sql):
@@ -58,7 +58,7 @@ def test_who_dies_can_not_be_caught(sql):
         try:
             sql.add()
             sql.add()
-        except Exception:  # noqa: BLE001 (as careless code does)
+        except Exception:  # noqa: BLE001 (like careless code)
             sql.add()
 
     sql.explore({"A": operation}, check=lambda outcomes: sql.value() in {1, 2}, kills=1)
@@ -118,7 +118,7 @@ def test_sqlite_has_nothing_to_hold_a_statement_by(sqlite_sql):
         )
 
 
-# More than can be tried.
+# More schedules than can be tried.
 
 
 def test_three_operations(sql):

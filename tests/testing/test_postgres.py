@@ -58,7 +58,7 @@ def test_a_socket_fits_below_a_folder_for_temporary_files_whose_path_is_long(mon
 
 
 def test_it_starts_where_only_we_may_enter_the_folder_for_temporary_files(monkeypatch, tmp_path):
-    """As root it runs as another user."""
+    """If started by root, it runs as another user."""
     tmp_path.chmod(0o700)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with PostgresServer(durable=False) as server:

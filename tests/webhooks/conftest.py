@@ -1,4 +1,4 @@
-"""Webhooks as their receivers have them: real sockets on loopback, and a database."""
+"""Webhooks as receivers see them: real sockets on loopback, and a database."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["clock", "exact", "own_hooks"]
 
 @pytest.fixture
 def configure() -> Iterator[Callable[..., None]]:
-    """As `settings.JOBLOT` would, with loopback allowed; undone with the test."""
+    """Works like `settings.JOBLOT`, with loopback allowed; undone after the test."""
     yield lambda **settings: config.configure({"webhook_private_allowed": True} | settings)
     config.configure({})
 
@@ -47,19 +47,19 @@ def make_receiver() -> Iterator[Callable[..., Receiver]]:
 
 @pytest.fixture
 def receiver(make_receiver: Callable[..., Receiver]) -> Receiver:
-    """Answers 204, or what `answer` was told; `got` is what it was sent."""
+    """A receiver that responds with 204, or as set by `answer`; `got` holds its requests."""
     return make_receiver()
 
 
 @pytest.fixture
 def hook(ledger_db: str, receiver: Receiver) -> int:
-    """The id of a webhook for all events, to `receiver`, which knows its secret."""
+    """The id of a webhook for all events, sent to `receiver`, which has its secret."""
     receiver.secret, made = subscribe(receiver.url)
     return int(made["id"])
 
 
 def finish(pipeline: str = "p", **more: Any) -> Job:
-    """A job of one item that has ended, and whose event has gone to the receivers' deliveries."""
+    """A job of one item that has ended, and whose event was fanned out to deliveries."""
     job = submit("told", keys(1), pipeline=pipeline, **more)
     worker.drain(pipeline)
     fan_out()
@@ -67,5 +67,5 @@ def finish(pipeline: str = "p", **more: Any) -> Job:
 
 
 def row(**which: Any) -> WebhookDelivery:
-    """The only delivery, or the only one of these."""
+    """The only delivery, or the only one that matches."""
     return WebhookDelivery.objects.get(**which)

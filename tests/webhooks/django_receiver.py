@@ -1,6 +1,6 @@
-"""A receiver's project, whose app is that of the page: `python django_receiver.py FOLDER SECRET`.
+"""A receiver's project with the app of the page: `python django_receiver.py FOLDER SECRET`.
 
-Sends it the same message twice, and one that is not genuine; prints the answers and what was kept.
+Sends it the same message twice, and a forged one; prints the answers and the stored rows.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Receivers: an HTTP server that answers as it is told, and sockets that misbehave."""
+"""Receivers: an HTTP server with scripted answers, and sockets that misbehave."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SECONDS_MAX = 30
 
 @dataclass(frozen=True)
 class Got:
-    """A request as it came."""
+    """A request as received."""
 
     path: str
     headers: Mapping[str, str]
@@ -37,7 +37,7 @@ class Got:
 
 
 class Receiver:
-    """Answers one told answer after the other, then 204. `hold` makes it answer nothing."""
+    """Sends the scripted answers in order, then 204. `hold` makes it answer nothing."""
 
     def __init__(self, host: str, tls: ssl.SSLContext | None = None) -> None:
         self.secret = ""
@@ -54,12 +54,12 @@ class Receiver:
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def answer(self, *statuses: int, body: bytes = b"", **headers: str) -> None:
-        """What is answered to the next requests; `retry_after` is the header Retry-After."""
-        told = {name.replace("_", "-"): value for name, value in headers.items()}
-        self._answers.extend((status, told, body) for status in statuses)
+        """Set the answers to the next requests; `retry_after` is the header Retry-After."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        self._answers.extend((status, sent, body) for status in statuses)
 
     def hold(self) -> None:
-        """Take requests, and answer them only once `go_on` is called."""
+        """Accept requests, but answer them only once `go_on` is called."""
         self._go_on.clear()
 
     def go_on(self) -> None:
@@ -85,7 +85,7 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A sender that has gone away is no error of the receiver's."""
+        """Ignore it: a sender that has gone away is not an error of the receiver."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -105,8 +105,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class Misbehaving:
-    """A socket that gives `speak` each connection, in a thread, once it has a whole request: to
-    close on what has not been read would reset the connection, and take the answer away.
+    """A socket that passes each connection to `speak`, in a thread, once it has read the whole
+    request: closing with unread data would reset the connection and drop the answer.
     """
 
     def __init__(self, speak: Callable[[socket.socket], None]) -> None:

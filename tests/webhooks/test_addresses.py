@@ -1,4 +1,4 @@
-"""Which addresses are called: the check holds for every address, and for the one connected to."""
+"""Allowed addresses: the check covers every address of a name, and the one connected to."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ OTHERS = {
     ],
 }
 REFUSED = [address for addresses in OTHERS.values() for address in addresses]
-# As getaddrinfo takes them: a number, hexadecimal, fewer parts.
+# Forms that getaddrinfo accepts: a number, hexadecimal, fewer parts.
 DISGUISED = ["2130706433", "0x7f000001", "127.1", "localhost"]
 
 Names = Callable[[dict[str, list[list[str]]]], list[str]]
@@ -46,7 +46,7 @@ Names = Callable[[dict[str, list[list[str]]]], list[str]]
 
 @pytest.fixture
 def names(monkeypatch: pytest.MonkeyPatch) -> Names:
-    """A name server: `names({"a.test": [[first answer], [later ones]]})` is what it was asked."""
+    """A name server: `names({"a.test": [[first answer], [later ones]]})` returns its queries."""
     asked: list[str] = []
 
     def serve(known: dict[str, list[list[str]]]) -> list[str]:
@@ -107,7 +107,7 @@ def test_such_an_address_is_not_called_however_it_is_written(
 def test_a_name_is_refused_for_any_of_its_addresses(
     names: Names, configure: Callable[..., None]
 ) -> None:
-    """Which of them is called would be chance."""
+    """Otherwise it would be chance which one is called."""
     configure(webhook_private_allowed=False)
     names({"both.test": [["8.8.8.8", "10.0.0.1"]], "good.test": [["8.8.8.8", "2606:4700::1111"]]})
     with pytest.raises(InvalidInput, match=r"both.test resolves to 10.0.0.1"):
@@ -118,7 +118,7 @@ def test_a_name_is_refused_for_any_of_its_addresses(
 def test_the_address_that_was_checked_is_the_one_that_is_called(
     names: Names, make_receiver: Callable[..., Receiver]
 ) -> None:
-    """A name server that gives another address the next time it is asked is asked only once."""
+    """A name server that would answer differently the second time is asked only once."""
     checked, other = make_receiver("127.0.0.1"), make_receiver("::1")
     asked = names({"rebound.test": [["127.0.0.1"], ["::1"]]})
     assert post(f"http://rebound.test:{checked.port}/", {}, b"{}").good
@@ -130,14 +130,14 @@ def test_the_address_that_was_checked_is_the_one_that_is_called(
 def test_the_next_address_is_tried_where_one_does_not_answer(
     names: Names, receiver: Receiver
 ) -> None:
-    names({"two.test": [["::1", "127.0.0.1"]]})  # nobody listens at the first one
+    names({"two.test": [["::1", "127.0.0.1"]]})  # nothing listens on the first one
     assert post(f"http://two.test:{receiver.port}/", {}, b"{}").good
 
 
 def test_an_address_that_swallows_packets_leaves_time_for_the_next(
     names: Names, receiver: Receiver, configure: Callable[..., None]
 ) -> None:
-    """A full queue of connections that nobody takes: Linux drops what comes beyond it."""
+    """With a full queue of unaccepted connections, Linux drops further packets."""
     configure(webhook_seconds_max=4)  # half of it for the first
     names({"two.test": [["127.0.0.2", "127.0.0.1"]]})
     with socket.create_server(("127.0.0.2", receiver.port), backlog=0), ExitStack() as queue:
@@ -164,7 +164,7 @@ def test_a_name_that_is_not_there_is_told(names: Names) -> None:
 
 @pytest.fixture
 def secure(make_receiver: Callable[..., Receiver], monkeypatch: pytest.MonkeyPatch) -> Receiver:
-    """It has a certificate for hooks.test, which is trusted."""
+    """A server with a trusted certificate for hooks.test."""
     pem = Path(__file__).parent / "hooks.test.pem"
     monkeypatch.setenv("SSL_CERT_FILE", str(pem))
     posting._trust.cache_clear()

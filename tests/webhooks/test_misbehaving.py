@@ -1,4 +1,4 @@
-"""What a receiver can't do to the sender, however it behaves."""
+"""The sender's protection from receivers that misbehave."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_receiver_that_never_answers_costs_one_try_its_time(
 
 
 def drip(connection: socket.socket) -> None:
-    """One byte at a time, each in good time, and never to an end."""
+    """Send one byte at a time, each in time, endlessly."""
     connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
     while True:
         connection.sendall(b"x")
@@ -100,7 +100,7 @@ def test_a_receiver_that_hangs_keeps_no_other_waiting(
         finish()
         eventually(lambda told=told: len(other.got) == told)  # type: ignore[misc]
     eventually(lambda: receiver.got)
-    assert len(receiver.got) == 1  # and nothing more is sent there meanwhile
+    assert len(receiver.got) == 1  # nothing more is sent there meanwhile
     receiver.go_on()
     eventually(lambda: not WebhookDelivery.objects.filter(delivered_at=None).exists())
     assert len(receiver.got) == 3

@@ -1,4 +1,4 @@
-"""The receivers on the page do what it says of them."""
+"""The receivers on the page work as it says."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def test_the_plain_receiver_takes_what_is_genuine(
         finish("q")
         assert send_due() == 0
         receiver.terminate()
-        told, _ = receiver.communicate(timeout=60)
-    assert told == f"{row(job_id=job.pk).message_id} job.finished SUCCESS\n"
+        output, _ = receiver.communicate(timeout=60)
+    assert output == f"{row(job_id=job.pk).message_id} job.finished SUCCESS\n"
 
 
 def test_the_django_receiver_does_its_work_once(tmp_path: Path) -> None:

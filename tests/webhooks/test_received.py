@@ -58,7 +58,7 @@ def request(headers: Mapping[str, str]) -> Any:
 
 
 def insert(message: Message) -> None:
-    """Fails for a second time of the same message."""
+    """Insert a row; fails for a repeated message."""
     with connections[databases.current()].cursor() as cursor:
         cursor.execute(
             "INSERT INTO saved_row (key, value) VALUES (%s, %s)", [message.id, message.type]
@@ -108,7 +108,7 @@ def test_an_effect_that_fails_leaves_nothing_and_is_done_when_it_comes_again(
 def test_the_same_message_twice_at_once_is_done_once(
     table: None, saved: Any, in_thread: Threads, first_fails: bool
 ) -> None:
-    """The second waits for the first, and does the work if that could not."""
+    """The second waits for the first, and does the work if the first fails."""
     entered, go_on = threading.Event(), threading.Event()
 
     @receives(Received, lambda: SECRET)

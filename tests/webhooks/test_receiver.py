@@ -1,4 +1,4 @@
-"""What a receiver believes."""
+"""Which messages a receiver accepts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def headers(secret: str, body: bytes = BODY, at: int | None = None) -> dict[str,
 
 
 def test_the_signature_is_that_of_standard_webhooks() -> None:
-    """A pair of input and output that the libraries of Standard Webhooks are tested with."""
+    """A test vector of the Standard Webhooks libraries."""
     signature = sign(
         "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
         "msg_p5jXN8AQM9LWM0D4loKWxJek",

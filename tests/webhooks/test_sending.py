@@ -1,4 +1,4 @@
-"""What a receiver gets, when, how often, and what it can do to the sender."""
+"""What a receiver is sent, when and how often, and its effects on the sender."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tests.webhooks.receivers import Receiver
 
 def test_a_finished_job_is_told_once_signed_with_its_report(hook: int, receiver: Receiver) -> None:
     job = finish(project="alps")
-    assert receiver.got == []  # nothing is sent in anybody's transaction
+    assert receiver.got == []  # nothing is sent inside a verb's transaction
     assert (send_due(), send_due()) == (1, 0)
     (message,) = receiver.verified()
     stage = progress(job.pk)["stages"][0]
@@ -53,7 +53,7 @@ def test_a_finished_job_is_told_once_signed_with_its_report(hook: int, receiver:
     }
     assert message.at == Event.objects.get(kind="finished").at.isoformat()
     assert message.id.endswith(f"-job-{job.pk}-run-1-revision-1-finished")
-    assert "." not in message.id  # it is signed in front of one
+    assert "." not in message.id  # the signed text has one after the id
     assert receiver.got[0].headers["Content-Type"] == "application/json"
     (told,) = deliveries(hook)
     assert (told["state"], told["status"], told["tries"]) == ("delivered", 204, 1)
@@ -75,7 +75,7 @@ def test_any_other_answer_is_no_success_and_it_is_sent_again_under_the_same_id(
     assert send_due() == 0
     told = row()
     assert (told.status, told.error, told.tries) == (status, "not now", 1)
-    assert send_due() == 0  # not before its time
+    assert send_due() == 0  # not before it is due
     clock.forward(6)
     assert send_due() == 1
     first, second = receiver.got
@@ -245,7 +245,7 @@ def test_nothing_is_sent_inside_a_transaction(hook: int, receiver: Receiver) -> 
     assert receiver.got == []
 
 
-# Order, and who wants what
+# Order, and subscriptions
 
 
 def test_what_happened_to_a_job_is_told_in_order_and_keeps_no_other_job_waiting(
@@ -311,7 +311,7 @@ def test_a_receiver_hears_of_its_kinds_and_its_project_only(
     assert types[:2] == [["job.amended"], ["job.finished"]]
     assert sorted(types[2]) == ["job.amended", "job.finished", "job.finished"]
     ids = [got.id for one in (amendments, alps, everything) for got in one.got]
-    assert len(set(ids)) == len(ids)  # each receiver has ids of its own
+    assert len(set(ids)) == len(ids)  # each receiver has its own ids
 
 
 def test_an_ended_webhook_gets_nothing_more(hook: int, receiver: Receiver) -> None:

@@ -1,4 +1,4 @@
-"""Making and ending webhooks, and what is told of them and their deliveries."""
+"""Creating and ending webhooks, and what is shown of them and their deliveries."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ def test_deliveries_are_listed_the_newest_first_by_pages_and_states(
 def test_a_delivery_is_sent_once_more_under_the_same_id(hook: int, receiver: Receiver) -> None:
     finish()
     send_due()
-    told = resend(row().pk)
-    assert (told["state"], told["delivered_at"], told["tries"]) == ("pending", None, 0)
+    resent = resend(row().pk)
+    assert (resent["state"], resent["delivered_at"], resent["tries"]) == ("pending", None, 0)
     assert send_due() == 1
     first, second = receiver.verified()
     assert first == second

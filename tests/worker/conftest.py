@@ -69,7 +69,7 @@ def client(server: Server, token: str) -> Iterator[HttpClient]:
 
 
 def ended(job_id: int) -> dict[str, Any]:
-    """The job's progress, once it has ended."""
+    """Wait for the job's end; return its progress."""
 
     eventually(lambda: progress(job_id)["status"] in TERMINAL)
     return progress(job_id)

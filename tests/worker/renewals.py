@@ -1,4 +1,4 @@
-"""A lease's time, by its renewals: however slow the machine is, none runs out that is renewed."""
+"""A clock driven by renewals: however slow the machine is, no renewed lease expires."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LEASE_SECONDS = 0.6
 
 
 class Renewals(LocalClient):
-    """The ledger itself. Its clock goes on by half a lease after each renewal only."""
+    """The ledger itself, with a clock that advances only by half a lease after each renewal."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -33,5 +33,5 @@ class Renewals(LocalClient):
 
     @property
     def every_seconds(self) -> float:
-        """How often one came, where the machine was not busy with something else."""
+        """The shortest interval between two renewals, as on an idle machine."""
         return min(later - sooner for sooner, later in pairwise(self._at))

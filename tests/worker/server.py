@@ -1,4 +1,4 @@
-"""The API over real HTTP, on the test's database, behind a network that does what it is told."""
+"""The API over real HTTP, on the test's database, behind a network with scripted faults."""
 
 from __future__ import annotations
 
@@ -21,24 +21,28 @@ from tests.ports import kept
 
 @dataclass
 class Network:
-    """What goes wrong between the worker and the server. Paths are the last part of a URL."""
+    """The faults between the worker and the server. Paths are the last part of a URL."""
 
-    lose_answers: Counter[str] = field(default_factory=Counter)  # so many, after they were done
-    refuse: dict[str, bytes] = field(default_factory=dict)  # a whole answer, by somebody else
-    body_bytes_max: int = 0  # a proxy's, of what is on the wire
-    fail_on: bytes = b""  # a report that has it is answered with `failure`
+    lose_answers: Counter[str] = field(
+        default_factory=Counter
+    )  # how many to lose, after the requests were served
+    refuse: dict[str, bytes] = field(
+        default_factory=dict
+    )  # a whole answer, from something else than joblot
+    body_bytes_max: int = 0  # a proxy's limit for the bytes on the wire
+    fail_on: bytes = b""  # a report that contains it is answered with `failure`
     failure: bytes = b""
     swallow: set[str] = field(default_factory=set)  # paths whose requests are never answered
     seen: list[tuple[str, dict[str, str], int]] = field(default_factory=list)
     on_request: Callable[[str], object] = lambda path: None
 
     def paths(self, path: str) -> int:
-        """How many requests came for this path."""
+        """The number of requests for this path."""
         return sum(seen == path for seen, _, _ in self.seen)
 
 
 class Server:
-    """`start` and `stop` as often as you like: always the same address."""
+    """`start` and `stop` may be repeated; the address stays the same."""
 
     def __init__(self) -> None:
         self.network = Network()
@@ -62,7 +66,7 @@ class Server:
         self._thread.start()
 
     def stop(self) -> None:
-        """What is being done is done to its end; nobody listens any more then."""
+        """Finish the current requests; then nothing listens any more."""
         if self._http is not None and self._thread is not None:
             self._released.set()
             self._http.shutdown()
@@ -76,12 +80,12 @@ class Server:
 
 
 class _Http(ThreadingMixIn, WSGIServer):
-    daemon_threads = False  # so that closing waits for what is being done
+    daemon_threads = False  # so that closing waits for current requests
     network: Network
     released: threading.Event
 
     def server_bind(self) -> None:
-        """Without looking up the host's name, which may take long."""
+        """Bind without looking up the host's name, which may be slow."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
         self.setup_environ()
@@ -131,4 +135,4 @@ class _Request(WSGIRequestHandler):
         self.wfile.write(answer.getvalue())
 
     def log_message(self, *args: Any) -> None:
-        """Quiet."""
+        """Log nothing."""

@@ -1,4 +1,4 @@
-"""What a worker tells of itself."""
+"""What a worker reports about itself."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def test_the_machine_is_told_with_its_gpus(tmp_path: Path, monkeypatch: pytest.M
     program.write_text("#!/bin/sh\necho 'Tesla X'\necho 'Tesla Y'\n")
     program.chmod(0o700)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    told = about.about()
-    assert told["hardware"]["gpus"] == ["Tesla X", "Tesla Y"]
-    assert told["hardware"]["cpus"] >= 1
-    assert told["hardware"]["memory_bytes"] > 2**20
-    assert len(json.dumps(told)) < 8_192
+    found = about.about()
+    assert found["hardware"]["gpus"] == ["Tesla X", "Tesla Y"]
+    assert found["hardware"]["cpus"] >= 1
+    assert found["hardware"]["memory_bytes"] > 2**20
+    assert len(json.dumps(found)) < 8_192
 
 
 @pytest.mark.parametrize("text", ["", "#!/bin/sh\nexit 9\n"])
@@ -50,6 +50,6 @@ def test_the_server_knows_the_worker_by_it(ledger_db: str, server: Server, token
     with HttpClient(server.url, token, instance, about=about.about()) as client:
         client.claim(["p"], 1, job=None, worker="", idempotency_key="k")
     (seen,) = workers.workers(None)
-    told: dict[str, Any] = seen
-    assert told["instance"] == instance
-    assert told["about"]["hardware"]["cpus"] >= 1
+    found: dict[str, Any] = seen
+    assert found["instance"] == instance
+    assert found["about"]["hardware"]["cpus"] >= 1

@@ -1,4 +1,4 @@
-"""What is claimed while another lease is computed, and what is not."""
+"""Claiming ahead, while another lease is computed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LIMIT = 8
 
 
 class Gate:
-    """Work that stops at one number until it may go on, in calls of a claimed size."""
+    """Work on a whole claim per call, which stops at one item until released."""
 
     def __init__(self, at: int) -> None:
         self.at, self.here, self.go_on = at, threading.Event(), threading.Event()
@@ -40,7 +40,7 @@ class Gate:
 
 
 class Watched(LocalClient):
-    """Notes how many items it gives back."""
+    """Records how many items it gives back."""
 
     def __init__(self) -> None:
         self.released: list[int] = []
@@ -56,13 +56,13 @@ def _live() -> list[int]:
 
 
 def _holding(worker: Worker, number: int) -> HeldLease | None:
-    """The lease of an item; joblot has granted it some time before the worker knows that."""
+    """The lease on an item; joblot grants it some time before the worker knows."""
     return next((held for held in worker._held.leases() if number in held.owed), None)
 
 
 def test_the_next_lease_is_claimed_while_one_is_computed(ledger_db: str, working: Working):
     job = submit("j", numbered(40), pipeline="p")
-    gate = Gate(LIMIT)  # in the second lease, when the pace is known
+    gate = Gate(LIMIT)  # in the second lease, when the rate is known
     with working(gate, batch_items=LIMIT, claim_ahead=True, claim_aim_seconds=0.0):
         assert gate.here.wait(30)
         eventually(lambda: _live() == [LIMIT, LIMIT])
@@ -86,7 +86,7 @@ def test_a_drain_gives_back_what_was_claimed_ahead(ledger_db: str, working: Work
 def test_a_single_item_that_was_claimed_ahead_is_given_back_at_no_cost(
     ledger_db: str, working: Working
 ):
-    """Else the death of this process in another lease would be blamed on it."""
+    """Otherwise the death of this process in another lease would be blamed on it."""
     job = submit("j", numbered(2 * LIMIT + 1), pipeline="p")
     gate, client = Gate(LIMIT), Watched()
     settings: dict[str, Any] = {"claim_ahead": True, "claim_aim_seconds": 0.0}
@@ -129,7 +129,7 @@ def test_nothing_is_claimed_ahead_beside_calls_that_take_long(ledger_db: str, in
 
 
 def test_a_lease_that_ended_while_it_was_held_is_not_begun(ledger_db: str, working: Working):
-    """The call before it froze, so it was not renewed; its items are others' now."""
+    """The call before it froze, so it was not renewed; its items now belong to others."""
     job = submit("j", numbered(3 * LIMIT), pipeline="p")
     gate = Gate(LIMIT)
     settings: dict[str, Any] = {"claim_ahead": True, "claim_aim_seconds": 0.0}

@@ -95,7 +95,7 @@ def test_a_signal_is_a_failure_with_its_number():
 def test_what_takes_too_long_is_killed_with_all_it_started(tmp_path: Path):
     pid = tmp_path / "pid"
     code = f"sleep 600 & echo $! > {pid}; echo begun >&2; wait"
-    result = _run(shlex.join(["sh", "-c", code]), seconds_max=2)  # to begin may take a while
+    result = _run(shlex.join(["sh", "-c", code]), seconds_max=2)  # starting may take a while
     assert _cause(result) == ("TimeoutError", "killed after 2 s: begun")
     assert result.retryable
     eventually(lambda: not alive(int(pid.read_text())))
@@ -115,7 +115,7 @@ def test_what_no_command_can_be_given_fails_the_item(payload: str):
 def test_a_program_of_that_name_that_we_may_not_run_is_passed_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """In a folder before it on PATH: what is wrong with the right one is told, and not that."""
+    """It is in an earlier folder on PATH: the error is about the right program, not about it."""
     (tmp_path / "echo").touch(0o600)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert _run("echo {payload}", "moth").output == "moth"

@@ -1,4 +1,4 @@
-"""The page on workers is true: its worker is run."""
+"""The page on workers is correct: its worker is run."""
 
 from __future__ import annotations
 

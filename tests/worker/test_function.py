@@ -1,4 +1,4 @@
-"""What becomes of what a function returns or raises; and of its name."""
+"""The handling of a function's return values and exceptions, and of its name."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_batch_that_raises_is_tried_one_by_one_before_any_item_fails():
 
 def test_a_batch_with_too_few_outputs_is_not_guessed_at():
     results = _all(batched(lambda numbers: [0]), 1, 2, 3)
-    assert [result.output for result in results] == [0, 0, 0]  # each was asked for alone
+    assert [result.output for result in results] == [0, 0, 0]  # each was called alone
     results = _all(batched(lambda numbers: []), 1, 2)
     assert all("expected 1 outputs" in result.error.message for result in results if result.error)
     assert not any(result.succeeded for result in results)

@@ -1,4 +1,4 @@
-"""What serves a pipeline, and how many items a call of it gets."""
+"""The handlers of a pipeline, and how many items a call gets."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_an_async_function_that_raises_fails_its_item_only():
 
 
 def test_each_item_tried_alone_is_progress():
-    """So that a batch of slow ones, tried one by one, does not count as frozen."""
+    """So that a batch of slow items, tried one by one, does not count as frozen."""
     calls: list[Any] = []
 
     def picky(numbers: list[int]) -> list[int]:

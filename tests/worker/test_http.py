@@ -1,4 +1,4 @@
-"""The worker's verbs over HTTP: what arrives, what comes back, and what goes wrong on the way."""
+"""The worker's verbs over HTTP: requests, answers, and network faults."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_a_large_body_is_sent_gzipped_and_a_small_one_is_not(
 
 @pytest.mark.parametrize("status", [404, 401, 403, 400, 500, 502, 503, 504, 302])
 def test_what_a_proxy_says_is_no_refusal(ledger_db: str, server: Server, client, status: int):
-    """Only joblot can refuse a result; a proxy without a server behind it says 404 too."""
+    """Only joblot can refuse a result; a proxy without its server may also respond with 404."""
     head = f"HTTP/1.0 {status} X\r\nContent-Type: text/html\r\nRetry-After: 7\r\n\r\n<html>"
     server.network.refuse["results"] = head.encode()
     with pytest.raises(Unavailable) as caught:
@@ -181,7 +181,7 @@ def test_a_date_for_when_to_come_back_costs_only_the_hint(ledger_db: str, server
 
 @pytest.fixture
 def swallowing() -> Iterator[str]:
-    """The address of something that takes connections and never says a word."""
+    """The address of a socket that accepts connections and never responds."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
 

@@ -1,4 +1,4 @@
-"""What a worker is told to do: which of it can't be done is said at once."""
+"""A worker's orders: invalid ones are reported at once."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_module_that_declares_nothing_serves_nothing():
 
 
 def test_each_server_has_spools_of_its_own(tmp_path: Path):
-    """What one is owed would be rejected by another, and count as settled."""
+    """Results owed to one server would be rejected by another, and count as settled."""
     one, same, other = (
         Order(url, spool=str(tmp_path)).spools()
         for url in ("http://a:1", "http://a:1/", "http://a:2")

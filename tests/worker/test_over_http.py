@@ -1,4 +1,4 @@
-"""The worker over HTTP, behind a network that loses, refuses, swallows and comes back."""
+"""The worker over HTTP, behind a network that loses, refuses or swallows, and recovers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from tests.worker.server import Server
 
 @dataclass
 class Scene:
-    """A server, a client of it, a folder for spools, and what was computed how often."""
+    """A server, its client, a folder for spools, and how often each item was computed."""
 
     working: Working
     server: Server
@@ -50,12 +50,12 @@ class Scene:
         return n * n
 
     def once(self, count: int) -> None:
-        """Each of so many numbers was computed exactly once."""
+        """Assert that each number below `count` was computed exactly once."""
         assert self.calls == Counter(range(count))
 
     @contextmanager
     def serving(self, work: Work | None = None, **settings: Any) -> Iterator[Worker]:
-        """A worker with a spool of its own in the folder."""
+        """A worker with its own spool in the folder."""
         settings.setdefault("spool", Spool.begin(self.folder))
         settings.setdefault("client", self.client)
         with self.working(work or each(self.work), **settings) as worker:
@@ -100,9 +100,9 @@ def test_answers_that_are_lost_cost_no_computing(ledger_db: str, scene: Scene):
 
 
 def test_a_server_slower_than_a_call_is_heard_in_the_end(ledger_db: str, scene: Scene):
-    """And its renewals, on connections of their own, are not held up.
+    """Its renewals, on separate connections, are not delayed.
 
-    The limit of a call leaves a busy machine time to answer the other requests.
+    The time limit of a call is long enough for a busy machine to answer the other requests.
     """
     job = submit("j", numbered(3), pipeline="p")
     slowness = threading.Event()
@@ -166,7 +166,7 @@ def test_a_worker_that_ends_while_the_server_is_away_leaves_its_results_to_the_n
 
 
 def test_what_is_left_is_posted_before_anything_is_claimed(ledger_db: str, scene: Scene):
-    """Also when its lease has ended and its items wait: else they would be computed again."""
+    """Also if its lease has ended and its items wait: otherwise they would be computed again."""
     job = submit("j", numbered(3), pipeline="p", policy={"lease_seconds": 0.001})
     (lease,) = scene.client.claim(["p"], 3, job=None, worker="", idempotency_key="k").leases
     dead = Spool.begin(scene.folder)
@@ -183,7 +183,7 @@ def test_what_is_left_is_posted_before_anything_is_claimed(ledger_db: str, scene
     scene.server.network.on_request = answer_late
     with scene.serving(spools=scene.folder):
         ended(job.pk)
-    assert claims_before[0] == 1  # the one above
+    assert claims_before[0] == 1  # the claim above
     assert scene.calls == Counter([2])
     assert [item["outcomes"][0]["output"] for item in items(job.pk)] == ["left", "left", 4]
 
@@ -191,12 +191,12 @@ def test_what_is_left_is_posted_before_anything_is_claimed(ledger_db: str, scene
 def test_a_report_that_is_too_large_is_posted_in_halves_and_computed_once(
     ledger_db: str, scene: Scene
 ):
-    """A proxy's limit, of which the worker is not told: it finds out, and does not forget."""
+    """The worker does not know the proxy's limit: it finds it out and remembers it."""
     job = submit("j", numbered(64), pipeline="p")
 
     def work(numbers: list[int]) -> list[Any]:
         scene.calls.update(numbers)
-        # Incompressible, so that what is on the wire is as large.
+        # Incompressible, so that it is as large on the wire.
         return [random_text(n) for n in numbers]
 
     scene.server.network.body_bytes_max = 20_000
@@ -249,7 +249,7 @@ def test_a_full_spool_makes_the_function_wait_and_goes_on_with_the_server(
         full = sum(scene.calls.values())
         scene.back()
         assert ended(job.pk)["status"] == "SUCCESS"
-    assert full <= 5  # two on disk, one that found it full, one or two in hand
+    assert full <= 5  # two on disk, one that found it full, one or two in progress
     assert spool.bytes_used == 0
     scene.once(40)
 
@@ -285,13 +285,13 @@ def test_a_disk_that_fails_does_not_stop_the_work(ledger_db: str, scene: Scene, 
 def test_a_worker_whose_token_is_revoked_ends_and_keeps_what_it_has_computed(
     ledger_db: str, scene: Scene, in_thread
 ):
-    secret, told = issue("worker", ["work"])
+    secret, found = issue("worker", ["work"])
     job = submit("j", numbered(6), pipeline="p")
 
     def work(n: int) -> int:
         scene.calls[n] += 1
         if n == 0:
-            revoke(told["id"])
+            revoke(found["id"])
         return n
 
     with HttpClient(scene.server.url, secret) as client:
@@ -327,8 +327,8 @@ def test_a_pipeline_that_nobody_knows_is_told_once(ledger_db: str, scene: Scene,
     submit("j", numbered(1), pipeline="another")
     with scene.serving():
         eventually(lambda: scene.server.network.paths("claims") >= 3)
-    told = [record for record in caplog.records if "unknown_pipeline" in record.message]
-    assert [record.levelname for record in told] == ["WARNING"]
+    found = [record for record in caplog.records if "unknown_pipeline" in record.message]
+    assert [record.levelname for record in found] == ["WARNING"]
 
 
 def test_a_deferred_result_is_posted_again_and_computed_once(ledger_db: str, scene: Scene):

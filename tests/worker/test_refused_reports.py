@@ -1,4 +1,4 @@
-"""A result that the server can't take holds back no other, is not lost, and not posted for ever."""
+"""A result that the server can't accept delays no other, is not lost, and not posted forever."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FAILURES = {
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waits between tries are short."""
+    """Shorten the waits between attempts."""
     monkeypatch.setattr(backoff, "BACKOFF_SECONDS", 0.01)
     monkeypatch.setattr(backoff, "BACKOFF_SECONDS_MAX", 0.02)
 
@@ -54,7 +54,7 @@ def test_one_result_that_the_server_fails_at_holds_back_no_other(
     quick,
     tmp_path: Path,
 ):
-    """It fails its item with the cause, after its tries, and is kept beside the spool."""
+    """After its attempts, it fails its item with the cause, and is kept beside the spool."""
     job = submit("j", numbered(ITEMS), pipeline="p")
     server.network.fail_on, server.network.failure = MARK, failure
     spool = Spool.begin(tmp_path)
@@ -72,13 +72,15 @@ def test_one_result_that_the_server_fails_at_holds_back_no_other(
 def test_the_others_are_counted_at_once_and_the_one_waits(
     ledger_db: str, working: Working, server: Server, client, tmp_path: Path
 ):
-    """With the waits as they are: what fails alone is posted seldom, and the server recovers."""
+    """With normal waits: a result that fails alone is posted rarely, and the server recovers."""
     job = submit("j", numbered(ITEMS), pipeline="p")
     server.network.fail_on, server.network.failure = MARK, FAILURES["of joblot"]
     spool = Spool.begin(tmp_path)
     with working(batched(work), client=client, batch_items=ITEMS, spool=spool):
         eventually(lambda: succeeded(job.pk) == ITEMS - 1)
-        assert server.network.paths("results") <= 2 * 5 + 3  # halves of 21, and a try or two alone
+        assert (
+            server.network.paths("results") <= 2 * 5 + 3
+        )  # halves of 21, and one or two attempts alone
         server.network.fail_on = b""
         assert ended(job.pk)["status"] == "SUCCESS"
     assert list(tmp_path.iterdir()) == []
@@ -87,7 +89,7 @@ def test_the_others_are_counted_at_once_and_the_one_waits(
 def test_a_server_that_fails_at_everything_loses_nothing_and_is_left_in_peace(
     ledger_db: str, working: Working, server: Server, *, client, quick, tmp_path: Path
 ):
-    """Not even failures are taken, so no result is blamed, however often it is tried."""
+    """Not even failures are accepted, so no result is blamed, however often it is tried."""
     job = submit("j", numbered(ITEMS), pipeline="p")
     server.network.fail_on, server.network.failure = b"lease", FAILURES["of joblot"]
     spool = Spool.begin(tmp_path)
@@ -101,7 +103,7 @@ def test_a_server_that_fails_at_everything_loses_nothing_and_is_left_in_peace(
 
 
 def test_a_ledger_in_this_process_that_fails_at_one_result(ledger_db: str, working: Working, quick):
-    """As `joblot run` has it: no server is between."""
+    """As in `joblot run`: without a server in between."""
     from joblot.cli.local_client import LocalClient
 
     class Picky(LocalClient):

@@ -1,4 +1,4 @@
-"""Results on disk until their receipts: whatever ends in between."""
+"""Results on disk until their receipts, whichever process ends in between."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def _keep(spool: Spool, *results: Result, token: str = "lease"):
 
 
 def _crash(spool: Spool) -> None:
-    """As the kernel does when a process ends: the lock goes, the files stay."""
+    """Do what the kernel does when a process ends: release the lock, keep the files."""
     os.close(spool._descriptor)
 
 
 def _taken(folder: Path) -> list[tuple[str, Result]]:
-    """What is left of all that are dead, taken over."""
+    """Take over the results left by dead processes."""
     found = []
     for spool in Spool.taken_over(folder):
         found += [(left.token, left.result) for left in spool.left()]
@@ -143,9 +143,9 @@ def test_a_tail_that_was_cut_off_costs_only_itself_and_is_told(tmp_path: Path, c
         path.write_bytes(whole[:length])
         caplog.clear()
         assert [result.item for _, result in _taken(tmp_path)] == [0]
-        told = [record.message for record in caplog.records]
-        assert len(told) == (length > first)
-        assert all(f"last {length - first} bytes were cut off" in line for line in told)
+        logged = [record.message for record in caplog.records]
+        assert len(logged) == (length > first)
+        assert all(f"last {length - first} bytes were cut off" in line for line in logged)
 
 
 def test_a_damaged_record_costs_only_itself_and_is_kept_aside(tmp_path: Path, caplog):
@@ -176,7 +176,7 @@ def test_any_damage_at_all_is_survived(tmp_path: Path, caplog):
         path.write_bytes(data)
         found = {result.item for _, result in _taken(tmp_path)}
         assert found <= {0, 1, 2}, f"seed {seed}"
-        assert len(found) >= 1, f"seed {seed}"  # a newline gone joins two lines
+        assert len(found) >= 1, f"seed {seed}"  # a lost newline joins two lines
         path.unlink(missing_ok=True)
 
 
@@ -223,9 +223,9 @@ def test_what_is_said_to_be_kept_survives_a_kill(tmp_path: Path):
         text=True,
     ) as process:
         assert process.stdout is not None
-        said = [int(process.stdout.readline()) for _ in range(50)]
+        output = [int(process.stdout.readline()) for _ in range(50)]
         process.send_signal(signal.SIGKILL)
-        said += [int(line) for line in process.stdout if line.endswith("\n")]
+        output += [int(line) for line in process.stdout if line.endswith("\n")]
     found = [result.item for _, result in _taken(tmp_path)]
-    assert found[: len(said)] == said
-    assert len(found) <= len(said) + 1
+    assert found[: len(output)] == output
+    assert len(found) <= len(output) + 1

@@ -1,4 +1,4 @@
-"""Child processes and their supervisor, whatever they are for."""
+"""Child processes and their supervisor, whatever their purpose."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Start = Callable[..., Supervisor]
 
 
 class Hears(Watch):
-    """Hangs as soon as the process has said something."""
+    """A watch that considers the process hung once it has sent a message."""
 
     said = False
 
@@ -65,8 +65,8 @@ def start(
     monkeypatch: pytest.MonkeyPatch,
     happened: queue.SimpleQueue[Answered | Died],
 ) -> Iterator[Start]:
-    """`start("echoes")` runs that child; all end with the test."""
-    monkeypatch.syspath_prepend(tmp_path)  # so that a child is found only if it gets our path
+    """`start("echoes")` runs that child; all end after the test."""
+    monkeypatch.syspath_prepend(tmp_path)  # so that a child is found only if it inherits our path
     started: list[Supervisor] = []
 
     def make(child: str, watch: Watch | None = None) -> Supervisor:

@@ -1,4 +1,4 @@
-"""The worker's loop, on a real ledger: what it does with leases, receipts and trouble."""
+"""The worker's loop, on a real ledger: how it handles leases, receipts and faults."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_a_drain_finishes_the_current_item_and_gives_back_the_rest(
     begun, go_on = threading.Event(), threading.Event()
 
     def work(n: int) -> int:
-        if n >= 1:  # with the second lease, which holds many
+        if n >= 1:  # from the second lease on, which holds many
             begun.set()
             assert go_on.wait(30)
         return n
@@ -130,7 +130,7 @@ def test_a_slow_item_keeps_its_lease(ledger_db: str, working: Working, clock: Cl
         return key
 
     with working(each(work), client=renewals):
-        for _ in range(6):  # two take a lease's time
+        for _ in range(6):  # two take as long as a lease
             renewals.wait(1)
             assert expire_overdue() == 0
         go_on.set()
@@ -194,7 +194,7 @@ def test_a_deferred_result_is_posted_again_and_computed_once(
 
 
 class _Away(LocalClient):
-    """The ledger, behind something that is away at first, or loses answers."""
+    """The ledger, behind a link that is down at first, or loses answers."""
 
     def __init__(self, claims_lost: int = 0, reports_lost: int = 0) -> None:
         self.claims_lost, self.reports_lost = claims_lost, reports_lost
@@ -239,7 +239,7 @@ def test_a_result_that_can_never_be_accepted_fails_its_item(ledger_db: str, work
 
 
 def test_a_worker_owes_no_receipts_when_it_begins_another_lease(ledger_db: str, working: Working):
-    """Else finished items would be blamed for the death of the process in the next lease."""
+    """Otherwise finished items would be blamed for the process's death in the next lease."""
     job = submit("j", numbered(30), pipeline="p")
     owed: list[int] = []
 

@@ -1,4 +1,4 @@
-"""The command line. Worker processes import this package too, and need none of its commands."""
+"""The command line. Worker processes import this package too, but none of its commands."""
 
 import sys
 
@@ -13,7 +13,7 @@ def main() -> None:
     make_environment_absolute()
     word = next((word for word in sys.argv[1:] if not word.startswith("-")), None)
     if word in ("run", "worker"):
-        from joblot.worker.relay import relayed  # noqa: PLC0415 (a worker process needs none)
+        from joblot.worker.relay import relayed  # noqa: PLC0415 (a worker process doesn't need it)
 
         with relayed():
             _start(word)
@@ -23,7 +23,7 @@ def main() -> None:
 
 def _start(word: str | None) -> None:
     if word == "worker":
-        # All that this command needs, so that it works where Django is not installed.
+        # Import no more than this command needs: it must work without Django.
         from joblot.cli.commands.worker import worker  # noqa: PLC0415
         from joblot.cli.group import group  # noqa: PLC0415
 

@@ -1,8 +1,8 @@
 """Which workers of this machine are alive.
 
-Each holds a lock on a file of its own for as long as its process lives, however it ends: the
-kernel lets go of it, also when the machine does. So nobody takes a new process with an old
-number for the dead one.
+Each worker holds a lock on its own file for the lifetime of its process. The kernel releases the
+lock however the process ends, also if the machine crashes. So a process that reuses the pid of a
+dead worker is never mistaken for it.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _SEPARATOR = "/"
 
 
 def new_name() -> str:
-    """A worker's name, never used before: host/random."""
+    """Return a new, unique worker name: host/random."""
     return f"{socket.gethostname()[:100]}{_SEPARATOR}{uuid4().hex[:12]}"
 
 
 @contextlib.contextmanager
 def held(name: str) -> Iterator[int]:
-    """The worker's file, locked: a process that inherits this descriptor keeps the lock."""
+    """Lock the worker's file; a process that inherits this descriptor keeps the lock."""
     path = _path(name)
     private.make_folder(path.parent)
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
@@ -42,7 +42,7 @@ def held(name: str) -> Iterator[int]:
 
 
 def is_dead(name: str) -> bool:
-    """True only if it is known: a worker of another machine or user is not."""
+    """True only if the worker is known to be dead; never for another machine's or user's."""
     host, _, _ = name.partition(_SEPARATOR)
     if host != socket.gethostname()[:100]:
         return False
@@ -60,13 +60,13 @@ def is_dead(name: str) -> bool:
 
 
 def forget(name: str) -> None:
-    """The worker is dead and its leases are ended; its file is of no more use."""
+    """Delete the file of a worker that is dead and whose leases have ended."""
     with contextlib.suppress(OSError):
         _path(name).unlink()
 
 
 def _folder() -> Path:
-    """Without a data folder a temporary one: the locks need to last as long as the machine runs."""
+    """Without a data folder, a temporary one: locks only need to last until the next reboot."""
     try:
         return data_folder() / "workers"
     except Unavailable:

@@ -1,4 +1,4 @@
-"""What goes on until the process is told to end: the sweep, the supervisor of adopters' code."""
+"""Loops that run until the process is stopped: the sweep, the supervisor of adopters' code."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ Clock = Callable[[threading.Event], None]
 
 
 def until_told(*clocks: Clock) -> None:
-    """Run them, a thread each, until SIGTERM or Ctrl-C."""
-    told = threading.Event()
+    """Run the clocks, one thread each, until SIGTERM or Ctrl-C."""
+    signaled = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: told.set())
+        signal.signal(number, lambda *_: signaled.set())
     with running(*clocks):
-        told.wait()
+        signaled.wait()
 
 
 @contextmanager
 def running(*clocks: Clock) -> Iterator[None]:
-    """Inside the block they run, a thread each."""
+    """Run the clocks inside the block, one thread each."""
     stop = threading.Event()
     threads = [threading.Thread(target=clock, args=(stop,)) for clock in clocks]
     for thread in threads:

@@ -1,4 +1,4 @@
-"""Opening the database that a command is to use."""
+"""Open the database that a command uses."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from joblot.standalone import is_embedded, setup
 
 
 def choose_database(db: Path | None, *, served: bool = False) -> None:
-    """Set Django up on the database that is meant; nothing is opened yet.
+    """Set up Django for the chosen database; opens no connection yet.
 
-    `db` is an SQLite file, and not for a project; `served` is for a server. Raises InvalidInput,
+    `db` is an SQLite file, and excludes a project; `served` is for a server. Raises InvalidInput,
     Unavailable.
     """
     if db is not None and os.environ.get("DJANGO_SETTINGS_MODULE"):
         raise InvalidInput(
-            "--db: DJANGO_SETTINGS_MODULE names a project, whose database is used; leave one out"
+            "--db: DJANGO_SETTINGS_MODULE names a project and thus its database; leave one out"
         )
     setup(path=db, served=served)
 
 
 def open_database(db: Path | None) -> None:
-    """For reading and changing: makes no database, so that a mistyped path is told."""
+    """For reading and changing. Creates no database, so that a mistyped path is an error."""
     choose_database(db)
     if is_embedded() and not sqlite_file().exists():
         raise Unavailable(
-            f"there is no database at {sqlite_file()}; `joblot run` and `joblot submit` make one"
+            f"there is no database at {sqlite_file()}; `joblot run` and `joblot submit` create one"
         )
 
 
 def make_database(db: Path | None) -> None:
-    """For submitting: makes and migrates a file of joblot's own; others have to be migrated.
+    """For submitting. Creates and migrates joblot's own file; others must be migrated already.
 
-    Raises NotMigrated where `joblot migrate` is somebody's decision to take.
+    Raises NotMigrated if they are not: there, an operator decides when to run `joblot migrate`.
     """
     choose_database(db)
     if not pending():
@@ -53,9 +53,9 @@ def make_database(db: Path | None) -> None:
 
 
 def make_served_database(db: Path | None) -> None:
-    """For serving: makes the tables where there are none at all, whatever the database.
+    """For serving. Creates the tables if there are none, in any database.
 
-    Raises NotMigrated where there are some, and `joblot migrate` is somebody's decision to take.
+    Raises NotMigrated if there are older ones: then an operator decides when to migrate.
     """
     choose_database(db, served=True)
     names = pending()
@@ -66,13 +66,13 @@ def make_served_database(db: Path | None) -> None:
 
 
 def _pending_for_good() -> bool:
-    """False if another server was in the midst of making the tables."""
+    """False if another server was just creating the tables."""
     with verbs.migration_lock():
         return bool(pending())
 
 
 def migrate() -> list[str]:
-    """Apply what is pending; returns the names of what was applied."""
+    """Apply the pending migrations; returns their names."""
     names = pending()
     with verbs.migration_lock():
         _apply()
@@ -84,7 +84,7 @@ def _apply() -> None:
 
 
 def pending() -> list[str]:
-    """The migrations of joblot that the database does not have. Raises Unavailable."""
+    """The names of joblot's migrations that are not applied yet. Raises Unavailable."""
     try:
         executor = MigrationExecutor(connections[verbs.alias()])
         plan = executor.migration_plan(executor.loader.graph.leaf_nodes("joblot"))
@@ -94,10 +94,10 @@ def pending() -> list[str]:
 
 
 def sqlite_file() -> Path:
-    """The file of joblot's tables; only on SQLite."""
+    """The file with joblot's tables; only on SQLite."""
     return Path(connections[verbs.alias()].settings_dict["NAME"])
 
 
 def describe() -> str:
-    """The database in a few words, without its password."""
+    """A short description of the database, without its password."""
     return verbs.location()

@@ -1,4 +1,4 @@
-"""A job's progress as live bars, one a stage; plain lines where there is no terminal."""
+"""A job's progress as live bars, one per stage; plain lines where there is no terminal."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GAVE_UP = ("failed", "lost", "skipped")
 
 
 class ProgressDisplay:
-    """A context manager; `update` takes a job as the ledger's `progress` gives it."""
+    """A context manager; `update` takes a job as returned by the ledger's `progress`."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -41,7 +41,7 @@ class ProgressDisplay:
             speed_estimate_period=20,
         )
         self._tasks: dict[str, TaskID] = {}
-        self._told_at = time.monotonic()
+        self._printed_at = time.monotonic()
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -59,7 +59,7 @@ class ProgressDisplay:
 
     def update(self, job: dict[str, Any]) -> None:
         if not self._console.is_terminal:
-            self._tell(job)
+            self._print(job)
             return
         for stage in job["stages"]:
             task = self._tasks.get(stage["name"])
@@ -69,11 +69,11 @@ class ProgressDisplay:
             total = stage["total"] if job["sealed"] else None
             self._bars.update(task, completed=settled(stage), total=total, note=note(job, stage))
 
-    def _tell(self, job: dict[str, Any]) -> None:
+    def _print(self, job: dict[str, Any]) -> None:
         now = time.monotonic()
-        if now - self._told_at < PLAIN_SECONDS:
+        if now - self._printed_at < PLAIN_SECONDS:
             return
-        self._told_at = now
+        self._printed_at = now
         for stage in job["stages"]:
             self._console.print(
                 f"{stage['name']}: {settled(stage):,} of {stage['total']:,} {note(job, stage)}",
@@ -83,7 +83,7 @@ class ProgressDisplay:
 
 
 class _Rate(ProgressColumn):
-    """Items a second."""
+    """Items per second."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
@@ -95,7 +95,7 @@ def settled(stage: dict[str, Any]) -> int:
 
 
 def note(job: dict[str, Any], stage: dict[str, Any]) -> str:
-    """What is not as usual: what failed, and a job that is not simply running."""
+    """Anything unusual: failures, and a job that is paused or canceling."""
     parts = [f"{stage[name]:,} {name}" for name in GAVE_UP if stage[name]]
     if job["status"] in ("PAUSED", "CANCELING"):
         parts.append(job["status"].lower())

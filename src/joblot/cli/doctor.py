@@ -1,4 +1,4 @@
-"""What `joblot doctor` looks at: the database, the disk it is on, and who may read the files."""
+"""The checks of `joblot doctor`: the database, its disk, and the permissions of the files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FREE_BYTES_MIN = 1_000_000_000
 
 
 def examine() -> list[Check]:
-    """Checks as `{"check", "ok", "found", "advice"}`; what can't be known any more is left out."""
+    """Checks as `{"check", "ok", "found", "advice"}`; after a failure, those still possible."""
     where = describe()
     try:
         waiting = pending()
@@ -32,7 +32,7 @@ def examine() -> list[Check]:
     except NotMigrated:
         return [_check("database", True, where), _migrations(waiting), *_disk(), _private()]
     except Unavailable as error:
-        advice = "see that it runs, and that JOBLOT_DATABASE_URL or --db names it"
+        advice = "make sure that it runs, and that JOBLOT_DATABASE_URL or --db names it"
         return [_check("database", False, f"{where}: {error}", advice), *_disk(), _private()]
     finally:
         connections[verbs.alias()].close()
@@ -52,12 +52,12 @@ def _disk() -> list[Check]:
     if not is_embedded():
         return []
     free = shutil.disk_usage(sqlite_file().parent).free
-    advice = "make room: a full disk loses nothing, but nothing can be recorded either"
+    advice = "free some space: a full disk loses nothing, but nothing can be recorded either"
     return [_check("disk", free >= FREE_BYTES_MIN, f"{free / 1e9:,.1f} GB free", advice)]
 
 
 def _private() -> Check:
-    """joblot makes its files for their owner alone; a file of before, or a copy, may be wider."""
+    """joblot creates files for their owner only; an older file, or a copy, may be more open."""
     there = [path for path in _files() if path.exists()]
     wide = [str(path) for path in there if private.is_wide(path)]
     found = (
@@ -69,9 +69,9 @@ def _private() -> Check:
 
 
 def _files() -> list[Path]:
-    """What there may be: beside an SQLite file, in the storage of outputs, in the data folder.
+    """Files that may exist: beside an SQLite file, in the storage of outputs, in the data folder.
 
-    Of a storage it is the folder of joblot's outputs: a web server may have to read its others.
+    Of a storage, only the folder of joblot's outputs: a web server may have to read the others.
     """
     found: set[Path] = set()
     if connections[verbs.alias()].vendor == "sqlite":
@@ -80,6 +80,6 @@ def _files() -> list[Path]:
     if isinstance(storage := verbs.storage(), FileSystemStorage):
         root = Path(storage.location)
         found.add(root if is_standalone() else root / "joblot")
-    with suppress(Unavailable, OSError):  # without a data folder there is nothing in it
+    with suppress(Unavailable, OSError):  # there may be no data folder
         found |= {data_folder(), *data_folder().iterdir()}
     return sorted(found)

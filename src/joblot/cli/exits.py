@@ -1,4 +1,4 @@
-"""How the command line ends: exit codes, and an error as one line."""
+"""Exit codes, and errors printed as one line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from joblot.errors import InvalidInput, JoblotError, Refused, Unavailable
 from joblot.states import JobStatus
 
 DONE, ENDED_BADLY, USAGE, REFUSED, UNAVAILABLE = range(5)
-NOBODY_READS = 128 + signal.SIGPIPE  # `joblot items 7 | head`: as a shell has it of other commands
+NOBODY_READS = 128 + signal.SIGPIPE  # `joblot items 7 | head`: as for other commands in a shell
 
 _CODES: Mapping[type[Exception], int] = {
     BrokenPipeError: NOBODY_READS,
@@ -35,7 +35,7 @@ class Commands(TyperGroup):
         try:
             return _flushed(lambda: super(Commands, self).invoke(ctx))
         except KeyboardInterrupt as error:
-            _tell_notes(error)
+            _print_notes(error)
             raise
         except Exception as error:
             if not (isinstance(error, JoblotError | OSError) or _is_of_database(error)):
@@ -46,7 +46,7 @@ class Commands(TyperGroup):
 
 
 def _flushed(call: Callable[[], Any]) -> Any:
-    """Write what a command has printed before it ends, however it ends. Raises OSError."""
+    """Call, then flush standard output, also after an error. Raises OSError."""
     try:
         try:
             return call()
@@ -64,41 +64,41 @@ def exit_code(error: Exception) -> int:
 
 
 def _is_of_database(error: Exception) -> bool:
-    """Of Django's or of a driver's, without importing them: who raised this has imported them."""
+    """Django's or a driver's error. Imports neither: if one raised it, it is imported already."""
     modules = (sys.modules.get(name) for name in ("django.db.utils", "psycopg", "sqlite3"))
     return isinstance(error, tuple(module.Error for module in modules if module is not None))
 
 
 def exit_code_of(status: str) -> int:
-    """0 for a job that succeeded or is still going on, 1 for one that ended otherwise."""
+    """0 for a job that succeeded or has not ended, 1 for one that ended otherwise."""
     ended_badly = (JobStatus.COMPLETED_WITH_ERRORS, JobStatus.FAILURE, JobStatus.REVOKED)
     return ENDED_BADLY if status in ended_badly else DONE
 
 
 def tell(error: Exception) -> None:
-    """`joblot: what happened and what to do`; with --debug, where.
+    """Print `joblot: what happened and what to do`; with --debug, also the traceback.
 
-    Of a database's error only the first line: below it are rows, with what is in them.
+    Prints only the first line of a database error: the others may show the contents of rows.
     """
     if os.environ.get(DEBUG):
         for line in "".join(traceback.format_exception(error)).splitlines():
             say_aside(line)
-    said = str(error).strip()
+    message = str(error).strip()
     if _is_of_database(error):
-        said = said.partition("\n")[0]
-    line = " ".join(said.split()) or type(error).__name__
+        message = message.partition("\n")[0]
+    line = " ".join(message.split()) or type(error).__name__
     what = "" if isinstance(error, JoblotError) else f"{type(error).__name__}: "
     say_aside(f"joblot: {what}{line}")
-    _tell_notes(error)
+    _print_notes(error)
 
 
-def _tell_notes(error: BaseException) -> None:
+def _print_notes(error: BaseException) -> None:
     for note in getattr(error, "__notes__", ()):
         say_aside(note)
 
 
 def _drop_unwritten() -> None:
-    """What standard output does not take must not be tried again when the interpreter ends."""
+    """Discard unwritable output, so that the interpreter does not flush it again at exit."""
     try:
         sys.stdout.flush()
         return

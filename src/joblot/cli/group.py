@@ -1,4 +1,4 @@
-"""A group of commands with the options that come before them. Imports no Django."""
+"""A group of commands, with the options that precede them. Imports no Django."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def group(commands: Iterable[Callable[..., Any]]) -> typer.Typer:
     return made
 
 
-def _tell_version(asked: bool) -> None:
+def _print_version(asked: bool) -> None:
     if asked:
         say(f"joblot {version('joblot')}")
         raise typer.Exit
@@ -36,19 +36,21 @@ def _tell_version(asked: bool) -> None:
 
 def options(
     *,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Print the traceback of an error.")
+    ] = False,
     _: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_tell_version, is_eager=True, help="Tell joblot's version."
+            "--version", callback=_print_version, is_eager=True, help="Print joblot's version."
         ),
     ] = False,
 ) -> None:
-    """Keep the count of big jobs right.
+    """An exact ledger for big jobs.
 
     Exit codes:
 
-    0 done; 1 the job ended with errors or failed; 2 usage; 3 not found or refused; 4 unavailable.
+    0 success; 1 bad end or failed check; 2 usage; 3 not found or refused; 4 unavailable.
     """
     if debug:
         os.environ[DEBUG] = "1"

@@ -1,4 +1,4 @@
-"""The worker's client for a ledger in this process: its verbs, called directly."""
+"""The worker's client for a ledger in this process: it calls the verbs directly."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from joblot.wire import Claim, ItemReceipt, Result
 
 
 class LocalClient:
-    """A worker's verbs are the ledger's; each thread has its own database connection."""
+    """Calls the ledger's verbs; each thread has its own database connection."""
 
     def claim(
         self,

@@ -13,7 +13,7 @@ from joblot.errors import InvalidInput, NotFound
 from joblot.places import absolute
 from joblot.shown import shown
 
-ID_MAX = 2**63 - 1  # of the databases
+ID_MAX = 2**63 - 1  # of a bigint column
 
 
 def _absolute(path: Path | None) -> Path | None:
@@ -21,7 +21,7 @@ def _absolute(path: Path | None) -> Path | None:
 
 
 def existing_id(job: int | None) -> int | None:
-    """A job's number, if there can be one. Raises NotFound for one that no database counts to."""
+    """Return a valid job number. Raises NotFound for one outside the range of ids."""
     if job is not None and not 0 < job <= ID_MAX:
         raise NotFound(f"job {job} does not exist; `joblot jobs` lists those that do")
     return job
@@ -45,22 +45,22 @@ Policies = Annotated[
     typer.Option(
         "--policy",
         metavar="NAME=VALUE",
-        help="How patient the job is, e.g. failures_max=5. May be repeated.",
+        help="A policy setting, e.g. failures_max=5. Repeatable.",
     ),
 ]
 Lines = Annotated[
     str | None,
-    typer.Option("--lines", metavar="FILE", help="Each line is an item; - is stdin."),
+    typer.Option("--lines", metavar="FILE", help="One item per line; - is stdin."),
 ]
 JsonLines = Annotated[
     str | None,
-    typer.Option("--jsonl", metavar="FILE", help="Each line is an item in JSON; - is stdin."),
+    typer.Option("--jsonl", metavar="FILE", help="One JSON item per line; - is stdin."),
 ]
 After = Annotated[
     int | None,
-    typer.Option("--after", metavar="ID", max=ID_MAX, help="Begin behind this one: the next page."),
+    typer.Option("--after", metavar="ID", max=ID_MAX, help="Begin after this id: the next page."),
 ]
-Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many at most.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="The maximum to list.")]
 
 
 def policy_of(given: Iterable[str] | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a run does, kept in its job's config: all that a later `--resume` needs."""
+"""The plan of a run, stored in its job's config: everything that a later `--resume` needs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from joblot.cli.source import Source
 from joblot.errors import Refused, WrongStatus
 from joblot.states import TERMINAL, JobStatus
 
-EXPIRIES_MAX = 3  # a run's default: an item that has killed so many workers alone is lost
+EXPIRIES_MAX = 3  # a run's default: an item that alone has killed this many workers is lost
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The function, and how it is called. `batch` 0 is a function of one item."""
+    """The function, and how it is called. `batch` 0: the function takes one item."""
 
     function: str
     batch: int
@@ -39,9 +39,9 @@ class Plan:
 
     @classmethod
     def of(cls, job_id: int, config: Any) -> Plan:
-        """The plan of a job. Raises Refused if it was not made by `joblot run`."""
+        """The plan of a job. Raises Refused if the job was not made by `joblot run`."""
         if not _is_plan(config):
-            raise Refused(f"job {job_id} was not made by `joblot run`, so it can't be resumed so")
+            raise Refused(f"job {job_id} was not made by `joblot run`, so it can't be resumed")
         return cls(**config["run"])
 
 
@@ -50,12 +50,12 @@ def _is_plan(config: Any) -> bool:
 
 
 def is_of_run(job: Any) -> bool:
-    """True of a job that `joblot run` has made."""
+    """True for a job that `joblot run` has made."""
     return _is_plan(job.config)
 
 
 def how_to_go_on(job: Any) -> str | None:
-    """The command by which a job of `joblot run` is gone on with; None if it has ended."""
+    """The command that continues a job of `joblot run`; None for other jobs and ended ones."""
     if not is_of_run(job) or job.status in TERMINAL or job.status == JobStatus.CANCELING:
         return None
     command = f"joblot run --resume {job.pk}"
@@ -65,7 +65,7 @@ def how_to_go_on(job: Any) -> str | None:
 
 
 def begin(plan: Plan, *, name: str | None, policy: Mapping[str, Any]) -> int:
-    """Make the job, open and empty; returns its id."""
+    """Create the job, open and empty; returns its id."""
     stage = plan.function.rpartition(":")[2][:200]
     job = verbs.submit(
         (name or plan.function)[:200],
@@ -78,7 +78,7 @@ def begin(plan: Plan, *, name: str | None, policy: Mapping[str, Any]) -> int:
 
 
 def require_resumable(job_id: int, source: Source) -> Plan:
-    """The plan of a job that can be gone on with. Raises NotFound, Refused, WrongStatus."""
+    """The plan of a job that can be continued. Raises NotFound, Refused, WrongStatus."""
     job = verbs.read_job(job_id)
     plan = Plan.of(job_id, job.config)
     if job.status in (JobStatus.CANCELING, JobStatus.REVOKED):
@@ -100,7 +100,7 @@ def require_resumable(job_id: int, source: Source) -> Plan:
 
 
 def reawaken(job_id: int) -> None:
-    """Let the job be worked again, and free what workers that died with their run still hold."""
+    """Start or resume the job, and release the leases of dead workers of earlier runs."""
     job = verbs.read_job(job_id)
     if job.status == JobStatus.PAUSED:
         verbs.resume(job_id)

@@ -1,4 +1,4 @@
-"""The worker processes of `joblot run`: each has a name, and a file that says that it lives."""
+"""The worker processes of `joblot run`: each has a name, and a locked file while it is alive."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from joblot.worker.supervisor import Answered, Died, Supervisor
 
 @dataclass(slots=True)
 class Pool:
-    """`size` worker processes; what happens to them is told to `happened`, from other threads."""
+    """`size` worker processes; what happens to them is passed to `happened`, from other threads."""
 
     order: RunOrder
     size: int
@@ -49,7 +49,7 @@ class Pool:
             self.supervisor.say(process, {"job": job})
 
     def forget(self, died: Died) -> None:
-        """The process has ended, and its leases have too."""
+        """Forget a process that has ended and whose leases have ended."""
         self.supervisor.forget(died.process)
         alive.forget(died.process.name)
 

@@ -1,7 +1,7 @@
-"""What the command line prints: every line of it goes through here, and brings no control codes.
+"""Prints the lines of the command line, all of them, without control codes.
 
-A key, a message or an error may hold any character. Raw, an ESC would move the cursor or colour the
-terminal, and a newline would look like a line of joblot's own. Imports neither Rich nor Django.
+A key, a message or an error may contain any character. Unescaped, an ESC could move the cursor or
+color the terminal, and a newline could fake a line of joblot's. Imports neither Rich nor Django.
 """
 
 from __future__ import annotations
@@ -12,33 +12,33 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-# C0, DEL and C1, and what reverses the direction of what follows.
+# C0, DEL, C1, and the characters that change the direction of text.
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _JSON_CONTROLS = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # json escapes the others
 
 
 def printable(text: str) -> str:
-    """The text on one line, each control character in it as its escape: `\\x1b`, `\\n`."""
+    """The text on one line, with each control character escaped: `\\x1b`, `\\n`."""
     return _CONTROLS.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def say(line: str) -> None:
-    """A line of standard output."""
+    """Print a line to standard output."""
     print(printable(line))
 
 
 def say_aside(line: str) -> None:
-    """A line of standard error, for people, where no terminal is drawn on."""
+    """Print a line for people to standard error, where no progress bars are drawn."""
     print(printable(line), file=sys.stderr, flush=True)
 
 
 def say_row(cells: Sequence[str]) -> None:
-    """A row of a table, for programs: the cells between tabs."""
+    """Print a row of a table for programs: cells separated by tabs."""
     print("\t".join(map(printable, cells)))
 
 
 def say_page(text: str) -> None:
-    """Several lines of standard output."""
+    """Print several lines to standard output."""
     for line in text.splitlines():
         say(line)
 
@@ -48,6 +48,6 @@ def say_json(value: Any, *, indent: int | None = 2) -> None:
 
 
 def json_text(value: Any, *, indent: int | None = None) -> str:
-    """JSON as people read it, but for control characters, of which json escapes some only."""
+    """Readable JSON, with every control character escaped; json itself escapes only some."""
     text = json.dumps(value, ensure_ascii=False, indent=indent)
     return _JSON_CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

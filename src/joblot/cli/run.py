@@ -1,7 +1,6 @@
-"""`joblot run`: a function over many items, on worker processes, to be gone on with at any time.
+"""`joblot run`: a function over many items, on worker processes; it can be resumed at any time.
 
-Three things go on at once: a thread submits, a thread sweeps, and this one watches the workers
-and shows the progress.
+One thread submits, one sweeps, and the main thread watches the workers and shows the progress.
 """
 
 from __future__ import annotations
@@ -36,14 +35,14 @@ from joblot.worker.supervisor import Answered, Died
 logger = logging.getLogger("joblot.cli")
 
 SHOW_SECONDS = 0.2
-UNAVAILABLE_SECONDS_MAX = 60.0  # how long the database may be away before the run gives up
-FRUITLESS_DEATHS_MAX = 3  # workers that die one after the other without having held an item
-END_SECONDS_MAX = 5.0  # for workers to end once the job has
+UNAVAILABLE_SECONDS_MAX = 60.0  # without the database, before the run gives up
+FRUITLESS_DEATHS_MAX = 3  # consecutive deaths of workers that held no item
+END_SECONDS_MAX = 5.0  # for workers to end after the job has ended
 
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """A signal came."""
+    """A signal was received."""
 
     number: int
 
@@ -53,7 +52,7 @@ Happening = Died | Answered | Interrupted | Submitted
 
 @dataclass(slots=True)
 class Run:
-    """One process's part in a job: its workers, its submission, and what has happened to them."""
+    """One process's part in a job: its workers, its submission, and a queue of what happens."""
 
     plan: Plan
     workers: int
@@ -79,7 +78,7 @@ class Run:
         self._pool = Pool(order, self.workers, plan.cwd, self._happened.put)
 
     def prepare(self) -> None:
-        """Start the workers, and see one of them load the function. Raises InvalidInput."""
+        """Start the workers, and wait until one has loaded the function. Raises InvalidInput."""
         try:
             self._pool.start()
             require_ready(self._first_answer())
@@ -94,9 +93,9 @@ class Run:
                 return happening
 
     def work(self, job_id: int, source: Source | None) -> dict[str, Any]:
-        """Work the job until it has ended, or this run has; returns its progress then.
+        """Work on the job until it ends, or this run does; returns the job's progress.
 
-        What stopped the run before the job's end is in `interrupted` or `error`.
+        If the run ended first, `interrupted` or `error` says why.
         """
         self.job_id = job_id
         self._pool.assign(job_id)
@@ -154,7 +153,7 @@ class Run:
         self._pool.supervisor.drain()
 
     def _take_note(self) -> None:
-        """Wait for something to happen, at most until the next look at the progress."""
+        """Wait for something to happen, at most until the progress is due to be shown."""
         try:
             happening = self._happened.get(timeout=SHOW_SECONDS)
         except queue.Empty:
@@ -170,7 +169,7 @@ class Run:
                 self._give_up(error)
 
     def _interrupt(self, number: int) -> None:
-        """The first time drains, the second kills."""
+        """The first signal drains, the second kills."""
         if self.interrupted:
             self._pool.supervisor.kill()
             return
@@ -182,7 +181,7 @@ class Run:
         self.console.print(line, markup=False, highlight=False)
 
     def _bury(self, died: Died) -> None:
-        """End the leases of a dead worker, and start another unless this one was told to end."""
+        """End the leases of a dead worker, and replace it unless it was asked to end."""
         try:
             leases = verbs.in_flight(worker=died.process.name)
             for lease in leases:
@@ -195,7 +194,7 @@ class Run:
             self._replace(died, fruitful=bool(leases) or died.frozen)
 
     def _end_lease(self, lease: dict[str, Any], died: Died, *, worked_on: bool) -> None:
-        """Only what was worked on can have killed the worker; older leases only owed receipts."""
+        """Only the lease worked on can have killed the worker; older ones only await receipts."""
         if died.process.asked or not worked_on:
             verbs.release(lease["token"])
             return
@@ -206,15 +205,15 @@ class Run:
         verbs.expire(lease["token"], cause)
 
     def _replace(self, died: Died, *, fruitful: bool) -> None:
-        """A worker that dies is replaced, as long as there is progress, or an item to blame."""
+        """Replace a dead worker, as long as there is progress, or an item to blame."""
         fruitful = fruitful or self._settled > self._settled_at_death
         self._settled_at_death = self._settled
         self._fruitless = 0 if fruitful else self._fruitless + 1
         if self._fruitless > FRUITLESS_DEATHS_MAX:
             self._give_up(
                 Unavailable(
-                    f"{self._fruitless} workers died one after the other before they held an item "
-                    f"({died.how}); see what they wrote above"
+                    f"{self._fruitless} workers in a row died before they held an item "
+                    f"({died.how}); see their output above"
                 )
             )
         elif not self._stop.is_set():
@@ -225,7 +224,7 @@ class Run:
                 self._give_up(error)
 
     def _end(self) -> None:
-        """Let workers and submission end; what will not is killed, and its leases given back."""
+        """End workers and submission; kill workers that don't end, and end their leases."""
         self._drain()
         deadline = time.monotonic() + END_SECONDS_MAX
         while self._pool.supervisor.processes:
@@ -244,7 +243,7 @@ class Run:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """Signals are happenings like others; outside the main thread, not at all."""
+        """Queue signals like other happenings; handled in the main thread only."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return

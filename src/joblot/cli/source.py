@@ -1,4 +1,4 @@
-"""The items given on the command line: files and globs, lines, JSON lines. All are streams."""
+"""The items given on the command line: files and globs, lines, JSON lines. All are streamed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NewItem = dict[str, Any] | str
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where items come from: `files` (paths and globs), a file of `lines`, or one of `jsonl`."""
+    """The source of items: `files` (paths and globs), a file of `lines`, or one of `jsonl`."""
 
     files: Sequence[str] = ()
     lines: str | None = None
@@ -33,7 +33,7 @@ class Source:
         return bool(self.files) or self.lines is not None or self.jsonl is not None
 
     def check(self, *, needed: bool) -> None:
-        """Raise InvalidInput for what can be seen to be wrong before anything is read."""
+        """Raise InvalidInput for errors that can be found before anything is read."""
         if needed and not self.given:
             raise InvalidInput("items: expected files, --lines FILE or --jsonl FILE")
         if sum([bool(self.files), self.lines is not None, self.jsonl is not None]) > 1:
@@ -45,7 +45,7 @@ class Source:
                 _check_readable(listed)
 
     def items(self) -> Iterator[NewItem]:
-        """Items as the ledger takes them. Raises InvalidItem, naming the line."""
+        """Items as the ledger accepts them. Raises InvalidItem, naming the line."""
         if self.lines is not None:
             yield from _lines(self.lines)
         elif self.jsonl is not None:
@@ -55,7 +55,7 @@ class Source:
                 yield from _paths(name)
 
     def arguments(self) -> str:
-        """The same on a command line, for a message that says how to go on."""
+        """The source as command-line arguments, for a message that says how to continue."""
         if self.lines is not None:
             return f"--lines {self.lines}"
         return f"--jsonl {self.jsonl}" if self.jsonl is not None else "ITEMS…"
@@ -102,18 +102,18 @@ def _path(name: str) -> NewItem:
 
 
 def _require_utf8(name: str) -> None:
-    """Raises InvalidItem: a key is text, and every database has to keep it."""
+    """Raises InvalidItem otherwise: a key is text, and every database must be able to store it."""
     try:
         name.encode()
     except UnicodeEncodeError:
         shown = repr(os.fsencode(name))[2:-1]
         raise InvalidItem(
-            f"{shown}: expected a file name in UTF-8; rename the file, or name only the others"
+            f"{shown}: expected a file name in UTF-8; rename the file, or leave it out"
         ) from None
 
 
 def keyed(text: str) -> NewItem:
-    """An item whose key is the text, or begins as it does and ends in its hash where that's long.
+    """An item with the text as its key; if too long, with its beginning and its hash as the key.
 
     The function gets the whole text either way.
     """
@@ -142,9 +142,9 @@ def _json_lines(name: str) -> Iterator[NewItem]:
 
 
 def _numbered(name: str) -> Iterator[tuple[int, str]]:
-    """The lines that are not empty, with their numbers from 1, without their ends.
+    """The non-empty lines, without line ends, numbered from 1.
 
-    A byte order mark before the first one is no part of it.
+    A byte order mark before the first line is dropped.
     """
     with _opened(name) as stream:
         for number, raw in enumerate(stream, start=1):

@@ -1,4 +1,4 @@
-"""Standard input, output and error, where the caller has closed them (`>&-`)."""
+"""Reopen standard input, output and error if the caller has closed them (`>&-`)."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import sys
 
 
 def opened() -> None:
-    """Open what is closed on nothing. Else the database is the next file with that number.
+    """Open closed standard descriptors on /dev/null.
 
-    Then whatever prints would write into it.
+    Otherwise the database could get one of their numbers, and prints would be written into it.
     """
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
             os.set_inheritable(descriptor, True)
     sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)

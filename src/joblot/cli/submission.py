@@ -1,4 +1,4 @@
-"""Submitting a run's items while they are worked already, in a thread of its own."""
+"""Submits a run's items in a separate thread, while workers already process them."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from joblot.errors import JoblotError, Unavailable
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """The submission has ended; with an error, or because it was stopped, the job stays open."""
+    """The submission has ended. After an error, or if it was stopped, the job stays open."""
 
     error: JoblotError | None
 
 
 class _Stopped(Exception):
-    """Asked to stop: what was added stays, the rest is for the next time."""
+    """Asked to stop: added items stay, a resumed run adds the rest."""
 
 
 class Submission:
-    """Streams items into an open job and seals it; tells `tell` when it has ended."""
+    """Streams items into an open job and seals it; calls `ended` at the end."""
 
-    def __init__(self, job_id: int, source: Source, tell: Callable[[Submitted], None]) -> None:
+    def __init__(self, job_id: int, source: Source, ended: Callable[[Submitted], None]) -> None:
         self._job_id = job_id
         self._source = source
-        self._tell = tell
+        self._ended = ended
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="joblot-submit", daemon=True)
         self.error: JoblotError | None = None
@@ -40,11 +40,11 @@ class Submission:
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the chunk at hand. A source that is waited for is not waited for any longer."""
+        """End after the current chunk, without waiting any longer for a slow source."""
         self._stop.set()
 
     def join(self) -> None:
-        """Wait for the chunk at hand, but not for a pipe that sends nothing."""
+        """Wait for the current chunk, but not for a pipe that sends nothing."""
         self._thread.join(None if not self._stop.is_set() else 5.0)
 
     def _run(self) -> None:
@@ -54,11 +54,11 @@ class Submission:
             pass
         except JoblotError as error:
             self.error = error
-        except Error as error:  # of the database, for which no verb has a word: the run must end
+        except Error as error:  # a database error that no verb translates: the run must still end
             self.error = Unavailable(f"submitting failed: {str(error).partition(chr(10))[0]}")
         finally:
             connections.close_all()
-        self._tell(Submitted(self.error))
+        self._ended(Submitted(self.error))
 
     def _items(self) -> Iterator[NewItem]:
         for item in self._source.items():

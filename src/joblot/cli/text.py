@@ -1,4 +1,4 @@
-"""What the reading commands print for people; with --json they print the reader's own answer."""
+"""The reading commands' output for people; with --json they print the reader's own answer."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Row = dict[str, Any]
 
 
 class _Printing(Console):
-    """Text is a line, and printable; what draws (a table, bars) has its own lines."""
+    """A console that makes text printable, on one line; tables and bars keep their own lines."""
 
     def print(self, *objects: Any, **how: Any) -> None:
         super().print(*(printable(one) if isinstance(one, str) else one for one in objects), **how)
 
 
 def out() -> Console:
-    """Standard output, without Rich's guesses at what a text means."""
+    """Standard output, without Rich's markup and highlighting."""
     return _console(stderr=False)
 
 
@@ -32,14 +32,14 @@ def err() -> Console:
 
 
 def _console(*, stderr: bool) -> Console:
-    """Lines are broken for a terminal only: who reads them from a pipe or a file has no width."""
+    """Wraps lines on a terminal only: a pipe or a file has no width."""
     console = _Printing(stderr=stderr, markup=False, highlight=False, emoji=False)
     console.soft_wrap = not console.is_terminal
     return console
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Columns for a terminal; whole values, one row a line, where there is none."""
+    """Columns on a terminal; otherwise whole values, one row per line."""
     console = out()
     shown = Table(*titles, box=None, pad_edge=False)
     plain = []
@@ -107,7 +107,7 @@ def items(page: Sequence[Row]) -> None:
 
 
 def cause(item: Row) -> str:
-    """Why the item failed or was lost; for an open one, what its last try ended with."""
+    """Why the item failed or was lost; for an open item, the error of its last attempt."""
     errors = [one["error"] for one in item["outcomes"] if one["error"]]
     if not errors and item["state"] == "open":
         errors = [one["error"] for one in item["attempts"]]
@@ -124,7 +124,7 @@ def logs(page: Sequence[Row]) -> None:
 
 def changes(made: Iterable[Row]) -> None:
     for change in made:
-        line = f"MENDED  {change['what']}: {change['before']} became {change['after']}"
+        line = f"FIXED   {change['what']}: {change['before']} became {change['after']}"
         out().print(line, soft_wrap=True)
 
 
@@ -141,7 +141,7 @@ def audit(answer: Row) -> None:
 
 
 def progress_line(state: Row) -> str:
-    """One line: for each stage how many are settled, of how many, and what was not a success."""
+    """One line: for each stage how many items are settled, of how many, and the non-successes."""
     parts = []
     for stage in state["stages"]:
         bad = [f"{stage[name]:,} {name}" for name in ("failed", "lost", "skipped") if stage[name]]

@@ -1,4 +1,4 @@
-"""One worker process of `joblot run`. Its orders are a RunOrder, and then the job."""
+"""One worker process of `joblot run`. It gets a RunOrder, then the job."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from joblot.worker.supervised import Supervised
 
 @dataclass(frozen=True, slots=True)
 class RunOrder:
-    """What a worker process is started for. `batch` 0 is a function of one item."""
+    """What a worker process is started for. `batch` 0: the function takes one item."""
 
     name: str
     function: str

@@ -56,7 +56,7 @@ def key(number: int) -> str:
     return f"digit-{number:04}"
 
 
-# Threads: a cache that at worst works the same out twice.
+# Threads: a cache that at worst computes the same value twice.
 @cache
 def load() -> Digits:
     from sklearn.datasets import load_digits  # noqa: PLC0415
@@ -65,7 +65,7 @@ def load() -> Digits:
     return Digits(data.data.astype(int).tolist(), data.target.tolist())
 
 
-# Threads: a cache that at worst works the same out twice.
+# Threads: a cache that at worst computes the same value twice.
 @cache
 def _classifier() -> Any:
     """A support vector machine, trained on the first half; the same in every process."""

@@ -74,7 +74,7 @@ class _Worked:
     """The completed job, and what happened during it."""
 
     job_id: int
-    told: list[JobNotice] = field(default_factory=list)
+    notices: list[JobNotice] = field(default_factory=list)
     fates: dict[str, Future[Fate | None]] = field(default_factory=dict)
     exit_codes: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
@@ -119,7 +119,7 @@ def _swept(worked: _Worked) -> Iterator[threading.Event]:
     @on_event("finished")
     def note(event: JobNotice) -> None:
         if event.job_id == worked.job_id:
-            worked.told.append(event)
+            worked.notices.append(event)
             finished.set()
 
     threads = [
@@ -175,7 +175,7 @@ def _look_back(worked: _Worked, seed: int, reports: Sequence[Reported], unlocked
         job=progress(job_id),
         failed=items(job_id, state="failed"),
         finished_events=kinds.count("finished"),
-        finishes_told=len(worked.told),
+        finishes_told=len(worked.notices),
         audit=audit(job_id),
         saved=list(saved.values_list("key", "digit")),
         reports=reports,

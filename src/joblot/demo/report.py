@@ -69,13 +69,13 @@ def _story(run: Run) -> RenderableType:
     grid.add_column(style="bold")
     grid.add_column()
     grid.add_row("reported", f"{run.reported:,} results, {run.repeated:,} of them repeats")
-    grid.add_row("receipts", _told(run.receipts))
+    grid.add_row("receipts", _counts(run.receipts))
     for one in run.failed:
         grid.add_row("failed", Text(f"{one['key']}: {_cause(one)}"))
     if run.killed:
         grid.add_row("killed", f"{run.killed} (SIGKILL); others completed them")
     if run.late:
-        grid.add_row("late", f"{run.late}, back after it expired: {_told(run.late_receipts)}")
+        grid.add_row("late", f"{run.late}, back after it expired: {_counts(run.late_receipts)}")
     grid.add_row("rows", f"{len(run.saved):,}, saved in the transactions that counted them")
     share = run.right / run.judged
     grid.add_row("accuracy", f"{run.right} of {run.judged} test images: {share:.1%}")
@@ -90,7 +90,7 @@ def _cause(item: Mapping[str, Any]) -> str:
     return next(f"{error['type']}: {error['message']}" for error in errors if error)
 
 
-def _told(receipts: Mapping[str, int]) -> str:
+def _counts(receipts: Mapping[str, int]) -> str:
     known = [f"{receipts[kind]:,} {kind}" for kind in Receipt if receipts.get(kind)]
     return ", ".join(known) or "none"
 

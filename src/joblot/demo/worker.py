@@ -51,7 +51,7 @@ HANDLERS = {hooks.CLASSIFY: _classify, hooks.SAVE: _save}
 
 def main(task: dict[str, Any], parent: Parent) -> None:
     hooks.register(lost_key=task["lost_key"])
-    digits.classify(digits.load().images[0])  # train before the work begins
+    digits.classify(digits.load().images[0])  # train before work begins
     parent.tell(ready=True)
     if word := parent.wait():
         Worker({**task, **word}, parent).work()

@@ -225,9 +225,9 @@ class PostgresServer:
         with (self.home / "server.log").open("ab") as log:
             self._process = self._spawn(command, log)
         how = STOP_SIGNAL[self._closing_mode].name.removeprefix("SIG")
-        told = [str(self._process.pid), how, str(self.home), str(STOP_SECONDS_MAX)]
+        arguments = [str(self._process.pid), how, str(self.home), str(STOP_SECONDS_MAX)]
         self._watchdog = subprocess.Popen(
-            ["sh", "-c", WATCHDOG, "joblot-pg-watchdog", *told],
+            ["sh", "-c", WATCHDOG, "joblot-pg-watchdog", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -120,11 +120,11 @@ def _probe(folder: Path | None, owner: Owner, home: Path) -> Programs | None:
     if folder is None:
         return None
     try:
-        told = run_as(owner, [str(folder / "postgres"), "--version"], home)
+        output = run_as(owner, [str(folder / "postgres"), "--version"], home)
         run_as(owner, [str(folder / "initdb"), "--version"], home)
     except (OSError, subprocess.CalledProcessError):
         return None
-    match = re.search(r"\) (\d+)", told)
+    match = re.search(r"\) (\d+)", output)
     return Programs(folder, int(match[1])) if match else None
 
 

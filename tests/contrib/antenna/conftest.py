@@ -1,4 +1,4 @@
-"""The older protocol, asked through Django's own handler, as under WSGI, and of a real server."""
+"""The older protocol, through Django's own handler, as under WSGI, and on a real server."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["clock", "configure", "exact", "own_hooks"]
 
 @pytest.fixture(autouse=True)
 def outputs_folder(tmp_path: Path) -> Iterator[Path]:
-    """Where large outputs go."""
+    """The folder of large outputs."""
     with override_settings(MEDIA_ROOT=str(tmp_path)):
         yield tmp_path
 
@@ -37,7 +37,7 @@ def nobody_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Api:
-    """Whoever holds one token of the fleet. `status` is that of the last answer."""
+    """A caller with one token of the fleet. `status` is that of the last answer."""
 
     def __init__(self, token: str) -> None:
         self._client = Client(raise_request_exception=False)
@@ -64,13 +64,13 @@ class Api:
         return list(self.post(f"jobs/{number}/tasks/", {"batch_size": batch_size})["tasks"])
 
     def results(self, job: Job, *results: tuple[Task, Any]) -> list[str]:
-        """What each of these results is answered."""
+        """Post these results; returns the answer to each."""
         posted = [
             {"reply_subject": task["reply_subject"], "result": result} for task, result in results
         ]
-        told = self.post(f"jobs/{job.pk}/result/", {"results": posted})
-        assert self.status == 200, told
-        return [one["status"] for one in told["tasks"]]
+        reply = self.post(f"jobs/{job.pk}/result/", {"results": posted})
+        assert self.status == 200, reply
+        return [one["status"] for one in reply["tasks"]]
 
     def done(self, job: Job, *tasks: Task) -> list[str]:
         return self.results(job, *((task, detected(task)) for task in tasks))
@@ -95,7 +95,7 @@ def api(token: str) -> Api:
 
 @pytest.fixture
 def of_rights(ledger_db: str) -> Callable[..., Api]:
-    """`of_rights(projects=…)` is a caller with a new token of these rights."""
+    """`of_rights(projects=…)` returns a caller with a new token with these rights."""
     return lambda *scopes, **rights: Api(issue("fleet", scopes or ["work"], **rights)[0])
 
 
@@ -119,7 +119,7 @@ def job_of(count: int, pipeline: str = SLUGS[0], **more: Any) -> Job:
 
 @pytest.fixture
 def served(ledger_db: str, configure_antenna: Callable[..., None]) -> Iterator[Served]:
-    """A server on a loopback socket; it waits for no job."""
+    """A server on a loopback socket, without long polling."""
     configure_antenna(wait_seconds=0.001)
     with Served(threads=8) as served:
         yield served

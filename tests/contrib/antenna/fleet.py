@@ -1,9 +1,8 @@
-"""The older fleet's worker, as it was seen to behave: it never sends anything twice.
+"""The older fleet's worker, imitating its observed behavior: it never sends anything twice.
 
-It takes batches ahead in several loaders until it is told that there are none, and each loader
-stops at the first answer that is not a good one. It works them in order and posts each once; a
-post that fails is forgotten, and its results with it. It renews nothing, releases nothing, and
-tells nobody when it dies.
+Several loaders prefetch batches until an answer says that there are none; each loader stops at the
+first unsuccessful answer. The worker processes batches in order and posts each once; after a
+failed post it drops the results. It never renews or releases anything, and dies silently.
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ Post = Callable[[httpx.Client, str, dict[str, Any]], httpx.Response]
 
 
 class Killed(Exception):
-    """SIGKILL: nothing more comes of this worker."""
+    """SIGKILL: this worker does nothing more."""
 
 
 class Worker:
-    """One GPU's process. `models` does a task; `post` sends results, and may lose them."""
+    """One GPU's process. `models` processes a task; `post` sends results, and may lose them."""
 
     def __init__(
         self,
@@ -59,7 +58,7 @@ class Worker:
         self.answers: list[dict[str, Any]] = []
 
     def run(self) -> None:
-        """Work until a poll comes to nothing; the real one would sleep for 5 s, and go on."""
+        """Work until a poll finds nothing; the real worker would sleep for 5 s and continue."""
         try:
             while sum([self._drain(job) for job in self.poll()]):
                 pass
@@ -89,12 +88,12 @@ class Worker:
             headers=self._headers,
             timeout=30,
             follow_redirects=True,
-            verify=False,  # there is no TLS, and to read certificates takes long
+            verify=False,  # no TLS is used, and loading certificates is slow
             trust_env=False,
         )
 
     def _drain(self, job: dict[str, Any]) -> int:
-        """Work the job until its loaders have stopped; answers how many tasks there were."""
+        """Work on the job until its loaders have stopped; returns the number of tasks."""
         ready: list[queue.Queue[list[Task] | None]] = [queue.Queue(AHEAD) for _ in range(LOADERS)]
         done, posted = 0, []
         with ThreadPoolExecutor(LOADERS + POSTERS) as threads:
@@ -133,23 +132,23 @@ class Worker:
         ]
 
     def _post_once(self, job: dict[str, Any], results: list[dict[str, Any]]) -> None:
-        """On any failure the results are dropped, and nothing is ever said of them."""
+        """On any failure the results are dropped silently."""
         with self._session() as session:
             try:
                 answer = self._post(session, f"/jobs/{job['id']}/result/", {"results": results})
-                told = answer.json() if answer.status_code == 200 else {}
+                reply = answer.json() if answer.status_code == 200 else {}
             except (httpx.HTTPError, ValueError):
                 return
-        if told:
-            assert type(told["status"]) is str
-            assert type(told["job_id"]) is int
-            assert type(told["results_queued"]) is int
-            assert all(type(text) is str for one in told["tasks"] for text in one.values())
-            self.answers.append(told)
+        if reply:
+            assert type(reply["status"]) is str
+            assert type(reply["job_id"]) is int
+            assert type(reply["results_queued"]) is int
+            assert all(type(text) is str for one in reply["tasks"] for text in one.values())
+            self.answers.append(reply)
 
     @staticmethod
     def _empty(ready: list[queue.Queue[list[Task] | None]], loaders: list[Future[None]]) -> None:
-        """So that no loader waits for room, in a worker that is dead."""
+        """Empty the queue of a dead worker, so that no loader waits for room in it."""
         while not all(loader.done() for loader in loaders):
             for one in ready:
                 while not one.empty():
@@ -157,7 +156,7 @@ class Worker:
 
 
 def _in_turn(ready: list[queue.Queue[list[Task] | None]]) -> Iterator[list[Task]]:
-    """A batch of each loader after the other, until all have stopped."""
+    """Take one batch from each loader in turn, until all have stopped."""
     left = list(ready)
     while left:
         for one in list(left):
@@ -169,7 +168,7 @@ def _in_turn(ready: list[queue.Queue[list[Task] | None]]) -> Iterator[list[Task]
 
 
 def _checked(tasks: list[Task]) -> list[Task]:
-    """What the real one's models of its data would refuse, and stop the job's attempt for."""
+    """Refuse what the real worker's schema would refuse, which ends its attempt at the job."""
     for task, name in itertools.product(tasks, ("id", "image_id", "image_url", "reply_subject")):
         assert type(task[name]) is str, f"{name}: {task[name]!r}"
     assert len({task["image_id"] for task in tasks}) == len(tasks)
@@ -177,7 +176,7 @@ def _checked(tasks: list[Task]) -> list[Task]:
 
 
 def detected(task: Task, boxes: int = 1, classes: int = 2) -> dict[str, Any]:
-    """What the models say of an image, in the protocol's shape."""
+    """The models' detections for an image, in the protocol's shape."""
     scores = [1 / (n + 1.5) for n in range(classes)]
     box = {
         "source_image_id": task["id"],

@@ -1,4 +1,4 @@
-"""What a worker took ahead: how much that is, and renewing it by how far it has come."""
+"""Prefetched items: their bound, and renewing them according to the worker's progress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the older fleet needs of its server: a test for each line, by its number."""
+"""The older fleet's requirements for its server: one test per requirement, by number."""
 
 from __future__ import annotations
 
@@ -88,9 +88,9 @@ def test_4_a_bad_result_loses_no_other_of_its_batch(api: Api) -> None:
     entries[11] = entries[11].replace("161.0", "NaN")
     entries[12] = "7"
     body = '{"results": [' + ",".join(entries) + "]}"
-    told = api.post_bytes(f"jobs/{job.pk}/result/", body.encode())
-    assert (api.status, told["status"], told["job_id"]) == (200, "accepted", job.pk)
-    assert told["results_queued"] == 22
+    reply = api.post_bytes(f"jobs/{job.pk}/result/", body.encode())
+    assert (api.status, reply["status"], reply["job_id"]) == (200, "accepted", job.pk)
+    assert reply["results_queued"] == 22
     stage = progress(job.pk)["stages"][0]
     assert (stage["succeeded"], stage["failed"], stage["in_flight"]) == (20, 2, 2)
 
@@ -107,7 +107,7 @@ def test_4_a_batch_that_is_posted_twice_counts_once(api: Api) -> None:
 
 
 def test_5_a_batch_of_a_hundred_megabytes_is_taken() -> None:
-    """That it is, quickly and in little memory, is in test_large_bodies.py."""
+    """Time and memory are tested in test_large_bodies.py."""
     assert AntennaLimits().body_bytes_max > 100_000_000
 
 
@@ -116,8 +116,8 @@ def test_5_the_size_that_is_taken_is_the_tokens_where_it_has_one(
 ) -> None:
     api = of_rights("work", body_bytes_max=1_000)
     job = job_of(2)
-    told = api.post(f"jobs/{job.pk}/result", {"results": [], "client_info": "x" * 1_000})
-    assert (api.status, told["limit"]) == (413, 1_000)
+    reply = api.post(f"jobs/{job.pk}/result", {"results": [], "client_info": "x" * 1_000})
+    assert (api.status, reply["limit"]) == (413, 1_000)
 
 
 @pytest.mark.parametrize(("policy", "held"), [(5.0, 300.0), (300.0, 300.0), (900.0, 900.0)])
@@ -156,7 +156,7 @@ def test_6_a_worker_takes_no_more_for_what_it_does_while_other_jobs_wait(
 def test_6_what_a_dead_worker_holds_keeps_the_next_one_from_nothing(
     api: Api, configure_antenna, clock
 ) -> None:
-    """A minute later; it would be five until the leases expire."""
+    """After a minute; the leases would expire only after five."""
     configure_antenna(ahead_items=24)
     job = job_of(100)
     api.tasks(job)
@@ -217,8 +217,8 @@ def test_8_only_the_tokens_projects_and_pipelines_are_listed(of_rights: Callable
     api = of_rights("work", projects=["andes"], pipelines=[SLUGS[0]])
     assert api.listed() == [{"id": shown.pk, "pipeline_slug": SLUGS[0]}]
     assert api.tasks(foreign) == []
-    told = api.post(f"jobs/{hidden.pk}/tasks/", {"batch_size": 24})
-    assert (api.status, told["detail"][:4]) == (404, "job ")
+    reply = api.post(f"jobs/{hidden.pk}/tasks/", {"batch_size": 24})
+    assert (api.status, reply["detail"][:4]) == (404, "job ")
 
 
 def test_9_a_registration_of_megabytes_is_kept(api: Api, outputs_folder) -> None:
@@ -237,8 +237,8 @@ def test_9_a_registration_of_megabytes_is_kept(api: Api, outputs_folder) -> None
     assert len(json.dumps(given)) > 3_000_000
     (project,) = api.get("projects")["results"]
     path = f"projects/{project['id']}/pipelines/"
-    told = api.post(path, given)
-    assert (api.status, told["pipelines_created"]) == (201, list(SLUGS))
+    reply = api.post(path, given)
+    assert (api.status, reply["pipelines_created"]) == (201, list(SLUGS))
     again = api.post(path, given)
     assert (again["pipelines_created"], again["pipelines_updated"]) == ([], list(SLUGS))
     seen = next(one for one in workers() if one["instance"] == "AMI Data Companion (gpu-1)")
@@ -251,9 +251,9 @@ def test_10_all_projects_are_on_one_page(api: Api, of_rights: Callable[..., Api]
     names = [f"project {n}" for n in range(41)]
     for name in names:
         submit("night", ["a"], pipeline="p", project=name)
-    told = api.get("projects")
-    assert {one["name"] for one in told["results"]} == {*names, "default"}
-    assert len({one["id"] for one in told["results"]}) == told["count"] == 42
-    assert told["next"] is None
+    reply = api.get("projects")
+    assert {one["name"] for one in reply["results"]} == {*names, "default"}
+    assert len({one["id"] for one in reply["results"]}) == reply["count"] == 42
+    assert reply["next"] is None
     mine = of_rights("work", projects=["project 7"]).get("projects")["results"]
-    assert mine == [one for one in told["results"] if one["name"] == "project 7"]
+    assert mine == [one for one in reply["results"] if one["name"] == "project 7"]

@@ -1,4 +1,4 @@
-"""A list is cut into its entries, wherever the network has cut its bytes."""
+"""A list is split into its entries, wherever the network has split its bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole jobs, worked over a real server by workers that behave as badly as the real ones do."""
+"""Whole jobs, over a real server, by workers that behave as badly as the real ones."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def odd_ones(task: Task) -> dict[str, Any]:
 def test_a_job_comes_out_exact_whatever_its_workers_do(
     served: Served, token: str, in_thread: Callable[..., Any]
 ) -> None:
-    """One is killed in the middle of its work, one's network loses every third batch."""
+    """One worker is killed in the middle of its work, another loses every third batch."""
     job = job_of(500, policy={"retry_backoff_seconds": 0})
     killed = Worker(served.url, token, odd_ones, dies_after_batches=2)
     losing = Worker(served.url, token, odd_ones, post=losing_every_third())
@@ -84,7 +84,7 @@ def test_a_job_comes_out_exact_whatever_its_workers_do(
 def test_a_worker_that_takes_ahead_is_bounded(
     served: Served, token: str, api: Api, in_thread: Callable[..., Any]
 ) -> None:
-    """Without a bound, four loaders take 408 tasks at once, however slow the models are."""
+    """Without a bound, four loaders would take 408 tasks at once, however slow the models are."""
     job = job_of(600)
     go = threading.Event()
 
@@ -105,7 +105,7 @@ def test_a_worker_that_takes_ahead_is_bounded(
 def test_a_cancelled_job_lets_its_workers_go(
     served: Served, token: str, in_thread: Callable[..., Any]
 ) -> None:
-    """The next answer says that there is nothing; what is still posted is received."""
+    """The next answer has no tasks; results still posted are received."""
     dead, live = job_of(400), job_of(60, pipeline="insect_orders_2025")
     begun = threading.Event()
 

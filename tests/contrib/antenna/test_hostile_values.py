@@ -1,4 +1,4 @@
-"""Each hostile value from the older fleet: it fails its own item, with the cause, and no other."""
+"""Each hostile value from the older fleet fails its own item, with the cause, and no other."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def test_a_result(api: Api, place: str) -> None:
         ]
         posted[1]["result"][place] = "HERE"
         text = json.dumps({"results": posted}).encode().replace(b'"HERE"', hostile.encoded)
-        told = api.post_bytes(f"jobs/{job.pk}/result/", text)
-        assert api.status == 200, told
-        states = [one["status"] for one in told["tasks"]]
+        reply = api.post_bytes(f"jobs/{job.pk}/result/", text)
+        assert api.status == 200, reply
+        states = [one["status"] for one in reply["tasks"]]
         assert states[0] == states[2] == "counted"
         if place != "error":
             assert states[1] == "counted"
-            # A result is one level more than its value.
+            # A result adds one level to its value.
             kept = hostile.kept and str(hostile) != "as deep as may be"
             stage = progress(job.pk)["stages"][0]
             assert stage["succeeded"] == (3 if kept else 2)

@@ -1,4 +1,4 @@
-"""A batch of more than a hundred megabytes, posted at once: taken quickly, and in little memory."""
+"""A batch of more than 100 MB in one post is processed quickly, and in little memory."""
 
 from __future__ import annotations
 
@@ -20,14 +20,12 @@ __all__ = ["joblot", "make_joblot"]
 IMAGES = 16
 CLASSES = 29_176  # of the largest model
 BODY_BYTES_MIN = 100_000_000
-MEMORY_BYTES_MAX = (
-    100_000_000  # beyond what the server takes anyhow; a whole parse takes five times this
-)
-CPU_SECONDS_MAX = 20.0  # of the server's; a worker begins to lose what it computes after 30
+MEMORY_BYTES_MAX = 100_000_000  # above the server's base; a whole parse takes five times this
+CPU_SECONDS_MAX = 20.0  # of the server; after 30 a worker begins to lose results
 
 
 def batch(tasks: list[Task]) -> bytes:
-    """Quickly made: all boxes are the same."""
+    """Quick to build: all boxes are the same."""
     boxes = json.dumps(detected(tasks[0], boxes=5, classes=CLASSES)["detections"])
     results = []
     for task in tasks:
@@ -43,20 +41,20 @@ def in_pieces(body: bytes) -> Iterator[bytes]:
 
 
 def memory_peak(pid: int) -> int:
-    """The most bytes that the process ever had in memory."""
+    """The process's peak memory in bytes."""
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     return int(status.partition("VmHWM:")[2].split()[0]) * 1_024
 
 
 def cpu_seconds(pid: int) -> float:
-    """What the process has computed; how long that took depends on who else does."""
+    """The process's CPU time; its elapsed time depends on other processes."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-@pytest.mark.timeout(300)  # a machine that is busy with something else takes its time
+@pytest.mark.timeout(300)  # slow on a busy machine
 def test_a_batch_of_a_hundred_megabytes_is_parsed_in_bounded_memory(joblot) -> None:
-    """Once, on SQLite: it takes some seconds, of which the database has little."""
+    """On SQLite only: it takes several seconds, few of them in the database."""
     with Serving(joblot) as server:
         images = [{"key": f"{n}", "payload": {"url": f"http://x/{n}"}} for n in range(IMAGES)]
         job = server.post(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
-from itertools import takewhile
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,10 +14,8 @@ from django.test import override_settings
 
 from joblot.contrib.antenna.limits import AntennaLimits, antenna_limits
 from joblot.errors import InvalidPolicy
-from tests.meta.sources import ROOT
 
 pytestmark = pytest.mark.usefixtures("configure_antenna")
-PAGES = {"antenna", "reference"}
 UNITS = ("bytes", "seconds", "items", "max")
 
 
@@ -71,15 +67,3 @@ def test_urls_without_the_app_that_takes_the_setting_are_refused() -> None:
     ran = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert ran.returncode == 1
     assert 'expected "joblot.contrib.antenna" in INSTALLED_APPS' in ran.stderr
-
-
-def test_the_page_of_the_protocol_lists_them_as_the_reference_does() -> None:
-    rows = {page.stem: table(page) for page in (ROOT / "docs").rglob("*.md") if page.stem in PAGES}
-    assert rows["antenna"] == rows["reference"]
-    assert len(rows["antenna"]) == len(AntennaLimits.__dataclass_fields__)
-
-
-def table(page: Path) -> list[str]:
-    lines = page.read_text(encoding="utf-8").partition("JOBLOT_ANTENNA = {")[2].splitlines()
-    within = takewhile(lambda line: not line.startswith("## "), lines)
-    return [line for line in within if line.startswith("| `")]

@@ -1,4 +1,4 @@
-"""What becomes of single results."""
+"""The handling of single results."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def errors(job: Job) -> list[dict[str, str]]:
 def test_the_output_is_the_result_as_it_came(api: Api, outputs_folder: Any) -> None:
     job = job_of(2)
     small, large = api.tasks(job)
-    told = [detected(small), detected(large, boxes=10, classes=3_000)]
-    assert api.results(job, (small, told[0]), (large, told[1])) == ["counted", "counted"]
-    assert dict(outputs(job.pk)) == {"image 0": told[0], "image 1": told[1]}
+    reply = [detected(small), detected(large, boxes=10, classes=3_000)]
+    assert api.results(job, (small, reply[0]), (large, reply[1])) == ["counted", "counted"]
+    assert dict(outputs(job.pk)) == {"image 0": reply[0], "image 1": reply[1]}
     (stored,) = outputs_folder.rglob("*.json")
     assert stored.stat().st_size > 500_000
     metrics = progress(job.pk)["stages"][0]["metrics"]
@@ -98,7 +98,7 @@ def test_a_result_that_is_too_large_fails_its_item(api: Api, configure) -> None:
 
 
 def test_a_batch_that_fails_as_one_costs_its_items_nothing(api: Api) -> None:
-    """A poison image among good ones: they come back once more together, and then each alone."""
+    """A poison image among good ones: they are granted together once more, then each alone."""
     job = job_of(8, policy={"retry_backoff_seconds": 0})
     sizes = []
     while tasks := api.tasks(job):
@@ -133,7 +133,7 @@ def test_a_batch_may_be_posted_again_whatever_its_size(api: Api, outputs_folder:
     assert len(kept) == 2
     assert api.results(job, *posted) == ["duplicate"] * 3
     assert sorted(outputs_folder.rglob("*.json")) == kept
-    assert dict(outputs(job.pk)) == {f"image {task['id']}": told for task, told in posted}
+    assert dict(outputs(job.pk)) == {f"image {task['id']}": reply for task, reply in posted}
 
 
 def test_a_number_that_is_too_large_fails_its_own_item(api: Api) -> None:
@@ -141,8 +141,8 @@ def test_a_number_that_is_too_large_fails_its_own_item(api: Api) -> None:
     first, second = api.tasks(job)
     posted = [{"reply_subject": t["reply_subject"], "result": detected(t)} for t in (first, second)]
     body = json.dumps({"results": posted}).replace("0.0023", "1e999", 1)
-    told = api.post_bytes(f"jobs/{job.pk}/result/", body.encode())
-    assert [one["status"] for one in told["tasks"]] == ["counted"] * 2
+    reply = api.post_bytes(f"jobs/{job.pk}/result/", body.encode())
+    assert [one["status"] for one in reply["tasks"]] == ["counted"] * 2
     assert states(job) == {"failed": 1, "succeeded": 1}
 
 
@@ -162,8 +162,8 @@ def test_what_came_before_a_body_broke_is_kept(api: Api) -> None:
     tasks = api.tasks(job)
     posted = [{"reply_subject": t["reply_subject"], "result": detected(t)} for t in tasks]
     body = json.dumps({"results": posted}).encode()
-    told = api.post_bytes(f"jobs/{job.pk}/result/", body[:-40])
-    assert (api.status, told["code"]) == (400, "not_readable")
+    reply = api.post_bytes(f"jobs/{job.pk}/result/", body[:-40])
+    assert (api.status, reply["code"]) == (400, "not_readable")
     assert states(job) == {"succeeded": 1, "in_flight": 1}
     api.post_bytes(f"jobs/{job.pk}/result/", body)
     assert states(job) == {"succeeded": 2}
@@ -172,12 +172,12 @@ def test_what_came_before_a_body_broke_is_kept(api: Api) -> None:
 def test_more_results_than_are_taken_at_once(api: Api, configure_antenna) -> None:
     configure_antenna(results_max=3)
     job = job_of(5)
-    told = api.post(f"jobs/{job.pk}/result", {"results": [{}] * 4})
-    assert (api.status, told["limit"]) == (413, 3)
+    reply = api.post(f"jobs/{job.pk}/result", {"results": [{}] * 4})
+    assert (api.status, reply["limit"]) == (413, 3)
 
 
 def test_a_result_holds_what_its_worker_was_granted_later(api: Api, clock) -> None:
-    """A slow worker: it took four batches at once, and is at each for 200 seconds."""
+    """A slow worker: it prefetched four batches, and needs 200 seconds for each."""
     job = job_of(88)
     batches = [api.tasks(job) for _ in range(4)]
     for batch in batches:
@@ -227,8 +227,8 @@ def test_a_job_of_two_stages_gives_each_worker_its_own_items(api: Api) -> None:
 
 @pytest.mark.parametrize("body", [{}, {"batch_size": 0}, {"batch_size": "x"}, [], 7])
 def test_a_batch_size_that_can_not_be_right(api: Api, body: Any) -> None:
-    told = api.post(f"jobs/{job_of(1).pk}/tasks", body)
-    assert (api.status, told["detail"][:8]) == (400, "expected")
+    reply = api.post(f"jobs/{job_of(1).pk}/tasks", body)
+    assert (api.status, reply["detail"][:8]) == (400, "expected")
 
 
 def test_what_is_not_there_is_told_as_the_client_reads_it(api: Api) -> None:

@@ -1,4 +1,4 @@
-"""What a worker has done of late."""
+"""A worker's recent throughput."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The guards of the ledger, each with a way to take it out and the test that then turns red.
+"""The guards of the ledger, each with a way to remove it and the test that then fails.
 
-`python -m tests.interleave.mutants` (`make mutants`) takes them out one by one;
-docs/explanation/guards.md is made from this table.
+`python -m tests.interleave.mutants` (`make mutants`) removes them one by one;
+docs/explanation/guards.md is generated from this table.
 """
 
 from __future__ import annotations

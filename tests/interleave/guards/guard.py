@@ -1,4 +1,4 @@
-"""A guard, with a way to take it out and the test that then turns red."""
+"""A guard, with a way to remove it and the test that then fails."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """`kept`: what it says, as a sentence. In `file` (below src/joblot/ledger) `old` becomes `new`.
+    """`kept`: the rule, as a sentence. In `file` (below src/joblot/ledger), `old` becomes `new`.
 
-    `caught_by`: the test, below tests.
+    `caught_by`: the test that then fails, below tests.
     """
 
     kept: str
@@ -23,10 +23,10 @@ class Guard:
         return (src / "joblot" / "ledger" / self.file).read_text(encoding="utf-8")
 
     def take_out(self, src: Path) -> None:
-        """In a copy of joblot. Raises ValueError if the guard is not there exactly once."""
+        """Remove the guard from a copy of joblot. Raises ValueError unless it occurs once."""
         text = self.text(src)
         if text.count(self.old) != 1:
-            raise ValueError(f"{self.file}: expected {self.old!r} once; mend the table of guards")
+            raise ValueError(f"{self.file}: expected {self.old!r} once; fix the table of guards")
         path = src / "joblot" / "ledger" / self.file
         path.write_text(text.replace(self.old, self.new), encoding="utf-8")
 

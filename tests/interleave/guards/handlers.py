@@ -1,4 +1,4 @@
-"""Events, their handlers, and hooks."""
+"""Guards for events, their handlers, and hooks."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from tests.interleave.guards.guard import Guard, pair
 
 GUARDS = (
     Guard(
-        "An event is fanned out after the earlier ones of its job.",
+        "An event is fanned out after the earlier events of its job.",
         "maintain/outbox.py",
         "rows.filter(~Exists(earlier))",
         "rows",
         pair("failed-deliver-deliver-postgres"),
     ),
     Guard(
-        "A handler gets an event after the earlier ones of its job.",
+        "A handler gets an event after the earlier events of its job.",
         "maintain/delivery.py",
         "filter(~Exists(earlier), delivered_at__isnull=True)",
         "filter(delivered_at__isnull=True)",
@@ -21,28 +21,28 @@ GUARDS = (
         "_from_it_and_no_others",
     ),
     Guard(
-        "The mark of a delivery commits with what its handler wrote.",
+        "A delivery's mark commits together with its handler's writes.",
         "maintain/delivery.py",
         "            call.handler.call(call.event)\n    return True",
         "            pass\n    call.handler.call(call.event)\n    return True",
         "ledger/maintain/test_delivery.py::test_effects_in_the_same_database_happen_exactly_once",
     ),
     Guard(
-        "A try is begun by one process, and not before its time.",
+        "One process begins an attempt of a delivery, and not before it is due.",
         "maintain/delivery.py",
         "            event_id=event_id, handler=name, next_try_at__lte=clock.now()\n",
         "            event_id=event_id, handler=name\n",
         "ledger/read/test_undelivered.py::test_a_try_that_was_begun_is_not_begun_again_before_its_time",
     ),
     Guard(
-        "A call that was overtaken by a later try marks nothing.",
+        "A call that a later attempt has overtaken marks nothing.",
         "maintain/delivery.py",
         "tries=call.tries, delivered_at__isnull=True",
         "delivered_at__isnull=True",
         "ledger/read/test_undelivered.py::test_a_call_that_was_overtaken_marks_nothing",
     ),
     Guard(
-        "The sweep runs no adopter's code.",
+        "The sweep runs no adopter code.",
         "maintain/sweep.py",
         "    fanned_out = fan_out()\n",
         "    fanned_out = fan_out()\n"
@@ -59,7 +59,7 @@ GUARDS = (
         "::test_a_storage_that_does_not_remove_is_called_by_no_sweep_and_doctor_names_its_files",
     ),
     Guard(
-        "A job for which a step of the sweep fails keeps no other from its turn.",
+        "A job for which a step of the sweep fails does not delay other jobs.",
         "rows/sweep_failures.py",
         "        failed(step, job_id, error)\n        return False\n",
         "        raise\n",
@@ -67,7 +67,7 @@ GUARDS = (
         "_and_goes_on_when_it_can",
     ),
     Guard(
-        "The sweep's choice of jobs passes over those that were put off.",
+        "The sweep skips jobs that were put off.",
         "maintain/sweep.py",
         '    jobs = jobs.exclude(put_off(step, "pk"))\n',
         "",
@@ -90,7 +90,7 @@ GUARDS = (
         "_reported_again",
     ),
     Guard(
-        "Hooks that hang leave threads of a server for everything else.",
+        "Hooks that hang leave server threads free for everything else.",
         "room.py",
         "            while self._running >= self.threads_max:\n",
         "            while False:\n",

@@ -1,4 +1,4 @@
-"""What keeps the ledger right when two verbs meet."""
+"""Guards for two concurrent verbs."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ GUARDS = (
         pair("last-requeue-reconcile-sqlite"),
     ),
     Guard(
-        "A slot is added to, not written over.",
+        "A tally slot is added to, never overwritten.",
         "rows/tally_add.sql",
         "failed = joblot_tally.failed + excluded.failed",
         "failed = excluded.failed",
         pair("failed-amend-reconcile-sqlite"),
     ),
     Guard(
-        "Whoever changes the job names the version that he has read.",
+        "A change of a job names the version that was read.",
         "rows/job.py",
         ".filter(pk=job_id, version=version)",
         ".filter(pk=job_id)",
@@ -69,21 +69,21 @@ GUARDS = (
         pair("last-expire-expire-sqlite"),
     ),
     Guard(
-        "Renewing several leases waits for none of them.",
+        "Renewing several leases waits for no lock on them.",
         "lease.py",
         "due.select_for_update(skip_locked=True)",
         "due.select_for_update()",
         "races/test_locks.py::TestSeveralLeases::test_renewing_them_waits_for_no_report",
     ),
     Guard(
-        "Renewing several leases shortens none of them.",
+        "Renewing several leases shortens no deadline.",
         "lease.py",
         ", expires_at__lt=deadline)",
         ")",
         "ledger/test_lease.py::test_renewing_several_shortens_none[sqlite]",
     ),
     Guard(
-        "Renewing several leases holds none that has ended.",
+        "Renewing several leases locks none that has ended.",
         "lease.py",
         "filter(LIVE, pk__in=tokens, expires",
         "filter(pk__in=tokens, expires",
@@ -118,14 +118,14 @@ GUARDS = (
         "races/test_explored.py::test_a_claim_grants_nothing_after_the_pause",
     ),
     Guard(
-        "A cancel takes the ranges away, and so waits for claims in flight.",
+        "A cancel deletes the ranges, and so waits for concurrent claims.",
         "job/lifecycle.py",
         "            drain_claims(job_id, {JobStatus.CANCELING}, job.run)\n",
         "",
         pair("running-cancel-claim-postgres"),
     ),
     Guard(
-        "A cancel closes expired leases too.",
+        "A cancel also closes expired leases.",
         "job/close.py",
         "job_id=job_id, run__lte=run, state__in=UNCLOSED",
         "job_id=job_id, run__lte=run, state=LeaseState.LIVE",
@@ -140,7 +140,7 @@ GUARDS = (
         "::test_leaves_the_leases_of_the_next_run",
     ),
     Guard(
-        "A retry closes the leases of the run before, before it reopens.",
+        "A retry closes the leases of the previous run before it reopens items.",
         "job/lifecycle.py",
         "    close_leases(job_id, job.run - 1)\n",
         "",
@@ -148,21 +148,21 @@ GUARDS = (
         "::test_a_success_through_the_earlier_run_does_not_settle_what_is_being_reopened",
     ),
     Guard(
-        "Two who reopen take each chunk once, under the job's row.",
+        "Of two concurrent reopenings, each chunk is taken by one, under the job's row lock.",
         "job/reopen.py",
         "        job = lock_job(job_id)\n",
         '        job = __import__("joblot.ledger.rows.job").ledger.jobs.read_job(job_id)\n',
         pair("retrying-reopen-reopen-postgres"),
     ),
     Guard(
-        "An expiry locks the lease before it reads what is open.",
+        "An expiry locks the lease before it reads its open items.",
         "lease.py",
         "        locked = live.select_for_update(skip_locked=skip_locked)\n",
         "        locked = live\n",
         pair("last-report-expire-postgres"),
     ),
     Guard(
-        "Locks are taken in one order: an expiry locks its lease first, then items, as a report.",
+        "Locks have one order: an expiry locks its lease first, then items, like a report.",
         "lease.py",
         """\
         locked = live.select_for_update(skip_locked=skip_locked)
@@ -186,7 +186,7 @@ GUARDS = (
         pair("last-report-expire-postgres"),
     ),
     Guard(
-        "A release locks the lease before it reads what is open.",
+        "A release locks the lease before it reads its open items.",
         "lease.py",
         "_find(token, locked=True)",
         "_find(token)",
@@ -200,28 +200,28 @@ GUARDS = (
         pair("running-claim-merge-postgres"),
     ),
     Guard(
-        "Two who fill a job number its items one after the other.",
+        "Of two concurrent submissions to a job, one numbers its items after the other.",
         "submit/filling.py",
         "lock_job(self._job_id)\n",
         '__import__("joblot.ledger.rows.job").ledger.jobs.read_job(self._job_id)\n',
         pair("filling-add_items-add_items-postgres"),
     ),
     Guard(
-        "A fold waits while an amendment was counted that nobody has told.",
+        "A fold waits for a counted amendment that has no event yet.",
         "maintain/fold.py",
         "untold = seen is not None and decide(seen) is not None",
         "untold = False",
         "ledger/maintain/test_fold.py::test_an_amendment_that_nobody_looked_at_is_told_though_it_was_folded",
     ),
     Guard(
-        "The total is compared in the version that is sealed.",
+        "A seal compares the total in the version that it seals.",
         "submit/submit.py",
         "return advance(job.pk, job.version, sealed=True)",
         "return advance(job.pk, read_job(job.pk).version, sealed=True)",
         pair("filling-submit-add_items-postgres"),
     ),
     Guard(
-        "What is asked again of a sealed job is compared, not refused.",
+        "A submission repeated for a sealed job is compared, not refused.",
         "submit/filling.py",
         "            if new:\n                self._require_open(",
         "            if job.sealed:\n"
@@ -230,14 +230,14 @@ GUARDS = (
         pair("filling-submit-submit-sqlite"),
     ),
     Guard(
-        "An item with another payload than before is a conflict.",
+        "An item submitted again with another payload is a conflict.",
         "submit/filling.py",
         "            raise _conflict(known.key)\n",
         "            pass\n",
         "ledger/submit/test_keys.py::TestAnotherSubmission::test_with_another_payload_is_a_conflict",
     ),
     Guard(
-        "A retry that names its run begins no later one.",
+        "A retry that names a run begins no later run.",
         "job/lifecycle.py",
         "    if run is not None and run <= job.run:\n        return True\n",
         "    run = None\n",

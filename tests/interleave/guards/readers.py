@@ -1,4 +1,4 @@
-"""Answers of one instant, and clocks that jump."""
+"""Guards for answers of one instant, and for clocks that jump."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tests.interleave.guards.guard import Guard, reader
 
 GUARDS = (
     Guard(
-        "An answer of several statements is read in one transaction.",
+        "An answer from several statements is read in one transaction.",
         "read/why.py",
         "@one_snapshot()\n",
         "",
@@ -20,7 +20,7 @@ GUARDS = (
         reader("last-report-postgres"),
     ),
     Guard(
-        "A page of items is of one instant.",
+        "A page of items shows one instant.",
         "read/items.py",
         "@repeated\n@one_snapshot()\ndef items(",
         "@repeated\ndef items(",
@@ -34,7 +34,7 @@ GUARDS = (
         "ledger/db/test_snapshot.py::test_a_reader_does_not_wait_for_a_writer",
     ),
     Guard(
-        "An item waits no longer than its policy says, though the clock was ahead.",
+        "An item waits no longer than its policy says, even if the clock was ahead.",
         "maintain/waits.py",
         "    each(Step.WAITS, _jobs(_late_ranges()), _shorten_ranges)\n",
         "",
@@ -42,7 +42,7 @@ GUARDS = (
         "test_an_item_that_failed_while_the_clock_was_ahead_is_tried_in_time",
     ),
     Guard(
-        "A lease that was granted while the clock was ahead ends in time.",
+        "A lease granted while the clock was ahead ends in time.",
         "maintain/waits.py",
         "live.filter(claimed_at__gt=_after(0)) | live",
         "live",

@@ -1,4 +1,4 @@
-"""Removal of jobs, and of the files of large outputs."""
+"""Guards for the removal of jobs and of the files of large outputs."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from tests.interleave.guards.guard import Guard, pair
 
 GUARDS = (
     Guard(
-        "A removal marks the very run of which it has closed the leases, and marks once.",
+        "A removal marks exactly the run whose leases it has closed, and marks it once.",
         "job/removal.py",
         "        if now and same and _mark(",
         "        if now and _mark(",
         pair("filling-delete-delete-postgres"),
     ),
     Guard(
-        "A removal closes the leases before it marks: nothing is counted after the mark.",
+        "A removal closes the leases before its mark: nothing is counted after the mark.",
         "job/removal.py",
         "        close_leases(job_id, seen.run)\n",
         "",
@@ -28,14 +28,14 @@ GUARDS = (
         "::test_what_was_counted_before_the_removal_is_told_and_what_comes_after_is_late",
     ),
     Guard(
-        "A prune takes a job that is still due when it is marked, and no other.",
+        "A prune takes only jobs that are still due when marked.",
         "job/removal.py",
         "        now = _due(job_id, due)\n",
         "        now = _due(job_id, Q())\n        same = True\n        seen.run = now.run\n",
         "races/test_overtaken.py::TestAPruneThatWasOvertakenByARetry",
     ),
     Guard(
-        "The leases of a job go before all that a report may write.",
+        "A job's leases are removed before the rows that a report may write.",
         "job/removal.py",
         "_LAST = (_rows_of(Lease), *_BESIDES,",
         "_LAST = (*_BESIDES, _rows_of(Lease),",
@@ -49,7 +49,7 @@ GUARDS = (
         pair("failed-prune-log-sqlite"),
     ),
     Guard(
-        "A report refers only to a file that nobody is removing.",
+        "A report refers only to files that are not being removed.",
         "rows/hold_stored.postgresql.sql",
         " AND state = {STORED}",
         "",
@@ -57,7 +57,7 @@ GUARDS = (
         "test_a_report_and_the_collection_of_the_file_that_it_finds[postgres]",
     ),
     Guard(
-        "A report holds its file until it has committed what refers to it.",
+        "A report locks its file's row until the reference to it is committed.",
         "rows/hold_stored.postgresql.sql",
         "\nFOR KEY SHARE",
         "",
@@ -65,7 +65,7 @@ GUARDS = (
         "test_a_report_and_the_collection_of_the_file_that_it_finds[postgres]",
     ),
     Guard(
-        "A collection locks a file before it reads what refers to it.",
+        "A collection locks a file's row before it reads the references to it.",
         "rows/outputs.py",
         "due.select_for_update(skip_locked=True).values_list",
         "due.values_list",
@@ -81,14 +81,14 @@ GUARDS = (
         "test_a_report_and_the_collection_of_the_file_that_it_finds[postgres]",
     ),
     Guard(
-        "A try to remove a file is begun by one process, and not before its time.",
+        "One process begins an attempt to remove a file, and not before it is due.",
         "maintain/file_removal.py",
         "tries=row.tries + 1, started_at=clock.now(), next_try_at=clock.after(wait)",
         "tries=row.tries + 1, started_at=clock.now()",
         "ledger/maintain/test_file_removal.py::test_a_removal_that_died_is_gone_on_with",
     ),
     Guard(
-        "A file of a result that was refused for good is given up at once.",
+        "The file of a result that was rejected is given up at once.",
         "report/report.py",
         "            self._give_up(settled.unused)\n",
         "",
@@ -96,21 +96,21 @@ GUARDS = (
         "_once",
     ),
     Guard(
-        "A storage that hangs leaves threads of a server for everything else.",
+        "A storage that hangs leaves server threads free for everything else.",
         "rows/outputs.py",
         "    with room():\n        try:\n            yield\n",
         "    if True:\n        try:\n            yield\n",
         "ledger/maintain/test_file_removal.py::test_a_storage_that_hangs_leaves_threads_for_what_needs_no_file",
     ),
     Guard(
-        "A removal lets the sweep look at the files that it has referred to.",
+        "A removal hands the files that its job referred to over to the sweep.",
         "job/removal.py",
         "        outputs.let_go(refs)\n",
         "",
         "ledger/rows/test_outputs.py::test_the_file_goes_with_its_job",
     ),
     Guard(
-        "A file is announced before it is stored: a crash leaves none that nobody knows of.",
+        "A file's row is written before the file: a crash leaves no unknown file.",
         "rows/outputs.py",
         "    _announce(name, digest)\n    saved = _save(name, content)\n",
         "    saved = _save(name, content)\n    _announce(name, digest)\n",

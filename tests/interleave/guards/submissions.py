@@ -1,4 +1,4 @@
-"""Idempotency keys, and what a submission compares."""
+"""Guards for idempotency keys, and for what a submission compares."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from tests.interleave.guards.guard import Guard, pair
 
 GUARDS = (
     Guard(
-        "A key with other content than before is a conflict.",
+        "A key repeated with other content is a conflict.",
         "rows/asked.py",
         "    if names:\n",
         "    if names and False:\n",
         pair("filling-submit_other-seal-sqlite"),
     ),
     Guard(
-        "A submission seals only a job of which it has named every item.",
+        "A submission seals a job only if it has named every item.",
         "submit/submit.py",
         "        _require_all(job, given)\n",
         "",
         pair("filling-submit-add_items-postgres"),
     ),
     Guard(
-        "Of a submission each item counts once towards all of the job's.",
+        "Each item of a submission counts once towards the job's total.",
         "submit/seen.py",
         "        if not self._bits[place] & bit:\n",
         "        if True:\n",
@@ -28,7 +28,7 @@ GUARDS = (
         "::test_may_give_its_items_in_another_order_and_twice",
     ),
     Guard(
-        "A claim's key gives its lease to the same claim only.",
+        "A claim's key returns its lease to the same claim only.",
         "claim/claim.py",
         "    require_same_claim(lease, holder.asked)\n",
         "",

@@ -1,4 +1,4 @@
-"""Values from outside, and memory that threads share."""
+"""Guards for external values, and for memory that threads share."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tests.interleave.guards.guard import Guard
 
 GUARDS = (
     Guard(
-        "A value from outside is nested no deeper than the limit, whatever brings it.",
+        "An external value is nested no deeper than the limit, whatever its source.",
         "../wire.py",
         """\
     if is_too_deep(value):  # first: the encoder goes as deep as the stack, and a thread's is small
@@ -16,7 +16,7 @@ GUARDS = (
         "api/test_hostile_values.py::test_a_result_harms_no_other[sqlite-1]",
     ),
     Guard(
-        "So is a result of the older fleet, which is kept as it came.",
+        "The same limit applies to the older fleet's results, which are stored verbatim.",
         "../api/json_text.py",
         """\
     if is_too_deep(parsed):
@@ -26,21 +26,21 @@ GUARDS = (
         "contrib/antenna/test_hostile_values.py::test_a_result[sqlite-more]",
     ),
     Guard(
-        "A text is measured before it is parsed.",
+        "The depth of a JSON text is checked before it is parsed.",
         "../api/json_text.py",
         "    text = within_bounds(text)\n",
         "",
         "test_bounded_json.py::test_only_the_value_that_is_too_deep_is_refused[100000]",
     ),
     Guard(
-        "A text brings no more values than may be.",
+        "A JSON text contains no more values than the limit.",
         "../bounded_json.py",
         "        if values > most:\n",
         "        if False:\n",
         "test_bounded_json.py::test_more_values_than_may_be_are_refused_before_they_are_made[{}]",
     ),
     Guard(
-        "A stored value that is nested too deep is not parsed.",
+        "A stored value that is nested too deeply is not parsed.",
         "../bounded_json.py",
         "    if is_text_too_deep(text):\n",
         "    if False:\n",
@@ -48,7 +48,7 @@ GUARDS = (
         "::test_a_payload_fails_its_item_and_the_others_are_served[sqlite-600]",
     ),
     Guard(
-        "Of the items of a grant one that can't be read does not keep the others from being read.",
+        "An unreadable item of a grant does not prevent reading the others.",
         "claim/grant.py",
         "    elif is_text_too_deep(items, around=2):\n",
         "    elif False:\n",
@@ -56,7 +56,7 @@ GUARDS = (
         "::test_a_payload_fails_its_item_and_the_others_are_served[postgres-990]",
     ),
     Guard(
-        "A claim fails the items that no worker can be given.",
+        "A claim fails items that are unreadable.",
         "claim/claim.py",
         "    lease = without_unreadable(lease)\n",
         "",
@@ -84,7 +84,7 @@ GUARDS = (
         "::test_one_that_the_database_refuses_harms_no_other_of_a_shared_commit",
     ),
     Guard(
-        "A sum that does not fit fails, on SQLite too, where + would go on with what is not exact.",
+        "A sum that does not fit fails, also on SQLite, where + would become inexact.",
         "rows/metric_add.sqlite.sql",
         "(SELECT sum(v) FROM (SELECT joblot_metric.value AS v UNION ALL SELECT excluded.value))",
         "joblot_metric.value + excluded.value",
@@ -92,14 +92,14 @@ GUARDS = (
         "::test_a_sum_that_would_not_fit_rejects_its_result_and_counts_the_others[sqlite-alone]",
     ),
     Guard(
-        "A snapshot of the candidates is as old as the moment before it was read.",
+        "The age of a candidates snapshot counts from before it was read.",
         "claim/candidates.py",
         "        snapshot = Snapshot.of(_waiting(wanted), age, generation, read_at)\n",
         "        snapshot = Snapshot.of(_waiting(wanted), age, claimable.generation(), read_at)\n",
         "ledger/test_shared_memory.py::test_what_was_forgotten_while_it_was_read_is_read_again",
     ),
     Guard(
-        "A snapshot that was read earlier does not take the place of a later one.",
+        "An earlier candidates snapshot never replaces a later one.",
         "claim/candidates.py",
         "            if snapshot.read_at > self._snapshot.read_at:\n",
         "            if True:\n",

@@ -1,4 +1,4 @@
-"""Who is served first: turns of projects, and priority and age inside a project."""
+"""The order of service: turns of projects, and priority and age within a project."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from joblot.models import Job
 from tests.ledger import worker
 from tests.ledger.worker import keys, status, succeed
 
-CLAIM = 16  # items, so that ranges are used up without a rest
+CLAIM = 16  # items, so that ranges are used up without a remainder
 WORKERS = 4
 
 
 def snapshot(*weights: float) -> Snapshot:
-    """One job each of projects with these weights."""
+    """A snapshot with one job each in projects with these weights."""
     names = [f"p{n}" for n in range(len(weights))]
     with override_settings(JOBLOT_PROJECT_WEIGHTS=dict(zip(names, weights, strict=True))):
         jobs = {name: [Candidate((n, 0), None, ready=True)] for n, name in enumerate(names)}
@@ -71,7 +71,7 @@ def test_of_50_jobs_against_one_the_one_gets_half_of_the_claims_until_it_is_done
     claims: list[bool] = []
     while claims.count(True) < 150:
         claims.append(worker.lease(limit=1).job == lone.pk)
-        if len(claims) > 40:  # before, a single claim is more than the bound
+        if len(claims) > 40:  # earlier, a single claim exceeds the bound
             assert 0.45 <= claims.count(True) / len(claims) <= 0.55
     assert len(claims) < 320
 
@@ -86,7 +86,7 @@ def test_a_project_gets_more_by_its_weight(ledger_db: str) -> None:
 
 
 def claims_until_done(jobs: dict[int, Job], chance: random.Random) -> dict[int, int]:
-    """By job, how many claims were made in all until it ended; four workers at random."""
+    """By job, the number of all claims until it ended; four workers in random order."""
     held: dict[int, Any] = {}
     ended: dict[int, int] = {}
     claims = 0
@@ -107,13 +107,13 @@ def claims_of(job: Job) -> int:
 
 
 def in_one_project(job: Job, jobs: list[Job]) -> int:
-    """The older jobs come first; and the claims of the other workers while it is worked."""
+    """The older jobs come first, plus the claims of the other workers meanwhile."""
     older = sum(claims_of(other) for other in jobs if other.pk < job.pk)
     return older + claims_of(job) + 2 * WORKERS
 
 
 def in_a_project_each(job: Job, jobs: list[Job]) -> int:
-    """Each has a turn in every so many claims; two rounds until the first one, at most."""
+    """Each project has a turn in every round of claims; its first comes within two rounds."""
     return len(jobs) * (claims_of(job) + 2) + 2 * WORKERS
 
 
@@ -141,7 +141,7 @@ def test_each_of_jobs_of_different_size_ends_within_its_bound(
 def test_a_step_of_priority_is_worth_so_much_age(
     ledger_db: str, clock: Any, configure: Callable[..., None]
 ) -> None:
-    """However many urgent jobs come, an old one is served when it has waited long enough."""
+    """However many urgent jobs arrive, an old one is served once it has waited long enough."""
     configure(priority_step_seconds=100)
     patient = submit("patient", keys(1), pipeline="p")
     clock.forward(5)

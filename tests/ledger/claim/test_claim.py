@@ -1,4 +1,4 @@
-"""Claim: what a lease holds, how much is granted, and asking again."""
+"""Claim: what a lease holds, how much is granted, and repeated claims."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_every_item_is_leased_once_and_no_claim_is_larger_than_asked(ledger_db: 
 def test_several_small_ranges_make_one_lease(ledger_db: str) -> None:
     submit("many", keys(30), pipeline="p", policy={"retry_backoff_seconds": 0})
     lease = worker.lease(limit=30)
-    fail(lease, *range(0, 30, 2), retryable=True)  # neighbours of nobody: 15 ranges
+    fail(lease, *range(0, 30, 2), retryable=True)  # no two are adjacent: 15 ranges
     assert len(worker.lease(limit=16).items) == 15
 
 
@@ -114,7 +114,7 @@ def test_the_same_key_gives_the_same_lease_and_takes_nothing_more(ledger_db: str
 
 @pytest.mark.parametrize("how", ["expired", "closed", "spent"])
 def test_the_key_of_a_lease_that_has_ended_grants_no_other(ledger_db: str, how: str) -> None:
-    """Whoever asks again so late has lost the lease; the next claim has a key of its own."""
+    """A repetition that late has lost the lease; the next claim needs a new key."""
     job = submit("four", keys(4), pipeline="p")
     lease = worker.lease(limit=2, idempotency_key="once")
     if how == "expired":
@@ -210,7 +210,7 @@ class TestCaps:
         submit("many", keys(40), pipeline="p")
         capped: dict[str, Any] = {"owner": 7, "owner_items_max": 10}
         first = worker.lease(limit=6, **capped)
-        assert len(worker.lease(limit=6, **capped).items) == 4  # all that he has room for
+        assert len(worker.lease(limit=6, **capped).items) == 4  # all that the owner has room for
         assert claim("p", 6, **capped).reason == "at_limit"
         assert len(worker.lease(limit=6, owner=8, owner_items_max=10).items) == 6
         assert len(worker.lease(limit=6).items) == 6
@@ -237,7 +237,7 @@ class TestCaps:
         assert worker.lease(limit=2, **asked) == first
 
     def test_a_job_has_no_more_in_flight_than_its_policy_says(self, ledger_db: str) -> None:
-        """Claims that come while there is room may exceed it, by one."""
+        """A claim that comes while there is room may exceed it."""
         policy = {"in_flight_items_max": 3}
         capped = submit("capped", keys(20), pipeline="p", policy=policy)
         first = worker.lease()

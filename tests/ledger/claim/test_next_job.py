@@ -1,4 +1,4 @@
-"""What a claim would be served from, told without claiming."""
+"""The job that a claim would be served from, without claiming."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def test_it_is_what_the_next_claim_is_served_from(ledger_db: str) -> None:
     for n in range(12):
         submit(f"j{n}", keys(3), pipeline="p", project=f"of {n % 4}", priority=n % 3)
     for _ in range(36):
-        told = next_job("p").job
-        assert told is not None
+        found = next_job("p").job
+        assert found is not None
         lease = worker.lease(limit=1)
-        assert (told.id, told.stage, told.pipeline) == (lease.job, lease.stage, "p")
+        assert (found.id, found.stage, found.pipeline) == (lease.job, lease.stage, "p")
 
 
 def test_it_says_what_the_job_is(ledger_db: str) -> None:
@@ -38,9 +38,9 @@ def test_it_says_what_the_job_is(ledger_db: str) -> None:
         "retry_after_seconds": 0.0,
     }
     succeed(worker.lease())
-    told = next_job(["p", "q"]).job
-    assert told is not None
-    assert told.stage == "save"
+    found = next_job(["p", "q"]).job
+    assert found is not None
+    assert found.stage == "save"
 
 
 def test_asking_changes_nothing(ledger_db: str) -> None:

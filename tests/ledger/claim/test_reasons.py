@@ -1,4 +1,4 @@
-"""A claim without a lease: why, and when to ask again."""
+"""A claim without a lease: why, and when to retry."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_all_is_leased_until_a_lease_ends(
     clock.forward(20)
     assert reason() == NoLease.ALL_LEASED
     assert claim("p").retry_after_seconds == pytest.approx(40, abs=0.01)
-    clock.forward(200)  # nobody has swept
+    clock.forward(200)  # no sweep has run
     assert claim("p").retry_after_seconds == limits().claim_retry_seconds_min
 
 
@@ -120,7 +120,7 @@ def test_a_job_at_its_cap_is_no_reason_while_its_items_are_not_ready(ledger_db: 
 
 
 def test_a_claim_that_finds_nothing_asks_twice(ledger_db: str) -> None:
-    """Once what is ready, once why nothing is."""
+    """Once for ready items, once for the reason why there are none."""
     submit("one", keys(1), pipeline="p")
     worker.lease()
     assert worker.nothing()

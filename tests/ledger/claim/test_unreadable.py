@@ -1,4 +1,4 @@
-"""What is stored and can't be read fails its own item at the claim, and no other."""
+"""A stored value that is unreadable fails its own item at the claim, and no other."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tests.hostile import nested
 from tests.ledger import worker
 from tests.ledger.worker import TWO_STAGES, counts, keys, status, succeed
 
-DEEP = [101, 600, 990]  # SQLite keeps no more than 1,000
-ITEMS = 40  # of one range
+DEEP = [101, 600, 990]  # SQLite stores at most 1,000
+ITEMS = 40  # in one range
 
 
 def write(alias: str, table: str, column: str, text: str, **where: int) -> None:
-    """As something else has written it, or joblot under a higher limit."""
+    """Write the value as another program would, or joblot under a higher limit."""
     condition = " AND ".join(f"{name} = %s" for name in where)
     cast = "::jsonb" if connections[alias].vendor == "postgresql" else ""
     version = ", version = version + 1" if table == "joblot_job" else ""
@@ -65,7 +65,7 @@ def test_deeper_than_sqlite_keeps(postgres_only: str) -> None:
 
 
 def test_a_lease_of_which_nothing_can_be_read_is_not_handed_out(ledger_db: str) -> None:
-    """The claim goes on to what is next, in the same job and in others."""
+    """The claim continues with the next items, in the same job and in others."""
     job = poisoned(ledger_db, *range(4), pipeline="p")
     lease = worker.lease(limit=2)
     assert worker.numbers(lease) == [4, 5]

@@ -1,7 +1,7 @@
-"""How PostgreSQL runs the hot statements: by index, however large the tables have become.
+"""How PostgreSQL runs the hot statements: by index, however large the tables are.
 
-What is explained is what the verbs really send, written down while they run, and as it is planned
-for them: once, for whatever the parameters will be.
+The explained statements are those that the verbs send, recorded while they run, with their generic
+plans: planned once, for any parameters.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from tests.ledger.worker import TWO_STAGES, keys
 ITEMS = 4_000
 JOBS = 3_000
 
-# Jobs that ended long ago, with an item each; and of the one that runs, many leases and ranges.
+# Jobs that ended long ago, with one item each; and many leases and ranges of a running job.
 CROWD = f"""
 SET LOCAL session_replication_role = replica;
 CREATE TEMP TABLE crowd ON COMMIT DROP AS
@@ -76,7 +76,7 @@ COPIES = {
 
 @dataclass(frozen=True)
 class Plan:
-    """What one statement would do: the tables it walks over, the indexes it uses."""
+    """The plan of one statement: the tables it scans, the indexes it uses."""
 
     sql: str
     walked: frozenset[str]
@@ -105,7 +105,7 @@ PLACE = re.compile(r"%(?:\((\w+)\)s|s|%)")
 
 
 def _numbered(sql: str) -> str:
-    """With `$1` for the first parameter, as the database has it; the same name is the same one."""
+    """Number the parameters from `$1`, as the database does; equal names share a number."""
     names: list[str] = []
 
     def number(place: re.Match[str]) -> str:
@@ -183,7 +183,7 @@ def test_no_hot_verb_walks_over_a_table(job: Job) -> None:
     one = worker.numbers(second)[0]
 
     def judged() -> None:
-        """A retryable failure, a repeat and a late success take the longer way."""
+        """A retryable failure, a repeat and a late success, which are judged one by one."""
         report(second.token, [failure(one, "Bad", "broken", retryable=True), success(one)])
 
     verbs: dict[str, Callable[[], object]] = {
@@ -205,7 +205,7 @@ def test_no_hot_verb_walks_over_a_table(job: Job) -> None:
 
 
 def using(part: str, act: Callable[[], object]) -> frozenset[str]:
-    """The indexes of the statement that has `part` in its text."""
+    """The indexes used by the statement whose text contains `part`."""
     return frozenset().union(*(plan.indexes for plan in plans(act) if part in plan.sql))
 
 
@@ -223,7 +223,7 @@ def test_each_hot_statement_uses_the_index_that_is_meant_for_it(job: Job) -> Non
 
 
 def test_only_who_asks_by_time_reads_all_live_leases(job: Job) -> None:
-    """A plan is kept for long: when it was made, few were live, and their index seemed cheap."""
+    """A plan is cached for long: when it was made, few leases were live, and their index cheap."""
     first, second, third, fourth = (worker.lease("p") for _ in range(4))
     good = [success(n) for n in worker.numbers(second)]
     bad = [failure(worker.numbers(third)[0], "Bad", "broken", retryable=True)]
@@ -269,7 +269,7 @@ def test_a_removal_reads_nothing_of_other_jobs(job: Job) -> None:
     assert used >= {"joblot_item_pkey", "joblot_outcome_pkey", "joblot_lease_job_state"}
 
 
-# So many that to walk over them is not the cheaper way, as it is with none.
+# So many that a scan is not cheaper, as it would be with none.
 UNCOUNTED = """
 INSERT INTO joblot_uncounted (job_id, run, stage, number, receipt, hash, output_ref, lease_token)
     SELECT min(j.id), 1, 0, n, 'late', '', 'output ' || n, gen_random_uuid()
@@ -290,8 +290,7 @@ def test_what_refers_to_a_file_is_looked_up(job: Job) -> None:
     Uncounted.ledger.all().delete()
 
 
-# What other jobs have waiting and leased, so much of it that to look for one row seems cheap
-# anywhere.
+# Waiting ranges and leases of other jobs, so many that looking for one row seems cheap anywhere.
 ELSEWHERE = """
 INSERT INTO joblot_range (job_id, stage, next, last)
     SELECT id, 0, 10 * n, 10 * n + 9 FROM joblot_job, generate_series(1, 400) n;

@@ -1,6 +1,7 @@
-"""How SQLite runs what is called for every item: each row by look-up, however many there are.
+"""How SQLite runs statements called per item: by look-up of each row, however many there are.
 
-What is explained is what the verbs really send. The tables are not analysed, as in a new file.
+The explained statements are those that the verbs send. The tables are not analyzed, as in a new
+file.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ LOOK_UP = re.compile(r"(key=|number[=<>])")
 
 
 def plans(act: Callable[[], object]) -> dict[str, list[str]]:
-    """The steps of all statements that `act` sends, by the statement."""
+    """The plan steps of all statements that `act` sends, by statement."""
     sent: dict[str, Any] = {}
 
     def write_down(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
@@ -49,7 +50,7 @@ def test_no_hot_verb_walks_over_the_items(sqlite_only: str) -> None:
     one = worker.numbers(second)[0]
 
     def judged() -> None:
-        """A retryable failure, a repeat and a late success take the longer way."""
+        """A retryable failure, a repeat and a late success, which are judged one by one."""
         report(second.token, [failure(one, "Bad", "broken", retryable=True), success(one)])
 
     verbs: dict[str, Callable[[], object]] = {

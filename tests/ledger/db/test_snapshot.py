@@ -1,4 +1,4 @@
-"""Several statements, one instant; and no reader keeps a writer waiting, nor waits for one."""
+"""Several statements see one instant; readers and writers never wait for each other."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_the_eta_goes_by_what_this_run_has_settled(ledger_db: str, clock: Any) -
     retry(job.pk)
     lease = worker.lease(limit=10)
     clock.forward(10)
-    assert progress(job.pk)["eta"] is None  # no pace yet, though 90 were settled before
+    assert progress(job.pk)["eta"] is None  # no rate yet, though 90 were settled before
     succeed(lease, worker.numbers(lease)[0])
     assert progress(job.pk)["eta"]["p50"] == 90  # nine more, at ten seconds each
 

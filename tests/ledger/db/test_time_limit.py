@@ -1,7 +1,7 @@
-"""Adopters' code that hangs inside a transaction: how long it holds locks, and what it can write.
+"""Adopter code that hangs in a transaction: how long it holds locks, and what it can write.
 
-No thread can be killed, so each of these tests lets the code go on at its end, and sees that
-nothing of what it then writes is committed.
+A thread can't be killed, so each of these tests lets the code continue at its end, and checks that
+nothing that it then writes is committed.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def insert(key: str) -> None:
 
 @dataclass
 class Hang:
-    """Hangs the first time it is called for `k0`, until `go_on`; then it does `afterwards`."""
+    """Hangs at its first call for `k0`, until `go_on`; then it does `afterwards`."""
 
     afterwards: Callable[[], Any] = field(default=lambda: None)
     hangs: threading.Event = field(default_factory=threading.Event)
@@ -111,7 +111,7 @@ def test_at_its_limit_the_locks_are_let_go_and_the_results_can_be_reported_again
     configure: Callable[..., None],
     saved: Saved,
 ) -> None:
-    """On SQLite one waits for the write lock so long, and no longer."""
+    """On SQLite, others wait for the write lock that long, and no longer."""
     configure(hook_seconds_max=0.5)
     hang = make_hang()
     on_result("p")(hang)
@@ -150,7 +150,7 @@ def inserts_whatever_fails() -> None:
 
 
 def inserts_past_django() -> None:
-    """As a statement does that had passed Django's check when the transaction was ended."""
+    """Like a statement that had passed Django's check when the transaction was ended."""
     with suppress(DatabaseError, InterfaceError):
         connections[databases.current()].connection.cursor().execute(
             "INSERT INTO saved_row (key, value) VALUES ('afterwards', '')"

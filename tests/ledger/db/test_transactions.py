@@ -1,4 +1,4 @@
-"""Where a connection drops or the disk is full, a verb says `Unavailable`, and may be repeated."""
+"""If a connection drops or the disk is full, a verb raises `Unavailable` and may be repeated."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ STATEMENTS_MAX = 200
 
 Verb = Callable[[Job, str], Any]
 
-# On a job of four items that is open, with a lease on two of them.
+# On an open job of four items, with a lease on two of them.
 VERBS: dict[str, Verb] = {
     "submit": lambda job, token: submit("another", keys(2), pipeline="q", idempotency_key="one"),
     "add_items": lambda job, token: add_items(job.pk, keys(5)),
@@ -56,7 +56,7 @@ VERBS: dict[str, Verb] = {
 
 
 def cut_everywhere(verb: Callable[[], Any]) -> int:
-    """Call it again and again, each time cut one statement later, until it comes through."""
+    """Repeat the call, cutting the connection one statement later each time, until it succeeds."""
     for statement in range(STATEMENTS_MAX):
         with befalling(Trouble(Kind.CUT, statement)) as struck:
             try:
@@ -103,7 +103,7 @@ def full_disk(using: str) -> Iterator[None]:
         if using == "postgres":
             cursor.execute(FULL)
         else:
-            cursor.execute("VACUUM")  # free pages of other tests would be room
+            cursor.execute("VACUUM")  # free pages left by other tests would provide room
             cursor.execute("PRAGMA page_count")
             cursor.execute(f"PRAGMA max_page_count = {cursor.fetchone()[0]}")
     try:

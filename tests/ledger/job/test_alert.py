@@ -1,4 +1,4 @@
-"""The event that tells of a run in which too many items failed: once, and before its end."""
+"""The event `failing`, for a run in which too many items failed: once, and before its end."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ def test_one_failure_more_than_the_policy_puts_up_with_is_told_once(ledger_db: s
     fail(lease, 0)
     assert failing(job) == []
     fail(lease, 1)
-    (told,) = failing(job)
-    assert (told["run"], told["revision"]) == (1, 0)
-    assert told["data"]["status"] == "STARTED"
-    assert told["data"]["total"] == 6
-    assert told["data"]["stages"][0]["failed"] == 2
+    (alert,) = failing(job)
+    assert (alert["run"], alert["revision"]) == (1, 0)
+    assert alert["data"]["status"] == "STARTED"
+    assert alert["data"]["total"] == 6
+    assert alert["data"]["stages"][0]["failed"] == 2
     fail(lease, 2, 3)
     succeed(lease, 4, 5)
     assert kinds(job)[-2:] == ["failing", "finished"]
@@ -81,8 +81,8 @@ def test_failures_of_all_stages_and_lost_items_add_up(ledger_db: str) -> None:
     assert failing(job) == []
     expire(worker.lease("q", limit=1).token)
     expire(worker.lease("q", limit=1).token)
-    (told,) = failing(job)
-    assert [stage["failed"] + stage["lost"] for stage in told["data"]["stages"]] == [1, 1]
+    (alert,) = failing(job)
+    assert [stage["failed"] + stage["lost"] for stage in alert["data"]["stages"]] == [1, 1]
 
 
 def test_each_run_is_told_of(ledger_db: str) -> None:
@@ -90,7 +90,7 @@ def test_each_run_is_told_of(ledger_db: str) -> None:
     fail(worker.lease())
     retry(job.pk)
     fail(worker.lease())
-    assert [told["run"] for told in failing(job)] == [1, 2]
+    assert [alert["run"] for alert in failing(job)] == [1, 2]
     assert kinds(job).count("finished") == 2
 
 
@@ -106,7 +106,7 @@ def test_it_is_told_while_paused_and_not_while_it_is_cancelled(ledger_db: str) -
 
 
 def test_of_two_that_see_it_at_once_one_tells(ledger_db: str) -> None:
-    """Both have read the job before either writes."""
+    """Both read the job before either writes."""
     job = submit("night", keys(3), pipeline="p", policy=ALERT)
     lease = worker.lease()
     with faults.armed("report: committed, not looked", die), pytest.raises(Cut):

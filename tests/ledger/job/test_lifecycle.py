@@ -1,4 +1,4 @@
-"""Start, pause, resume, cancel, retry, delete: what is allowed when, and what each leaves."""
+"""Start, pause, resume, cancel, retry, delete: when each is allowed, and its effects."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ VERBS: dict[JobTransition, Callable[[int], Any]] = {
     JobTransition.CANCEL: lambda job_id: cancel(job_id, grace_seconds=100),
     JobTransition.RETRY: lambda job_id: retry(job_id, start_now=False),
 }
-# Asking for what is so already does nothing.
+# Requesting the current state does nothing.
 SO_ALREADY: dict[JobTransition, set[str]] = {
     JobTransition.START: {status.value for status in JobStatus} - {"CREATED"},
     JobTransition.PAUSE: {"PAUSED"},
@@ -215,7 +215,7 @@ def test_a_late_success_is_kept_once_and_told_as_finished_after_cancel(ledger_db
 
 
 def test_cancelling_a_million_items_touches_none_of_them(ledger_db: str) -> None:
-    """Cancelled items are derived: no row is written for them."""
+    """Canceled items are derived: no row is written for them."""
     job = submit("cancel", keys(500), pipeline="p")
     cancel(job.pk, grace_seconds=0)
     assert progress(job.pk)["stages"][0]["cancelled"] == 500
@@ -228,7 +228,7 @@ def test_cancelling_a_million_items_touches_none_of_them(ledger_db: str) -> None
 
 
 def test_the_row_of_an_item_is_never_updated(ledger_db: str) -> None:
-    """Settled, failed, given back, given up, canceled, or reopened: that is told by other rows."""
+    """Settled, failed, given back, given up, canceled or reopened: other rows record that."""
     versions = ", xmin::text" if connections[ledger_db].vendor == "postgresql" else ""
 
     def rows() -> list[Any]:

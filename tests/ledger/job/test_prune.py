@@ -1,4 +1,4 @@
-"""Prune: what ended long ago goes with all its rows, and nothing else does."""
+"""Prune: jobs that ended long ago are removed with all their rows, and no others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The look: how a run ends, who ends it, and what an amendment changes afterwards."""
+"""Reconcile: how a run ends, who ends it, and what an amendment changes afterwards."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_the_threshold_of_failure(
 
 
 def test_the_verdict_is_of_the_last_stage(ledger_db: str) -> None:
-    """Each stage lost less than the threshold, all of them together more."""
+    """Each stage lost less than the threshold, but all of them together more."""
     job = submit("verdict", keys(5), stages=TWO_STAGES)
     lease = worker.lease("p")
     fail(lease, 0, 1)

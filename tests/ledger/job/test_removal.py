@@ -1,4 +1,4 @@
-"""Removal: nothing comes to a job whose removal has begun, and its rows go in small steps."""
+"""Removal: nothing is added to a job once it has begun, and its rows are removed in small steps."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def rows() -> dict[str, int]:
 
 
 def worked(items: int = 7) -> Job:
-    """An ended job with rows in every table; a success may still come through an expired lease."""
+    """An ended job with rows in every table; a success may still arrive by an expired lease."""
     on_event("finished")(lambda event: None)
     job = submit("worked", keys(items), stages=TWO_STAGES, policy={"retry_backoff_seconds": 0})
     first = worker.lease("p", limit=1)
@@ -122,7 +122,7 @@ def test_the_idempotency_key_is_free_as_soon_as_a_removal_has_begun(ledger_db: s
 def test_what_was_counted_before_the_removal_is_told_and_what_comes_after_is_late(
     ledger_db: str,
 ) -> None:
-    """The reporter of the amendment died before its look."""
+    """The reporter of the amendment died before reconciling."""
     job = submit("amended", keys(2), pipeline="p")
     first = worker.lease()
     expire(first.token)
@@ -153,11 +153,11 @@ def test_a_removal_closes_the_leases_first(ledger_db: str) -> None:
         renew(leases[0].token)
 
 
-# Rows go in small steps
+# Rows are removed in small steps
 
 
 class Watched:
-    """What a call did: rows of each DELETE, and DELETEs of each transaction."""
+    """The effects of a call: rows per DELETE, and DELETEs per transaction."""
 
     def __init__(self) -> None:
         self.rows: Counter[str] = Counter()
@@ -230,7 +230,7 @@ def remove_by_the_sweep(job_id: int) -> None:
 
 @contextmanager
 def dying(alias: str, statement: int) -> Iterator[list[bool]]:
-    """The process dies before this statement, from 0; what is open is rolled back."""
+    """The process dies before this statement, from 0; its open transaction is rolled back."""
     left, died = [statement], list[bool]()
 
     def strike(execute: Any, *args: Any) -> Any:
@@ -274,7 +274,7 @@ def test_a_sweep_removes_for_a_bounded_time_and_the_next_goes_on(
 def test_a_removal_that_fails_keeps_the_sweep_from_nothing(
     ledger_db: str, configure: Any, clock: Any
 ) -> None:
-    """Of two that are being removed one can't be locked; the other goes."""
+    """Of two jobs being removed, one can't be locked; the other is removed."""
     stuck, other = (submit(name, keys(n), pipeline="p") for name, n in (("one", 1), ("two", 2)))
     for job in (stuck, other):
         lifecycle.delete(job.pk)
@@ -296,7 +296,7 @@ def test_a_removal_that_fails_keeps_the_sweep_from_nothing(
 def test_a_removal_holds_out_under_a_short_statement_timeout(
     postgres_only: str, configure: Any
 ) -> None:
-    """Statements that would take too long at once each take a part of it."""
+    """Statements that would take too long process one part at a time."""
     job = submit(
         "timed", ({"key": f"k{n}", "payload": "x" * 4_000} for n in range(4_000)), pipeline="p"
     )

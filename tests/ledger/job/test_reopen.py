@@ -1,4 +1,4 @@
-"""Retry: the next run, with only what did not succeed."""
+"""Retry: the next run, with only the items that did not succeed."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_a_retry_may_wait_to_be_started(ledger_db: str) -> None:
 
 
 def test_a_retry_with_nothing_left_to_do_finishes_at_once(ledger_db: str) -> None:
-    """Cancelled when all its items had succeeded, but it was still open."""
+    """The job was canceled when all its items had succeeded, but it was still open."""
     job = submit("open", keys(2), pipeline="p", seal=False)
     worker.drain()
     cancel(job.pk, grace_seconds=0)

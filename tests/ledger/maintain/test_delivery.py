@@ -1,4 +1,4 @@
-"""Deliveries: at least once, by a stable id; exactly once for what is in the same database."""
+"""Deliveries: at least once, with a stable id; exactly once for effects in the same database."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_handler_is_told_of_its_kinds_only_in_order(ledger_db: str) -> None:
     told: list[JobNotice] = []
     on_event("started", "finished")(told.append)
     job_id = finished()
-    assert told == []  # nothing is delivered inside anybody's work
+    assert told == []  # no verb delivers anything
     assert sweep().events_fanned_out == 3
     assert told == []  # nor does the sweep
     assert deliver() == 2
@@ -58,7 +58,7 @@ def test_runs_and_amendments_are_told_apart(ledger_db: str) -> None:
 
 
 def test_effects_in_the_same_database_happen_exactly_once(ledger_db: str, saved: Any) -> None:
-    """The handler does its work, then dies; what it wrote is not there, and is done again."""
+    """The handler does its work, then dies; its writes are rolled back and done again."""
     tries: list[int] = []
 
     @on_event("finished")
@@ -111,10 +111,10 @@ def test_a_failing_handler_is_tried_again_later_and_keeps_no_other_from_the_even
     deliver()
     assert (len(bad), len(good)) == (1, 1)
     deliver()
-    assert len(bad) == 1  # not before its time
+    assert len(bad) == 1  # not before it is due
     second = finished("q")
     deliver()
-    assert (len(bad), len(good)) == (2, 2)  # the event that fails stands in nobody's way
+    assert (len(bad), len(good)) == (2, 2)  # the failing event delays no other
     for wait, tries in ((10, 2), (20, 3), (40, 4)):
         clock.forward(wait - 1)
         before = bad.count(bad[0])
@@ -132,7 +132,7 @@ def test_a_failing_handler_is_tried_again_later_and_keeps_no_other_from_the_even
 def test_a_handler_whose_rows_are_rolled_back_has_not_had_the_event(
     ledger_db: str, saved: Any, error: str
 ) -> None:
-    """It swallowed what made its transaction one that can't be committed."""
+    """It swallowed the error that made its transaction uncommittable."""
     broken = True
 
     @on_event("finished")

@@ -1,4 +1,4 @@
-"""A storage that fails, hangs, or whose process dies: what it holds up, what becomes of files."""
+"""A storage that fails or hangs, or whose process dies: what it delays, and its files."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_removal_that_died_is_gone_on_with(
     succeed(worker.lease(), output=LARGE)
     assert len(files()) == left + 1  # under another name
     collect()
-    assert len(files()) == left + 1  # a try is under way, for all that is known
+    assert len(files()) == left + 1  # an attempt may be in progress
     clock.forward(limits().output_removal_seconds_max + limits().output_removal_retry_seconds)
     collect()
     assert len(files()) == StoredOutput.objects.count() == 1
@@ -88,7 +88,7 @@ def test_a_storage_that_does_not_remove_is_called_by_no_sweep_and_doctor_names_i
         assert (ok, found[:44]) == (False, "2 files have waited to be removed since 2030")
         assert "joblot deliver --forever" in found
 
-        assert remove_files() == 0  # ends at the first that fails
+        assert remove_files() == 0  # stops at the first failure
         assert remove_files() == 0
         assert remove_files() == 0  # both are put off
         ok, found = outputs_check()
@@ -110,13 +110,13 @@ def test_files_are_looked_at_in_batches_and_for_a_bounded_time(
     removal.go_on(60)
     assert mark_unreferenced(1e-9) in (0, 2)
     assert mark_unreferenced(60) in (7, 9)
-    assert len(files()) == 9  # the sweep calls no storage
+    assert len(files()) == 9  # the sweep does not call the storage
     assert remove_files() == 9
     assert files() == []
 
 
 class Hanging(InMemoryStorage):
-    """Until `go_on` is set: nothing that it is asked for returns."""
+    """No call returns until `go_on` is set."""
 
     hangs, go_on = threading.Event(), threading.Event()
 

@@ -1,4 +1,4 @@
-"""Fold: the sums stay what they are, and so does everything that comes after."""
+"""Fold: the sums stay the same, and so do later changes."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_amendments_after_folding_are_counted_told_and_folded_again(ledger_db: s
 
 
 def test_an_amendment_that_nobody_looked_at_is_told_though_it_was_folded(ledger_db: str) -> None:
-    """It commits after the sweep has looked and before it folds, and its reporter dies."""
+    """It commits after the sweep has reconciled and before it folds, and its reporter dies."""
     job = submit("amend", keys(1), pipeline="p")
     lease = worker.lease()
     fail(lease)

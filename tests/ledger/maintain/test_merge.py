@@ -1,4 +1,4 @@
-"""Merge: neighbours that are alike become one range; nothing else changes."""
+"""Merge: adjacent ranges that are alike become one; nothing else changes."""
 
 from __future__ import annotations
 

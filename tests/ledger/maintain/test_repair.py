@@ -1,4 +1,4 @@
-"""Repair mends what is derived from outcomes, says what it changed, and changes no outcome."""
+"""Repair fixes what is derived from outcomes, reports its changes, and changes no outcome."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Spoil = Callable[..., None]
 
 @pytest.fixture
 def spoil(ledger_db: str) -> Spoil:
-    """A hand in the tables: `spoil("UPDATE …", *params)`."""
+    """Corrupt the tables directly: `spoil("UPDATE …", *params)`."""
 
     def execute(sql: str, *params: Any) -> None:
         with connections[ledger_db].cursor() as cursor:
@@ -162,7 +162,7 @@ def test_tallies_that_were_spoiled_after_the_end_become_what_was_recorded(
 
 
 def test_a_report_that_said_too_little_is_amended(ledger_db: str, spoil: Spoil):
-    """Two of four came through, the tallies knew of one, and so did the report."""
+    """Two of four succeeded, but the tallies and the report showed one."""
     job = submit("too little", keys(4), pipeline="p", policy={"failure_threshold": 0.6})
     succeed(worker.lease(limit=2))
     spoil("UPDATE joblot_tally SET succeeded = 1, failed = 1 WHERE job_id = %s", job.pk)
@@ -175,7 +175,7 @@ def test_a_report_that_said_too_little_is_amended(ledger_db: str, spoil: Spoil):
 
 
 def test_a_report_that_said_too_much_stays_and_is_told_of(ledger_db: str, spoil: Spoil):
-    """A success that was told can't be taken back; the audit goes on saying so."""
+    """A published success can't be taken back; the audit keeps reporting it."""
     job = submit("too much", keys(4), pipeline="p")
     succeed(worker.lease(limit=2))
     spoil("UPDATE joblot_tally SET succeeded = 3, failed = -1 WHERE job_id = %s", job.pk)
@@ -184,10 +184,10 @@ def test_a_report_that_said_too_much_stays_and_is_told_of(ledger_db: str, spoil:
     assert repair(job.pk) == {**audit(job.pk), "changes": []}
     assert not audit(job.pk)["ok"]
     assert (Job.objects.values().get(), list(Tally.objects.values()), outcomes(job)) == before
-    delete(job.pk)  # the suite looks at every job that is left
+    delete(job.pk)  # the suite checks every job that is left
 
 
-# Beside others
+# Concurrent with others
 
 
 def test_two_repairs_at_once_mend_once(ledger_db: str, spoil: Spoil, in_thread: Threads):

@@ -1,4 +1,4 @@
-"""The sweep: what time brings, and what somebody who died has left undone."""
+"""The sweep: work that is due, and work that a dead process left undone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_sweep_changes_nothing_of_a_job_that_is_being_worked(ledger_db: str) -
 
 
 def test_the_sweep_goes_on_with_a_cancel_whose_process_died(ledger_db: str, clock: Any) -> None:
-    """The status was changed, the claims were not drained yet and no deadline was set."""
+    """The status was changed, but claims were not drained yet and no deadline was set."""
     job = submit("cancel", keys(4), pipeline="p", policy={"cancel_grace_seconds": 5})
     lease = worker.lease(limit=2)
     cancel(job.pk)

@@ -1,4 +1,4 @@
-"""A step of the sweep that fails for one job keeps no other job from its turn."""
+"""A step of the sweep that fails for one job delays no other job."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ GONE = {
 
 @contextmanager
 def refused(event: str, table: str, job: Job) -> Iterator[None]:
-    """Inside the block the database refuses this for the job's rows, as a trigger may."""
+    """Inside the block, the database refuses this operation on the job's rows, as by a trigger."""
     connection = connections[databases.current()]
     row = "OLD" if event == "DELETE" else "NEW"
     made = TRIGGERS[connection.vendor].format(event=event, table=table, job=job.pk, row=row)
@@ -65,7 +65,7 @@ def refused(event: str, table: str, job: Job) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Step:
-    """`make` prepares a job for which the step is due; the step writes in the table."""
+    """`make` prepares a job for which the step is due; the step writes to the table."""
 
     make: Callable[[str], Job]
     is_done: Callable[[Job], bool]
@@ -87,7 +87,7 @@ def canceling(name: str) -> Job:
 
 
 def all_settled(name: str) -> Job:
-    """As a reporter leaves it that died before its look."""
+    """As left by a reporter that died before reconciling."""
     job = submit(name, keys(1), pipeline=name)
     with faults.armed("report: committed, not looked", die), pytest.raises(Cut):
         succeed(worker.lease(name))
@@ -95,7 +95,7 @@ def all_settled(name: str) -> Job:
 
 
 def reopening(name: str) -> Job:
-    """As a retry leaves it that died before it has reopened anything."""
+    """As left by a retry that died before reopening anything."""
     job = submit(name, keys(1), pipeline=name)
     fail(worker.lease(name))
     with faults.armed("retry: next run begun", die), pytest.raises(Cut):
@@ -179,7 +179,7 @@ def test_what_fails_is_named_with_its_cause_and_since_when_and_harms_no_health(
         assert "refused by the adopter" in reason
         assert reason.endswith("next try at 2030-01-01T00:00:52+00:00")
         assert health_of_sweep() == (False, f"job {bad.pk}: {reason}")
-        assert overdue() == []  # the sweep itself keeps up
+        assert overdue() == []  # the sweep itself is not overdue
     assert f"job {bad.pk}: ending its cancel failed" in caplog.text
     assert "refused by the adopter" in caplog.text
     clock.forward(2)
@@ -189,7 +189,7 @@ def test_what_fails_is_named_with_its_cause_and_since_when_and_harms_no_health(
 
 
 def rewritten(job: Job, policy: dict[str, Any], **more: Any) -> None:
-    """The job as another version of joblot has written it."""
+    """The job as written by another version of joblot."""
     Job.ledger.filter(pk=job.pk).update(policy=policy, version=F("version") + 1, **more)
 
 
@@ -258,7 +258,7 @@ def test_a_database_that_is_away_ends_the_round_and_puts_no_job_off(
 
     with connections[ledger_db].execute_wrapper(refuse), pytest.raises(Unavailable):
         sweep()
-    assert len(away) <= 4  # nothing more was tried for anybody
+    assert len(away) <= 4  # nothing more was tried for any job
     assert not SweepFailure.objects.exists()
     sweep()
     assert (status(job), status(other)) == ("REVOKED", "REVOKED")

@@ -1,4 +1,4 @@
-"""A clock that jumps ahead by hours and back puts nothing off for longer than its rule says."""
+"""A clock that jumps hours ahead and back delays nothing for longer than its rule says."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_an_item_that_failed_while_the_clock_was_ahead_is_tried_in_time(
     fail(lease, retryable=True)
     clock.forward(-HOURS)
     sweep()
-    assert worker.nothing()  # its backoff is kept
+    assert worker.nothing()  # its backoff still applies
     clock.forward(POLICY["retry_backoff_seconds"])
     assert worker.lease().items
 
@@ -53,7 +53,7 @@ VERBS: dict[str, Any] = {
 def test_whatever_happens_while_the_clock_is_ahead_the_job_ends_in_time(
     ledger_db: str, clock: Clock, verb: str, granted_ahead: bool
 ) -> None:
-    """The worker dies with it. Only a renewal then holds for the jump; see the next test."""
+    """The worker dies meanwhile. Only a renewal extends by the jump; see the next test."""
     job = submit("j", keys(3), pipeline="p", policy=POLICY)
     if not granted_ahead:
         lease = worker.lease()
@@ -98,26 +98,26 @@ def test_no_lease_is_held_for_longer_than_a_renewal_may_ask(ledger_db: str, cloc
 
 
 def test_events_of_a_clock_that_was_ahead_are_told_in_time(ledger_db: str, clock: Clock) -> None:
-    told: list[str] = []
-    on_event("finished")(lambda event: told.append(event.kind))
+    handled: list[str] = []
+    on_event("finished")(lambda event: handled.append(event.kind))
     clock.forward(HOURS)
     submit("j", keys(1), pipeline="p")
     worker.drain()
     clock.forward(-HOURS)
     sweep()
     deliver()
-    assert told == ["finished"]
+    assert handled == ["finished"]
 
 
 def test_a_handler_that_failed_while_the_clock_was_ahead_is_called_again_in_time(
     ledger_db: str, clock: Clock
 ) -> None:
-    told: list[str] = []
+    handled: list[str] = []
 
     @on_event("finished")
     def fails_once(event: JobNotice) -> None:
-        told.append(event.kind)
-        if len(told) == 1:
+        handled.append(event.kind)
+        if len(handled) == 1:
             raise ValueError("not yet")
 
     submit("j", keys(1), pipeline="p")
@@ -125,17 +125,19 @@ def test_a_handler_that_failed_while_the_clock_was_ahead_is_called_again_in_time
     clock.forward(HOURS)
     sweep()
     deliver()
-    assert told == ["finished"]
+    assert handled == ["finished"]
     clock.forward(-HOURS)
     sweep()
     clock.forward(limits().handler_seconds_max + limits().outbox_backoff_seconds + 1)
     deliver()
-    assert told == ["finished", "finished"]
+    assert handled == ["finished", "finished"]
 
 
 def test_a_jump_ahead_costs_an_item_one_expiry_at_most(ledger_db: str, clock: Clock) -> None:
     job = submit("j", keys(1), pipeline="p", policy={**POLICY, "expiries_max": 2})
-    expire(worker.lease().token)  # from here on it is leased alone, and to blame
+    expire(
+        worker.lease().token
+    )  # from here on it is leased alone, so that expiries count against it
     lease = worker.lease()
     clock.forward(HOURS)
     sweep()

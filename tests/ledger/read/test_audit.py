@@ -1,4 +1,4 @@
-"""The audit's answer."""
+"""The answer of the audit."""
 
 from __future__ import annotations
 

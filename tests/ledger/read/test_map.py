@@ -1,4 +1,4 @@
-"""The map of a job: where its items stand, by their numbers."""
+"""The map of a job: the states of its items, by number."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STATES = ("succeeded", "failed", "lost", "skipped", "in_flight", "open")
 
 @pytest.fixture
 def job(ledger_db: str) -> Job:
-    """Of 20 items 0 to 5 succeeded in the first stage, 6 failed there, and 7 to 9 are at work."""
+    """Of 20 items, 0 to 5 succeeded in the first stage, 6 failed there, and 7 to 9 are leased."""
     job = submit(
         "night", keys(20), stages=[{"name": one, "pipeline": one} for one in ("find", "name")]
     )
@@ -38,25 +38,30 @@ def job(ledger_db: str) -> Job:
     return job
 
 
-def drawn(told: dict[str, Any], state: str) -> list[int]:
-    return [cell[state] for cell in told["cells"]]
+def drawn(found: dict[str, Any], state: str) -> list[int]:
+    return [cell[state] for cell in found["cells"]]
 
 
 def test_each_cell_says_how_its_items_stand(job: Job) -> None:
-    told = job_map(job.pk, cells=5)
-    assert (told["stage"], told["total"], told["cell_items"], told["next"]) == ("find", 20, 4, None)
-    assert [cell["first"] for cell in told["cells"]] == [0, 4, 8, 12, 16]
-    assert drawn(told, "succeeded") == [4, 2, 0, 0, 0]
-    assert drawn(told, "failed") == [0, 1, 0, 0, 0]
-    assert drawn(told, "in_flight") == [0, 1, 2, 0, 0]
-    assert drawn(told, "open") == [0, 0, 2, 4, 4]
+    found = job_map(job.pk, cells=5)
+    assert (found["stage"], found["total"], found["cell_items"], found["next"]) == (
+        "find",
+        20,
+        4,
+        None,
+    )
+    assert [cell["first"] for cell in found["cells"]] == [0, 4, 8, 12, 16]
+    assert drawn(found, "succeeded") == [4, 2, 0, 0, 0]
+    assert drawn(found, "failed") == [0, 1, 0, 0, 0]
+    assert drawn(found, "in_flight") == [0, 1, 2, 0, 0]
+    assert drawn(found, "open") == [0, 0, 2, 4, 4]
 
 
 def test_what_an_earlier_stage_gave_up_is_skipped(job: Job) -> None:
-    told = job_map(job.pk, stage="name", cells=20)
-    assert drawn(told, "succeeded").index(1) == 0
-    assert drawn(told, "in_flight").index(1) == 1
-    assert drawn(told, "skipped").index(1) == 6
+    found = job_map(job.pk, stage="name", cells=20)
+    assert drawn(found, "succeeded").index(1) == 0
+    assert drawn(found, "in_flight").index(1) == 1
+    assert drawn(found, "skipped").index(1) == 6
 
 
 def test_the_sums_are_those_of_the_progress(job: Job) -> None:
@@ -77,27 +82,27 @@ def test_what_was_given_back_is_open_again(job: Job) -> None:
 
 
 def test_a_part_of_a_job_can_be_looked_at_closely(job: Job) -> None:
-    told = job_map(job.pk, first=5, last=8, cells=100)
-    assert [cell["first"] for cell in told["cells"]] == [5, 6, 7, 8]
-    assert drawn(told, "succeeded") == [1, 0, 0, 0]
-    assert drawn(told, "failed") == [0, 1, 0, 0]
-    assert drawn(told, "in_flight") == [0, 0, 1, 1]
-    assert told["next"] == 9
+    found = job_map(job.pk, first=5, last=8, cells=100)
+    assert [cell["first"] for cell in found["cells"]] == [5, 6, 7, 8]
+    assert drawn(found, "succeeded") == [1, 0, 0, 0]
+    assert drawn(found, "failed") == [0, 1, 0, 0]
+    assert drawn(found, "in_flight") == [0, 0, 1, 1]
+    assert found["next"] == 9
 
 
 def test_a_map_covers_so_many_items_and_the_next_one_goes_on(
     job: Job, configure: Callable[..., None]
 ) -> None:
     configure(map_items_max=15)
-    told = job_map(job.pk, cells=3)
-    assert (told["last"], told["cell_items"], told["next"]) == (14, 5, 15)
+    found = job_map(job.pk, cells=3)
+    assert (found["last"], found["cell_items"], found["next"]) == (14, 5, 15)
     rest = job_map(job.pk, first=15, cells=3)
     assert (rest["last"], len(rest["cells"]), rest["next"]) == (19, 3, None)
 
 
 def test_a_job_without_items_has_no_cells(ledger_db: str) -> None:
-    told = job_map(submit("none", [], pipeline="p", seal=False).pk)
-    assert (told["cells"], told["next"]) == ([], None)
+    found = job_map(submit("none", [], pipeline="p", seal=False).pk)
+    assert (found["cells"], found["next"]) == ([], None)
 
 
 def test_what_is_not_there(job: Job) -> None:

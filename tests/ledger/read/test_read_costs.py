@@ -1,4 +1,4 @@
-"""What a reader costs: what it shows, and a bounded look, however large the job is.
+"""The cost of a reader: what it shows, plus a bounded search, however large the job is.
 
 Every statement of every reader is measured on a job of 100,000 items, on both databases; with fresh
 statistics, with those of a time when the tables were nearly empty, and with none. Plans change with
@@ -43,7 +43,7 @@ from tests.meta.sources import ROOT
 
 PROBE = 2_000  # page_probe_items
 WORK_MAX = {"postgres": 10 * PROBE, "sqlite": 100 * PROBE}
-# The audit reads every item, a few times: it must not read any of them for each other one.
+# The audit reads every item a few times; its cost must not be quadratic.
 AUDIT_MAX = {"postgres": 20 * ITEMS, "sqlite": 300 * ITEMS}
 
 Reader = Callable[[int], object]
@@ -87,7 +87,7 @@ READERS: dict[str, list[Reader]] = {
     "require_database": [lambda job: require_database()],
 }
 
-# What the API and the command line call that is no reader of jobs.
+# Functions that the API and the command line call and that are not readers of jobs.
 OTHERS = {
     *("submit", "add_items", "seal", "start", "pause", "resume", "cancel", "retry", "delete"),
     *("claim", "report", "release", "renew", "renew_many", "renew_ahead", "expire", "repair"),
@@ -153,7 +153,7 @@ def _forget_statistics(using: str) -> None:
 
 
 def _remove(using: str) -> None:
-    """All rows at once, so that the tests that follow find small tables."""
+    """Remove all rows at once, so that later tests find small tables."""
     if connections[using].vendor == "sqlite":
         databases.empty(using)
         return
@@ -170,7 +170,7 @@ def test_every_reader_that_is_called_from_outside_is_measured() -> None:
 
 
 def _called(where: str) -> Iterator[str]:
-    """The functions that these files import from the ledger, and what stands beside it."""
+    """The functions that these files import from the ledger and its neighbors."""
     path = ROOT / "src" / "joblot" / where
     for file in [path] if path.is_file() else path.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):

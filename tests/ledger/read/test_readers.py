@@ -1,4 +1,4 @@
-"""Progress, items, events, logs, why: what they show, page by page, and that they write nothing."""
+"""Progress, items, events, logs, why: what they show, page by page, without writing."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def test_a_reader_writes_nothing(ledger_db: str, reader: Any) -> None:
     succeed(worker.lease(limit=2))
     with CaptureQueriesContext(connections[ledger_db]) as captured:
         reader(job.pk)
-    told = [query["sql"].lstrip().upper() for query in captured]
-    assert told
-    assert not [sql for sql in told if sql.startswith(("INSERT", "UPDATE", "DELETE"))]
+    sent = [query["sql"].lstrip().upper() for query in captured]
+    assert sent
+    assert not [sql for sql in sent if sql.startswith(("INSERT", "UPDATE", "DELETE"))]
 
 
 @pytest.mark.parametrize("reader", READERS)

@@ -1,4 +1,4 @@
-"""Handlers that fail, hang and die: what they hold up, and what is said of them."""
+"""Handlers that fail, hang and die: what they delay, and what is reported about them."""
 
 from __future__ import annotations
 
@@ -26,35 +26,35 @@ from tests.polling import eventually
 
 
 class Crash(BaseException):
-    """The end of a process in the middle of a call."""
+    """The process dies in the middle of a call."""
 
 
 def test_what_a_handler_has_not_taken_keeps_its_jobs_later_events_from_it_and_no_others(
     ledger_db: str, clock: Any, configure: Any
 ) -> None:
     configure(outbox_backoff_seconds=10)
-    told: list[tuple[str, int, str]] = []
+    handled: list[tuple[str, int, str]] = []
     bad: set[str] = {"started"}
 
     @on_event("started", "finished")
     def picky(event: JobNotice) -> None:
         if event.kind in bad and event.job_id == first:
             raise ValueError
-        told.append(("picky", event.job_id, event.kind))
+        handled.append(("picky", event.job_id, event.kind))
 
     @on_event("started", "finished")
     def other(event: JobNotice) -> None:
-        told.append(("other", event.job_id, event.kind))
+        handled.append(("other", event.job_id, event.kind))
 
     first, second = finished(), finished("q")
     deliver()
-    assert [one for one in told if one[:2] == ("picky", first)] == []
+    assert [one for one in handled if one[:2] == ("picky", first)] == []
     for who, job in (("other", first), ("other", second), ("picky", second)):
-        assert [k for w, j, k in told if (w, j) == (who, job)] == ["started", "finished"]
+        assert [k for w, j, k in handled if (w, j) == (who, job)] == ["started", "finished"]
     bad.clear()
     clock.forward(10)
     deliver()
-    assert [k for w, j, k in told if (w, j) == ("picky", first)] == ["started", "finished"]
+    assert [k for w, j, k in handled if (w, j) == ("picky", first)] == ["started", "finished"]
 
 
 def test_a_handler_that_is_not_transactional_holds_no_transaction_and_is_marked_afterwards(
@@ -73,8 +73,8 @@ def test_a_handler_that_is_not_transactional_holds_no_transaction_and_is_marked_
     finished()
     with suppress(Crash):
         deliver()
-    assert len(saved()) == 1  # committed at once, by no transaction of the ledger
-    assert deliver() == 0  # claimed, until the limit and the wait are over
+    assert len(saved()) == 1  # committed at once, outside the ledger's transactions
+    assert deliver() == 0  # claimed until the limit and the wait are over
     Delivery.ledger.update(next_try_at=clock.now())
     assert deliver() == 1
     assert calls == [False, False]
@@ -152,15 +152,15 @@ def test_one_handler_occupies_so_many_processes_and_the_next_one_serves_others(
 ) -> None:
     configure(handler_at_once_max=1)
     hangs, go_on = threading.Event(), threading.Event()
-    told: list[str] = []
+    handled: list[str] = []
 
     @on_event("finished", transactional=False)
     def slow(event: JobNotice) -> None:
-        told.append("slow")
+        handled.append("slow")
         hangs.set()
         assert go_on.wait(30)
 
-    on_event("finished")(lambda event: told.append("other"))
+    on_event("finished")(lambda event: handled.append("other"))
     finished()
     finished("q")
     fan_out()
@@ -168,15 +168,15 @@ def test_one_handler_occupies_so_many_processes_and_the_next_one_serves_others(
     try:
         assert hangs.wait(30)
         delivery.deliver()
-        assert sorted(told) == ["other", "other", "slow"]
+        assert sorted(handled) == ["other", "other", "slow"]
     finally:
         go_on.set()
     running.result()
-    assert sorted(told) == ["other", "other", "slow", "slow"]
+    assert sorted(handled) == ["other", "other", "slow", "slow"]
 
 
 def test_a_try_that_was_begun_is_not_begun_again_before_its_time(ledger_db: str) -> None:
-    """Two processes have read that it is due; the second comes after the first has begun."""
+    """Two processes have read that it is due; the second starts after the first has begun."""
     on_event("finished")(insert)
     finished()
     fan_out()
@@ -186,14 +186,14 @@ def test_a_try_that_was_begun_is_not_begun_again_before_its_time(ledger_db: str)
 
 
 def test_a_call_that_was_overtaken_marks_nothing(ledger_db: str, configure: Any) -> None:
-    """It was thought dead, and another process has begun a later try."""
+    """It was considered dead, and another process has begun a later attempt."""
     tries: list[int] = []
 
     @on_event("finished", transactional=False)
     def frozen(event: JobNotice) -> None:
         tries.append(1)
         if len(tries) == 1:
-            Delivery.ledger.update(tries=2)  # as by the other's claim
+            Delivery.ledger.update(tries=2)  # as if claimed by the other
 
     finished()
     assert deliver() == 0
@@ -201,19 +201,19 @@ def test_a_call_that_was_overtaken_marks_nothing(ledger_db: str, configure: Any)
 
 
 def test_what_is_left_of_a_removed_job_is_not_delivered(ledger_db: str) -> None:
-    told: list[int] = []
-    on_event("started")(lambda event: told.append(event.id))
+    handled: list[int] = []
+    on_event("started")(lambda event: handled.append(event.id))
     finished()
     fan_out()
     Event.ledger.filter(kind="started").delete()
     assert deliver() == 0
-    assert (told, Delivery.objects.count()) == ([], 0)
+    assert (handled, Delivery.objects.count()) == ([], 0)
 
 
 def test_handlers_in_a_thread_of_a_plain_process_hold_up_no_sweep(
     ledger_db: str, in_thread: Any, configure: Any
 ) -> None:
-    """Nothing can end the thread; its transaction is ended, and the sweep goes on."""
+    """Nothing can end the thread; its transaction is ended, and the sweep continues."""
     configure(handler_seconds_max=0.3, sweep_seconds=0.01, handler_poll_seconds=0.01)
     hangs, go_on, stop = threading.Event(), threading.Event(), threading.Event()
 
@@ -240,7 +240,7 @@ def test_handlers_in_a_thread_of_a_plain_process_hold_up_no_sweep(
 def test_a_fan_out_that_fails_is_put_off_and_keeps_no_other_event(
     ledger_db: str, clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[int] = []
+    handled: list[int] = []
     bad = [True]
 
     def write(event: JobNotice) -> None:
@@ -250,12 +250,12 @@ def test_a_fan_out_that_fails_is_put_off_and_keeps_no_other_event(
     monkeypatch.setattr(
         "joblot.ledger.report.hooks._on_fan_out", [(frozenset({"finished"}), write)]
     )
-    on_event("finished")(lambda event: told.append(event.job_id))
+    on_event("finished")(lambda event: handled.append(event.job_id))
     first, second = finished(), finished("q")
     deliver()
-    assert told == [second]
+    assert handled == [second]
     bad.clear()
     assert deliver() == 0
     clock.forward(1)
     deliver()
-    assert told == [second, first]
+    assert handled == [second, first]

@@ -1,4 +1,4 @@
-"""Why a job stands where it stands: what its open items wait for, in words that are true."""
+"""Why a job does not proceed: what its open items wait for."""
 
 from __future__ import annotations
 

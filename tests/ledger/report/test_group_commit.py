@@ -19,7 +19,7 @@ from joblot.models import Outcome
 from joblot.wire import GrantedLease, failure, success
 from tests.ledger import worker
 from tests.ledger.report import test_report
-from tests.ledger.report.test_report import *  # noqa: F403 (the same behaviour, by the other way)
+from tests.ledger.report.test_report import *  # noqa: F403 (the same behavior, through group commit)
 from tests.ledger.worker import TWO_STAGES, counts, keys, kinds, metrics, numbers, status
 from tests.polling import eventually
 from tests.races.meeting import Gate
@@ -40,7 +40,7 @@ def receipts(lease: GrantedLease, *results: Any) -> list[str]:
 
 
 class Pile:
-    """While a first report is held before its statement, others pile up behind it."""
+    """While a first report is held before its statement, others queue up behind it."""
 
     def __init__(self, in_thread: Any) -> None:
         self._in_thread = in_thread
@@ -79,7 +79,7 @@ def pile(in_thread: Any) -> Pile:
 
 
 def statements() -> int:
-    """In how many statements the outcomes were written: each has one time for all."""
+    """The number of statements that wrote the outcomes: the rows of one share a timestamp."""
     return Outcome.objects.values("settled_at").distinct().count()
 
 
@@ -234,8 +234,8 @@ def test_with_a_hook_a_report_goes_alone(pile: Pile) -> None:
 def test_a_failure_that_may_be_tried_again_is_judged_by_itself() -> None:
     job = submit("night", keys(2), pipeline="p")
     lease = worker.lease()
-    told = receipts(lease, success(0, metrics={"n": 1}), failure(1, "Busy", retryable=True))
-    assert told == ["counted", "requeued"]
+    found = receipts(lease, success(0, metrics={"n": 1}), failure(1, "Busy", retryable=True))
+    assert found == ["counted", "requeued"]
     assert metrics(job) == {"n": 1}
     assert counts(job) == {"succeeded": 1}
 

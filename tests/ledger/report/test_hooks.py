@@ -1,4 +1,4 @@
-"""Hooks: saved if and only if counted; one bad item harms no other; nothing is lost."""
+"""Hooks: saved if and only if counted; one bad item affects no other; nothing is lost."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_a_deferred_item_goes_back_when_its_worker_dies(ledger_db: str, saved: S
 def test_a_row_that_exists_already_defers_its_item_only(
     ledger_db: str, saved: Saved, *, caught: bool
 ) -> None:
-    """An IntegrityError in the hook, raised on or swallowed without a savepoint."""
+    """An IntegrityError in the hook, re-raised or swallowed without a savepoint."""
 
     @on_result("p")
     def inserts(results: Sequence[SettledResult]) -> None:
@@ -158,7 +158,9 @@ def test_a_row_that_exists_already_defers_its_item_only(
     job = submit("clash", keys(3), pipeline="p")
     lease = worker.lease()
     receipts = succeed(lease)
-    swallowed = caught and ledger_db == "sqlite"  # there a failed statement ends nothing
+    swallowed = (
+        caught and ledger_db == "sqlite"
+    )  # there a failed statement does not abort the transaction
     assert receipts == ["counted", "counted" if swallowed else "deferred", "counted"]
     assert saved() == {"k0": "new", "k1": "old", "k2": "new"}
     assert counts(job) == {"succeeded": 3 if swallowed else 2}
@@ -167,7 +169,7 @@ def test_a_row_that_exists_already_defers_its_item_only(
 def test_a_statement_that_failed_in_the_hook_defers_its_item_only(
     ledger_db: str, saved: Saved
 ) -> None:
-    """On PostgreSQL one that took too long, as the adopter's own limit says."""
+    """On PostgreSQL, a statement that exceeded the adopter's own time limit."""
     failing = {
         "postgres": "SET LOCAL statement_timeout = 10; SELECT pg_sleep(60)",
         "sqlite": "SELECT * FROM no_such_table",
@@ -211,7 +213,7 @@ def test_another_database_that_is_away_defers_what_needs_it(ledger_db: str, save
 def test_a_transaction_that_is_lost_in_the_hook_is_unavailable_and_settles_nothing(
     ledger_db: str, saved: Saved, then: str
 ) -> None:
-    """The connection is, on PostgreSQL; SQLite, which has none, does this if a disk is full."""
+    """On PostgreSQL the connection is lost; on SQLite, which has none, the disk is full."""
     losing = {"postgres": "SELECT pg_terminate_backend(pg_backend_pid())", "sqlite": "ROLLBACK"}
 
     @on_result("p")

@@ -1,4 +1,4 @@
-"""What the database refuses of one result is that result's fault alone."""
+"""A result that the database refuses affects no other result."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ BAD = 4
 
 
 def fill_sum(alias: str) -> None:
-    """So that one more large value would take the sum beyond what its column holds."""
+    """Fill the sum, so that one more large value would overflow its column."""
     with connections[alias].cursor() as cursor:
         cursor.execute("UPDATE joblot_metric SET value = %s", [BIGINT_MAX - METRIC_MAX // 2])
 
 
 @pytest.fixture
 def filled(ledger_db: str) -> Iterator[Job]:
-    """A job with one item done, whose metric's sum is nearly full; nothing recounts it after."""
+    """A job with one item done, whose metric's sum is nearly full; it is not recounted later."""
     job = submit("j", keys(ITEMS + 1), pipeline="p")
     worker.receipts(worker.lease(limit=1), success(0, metrics={"n": 1}))
     fill_sum(ledger_db)
@@ -86,7 +86,7 @@ def test_one_that_the_database_refuses_harms_no_other_of_a_shared_commit(
 def test_a_sum_that_no_slot_can_hold_is_left_spread_and_read_all_the_same(
     ledger_db: str,
 ) -> None:
-    """A fold goes on with everything else."""
+    """A fold processes everything else."""
     job = submit("j", keys(1), pipeline="p")
     worker.receipts(worker.lease(), success(0, metrics={"n": 1}))
     slots = [

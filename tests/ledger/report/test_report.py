@@ -22,13 +22,13 @@ from joblot.wire import GrantedLease, Result, failure, success
 from tests.ledger import worker
 from tests.ledger.worker import TWO_STAGES, counts, fail, keys, metrics, receipts, status, succeed
 
-# A spent lease holds nothing open, so what it was granted is settled or given back.
+# A spent lease has no open items: those granted were settled or given back.
 UNREACHABLE = {(LeaseState.SPENT, Standing.OPEN)}
 CELLS = [cell for cell in product(LeaseState, Standing, Report) if cell[:2] not in UNREACHABLE]
 
 
 def arrange(standing: Standing, state: LeaseState, job_id: int) -> GrantedLease:
-    """A lease in `state` that was granted items 0 and 1, item 0 standing so."""
+    """A lease in `state` that was granted items 0 and 1, with item 0 in this standing."""
     lease = worker.lease(limit=2)
     assert worker.numbers(lease) == [0, 1]
     if standing in (Standing.SAME, Standing.OTHER):

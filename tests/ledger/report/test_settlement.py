@@ -1,4 +1,4 @@
-"""What may befall results on their way: conflicts, budgets, stages, metrics, amendments."""
+"""Settling results: conflicts, budgets, stages, metrics, amendments."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_metrics_are_summed_exactly_over_what_is_counted(ledger_db: str) -> None
 def test_amending_one_item_leaves_the_others_of_the_lease_in_flight(
     ledger_db: str, clock: Any
 ) -> None:
-    """An amended item was credited to its lease before; the lease still holds the other."""
+    """An amended item was credited to its lease earlier; the lease still holds the other."""
     job = submit("two", keys(2), pipeline="p")
     lease = worker.lease()
     assert fail(lease, 0) == ["counted"]
@@ -194,7 +194,7 @@ def test_a_failed_item_keeps_its_cause_and_no_output(ledger_db: str) -> None:
 
 
 def test_settled_items_are_in_no_range_that_is_served(ledger_db: str) -> None:
-    """What was given back and then reported after all is not worked a second time."""
+    """An item that was given back and then reported after all is not worked a second time."""
     policy = {"retry_backoff_seconds": 0}
     submit("four", keys(4), pipeline="p", policy=policy)
     lease = worker.lease()

@@ -1,4 +1,4 @@
-"""Outputs too large for a row are kept in the project's storage, once, and read from there."""
+"""Outputs too large for a row are stored once, in the project's storage, and read from there."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_a_result_that_could_not_be_stored_is_deferred_and_its_neighbour_counted
     assert status(job) == "SUCCESS"
 
 
-# Removed with what refers to them
+# Removed with their references
 
 
 def test_the_file_goes_with_its_job(ledger_db: str) -> None:

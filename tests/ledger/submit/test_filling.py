@@ -1,4 +1,4 @@
-"""Filling a job while the database fails in the midst of a COPY."""
+"""Filling a job while the database fails during a COPY."""
 
 from __future__ import annotations
 
@@ -47,37 +47,39 @@ def test_a_failure_that_may_pass_is_unavailable_and_tells_no_payload(job: Job, a
     with failing(action):
         with connections["postgres"].cursor() as cursor:
             cursor.execute("SET statement_timeout = '300ms'")
-        with pytest.raises(Unavailable, match="try again later") as told:
+        with pytest.raises(Unavailable, match="try again later") as caught:
             add_items(job.pk, ITEMS)
         connections["postgres"].close()
-    assert SECRET not in str(told.value)
-    assert "0 items of this stream were added" in str(told.value)
+    assert SECRET not in str(caught.value)
+    assert "0 items of this stream were added" in str(caught.value)
     assert add_items(job.pk, ITEMS) == 3
 
 
 def test_what_the_database_cannot_keep_is_the_callers_to_change(job: Job) -> None:
-    with failing(raising(NO_SUCH_CHARACTER)), pytest.raises(InvalidInput) as told:
+    with failing(raising(NO_SUCH_CHARACTER)), pytest.raises(InvalidInput) as caught:
         add_items(job.pk, ITEMS)
-    assert SECRET not in str(told.value)
+    assert SECRET not in str(caught.value)
 
 
 def test_a_stream_that_is_cut_says_how_many_items_it_has_brought(
     ledger_db: str, configure: Any
 ) -> None:
-    """At each of its statements, the one that inserts among them: as many as there really are."""
+    """At each statement, also the one that inserts: the number is exact."""
     configure(add_chunk_items=2)
     job = submit("open", [], pipeline="p", seal=False)
     for statement in count():
         there = Item.objects.count()
-        said = cut_at(statement, job)
-        if said is None:
+        message = cut_at(statement, job)
+        if message is None:
             break
-        assert f"; {Item.objects.count() - there} items of this stream were added; send all" in said
+        assert (
+            f"; {Item.objects.count() - there} items of this stream were added; send all" in message
+        )
     assert Item.objects.count() == 8
 
 
 def cut_at(statement: int, job: Job) -> str | None:
-    """What is said when the connection drops at this statement; None if there is none."""
+    """The message when the connection drops at this statement; None if there is none."""
     with befalling(Trouble(Kind.CUT, statement)) as struck:
         try:
             add_items(job.pk, keys(8))

@@ -90,7 +90,7 @@ class TestAnotherSubmission:
             asked(fewer)
 
     def test_does_not_seal_what_the_first_had_begun(self, ledger_db: str, configure: Any) -> None:
-        """Its items are in the job, for it could not know; but nobody calls that job complete."""
+        """Its items are added to the job, but the job is not considered complete."""
         configure(add_chunk_items=2)
         with faults.armed("submit: chunk added", die_on_pass(1)), pytest.raises(Cut):
             asked(["a", "b", "c"])
@@ -207,7 +207,7 @@ class TestTheSameSubmission:
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32), size=st.integers(0, 12), chunk=st.integers(1, 5))
 def _any_submission(seed: int, size: int, chunk: int) -> None:
-    """First a part of the items, then all of them in any order: complete; another set: never."""
+    """First some of the items, then all of them in any order: complete; another set: never."""
     from joblot import config
 
     config.configure({"add_chunk_items": chunk})
@@ -221,7 +221,9 @@ def _any_submission(seed: int, size: int, chunk: int) -> None:
     )
     given_again = [*keys(size), *draw.choices(keys(size), k=3 if size else 0)]
     draw.shuffle(given_again)
-    if size and draw.random() < 0.5:  # as many entries, and one item less or another one
+    if (
+        size and draw.random() < 0.5
+    ):  # the same number of entries, but one item fewer or a different one
         left_out = draw.choice(keys(size))
         given_again = [k for k in given_again if k != left_out] + ["new"] * draw.randint(0, 1)
     expected = {*(Item.objects.filter(job_id=job.pk).values_list("key", flat=True))}
@@ -273,7 +275,7 @@ def test_thirty_identical_submissions_at_once_get_one_job(
 
 
 def test_adding_again_what_a_sealed_job_has_is_answered(ledger_db: str) -> None:
-    """The answer to the first may be lost, and somebody seals meanwhile."""
+    """The answer to the first call may be lost, and the job sealed meanwhile."""
     job = submit("open", keys(2), pipeline="p", seal=False)
     assert add_items(job.pk, keys(4)) == 2
     seal(job.pk)
@@ -307,7 +309,7 @@ def test_a_retry_begins_the_run_that_is_named_once(ledger_db: str) -> None:
     job = submit("again", keys(1), pipeline="p")
     fail(worker.lease())
     retry(job.pk, run=2)
-    fail(worker.lease())  # and so run 2 has ended
+    fail(worker.lease())  # so run 2 has ended
     assert retry(job.pk, run=2).run == 2
     assert retry(job.pk, run=3).run == 3
 

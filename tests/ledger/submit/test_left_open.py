@@ -1,4 +1,4 @@
-"""A submission that is refused in the middle: its error names the job, and what to do."""
+"""A submission refused in the middle: its error names the job, and what to do."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_without_a_key_it_says_to_add_the_rest_or_to_delete_the_job(ledger_db: s
 def test_what_workers_have_done_meanwhile_is_kept(ledger_db: str) -> None:
     def stream() -> Iterator[Any]:
         yield from keys(4)
-        succeed(worker.lease())  # of the chunks that are in
+        succeed(worker.lease())  # of the chunks added so far
         yield BAD
 
     error = refused(stream())
@@ -63,7 +63,7 @@ def test_what_workers_have_done_meanwhile_is_kept(ledger_db: str) -> None:
 
 
 def test_what_another_submission_with_the_key_adds_meanwhile_is_kept(ledger_db: str) -> None:
-    """It goes on when the first is refused, and completes the job that both fill."""
+    """It continues when the first is refused, and completes the job that both fill."""
 
     def whole() -> Iterator[Any]:
         yield from keys(3)
@@ -134,9 +134,9 @@ def test_items_that_are_added_are_to_be_sent_again(ledger_db: str) -> None:
 
 
 def test_a_database_that_goes_away_in_the_middle_names_the_job_too(ledger_db: str) -> None:
-    """At each of its statements: from the one on that has made the job, the error names it."""
-    said = list(takewhile(bool, map(cut_at, range(100))))
-    named = [error for error in said if error and error.job_id is not None]
+    """At each statement: from the one that creates the job onwards, the error names it."""
+    message = list(takewhile(bool, map(cut_at, range(100))))
+    named = [error for error in message if error and error.job_id is not None]
     assert len(named) > 3
     for error in named:
         assert f"job {error.job_id} was made, with" in str(error)

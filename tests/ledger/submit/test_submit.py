@@ -1,4 +1,4 @@
-"""Submit, add, seal: what is taken, what is refused, and going on after a cut."""
+"""Submit, add, seal: what is accepted, what is refused, and continuing after a cut."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_items_are_taken_as_a_stream_and_claimed_from_the_first_chunk_on(
 
     def stream() -> Iterator[str]:
         for n in range(10):
-            if n == 7:  # two chunks are in
+            if n == 7:  # two chunks were added
                 leased.extend(worker.numbers(worker.lease(limit=100)))
             yield f"k{n}"
 
@@ -111,7 +111,7 @@ def test_an_equal_key_is_skipped_within_and_across_chunks(
 def test_a_key_with_another_payload_is_refused(
     ledger_db: str, configure: Any, chunk: int, sealed: list[bool]
 ) -> None:
-    """In the first chunk it is seen before there is a job; later the job stays open."""
+    """In the first chunk, it is found before the job is created; later, the job stays open."""
     configure(add_chunk_items=chunk)
     items = [{"key": "a", "payload": 1}, {"key": "a", "payload": 2}]
     with pytest.raises(KeyConflict, match="'a'"):
@@ -244,7 +244,7 @@ def test_a_submission_that_was_cut_off_is_gone_on_with(ledger_db: str, configure
     def again() -> Job:
         return submit("cut", keys(10), pipeline="p", idempotency_key="k")
 
-    for expected in (3, 6):  # each time it dies a chunk later
+    for expected in (3, 6):  # each time it dies one chunk later
         with faults.armed("submit: chunk added", die_on_pass(expected // 3)), pytest.raises(Cut):
             again()
         assert Job.objects.get().total == expected

@@ -26,7 +26,7 @@ Found = Callable[..., Certificate]
 
 @pytest.fixture
 def found(ledger_db: str) -> Found:
-    """Make a certificate of a job that ran undisturbed; arguments replace the true values."""
+    """Make the certificate of a job that ran without faults; arguments replace true values."""
     fates = PLAN.fates()
     items = [item for place in range(PLAN.kills + 1) for item in PLAN.portion(fates, place)]
     policy = {"failure_threshold": 1.0, "retry_backoff_seconds": 0}

@@ -1,4 +1,4 @@
-"""The recount accepts a job as the ledger leaves it, and finds any changed row."""
+"""The recount accepts a job as written by the ledger, and finds any changed row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The simulator on both databases: it passes for these seeds and new ones, and it can fail."""
+"""The simulator on both databases: it passes for these seeds and new ones, and finds faults."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def test_the_same_seed_is_the_same_history(ledger_db: str) -> None:
 def test_a_large_job_is_worked_to_its_end(ledger_db: str) -> None:
     done = simulate(3, items=400)
     assert (done.jobs, done.items) == (1, 400)
-    assert done.receipts["counted"] <= 400  # the rest was counted, but the answer got lost
+    assert done.receipts["counted"] <= 400  # the rest was counted, but the answer was lost
     assert done.figures["posted again"] > 0
 
 
 def counts_duplicates(token: str, results: list[Any]) -> Any:
-    """A report as it would be without the outcome row: every repeat of a success counts."""
+    """A faulty report, as if without the outcome row: every repeat of a success counts."""
     answers = report(token, results)
     lease = Lease.objects.get(pk=token)
     again = sum(one.receipt is Receipt.DUPLICATE for one in answers)
@@ -65,7 +65,7 @@ def test_a_report_that_counts_twice_is_caught(ledger_db: str) -> None:
 
 
 def takes_back(token: str, results: list[Any]) -> Any:
-    """A report as it would be if a repeat undid what had been counted."""
+    """A faulty report, in which a repeat undoes what was counted."""
     answers = report(token, results)
     lease = Lease.objects.get(pk=token)
     again = sum(one.receipt is Receipt.DUPLICATE for one in answers)
@@ -111,11 +111,11 @@ def test_what_fails_is_shrunk_to_a_history_that_replays(sqlite_only: str) -> Non
     assert after == len(failed.replay.split()) < before / 2
     with pytest.raises(SimulationFailed, match="counts: expected"):
         simulate(1, replay=failed.replay, verbs={"report": counts_duplicates})
-    simulate(1, replay=failed.replay)  # it is the verb's fault
+    simulate(1, replay=failed.replay)  # so the verb is at fault
 
 
 def queues(token: str, results: list[Any]) -> Any:
-    """A report that behaves as if all of a job's reports shared one lock."""
+    """A faulty report, as if all of a job's reports shared one lock."""
     with durable():
         job_id = Lease.ledger.get(pk=token).job_id
         list(Lease.ledger.select_for_update().filter(job_id=job_id).order_by("pk"))
@@ -144,7 +144,7 @@ def test_a_report_that_locks_the_job_is_caught(
 
 
 def says_counted(token: str, results: list[Any]) -> Any:
-    """A report that takes a repeat for something new."""
+    """A faulty report that answers a repeat as if it were new."""
     return [
         replace(one, receipt=Receipt.COUNTED) if one.receipt is Receipt.DUPLICATE else one
         for one in report(token, results)
@@ -157,7 +157,7 @@ def test_a_receipt_that_is_wrong_is_caught(ledger_db: str) -> None:
 
 
 def test_a_claim_that_grants_what_was_granted_is_caught(ledger_db: str) -> None:
-    """A claim that ignores a cancel, as seen from outside."""
+    """As if the claim ignored a cancel."""
     from joblot.ledger.claim.claim import claim
 
     first: list[Any] = []
@@ -173,7 +173,7 @@ def test_a_claim_that_grants_what_was_granted_is_caught(ledger_db: str) -> None:
 
 
 def drops_what_differs(*args: Any, **kwargs: Any) -> Any:
-    """A submission that gives the job of its key, whatever was asked."""
+    """A faulty submission that returns the job with its key, whatever its content."""
     try:
         return submit(*args, **kwargs)
     except KeyConflict:

@@ -1,1 +1,1 @@
-"""The commands, a file for each group: thin, without a query."""
+"""The commands, one file for each group. They are thin and contain no queries."""

@@ -1,4 +1,4 @@
-"""`audit`: recount jobs and compare; with `--repair`, mend what can be mended."""
+"""`audit`: recount jobs and compare; with `--repair`, repair what can be repaired."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from joblot.gauge import Gauge, as_text
 
 def audit(
     job: Annotated[
-        int | None, typer.Argument(metavar="JOB", callback=existing_id, help="Its number.")
+        int | None, typer.Argument(metavar="JOB", callback=existing_id, help="The job's number.")
     ] = None,
     *,
-    every: Annotated[bool, typer.Option("--all", help="Every job.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Audit every job.")] = False,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Mend what can be mended, and say what was changed.")
+        bool, typer.Option("--repair", help="Repair what can be repaired, and print each change.")
     ] = False,
     as_json: AsJson = False,
     as_metrics: Annotated[
-        bool, typer.Option("--metrics", help="Print gauges of --all, for Prometheus.")
+        bool, typer.Option("--metrics", help="With --all: print gauges for Prometheus.")
     ] = False,
     db: Db = None,
 ) -> None:
@@ -34,19 +34,19 @@ def audit(
     if (job is None) != every:
         raise InvalidInput("audit: expected either a JOB or --all")
     if as_metrics and (as_json or not every):
-        raise InvalidInput("audit: --metrics goes with --all, and without --json")
+        raise InvalidInput("audit: --metrics requires --all, and excludes --json")
     open_database(db)
     if job is not None:
         answer = verbs.repair(job) if repair else verbs.audit(job)
-        say_json(answer) if as_json else _tell_one(answer)
+        say_json(answer) if as_json else _print_one(answer)
     else:
         answer = _every(repair=repair)
         if as_metrics:
-            say_page(as_text(_figures(answer)))
+            say_page(as_text(_gauges(answer)))
         elif as_json:
             say_json(answer)
         else:
-            _tell_all(answer)
+            _print_all(answer)
     raise typer.Exit(DONE if answer["ok"] else ENDED_BADLY)
 
 
@@ -66,21 +66,23 @@ def _every(*, repair: bool) -> dict[str, Any]:
     }
 
 
-def _figures(answer: dict[str, Any]) -> list[Gauge]:
+def _gauges(answer: dict[str, Any]) -> list[Gauge]:
     broken = sum(not one["ok"] for one in answer["jobs"])
     return [
-        Gauge("count_drift", answer["count_drift"], "By how much tallies and recount differ."),
-        Gauge("audited_jobs", len(answer["jobs"]), "Jobs that the last audit has recounted."),
-        Gauge("broken_jobs", broken, "Jobs of which the last audit found an invariant broken."),
+        Gauge(
+            "count_drift", answer["count_drift"], "Difference between the tallies and a recount."
+        ),
+        Gauge("audited_jobs", len(answer["jobs"]), "Jobs recounted by the last audit."),
+        Gauge("broken_jobs", broken, "Jobs for which the last audit found a broken invariant."),
     ]
 
 
-def _tell_one(answer: dict[str, Any]) -> None:
+def _print_one(answer: dict[str, Any]) -> None:
     text.changes(answer.get("changes", []))
     text.audit(answer)
 
 
-def _tell_all(answer: dict[str, Any]) -> None:
+def _print_all(answer: dict[str, Any]) -> None:
     for one in answer["jobs"]:
         if one["broken"] or one.get("changes"):
             text.out().print(f"job {one['job']}:")

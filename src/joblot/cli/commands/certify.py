@@ -1,4 +1,4 @@
-"""`certify`: a storm on your own database and machine, and every count against truth."""
+"""`certify`: run a storm on your own database and machine, and check every count."""
 
 from __future__ import annotations
 
@@ -21,26 +21,29 @@ INTERRUPTED = 130
 
 def certify(
     *,
-    items: Annotated[int, typer.Option("--items", help="How many items.")] = 2_000,
-    workers: Annotated[int, typer.Option("--workers", help="Processes at once.")] = 4,
+    items: Annotated[int, typer.Option("--items", help="The number of items.")] = 2_000,
+    workers: Annotated[int, typer.Option("--workers", help="The number of processes.")] = 4,
     kills: Annotated[
-        int, typer.Option("--kills", help="How many of them end with SIGKILL; each is replaced.")
+        int,
+        typer.Option("--kills", help="How many workers to kill with SIGKILL; each is replaced."),
     ] = 5,
-    seed: Annotated[int, typer.Option("--seed", help="Of all that chance decides.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", help="The seed of all random choices.")] = 1,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="Write the page here, too; as JSON to *.json."),
+        typer.Option(
+            "--out", metavar="FILE", help="Also write the report to FILE; as JSON if *.json."
+        ),
     ] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the job, to look at it.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the job, to inspect it.")] = False,
     as_json: AsJson = False,
     db: Db = None,
 ) -> None:
-    """Let a storm go over a job of its own in your database; exit code 1 if a number is wrong.
+    """Run a job under faults in your database; exit code 1 if a number is wrong.
 
-    Duplicates, results out of order, workers that are killed. No other job is touched.
+    The faults: duplicates, results out of order, killed workers. No other job is touched.
     """
     make_database(db)
-    for number in (signal.SIGINT, signal.SIGTERM):  # the same, also where a shell ignores the first
+    for number in (signal.SIGINT, signal.SIGTERM):  # alike, even where a shell ignores SIGINT
         signal.signal(number, signal.default_int_handler)
     testing: Any = import_module("joblot.testing.certify")
     plan = testing.Plan(items=items, workers=workers, kills=kills, seed=seed)
@@ -49,7 +52,7 @@ def certify(
     try:
         found = testing.certify(plan, setup=setup, keep=keep, say=text.err().print)
     except KeyboardInterrupt:
-        text.err().print("interrupted; the workers have ended, the job is removed")
+        text.err().print("interrupted; the workers have ended and the job was removed")
         raise typer.Exit(INTERRUPTED) from None
     say_page(_page(found, as_json=as_json))
     if out is not None:

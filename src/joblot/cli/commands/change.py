@@ -1,4 +1,4 @@
-"""What is done to a whole job: `seal`, `cancel`, `pause`, `resume`, `retry`, `delete`."""
+"""Commands that change a whole job: `seal`, `cancel`, `pause`, `resume`, `retry`, `delete`."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from joblot.shown import counted
 
 
 def seal(job: JobId, *, db: Db = None) -> None:
-    """Say that no more items will come, so that the job can finish."""
+    """Declare that no more items will be added, so that the job can finish."""
     open_database(db)
     before = verbs.read_job(job)
     sealed = verbs.seal(job)
     if is_of_run(before) and not before.sealed:
         text.err().print(
-            f"job {job} had not been given all the items of its `joblot run`, as far as is known: "
-            f"it will end with the {sealed.total:,} it has"
+            f"job {job} may not have all the items of its `joblot run`: it will end with the "
+            f"{sealed.total:,} it has"
         )
-    _tell(job)
+    _print_progress(job)
 
 
 def cancel(
@@ -35,50 +35,50 @@ def cancel(
         typer.Option(
             "--grace-seconds",
             min=0,
-            help="How long leases in flight may still report (default: the job's policy).",
+            help="How long live leases may still report (default: the job's policy).",
         ),
     ] = None,
     db: Db = None,
 ) -> None:
-    """End a job without its open items."""
+    """Cancel a job: its open items are not worked any more."""
     open_database(db)
-    _tell(verbs.cancel(job, grace_seconds=grace_seconds).pk)
+    _print_progress(verbs.cancel(job, grace_seconds=grace_seconds).pk)
 
 
 def pause(job: JobId, *, db: Db = None) -> None:
-    """Grant no more leases; results of those in flight still count."""
+    """Grant no more leases; results through live leases still count."""
     open_database(db)
-    _tell(verbs.pause(job).pk)
+    _print_progress(verbs.pause(job).pk)
 
 
 def resume(job: JobId, *, db: Db = None) -> None:
-    """Grant leases again after a pause. (To work a job of `run`, see `run --resume`.)"""
+    """Grant leases again after a pause. (To continue a job of `run`, use `run --resume`.)"""
     open_database(db)
-    _tell(verbs.resume(job).pk)
+    _print_progress(verbs.resume(job).pk)
 
 
 def retry(
     job: JobId,
     *,
     config: Annotated[
-        str | None, typer.Option("--config", metavar="JSON", help="A new config for the run.")
+        str | None, typer.Option("--config", metavar="JSON", help="A new config for this run.")
     ] = None,
-    hold: Annotated[bool, typer.Option("--hold", help="Do not start it yet.")] = False,
+    hold: Annotated[bool, typer.Option("--hold", help="Do not start the run yet.")] = False,
     db: Db = None,
 ) -> None:
-    """Begin the next run of a job, with only what did not succeed."""
+    """Begin the next run of a job, with the items that did not succeed."""
     settings = None if config is None else json_of(config, "--config")
     open_database(db)
-    _tell(verbs.retry(job, config=settings, start_now=not hold).pk)
+    _print_progress(verbs.retry(job, config=settings, start_now=not hold).pk)
 
 
 def delete(
     job: JobId,
     *,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     db: Db = None,
 ) -> None:
-    """Cancel a job at once, and remove it with its items and outputs."""
+    """Cancel a job at once, and delete it with its items and outputs."""
     open_database(db)
     state = verbs.progress(job)
     if not yes:
@@ -92,6 +92,6 @@ def delete(
     text.out().print(f"job {job}: deleted")
 
 
-def _tell(job: int) -> None:
+def _print_progress(job: int) -> None:
     state = verbs.progress(job)
     text.out().print(f"job {job}: {state['status']}, {text.progress_line(state)}")

@@ -17,18 +17,18 @@ from joblot.errors import InvalidInput
 def deliver(
     *,
     forever: Annotated[
-        bool, typer.Option("--forever", help="Go on until SIGTERM or Ctrl-C.")
+        bool, typer.Option("--forever", help="Run until SIGTERM or Ctrl-C.")
     ] = False,
     as_json: AsJson = False,
     db: Db = None,
 ) -> None:
-    """Give events to their handlers, and remove files that the sweep has marked: once. `serve` and
-    `sweep` do this too.
+    """Deliver events to their handlers, and remove files that the sweep has marked, once.
 
-    Both run in processes of their own, which are ended at their limit.
+    Both run in separate processes, which are killed when they exceed their time limit. `serve` and
+    `sweep` do this too.
     """
     if forever and as_json:
-        raise InvalidInput("--json: tells what was delivered once; leave out --forever")
+        raise InvalidInput("--json: reports a single delivery round; leave out --forever")
     open_database(db)
     if forever:
         text.err().print(f"joblot delivers events of {describe()}", soft_wrap=True)
@@ -38,5 +38,5 @@ def deliver(
     if as_json:
         say_json(done)
     else:
-        told = (f"{name.replace('_', ' ')}: {count:,}" for name, count in done.items())
-        text.out().print(", ".join(told))
+        counts = (f"{name.replace('_', ' ')}: {count:,}" for name, count in done.items())
+        text.out().print(", ".join(counts))

@@ -14,7 +14,7 @@ from joblot.cli.printable import say_json
 
 
 def migrate(*, db: Db = None) -> None:
-    """Make or update joblot's tables."""
+    """Create or update joblot's tables."""
     choose_database(db)
     applied = apply_migrations()
     done = f"applied {', '.join(applied)}" if applied else "nothing to do"
@@ -22,7 +22,7 @@ def migrate(*, db: Db = None) -> None:
 
 
 def doctor(*, as_json: AsJson = False, db: Db = None) -> None:
-    """Examine the database and the disk; exit code 4 if something is wrong."""
+    """Check the database and the disk; exit code 4 if something is wrong."""
     open_database(db)
     checks = examine()
     ok = all(check["ok"] for check in checks)

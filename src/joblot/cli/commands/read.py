@@ -22,11 +22,13 @@ State = StrEnum("State", [(state.name, state.name.lower()) for state in ItemStat
 
 def jobs(
     *,
-    project: Annotated[str | None, typer.Option("--project", help="Of this project.")] = None,
-    status: Annotated[JobStatus | None, typer.Option("--status", help="In this status.")] = None,
+    project: Annotated[str | None, typer.Option("--project", help="Only of this project.")] = None,
+    status: Annotated[
+        JobStatus | None, typer.Option("--status", help="Only in this status.")
+    ] = None,
     before: Annotated[
         int | None,
-        typer.Option("--before", metavar="JOB", max=ID_MAX, help="Older than this: the next page."),
+        typer.Option("--before", metavar="JOB", max=ID_MAX, help="Only older jobs: the next page."),
     ] = None,
     limit: Limit = 50,
     as_json: AsJson = False,
@@ -49,12 +51,12 @@ def watch(
     job: JobId,
     *,
     every: Annotated[
-        float, typer.Option("--every", metavar="SECONDS", min=0.05, help="How often to look.")
+        float, typer.Option("--every", metavar="SECONDS", min=0.05, help="How often to poll.")
     ] = 1.0,
     as_json: AsJson = False,
     db: Db = None,
 ) -> None:
-    """Watch a job until it ends; with --json, a line for each change. Exits as the job did."""
+    """Watch a job until it ends; with --json, print one line per change. Exits as `run` does."""
     open_database(db)
     state = _watch_as_json(job, every) if as_json else _watch(job, every)
     raise typer.Exit(exit_code_of(state["status"]))
@@ -73,20 +75,20 @@ def _watch(job: int, every: float) -> dict[str, Any]:
 
 
 def _watch_as_json(job: int, every: float) -> dict[str, Any]:
-    told: dict[str, Any] | None = None
+    printed: dict[str, Any] | None = None
     while True:
         state = verbs.progress(job)
         news = {**state, "eta": None, "as_of": None}
-        if news != told:
+        if news != printed:
             say_json(state, indent=None)
-            told = news
+            printed = news
         if state["status"] in TERMINAL:
             return state
         time.sleep(every)
 
 
 def why(job: JobId, *, as_json: AsJson = False, db: Db = None) -> None:
-    """Tell why a job stands where it stands: what its open items wait for."""
+    """Show what a job's open items wait for."""
     open_database(db)
     answer = verbs.why(job)
     if as_json:
@@ -94,22 +96,24 @@ def why(job: JobId, *, as_json: AsJson = False, db: Db = None) -> None:
         return
     text.reasons(answer)
     if command := how_to_go_on(verbs.read_job(job)):
-        text.out().print(f"if its `joblot run` has ended, go on with: {command}", soft_wrap=True)
+        text.out().print(f"if its `joblot run` has ended, continue with: {command}", soft_wrap=True)
 
 
 def items(
     job: JobId,
     *,
     state: Annotated[
-        State | None, typer.Option("--state", help="Only those that stand so.")
+        State | None, typer.Option("--state", help="Only items in this state.")
     ] = None,
-    stage: Annotated[str | None, typer.Option("--stage", help="How they stand in it.")] = None,
+    stage: Annotated[
+        str | None, typer.Option("--stage", help="Take states from this stage.")
+    ] = None,
     after: After = None,
     limit: Limit = 100,
     as_json: AsJson = False,
     db: Db = None,
 ) -> None:
-    """List items by number, with the causes of those that failed."""
+    """List items by number, with the causes of failures."""
     open_database(db)
     begin = -1 if after is None else after
     wanted = state.value if state else None
@@ -125,7 +129,7 @@ def items(
 def _items(
     job: int, state: str | None, stage: str | None, after: int, limit: int
 ) -> tuple[list[dict[str, Any]], int | None]:
-    """As many as are wanted, and where the rest begins; each page of the ledger's is short work."""
+    """Up to `limit` items, and where the rest begins; the ledger reads them in short pages."""
     found: list[dict[str, Any]] = []
     following: int | None = after
     while following is not None and len(found) < limit:

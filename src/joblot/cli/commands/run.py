@@ -31,7 +31,7 @@ Arguments = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="FUNC ITEMS…",
-        help="module:function, then files and globs. With --resume only the items.",
+        help="module:function, then files and globs. With --resume, only items.",
         show_default=False,
     ),
 ]
@@ -48,7 +48,9 @@ Batch = Annotated[
 ]
 Workers = Annotated[
     int | None,
-    typer.Option("--workers", metavar="N", min=1, max=512, help="Processes (default: cores)."),
+    typer.Option(
+        "--workers", metavar="N", min=1, max=512, help="Processes (default: one per core)."
+    ),
 ]
 Out = Annotated[
     str | None,
@@ -58,7 +60,10 @@ Name = Annotated[str | None, typer.Option("--name", help="The job's name (defaul
 Resume = Annotated[
     int | None,
     typer.Option(
-        "--resume", metavar="JOB", callback=existing_id, help="Go on with what is left of a job."
+        "--resume",
+        metavar="JOB",
+        callback=existing_id,
+        help="Continue with a job's remaining items.",
     ),
 ]
 ItemSecondsMax = Annotated[
@@ -87,7 +92,7 @@ def run(
 ) -> None:
     """Call a function for many items, on several processes, durably.
 
-    Ctrl-C, a crash, a power cut: `joblot run --resume JOB` goes on with what is left.
+    After Ctrl-C, a crash or a power cut, `joblot run --resume JOB` continues with the rest.
     """
     given = list(arguments or ())
     function = None if resume is not None else _function(given)
@@ -131,21 +136,21 @@ def _work(
 
 
 def _end(one: Run, state: dict[str, Any], out: str | None, source: Source) -> int:
-    """Tell how it went; the exit code."""
+    """Print how the run ended; returns the exit code."""
     text.err().print(f"job {state['id']}: {state['status']}, {text.progress_line(state)}")
-    _tell_causes(state)
+    _print_causes(state)
     if state["status"] in TERMINAL:
         if out is not None:
             _write_outputs(state["id"], out)
         return exit_code_of(state["status"])
-    _tell_how_to_go_on(state, source)
+    _print_how_to_continue(state, source)
     if one.error is not None:
         raise one.error
     return 128 + one.interrupted
 
 
-def _tell_causes(state: dict[str, Any]) -> None:
-    """Some of the failed items, and how to see the others."""
+def _print_causes(state: dict[str, Any]) -> None:
+    """Print some of the failed items, and how to list the others."""
     bad = sum(stage["failed"] + stage["lost"] for stage in state["stages"])
     if not bad:
         return
@@ -162,14 +167,14 @@ def _tell_causes(state: dict[str, Any]) -> None:
         )
 
 
-def _tell_how_to_go_on(state: dict[str, Any], source: Source) -> None:
+def _print_how_to_continue(state: dict[str, Any], source: Source) -> None:
     command = f"joblot run --resume {state['id']}"
     if state["sealed"]:
-        text.err().print(f"go on with: {command}", soft_wrap=True)
+        text.err().print(f"continue with: {command}", soft_wrap=True)
         return
     text.err().print(
-        f"go on with: {command} {source.arguments()} (not all items were submitted: give the same "
-        f"ones again, those it has are skipped), or drop it: joblot delete {state['id']}",
+        f"continue with: {command} {source.arguments()} (not all items were submitted: give the "
+        f"same ones again, those it has are skipped), or delete it: joblot delete {state['id']}",
         soft_wrap=True,
     )
 
@@ -179,11 +184,11 @@ def _check_out(out: str | None) -> None:
         return
     folder = Path(out).absolute().parent
     if not folder.is_dir() or not os.access(folder, os.W_OK) or Path(out).is_dir():
-        raise InvalidInput(f"--out: {out} can't be written; name a file in a folder that can be")
+        raise InvalidInput(f"--out: {out} can't be written; name a file in a writable folder")
 
 
 def _write_outputs(job_id: int, out: str) -> None:
-    """The whole file or none of it: an earlier one stays until this one is complete."""
+    """Write the file atomically: an earlier one stays until the new one is complete."""
     try:
         with _opened(out) as file:
             for key, output in verbs.outputs(job_id):

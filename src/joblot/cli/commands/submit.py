@@ -1,4 +1,4 @@
-"""`joblot submit`: a job for workers that are elsewhere."""
+"""`joblot submit`: create a job for workers that run elsewhere."""
 
 from __future__ import annotations
 
@@ -22,39 +22,41 @@ def submit(
     ] = None,
     *,
     pipeline: Annotated[
-        str | None, typer.Option("--pipeline", help="Which workers serve it, in one stage.")
+        str | None, typer.Option("--pipeline", help="The pipeline of a single stage.")
     ] = None,
     stage: Annotated[
         list[str] | None,
         typer.Option(
-            "--stage", metavar="NAME=PIPELINE", help="A stage; repeat it, in their order."
+            "--stage", metavar="NAME=PIPELINE", help="A stage; repeat for each, in order."
         ),
     ] = None,
     lines: Lines = None,
     jsonl: JsonLines = None,
-    project: Annotated[str, typer.Option("--project", help="Whose job it is.")] = "default",
+    project: Annotated[str, typer.Option("--project", help="The job's project.")] = "default",
     priority: Annotated[
         int | None, typer.Option("--priority", help="Higher is served first (0).")
     ] = None,
     config: Annotated[
-        str | None, typer.Option("--config", metavar="JSON", help="What its workers are told.")
+        str | None, typer.Option("--config", metavar="JSON", help="Settings passed to the workers.")
     ] = None,
     policy: Policies = None,
     key: Annotated[
         str | None,
-        typer.Option("--key", metavar="TEXT", help="The same again finds the same job."),
+        typer.Option(
+            "--key", metavar="TEXT", help="Idempotency key: repeating it finds the same job."
+        ),
     ] = None,
-    hold: Annotated[bool, typer.Option("--hold", help="Do not start it yet.")] = False,
+    hold: Annotated[bool, typer.Option("--hold", help="Do not start the job yet.")] = False,
     stay_open: Annotated[
-        bool, typer.Option("--open", help="More items will come: do not seal it.")
+        bool, typer.Option("--open", help="Leave the job open for more items.")
     ] = False,
     db: Db = None,
 ) -> None:
-    """Make a job of items, for workers to claim. Prints its number."""
+    """Create a job for workers to claim. Prints its number."""
     source = Source(list(files or ()), lines, jsonl)
     source.check(needed=False)
     settings = policy_of(policy)
-    told = None if config is None else json_of(config, "--config")
+    job_config = None if config is None else json_of(config, "--config")
     stages = _stages(stage)
     make_database(db)
     job = verbs.submit(
@@ -64,7 +66,7 @@ def submit(
         stages=stages,
         project=project,
         priority=priority,
-        config=told,
+        config=job_config,
         policy=settings,
         start=not hold,
         seal=not stay_open,

@@ -1,4 +1,4 @@
-"""`joblot sweep`: what time brings, without a server."""
+"""`joblot sweep`: the periodic check, without a server."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from joblot.errors import InvalidInput
 def sweep(
     *,
     forever: Annotated[
-        bool, typer.Option("--forever", help="Go on until SIGTERM or Ctrl-C.")
+        bool, typer.Option("--forever", help="Run until SIGTERM or Ctrl-C.")
     ] = False,
     as_json: AsJson = False,
     db: Db = None,
 ) -> None:
-    """Expire leases, go on with cancels and retries, finish jobs, deliver events: once.
+    """Expire leases, continue cancels and retries, finish jobs and deliver events, once.
 
-    Event handlers, and the removal of files from the storage, run in processes of their own, which
-    are ended at their limit.
+    Event handlers and the removal of files from the storage run in separate processes, which are
+    killed when they exceed their time limit.
     """
     if forever and as_json:
-        raise InvalidInput("--json: tells what one sweep did; leave out --forever")
+        raise InvalidInput("--json: reports a single sweep; leave out --forever")
     open_database(db)
     if forever:
         text.err().print(f"joblot sweeps {describe()}", soft_wrap=True)
@@ -40,5 +40,5 @@ def sweep(
     if as_json:
         say_json(swept)
     else:
-        told = (f"{name.replace('_', ' ')}: {count:,}" for name, count in swept.items())
-        text.out().print(", ".join(told))
+        counts = (f"{name.replace('_', ' ')}: {count:,}" for name, count in swept.items())
+        text.out().print(", ".join(counts))

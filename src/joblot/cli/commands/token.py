@@ -1,4 +1,4 @@
-"""`joblot token`: who may use the API."""
+"""`joblot token`: the tokens of the API."""
 
 from __future__ import annotations
 
@@ -15,45 +15,47 @@ from joblot.cli.options import AsJson, Db
 from joblot.cli.printable import say, say_json
 from joblot.errors import InvalidInput
 
-token = typer.Typer(cls=Commands, no_args_is_help=True, help="Make, list and revoke API tokens.")
+token = typer.Typer(cls=Commands, no_args_is_help=True, help="Create, list and revoke API tokens.")
 
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
 @token.command()
 def create(
-    name: Annotated[str, typer.Argument(help="Whose it is; for people.")],
+    name: Annotated[str, typer.Argument(help="A name for its owner, shown in lists.")],
     *,
     scope: Annotated[
         list[str],
-        typer.Option("--scope", help="submit, work, read or admin. May be repeated."),
+        typer.Option("--scope", help="submit, work, read or admin. Repeatable."),
     ],
     project: Annotated[
-        list[str] | None, typer.Option("--project", help="Only in this one. May be repeated.")
+        list[str] | None, typer.Option("--project", help="Only for this project. Repeatable.")
     ] = None,
     pipeline: Annotated[
-        list[str] | None, typer.Option("--pipeline", help="Only of this one. May be repeated.")
+        list[str] | None, typer.Option("--pipeline", help="Only for this pipeline. Repeatable.")
     ] = None,
     expires: Annotated[
-        str | None, typer.Option("--expires", metavar="TIME", help="In 90s, 15m, 12h, 30d, 8w.")
+        str | None, typer.Option("--expires", metavar="TIME", help="After 90s, 15m, 12h, 30d, 8w.")
     ] = None,
     in_flight_items_max: Annotated[
         int | None,
-        typer.Option("--in-flight-items-max", min=1, help="Items its workers may hold at once."),
+        typer.Option(
+            "--in-flight-items-max", min=1, help="Items that its workers may hold at once."
+        ),
     ] = None,
     requests_per_minute_max: Annotated[
         int | None,
-        typer.Option("--requests-per-minute-max", min=1, help="For each server process."),
+        typer.Option("--requests-per-minute-max", min=1, help="Per server process."),
     ] = None,
     body_bytes_max: Annotated[
-        int | None, typer.Option("--body-bytes-max", min=1, help="Of one request.")
+        int | None, typer.Option("--body-bytes-max", min=1, help="Per request.")
     ] = None,
     as_json: AsJson = False,
     db: Db = None,
 ) -> None:
-    """Make a token and print it. It is shown this once; what is kept is a hash."""
+    """Create a token and print it. It is shown only once; joblot stores a hash."""
     make_database(db)
-    secret, told = verbs.issue(
+    secret, created = verbs.issue(
         name,
         scope,
         projects=project or None,
@@ -64,22 +66,22 @@ def create(
         body_bytes_max=body_bytes_max,
     )
     if as_json:
-        say_json({**told, "token": secret})
+        say_json({**created, "token": secret})
     else:
         say(secret)
-        text.err().print(f"token {told['id']} created; store it now, it is not shown again")
+        text.err().print(f"token {created['id']} created; store it now, it is not shown again")
 
 
 @token.command(name="local")
 def local_token(
     *,
     renew: Annotated[
-        bool, typer.Option("--renew", help="Make another; the one before is refused from now on.")
+        bool, typer.Option("--renew", help="Replace it; the old one is refused from now on.")
     ] = False,
 ) -> None:
-    """Print the file of this machine's user's token, as a header: curl -H @FILE.
+    """Print the path of your local token's file, a header for curl -H @FILE.
 
-    Every `joblot serve` of this user takes it, and `joblot worker` finds it by itself.
+    Every `joblot serve` of this user accepts it, and `joblot worker` finds it by itself.
     """
     say(str(local.make_token(renew=renew)))
 
@@ -98,14 +100,14 @@ def list_tokens(*, as_json: AsJson = False, db: Db = None) -> None:
 
 @token.command()
 def revoke(
-    token_id: Annotated[str, typer.Argument(metavar="TOKEN", help="The id, as `list` tells it.")],
+    token_id: Annotated[str, typer.Argument(metavar="TOKEN", help="Its id, as in `list`.")],
     *,
     db: Db = None,
 ) -> None:
-    """End a token: its next request is refused."""
+    """Revoke a token: its next request is refused."""
     open_database(db)
-    told = verbs.revoke(token_id)
-    say(f"token {told['id']} ({told['name']}) was revoked at {told['revoked_at'][:19]}")
+    revoked = verbs.revoke(token_id)
+    say(f"token {revoked['id']} ({revoked['name']}) was revoked at {revoked['revoked_at'][:19]}")
 
 
 def _cells(one: dict[str, Any]) -> list[Any]:

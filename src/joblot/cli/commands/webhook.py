@@ -1,4 +1,4 @@
-"""`joblot webhook`: who is told of a job's end over HTTP."""
+"""`joblot webhook`: receivers of events over HTTP."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from joblot.cli.printable import say, say_json
 webhook = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
-    help="Make, list and end webhooks; see and resend what they were sent.",
+    help="Create, list and end webhooks; list and resend their deliveries.",
 )
 
 WebhookId = Annotated[
@@ -25,28 +25,28 @@ WebhookId = Annotated[
 
 @webhook.command()
 def add(
-    url: Annotated[str, typer.Argument(metavar="URL", help="Where events are posted to.")],
+    url: Annotated[str, typer.Argument(metavar="URL", help="Where to post events.")],
     *,
     kind: Annotated[
         list[str] | None,
         typer.Option("--kind", help="finished, amended or failing (default: all). Repeatable."),
     ] = None,
     project: Annotated[
-        str | None, typer.Option("--project", help="Of this project's jobs only.")
+        str | None, typer.Option("--project", help="Only for this project's jobs.")
     ] = None,
     as_json: AsJson = False,
     db: Db = None,
 ) -> None:
-    """Tell a URL of events from now on, and print the secret that its receiver needs."""
+    """Create a webhook: post events to URL from now on. Prints the receiver's secret."""
     make_database(db)
     given = {} if not kind else {"kinds": kind}
-    secret, told = verbs.subscribe(url, project=project, **given)
+    secret, created = verbs.subscribe(url, project=project, **given)
     if as_json:
-        say_json({**told, "secret": secret})
+        say_json({**created, "secret": secret})
     else:
         say(secret)
         text.err().print(
-            f"webhook {told['id']} created; store its secret now, it is not shown again"
+            f"webhook {created['id']} created; store its secret now, it is not shown again"
         )
 
 
@@ -64,10 +64,10 @@ def list_webhooks(*, as_json: AsJson = False, db: Db = None) -> None:
 
 @webhook.command()
 def end(webhook_id: WebhookId, *, db: Db = None) -> None:
-    """Send nothing more to it; what was still to be sent is given up."""
+    """End a webhook; its pending deliveries are given up."""
     open_database(db)
-    told = verbs.end(webhook_id)
-    say(f"webhook {told['id']} ({told['url']}) ended at {told['ended_at'][:19]}")
+    ended = verbs.end(webhook_id)
+    say(f"webhook {ended['id']} ({ended['url']}) ended at {ended['ended_at'][:19]}")
 
 
 @webhook.command()
@@ -75,17 +75,17 @@ def deliveries(
     webhook_id: WebhookId,
     *,
     state: Annotated[
-        str | None, typer.Option("--state", help="Only those: pending, delivered or given_up.")
+        str | None, typer.Option("--state", help="Only pending, delivered or given_up.")
     ] = None,
     before: Annotated[
         int | None,
-        typer.Option("--before", metavar="ID", max=ID_MAX, help="Older than this: the next page."),
+        typer.Option("--before", metavar="ID", max=ID_MAX, help="Only older ones: the next page."),
     ] = None,
     limit: Limit = 50,
     as_json: AsJson = False,
     db: Db = None,
 ) -> None:
-    """List what it was sent or is to be sent, the newest first."""
+    """List a webhook's deliveries, the newest first."""
     open_database(db)
     page = verbs.deliveries(webhook_id, state=state, before=before, limit=limit)
     if as_json:
@@ -103,10 +103,10 @@ def resend(
     *,
     db: Db = None,
 ) -> None:
-    """Send a delivery once more; the server does it."""
+    """Have the server send a delivery again."""
     open_database(db)
-    told = verbs.resend(delivery_id)
-    say(f"delivery {told['id']} of {told['message_id']}: {told['state']}")
+    sent = verbs.resend(delivery_id)
+    say(f"delivery {sent['id']} of {sent['message_id']}: {sent['state']}")
 
 
 def _cells(one: dict[str, Any]) -> list[Any]:

@@ -37,13 +37,13 @@ Token = Annotated[
     str | None,
     typer.Option(
         "--token",
-        help=f"Others on this machine can see it here: better {TOKEN} or {TOKEN_FILE}.",
+        help=f"Visible to others on this machine: prefer {TOKEN} or {TOKEN_FILE}.",
     ),
 ]
 Pipelines = Annotated[
     list[str] | None,
     typer.Option(
-        "--pipeline", metavar="NAME", help="What it serves (default: as @work says). Repeatable."
+        "--pipeline", metavar="NAME", help="A pipeline to serve (default: as in @work). Repeatable."
     ),
 ]
 Batch = Annotated[
@@ -53,19 +53,19 @@ Batch = Annotated[
         metavar="N",
         min=0,
         max=BATCH_ITEMS_MAX,
-        help="The function takes lists of up to N; 0 one item (default: as @work says).",
+        help="The function takes lists of up to N items; 0: one item (default: as in @work).",
         show_default=False,
     ),
 ]
 Processes = Annotated[
-    int, typer.Option("--processes", metavar="N", min=1, max=512, help="How many at once.")
+    int, typer.Option("--processes", metavar="N", min=1, max=512, help="The number of processes.")
 ]
 Spool = Annotated[
     Path | None,
     typer.Option(
         "--spool",
         metavar="DIR",
-        help="Where results are kept until their receipts (default: in your data folder).",
+        help="Where results are stored until receipted (default: in your data folder).",
     ),
 ]
 SpoolBytesMax = Annotated[
@@ -74,10 +74,10 @@ SpoolBytesMax = Annotated[
         "--spool-bytes-max",
         metavar="N",
         min=1,
-        help="How much of them a process keeps before its function waits.",
+        help="How much a process stores before its function waits.",
     ),
 ]
-Job = Annotated[int | None, typer.Option("--job", metavar="JOB", help="Work this one only.")]
+Job = Annotated[int | None, typer.Option("--job", metavar="JOB", help="Work only on this job.")]
 ItemSecondsMax = Annotated[
     float,
     typer.Option(
@@ -101,18 +101,17 @@ def worker(
     spool_bytes_max: SpoolBytesMax = SPOOL_BYTES_MAX,
     job: Job = None,
     item_seconds_max: ItemSecondsMax = ITEM_SECONDS_MAX,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Tell more of what happens.")
-    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
 ) -> None:
-    """Work for a joblot server, until SIGTERM or Ctrl-C: then finish what was begun, and report.
+    """Work for a joblot server until SIGTERM or Ctrl-C, then finish the items begun, and report.
 
-    Results are on disk before they count as done, until the server has receipted them.
+    Results are written to disk before an item counts as done, and stay until the server has
+    receipted them.
     """
     if (function is None) == (command is None):
-        raise InvalidInput("expected FUNC or --exec CMD, one of them; see joblot worker --help")
+        raise InvalidInput("expected either FUNC or --exec CMD; see joblot worker --help")
     if command is not None and batch:
-        raise InvalidInput("--batch: a command gets one item; leave it out")
+        raise InvalidInput("--batch: a command takes one item at a time; leave it out")
     order = Order(
         url=url_of(url),
         token=token_of(token),
@@ -131,5 +130,5 @@ def worker(
 
     workers = WorkerProcesses(order, processes)
     served = ", ".join(workers.start())
-    say_aside(f"joblot worker: serves {served} at {order.url}")
+    say_aside(f"joblot worker: serving {served} at {order.url}")
     raise typer.Exit(workers.work())

@@ -65,7 +65,7 @@ class Storm:
         deadline = time.monotonic() + seconds_max
         while (state := progress(self.job_id))["status"] not in TERMINAL:
             if len(self.wounds) < self.plan.kills and state["percent"] >= 50:
-                self.kill_one(whoever=state["percent"] == 100)
+                self.kill_one(even_idle=state["percent"] == 100)
             self.tend()
             if time.monotonic() > deadline:
                 reasons = "; ".join(reason["text"] for reason in why(self.job_id)["reasons"])
@@ -73,12 +73,12 @@ class Storm:
             time.sleep(LOOK_SECONDS)
         self.tend()
 
-    def kill_one(self, *, whoever: bool) -> None:
-        """Send SIGKILL to the worker that holds most, replace it, and add more items.
+    def kill_one(self, *, even_idle: bool) -> None:
+        """Send SIGKILL to the worker that holds the most items, replace it, and add more items.
 
-        If no worker holds anything now, do nothing until the next call, or with `whoever` kill any.
+        If no worker holds any, do nothing until the next call, or with `even_idle`, kill any.
         """
-        child = self._holder(whoever=whoever)
+        child = self._holder(even_idle=even_idle)
         if child is None:
             return
         child.kill()
@@ -94,12 +94,12 @@ class Storm:
         self.tasks.append(task)
         self.crew.replace(child, task, **self.word)
 
-    def _holder(self, *, whoever: bool) -> Child | None:
+    def _holder(self, *, even_idle: bool) -> Child | None:
         held: Counter[str] = Counter()
         for worker, items in self._live().values_list("worker", "open"):
             held[worker] += items
         most = max(held[child.name] for child in self.crew.children)
-        if not most and not whoever:
+        if not most and not even_idle:
             return None
         return self.chance.choice([c for c in self.crew.children if held[c.name] == most])
 

@@ -32,7 +32,7 @@ class Plan:
     workers: int = 4
     kills: int = 5
     seed: int = 1
-    tag: str = field(default_factory=lambda: token_hex(4))  # keeps other workers away
+    tag: str = field(default_factory=lambda: token_hex(4))  # so that no other worker serves the job
 
     @property
     def pipelines(self) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Workers that were killed, and how long it took others to settle what they held."""
+"""Workers that were killed, and how long it took others to settle their items."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Wound:
 
     @classmethod
     def of(cls, job_id: int, worker: str) -> Self:
-        """Record what a worker held that has just been killed."""
+        """Record what a worker held when it was killed."""
         held: dict[int, set[int]] = {}
         mine = Lease.ledger.using(alias()).filter(job_id=job_id, worker=worker)
         for lease in mine.filter(state=LeaseState.LIVE):

@@ -1,4 +1,4 @@
-"""Worker processes that are started together, suffer what they are told to, and end together."""
+"""Worker processes that start together, suffer the faults of a test, and end together."""
 
 from joblot.testing.crew import record
 from joblot.testing.crew.parent import Child, Crew

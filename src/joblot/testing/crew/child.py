@@ -14,30 +14,30 @@ from joblot.worker.supervised import Supervised
 
 
 class Parent:
-    """The parent, as its child knows it. It speaks only when it is waited for."""
+    """The parent, as seen by its child. The child must wait for each message."""
 
     def __init__(self, supervised: Supervised) -> None:
         self._supervised = supervised
 
     def tell(self, **word: Any) -> None:
-        """Say something; a parent that is gone does not hear it."""
+        """Send a message; it is lost if the parent is gone."""
         self._supervised.answer(**word)
 
     def wait(self) -> dict[str, Any] | None:
-        """What the parent says next; None if it has hung up."""
+        """Return the parent's next message; None if it has hung up."""
         return self._supervised.order()
 
     def hung_up(self, seconds: float = 0.0) -> bool:
-        """True if the parent has hung up; waits so long for it."""
+        """True if the parent has hung up; waits up to `seconds` for that."""
         return self._supervised.orders_ended(seconds)
 
 
 def main() -> None:
-    """Run the module's main with the task, once Django is set up as the task's `setup` says."""
+    """Set up Django as in the task's `setup`, then run the module's main with the task."""
     supervised = Supervised.begin()
     order = supervised.order()
     if order is None or supervised.orders_ended():
-        return  # the database's folder is gone, too, and is not to be made again
+        return  # the database's folder is gone too, and must not be created again
     task = order["task"]
     standalone.setup(**task["setup"])
     import_module(order["module"]).main(task, Parent(supervised))

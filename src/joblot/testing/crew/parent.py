@@ -1,4 +1,4 @@
-"""The parent's side of its child processes: start them together, let them suffer, end them."""
+"""The parent's side of its child processes: start them together, inject faults, end them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ END_SECONDS_MAX = 60
 class Child:
     """One child process: it runs `module.main(task, parent)`. A task has `name` and `setup`.
 
-    Task and messages are JSON; `done` is the supervisor's word and in none of them.
+    Task and messages are JSON objects without the key `done`, which the supervisor reserves.
     """
 
     def __init__(self, module: str, task: dict[str, Any]) -> None:
@@ -47,18 +47,18 @@ class Child:
         return self._ended.is_set()
 
     def tell(self, **word: Any) -> None:
-        """Say something to a child that waits for it; one that is gone does not hear it."""
+        """Send a message to a child that waits for it; it is lost if the child is gone."""
         self._supervisor.say(self._process, word)
 
     def hear(self) -> dict[str, Any] | None:
-        """What the child says next; None if it has ended."""
+        """Return the child's next message; None if it has ended."""
         word = self._words.get()
         if word is None:
             self._words.put(None)
         return word
 
     def kill(self) -> None:
-        """SIGKILL, and wait for the end."""
+        """Send SIGKILL, and wait for the end."""
         self._process.kill()
         self._ended.wait()
 
@@ -66,14 +66,14 @@ class Child:
         self._supervisor.drain()
 
     def wait(self) -> int:
-        """The exit code; a child that does not end is killed."""
+        """Return the exit code; kill a child that does not end."""
         if not self._ended.wait(END_SECONDS_MAX):
             self.kill()
         return self._code
 
 
 class Crew:
-    """Children that begin together and end with the block, whatever happens in it."""
+    """Children that begin together and end with the block, also after an error in it."""
 
     def __init__(self, module: str, tasks: Sequence[dict[str, Any]]) -> None:
         self.module = module
@@ -94,7 +94,7 @@ class Crew:
         self.end()
 
     def begin(self, **word: Any) -> None:
-        """Wait until all are ready, then give all the same word. Raises Unavailable."""
+        """Wait until all are ready, then send all the same message. Raises Unavailable."""
         for one in self.children:
             if one.hear() is None:
                 raise Unavailable(f"{one.name} ended before it began, with {one.wait()}")
@@ -102,7 +102,7 @@ class Crew:
             one.tell(**word)
 
     def replace(self, child: Child, task: dict[str, Any], **word: Any) -> Child:
-        """Start another in place of one that has ended; raises Unavailable if it does not begin."""
+        """Replace a child that has ended; raises Unavailable if the new one does not begin."""
         new = Child(self.module, task)
         self.children[self.children.index(child)] = new
         if new.hear() is None:
@@ -115,7 +115,7 @@ class Crew:
             one.kill()
 
     def end(self) -> dict[str, int]:
-        """Hang up, and wait for them to finish what they are doing; their exit codes by name."""
+        """Hang up, and wait until they finish what they are doing; returns exit codes by name."""
         for one in self.children:
             one.hang_up()
         return {one.name: one.wait() for one in self.children}

@@ -1,6 +1,6 @@
-"""The record of a crew: who reported what, in which order, and what the answer was.
+"""The record of a crew: which worker reported what, in which order, with which answers.
 
-Each worker writes its own file, a line for each report that was answered.
+Each worker writes its own file, one line per answered report.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """One report. `at` is in seconds of the machine's clock, the same for all its processes."""
+    """One report. `at` is in seconds on the machine's clock, which all processes share."""
 
     worker: str
     at: float
@@ -28,9 +28,9 @@ class Reported:
 
 
 def read(path: Path) -> list[Reported]:
-    """What one worker reported, in order; nothing if it came to nothing.
+    """Return the reports of one worker, in order; none if it has no file.
 
-    A worker that was killed may have begun one more line.
+    Ignores the incomplete last line of a worker that was killed.
     """
     if not path.exists():
         return []

@@ -1,6 +1,6 @@
-"""A worker on a bad day: results out of order, across leases, a fifth of them reported twice.
+"""A rough worker: it reports out of order and across leases, and a fifth of its results twice.
 
-What it is told is recorded, a line a report, so that its parent can compare that with the ledger.
+It records the answers, one line per report, so that its parent can compare them with the ledger.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from joblot.wire import ClaimedItem, GrantedLease, ItemReceipt, Result
 
 CLAIM_ITEMS = 16
 REPORT_ITEMS_MAX = 16
-REPORTS_HELD_BACK = 3  # they are sent after later ones, in any order
+REPORTS_HELD_BACK = 3  # sent after later ones, in any order
 IDLE_SECONDS = 0.05
 
 Handler = Callable[[ClaimedItem], Result]
@@ -38,7 +38,7 @@ class Post:
 
 
 class RoughWorker:
-    """Serves one job. The task has `name`, `seed`, `record` (a file), `job` and `items_total`."""
+    """Serves one job. The task holds `name`, `seed`, `record` (a file), `job` and `items_total`."""
 
     def __init__(
         self, task: dict[str, Any], parent: Parent, handlers: Mapping[str, Handler]
@@ -54,7 +54,7 @@ class RoughWorker:
         self.outbox: list[Post] = []
 
     def work(self) -> None:
-        """Until the parent hangs up."""
+        """Work until the parent hangs up."""
         while not self.parent.hung_up():
             if lease := self.claim():
                 self.serve(lease)
@@ -80,7 +80,7 @@ class RoughWorker:
         return [self.handlers[lease.pipeline](item) for item in lease.items]
 
     def posts(self, lease: GrantedLease, results: list[Result]) -> Iterator[Post]:
-        """The results in small reports, in any order, and some of them once more."""
+        """Return the results in small reports, in any order, some of them twice."""
         again = reported_twice(self.seed, lease.stage, self.items_total)
         twice = [result for result in results if result.item in again]
         for some in (results, twice):
@@ -91,17 +91,17 @@ class RoughWorker:
                 del some[:size]
 
     def send(self, *, held_back: int) -> None:
-        """Report in any order, until only so many reports are left."""
+        """Report in any order, until only `held_back` reports are left."""
         self.chance.shuffle(self.outbox)
         while len(self.outbox) > held_back:
             post = self.outbox.pop()
             if again := self.send_one(post):
                 self.outbox.insert(0, Post(post.lease, again))
                 if self.parent.hung_up(IDLE_SECONDS):
-                    return  # the database may be gone, too
+                    return  # the database may be gone too
 
     def send_one(self, post: Post) -> Sequence[Result]:
-        """Report, and record the answer; returns what is to be reported again."""
+        """Report, and record the answer; returns the results to report again."""
         at = time.monotonic()
         try:
             receipts = report(post.lease.token, post.results)
@@ -124,8 +124,8 @@ class RoughWorker:
         )
 
 
-# Threads: a cache that at worst works the same out twice.
+# Threads: a cache that at worst computes the same value twice.
 @cache
 def reported_twice(seed: int, stage: str, items_total: int) -> frozenset[int]:
-    """A fifth of the items, by number: whoever works them reports them twice."""
+    """A fifth of the items, by number: any worker reports them twice."""
     return frozenset(Random(f"{seed} {stage}").sample(range(items_total), items_total // 5))

@@ -1,12 +1,12 @@
-"""A simulator: many workers, producers, operators and sweepers, and all that may befall them.
+"""A simulator: many workers, producers, operators and sweepers, with every failure mode.
 
     from joblot.testing.simulator import simulate
 
     print(simulate(seed=7))
 
-Every step is drawn from the seed and goes to the real ledger and to a model of it, and they are
-compared; at the end all trouble ends, and every job must come to its end. A failure is a
-`SimulationFailed` with the smallest history found that fails as well, which can be replayed.
+Every step is drawn from the seed and applied to the real ledger and to a model of it, which are
+then compared. At the end the faults stop, and every job must end. A failure raises
+`SimulationFailed` with the smallest failing history found, which can be replayed.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ def simulate(
     verbs: Mapping[str, Callable[..., Any]] | None = None,
     shrink_plays_max: int = 400,
 ) -> Report:
-    """Play `steps` steps that the seed decides, and the way to rest after them; all is checked.
+    """Play `steps` steps drawn from the seed, then let every job end; check everything.
 
     `database` is "sqlite" or "postgres" (both temporary), the path of an SQLite file, or a URL;
-    without it, the one that Django has. It must hold no jobs: the clock is set and everything is
-    swept. With `items`, one large job of so many is worked to its end instead of many small ones.
-    `replay` is a history that a failure has printed; `shrink_plays_max` how many are
-    played to find the smallest. `verbs` are tried in place of joblot's, by
-    name ("report", "claim", …), for instance your own that wrap them.
+    by default Django's configured database. It must hold no jobs: the clock is set and everything
+    is swept. With `items`, one large job of that many items is worked to its end instead of many
+    small ones. `replay` is a history that a failure has printed; `shrink_plays_max` is how many
+    histories are played to find the smallest. `verbs` replace joblot's, by name ("report",
+    "claim", …), for instance with your own wrappers.
 
     Raises SimulationFailed; InvalidInput for a database with jobs in it; Unavailable if there is
     no PostgreSQL.

@@ -1,4 +1,4 @@
-"""The others: operators, sweepers, and the weather: time and the network."""
+"""The other actors: operators, sweepers, and the weather, which is time and the network."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FROZEN_SECONDS_MAX = 600
 
 @dataclass(slots=True)
 class Operator:
-    """Anybody who calls the verbs on whole jobs: a server, a command line, an adopter's code."""
+    """Any caller of the verbs on whole jobs: a server, a command line, an adopter's code."""
 
     world: World
     name: str
@@ -40,7 +40,7 @@ class Operator:
     def add(self, job_id: int, job: model.Job, draw: Draws) -> None:
         allowed = not job.sealed and job.status in FILLABLE and job.reopening is None
         items = job.total + 1 + draw.below(3)
-        keys = [f"k{n}" for n in range(items)]  # with all that are there
+        keys = [f"k{n}" for n in range(items)]  # including the existing ones
         then = lambda: job.add(items - job.total)  # noqa: E731
         self._insist(job_id, "add_items", allowed, then, draw, keys)
 
@@ -69,16 +69,16 @@ class Operator:
         self._insist(job_id, "delete", True, lambda: job.delete(self.world.now), draw)
 
     def prune(self, _: int, job: model.Job, draw: Draws) -> None:
-        """Whatever ended so long ago goes, and nothing else."""
+        """Jobs that ended long enough ago are removed, and no others."""
         world, seconds = self.world, draw.pick([model.LEASE, 100, 0])
         due = world.ended_before(seconds)
         world.say(f"{self.name} prunes what ended {seconds} s ago: {len(due)} jobs")
         answer = world.call("prune", seconds, trouble=trouble_of(world, draw))
-        if answer.told:
+        if answer.answered:
             world.require(answer.value == len(due), f"pruned {answer.value}, expected {len(due)}")
             world.figures["removed"] += len(due)
         for known in due if not answer.away else []:
-            if answer.told:
+            if answer.answered:
                 world.jobs[known].remove()
             world.notice_removal(known)
         for known in world.jobs:
@@ -92,18 +92,18 @@ class Operator:
         self._insist(job_id, "retry", allowed, job.retry, trouble, halfway=begun)
 
     def expire(self, job_id: int, job: model.Job, draw: Draws) -> None:
-        """Told that the worker of a lease is dead; true or not."""
+        """Expire a lease as if its worker were dead, whether it is or not."""
         if not job.leases:
             return
         world, token = self.world, draw.pick(list(job.leases))
         world.say(f"{self.name} expires a lease of {world.name(job_id)}")
         answer = world.call("expire", token, trouble=trouble_of(world, draw))
-        if answer.told:
+        if answer.answered:
             expired = job.expire(token, world.now)
             world.require(answer.value >= expired, "a live lease did not expire")
         elif not answer.away and world.has_expired(token):
-            job.expire(token, world.now, looks=False)
-            world.notice_look(job_id)
+            job.expire(token, world.now, reconciles=False)
+            world.notice_reconciled(job_id)
         world.compare(job_id)
 
     def tidy(self, job_id: int, job: model.Job, draw: Draws) -> None:
@@ -113,7 +113,8 @@ class Operator:
         if job.status in TERMINAL:
             answer = world.call("fold", job_id, trouble=trouble_of(world, draw))
             world.require(
-                not answer.told or answer.value != job.is_due, "folded though a look is due"
+                not answer.answered or answer.value != job.is_due,
+                "folded though reconciling is due",
             )
         world.compare(job_id)
 
@@ -128,7 +129,7 @@ class Operator:
         halfway: Callable[[], Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Ask until it is answered; the outcome must be as if it had been asked once."""
+        """Repeat the call until it is answered; the effect must be that of one call."""
         world = self.world
         trouble = draw if isinstance(draw, Trouble) else trouble_of(world, draw)
         world.say(f"{self.name}: {verb} {world.name(job_id)}")
@@ -139,19 +140,21 @@ class Operator:
             halfway()
             world.compare(job_id)
             return
-        if not first.told:
+        if not first.answered:
             answer = world.call(verb, job_id, *args, trouble=CALM, **kwargs)
         self._judge(answer, first, allowed, verb)
         if allowed:
             then()
         else:
             world.story[-1] += ": refused"
-        if not first.told and answer.refusal:
-            Sweeper(world, self.name).sweep(CALM)  # who has done it may have died before his look
+        if not first.answered and answer.refusal:
+            Sweeper(world, self.name).sweep(
+                CALM
+            )  # the caller that committed may have died before reconciling
         world.compare(job_id)
 
     def _judge(self, answer: CallResult, first: CallResult, allowed: bool, verb: str) -> None:
-        if allowed and first.told and answer.refusal:
+        if allowed and first.answered and answer.refusal:
             raise Violation(f"{verb} was refused: {answer.refusal}")
         if not allowed and not answer.refusal:
             raise Violation(f"{verb} was not refused")
@@ -165,7 +168,7 @@ class Sweeper:
 
     def act(self, draw: Draws) -> None:
         if 0 < self.frozen_until - self.world.now <= FROZEN_SECONDS_MAX:
-            return  # it does not go by the database's clock, which may have been wrong
+            return  # it ignores the database's clock, which may have been wrong
         if draw.chance(5):
             self.frozen_until = self.world.now + draw.pick([10, 60, FROZEN_SECONDS_MAX])
             self.world.say(f"{self.name} freezes until {self.frozen_until} s")
@@ -173,7 +176,7 @@ class Sweeper:
         self.sweep(trouble_of(self.world, draw))
 
     def sweep(self, trouble: Trouble) -> None:
-        """What a dying one leaves, the next one does."""
+        """Sweep; if the sweeper dies, another one completes its work."""
         world = self.world
         world.say(f"{self.name} sweeps")
         if world.away_calls:
@@ -184,13 +187,13 @@ class Sweeper:
                 if job.is_overdue(lease, world.now):
                     job.expire(token, world.now)
         flying = {i: world.in_flight(i, job) for i, job in world.jobs.items()}
-        if not world.call("sweep", trouble=trouble).told:
+        if not world.call("sweep", trouble=trouble).answered:
             world.say(f"another sweeps after {self.name}")
             world.call("sweep")
         for job_id, job in world.jobs.items():
             job.end_cancel(world.now, flying[job_id])
             job.go_on_reopening()
-            job.look()
+            job.reconcile()
             if job.deleted:
                 job.purge()
             world.compare(job_id)
@@ -202,7 +205,7 @@ class Weather:
 
     world: World
     name: str = "weather"
-    ahead: int = 0  # by which the database's clock is wrong now
+    ahead: int = 0  # seconds by which the database's clock is wrong now
 
     def act(self, draw: Draws) -> None:
         if self.ahead:
@@ -218,7 +221,7 @@ class Weather:
             self.world.now += draw.pick(self.world.scene.waits)
 
     def come_back(self) -> None:
-        """The clock is right again. A worker that renewed meanwhile is taken for dead."""
+        """Correct the clock. A worker that renewed meanwhile is treated as dead."""
         world = self.world
         world.now, self.ahead, world.away_calls = world.now - self.ahead, 0, 0
         world.say(f"the database's clock jumps back by {JUMP} s")

@@ -28,12 +28,12 @@ def audit_all(world: World) -> None:
             _leases(world, job_id, job)
             _hooks(world, job_id, job)
             with world.at():
-                recount.check(world.row(job_id), looked=not job.is_due)
+                recount.check(world.row(job_id), reconciled=not job.is_due)
                 _own_audit(world, job_id, job)
 
 
 def _outcomes(world: World, job_id: int, job: model.Job) -> None:
-    """Invariants 2 and 8: each is settled as the model says, and what was acknowledged still is."""
+    """Invariants 2 and 8: items are settled as in the model, acknowledged ones still are."""
     rows = OutcomeRow.ledger.using(alias()).filter(job_id=job_id)
     found = {(s, n): state for s, n, state in rows.values_list("stage", "number", "state")}
     expected = {place: state for place, (state, _) in job.settled.items()}
@@ -44,7 +44,7 @@ def _outcomes(world: World, job_id: int, job: model.Job) -> None:
 
 
 def _leases(world: World, job_id: int, job: model.Job) -> None:
-    """Invariant 7, one half: there is no lease that nobody claimed; closed ones stay closed."""
+    """Half of invariant 7: every lease was claimed by an actor; closed leases stay closed."""
     rows = LeaseRow.ledger.using(alias()).filter(job_id=job_id)
     found = {
         str(token): state == LeaseState.CLOSED for token, state in rows.values_list("pk", "state")
@@ -54,7 +54,7 @@ def _leases(world: World, job_id: int, job: model.Job) -> None:
 
 
 def _hooks(world: World, job_id: int, job: model.Job) -> None:
-    """Invariant 10: the adopter's rows exist exactly for what is counted, and what came late."""
+    """Invariant 10: the adopter's rows exist exactly for counted and for late results."""
     good = {place for place, (state, _) in job.settled.items() if state is ItemState.SUCCEEDED}
     saved = {place for place in good if place[0] in job.hooked}
     _same(world, job_id, "rows that the hook saved", world.adopter.saved(job_id), saved)
@@ -63,27 +63,27 @@ def _hooks(world: World, job_id: int, job: model.Job) -> None:
 
 
 def _own_audit(world: World, job_id: int, job: model.Job) -> None:
-    """What the ledger's own audit says; a finish that nobody has looked for is not a fault."""
+    """The ledger's own audit; a finish that is due but not reconciled yet is not a fault."""
     broken = [check for check in audit(job_id)["checks"] if not check["ok"]]
     if broken:
         raise Violation(f"{world.name(job_id)}: the audit says {broken}")
 
 
-def events_are_told(world: World) -> None:
-    """At rest: every end has been told to the handler, and nothing else has."""
+def events_are_delivered(world: World) -> None:
+    """At rest: every end was delivered to the handler, and nothing else was."""
     for job_id, job in world.jobs.items():
         if job.deleted:
             continue
-        told = world.adopter.told(job_id)
-        finished = {run for run, _, kind in told if kind == "finished"}
-        _same(world, job_id, "finishes told", len(finished), job.events.count("finished"))
-        amended = [one for one in told if one[2] == "amended"]
-        _same(world, job_id, "amendments told", len(amended), job.events.count("amended"))
-        _same(world, job_id, "events mailed", world.adopter.mailed(job_id), len(told))
+        received = world.adopter.received(job_id)
+        finished = {run for run, _, kind in received if kind == "finished"}
+        _same(world, job_id, "finishes received", len(finished), job.events.count("finished"))
+        amended = [one for one in received if one[2] == "amended"]
+        _same(world, job_id, "amendments received", len(amended), job.events.count("amended"))
+        _same(world, job_id, "events mailed", world.adopter.mailed(job_id), len(received))
 
 
 def files_are_there(world: World) -> None:
-    """No output that something refers to is lost."""
+    """No referenced output is lost."""
     for table in (OutcomeRow, UncountedRow):
         refs = table.ledger.using(alias()).filter(output_ref__isnull=False)
         for ref, digest in refs.values_list("output_ref", "hash"):
@@ -93,11 +93,11 @@ def files_are_there(world: World) -> None:
 
 
 def no_file_is_left(world: World) -> None:
-    """Nothing is stored that nothing refers to. What is there at all, is by its row."""
+    """No unreferenced file is stored; every stored file has its row."""
     names = set(StoredOutput.ledger.using(alias()).values_list("name", flat=True))
     left = names - referred_among(names)
     if left or not all(storage().exists(name) for name in names):
-        raise Violation(f"files that nothing refers to: {len(left)} of {len(names)}")
+        raise Violation(f"unreferenced files: {len(left)} of {len(names)}")
 
 
 def _same(world: World, job_id: int, what: str, found: object, expected: object) -> None:

@@ -17,7 +17,7 @@ FATES_DRAWN = 4
 
 @dataclass(slots=True)
 class Deliverer:
-    """What the handlers do decides nothing but when they are told."""
+    """Delivers events; what a handler does only affects when events are delivered to it."""
 
     world: World
     name: str = "deliverer"
@@ -36,7 +36,7 @@ class Deliverer:
         adopter.delivers = True
         answer = world.call("deliver", trouble=trouble)
         adopter.delivers, adopter.fates = False, []
-        if answer.told:
+        if answer.answered:
             world.figures["delivered"] += answer.value
         world.require(not adopter.wrong, "; ".join(adopter.wrong))
 
@@ -45,5 +45,5 @@ class Deliverer:
         world.say(f"{self.name} removes files")
         answer = world.call("remove_files", trouble=trouble)
         adopter.fates = []
-        if answer.told:
+        if answer.answered:
             world.figures["files removed"] += answer.value

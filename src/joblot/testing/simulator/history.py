@@ -1,7 +1,7 @@
 """A history: which actor acts at each step, and the numbers by which it chooses what to do.
 
-Every choice is a number taken modulo what there is to choose from, so any step may be left out or
-made simpler and the others still mean something. 0 is always the simplest choice.
+Every choice is a number modulo the number of options, so any step can be removed or simplified and
+the others stay meaningful. 0 is always the simplest choice.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-DRAWS = 8  # numbers of a step
+DRAWS = 8  # numbers per step
 NUMBER_MAX = 9_999
 
 
@@ -32,7 +32,7 @@ class Step:
 
     @classmethod
     def of(cls, text: str) -> Step:
-        """The step that `str` has written."""
+        """Parse a step from its `str`."""
         actor, _, draws = text.partition(":")
         return cls(int(actor), tuple(int(draw) for draw in draws.split(".") if draw))
 
@@ -41,17 +41,17 @@ History = Sequence[Step]
 
 
 def written(history: History) -> str:
-    """A history as one line, for `replay`."""
+    """Format a history as one line, for `replay`."""
     return " ".join(map(str, history))
 
 
 def parsed(text: str) -> list[Step]:
-    """The history that `written` has written. Raises ValueError."""
+    """Parse a history formatted by `written`. Raises ValueError."""
     return [Step.of(step) for step in text.split()]
 
 
 def drawn(seed: int, weights: Sequence[int]) -> Iterator[Step]:
-    """Steps without end; actor n acts as often as its weight says."""
+    """Draw an endless sequence of steps; actors act in proportion to their weights."""
     chance = Random(f"{seed} steps")
     actors = range(len(weights))
     while True:
@@ -60,7 +60,7 @@ def drawn(seed: int, weights: Sequence[int]) -> Iterator[Step]:
 
 
 class Draws:
-    """The numbers of one step, used up one after the other; then zeros."""
+    """The numbers of one step, consumed in order; after them, zeros."""
 
     def __init__(self, step: Step) -> None:
         self._left = iter(step.draws)
@@ -75,7 +75,7 @@ class Draws:
         return self.below(100) >= 100 - percent
 
     def many(self, n: int, choices: Sequence[T], weights: Sequence[int]) -> list[T]:
-        """`n` choices by weight from one number; all of them the first for 0."""
+        """`n` weighted choices from one number; 0 yields the first choice every time."""
         number = next(self._left, 0)
         if number == 0:
             return [choices[0]] * n

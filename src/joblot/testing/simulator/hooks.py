@@ -1,9 +1,9 @@
-"""An adopter in the simulation: hooks that save rows, a table for each thing to be told once, and
-the storage of large outputs.
+"""An adopter in the simulation: hooks that save rows, a table for each kind of row that must be
+saved once, and the storage of large outputs.
 
-The tables' primary keys are the check: what is saved or told twice does not go in. Handlers fail,
-or hang until their process is ended at its limit, as often as they are told to; and they may be
-called by a delivery only.
+The tables' primary keys are the check: a row that is saved or delivered twice is rejected. Handlers
+fail, or hang until their process is killed at its limit, as the history decides. Only a delivery
+may call them.
 """
 
 from __future__ import annotations
@@ -38,28 +38,28 @@ _TABLES = {
 
 
 class Fate(StrEnum):
-    """How the next calls of the handlers go."""
+    """The outcome of a handler's next call."""
 
     FINE = "fine"
     RAISES = "raises"
-    HANGS = "hangs"  # with its row written, until its process is ended
+    HANGS = "hangs"  # after writing its row, until its process is killed
 
 
 class Adopter:
-    """What the hooks have saved, which exists if and only if the ledger says so."""
+    """The rows saved by the hooks; each exists if and only if the ledger's record does."""
 
     def __init__(self, *, hooked: bool) -> None:
         self.hooked = HOOKED if hooked else frozenset()
-        self.fates: list[Fate] = []  # of the next calls; afterwards all are fine
+        self.fates: list[Fate] = []  # of the next calls; all later ones succeed
         self.sweeps = False  # whether a sweep is under way
         self.delivers = False  # whether a delivery is under way
         self.wrong: list[str] = []
 
     @contextmanager
     def present(self) -> Iterator[None]:
-        """Inside the block there are the tables, and the hooks are registered, and no others."""
+        """Inside the block, the tables exist, and only these hooks are registered."""
         registries: list[dict[str, Any]] = [
-            hooks._on_result,  # noqa: SLF001 (what is registered here ends with the block)
+            hooks._on_result,  # noqa: SLF001 (restored at the end of the block)
             hooks._on_late,  # noqa: SLF001
             hooks._on_event,  # noqa: SLF001
         ]
@@ -92,16 +92,16 @@ class Adopter:
         hooks.on_event("finished", "amended", transactional=False)(self.mail)
 
     def note(self, event: hooks.JobNotice) -> None:
-        """In the transaction of the delivery: exactly once, in order."""
+        """A handler in the delivery's transaction: called exactly once per event, in order."""
         last = _rows("SELECT max(event) FROM joblot_simulated_event WHERE job = %s", event.job_id)
         if (last[0][0] or 0) >= event.id:
-            self.wrong.append(f"event {event.id} was told after a later one, or again")
+            self.wrong.append(f"event {event.id} was delivered after a later one, or twice")
         row = (event.job_id, event.run, event.revision, event.kind, event.id)
         _insert("joblot_simulated_event", [row])
         self._meet_fate()
 
     def mail(self, event: hooks.JobNotice) -> None:
-        """Outside: at least once."""
+        """A handler with effects outside the database: called at least once per event."""
         if connection().in_atomic_block:
             self.wrong.append("a transaction is open while mail is sent")
         _insert("joblot_simulated_mail", [(event.job_id, event.id)])
@@ -113,7 +113,7 @@ class Adopter:
         self.meet_next()
 
     def meet_next(self) -> None:
-        """What becomes of this call of a handler, or of the storage."""
+        """Apply the next fate to this call of a handler or of the storage."""
         fate = self.fates.pop() if self.fates else Fate.FINE
         if fate is Fate.RAISES:
             raise ConnectionError("the simulated adopter's code fails")
@@ -121,7 +121,7 @@ class Adopter:
             raise Killed
 
     def saved(self, job_id: int) -> set[tuple[int, int]]:
-        """(stage, number) of every row."""
+        """(stage, number) of every saved row."""
         return set(_rows("SELECT stage, number FROM joblot_simulated_row WHERE job = %s", job_id))
 
     def late(self, job_id: int) -> set[tuple[int, int, int]]:
@@ -129,21 +129,21 @@ class Adopter:
         sql = "SELECT run, stage, number FROM joblot_simulated_late WHERE job = %s"
         return set(_rows(sql, job_id))
 
-    def told(self, job_id: int) -> set[tuple[int, int, str]]:
-        """(run, revision, kind) of every event."""
+    def received(self, job_id: int) -> set[tuple[int, int, str]]:
+        """(run, revision, kind) of every event received."""
         sql = "SELECT run, revision, kind FROM joblot_simulated_event WHERE job = %s"
         return set(_rows(sql, job_id))
 
     def mailed(self, job_id: int) -> int:
-        """How many different events."""
+        """The number of distinct events mailed."""
         sql = "SELECT count(DISTINCT event) FROM joblot_simulated_mail WHERE job = %s"
         return int(_rows(sql, job_id)[0][0])
 
 
 class SimulatedStorage(InMemoryStorage):
-    """Where large outputs are. To remove a file fails, or hangs, as a handler does."""
+    """The storage of large outputs. Removing a file may fail or hang, as a handler may."""
 
-    adopter: ClassVar[Adopter | None] = None  # Threads: a history is played by one
+    adopter: ClassVar[Adopter | None] = None  # Threads: one thread plays a history
 
     def delete(self, name: str) -> None:
         if self.adopter is not None:

@@ -1,8 +1,8 @@
-"""What a job is, in memory: a small pure model that predicts receipts, counts and status.
+"""A job in memory: a small pure model that predicts receipts, counts and status.
 
-It knows the receipt table and the verdict (`joblot.states`), and nothing of the ledger's code.
-Which items a claim gets is the ledger's choice; that it may have them is checked. Nothing here
-costs what the job is large, so that a job of many items can be followed step by step.
+It uses the receipt table and the verdict (`joblot.states`), and none of the ledger's code. The
+ledger chooses the items of a claim; the model checks that it may grant them. The cost of a step
+does not depend on the job's size, so that large jobs can be modeled too.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from joblot.states import JobStatus as S
 FAILURES_MAX, EXPIRIES_MAX = 2, 2
 BACKOFF, LEASE, GRACE = 4, 10, 6  # seconds
 SLACK = 5  # seconds, of limits().clock_slack_seconds
-LARGE = 4  # bytes of an output, its quotes included, that goes to the storage
+LARGE = 4  # bytes from which an output, with its quotes, goes to the storage
 COUNTS = ("succeeded", "failed", "lost", "skipped")
 
 Place = tuple[int, int]  # stage, number
@@ -53,18 +53,18 @@ class Waiting:
 class ModelLease:
     run: int
     stage: int
-    held: dict[int, Waiting]  # as it was when it was granted
+    held: dict[int, Waiting]  # as when granted
     deadline: int
     claimed: int
     state: LeaseState = LeaseState.LIVE
     gone: set[int] = field(default_factory=set)
-    removed: bool = False  # nobody knows of it any more
+    removed: bool = False  # no actor refers to it any more
 
 
 @dataclass
 class Job:
-    REFUSED: ClassVar[str] = "refused"  # a hooked stage's hook refuses this output for good,
-    BUSY: ClassVar[str] = "busy"  # and this one for now
+    REFUSED: ClassVar[str] = "refused"  # the hook of a hooked stage rejects this output,
+    BUSY: ClassVar[str] = "busy"  # and defers this one
 
     stages: int
     status: S = S.CREATED
@@ -73,10 +73,10 @@ class Job:
     total: int = 0
     sealed: bool = False
     deleted: bool = False  # its removal has begun
-    reopening: bool | None = None  # a retry is under way, and will start the run or not
+    reopening: bool | None = None  # during a retry: whether it will start the run
     closes_at: int = 0
     hooked: frozenset[int] = frozenset()  # the stages whose results a hook saves
-    asked: tuple[object, ...] = ()  # with its key, beside items
+    asked: tuple[object, ...] = ()  # with its key, apart from the items
     settled: dict[Place, Settled] = field(default_factory=dict)
     waiting: dict[Place, Waiting] = field(default_factory=dict)
     leases: dict[str, ModelLease] = field(default_factory=dict)
@@ -100,11 +100,11 @@ class Job:
             self.go_on_reopening()
         if self.status is S.CREATED:
             self._become(S.PENDING, "started")
-            self.look()
+            self.reconcile()
 
     def seal(self) -> None:
         self.sealed = True
-        self.look()
+        self.reconcile()
 
     def pause(self) -> None:
         if self.status is not S.PAUSED:
@@ -134,7 +134,7 @@ class Job:
         self.go_on_reopening()
 
     def begin_run(self, *, start: bool = True) -> None:
-        """The first half of a retry: the next run, in which nothing is reopened yet."""
+        """The first half of a retry: begin the next run, without reopening any item yet."""
         if self.status is S.CREATED and self.reopening is not None:
             return
         assert self.status in RETRYABLE
@@ -143,7 +143,7 @@ class Job:
         self._become(S.CREATED, "retried")
 
     def go_on_reopening(self) -> None:
-        """The second half, by whoever comes to it."""
+        """The second half of a retry, by any caller."""
         if self.reopening is None or self.status is not S.CREATED:
             return
         self._close()
@@ -153,7 +153,7 @@ class Job:
         starts, self.reopening = self.reopening, None
         if starts:
             self._become(S.PENDING, "started")
-        self.look()
+        self.reconcile()
 
     def delete(self, now: int) -> None:
         if self.status not in TERMINAL:
@@ -162,17 +162,17 @@ class Job:
         self.deleted = True
 
     def purge(self, left: int = 0) -> None:
-        """The rows of a deleted job are gone, but for those of the items before `left`."""
+        """Remove the rows of a deleted job, except those of the items before `left`."""
         self.settled = {place: s for place, s in self.settled.items() if place[1] < left}
         self._recount()
 
     def begin_removal(self) -> None:
-        self.look()
+        self.reconcile()
         self._close()
         self.deleted = True
 
     def remove(self) -> None:
-        """All of its rows are gone."""
+        """Remove all of the job's rows."""
         self.begin_removal()
         self.purge()
         for lease in self.leases.values():
@@ -206,7 +206,7 @@ class Job:
     def report(self, token: str, results: Iterable[Given], now: int) -> list[Receipt]:
         lease = self.leases[token]
         receipts = [self.settle(lease, given, now) for given in results]
-        self.look()
+        self.reconcile()
         return receipts
 
     def release(self, token: str, now: int) -> int:
@@ -221,19 +221,19 @@ class Job:
         lease.state = LeaseState.EXPIRED
         return len(back)
 
-    def expire(self, token: str, now: int, *, looks: bool = True) -> bool:
+    def expire(self, token: str, now: int, *, reconciles: bool = True) -> bool:
         lease = self.leases[token]
         if not self.is_live(lease):
             return False
         for number in self.held(lease):
             self._come_back(lease, number, now)
         lease.state = LeaseState.EXPIRED
-        if looks:
-            self.look()
+        if reconciles:
+            self.reconcile()
         return True
 
     def shorten_waits(self, now: int) -> None:
-        """The clock was ahead: what was put off further than its rule says is brought forward."""
+        """The clock was ahead: shorten waits that exceed what their rule allows."""
         for waiting in self.waiting.values():
             longest = now + (BACKOFF if waiting.failures else 0)
             waiting.due = longest if waiting.due > longest + SLACK else waiting.due
@@ -244,7 +244,7 @@ class Job:
     def is_overdue(self, lease: ModelLease, now: int) -> bool:
         return lease.deadline < now and self.is_live(lease)
 
-    # What is derived
+    # Derived values
 
     def counts(self) -> list[dict[str, int]]:
         counted, skipped = [], 0
@@ -256,7 +256,7 @@ class Job:
         return counted
 
     def sums(self, stage: int) -> int:
-        """The metric "bytes": each success reports as many as its output is long."""
+        """The metric "bytes": each success reports the length of its output."""
         return self.bytes[stage]
 
     def open_places(self) -> Iterator[Place]:
@@ -275,7 +275,7 @@ class Job:
 
     @property
     def is_whole(self) -> bool:
-        """All is settled, and nothing more will come."""
+        """All items are settled, and no more will be added."""
         return self.sealed and all(sum(row.values()) == self.total for row in self.counts())
 
     @property
@@ -284,10 +284,10 @@ class Job:
 
     @property
     def is_due(self) -> bool:
-        """A look has something to write."""
+        """True if reconciling has something to write."""
         return self.ends or (self.status in AMENDABLE and self.counts() != self.recorded)
 
-    def look(self) -> None:
+    def reconcile(self) -> None:
         if not self.is_due:
             return
         kind = "finished" if self.ends else "amended"
@@ -297,7 +297,7 @@ class Job:
     # How results and expiries move items
 
     def settle(self, lease: ModelLease, given: Given, now: int) -> Receipt:
-        """One result, without the look that follows."""
+        """Apply one result, without reconciling."""
         receipt, good = self.judge(lease, given)
         number, _, output, _ = given
         if receipt in (Receipt.COUNTED, Receipt.AMENDED):
@@ -316,7 +316,7 @@ class Job:
         return receipt
 
     def judge(self, lease: ModelLease, given: Given) -> tuple[Receipt, bool]:
-        """What a result would be answered now, and whether it is a success. Changes nothing."""
+        """Return the receipt that a result would get, and if it is a success. Changes nothing."""
         number, outcome, output, retryable = given
         if lease.removed or number not in lease.held:
             return Receipt.REJECTED, False

@@ -1,4 +1,4 @@
-"""Playing a history in a world: step by step, then to its rest."""
+"""Plays a history in a world: its steps, then without faults until every job has ended."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from joblot.models import Job as JobRow
 from joblot.states import FILLABLE, TERMINAL, JobStatus
 from joblot.testing.simulator import model
 from joblot.testing.simulator.actors import Operator, Sweeper, Weather
-from joblot.testing.simulator.audits import audit_all, events_are_told, no_file_is_left
+from joblot.testing.simulator.audits import audit_all, events_are_delivered, no_file_is_left
 from joblot.testing.simulator.deliverer import Deliverer
 from joblot.testing.simulator.history import Draws, Step
 from joblot.testing.simulator.producer import Producer
@@ -37,16 +37,16 @@ Actor = Worker | Producer | Operator | Sweeper | Weather | Deliverer
 
 @dataclass(slots=True)
 class Played:
-    """A history as far as it went; `error` is what was found."""
+    """A history as far as it was played; `error` is the failure found."""
 
     world: World
     steps: list[Step]
     error: Exception | None = None
-    came_to_rest: bool = False  # the steps were played; what went wrong, did so afterwards
+    came_to_rest: bool = False  # all steps were played; an error came after them
 
 
 def actor_weights(scene: Scene) -> list[int]:
-    """How often each actor acts, in the order of `_actors`."""
+    """The weight of each actor, in the order of `_actors`."""
     workers, producers, operators, sweepers, weather = scene.weights
     return [
         *[workers] * WORKERS,
@@ -72,9 +72,9 @@ def _actors(world: World) -> list[Actor]:
 def play(
     scene: Scene, history: Iterable[Step], steps_max: int | None = None, *, rests: bool = True
 ) -> Played:
-    """Play the steps, at most so many, or without a number until every job has ended; then rest.
+    """Play at most `steps_max` steps, or without it until every job ends; then come to rest.
 
-    What is found wrong is kept in the answer, not raised. Without `rests` the steps are all.
+    An error is returned in the result, not raised. Without `rests`, only the steps are played.
     """
     with _stage(scene) as world:
         played = Played(world, [])
@@ -91,7 +91,7 @@ def play(
             if rests:
                 played.came_to_rest = True
                 _come_to_rest(world, actors)
-        except Exception as error:  # noqa: BLE001 (whatever it is, it is what was looked for)
+        except Exception as error:  # noqa: BLE001 (any error is a finding)
             played.error = error
     return played
 
@@ -102,11 +102,11 @@ def all_ended(world: World) -> bool:
 
 @contextmanager
 def _stage(scene: Scene) -> Iterator[World]:
-    """A world that begins from nothing and leaves nothing."""
+    """Yield an empty world, and remove everything afterwards."""
     config.configure(scene.limits)
     logger = logging.getLogger("joblot.ledger")
     level = logger.level
-    logger.setLevel(logging.CRITICAL)  # hooks that fail are meant to
+    logger.setLevel(logging.CRITICAL)  # hooks fail on purpose
     queue.forget()
     note_claimable()
     world = World(scene)
@@ -122,7 +122,7 @@ def _stage(scene: Scene) -> Iterator[World]:
 
 
 def _clear(world: World) -> None:
-    """Remove every job, whatever became of it; by the ledger's own verbs, not by those on trial."""
+    """Remove every job in any state, with the ledger's own verbs, not those under test."""
     calm = World(Scene())
     calm.now = world.now + 1
     for job in JobRow.ledger.filter(deleted_at__isnull=True).values_list("pk", flat=True):
@@ -137,7 +137,7 @@ def _clear(world: World) -> None:
 
 
 def _come_to_rest(world: World, actors: list[Actor]) -> None:
-    """All trouble ends; what was begun is brought to its end, and looked at once more.
+    """Stop all faults, complete everything that was begun, and check it once more.
 
     Raises Violation if a job does not end: nothing may get stuck.
     """
@@ -167,23 +167,23 @@ def _come_to_rest(world: World, actors: list[Actor]) -> None:
     world.now += round(limits().handler_seconds_max + limits().outbox_backoff_seconds_max)
     deliverer = Deliverer(world, "the last deliverer")
     deliverer.deliver()
-    events_are_told(world)
+    events_are_delivered(world)
     _collect(world, sweeper, deliverer)
 
 
 def _until_a_removal_is_due() -> int:
-    """The longest that a file is put off, in whole seconds."""
+    """The longest delay of a file's removal, in whole seconds."""
     known = config.limits()
     return int(known.output_removal_seconds_max + known.output_removal_retry_seconds) + 1
 
 
 def _collect(world: World, sweeper: Sweeper, deliverer: Deliverer) -> None:
-    """Once no report can come any more, there are the files that something refers to, and no more.
+    """Once no more reports can arrive, exactly the referenced files must remain.
 
     Raises Violation.
     """
     world.now += 2 * int(config.limits().output_unsettled_seconds)
-    for _ in range(2):  # once for what refers to them, once for them
+    for _ in range(2):  # first for the references, then for the files
         sweeper.sweep(CALM)
         world.now += _until_a_removal_is_due()
         deliverer.remove_files()
@@ -191,7 +191,7 @@ def _collect(world: World, sweeper: Sweeper, deliverer: Deliverer) -> None:
 
 
 def _post_all(worker: Worker) -> None:
-    """What waits in its outbox; a hook is not busy any more."""
+    """Post what waits in the outboxes; hooks no longer defer."""
     posts, worker.outbox = worker.outbox, []
     worker.leases.clear()
     for post in posts:
@@ -216,7 +216,7 @@ def _set_going(world: World) -> None:
 
 
 def _work_all(world: World, worker: Worker) -> None:
-    """Everything that is ready, with success."""
+    """Complete everything that is ready, with success."""
     limit = world.scene.claim_items_max
     while True:
         before = world.figures["leases"]

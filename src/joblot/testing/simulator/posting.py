@@ -1,7 +1,7 @@
-"""A report that got no answer: which of its transactions were committed, seen in the ledger.
+"""Finds out from the ledger which transactions of an unanswered report were committed.
 
-Each of them is all or nothing. So it is enough to see one effect of a transaction for the model to
-take all of it, and the comparison that follows finds a half one.
+Each transaction is atomic. So one visible effect is enough to apply the whole transaction to the
+model; the comparison that follows would find a partial one.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from joblot.testing.simulator.world import World
 
 
 def apply_as_seen(world: World, job_id: int, token: str, given: Sequence[Given]) -> None:
-    """Tell the model as much of the report as the ledger has."""
+    """Apply to the model the part of the report that the ledger has committed."""
     job = world.jobs[job_id]
     lease = job.leases[token]
     for one_round in _rounds(given):
         for part in _transactions(world, job, lease, one_round):
             if not _is_committed(world, job_id, token, part):
-                world.notice_look(job_id)
+                world.notice_reconciled(job_id)
                 return
             for one in part:
                 job.settle(lease, one, world.now)
-    world.notice_look(job_id)
+    world.notice_reconciled(job_id)
 
 
 def _rounds(given: Sequence[Given]) -> Iterator[list[Given]]:
-    """Each item once a round, as the ledger takes repeats in the same report."""
+    """Split into rounds with each item once, as the ledger treats repeats within a report."""
     left = list(given)
     while left:
         taken: dict[int, Given] = {}
@@ -50,9 +50,9 @@ def _rounds(given: Sequence[Given]) -> Iterator[list[Given]]:
 def _transactions(
     world: World, job: model.Job, lease: model.ModelLease, one_round: list[Given]
 ) -> Iterator[list[Given]]:
-    """On PostgreSQL without hooks, what is simply counted goes first, in one statement.
+    """On PostgreSQL without hooks, plainly counted results are settled first, in one statement.
 
-    Successes whose output is stored go last: they are judged first, and then they have a file.
+    Successes with a stored output are settled last, since their files are written in between.
     """
     at_once = connection().vendor == "postgresql" and not world.scene.hooked
     simple = [one for one in one_round if at_once and _is_simple(job, lease, one)]
@@ -77,7 +77,7 @@ def _is_simple(job: model.Job, lease: model.ModelLease, one: Given) -> bool:
 
 
 def _is_committed(world: World, job_id: int, token: str, part: Sequence[Given]) -> bool:
-    """True if an effect is seen, or there is none that could be."""
+    """True if an effect is visible, or no effect could be."""
     job = world.jobs[job_id]
     for one in part:
         seen = _effect(world, job_id, job.leases[token], token, one)
@@ -89,7 +89,7 @@ def _is_committed(world: World, job_id: int, token: str, part: Sequence[Given]) 
 def _effect(
     world: World, job_id: int, lease: model.ModelLease, token: str, one: Given
 ) -> bool | None:
-    """Whether what this result does is seen; None if it would do nothing."""
+    """Whether this result's effect is visible; None if it would have none."""
     receipt, good = world.jobs[job_id].judge(lease, one)
     number = one[0]
     place = {"job_id": job_id, "stage": lease.stage, "number": number}

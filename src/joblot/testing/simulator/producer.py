@@ -1,4 +1,4 @@
-"""Producers: they submit, ask again until they are told, and use a key for something else."""
+"""Producers: they submit, repeat until answered, and reuse keys for other submissions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CHUNK = "submit: chunk added"  # a fault point
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What a producer has asked for, and asks for again until it is told."""
+    """A producer's submission, which it repeats until it is answered."""
 
     key: str
     stages: int
@@ -32,14 +32,16 @@ class Submission:
 
     @property
     def content(self) -> tuple[Any, ...]:
-        """What tells it from another one, beside its items, which are k0, k1 and so on."""
+        """What identifies the submission, apart from its items, which are k0, k1 and so on."""
         return self.stages, self.config
 
     def refusal(self, job: model.Job) -> type[JoblotError] | None:
-        """What this submission is refused with, where `job` has its key."""
+        """The error for this submission if `job` has its key; None if it is accepted."""
         if job.asked != self.content:
             return KeyConflict
-        goes_on = self.start and job.status is JobStatus.CREATED  # with a retry, before it fills
+        goes_on = (
+            self.start and job.status is JobStatus.CREATED
+        )  # continues a retry before adding items
         taking = job.status in FILLABLE and (job.reopening is None or goes_on)
         if self.items > job.total and not (taking and not job.sealed):
             return KeyConflict if job.sealed else WrongStatus
@@ -76,7 +78,7 @@ class Producer:
             self.submit(submission, draw)
 
     def _another(self, asked: Submission, draw: Draws) -> Submission:
-        """The same once more, or with the same key something else."""
+        """Return the same submission again, or another one with the same key."""
         fewer, more = max(0, asked.items - 1), asked.items + 1
         return draw.pick(
             [
@@ -96,7 +98,7 @@ class Producer:
         before = self._row(asked)
         trouble = trouble_of(world, draw, CHUNK)
         if before and world.jobs[before.pk].reopening is not None:
-            trouble = CALM  # it goes on with a retry, of which a half can't be told from outside
+            trouble = CALM  # it continues a retry, whose halves can't be distinguished here
         answer = world.call(
             "submit",
             "simulated",
@@ -110,14 +112,14 @@ class Producer:
             idempotency_key=asked.key,
             trouble=trouble,
         )
-        if answer.away or not answer.told:
+        if answer.away or not answer.answered:
             self.unanswered.append(asked)
         if answer.away:
             return
         row = self._row(asked)
-        world.require(row is not None or not answer.told, "a submission was answered and lost")
+        world.require(row is not None or not answer.answered, "an answered submission was lost")
         expected = asked.refusal(world.jobs[before.pk]) if before else None
-        if answer.told:
+        if answer.answered:
             self._judge(asked, answer, expected)
         if row is not None:
             self._take(row, asked, is_new=before is None, answer=answer)
@@ -126,8 +128,8 @@ class Producer:
         self, asked: Submission, answer: CallResult, expected: type[JoblotError] | None
     ) -> None:
         found = type(answer.refusal) if answer.refusal else None
-        said = answer.refusal or "an answer"
-        self.world.require(found is expected, f"a submission: expected {expected}, got {said}")
+        found_as = answer.refusal or "an answer"
+        self.world.require(found is expected, f"a submission: expected {expected}, got {found_as}")
         if expected is not None:
             self.world.story[-1] += f": {expected.code}"
         elif asked not in self.answered:
@@ -138,11 +140,11 @@ class Producer:
         return rows.filter(project="simulated", idempotency_key=asked.key).first()
 
     def _take(self, row: Any, asked: Submission, *, is_new: bool, answer: CallResult) -> None:
-        """Tell the model what came of it: all, if it was answered; else a part, in whole chunks.
+        """Apply to the model what was done: all if answered; otherwise a part, in whole chunks.
 
-        Of what was refused, at most the start.
+        Of a refused submission, at most its start.
         """
-        world, job, told = self.world, self.world.jobs.get(row.pk), answer.told
+        world, job, answered = self.world, self.world.jobs.get(row.pk), answer.answered
         if job is None:
             world.require(is_new, "a job came from nowhere")
             hooked = frozenset(n for n in world.adopter.hooked if n < asked.stages)
@@ -153,18 +155,18 @@ class Producer:
             asked.start
             and asked.content == job.asked
             and job.status is JobStatus.CREATED
-            and (told or row.status != job.status)
+            and (answered or row.status != job.status)
         ):
             job.start()
         if answer.refusal is None and not job.sealed and job.status in FILLABLE:
-            new = max(0, asked.items - job.total) if told else row.total - job.total
+            new = max(0, asked.items - job.total) if answered else row.total - job.total
             world.require(0 <= new <= max(0, asked.items - job.total), f"{new} items were added")
             job.add(new)
-            sealed = asked.seal if told else row.sealed
+            sealed = asked.seal if answered else row.sealed
             world.require(not sealed or job.total >= asked.items, "sealed before it was filled")
             job.sealed = sealed
-            if told:
-                job.look()
-        world.notice_look(row.pk)
+            if answered:
+                job.reconcile()
+        world.notice_reconciled(row.pk)
         world.name(row.pk)
         world.compare(row.pk)

@@ -1,6 +1,6 @@
 """A recount of every job from its tables alone, written without any of the ledger's code.
 
-What the audit says of itself is compared with this: two independent counts must agree.
+The ledger's own audit is compared with it: two independent counts must agree.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ OF_JOBS = (
 
 
 def _read(job: Job, table: str, columns: str) -> list[tuple[Any, ...]]:
-    """All rows of the job. This runs after every step of many tests, and the ORM takes longer."""
+    """Read all rows of the job. Avoids the slower ORM: many tests call this after every step."""
     with connections[router.db_for_read(Job)].cursor() as cursor:
         cursor.execute(f"SELECT {columns} FROM joblot_{table} WHERE job_id = %s", [job.pk])
         rows: list[tuple[Any, ...]] = cursor.fetchall()
@@ -42,7 +42,7 @@ def _read(job: Job, table: str, columns: str) -> list[tuple[Any, ...]]:
 
 
 def _json(value: Any) -> Any:
-    """A JSON column, which comes as text."""
+    """Parse a JSON column, which is read as text."""
     return json.loads(value) if isinstance(value, str) else value
 
 
@@ -64,7 +64,7 @@ class RecountedLease:
 
 @dataclass
 class Rows:
-    """What the tables say of one job."""
+    """The rows of one job."""
 
     job: Job
     stages: int = 0
@@ -111,7 +111,7 @@ class Rows:
 
 
 def check_all() -> None:
-    """Assert the invariants of every job, and that there is no row of a job that is not there."""
+    """Assert the invariants of every job, and that no row belongs to a missing job."""
     for job in Job.objects.all():
         if job.deleted_at is None:
             check(job)
@@ -121,7 +121,7 @@ def check_all() -> None:
 
 
 def check_removal(job: Job) -> None:
-    """Assert the invariants of a job that is being removed: nothing comes to it any more."""
+    """Assert the invariants of a job that is being removed: nothing is added to it any more."""
     assert (job.status in [*ENDED, "REVOKED"], job.idempotency_key) == (True, None)
     leases = {state for (state,) in _read(job, "lease", "state")}
     assert leases <= {CLOSED}, "a lease is not closed though its job is being removed"
@@ -129,10 +129,10 @@ def check_removal(job: Job) -> None:
     assert numbers == list(range(job.total))
     beyond = [n for table in ("outcome", "attempt") for (n,) in _read(job, table, "number")]
     assert max(beyond, default=-1) < job.total, "an item is gone and its outcomes are not"
-    told = sorted(_read(job, "event", "id, kind, run, revision, data"))
-    kinds = [kind for _, kind, *_ in told]
-    assert "deleted" not in kinds[:-1], f"something was told after the removal: {kinds}"
-    _ends_say_what_was_recorded(job, told)
+    recorded = sorted(_read(job, "event", "id, kind, run, revision, data"))
+    kinds = [kind for _, kind, *_ in recorded]
+    assert "deleted" not in kinds[:-1], f"an event was recorded after the removal: {kinds}"
+    _ends_say_what_was_recorded(job, recorded)
 
 
 def _no_row_is_left_behind() -> None:
@@ -149,8 +149,8 @@ def _no_row_is_left_behind() -> None:
     assert not found, f"rows of {', '.join(found)} are left of what is not there any more"
 
 
-def check(job: Job, *, looked: bool = True) -> None:
-    """Assert the invariants of one job; without `looked`, its look may still be due."""
+def check(job: Job, *, reconciled: bool = True) -> None:
+    """Assert the invariants of one job; without `reconciled`, reconciling may be due."""
     rows = Rows.of(job)
     _numbers_are_dense(rows)
     _tallies_are_the_recount(rows)
@@ -158,7 +158,7 @@ def check(job: Job, *, looked: bool = True) -> None:
     _stages_follow_each_other(rows)
     _open_items_are_in_one_place(rows)
     _leases_say_what_they_hold(rows)
-    _ends_are_told_once(rows, looked=looked)
+    _ends_are_recorded_once(rows, reconciled=reconciled)
 
 
 def _numbers_are_dense(rows: Rows) -> None:
@@ -216,13 +216,13 @@ def _leases_say_what_they_hold(rows: Rows) -> None:
             assert (lease.open, really_open) == (0, 0)
 
 
-def _ends_are_told_once(rows: Rows, *, looked: bool) -> None:
+def _ends_are_recorded_once(rows: Rows, *, reconciled: bool) -> None:
     job = rows.job
-    told = _read(job, "event", "id, kind, run, revision, data")
-    finished = [run for _, kind, run, *_ in told if kind == "finished"]
+    recorded = _read(job, "event", "id, kind, run, revision, data")
+    finished = [run for _, kind, run, *_ in recorded if kind == "finished"]
     ended = [*ENDED, "REVOKED"]
     assert sorted(finished) == list(range(1, job.run + (job.status in ended)))
-    amended = [rev for _, kind, run, rev, _ in told if (kind, run) == ("amended", job.run)]
+    amended = [rev for _, kind, run, rev, _ in recorded if (kind, run) == ("amended", job.run)]
     assert sorted(amended) == list(range(2, job.revision + 1))
     if job.status in ENDED:
         assert job.sealed
@@ -231,20 +231,22 @@ def _ends_are_told_once(rows: Rows, *, looked: bool) -> None:
         assert {lease.state for lease in rows.leases} <= {CLOSED}
     if job.status in ended:
         counted = [rows.recount(stage) for stage in range(rows.stages)]
-        assert not looked or job.recorded == counted, "what was recorded is not what is counted"
-        _ends_say_what_was_recorded(job, told)
+        assert not reconciled or job.recorded == counted, (
+            "the recorded counts differ from the recount"
+        )
+        _ends_say_what_was_recorded(job, recorded)
         return
     assert (job.revision, job.recorded, job.finished_at) == (0, None, None)
-    if looked:
+    if reconciled:
         assert not (job.sealed and job.status in RUNNING and rows.all_settled), "not finished"
 
 
-def _ends_say_what_was_recorded(job: Job, told: list[tuple[Any, ...]]) -> None:
-    """The last report of an ended run, and the event that told it, are one and the same."""
+def _ends_say_what_was_recorded(job: Job, recorded: list[tuple[Any, ...]]) -> None:
+    """The last report of an ended run equals the report in its event."""
     last = [
         _json(data)["stages"]
-        for _, kind, run, revision, data in told
+        for _, kind, run, revision, data in recorded
         if kind in ("finished", "amended") and (run, revision) == (job.run, job.revision)
     ]
     reports = [[{n: stage[n] for n in stage if n != "name"} for stage in one] for one in last]
-    assert reports in ([job.recorded], []), f"told {reports}, recorded {job.recorded}"
+    assert reports in ([job.recorded], []), f"event has {reports}, recorded {job.recorded}"

@@ -1,4 +1,4 @@
-"""What a simulation answers, and what it raises."""
+"""What a simulation returns, and what it raises."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ SHOWN_LINES_MAX = 60
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A simulation in which everything held.
+    """A simulation in which every check held.
 
-    `figures` say how often things happened ("calls", "killed", "cut", "lost", "away", "died",
-    "leases", "results", "posted again", "audits"), `receipts` what results were answered.
+    `figures` count what happened ("calls", "killed", "cut", "lost", "away", "died", "leases",
+    "results", "posted again", "audits"), `receipts` the receipts by kind.
     """
 
     seed: int
@@ -43,7 +43,7 @@ _TROUBLES = ("killed", "cut", "lost", "away")
 
 
 class SimulationFailed(AssertionError):
-    """Something was not as it must be; `replay` is the smallest history that shows it."""
+    """A check failed; `replay` is the smallest failing history found."""
 
     def __init__(
         self, seed: int, what: str, replay: str, story: Sequence[str], steps: tuple[int, int]

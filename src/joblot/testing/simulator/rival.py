@@ -1,7 +1,8 @@
-"""Another report, under way while one is made: neither may wait for the other (invariant 9).
+"""A concurrent report during another: neither may wait for the other (invariant 9).
 
-One actor acts at a time, so the other report is only what it would hold: the leases and outcomes
-of others, and that the job stays. Not the tally slots, which may be shared for a commit's length.
+Only one actor acts at a time, so the rival only takes the locks that such a report would hold: on
+other leases and outcomes, and on the job's existence. It does not lock tally slots, for which a
+report may wait as long as a commit takes.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from joblot.ledger.db.transactions import alias, connection
 
-WAIT_SECONDS_MAX = 5  # of a report that waits; then the server takes the rival's locks away
-ROWS_MAX = 100  # of each table: in a large job, some stand for all
+WAIT_SECONDS_MAX = 5  # for a report that waits; then the server ends the rival's transaction
+ROWS_MAX = 100  # per table: in a large job, a sample is enough
 
 LOCKS = f"""
     SELECT 1 FROM joblot_lease
@@ -28,7 +29,7 @@ LOCKS = f"""
 
 
 class Rival:
-    """Has a connection of its own, on PostgreSQL; SQLite has one writer anyway."""
+    """Has its own connection, on PostgreSQL only; SQLite has one writer anyway."""
 
     def __init__(self) -> None:
         self.waited_for = False
@@ -36,9 +37,9 @@ class Rival:
 
     @contextmanager
     def beside(self, job_id: int, token: str, numbers: Sequence[int]) -> Iterator[None]:
-        """Inside the block, all is held that a report of other items through others would hold.
+        """Inside the block, hold the locks of a report of other items through other leases.
 
-        If what was done inside had to wait for it, `waited_for` is set afterwards.
+        If the block had to wait for them, `waited_for` is set afterwards.
         """
         if connection().vendor != "postgresql":
             yield
@@ -59,7 +60,7 @@ class Rival:
                 cursor.execute(lock, of)
 
     def _give_back(self) -> bool:
-        """False if the server has taken it away meanwhile."""
+        """Release the locks; False if the server has ended the transaction meanwhile."""
         assert self._connection
         try:
             with self._connection.cursor() as cursor:

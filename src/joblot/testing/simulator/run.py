@@ -1,4 +1,4 @@
-"""One simulation: play, and if it fails, shrink and tell."""
+"""One simulation: play a history; if it fails, shrink it and report."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def run(
     verbs: Mapping[str, Callable[..., Any]],
     shrink_plays_max: int,
 ) -> Report:
-    """See `simulate`, on the database that Django has."""
+    """See `simulate`; runs on Django's configured database."""
     if Job.ledger.exists():
         raise InvalidInput(
             "the simulator sets the clock and sweeps everything, so it wants a database without "

@@ -1,4 +1,4 @@
-"""What is simulated: how large, how wild, and by which verbs."""
+"""The parameters of a simulation: sizes, rates of faults, and the verbs used."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ VERBS: Mapping[str, Callable[..., Any]] = {
 }
 
 # Small chunks and batches, so that a few items need several of them; and nothing that depends on
-# how fast this machine is.
+# the speed of the machine.
 SMALL: Mapping[str, Any] = {
     "add_chunk_items": 3,
     "range_items_min": 4,
@@ -67,29 +67,29 @@ REPEATABLE: Mapping[str, Any] = {
     "range_floor_step_seconds": 86_400.0,
     "removal_seconds_aimed": 86_400.0,
     "removal_seconds_per_sweep": 86_400.0,
-    "sweep_backoff_seconds": 1e-9,  # the clock of a history stands still while it sweeps
+    "sweep_backoff_seconds": 1e-9,  # a history's clock stands still during a sweep
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """The size of things, and how often what goes wrong."""
+    """Sizes, and how often each fault occurs."""
 
     verbs: Mapping[str, Callable[..., Any]] = field(default_factory=lambda: VERBS)
     limits: Mapping[str, Any] = field(default_factory=lambda: {**SMALL, **REPEATABLE})
     hooked: bool = False
-    items_max: int = 12  # of one submission
+    items_max: int = 12  # per submission
     jobs_max: int = 5  # at once
     stages_max: int = 3
     claim_items_max: int = 5
-    trouble_percent: int = 20  # of the calls
-    duplicates_percent: int = 20  # of the reports, at least: lost receipts bring more
-    jumps_percent: int = 10  # of the weather's acts: the clock is hours ahead for a while
-    failures: bool = True  # workers also report failures, and outputs that a hook refuses
-    waits: tuple[int, ...] = (1, model.BACKOFF, model.LEASE + 1)  # seconds that pass at once
+    trouble_percent: int = 20  # of calls
+    duplicates_percent: int = 20  # of reports, at least: lost receipts cause more
+    jumps_percent: int = 10  # of the weather's steps: the clock runs hours ahead for a while
+    failures: bool = True  # workers also report failures, and outputs that a hook rejects
+    waits: tuple[int, ...] = (1, model.BACKOFF, model.LEASE + 1)  # seconds that pass in one step
     # workers, producers, operators, sweepers, the weather
     weights: tuple[int, int, int, int, int] = (62, 10, 10, 10, 8)
-    patient: bool = False  # a worker that found nothing waits until time has passed
+    patient: bool = False  # a worker that got no items waits until time has passed
     audit_steps: int = 40  # between two full audits
 
     @classmethod
@@ -106,14 +106,14 @@ class Scene:
 
     @classmethod
     def large(cls, items: int) -> Scene:
-        """One job, worked to its end; a tenth is posted twice, and every hundredth call dies."""
+        """One large job; a tenth is posted twice, and a hundredth of the calls dies."""
         return cls(
             limits=REPEATABLE,
             items_max=items,
             jobs_max=1,
             stages_max=1,
             claim_items_max=100,
-            trouble_percent=4,  # some strike behind the last statement, some only lose the answer
+            trouble_percent=4,  # some strike after the last statement, some only lose the answer
             duplicates_percent=10,
             jumps_percent=0,
             waits=(1,),

@@ -1,4 +1,4 @@
-"""Shrinking: leave out steps, then simplify numbers, for as long as it still fails."""
+"""Shrinking: remove steps, then simplify numbers, as long as the history still fails."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from joblot.testing.simulator.history import Step
 
-_KEPT = (0, 1, 2, 4)  # numbers of a step
+_KEPT = (0, 1, 2, 4)  # numbers per step
 
 Fails = Callable[[list[Step]], bool]
 
 
 class Budget:
-    """How many histories may be played: counted, so that the answer is the same on any machine."""
+    """How many histories may be played: a count, so that all machines get the same result."""
 
     def __init__(self, plays_max: int) -> None:
         self._left = plays_max
@@ -27,7 +27,7 @@ class Budget:
 
 
 def shrunk(history: list[Step], fails: Fails, budget: Budget) -> list[Step]:
-    """The smallest history found with this budget that fails as well."""
+    """Return the smallest failing history found within the budget."""
 
     def tried(history: list[Step]) -> bool:
         budget.spend()
@@ -43,7 +43,7 @@ def shrunk(history: list[Step], fails: Fails, budget: Budget) -> list[Step]:
 
 
 def _with_fewer_steps(history: list[Step], fails: Fails, budget: Budget) -> list[Step]:
-    """Delta debugging: leave out halves, then smaller and smaller parts, from the end."""
+    """Delta debugging: remove halves, then smaller and smaller parts, from the end."""
     size = max(1, len(history) // 2)
     while True:
         place = len(history) - size
@@ -59,7 +59,7 @@ def _with_fewer_steps(history: list[Step], fails: Fails, budget: Budget) -> list
 
 
 def _with_simpler_steps(history: list[Step], fails: Fails, budget: Budget) -> list[Step]:
-    """Keep as few of each step's numbers as will do; those that follow are 0."""
+    """Keep as few of each step's numbers as possible; the omitted ones are 0."""
     for place, step in enumerate(history):
         for kept in _KEPT:
             if budget.is_spent or len(step.draws) <= kept:

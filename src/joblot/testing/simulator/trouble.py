@@ -1,9 +1,9 @@
-"""What may befall one call of a verb, and how it comes about.
+"""The faults that can strike one call of a verb, and how they are injected.
 
-*Cut*: the connection drops at one of its statements; the caller lives and is told `Unavailable`.
-*Killed*: the caller's process ends at a statement or at a named fault point; what its transaction
-has not committed is rolled back, and nobody catches anything any more. *Lost*: the verb has done
-its work, and the answer does not arrive. *Away*: the database can't be reached at all.
+*Cut*: the connection drops at one of its statements; the caller survives and gets `Unavailable`.
+*Killed*: the caller's process ends at a statement or at a named fault point; its uncommitted
+transaction is rolled back, and no code of the caller runs any more. *Lost*: the verb did its work,
+but the answer does not arrive. *Away*: the database can't be reached at all.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ class Kind(StrEnum):
 
 
 class Killed(BaseException):
-    """The end of a process: no `except Exception` may hold it up."""
+    """The end of a process; no `except Exception` catches it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """`statement` is how many statements go through before it strikes; `point` a fault point."""
+    """`statement` is how many statements succeed before it strikes; `point` is a fault point."""
 
     kind: Kind = Kind.NONE
     statement: int = 0
@@ -59,7 +59,7 @@ class Struck:
 
 @contextmanager
 def befalling(trouble: Trouble) -> Iterator[Struck]:
-    """Inside the block, the trouble befalls the ledger's connection of this thread."""
+    """Inside the block, the trouble strikes the ledger's connection of this thread."""
     struck = Struck()
     with ExitStack() as stack:
         if trouble.point is not None:
@@ -92,9 +92,9 @@ def _striking(trouble: Trouble, struck: Struck) -> Callable[..., Any]:
 
 
 def _drop_connection() -> None:
-    """As the database sees it: the transaction is rolled back.
+    """Roll back the transaction, as the database would.
 
-    An SQLite file has no connection that could drop, and its cursors must not outlive theirs.
+    On SQLite the connection stays open: cursors must not outlive their connection.
     """
     conn = connection()
     if conn.vendor == "sqlite":

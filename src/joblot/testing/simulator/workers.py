@@ -16,7 +16,7 @@ from joblot.testing.simulator.trouble import CALM, Kind, Trouble
 from joblot.testing.simulator.world import CallResult, World
 from joblot.wire import GrantedLease, failure, success
 
-LOOKED = "report: committed, not looked"  # the fault point
+NOT_RECONCILED = "report: committed, not looked"  # a fault point
 OUTBOX_MAX = 6
 # Successes first: 0 is the simplest. "unknown" is an item that the lease was not granted.
 KINDS = ("a", "bb", "bad", "again", model.Job.REFUSED, model.Job.BUSY, "unknown")
@@ -92,7 +92,7 @@ class Worker:
         world.say(f"{self.name} claims up to {limit}{of}")
         ask: dict[str, Any] = {"job": only, "worker": self.name, "idempotency_key": key}
         answer = world.call("claim", pipelines, limit, trouble=trouble, **ask)
-        if not answer.told:
+        if not answer.answered:
             self._claim_again(answer, pipelines, limit, ask)
         elif answer.value.leases:
             self._granted(answer.value.leases[0], limit)
@@ -102,7 +102,7 @@ class Worker:
             world.story[-1] += f": {answer.value.reason}"
 
     def _claim_again(self, answer: CallResult, pipelines: Any, limit: int, ask: Any) -> None:
-        """The lease may have been granted to nobody; with a key the worker gets it after all."""
+        """An unanswered claim may have granted a lease; with a key the worker still gets it."""
         if answer.away:
             return
         orphan = self._find_orphan()
@@ -111,7 +111,7 @@ class Worker:
         elif ask["idempotency_key"]:
             self.world.say(f"{self.name} claims again with the same key")
             again = self.world.call("claim", pipelines, limit, **ask)
-            if again.told and again.value.leases:
+            if again.answered and again.value.leases:
                 known = again.value.leases[0].token
                 self.world.require(orphan in (None, known), "the same key got another lease")
                 if orphan is None:
@@ -120,7 +120,7 @@ class Worker:
                     self.leases.append((again.value.leases[0].job, known))
 
     def _find_orphan(self) -> str | None:
-        """A lease that the ledger has granted and nobody was told of."""
+        """Find a lease that the ledger has granted without an answer."""
         known = {token for job in self.world.jobs.values() for token in job.leases}
         mine = LeaseRow.ledger.using(alias()).filter(worker=self.name)
         for row in mine.filter(claimed_at=self.world.moment):
@@ -149,7 +149,7 @@ class Worker:
     def _adopt(
         self, job_id: int, token: str, stage: int, numbers: list[int], *, started: bool = True
     ) -> None:
-        """Tell the model, which must allow it."""
+        """Apply the claim to the model, which must allow it."""
         world, job = self.world, self.world.jobs[job_id]
         wrong = [n for n in numbers if not job.is_ready(stage, n, world.now)]
         world.require(not wrong, f"{world.name(job_id)} s{stage}: granted {wrong}, not ready")
@@ -173,7 +173,7 @@ class Worker:
     # Computing and posting
 
     def compute(self, draw: Draws) -> None:
-        """Make results of some items of a lease; they wait in the outbox."""
+        """Compute results for some items of a lease; they wait in the outbox."""
         if not self.leases:
             self.claim(draw)
             return
@@ -192,17 +192,17 @@ class Worker:
             del self.leases[place]
 
     def post(self, draw: Draws) -> None:
-        """Any of the outbox, and maybe not for the last time."""
+        """Post anything from the outbox, perhaps to post it again later."""
         if not self.outbox:
             self.compute(draw)
             return
         post = self.outbox.pop(draw.below(len(self.outbox)))
-        trouble = self._trouble(draw, LOOKED)
+        trouble = self._trouble(draw, NOT_RECONCILED)
         answer = self.send(post, trouble)
         if answer.dead:
             self.forget()
-        elif not answer.told:
-            self.outbox.append(post)  # it does not know, so it posts them again
+        elif not answer.answered:
+            self.outbox.append(post)  # it got no answer, so it posts them again
         elif draw.chance(self.world.scene.duplicates_percent):
             self.outbox.append(post)
             self.world.figures["posted again"] += len(post.given)
@@ -220,7 +220,7 @@ class Worker:
         world.require(not world.rival.waited_for, "a report waited for what another one holds")
         if answer.away:
             return answer
-        if not answer.told:
+        if not answer.answered:
             posting.apply_as_seen(world, post.job_id, post.token, post.given)
             world.compare(post.job_id)
             return answer
@@ -243,14 +243,16 @@ class Worker:
         world.compare(post.job_id)
         return answer
 
-    # What else befalls leases
+    # Other events of leases
 
     def tend(self, draw: Draws) -> None:
-        """By its own clock, right or wrong: renew what runs out, give up what seems over."""
+        """By its own clock, right or wrong: renew leases near their end, drop those past it."""
         for place, (job_id, token) in reversed(list(enumerate(self.leases))):
             left = self.world.jobs[job_id].leases[token].deadline - (self.world.now + self.skew)
             if left < 0:
-                self.world.say(f"{self.name} takes its lease of {self.world.name(job_id)} for over")
+                self.world.say(
+                    f"{self.name} drops its lease of {self.world.name(job_id)} as expired"
+                )
                 del self.leases[place]
             elif left < model.LEASE / 2:
                 self.renew(job_id, token, self._trouble(draw))
@@ -260,10 +262,10 @@ class Worker:
         lease = job.leases[token]
         world.say(f"{self.name} renews its lease of {world.name(job_id)}")
         answer = world.call("renew", token, trouble=trouble)
-        if answer.told and answer.refusal:
+        if answer.answered and answer.refusal:
             world.require(not job.is_live(lease), "a live lease was not renewed")
             world.story[-1] += ": ended"
-        elif answer.told:
+        elif answer.answered:
             lease.deadline = world.now + model.LEASE
         elif not answer.away and not lease.removed:
             ends = world.lease_row(token).expires_at
@@ -279,9 +281,9 @@ class Worker:
         world, job = self.world, self.world.jobs[job_id]
         world.say(f"{self.name} releases its lease of {world.name(job_id)}")
         answer = world.call("release", token, trouble=self._trouble(draw))
-        if answer.told and answer.refusal:
+        if answer.answered and answer.refusal:
             world.require(job.leases[token].removed, "a release was refused")
-        elif answer.told:
+        elif answer.answered:
             back = job.release(token, world.now)
             world.require(answer.value == back, f"gave back {answer.value}, expected {back}")
         elif not answer.away and world.has_expired(token):
@@ -308,7 +310,7 @@ class Worker:
 
 
 def trouble_of(world: World, draw: Draws, *points: str) -> Trouble:
-    """What befalls the next call: most often nothing."""
+    """Draw the trouble of the next call: usually none."""
     if not draw.chance(world.scene.trouble_percent):
         return CALM
     kind = draw.pick([Kind.LOST, Kind.CUT, Kind.KILLED, *([None, None] if points else [])])

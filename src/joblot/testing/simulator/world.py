@@ -1,7 +1,7 @@
 """The world of a simulation: the real ledger and its model, side by side, and one clock for both.
 
-Everything that happens goes through `call`. Where an answer did not arrive, the world looks into
-the ledger for which of the allowed states it was left in, tells the model, and compares again.
+Everything that happens goes through `call`. If an answer did not arrive, the world reads from the
+ledger which of the allowed states it is in, applies that to the model, and compares again.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ REFUSALS = (KeyConflict, WrongStatus, NotFound, LeaseEnded)
 
 
 class Violation(AssertionError):
-    """Something is not as it must be."""
+    """The ledger violates an invariant or differs from the model."""
 
 
 class Ending(Enum):
     """How a call ended for its caller."""
 
-    TOLD = auto()  # with an answer, or a refusal
-    UNTOLD = auto()  # without: nothing of it happened, some, or all
+    ANSWERED = auto()  # with an answer or a refusal
+    UNANSWERED = auto()  # without an answer: all, part or nothing of it happened
     AWAY = auto()  # the database was away: nothing happened
 
 
@@ -64,8 +64,8 @@ class CallResult:
     dead: bool = False  # the caller's process has ended
 
     @property
-    def told(self) -> bool:
-        return self.ending is Ending.TOLD
+    def answered(self) -> bool:
+        return self.ending is Ending.ANSWERED
 
     @property
     def away(self) -> bool:
@@ -73,14 +73,14 @@ class CallResult:
 
 
 class World:
-    """The jobs by their id in the ledger, and what has been seen and counted so far."""
+    """The jobs by their id in the ledger, and what was observed and counted so far."""
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         self.adopter = Adopter(hooked=scene.hooked)
         self.rival = Rival()
         self.now = 0  # seconds
-        self.away_calls = 0  # that the database is away for
+        self.away_calls = 0  # during which the database stays away
         self.jobs: dict[int, model.Job] = {}
         self.submitted = 0
         self.story: list[str] = []
@@ -90,13 +90,13 @@ class World:
         self._seen: dict[int, dict[str, Any]] = {}
         self._names: dict[int, str] = {}
 
-    # What has happened
+    # The story
 
     def say(self, line: str) -> None:
         self.story.append(f"{self.now:>5} s  {line}")
 
     def name(self, job_id: int) -> str:
-        """Jobs in their order: their ids differ from one run to the next."""
+        """Name jobs in their order: ids differ from one run to the next."""
         return self._names.setdefault(job_id, f"job {len(self._names) + 1}")
 
     def require(self, holds: bool, message: str) -> None:
@@ -113,7 +113,7 @@ class World:
         return START + timedelta(seconds=self.now)
 
     def call(self, verb: str, /, *args: Any, trouble: Trouble = CALM, **kwargs: Any) -> CallResult:
-        """The verb on the real ledger, with what befalls it."""
+        """Call the verb on the real ledger, under the given trouble."""
         if self.away_calls:
             self.away_calls -= 1
             trouble = AWAY
@@ -125,26 +125,26 @@ class World:
             except REFUSALS as error:
                 value, refusal = None, error
             except Killed:
-                return self._untold(trouble, dead=True)
+                return self._unanswered(trouble, dead=True)
             except Unavailable:
                 if not struck.yes:
                     raise
-                return self._untold(trouble)
+                return self._unanswered(trouble)
         if trouble.kind is Kind.AWAY:
             raise Violation(f"{verb} was answered though the database was away")
         if trouble.kind is Kind.LOST:
-            return self._untold(trouble)
-        return CallResult(Ending.TOLD, value, refusal)
+            return self._unanswered(trouble)
+        return CallResult(Ending.ANSWERED, value, refusal)
 
-    def _untold(self, trouble: Trouble, *, dead: bool = False) -> CallResult:
+    def _unanswered(self, trouble: Trouble, *, dead: bool = False) -> CallResult:
         self.figures[trouble.kind.value] += 1
         self.story[-1] += f"  [{trouble}]"
         away = trouble.kind is Kind.AWAY
-        return CallResult(Ending.AWAY if away else Ending.UNTOLD, dead=dead)
+        return CallResult(Ending.AWAY if away else Ending.UNANSWERED, dead=dead)
 
-    # What the ledger says
+    # Reading the ledger
 
-    def told(self, job_id: int) -> tuple[dict[str, Any], list[str]]:
+    def seen(self, job_id: int) -> tuple[dict[str, Any], list[str]]:
         with self.at():
             kinds = [event["kind"] for event in events(job_id, limit=1_000)]
             return progress(job_id), kinds
@@ -160,35 +160,35 @@ class World:
         return bool(rows.filter(pk=token, state=LeaseState.EXPIRED).exists())
 
     def in_flight(self, job_id: int, job: model.Job) -> bool:
-        """Whether a cancel waits: momentary, and never less than the truth."""
+        """Whether a cancel has leases to wait for; momentary, and never too low."""
         live = LeaseRow.ledger.using(alias()).filter(
             job_id=job_id, state=LeaseState.LIVE, expires_at__gte=self.moment
         )
         return bool(live.exists()) or any(job.is_live(lease) for lease in job.leases.values())
 
-    def notice_look(self, job_id: int) -> None:
-        """After a call without an answer: the look is due, and may have been made or not."""
+    def notice_reconciled(self, job_id: int) -> None:
+        """After an unanswered call: reconciling is due, and may have happened or not."""
         job = self.jobs[job_id]
         if job.deleted or not job.is_due:
             return
         row = self.row(job_id)
         if (row.status, row.revision) != (job.status, job.revision):
-            job.look()
+            job.reconcile()
 
     def ended_before(self, seconds: int) -> list[int]:
-        """The jobs that ended, as the model says, longer ago than this, as the ledger says."""
+        """The jobs that have ended by the model, and long enough ago by the ledger."""
         moment = self.moment - timedelta(seconds=seconds)
         rows = JobRow.ledger.using(alias()).filter(finished_at__lt=moment)
         ended = [job_id for job_id, job in self.jobs.items() if job.status in TERMINAL]
         return sorted(rows.filter(pk__in=ended).values_list("pk", flat=True))
 
     def notice_removal(self, job_id: int) -> None:
-        """After a prune without an answer: how far has it come?"""
+        """After an unanswered prune: find out how far it got."""
         job, row = self.jobs[job_id], JobRow.ledger.using(alias()).filter(pk=job_id).first()
         if row is None:
             job.remove()
         elif row.deleted_at is None:
-            self.notice_look(job_id)
+            self.notice_reconciled(job_id)
             self.notice_close(job_id)
         else:
             job.begin_removal()
@@ -199,7 +199,7 @@ class World:
                 lease.removed = token not in known
 
     def notice_close(self, job_id: int) -> None:
-        """Some of its leases may be closed: a removal that died before it had begun."""
+        """Some leases may be closed, by a removal that died before its mark."""
         closed = LeaseRow.ledger.using(alias()).filter(job_id=job_id, state=LeaseState.CLOSED)
         for token in closed.values_list("pk", flat=True):
             self.jobs[job_id].leases[str(token)].state = LeaseState.CLOSED
@@ -207,11 +207,11 @@ class World:
     # Checked after every step
 
     def compare(self, job_id: int) -> None:
-        """The ledger is what the model says; and what must never go back has not."""
+        """Assert that the ledger equals the model, and that nothing final was undone."""
         job = self.jobs[job_id]
         if job.deleted:
             return
-        known, kinds = self.told(job_id)
+        known, kinds = self.seen(job_id)
         name = self.name(job_id)
         self._same(name, "status, run, revision", self._place(known), self._place_of(job))
         counted = [{n: stage[n] for n in model.COUNTS} for stage in known["stages"]]
@@ -235,7 +235,7 @@ class World:
             raise Violation(f"{name}: {what}: expected {expected}, found {found}")
 
     def _never_back(self, job_id: int, known: dict[str, Any]) -> None:
-        """Without the model: settled does not decrease in a run, nor does an end come undone."""
+        """Without the model: in a run, settled counts don't decrease, and an end stays."""
         before, self._seen[job_id] = self._seen.get(job_id), known
         if (
             before is None
