@@ -143,7 +143,7 @@ def _reconcile(jobs: Iterable[int | None]) -> None:
 
 # Threads: read and changed under the lock only; each group has a lock of its own.
 _groups: dict[str, GroupCommit] = {}
-_groups_lock = threading.Lock()
+_groups_lock = threading.Lock()  # Threads: replaced in a child of a fork, before it has threads
 
 
 def _group(using: str) -> GroupCommit:

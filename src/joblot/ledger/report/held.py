@@ -11,7 +11,7 @@ from joblot.ledger.db.transactions import alias
 from joblot.ledger.report import uncounted
 from joblot.ledger.report.judge import View
 from joblot.ledger.report.pending_result import PendingResult
-from joblot.ledger.rows.items import outcomes_by_number
+from joblot.ledger.rows.items import OutcomeRow, outcomes_by_number
 from joblot.ledger.rows.job import policy_of, read_job, stages_of
 from joblot.ledger.rows.ranges import Span
 from joblot.models import Job, Lease
@@ -65,8 +65,9 @@ class Held:
         """What is committed now of the items of these results."""
         numbers = [one.number for one in pending]
         outcomes = outcomes_by_number(self.job_id, self.stage, numbers)
-        # Nothing is kept uncounted of an item that is open for a lease that counts.
-        contested = numbers if self.lease.state == LeaseState.CLOSED else list(outcomes)
+        contested = [
+            one.number for one in pending if self._may_be_kept(one, outcomes.get(one.number))
+        ]
         return View(
             lease=LeaseState(self.lease.state),
             spans=self.spans,
@@ -77,3 +78,9 @@ class Held:
             outcomes=outcomes,
             kept=uncounted.kept_of(self.lease, contested) if contested else frozenset(),
         )
+
+    def _may_be_kept(self, one: PendingResult, outcome: OutcomeRow | None) -> bool:
+        """Whether it may have to be kept uncounted; no repeat has, nor what is open and counts."""
+        if outcome is None:
+            return one.succeeded and bool(self.lease.state == LeaseState.CLOSED)
+        return one.succeeded and outcome.hash != one.hash
