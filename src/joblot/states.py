@@ -12,6 +12,15 @@ from enum import IntEnum, StrEnum
 from fractions import Fraction
 from types import MappingProxyType
 
+__all__ = [
+    "ItemState",
+    "JobStatus",
+    "LeaseState",
+    "NoLease",
+    "Receipt",
+    "ReportedOutcome",
+]
+
 
 class JobStatus(StrEnum):
     """The status of a job in its current run."""

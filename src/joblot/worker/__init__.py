@@ -1,11 +1,12 @@
 """joblot's own worker. It imports neither Django nor the ledger, so it runs anywhere.
 
-What talks HTTP is loaded when first used: it takes a third of the start of a process that does not.
+What needs HTTP is imported when first used: it takes a third of the start of a process that does
+not need it.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from joblot.lazy import lazily
 from joblot.worker.client import Client
 from joblot.worker.current import lease
 from joblot.worker.function import Output, batched, each, load
@@ -16,6 +17,14 @@ from joblot.worker.settings import WorkerSettings
 if TYPE_CHECKING:
     from joblot.worker.http import HttpClient
     from joblot.worker.serving import run
+else:
+    __getattr__ = lazily(
+        __name__,
+        {
+            "joblot.worker.http": ["HttpClient"],
+            "joblot.worker.serving": ["run"],
+        },
+    )
 
 __all__ = [
     "Client",
@@ -32,11 +41,3 @@ __all__ = [
     "run",
     "work",
 ]
-
-_HOMES = {"HttpClient": "joblot.worker.http", "run": "joblot.worker.serving"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
