@@ -54,7 +54,7 @@ def _jobs() -> Iterator[Gauge]:
     for status in sorted(ACTIVE):
         yield Gauge("active_jobs", found.get(status.value, 0), means, {"status": status.value})
     due = fetch(connection(), "rows/jobs_due", jobs=limits().gauge_rows_max)
-    yield Gauge("rows/jobs_due", len(due), "Jobs that the next sweep has to end or to fold.")
+    yield Gauge("jobs_due", len(due), "Jobs that the next sweep has to end or to fold.")
     waiting = count(ItemRange.ledger.using(alias()))
     yield Gauge("waiting_ranges", waiting, "Ranges of items that wait to be claimed.")
 
