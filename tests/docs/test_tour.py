@@ -11,7 +11,8 @@ import pytest
 from tests.meta.sources import ROOT
 
 PAGES = ["tour.md", "architecture.md"]
-SOURCE = ROOT / "src/joblot"
+# Where a path may begin: the page has a section on the folders of the ledger.
+TOPS = [ROOT / "src/joblot", ROOT / "src/joblot/ledger", ROOT]
 STOPS_MAX = 8
 # `a/b.py`, `a/b.py::name`, `a/b/`
 CODE = re.compile(r"`([\w/]+(?:\.py|/)(?:::[\w.]+)?)`")
@@ -31,11 +32,9 @@ def named(page: str) -> list[str]:
 
 
 def exists(place: str) -> bool:
-    """True for a file or folder of the source or the repository, and a name that a file defines."""
+    """True for a file or folder that exists, and for a name that its file defines."""
     file, _, name = place.partition("::")
-    path = next((top / file for top in (SOURCE, ROOT) if (top / file).exists()), None)
-    if path is None and not file.startswith("ledger/"):
-        path = next((one for one in [SOURCE / "ledger" / file] if one.exists()), None)
+    path = next((top / file for top in TOPS if (top / file).exists()), None)
     if path is None or not name:
         return path is not None
     return name in defined(ast.parse(path.read_text(encoding="utf-8")))
