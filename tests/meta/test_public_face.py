@@ -124,6 +124,28 @@ def test_a_name_imported_on_first_use_is_not_that_of_a_submodule(namespace: str)
         assert modules & set(module.__all__) == set()
 
 
+LAZY = [
+    file for file in python_files("src/joblot") if "= lazily(" in file.read_text(encoding="utf-8")
+]
+
+
+@pytest.mark.parametrize("file", LAZY, ids=lambda file: str(file.relative_to(ROOT)))
+def test_a_name_has_one_home_for_type_checkers_and_at_run_time(file: Path) -> None:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    (branch,) = (node for node in tree.body if isinstance(node, ast.If))
+    typed = {
+        (node.module, one.name)
+        for node in branch.body
+        if isinstance(node, ast.ImportFrom)
+        for one in node.names
+    }
+    (assigned,) = branch.orelse
+    assert isinstance(assigned, ast.Assign)
+    assert isinstance(assigned.value, ast.Call)
+    homes = ast.literal_eval(assigned.value.args[1])
+    assert typed == {(module, name) for module, names in homes.items() for name in names}
+
+
 def test_a_private_import_is_found() -> None:
     code = """
 import joblot.ledger.lease
