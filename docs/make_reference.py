@@ -202,9 +202,12 @@ def _entry(one: Name) -> Iterator[str]:
     if "StrEnum" in bases or "IntEnum" in bases:
         yield from _members(one)
     elif rows := list(fields(one.module, one.node)):
-        yield "\n| field | type | default | |\n|---|---|---|---|\n"
+        is_commented = any(comment for *_, comment in rows)
+        more, rule = (" |", "---|") if is_commented else ("", "")
+        yield f"\n| field | type | default |{more}\n|---|---|---|{rule}\n"
         for field, kind, default, comment in rows:
-            yield f"| `{field}` | `{kind}` | {default and f'`{default}`'} | {comment} |\n"
+            last = f" {comment} |" if is_commented else ""
+            yield f"| `{field}` | `{kind}` | {default and f'`{default}`'} |{last}\n"
     if methods := list(_methods(one.node)):
         yield "\n" + "".join(methods)
 
@@ -249,11 +252,13 @@ def _methods(node: ast.ClassDef) -> Iterator[str]:
 
 
 def _members(one: Name) -> Iterator[str]:
+    members = [
+        (ast.unparse(part.targets[0]), part.value.value, comment_at(one.module, part))
+        for part in one.node.body
+        if isinstance(part, ast.Assign) and isinstance(part.value, ast.Constant)
+    ]
     yield "\n| name | value | |\n|---|---|---|\n"
-    for part in one.node.body:
-        if isinstance(part, ast.Assign) and isinstance(part.value, ast.Constant):
-            comment = comment_at(one.module, part)
-            yield f"| `{ast.unparse(part.targets[0])}` | `{part.value.value}` | {comment} |\n"
+    yield from (f"| `{name}` | `{value}` | {comment} |\n" for name, value, comment in members)
 
 
 def fields(module: str, node: ast.ClassDef) -> Iterator[tuple[str, str, str, str]]:

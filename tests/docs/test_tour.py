@@ -16,6 +16,7 @@ TOPS = [ROOT / "src/joblot", ROOT / "src/joblot/ledger", ROOT]
 STOPS_MAX = 8
 # `a/b.py`, `a/b.py::name`, `a/b/`
 CODE = re.compile(r"`([\w/]+(?:\.py|/)(?:::[\w.]+)?)`")
+FENCED = re.compile(r"^```\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 # What the pages name and the code does not have yet.
 NOT_YET = {
     "ledger/report/group_commit.py::GroupCommit",
@@ -50,6 +51,16 @@ def defined(node: ast.Module | ast.ClassDef, prefix: str = "") -> Iterator[str]:
         if isinstance(part, ast.Assign | ast.AnnAssign):
             targets = part.targets if isinstance(part, ast.Assign) else [part.target]
             yield from (prefix + one.id for one in targets if isinstance(one, ast.Name))
+
+
+def test_the_layout_on_the_page_is_that_of_the_folders() -> None:
+    text = (ROOT / "docs/explanation/architecture.md").read_text(encoding="utf-8")
+    shown = re.findall(
+        r"(?:^|·  )\s*(\w+(?:/|\.py))\s", "\n".join(FENCED.findall(text)), re.MULTILINE
+    )
+    assert {place for place in shown if not exists(place)} == set()
+    ledger = [path for path in TOPS[1].iterdir() if not path.name.startswith("__")]
+    assert {path.name + "/" * path.is_dir() for path in ledger} <= set(shown)
 
 
 @pytest.mark.parametrize("page", PAGES)
