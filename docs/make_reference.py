@@ -1,162 +1,302 @@
-"""Write docs/reference/python.md from the code: `python docs/make_reference.py`.
+"""Write docs/reference/python.md, python/*.md and settings.md: `python docs/make_reference.py`.
 
-The code is parsed, not run, so that signatures appear as they are written.
+The names are those in `__all__` of the public namespaces. The code is read and not run, so a
+signature looks the same here as there.
 """
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import joblot
-from joblot import errors
-from joblot.states import Receipt
 
-PAGE = Path(__file__).parent / "reference/python.md"
+REFERENCE = Path(__file__).parent / "reference"
 SOURCE = Path(joblot.__file__).parent
+SIGNATURE_CHARS_MAX = 92
 
-HEAD = """# Reference
+# The pages, and the public namespaces on each.
+PAGES = {
+    "joblot": ["joblot"],
+    "maintenance": ["joblot.maintenance"],
+    "worker": ["joblot.worker"],
+    "webhooks": ["joblot.webhooks"],
+    "errors": ["joblot.errors"],
+    "states": ["joblot.states"],
+    "standalone": ["joblot.standalone"],
+    "testing": [
+        "joblot.testing",
+        "joblot.testing.interleave",
+        "joblot.testing.simulator",
+        "joblot.testing.certify",
+    ],
+}
+NAMESPACES = [namespace for namespaces in PAGES.values() for namespace in namespaces]
 
-Generated from the code by `python docs/make_reference.py`; a test checks that it is up to date. The
-terms are defined in the [glossary](glossary.md). Commands have [their own reference](cli.md).
+HEAD = """# The Python API
 
-Import the names marked **public** from `joblot` itself, and the others from the module named above
-them.
+The public names of joblot, by namespace. Import each from the namespace under which it is listed,
+for example `from joblot import submit`; all other modules are internal. Policies and limits are in
+[settings](settings.md), commands in [the command line](cli.md), the words in the
+[glossary](glossary.md).
+
+A test compares these pages with the code; `python docs/make_reference.py` writes them.
 """
 
-VERBS = {
-    "Producers": {
-        "ledger.submit.submit": ["submit", "add_items", "seal"],
-        "ledger.job.lifecycle": ["start", "pause", "resume", "cancel", "retry", "delete"],
-    },
-    "Workers": {
-        "ledger.claim.claim": ["claim"],
-        "wire": ["success", "failure"],
-        "ledger.report.report": ["report"],
-        "ledger.lease": ["renew", "renew_many", "release", "expire"],
-    },
-    "Hooks and events": {
-        "ledger.report.hooks": ["on_result", "on_late", "on_event"],
-        "ledger.maintain.delivery": ["deliver", "deliver_until"],
-        "delivery.supervisor": ["supervise_until"],
-    },
-    "Readers": {
-        "ledger.read.progress": ["progress", "jobs"],
-        "ledger.claim.availability": ["next_job"],
-        "ledger.read.items": ["items", "outputs"],
-        "ledger.read.history": ["events", "logs"],
-        "ledger.rows.log": ["log"],
-        "ledger.read.why": ["why"],
-        "ledger.read.map": ["job_map"],
-        "ledger.read.audit": ["audit", "audit_all"],
-    },
-    "Repair": {"ledger.maintain.repair": ["repair"]},
-    "Periodic work": {
-        "ledger.maintain.sweep": ["sweep", "sweep_until"],
-        "ledger.job.prune": ["prune"],
-    },
-    "Webhooks": {
-        "webhooks.subscriptions": ["subscribe", "webhooks", "webhook", "end"],
-        "webhooks.deliveries": ["deliveries", "resend"],
-        "webhooks.sender": ["send_until", "send_due"],
-        "webhooks.receiver": ["verify"],
-        "webhooks.received": ["receives"],
-    },
-    "For tests": {"clock": ["set_clock"]},
-}
+SETTINGS = """# Settings
 
-SHAPES = {
-    "wire": ["Claim", "GrantedLease", "ClaimedItem", "Result", "Error", "ItemReceipt"],
-    "ledger.claim.availability": ["Next", "NextJob"],
-    "ledger.report.hooks": ["SettledResult", "JobNotice"],
-    "ledger.maintain.sweep": ["Swept"],
-    "webhooks.receiver": ["Message"],
-}
+A test compares this page with the code; `python docs/make_reference.py` writes it.
 
-RECEIPTS = {
-    Receipt.COUNTED: "the item is settled by this result",
-    Receipt.REQUEUED: "a retryable failure within the budget; the item waits for its next attempt",
-    Receipt.DUPLICATE: "the item is already settled with this result; nothing was done",
-    Receipt.CONFLICTING: "the item has succeeded with another output, which stays; this one is "
-    "stored for inspection",
-    Receipt.SUPERSEDED: "a failure that a better or newer result precedes; nothing was done",
-    Receipt.AMENDED: "the item had failed or was lost, and has now succeeded",
-    Receipt.LATE: "the success arrived too late to count; it is stored",
-    Receipt.DEFERRED: "the hook or the storage failed temporarily; the item is still open: post "
-    "the result again",
-    Receipt.REJECTED: "the result is invalid, or this lease was not granted the item; `reason` "
-    "says which",
-}
-
-SETTINGS_HEAD = """
 ## Policy
 
-Policies are per job: `submit(policy={…})`. `settings.JOBLOT["POLICY"]` changes the defaults.
+A policy belongs to a job: `submit(policy={{…}})`. `settings.JOBLOT["POLICY"]` changes the defaults.
 
-"""
-
-LIMITS_HEAD = """
+{policy}
 ## Limits
 
-Limits are per installation: `settings.JOBLOT = {"CLAIM_ITEMS_MAX": 500}`, in upper or lower case.
-Unknown names are refused. A name includes its unit.
+Limits belong to an installation: `settings.JOBLOT = {{"CLAIM_ITEMS_MAX": 500}}`, in upper or lower
+case. An unknown name is refused. The name contains the unit.
 
-"""
+{limits}
+## Limits of the older fleet's protocol
 
-ANTENNA_HEAD = """
-## Limits of an older fleet's protocol
+The same for [that protocol](antenna.md): `settings.JOBLOT_ANTENNA = {{"AHEAD_ITEMS": 480}}`.
 
-For [that protocol](antenna.md), likewise: `settings.JOBLOT_ANTENNA = {"AHEAD_ITEMS": 480}`.
+{antenna}"""
 
-"""
+Definition = ast.FunctionDef | ast.ClassDef
 
 
+@dataclass(frozen=True)
+class Name:
+    """A public name, with the module that defines it."""
+
+    name: str
+    module: str
+    node: Definition
+
+    @property
+    def doc(self) -> str:
+        return ast.get_docstring(self.node) or ""
+
+
+@cache
+def source(module: str) -> str:
+    path = SOURCE.joinpath(*module.split(".")[1:])
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return file.read_text(encoding="utf-8")
+
+
+@cache
 def parsed(module: str) -> ast.Module:
     return ast.parse(source(module))
 
 
-def source(module: str) -> str:
-    return SOURCE.joinpath(*module.split(".")).with_suffix(".py").read_text(encoding="utf-8")
+def exported(namespace: str) -> list[str]:
+    """The names in `__all__`."""
+    for node in parsed(namespace).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return list(ast.literal_eval(node.value))
+    raise LookupError(f"{namespace} has no __all__")
 
 
-def named(module: str, name: str) -> ast.FunctionDef | ast.ClassDef:
+def public(namespace: str) -> list[Name]:
+    """The names of a namespace, in the order in which its module mentions them."""
+    homes = dict(_mentioned(namespace))
+    names = [name for name in homes if name in exported(namespace)]
+    if missing := set(exported(namespace)) - set(names):
+        raise LookupError(f"{namespace} names in __all__ what it does not have: {missing}")
+    return [definition(homes[name], name) for name in names]
+
+
+def _mentioned(namespace: str) -> Iterator[tuple[str, str]]:
+    """Each name that a module imports or defines, with its home, in their order."""
+    for part in parsed(namespace).body:
+        if isinstance(part, ast.ImportFrom) and part.module:
+            yield from ((alias.name, part.module) for alias in part.names)
+        if isinstance(part, Definition):
+            yield part.name, namespace
+    for node in ast.walk(parsed(namespace)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "lazily":
+            homes: dict[str, list[str]] = ast.literal_eval(node.args[1])
+            yield from ((name, module) for module, names in homes.items() for name in names)
+
+
+def definition(module: str, name: str) -> Name:
+    """The name where it is defined, also if `module` imports it from there."""
     for node in parsed(module).body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
-            return node
-    raise LookupError(f"joblot.{module} has no {name}")
+        if isinstance(node, Definition) and node.name == name:
+            return Name(name, module, node)
+        if isinstance(node, ast.ImportFrom) and name in [one.name for one in node.names]:
+            return definition(str(node.module), name)
+    raise LookupError(f"{module} does not define {name}")
 
 
-def first_paragraph(node: ast.FunctionDef | ast.ClassDef) -> str:
-    return (ast.get_docstring(node) or "").partition("\n\n")[0]
+def first_paragraph(text: str) -> str:
+    return " ".join(text.partition("\n\n")[0].split())
 
 
-def verbs() -> Iterator[str]:
-    for caller, modules in VERBS.items():
-        yield f"\n## {caller}\n"
-        for module, names in modules.items():
-            yield f"\n`joblot.{module}`\n"
-            yield from (verb(module, name) for name in names)
+def one_line(text: str) -> str:
+    """The first sentence, for a table."""
+    first, end, _ = first_paragraph(text).partition(". ")
+    return (first + end).strip().replace("|", "\\|")
 
 
-def verb(module: str, name: str) -> str:
-    node = named(module, name)
-    assert isinstance(node, ast.FunctionDef)
-    public = " **public**" if name in joblot.__all__ else ""
-    text = ast.get_docstring(node)
-    shown = f"\n{text}\n" if text else ""
-    return f"\n### `{name}`{public}\n\n```python\n{signature(node)}\n```\n{shown}"
+def index() -> str:
+    return HEAD + "".join(
+        part
+        for page, namespaces in PAGES.items()
+        for one in namespaces
+        for part in _table(page, one)
+    )
 
 
-def signature(node: ast.FunctionDef) -> str:
-    returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
-    parts = list(arguments(node.args))
-    flat = f"{node.name}({', '.join(parts)}){returns}"
-    if len(flat) <= 92:
+def _table(page: str, namespace: str) -> Iterator[str]:
+    about = first_paragraph(ast.get_docstring(parsed(namespace)) or "")
+    yield f"\n## [`{namespace}`](python/{page}.md)\n\n{about}\n\n| name | |\n|---|---|\n"
+    for one in public(namespace):
+        yield f"| [`{one.name}`](python/{page}.md#{anchor(page, namespace, one)}) | "
+        yield f"{one_line(one.doc)} |\n"
+
+
+def anchor(page: str, namespace: str, one: Name) -> str:
+    return re.sub(r"[^\w -]", "", title(page, namespace, one).lower()).replace(" ", "-")
+
+
+def title(page: str, namespace: str, one: Name) -> str:
+    """The heading of a name; in a further namespace of a page, with that namespace."""
+    is_first = PAGES[page][0] == namespace
+    shown = one.name if is_first else f"{namespace.rpartition('.')[2]}.{one.name}"
+    return f"class `{shown}`" if isinstance(one.node, ast.ClassDef) else f"`{shown}`"
+
+
+def page(name: str) -> str:
+    first, *others = PAGES[name]
+    text = f"# `{first}`\n" + "".join(_section(name, first))
+    for namespace in others:
+        text += f"\n# `{namespace}`\n" + "".join(_section(name, namespace))
+    return text
+
+
+def _section(page: str, namespace: str) -> Iterator[str]:
+    yield f"\n{marked_down(ast.get_docstring(parsed(namespace)) or '')}\n"
+    for one in public(namespace):
+        yield f"\n## {title(page, namespace, one)}\n"
+        yield from _entry(one)
+
+
+def _entry(one: Name) -> Iterator[str]:
+    if isinstance(one.node, ast.FunctionDef):
+        yield f"\n```python\n{signature(one.node)}\n```\n\n{marked_down(one.doc)}\n"
+        return
+    bases = [ast.unparse(base) for base in one.node.bases]
+    if code := _code(one.node):
+        yield f"\nCode `{code}`; a subclass of `{bases[0]}`.\n"
+    elif init := _method(one.node, "__init__"):
+        yield f"\n```python\n{signature(init, one.name)}\n```\n"
+    yield f"\n{marked_down(one.doc)}\n"
+    if "StrEnum" in bases or "IntEnum" in bases:
+        yield from _members(one)
+    elif rows := list(fields(one.module, one.node)):
+        is_commented = any(comment for *_, comment in rows)
+        more, rule = (" |", "---|") if is_commented else ("", "")
+        yield f"\n| field | type | default |{more}\n|---|---|---|{rule}\n"
+        for field, kind, default, comment in rows:
+            last = f" {comment} |" if is_commented else ""
+            yield f"| `{field}` | `{kind}` | {default and f'`{default}`'} |{last}\n"
+    if methods := list(_methods(one.node)):
+        yield "\n" + "".join(methods)
+
+
+def marked_down(doc: str) -> str:
+    """A docstring as Markdown: paragraphs as they are, indented code in fences."""
+    parts = [
+        f"```{'' if '─' in part else 'python'}\n{_dedented(part)}\n```"
+        if part.startswith("    ")
+        else part
+        for part in re.split(r"\n\n(?=\S)|\n\n(?=    )(?<!    )", doc)
+    ]
+    return "\n\n".join(parts).replace("\n```\n\n```python\n", "\n\n")
+
+
+def _dedented(text: str) -> str:
+    return "\n".join(line.removeprefix("    ") for line in text.splitlines())
+
+
+def _code(node: ast.ClassDef) -> str:
+    """The stable code of an error, or ""."""
+    for part in node.body:
+        if isinstance(part, ast.Assign | ast.AnnAssign) and isinstance(part.value, ast.Constant):
+            target = part.target if isinstance(part, ast.AnnAssign) else part.targets[0]
+            if ast.unparse(target) == "code":
+                return str(part.value.value)
+    return ""
+
+
+def _method(node: ast.ClassDef, name: str) -> ast.FunctionDef | None:
+    found = (n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == name)
+    return next(found, None)
+
+
+def _methods(node: ast.ClassDef) -> Iterator[str]:
+    for part in node.body:
+        doc = isinstance(part, ast.FunctionDef) and ast.get_docstring(part)
+        if isinstance(part, ast.FunctionDef) and doc and not part.name.startswith("_"):
+            is_property = any(ast.unparse(one) == "property" for one in part.decorator_list)
+            shown = part.name if is_property else signature(part, chars_max=10_000)
+            yield f"- `{shown}`: {first_paragraph(doc)}\n"
+
+
+def _members(one: Name) -> Iterator[str]:
+    members = [
+        (ast.unparse(part.targets[0]), part.value.value, comment_at(one.module, part))
+        for part in one.node.body
+        if isinstance(part, ast.Assign) and isinstance(part.value, ast.Constant)
+    ]
+    yield "\n| name | value | |\n|---|---|---|\n"
+    yield from (f"| `{name}` | `{value}` | {comment} |\n" for name, value, comment in members)
+
+
+def fields(module: str, node: ast.ClassDef) -> Iterator[tuple[str, str, str, str]]:
+    """Name, type, default and comment of each field of a dataclass."""
+    for part in node.body:
+        if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name):
+            kind = ast.unparse(part.annotation).replace("|", "\\|")
+            if not part.target.id.startswith("_") and not kind.startswith("ClassVar"):
+                yield part.target.id, kind, _default(part.value), comment_at(module, part)
+
+
+def _default(value: ast.expr | None) -> str:
+    """A default, also one that `field()` gives or makes."""
+    if isinstance(value, ast.Call) and ast.unparse(value.func) == "field":
+        given = {one.arg: ast.unparse(one.value) for one in value.keywords}
+        return given.get("default") or {"dict": "{}"}.get(
+            given.get("default_factory", ""), f"{given.get('default_factory')}()"
+        )
+    return ast.unparse(value) if value else ""
+
+
+def comment_at(module: str, node: ast.stmt) -> str:
+    """The comment behind a statement."""
+    lines = source(module).splitlines()
+    return lines[(node.end_lineno or node.lineno) - 1].partition("  # ")[2]
+
+
+def signature(node: ast.FunctionDef, name: str = "", chars_max: int = SIGNATURE_CHARS_MAX) -> str:
+    """The signature on one line, or one line per argument; a method's without `self`."""
+    returns = f" -> {ast.unparse(node.returns)}" if node.returns and not name else ""
+    if any(ast.unparse(one) == "contextmanager" for one in node.decorator_list):
+        returns = " -> AbstractContextManager[None]"
+    parts = [part for part in arguments(node.args) if part not in ("self", "cls")]
+    flat = f"{name or node.name}({', '.join(parts)}){returns}"
+    if len(flat) <= chars_max:
         return flat
     lines = "".join(f"    {part},\n" for part in parts)
-    return f"{node.name}(\n{lines}){returns}"
+    return f"{name or node.name}(\n{lines}){returns}"
 
 
 def arguments(given: ast.arguments) -> Iterator[str]:
@@ -172,80 +312,40 @@ def arguments(given: ast.arguments) -> Iterator[str]:
 
 def argument(given: ast.arg, default: ast.expr | None) -> str:
     kind = f": {ast.unparse(given.annotation)}" if given.annotation else ""
-    return f"{given.arg}{kind}" + (f" = {ast.unparse(default)}" if default else "")
+    equals = " = " if kind else "="
+    return f"{given.arg}{kind}" + (f"{equals}{ast.unparse(default)}" if default else "")
 
 
-def shapes() -> Iterator[str]:
-    yield "\n## Shapes\n"
-    for module, names in SHAPES.items():
-        for name in names:
-            node = named(module, name)
-            yield f"\n### `joblot.{module}.{name}`\n\n{first_paragraph(node)}\n\n"
-            yield "| field | type | default |\n|---|---|---|\n"
-            yield from (f"| `{n}` | `{t}` | {d and f'`{d}`'} |\n" for n, t, d, _ in fields(node))
-
-
-def fields(node: ast.FunctionDef | ast.ClassDef) -> Iterator[tuple[str, str, str, int]]:
-    for part in node.body:
-        if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name):
-            default = ast.unparse(part.value) if part.value else ""
-            kind = ast.unparse(part.annotation).replace("|", "\\|")
-            yield part.target.id, kind, default, part.lineno
-
-
-def settings(module: str, name: str) -> Iterator[str]:
-    """A table of the fields of a class of limits, with the comments beside them."""
-    lines = source(module).splitlines()
-    yield "| name | default | |\n|---|---|---|\n"
-    for field, _, default, number in fields(named(module, name)):
-        comment = re.search(r"#\s*(.*)", lines[number - 1])
-        shown = f"{int(default):,}" if re.fullmatch(r"\d+", default) else default
-        yield f"| `{field}` | {shown} | {comment[1] if comment else ''} |\n"
-
-
-def receipts() -> Iterator[str]:
-    yield "\n## Receipts\n\n[The state machines](state-machine.md) say which one a result gets.\n"
-    yield "\n| receipt | |\n|---|---|\n"
-    yield from (f"| `{receipt}` | {RECEIPTS[receipt]} |\n" for receipt in Receipt)
-
-
-def reasons() -> Iterator[str]:
-    lines = source("states").splitlines()
-    yield "\n## Reasons\n\n"
-    yield "The reasons why a claim is granted nothing.\n\n| reason | |\n|---|---|\n"
-    for node in named("states", "NoLease").body:
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
-            comment = lines[node.lineno - 1].partition("# ")[2]
-            yield f"| `{node.value.value}` | {comment} |\n"
-
-
-def error_tree() -> Iterator[str]:
-    yield "\n## Errors\n\nAll in `joblot.errors`. Codes are stable.\n"
-    yield "\n| error | code | is a | |\n|---|---|---|---|\n"
-    for node in parsed("errors").body:
-        if isinstance(node, ast.ClassDef):
-            kind = getattr(errors, node.name)
-            base = kind.__base__.__name__
-            yield f"| `{node.name}` | `{kind.code}` | `{base}` | {first_paragraph(node)} |\n"
-
-
-def page() -> str:
-    parts: Iterable[str] = (
-        HEAD,
-        *verbs(),
-        *shapes(),
-        *receipts(),
-        *reasons(),
-        *error_tree(),
-        SETTINGS_HEAD,
-        *settings("config", "Policy"),
-        LIMITS_HEAD,
-        *settings("config", "Limits"),
-        ANTENNA_HEAD,
-        *settings("contrib.antenna.limits", "AntennaLimits"),
+def settings() -> str:
+    return SETTINGS.format(
+        policy=_limits("joblot.config", "Policy"),
+        limits=_limits("joblot.config", "Limits"),
+        antenna=_limits("joblot.contrib.antenna.limits", "AntennaLimits"),
     )
-    return "".join(parts)
+
+
+def _limits(module: str, name: str) -> str:
+    """A table of a class of limits, with the comments beside its fields."""
+    node = definition(module, name).node
+    assert isinstance(node, ast.ClassDef)
+    rows = [
+        f"| `{field}` | {_number(default)} | {comment} |\n"
+        for field, _, default, comment in fields(module, node)
+    ]
+    return "| name | default | |\n|---|---|---|\n" + "".join(rows)
+
+
+def _number(default: str) -> str:
+    return f"{int(default):,}" if re.fullmatch(r"\d+", default) else default
+
+
+def pages() -> dict[Path, str]:
+    """The text of every page."""
+    each = {REFERENCE / f"python/{name}.md": page(name) for name in PAGES}
+    return {REFERENCE / "python.md": index(), REFERENCE / "settings.md": settings(), **each}
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    (REFERENCE / "python").mkdir(exist_ok=True)
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")

@@ -134,6 +134,7 @@ def sqlite_database(
     with django_db_blocker.unblock():
         databases.point("sqlite", {"NAME": str(path)})
         databases.migrate("sqlite")
+    path.chmod(0o600)  # as `joblot doctor` requires it
     return path
 
 

@@ -1,56 +1,115 @@
-"""joblot: an exact ledger for big jobs.
+"""joblot keeps the count of big jobs right: the everyday functions.
 
-These are its verbs in Python. They are loaded on first use, so that importing joblot, or its
-worker, does not import Django.
+The other public namespaces are `joblot.errors`, `joblot.states`, `joblot.maintenance`,
+`joblot.worker`, `joblot.webhooks`, `joblot.standalone` and `joblot.testing`. The names here are
+imported when they are first used, so importing joblot, or its worker, does not import Django.
 """
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from joblot.lazy import lazily
 
 if TYPE_CHECKING:
-    from joblot.errors import PermanentError
+    from joblot.errors import PermanentError, RetryableError
+    from joblot.ledger.claim.availability import Next, NextJob, next_job
     from joblot.ledger.claim.claim import claim
-    from joblot.ledger.job.lifecycle import cancel, retry
-    from joblot.ledger.lease import release, renew
-    from joblot.ledger.read.progress import progress
-    from joblot.ledger.report.hooks import on_event, on_late, on_result
+    from joblot.ledger.job.lifecycle import cancel, delete, pause, resume, retry, start
+    from joblot.ledger.lease import release, renew, renew_many
+    from joblot.ledger.read.history import events, logs
+    from joblot.ledger.read.items import items, outputs
+    from joblot.ledger.read.map import job_map
+    from joblot.ledger.read.progress import jobs, progress
+    from joblot.ledger.read.why import why
+    from joblot.ledger.report.hooks import JobNotice, SettledResult, on_event, on_late, on_result
     from joblot.ledger.report.report import report
-    from joblot.ledger.submit.submit import submit
+    from joblot.ledger.rows.log import log
+    from joblot.ledger.submit.submit import add_items, seal, submit
+    from joblot.models import Job
+    from joblot.wire import Claim, ClaimedItem, GrantedLease, ItemReceipt, Result, failure, success
+else:
+    __getattr__ = lazily(
+        __name__,
+        {
+            "joblot.ledger.submit.submit": ["submit", "add_items", "seal"],
+            "joblot.ledger.job.lifecycle": [
+                "start",
+                "pause",
+                "resume",
+                "cancel",
+                "retry",
+                "delete",
+            ],
+            "joblot.ledger.read.progress": ["progress", "jobs"],
+            "joblot.ledger.read.items": ["items", "outputs"],
+            "joblot.ledger.read.history": ["events", "logs"],
+            "joblot.ledger.rows.log": ["log"],
+            "joblot.ledger.read.why": ["why"],
+            "joblot.ledger.read.map": ["job_map"],
+            "joblot.ledger.claim.claim": ["claim"],
+            "joblot.ledger.claim.availability": ["next_job", "Next", "NextJob"],
+            "joblot.ledger.lease": ["renew", "renew_many", "release"],
+            "joblot.ledger.report.report": ["report"],
+            "joblot.ledger.report.hooks": [
+                "on_result",
+                "on_late",
+                "on_event",
+                "SettledResult",
+                "JobNotice",
+            ],
+            "joblot.wire": [
+                "success",
+                "failure",
+                "Claim",
+                "GrantedLease",
+                "ClaimedItem",
+                "Result",
+                "ItemReceipt",
+            ],
+            "joblot.errors": ["PermanentError", "RetryableError"],
+            "joblot.models": ["Job"],
+        },
+    )
 
 __all__ = [
+    "Claim",
+    "ClaimedItem",
+    "GrantedLease",
+    "ItemReceipt",
+    "Job",
+    "JobNotice",
+    "Next",
+    "NextJob",
     "PermanentError",
+    "Result",
+    "RetryableError",
+    "SettledResult",
+    "add_items",
     "cancel",
     "claim",
+    "delete",
+    "events",
+    "failure",
+    "items",
+    "job_map",
+    "jobs",
+    "log",
+    "logs",
+    "next_job",
     "on_event",
     "on_late",
     "on_result",
+    "outputs",
+    "pause",
     "progress",
     "release",
     "renew",
+    "renew_many",
     "report",
+    "resume",
     "retry",
+    "seal",
+    "start",
     "submit",
+    "success",
+    "why",
 ]
-
-_HOMES = {
-    "PermanentError": "joblot.errors",
-    "cancel": "joblot.ledger.job.lifecycle",
-    "claim": "joblot.ledger.claim.claim",
-    "on_event": "joblot.ledger.report.hooks",
-    "on_late": "joblot.ledger.report.hooks",
-    "on_result": "joblot.ledger.report.hooks",
-    "progress": "joblot.ledger.read.progress",
-    "release": "joblot.ledger.lease",
-    "renew": "joblot.ledger.lease",
-    "report": "joblot.ledger.report.report",
-    "retry": "joblot.ledger.job.lifecycle",
-    "submit": "joblot.ledger.submit.submit",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'joblot' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)

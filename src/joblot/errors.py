@@ -31,6 +31,32 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+__all__ = [
+    "InvalidInput",
+    "InvalidItem",
+    "InvalidPolicy",
+    "InvalidResult",
+    "JoblotError",
+    "KeyConflict",
+    "LeaseEnded",
+    "LedgerOwned",
+    "NotAllowed",
+    "NotAuthenticated",
+    "NotDurable",
+    "NotFound",
+    "NotMigrated",
+    "NotReadable",
+    "NotStorable",
+    "PermanentError",
+    "Refused",
+    "RetryableError",
+    "ServerFailed",
+    "TooLarge",
+    "TooManyRequests",
+    "Unavailable",
+    "WrongStatus",
+]
+
 
 class JoblotError(Exception):
     """The base class of all errors of joblot.

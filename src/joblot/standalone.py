@@ -24,6 +24,12 @@ from joblot import private
 from joblot.errors import InvalidInput, Unavailable
 from joblot.places import DATABASE_URL, absolute, data_folder
 
+__all__ = [
+    "database_of",
+    "default_path",
+    "setup",
+]
+
 SQLITE = "joblot.sqlite3"  # the engine
 SQLITE_BEGINS = b"SQLite format 3\0"  # the header of every file that is not empty
 BUSY_SECONDS_MAX = 20.0  # how long SQLite waits for another writer

@@ -12,6 +12,15 @@ from enum import IntEnum, StrEnum
 from fractions import Fraction
 from types import MappingProxyType
 
+__all__ = [
+    "ItemState",
+    "JobStatus",
+    "LeaseState",
+    "NoLease",
+    "Receipt",
+    "ReportedOutcome",
+]
+
 
 class JobStatus(StrEnum):
     """The status of a job in its current run."""
@@ -151,15 +160,15 @@ class ReportedOutcome(StrEnum):
 class Receipt(StrEnum):
     """joblot's answer to one result."""
 
-    COUNTED = "counted"
-    REQUEUED = "requeued"
-    DUPLICATE = "duplicate"
-    CONFLICTING = "conflicting"
-    SUPERSEDED = "superseded"
-    AMENDED = "amended"
-    LATE = "late"
-    DEFERRED = "deferred"
-    REJECTED = "rejected"
+    COUNTED = "counted"  # the item is settled by this result
+    REQUEUED = "requeued"  # a retryable failure within the budget; the item is tried again
+    DUPLICATE = "duplicate"  # the item is settled with this result already; nothing was done
+    CONFLICTING = "conflicting"  # the item succeeded with another output, which stays
+    SUPERSEDED = "superseded"  # a failure after something better or newer; nothing was done
+    AMENDED = "amended"  # the item was failed or lost, and has now succeeded
+    LATE = "late"  # a success when nothing counts any more; it is kept
+    DEFERRED = "deferred"  # the hook or the storage failed; the item is open, so report it again
+    REJECTED = "rejected"  # invalid, or the lease does not hold the item; the reason says which
 
 
 class Report(StrEnum):

@@ -156,10 +156,15 @@ def result_hash(canonical_output: str) -> bytes:
 
 
 def success(item: int, output: Any = None, metrics: Mapping[str, int] | None = None) -> Result:
+    """Return the Result of an item that succeeded; `item` is its `id` from the claim."""
     return Result(item, ReportedOutcome.SUCCEEDED, output, metrics or {})
 
 
 def failure(item: int, error_type: str, message: str = "", *, retryable: bool = False) -> Result:
+    """Return the Result of an item that failed.
+
+    If `retryable`, the item is tried again while its budget lasts.
+    """
     return Result(
         item, ReportedOutcome.FAILED, error=Error(error_type, message), retryable=retryable
     )

@@ -26,7 +26,7 @@ from joblot.ledger.read.pulse import overdue
 from joblot.ledger.read.why import why
 from joblot.states import JobStatus
 from joblot.testing.interleave import OperationOutcome
-from joblot.webhooks.deliveries import deliveries
+from joblot.webhooks.delivery import deliveries
 from joblot.webhooks.subscriptions import webhooks
 from tests.interleave.scenes import Scene
 

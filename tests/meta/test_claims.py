@@ -26,6 +26,7 @@ NOT_PROMISES = {
     "explanation/guards.md",
     "explanation/proof.md",
     "reference/python.md",
+    "reference/settings.md",
     "reference/state-machine.md",
 }
 FOLDERS = ("tutorials", "how-to", "reference", "explanation")

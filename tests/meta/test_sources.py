@@ -34,10 +34,14 @@ SQL_HEADER = ("-- purpose: ", "-- guard: ", "-- locks: ")
 WITHOUT_DJANGO = [
     "joblot",
     "joblot.errors",
+    "joblot.maintenance",
     "joblot.states",
+    "joblot.testing",
+    "joblot.testing.certify",
+    "joblot.webhooks",
+    "joblot.webhooks.receiver",
     "joblot.wire",
     "joblot.worker",
-    "joblot.webhooks.receiver",
 ]
 
 

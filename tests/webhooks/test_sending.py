@@ -19,7 +19,7 @@ from joblot.ledger.maintain.outbox import fan_out
 from joblot.ledger.read.progress import progress
 from joblot.ledger.submit.submit import submit
 from joblot.models import Event, Webhook
-from joblot.webhooks.deliveries import claim_next, deliveries, record
+from joblot.webhooks.delivery import claim_next, deliveries, record
 from joblot.webhooks.post import Answer
 from joblot.webhooks.sender import send_due
 from joblot.webhooks.subscriptions import end, subscribe

@@ -8,7 +8,7 @@ import pytest
 
 from joblot.errors import InvalidInput, NotFound, Refused
 from joblot.models import WebhookDelivery
-from joblot.webhooks.deliveries import claim_next, deliveries, resend
+from joblot.webhooks.delivery import claim_next, deliveries, resend
 from joblot.webhooks.sender import send_due
 from joblot.webhooks.subscriptions import end, subscribe, webhook, webhooks
 from tests.ledger.conftest import Clock

@@ -11,7 +11,7 @@ from joblot.identity.caller import Scope
 from joblot.identity.workers import online
 from joblot.ledger.db.snapshot import one_snapshot
 from joblot.ledger.read.gauges import gauges
-from joblot.webhooks.deliveries import waiting
+from joblot.webhooks.delivery import waiting
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -13,7 +13,7 @@ from joblot.api.request_shapes import Shape
 from joblot.api.schemas import BIGINT_MAX, Name
 from joblot.errors import NotFound
 from joblot.identity.caller import Caller, Scope
-from joblot.webhooks import deliveries, subscriptions
+from joblot.webhooks import delivery, subscriptions
 
 router = Router(tags=["webhooks"])
 
@@ -118,7 +118,7 @@ def list_deliveries(
 ) -> Any:
     """Its deliveries, newest first."""
     _webhook_to(request, webhook_id)
-    page = deliveries.deliveries(webhook_id, state=state, before=before, limit=limit)
+    page = delivery.deliveries(webhook_id, state=state, before=before, limit=limit)
     return {"deliveries": page, "next": page[-1]["id"] if len(page) == limit else None}
 
 
@@ -126,9 +126,9 @@ def list_deliveries(
 def resend_delivery(request: HttpRequest, delivery_id: IdInPath) -> Any:
     """Send a delivery once more, with the same message id."""
     caller = caller_with(request, Scope.ADMIN)
-    known = deliveries.find_delivery(delivery_id)
+    known = delivery.find_delivery(delivery_id)
     _require_sight(caller, known.webhook.project, f"delivery {delivery_id}")
-    return Status(202, deliveries.resend(delivery_id))
+    return Status(202, delivery.resend(delivery_id))
 
 
 def _webhook_to(request: HttpRequest, webhook_id: int) -> None:

@@ -1,36 +1,98 @@
-"""The ledger's verbs and readers that commands call.
+"""The functions of joblot that commands call.
 
-They are loaded when first used, for the ledger can be imported only once Django is set up, and
-where the database is, is said on the command line.
+They are imported when first used, because the ledger can be imported only after Django is set up,
+and the command line names the database.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from joblot.lazy import lazily
 
 if TYPE_CHECKING:
-    from joblot.delivery.supervisor import deliver_once, remove_files_once, supervise_until
+    from joblot import (
+        add_items,
+        cancel,
+        claim,
+        delete,
+        items,
+        jobs,
+        logs,
+        outputs,
+        pause,
+        progress,
+        release,
+        renew,
+        report,
+        resume,
+        retry,
+        seal,
+        start,
+        submit,
+        why,
+    )
+    from joblot.delivery.supervisor import deliver_once, remove_files_once
     from joblot.identity.tokens import any_token, issue, revoke, tokens
-    from joblot.ledger.claim.claim import claim
     from joblot.ledger.db.transactions import alias, location, migration_lock
-    from joblot.ledger.job.lifecycle import cancel, delete, pause, resume, retry, start
-    from joblot.ledger.lease import expire, release, renew
-    from joblot.ledger.maintain.repair import repair
-    from joblot.ledger.maintain.sweep import sweep, sweep_until
-    from joblot.ledger.read.audit import audit, audit_all
-    from joblot.ledger.read.health import health
-    from joblot.ledger.read.history import logs
     from joblot.ledger.read.in_flight import in_flight
-    from joblot.ledger.read.items import items, outputs
-    from joblot.ledger.read.progress import jobs, progress
-    from joblot.ledger.read.why import why
-    from joblot.ledger.report.report import report
     from joblot.ledger.rows.job import read_job
     from joblot.ledger.rows.outputs import storage
-    from joblot.ledger.submit.submit import add_items, seal, submit
-    from joblot.webhooks.deliveries import deliveries, resend
-    from joblot.webhooks.subscriptions import end, subscribe, webhooks
+    from joblot.maintenance import (
+        audit,
+        audit_all,
+        expire,
+        health,
+        repair,
+        supervise_until,
+        sweep,
+        sweep_until,
+    )
+    from joblot.webhooks import deliveries, end, resend, subscribe, webhooks
+else:
+    __getattr__ = lazily(
+        __name__,
+        {
+            "joblot": [
+                "add_items",
+                "cancel",
+                "claim",
+                "delete",
+                "items",
+                "jobs",
+                "logs",
+                "outputs",
+                "pause",
+                "progress",
+                "release",
+                "renew",
+                "report",
+                "resume",
+                "retry",
+                "seal",
+                "start",
+                "submit",
+                "why",
+            ],
+            "joblot.delivery.supervisor": ["deliver_once", "remove_files_once"],
+            "joblot.identity.tokens": ["any_token", "issue", "revoke", "tokens"],
+            "joblot.ledger.db.transactions": ["alias", "location", "migration_lock"],
+            "joblot.ledger.read.in_flight": ["in_flight"],
+            "joblot.ledger.rows.job": ["read_job"],
+            "joblot.ledger.rows.outputs": ["storage"],
+            "joblot.maintenance": [
+                "audit",
+                "audit_all",
+                "expire",
+                "health",
+                "repair",
+                "supervise_until",
+                "sweep",
+                "sweep_until",
+            ],
+            "joblot.webhooks": ["deliveries", "end", "resend", "subscribe", "webhooks"],
+        },
+    )
 
 __all__ = [
     "add_items",
@@ -78,36 +140,3 @@ __all__ = [
     "webhooks",
     "why",
 ]
-
-_HOMES = {
-    "read.audit": ["audit", "audit_all"],
-    "claim.claim": ["claim"],
-    "read.health": ["health"],
-    "read.in_flight": ["in_flight"],
-    "read.items": ["items", "outputs"],
-    "rows.job": ["read_job"],
-    "lease": ["expire", "release", "renew"],
-    "job.lifecycle": ["cancel", "delete", "pause", "resume", "retry", "start"],
-    "read.history": ["logs"],
-    "rows.outputs": ["storage"],
-    "read.progress": ["jobs", "progress"],
-    "maintain.repair": ["repair"],
-    "report.report": ["report"],
-    "submit.submit": ["add_items", "seal", "submit"],
-    "maintain.sweep": ["sweep", "sweep_until"],
-    "db.transactions": ["alias", "location", "migration_lock"],
-    "read.why": ["why"],
-}
-_HOME = {verb: f"joblot.ledger.{module}" for module, verbs in _HOMES.items() for verb in verbs}
-_HOME |= dict.fromkeys(["any_token", "issue", "revoke", "tokens"], "joblot.identity.tokens")
-_HOME |= dict.fromkeys(
-    ["deliver_once", "remove_files_once", "supervise_until"], "joblot.delivery.supervisor"
-)
-_HOME |= dict.fromkeys(["deliveries", "resend"], "joblot.webhooks.deliveries")
-_HOME |= dict.fromkeys(["end", "subscribe", "webhooks"], "joblot.webhooks.subscriptions")
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)

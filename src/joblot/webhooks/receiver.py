@@ -1,6 +1,6 @@
 """Verify webhook messages in a receiver. Needs neither Django nor the rest of joblot.
 
-For receivers that use Django, `joblot.webhooks.received` makes the effect happen exactly once.
+For receivers that use Django, `joblot.webhooks.receives` makes the effect happen exactly once.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from joblot.config import limits
 from joblot.errors import JoblotError, Unavailable
 from joblot.ledger.db.transactions import connection, require_durable
 from joblot.models import WebhookDelivery
-from joblot.webhooks.deliveries import claim_next, record, waiting_receivers
+from joblot.webhooks.delivery import claim_next, record, waiting_receivers
 from joblot.webhooks.post import GONE, Answer, post
 from joblot.webhooks.signature import ID, SIGNATURE, TIMESTAMP, sign
 from joblot.webhooks.subscriptions import end

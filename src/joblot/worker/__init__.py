@@ -4,9 +4,9 @@ The HTTP parts are imported on first use: they take a third of the startup time 
 does not need them.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from joblot.lazy import lazily
 from joblot.worker.client import Client
 from joblot.worker.current import lease
 from joblot.worker.function import Output, batched, each, load
@@ -17,6 +17,14 @@ from joblot.worker.settings import WorkerSettings
 if TYPE_CHECKING:
     from joblot.worker.http import HttpClient
     from joblot.worker.serving import run
+else:
+    __getattr__ = lazily(
+        __name__,
+        {
+            "joblot.worker.http": ["HttpClient"],
+            "joblot.worker.serving": ["run"],
+        },
+    )
 
 __all__ = [
     "Client",
@@ -33,11 +41,3 @@ __all__ = [
     "run",
     "work",
 ]
-
-_HOMES = {"HttpClient": "joblot.worker.http", "run": "joblot.worker.serving"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)

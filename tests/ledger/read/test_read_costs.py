@@ -33,7 +33,7 @@ from joblot.ledger.read.why import why
 from joblot.ledger.rows.job import read_job, stages_of
 from joblot.ledger.submit.submit import submit
 from joblot.states import ItemState, JobStatus
-from joblot.webhooks.deliveries import deliveries, waiting
+from joblot.webhooks.delivery import deliveries, waiting
 from joblot.webhooks.subscriptions import subscribe, webhook, webhooks
 from tests import databases
 from tests.ledger.large import ITEMS, large_job

@@ -5,8 +5,26 @@ The correct result is known beforehand. Only the storm's own job is read or writ
 project and pipelines.
 """
 
-from joblot.testing.certify.certificate import Certificate
-from joblot.testing.certify.storm import certify
-from joblot.testing.certify.truth import Plan
+from typing import TYPE_CHECKING
 
-__all__ = ["Certificate", "Plan", "certify"]
+from joblot.lazy import lazily
+
+if TYPE_CHECKING:
+    from joblot.testing.certify.certificate import Certificate
+    from joblot.testing.certify.storm import certify
+    from joblot.testing.certify.truth import Plan
+else:
+    __getattr__ = lazily(
+        __name__,
+        {
+            "joblot.testing.certify.certificate": ["Certificate"],
+            "joblot.testing.certify.storm": ["certify"],
+            "joblot.testing.certify.truth": ["Plan"],
+        },
+    )
+
+__all__ = [
+    "Certificate",
+    "Plan",
+    "certify",
+]

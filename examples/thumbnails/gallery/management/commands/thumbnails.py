@@ -1,10 +1,8 @@
 from django.core.management import BaseCommand
 
 from gallery.models import Thumbnail
-from joblot import claim, progress, report, submit
-from joblot.ledger.maintain.delivery import deliver
-from joblot.ledger.maintain.sweep import sweep
-from joblot.wire import success
+from joblot import claim, progress, report, submit, success
+from joblot.maintenance import deliver, sweep
 
 
 class Command(BaseCommand):
