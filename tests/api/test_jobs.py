@@ -148,7 +148,7 @@ def test_events_are_read_as_a_stream_behind_the_last_one_seen(admin: Api) -> Non
     path = f"jobs/{made(admin)['id']}/events"
     seen = str(admin.get(path)["events"][0]["id"])
     everything = admin.get(path, Accept="text/event-stream")
-    assert f"id: {seen}\nevent: pending\ndata: {{" in everything
+    assert f"id: {seen}\nevent: started\ndata: {{" in everything
     rest = admin.get(path, None, Accept="text/event-stream", **{"Last-Event-ID": seen})
     assert "event:" not in rest
     admin.get(path, None, Accept="text/event-stream", **{"Last-Event-ID": "x"})

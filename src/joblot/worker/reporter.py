@@ -185,8 +185,12 @@ class Reporter:
         """
         try:
             self._client.report(one.token, [])
+        except Exception as silent:  # noqa: BLE001 (of a ledger in this process it may be any)
+            logger.warning("item %s: its result waits: %s", one.result.item, silent)
+            return [one.later()]
+        try:
             return self._judged(one.token, [one], self._client.report(one.token, [one.result]))
-        except Exception as again:  # noqa: BLE001 (of a ledger in this process it may be any)
+        except Exception as again:  # noqa: BLE001 (as above)
             if isinstance(again, JoblotError) and not isinstance(again, ServerFailed):
                 logger.warning("item %s: its result waits: %s", one.result.item, again)
                 return [one.later()]

@@ -253,7 +253,7 @@ def test_only_who_asks_by_time_reads_all_live_leases(job: Job) -> None:
     }
     found = [(act, plan) for act, done in acts.items() for plan in plans(done)]
     by_time = {act for act, plan in found if "joblot_lease_expiry" in plan.indexes}
-    assert by_time == {"expire", "health", "figures", "in flight"}
+    assert by_time == {"expire", "health", "gauges", "in flight"}
     assert {act for act, plan in found if "joblot_lease" in plan.walked} == set()
 
 

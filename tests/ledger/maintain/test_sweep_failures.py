@@ -303,7 +303,7 @@ def test_events_behind_one_that_can_not_be_fanned_out_fill_no_batch(
         assert is_told(good)
         assert not is_told(bad)
         (reason,) = reasons(bad)
-        assert "(created of job" in reason or "(pending of job" in reason
+        assert "(created of job" in reason or "(started of job" in reason
         assert "could not be written in 1 tries since 2030" in reason
         assert not health_of_sweep()[0]
     clock.forward(10)
