@@ -1,10 +1,9 @@
 """Group commit: reports that arrive in one process while a commit is in flight share the next one.
 
-What they share is the statement and the wait for the disk. Each is judged, answered and refused for
-itself, as `report` does it, and is answered right after the commit: the jobs that may be due are
-reconciled by the thread that has led. A report goes alone when its lease is held by somebody, when
-what was shared failed, and for all that is not settled at once: with a hook, on SQLite, a failure
-that may be tried again.
+They share the statement and the wait for the disk. Each is judged, answered and refused by itself,
+as `report` does, and is answered right after the commit; the thread that led then reconciles the
+jobs that may be due. A report goes alone if another transaction holds its lease, if the shared
+commit failed, and for all that is not settled at once: with a hook, on SQLite, a retryable failure.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ class PendingReport:
 
 
 class GroupCommit:
-    """The reports of this process that go to one database. One batch is under way at a time."""
+    """The reports of this process to one database. One batch is in flight at a time."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -68,7 +67,7 @@ class GroupCommit:
         self._under_way = False
 
     def settle(self, token: UUID, pending: Sequence[PendingResult]) -> Settled | None:
-        """Settle them with what else waits; None if they are to be judged instead."""
+        """Settle them in a shared commit; None if they are to be judged instead."""
         mine = self.join(token, pending)
         if not mine.leads:
             mine.woken.wait()
@@ -77,7 +76,7 @@ class GroupCommit:
         return settle_alone(token, pending) if mine.failed else mine.answer()
 
     def join(self, token: UUID, pending: Sequence[PendingResult]) -> PendingReport:
-        """Wait for the next commit; who `leads` has to make it."""
+        """Wait for the next commit; the report that `leads` makes it."""
         mine = PendingReport(token, rows_of(pending))
         with self._lock:
             self._waiting.append(mine)
@@ -86,9 +85,9 @@ class GroupCommit:
         return mine
 
     def lead(self, mine: PendingReport) -> None:
-        """Settle what waits, this thread's own report with it, and let the next one lead.
+        """Settle the waiting reports, this thread's own included, and let the next one lead.
 
-        Who leads has waited longest, and so is part of what he settles.
+        The leader has waited longest, so its report is part of the batch.
         """
         batch = self._take()
         try:
@@ -99,7 +98,7 @@ class GroupCommit:
         _reconcile({one.settled.job_id for one in batch if one.settled} - {None, own})
 
     def _take(self) -> list[PendingReport]:
-        """The longest waiting, one of each lease, for a repeat is judged after the first."""
+        """The longest waiting, one per lease: a repeat is judged after the first."""
         with self._lock:
             batch: dict[UUID, PendingReport] = {}
             for one in self._waiting:
@@ -132,7 +131,7 @@ def _settle_together(batch: Sequence[PendingReport]) -> None:
 
 
 def _reconcile(jobs: Iterable[int | None]) -> None:
-    """For reports that are answered already; where it fails, the sweep does it."""
+    """For reports that are already answered; if it fails, the sweep reconciles the job."""
     for job_id in jobs:
         try:
             if job_id is not None:
@@ -152,7 +151,7 @@ def _group(using: str) -> GroupCommit:
 
 
 def _forget_parent() -> None:
-    """A fork has none of its parent's threads: nobody would lead, or give a lock back."""
+    """A fork has none of its parent's threads: none would lead, or release a lock."""
     global _groups_lock  # noqa: PLW0603 (a lock that another thread held is never released)
     _groups_lock = threading.Lock()
     _groups.clear()

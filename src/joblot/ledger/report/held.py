@@ -80,7 +80,7 @@ class Held:
         )
 
     def _may_be_kept(self, one: PendingResult, outcome: OutcomeRow | None) -> bool:
-        """Whether it may have to be kept uncounted; no repeat has, nor what is open and counts."""
+        """Whether it may have to be kept uncounted: no repeat, and nothing open that counts."""
         if outcome is None:
             return one.succeeded and bool(self.lease.state == LeaseState.CLOSED)
         return one.succeeded and outcome.hash != one.hash

@@ -48,7 +48,7 @@ class HooksOf:
             raise HookFailed from error
 
     def _results(self, successes: Iterable[PendingResult]) -> list[hooks.SettledResult]:
-        """The results as a hook gets them, by number; without those whose item was pruned."""
+        """The results as a hook gets them, by number, except those of pruned items."""
         held, by_number = self.held, {one.number: one.result for one in successes}
         if not by_number:
             return []
@@ -72,7 +72,7 @@ class HooksOf:
 def hooks_of(held: Held) -> Iterator[HooksOf]:
     """All hooks of this report together hold its locks for `hook_seconds_max`.
 
-    Raises Unavailable when they took longer, or so many hang already that this one may not begin.
+    Raises Unavailable if they took longer, or if too many hang already for this one to begin.
     """
     found = HooksOf(held, hooks.result_hook(held.pipeline), hooks.late_hook(held.pipeline))
     if found.on_result is None and found.on_late is None:
@@ -86,10 +86,11 @@ def hooks_of(held: Held) -> Iterator[HooksOf]:
 
 @contextmanager
 def all_or_nothing() -> Iterator[None]:
-    """A savepoint around what a hook is told of. Raises HookFailed if it did or swallowed an error.
+    """A savepoint around a hook and what it is called for. Raises HookFailed if the hook failed, or
+    swallowed a database error.
 
-    Raises Unavailable if the transaction is gone with it: after a statement that failed there is
-    a way back to the savepoint, from a connection that is lost there is none.
+    Raises Unavailable if the transaction is lost: a failed statement can be rolled back to the
+    savepoint, a lost connection can't.
     """
     try:
         with hook_savepoint():

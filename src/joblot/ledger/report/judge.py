@@ -1,4 +1,4 @@
-"""What becomes of results: pure, by the receipt table, from what was read of lease and items."""
+"""The judgement of results, by the receipt table: pure, from what was read before."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Decision:
 
     @property
     def lacks_file(self) -> bool:
-        """Whether it needs a file that is not stored yet; nothing may be written of it then."""
+        """Whether it needs a file that is not stored yet; before that, nothing may be written."""
         one = self.pending
         return one.large and one.output_ref is None and (self.settles or self.keep)
 

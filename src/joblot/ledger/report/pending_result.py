@@ -48,7 +48,7 @@ class PendingResult:
         return not self.large and (self.result.succeeded or not self.result.retryable)
 
     def refused(self, cause: BaseException) -> PendingResult:
-        """The failure that this success becomes because the adopter's hook refused it for good."""
+        """The failure that this success becomes because the hook refused it permanently."""
         failed = failure(self.number, type(cause).__name__, str(cause))
         return PendingResult(failed, reason=f"the hook refused it: {cause}")
 
@@ -56,7 +56,7 @@ class PendingResult:
         return replace(self, output_ref=output_ref)
 
     def columns(self) -> dict[str, Any]:
-        """What its row says, but for whose it is; JSON as text."""
+        """The columns of its row, except those of its lease; JSON as text."""
         good = self.result.succeeded
         inline = good and not self.large and self.result.output is not None
         return {

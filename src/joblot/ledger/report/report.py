@@ -70,7 +70,7 @@ def report_by(
 
 
 def _recorded(prepared: Sequence[object], rounds: Sequence[_Round]) -> str:
-    """What is known of a report that has no answer, once its transactions have ended."""
+    """What is known of a report without an answer, once its transactions have ended."""
     known = len(prepared) - sum(len(one_round.left) for one_round in rounds)
     return (
         f"{known} of these {len(prepared)} results are known to be recorded, of the others it is "
@@ -116,7 +116,7 @@ def _uuid_of(token: str | UUID) -> UUID | None:
 
 @dataclass(slots=True)
 class _Round:
-    """Results of different items, and the receipts of those of which something is committed.
+    """Results of different items, and the receipts of those that are committed.
 
     A repeat in the same report is in a later round, so that it is judged after the first.
     """
@@ -151,7 +151,7 @@ class _Round:
         require_durable(connection())
         simple = [one for one in self.left if one.is_simple]
         if simple and _may_be_at_once(token):
-            with suppress(NotStorable):  # then none was settled, and one of them is to be found
+            with suppress(NotStorable):  # then none was settled; the cause is found below
                 self._note(at_once(token, simple))
         if left := self.left:
             self._settle_judged(token, left)
@@ -194,7 +194,7 @@ class _Round:
         raise Unavailable("large outputs were removed as fast as they were stored; try again later")
 
     def _stored(self, one: PendingResult) -> PendingResult | None:
-        """The result with its output stored; None if that failed, and then it is answered so."""
+        """The result with its output stored; None if that failed, which is its answer."""
         try:
             self.files[one.number] = outputs.store(one.canonical_output, one.hash)
             return one.stored_as(self.files[one.number])

@@ -31,7 +31,7 @@ Done = tuple[list[Decision], list[PendingResult]]  # what was carried out, what 
 
 @repeated
 def settle(token: UUID, pending: Sequence[PendingResult]) -> Settled:
-    """Settle results of different items, and answer for all but those whose files lack."""
+    """Settle results of different items; those whose files are missing have no answer yet."""
     with durable():
         held = Held.lock(token)
         if held is None:
@@ -65,7 +65,7 @@ class _Settlement:
     hooks: HooksOf
 
     def settle(self, pending: Sequence[PendingResult]) -> Done:
-        """The decisions, carried out; and the results that were left alone for want of a file."""
+        """The decisions that were carried out, and the results whose files are missing."""
         decided: list[Decision] = []
         lacking: list[PendingResult] = []
         left = _with_files_held(pending)
@@ -123,13 +123,13 @@ class _Settlement:
         return done, [one.pending for one in batch if one.number not in moved]
 
     def _settle_refused(self, one: Decision, cause: BaseException | None) -> Done:
-        """The hook failed for this result alone: for good, or so that it may pass."""
+        """The hook failed for this result alone: permanently, or so that a repeat may succeed."""
         if isinstance(cause, PermanentError):
             return [], [one.pending.refused(cause)]
         return [self._deferred(one, "on_result", cause)], []
 
     def _keep(self, batch: Sequence[Decision]) -> Done:
-        """Keep what does not count and run the hook for what came late and was not kept yet."""
+        """Keep what does not count, and run the hook for late results that were not kept before."""
         new = write.keep_uncounted(self.held, batch)
         done = [replace(one, keep=one.number in new) for one in batch]
         late = [one.pending for one in done if one.keep and one.receipt is Receipt.LATE]
@@ -152,7 +152,7 @@ class _Settlement:
 
 
 def _with_files_held(pending: Sequence[PendingResult]) -> list[PendingResult]:
-    """What was removed since it was stored has no file any more."""
+    """The results, without the files that were removed since they were stored."""
     held = outputs.hold(one.output_ref for one in pending if one.output_ref is not None)
     return [
         one if one.output_ref is None or one.output_ref in held else one.stored_as(None)

@@ -1,4 +1,4 @@
-"""Successes that came and don't count: kept, so that nobody's work is thrown away unseen."""
+"""Successes that don't count, kept for inspection."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def _judged(decision: Decision) -> dict[str, str | int]:
 
 
 def requeue(held: Held, batch: Sequence[Decision]) -> None:
-    """Let items wait for their next try, and keep the causes."""
+    """Queue items for their next attempt, and keep the causes."""
     if not batch:
         return
     spans = {d.number: next(span for span in held.spans if d.number in span) for d in batch}
