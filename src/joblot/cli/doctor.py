@@ -69,14 +69,11 @@ def _private() -> Check:
 
 
 def _files() -> list[Path]:
-    """Files that may exist: beside an SQLite file, in the storage of outputs, in the data folder.
+    """Files that may exist: of an embedded database, in the storage of outputs, in the data folder.
 
     Of a storage, only the folder of joblot's outputs: a web server may have to read the others.
     """
-    found: set[Path] = set()
-    if connections[verbs.alias()].vendor == "sqlite":
-        file = sqlite_file()
-        found |= {Path(f"{file}{end}") for end in ("", "-wal", "-shm", "-migrate.lock")}
+    found = set(verbs.database_files())
     if isinstance(storage := verbs.storage(), FileSystemStorage):
         root = Path(storage.location)
         found.add(root if is_standalone() else root / "joblot")

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     )
     from joblot.delivery.supervisor import deliver_once, remove_files_once
     from joblot.identity.tokens import any_token, issue, revoke, tokens
-    from joblot.ledger.db.transactions import alias, location, migration_lock
+    from joblot.ledger.db.transactions import alias, database_files, location, migration_lock
     from joblot.ledger.read.in_flight import in_flight
     from joblot.ledger.rows.job import read_job
     from joblot.ledger.rows.outputs import storage
@@ -76,7 +76,12 @@ else:
             ],
             "joblot.delivery.supervisor": ["deliver_once", "remove_files_once"],
             "joblot.identity.tokens": ["any_token", "issue", "revoke", "tokens"],
-            "joblot.ledger.db.transactions": ["alias", "location", "migration_lock"],
+            "joblot.ledger.db.transactions": [
+                "alias",
+                "database_files",
+                "location",
+                "migration_lock",
+            ],
             "joblot.ledger.read.in_flight": ["in_flight"],
             "joblot.ledger.rows.job": ["read_job"],
             "joblot.ledger.rows.outputs": ["storage"],
@@ -102,6 +107,7 @@ __all__ = [
     "audit_all",
     "cancel",
     "claim",
+    "database_files",
     "delete",
     "deliver_once",
     "deliveries",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, ClassVar
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -43,6 +44,10 @@ class Dialect(ABC):
     @abstractmethod
     def location(self, conn: BaseDatabaseWrapper) -> str:
         """The database and its host or file, without the password."""
+
+    @abstractmethod
+    def files(self, conn: BaseDatabaseWrapper) -> list[Path]:
+        """The files of an embedded database, which may exist; none for a server's."""
 
     @abstractmethod
     def adapted(self, conn: BaseDatabaseWrapper, value: Any) -> Any:

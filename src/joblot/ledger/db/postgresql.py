@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -40,6 +41,9 @@ class PostgreSQL(Dialect):
         given = conn.settings_dict
         host = f" on {given['HOST']}" if given["HOST"] else ""
         return f"{conn.display_name} {given['NAME']}{host}"
+
+    def files(self, conn: BaseDatabaseWrapper) -> list[Path]:
+        return []
 
     def adapted(self, conn: BaseDatabaseWrapper, value: Any) -> Any:
         """Pass an array of integers as text. This is cheaper than psycopg's adaptation, whose type,

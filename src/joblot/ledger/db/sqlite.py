@@ -20,6 +20,7 @@ from joblot.ledger.db.base import INTERRUPT_SECONDS, Dialect
 
 _BUSY_SHARE = 0.5  # of the busy timeout, which is how long others wait for the write lock
 _INTERRUPTED_TRIES_MAX = 10
+_MIGRATE_LOCK = "-migrate.lock"  # beside the database's file
 
 
 class SQLite(Dialect):
@@ -40,6 +41,10 @@ class SQLite(Dialect):
 
     def location(self, conn: BaseDatabaseWrapper) -> str:
         return f"SQLite {conn.settings_dict['NAME']}"
+
+    def files(self, conn: BaseDatabaseWrapper) -> list[Path]:
+        file = conn.settings_dict["NAME"]
+        return [Path(f"{file}{end}") for end in ("", "-wal", "-shm", _MIGRATE_LOCK)]
 
     def adapted(self, conn: BaseDatabaseWrapper, value: Any) -> Any:
         if isinstance(value, datetime):
@@ -95,7 +100,7 @@ class SQLite(Dialect):
 
     @contextmanager
     def migration_lock(self, conn: BaseDatabaseWrapper) -> Iterator[None]:
-        with private.file_lock(Path(f"{conn.settings_dict['NAME']}-migrate.lock")):
+        with private.file_lock(Path(f"{conn.settings_dict['NAME']}{_MIGRATE_LOCK}")):
             yield
 
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import NoReturn, ParamSpec, TypeVar
 
 from django.db import (
@@ -54,6 +55,11 @@ def connection() -> BaseDatabaseWrapper:
 def location() -> str:
     """The ledger's database and its host or file, without the password."""
     return dialect_of(connection()).location(connection())
+
+
+def database_files() -> list[Path]:
+    """The files of an embedded database, which may exist; none for a server's."""
+    return dialect_of(connection()).files(connection())
 
 
 def migration_lock() -> AbstractContextManager[None]:
