@@ -70,6 +70,6 @@ def test_each_way_has_at_most_eight_stops() -> None:
 
 def test_a_place_that_does_not_exist_is_found() -> None:
     assert exists("ledger/claim/claim.py::claim")
-    assert exists("ledger/submit/filling.py::Filling._take_chunk")
+    assert exists("ledger/submit/items.py::Filling._take_chunk")
     assert not exists("ledger/claim/claim.py::nothing")
     assert not exists("ledger/look.py")

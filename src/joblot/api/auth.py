@@ -13,8 +13,7 @@ from joblot.api.long_polling import ViewCall
 from joblot.errors import NotAuthenticated
 from joblot.identity import rate
 from joblot.identity.caller import Caller
-from joblot.identity.local import local_caller
-from joblot.identity.tokens import authenticate
+from joblot.identity.tokens import authenticate, local_caller
 
 SCHEMES = ("bearer", "token")
 

@@ -9,7 +9,7 @@ from joblot.errors import NotAllowed
 from joblot.gauge import Gauge, as_text
 from joblot.identity.caller import Scope
 from joblot.identity.workers import online
-from joblot.ledger.db.snapshot import one_snapshot
+from joblot.ledger.db.transactions import one_snapshot
 from joblot.ledger.read.gauges import gauges
 from joblot.webhooks.delivery import waiting
 

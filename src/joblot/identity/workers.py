@@ -17,9 +17,8 @@ from django.db.models import Q
 from joblot import clock
 from joblot.config import limits
 from joblot.errors import InvalidInput, InvalidResult
-from joblot.ledger.db.snapshot import one_snapshot
-from joblot.ledger.db.transactions import repeated
-from joblot.ledger.rows.names import checked_name
+from joblot.ledger.db.transactions import one_snapshot, repeated
+from joblot.ledger.rows.job import checked_name
 from joblot.models import WorkerInstance
 from joblot.wire import canonical
 

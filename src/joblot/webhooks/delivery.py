@@ -16,9 +16,8 @@ from joblot import clock
 from joblot.config import limits
 from joblot.errors import InvalidInput, NotFound, Refused
 from joblot.gauge import Gauge
-from joblot.ledger.db.snapshot import one_snapshot
 from joblot.ledger.db.statements import fetch, moment
-from joblot.ledger.db.transactions import connection, repeated
+from joblot.ledger.db.transactions import connection, one_snapshot, repeated
 from joblot.ledger.read.gauges import count, overdue_seconds
 from joblot.models import WebhookDelivery
 from joblot.shown import shown

@@ -194,21 +194,21 @@ GUARDS = (
     ),
     Guard(
         "A merge locks the ranges that it replaces.",
-        "maintain/merge.py",
+        "maintain/compact.py",
         "            .select_for_update(skip_locked=True)\n",
         "",
         pair("running-claim-merge-postgres"),
     ),
     Guard(
         "Of two concurrent submissions to a job, one numbers its items after the other.",
-        "submit/filling.py",
+        "submit/items.py",
         "lock_job(self._job_id)\n",
         '__import__("joblot.ledger.rows.job").ledger.jobs.read_job(self._job_id)\n',
         pair("filling-add_items-add_items-postgres"),
     ),
     Guard(
         "A fold waits for a counted amendment that has no event yet.",
-        "maintain/fold.py",
+        "maintain/compact.py",
         "untold = seen is not None and decide(seen) is not None",
         "untold = False",
         "ledger/maintain/test_fold.py::test_an_amendment_that_nobody_looked_at_is_told_though_it_was_folded",
@@ -222,7 +222,7 @@ GUARDS = (
     ),
     Guard(
         "A submission repeated for a sealed job is compared, not refused.",
-        "submit/filling.py",
+        "submit/items.py",
         "            if new:\n                self._require_open(",
         "            if job.sealed:\n"
         "                raise self._lacks(job, '')\n"
@@ -231,7 +231,7 @@ GUARDS = (
     ),
     Guard(
         "An item submitted again with another payload is a conflict.",
-        "submit/filling.py",
+        "submit/items.py",
         "            raise _conflict(known.key)\n",
         "            pass\n",
         "ledger/submit/test_keys.py::TestAnotherSubmission::test_with_another_payload_is_a_conflict",

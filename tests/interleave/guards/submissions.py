@@ -21,7 +21,7 @@ GUARDS = (
     ),
     Guard(
         "Each item of a submission counts once towards the job's total.",
-        "submit/seen.py",
+        "submit/items.py",
         "        if not self._bits[place] & bit:\n",
         "        if True:\n",
         "ledger/submit/test_keys.py::TestTheSameSubmission"

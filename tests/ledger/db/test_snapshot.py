@@ -12,7 +12,7 @@ from django.db.utils import DatabaseError
 from django.test.utils import CaptureQueriesContext
 
 from joblot.ledger.claim.claim import claim
-from joblot.ledger.db.snapshot import one_snapshot
+from joblot.ledger.db.transactions import one_snapshot
 from joblot.ledger.job.lifecycle import delete, retry, start
 from joblot.ledger.read.audit import audit
 from joblot.ledger.read.items import items

@@ -17,7 +17,7 @@ from joblot.errors import KeyConflict, NotFound, WrongStatus
 from joblot.ledger.claim.claim import claim
 from joblot.ledger.job.lifecycle import cancel, delete, retry
 from joblot.ledger.lease import expire
-from joblot.ledger.submit.seen import Seen
+from joblot.ledger.submit.items import Seen
 from joblot.ledger.submit.submit import add_items, seal, submit
 from joblot.models import Item, Job
 from joblot.models import Lease as LeaseRow

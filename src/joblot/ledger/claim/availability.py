@@ -10,9 +10,8 @@ from typing import Any
 from joblot.config import limits
 from joblot.ledger.claim import candidates
 from joblot.ledger.claim.candidates import Wanted
-from joblot.ledger.db.snapshot import one_snapshot
 from joblot.ledger.db.statements import fetch
-from joblot.ledger.db.transactions import alias, connection, repeated
+from joblot.ledger.db.transactions import alias, connection, one_snapshot, repeated
 from joblot.models import Stage
 from joblot.states import NoLease
 from joblot.wire import Claim

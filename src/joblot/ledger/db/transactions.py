@@ -11,7 +11,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import wraps
 from pathlib import Path
 from typing import NoReturn, ParamSpec, TypeVar
@@ -204,3 +204,23 @@ def translated(error: Exception) -> Exception:
         f"the database does not answer: {brief(error)}; the request may have been carried out or "
         "not; try again later"
     )
+
+
+@contextmanager
+def one_snapshot(*, writes: bool = False) -> Iterator[None]:
+    """All reads inside the block, or the decorated function, see one snapshot.
+
+    A reader takes no lock and blocks no writer, nor does it on SQLite (in WAL mode). With `writes`,
+    changing a row that has changed since the snapshot is a conflict, to be `repeated`. Inside a
+    caller's transaction, that transaction's isolation level applies.
+    """
+    conn = connection()
+    if conn.in_atomic_block:
+        yield
+        return
+    dialect = dialect_of(conn)
+    with ExitStack() as stack:
+        with nullcontext() if writes else dialect.begin_reading(conn):
+            stack.enter_context(transaction.atomic(using=conn.alias))
+        dialect.use_one_snapshot(conn, writes=writes)
+        yield

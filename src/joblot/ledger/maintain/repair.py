@@ -18,8 +18,7 @@ from collections import Counter
 from dataclasses import asdict, replace
 from typing import Any
 
-from joblot.ledger.db.snapshot import one_snapshot
-from joblot.ledger.db.transactions import alias, connection, repeated, require_durable
+from joblot.ledger.db.transactions import alias, connection, one_snapshot, repeated, require_durable
 from joblot.ledger.job.close import close_leases
 from joblot.ledger.job.reconcile import reconcile
 from joblot.ledger.read.audit import audit, count_drift, metric_drift, places_of_open, recount

@@ -15,8 +15,7 @@ from typing import Any
 from django.db.models import Count, Sum
 
 from joblot.errors import NotFound
-from joblot.ledger.db.snapshot import one_snapshot
-from joblot.ledger.db.transactions import alias, repeated
+from joblot.ledger.db.transactions import alias, one_snapshot, repeated
 from joblot.ledger.rows.due import Counts, JobSnapshot, decide, read_snapshot
 from joblot.ledger.rows.job import unknown_job
 from joblot.ledger.rows.ranges import Span

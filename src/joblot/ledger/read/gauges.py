@@ -14,9 +14,8 @@ from django.db.models import Count, Sum
 
 from joblot.config import limits
 from joblot.gauge import Gauge
-from joblot.ledger.db.snapshot import one_snapshot
 from joblot.ledger.db.statements import fetch, moment
-from joblot.ledger.db.transactions import alias, connection, repeated
+from joblot.ledger.db.transactions import alias, connection, one_snapshot, repeated
 from joblot.ledger.read import pulse
 from joblot.ledger.read.undelivered import open_deliveries
 from joblot.ledger.read.unremoved import marked

@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from joblot.ledger.db.dialect import dialect_of
-from joblot.ledger.db.snapshot import one_snapshot
 from joblot.ledger.db.statements import fetch, moment
-from joblot.ledger.db.transactions import connection, repeated
+from joblot.ledger.db.transactions import connection, one_snapshot, repeated
 from joblot.ledger.read.undelivered import stuck_events, undelivered
 from joblot.ledger.read.unremoved import unremoved
 from joblot.ledger.rows.outputs import unreferenced

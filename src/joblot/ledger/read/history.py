@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from joblot.config import limits
-from joblot.ledger.db.snapshot import one_snapshot
-from joblot.ledger.db.transactions import alias, repeated
+from joblot.ledger.db.transactions import alias, one_snapshot, repeated
 from joblot.ledger.rows.job import read_job
 from joblot.models import Event, Log
 

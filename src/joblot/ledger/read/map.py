@@ -12,9 +12,8 @@ from typing import Any
 
 from joblot.config import limits
 from joblot.errors import InvalidInput
-from joblot.ledger.db.snapshot import one_snapshot
 from joblot.ledger.db.statements import fetch
-from joblot.ledger.db.transactions import alias, connection, repeated
+from joblot.ledger.db.transactions import alias, connection, one_snapshot, repeated
 from joblot.ledger.rows.items import settled_among
 from joblot.ledger.rows.job import read_job, stages_of
 from joblot.ledger.rows.ranges import Span

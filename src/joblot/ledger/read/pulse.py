@@ -8,8 +8,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from joblot import clock
 from joblot.config import limits
-from joblot.ledger.db.snapshot import one_snapshot
-from joblot.ledger.db.transactions import alias, repeated
+from joblot.ledger.db.transactions import alias, one_snapshot, repeated
 from joblot.ledger.read.undelivered import stuck
 from joblot.ledger.rows.sweep_failures import Step, put_off
 from joblot.models import LIVE, Event, Job, Lease

@@ -7,8 +7,7 @@ from typing import Any
 from django.db.models import F, Q, Sum
 
 from joblot import clock
-from joblot.ledger.db.snapshot import one_snapshot
-from joblot.ledger.db.transactions import alias, repeated
+from joblot.ledger.db.transactions import alias, one_snapshot, repeated
 from joblot.ledger.read.progress import progress
 from joblot.ledger.read.undelivered import stuck_events, undelivered
 from joblot.ledger.rows.job import policy_of, read_job

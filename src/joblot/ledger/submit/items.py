@@ -8,7 +8,8 @@ from the beginning. Items that exist already are compared and skipped, in any or
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -16,20 +17,18 @@ from django.db import transaction
 
 from joblot import faults, wire
 from joblot.config import limits
-from joblot.errors import KeyConflict, Refused, WrongStatus
+from joblot.errors import InvalidItem, InvalidResult, KeyConflict, Refused, WrongStatus
 from joblot.ledger.db.dialect import dialect_of
 from joblot.ledger.db.transactions import alias, connection, repeated
 from joblot.ledger.rows.claimable import note_claimable
 from joblot.ledger.rows.items import items_by_key
 from joblot.ledger.rows.job import advance, lock_job
 from joblot.ledger.rows.ranges import Span, enqueue
-from joblot.ledger.submit.new_items import Given, NewItem, checked_items
-from joblot.ledger.submit.seen import Seen
 from joblot.models import Job
 from joblot.shown import shown
 from joblot.states import FILLABLE
 
-Chunk = dict[str, NewItem]  # by key
+Chunk = dict[str, "NewItem"]  # by key
 
 
 def chunks_of(items: Iterable[Given]) -> Iterator[Chunk]:
@@ -163,3 +162,76 @@ def _spans(first: int, items: int) -> Iterator[Span]:
     size = min(max(limits().range_items_min, wanted), limits().range_items_max)
     for begin in range(first, first + items, size):
         yield Span(begin, min(begin + size, first + items) - 1)
+
+
+Given = Mapping[str, Any] | str
+
+
+@dataclass(frozen=True, slots=True)
+class NewItem:
+    """A key and its payload as JSON text, or None without a payload."""
+
+    key: str
+    payload: str | None
+
+
+def checked_items(items: Iterable[Given]) -> Iterator[NewItem]:
+    """Raises InvalidItem for the first invalid item, with its position in the stream."""
+    for position, given in enumerate(items):
+        try:
+            yield _new_item(given)
+        except InvalidItem as error:
+            raise InvalidItem(f"item {position}: {error}") from error
+
+
+def _new_item(given: Given) -> NewItem:
+    key, payload = (given, None) if isinstance(given, str) else _key_and_payload(given)
+    if not isinstance(key, str) or not 0 < len(key) <= limits().item_key_chars_max:
+        raise InvalidItem(
+            f"key: expected text of 1 to {limits().item_key_chars_max} characters, got {shown(key)}"
+        )
+    if not wire.is_storable(key):
+        raise InvalidItem(f"key: expected text without U+0000 or lone surrogates, got {shown(key)}")
+    if payload is None:
+        return NewItem(key, None)
+    try:
+        text = wire.canonical(payload)
+    except InvalidResult as error:
+        raise InvalidItem(f"payload of {shown(key)}: {error}") from error
+    if len(text.encode()) > limits().payload_bytes_max:
+        raise InvalidItem(
+            f"payload of {shown(key)}: expected at most {limits().payload_bytes_max} bytes, got "
+            f"{len(text.encode())}; put the data elsewhere and its address into the payload"
+        )
+    return NewItem(key, text)
+
+
+def _key_and_payload(given: Any) -> tuple[Any, Any]:
+    if not isinstance(given, Mapping):
+        raise InvalidItem(f'expected {{"key", "payload"}} or a key, got {type(given).__name__}')
+    if unknown := sorted(set(given) - {"key", "payload"}, key=str):
+        raise InvalidItem(f'expected only "key" and "payload", got also {shown(unknown[0])}')
+    return given.get("key"), given.get("payload")
+
+
+class Seen:
+    """A set of item numbers. A million items take 128 KiB, in any order."""
+
+    def __init__(self) -> None:
+        self._bits = bytearray()
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, number: int) -> None:
+        place, bit = number >> 3, 1 << (number & 7)
+        if place >= len(self._bits):
+            self._bits.extend(bytes(place + 1 - len(self._bits)))
+        if not self._bits[place] & bit:
+            self._bits[place] |= bit
+            self._count += 1
+
+    @property
+    def bytes_held(self) -> int:
+        return len(self._bits)
