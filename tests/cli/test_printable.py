@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import joblot.cli
 from joblot.cli.app import app
-from joblot.cli.text import printable
+from joblot.cli.printable import printable
 from joblot.ledger.claim.claim import claim
 from joblot.ledger.report.report import report
 from joblot.ledger.rows.log import log

@@ -24,8 +24,8 @@ def main() -> None:
 def _start(word: str | None) -> None:
     if word == "worker":
         # Import no more than this command needs: it must work without Django.
-        from joblot.cli.app import group  # noqa: PLC0415
         from joblot.cli.commands.worker import worker  # noqa: PLC0415
+        from joblot.cli.group import group  # noqa: PLC0415
 
         group([worker])(prog_name="joblot")
     else:

@@ -19,7 +19,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from joblot.cli.text import printable
+from joblot.cli.printable import printable
 
 PLAIN_SECONDS = 10.0  # between two lines where there is no terminal
 GAVE_UP = ("failed", "lost", "skipped")

@@ -11,7 +11,7 @@ from typing import Any
 
 from typer.core import TyperGroup
 
-from joblot.cli.text import say_aside
+from joblot.cli.printable import say_aside
 from joblot.errors import InvalidInput, JoblotError, Refused, Unavailable
 from joblot.states import JobStatus
 

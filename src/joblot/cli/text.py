@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
-import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from joblot.cli.display import settled
+from joblot.cli.printable import printable, say_row
 from joblot.shown import counted
 
 Row = dict[str, Any]
@@ -157,44 +155,3 @@ def examination(checks: Iterable[Row]) -> None:
         verdict = "ok " if check["ok"] else "BAD"
         advice = f" - {check['advice']}" if check["advice"] else ""
         out().print(f"{verdict} {check['check']}: {check['found']}{advice}", soft_wrap=True)
-
-
-# C0, DEL, C1, and the characters that change the direction of text.
-_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-_JSON_CONTROLS = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # json escapes the others
-
-
-def printable(text: str) -> str:
-    """The text on one line, with each control character escaped: `\\x1b`, `\\n`."""
-    return _CONTROLS.sub(lambda found: repr(found[0])[1:-1], text)
-
-
-def say(line: str) -> None:
-    """Print a line to standard output."""
-    print(printable(line))
-
-
-def say_aside(line: str) -> None:
-    """Print a line for people to standard error, where no progress bars are drawn."""
-    print(printable(line), file=sys.stderr, flush=True)
-
-
-def say_row(cells: Sequence[str]) -> None:
-    """Print a row of a table for programs: cells separated by tabs."""
-    print("\t".join(map(printable, cells)))
-
-
-def say_page(text: str) -> None:
-    """Print several lines to standard output."""
-    for line in text.splitlines():
-        say(line)
-
-
-def say_json(value: Any, *, indent: int | None = 2) -> None:
-    print(json_text(value, indent=indent), flush=True)
-
-
-def json_text(value: Any, *, indent: int | None = None) -> str:
-    """Readable JSON, with every control character escaped; json itself escapes only some."""
-    text = json.dumps(value, ensure_ascii=False, indent=indent)
-    return _JSON_CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -10,7 +10,7 @@ from joblot.cli import text, verbs
 from joblot.cli.database import open_database
 from joblot.cli.exits import DONE, ENDED_BADLY
 from joblot.cli.options import AsJson, Db, existing_id
-from joblot.cli.text import say_json, say_page
+from joblot.cli.printable import say_json, say_page
 from joblot.errors import InvalidInput
 from joblot.gauge import Gauge, as_text
 

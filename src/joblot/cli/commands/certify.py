@@ -14,7 +14,7 @@ from joblot.cli import text
 from joblot.cli.database import describe, make_database
 from joblot.cli.exits import DONE, ENDED_BADLY
 from joblot.cli.options import AsJson, Db
-from joblot.cli.text import say_page
+from joblot.cli.printable import say_page
 
 INTERRUPTED = 130
 

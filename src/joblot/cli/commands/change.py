@@ -10,7 +10,7 @@ from joblot.cli import text, verbs
 from joblot.cli.database import open_database
 from joblot.cli.options import Db, JobId, json_of
 from joblot.cli.plan import is_of_run
-from joblot.cli.text import printable
+from joblot.cli.printable import printable
 from joblot.shown import counted
 
 

@@ -10,7 +10,7 @@ from joblot.cli import text, verbs
 from joblot.cli.clocks import until_told
 from joblot.cli.database import describe, open_database
 from joblot.cli.options import AsJson, Db
-from joblot.cli.text import say_json
+from joblot.cli.printable import say_json
 from joblot.errors import InvalidInput
 
 

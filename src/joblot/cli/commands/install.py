@@ -10,7 +10,7 @@ from joblot.cli.database import migrate as apply_migrations
 from joblot.cli.doctor import examine
 from joblot.cli.exits import DONE, UNAVAILABLE
 from joblot.cli.options import AsJson, Db
-from joblot.cli.text import say_json
+from joblot.cli.printable import say_json
 
 
 def migrate(*, db: Db = None) -> None:

@@ -14,7 +14,7 @@ from joblot.cli.display import ProgressDisplay
 from joblot.cli.exits import exit_code_of
 from joblot.cli.options import ID_MAX, After, AsJson, Db, JobId, Limit
 from joblot.cli.plan import how_to_go_on
-from joblot.cli.text import say_json
+from joblot.cli.printable import say_json
 from joblot.states import TERMINAL, ItemState, JobStatus
 
 State = StrEnum("State", [(state.name, state.name.lower()) for state in ItemState])  # type: ignore[misc]

@@ -16,9 +16,9 @@ from joblot.cli.database import make_database, open_database
 from joblot.cli.exits import exit_code_of
 from joblot.cli.options import Db, JsonLines, Lines, Policies, existing_id, policy_of
 from joblot.cli.plan import Plan, begin, reawaken, require_resumable
+from joblot.cli.printable import json_text
 from joblot.cli.run import Run, workers_default
 from joblot.cli.source import STDIN, Source
-from joblot.cli.text import json_text
 from joblot.errors import InvalidInput, Unavailable
 from joblot.shown import counted
 from joblot.states import TERMINAL

@@ -9,8 +9,8 @@ import typer
 from joblot.cli import text, verbs
 from joblot.cli.database import make_database
 from joblot.cli.options import Db, JsonLines, Lines, Policies, json_of, policy_of
+from joblot.cli.printable import say
 from joblot.cli.source import Source
-from joblot.cli.text import say
 from joblot.errors import InvalidInput
 
 

@@ -12,7 +12,7 @@ from joblot.cli import text, verbs
 from joblot.cli.database import make_database, open_database
 from joblot.cli.exits import Commands
 from joblot.cli.options import AsJson, Db
-from joblot.cli.text import say, say_json
+from joblot.cli.printable import say, say_json
 from joblot.errors import InvalidInput
 
 token = typer.Typer(cls=Commands, no_args_is_help=True, help="Create, list and revoke API tokens.")

@@ -10,7 +10,7 @@ from joblot.cli import text, verbs
 from joblot.cli.database import make_database, open_database
 from joblot.cli.exits import Commands
 from joblot.cli.options import ID_MAX, AsJson, Db, Limit
-from joblot.cli.text import say, say_json
+from joblot.cli.printable import say, say_json
 
 webhook = typer.Typer(
     cls=Commands,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from joblot.cli.text import say_aside
+from joblot.cli.printable import say_aside
 from joblot.errors import InvalidInput
 from joblot.places import absolute, data_folder
 from joblot.worker.handlers import BATCH_ITEMS_MAX

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from joblot.errors import Unavailable
-from joblot.worker.supervisor import Answered, Died, Supervisor, Watch
+from joblot.worker.supervisor import Answered, Died, Supervisor
+from joblot.worker.watch import Watch
 
 END_SECONDS_MAX = 60
 
