@@ -103,8 +103,18 @@ def test_what_a_frozen_call_has_started_ends_with_it(joblot: Joblot):
     assert not alive(_at(joblot, "sleep"))
 
 
+@pytest.fixture
+def unignored() -> Iterator[None]:
+    """SIGHUP as it is without `nohup`, under which a run ignores it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_signal_ends_a_run_whose_call_holds_the_interpreter(joblot: Joblot, number: int):
+def test_a_signal_ends_a_run_whose_call_holds_the_interpreter(
+    joblot: Joblot, number: int, unignored: None
+):
     """At the call's limit; its items are given back."""
     options = ["--lines", _names(joblot), "--workers", "1", "--item-seconds-max", "2"]
     options += ["--policy", "expiries_max=100"]  # however late the signal comes, the job goes on

@@ -94,7 +94,16 @@ OTHERS = {
     *("claim", "report", "release", "renew", "renew_many", "renew_ahead", "expire", "repair"),
     *("sweep", "sweep_until", "send_until", "migration_lock"),
     *("issue", "revoke", "authenticate", "subscribe", "end", "resend"),
-    *("alias", "checked_name", "knowing", "limit_to", "one_snapshot", "storage", "translated"),
+    *(
+        "alias",
+        "checked_name",
+        "knowing",
+        "limit_to",
+        "local_caller",
+        "one_snapshot",
+        "storage",
+        "translated",
+    ),
     *("database_files", "location", "repeated", "report_grouped"),
     "gauges",  # among `all_gauges`
     *("audit", "audit_all"),  # read every item
