@@ -25,8 +25,9 @@ from joblot.ledger.job.prune import prune
 from joblot.ledger.job.reconcile import reconcile
 from joblot.ledger.job.removal import go_on as go_on_removing
 from joblot.ledger.lease import expire_overdue, release, renew
-from joblot.ledger.maintain.compact import fold, merge_ranges
 from joblot.ledger.maintain.delivery import deliver
+from joblot.ledger.maintain.fold import fold
+from joblot.ledger.maintain.merge import merge_ranges
 from joblot.ledger.maintain.outbox import fan_out
 from joblot.ledger.report.group_commit import GroupCommit
 from joblot.ledger.report.pending_result import PendingResult

@@ -30,7 +30,8 @@ from joblot.ledger.claim import queue
 from joblot.ledger.claim.claim import claim
 from joblot.ledger.job import lifecycle
 from joblot.ledger.lease import expire, release, renew
-from joblot.ledger.maintain.compact import fold, merge_ranges
+from joblot.ledger.maintain.fold import fold
+from joblot.ledger.maintain.merge import merge_ranges
 from joblot.ledger.maintain.sweep import sweep
 from joblot.ledger.read.audit import audit
 from joblot.ledger.read.history import events

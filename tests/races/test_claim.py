@@ -10,7 +10,7 @@ from django.db import connections
 from joblot.ledger.claim.claim import claim
 from joblot.ledger.job.lifecycle import cancel, pause, resume
 from joblot.ledger.lease import release
-from joblot.ledger.maintain.compact import merge_ranges
+from joblot.ledger.maintain.merge import merge_ranges
 from joblot.ledger.submit.submit import submit
 from joblot.models import ItemRange, Lease
 from tests.ledger import worker

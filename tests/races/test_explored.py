@@ -18,7 +18,8 @@ from joblot.ledger.claim.claim import claim
 from joblot.ledger.job.lifecycle import cancel, end_cancel, go_on_reopening, pause, retry, start
 from joblot.ledger.job.reconcile import reconcile
 from joblot.ledger.lease import expire, expire_overdue, renew
-from joblot.ledger.maintain.compact import fold, merge_ranges
+from joblot.ledger.maintain.fold import fold
+from joblot.ledger.maintain.merge import merge_ranges
 from joblot.ledger.read.audit import audit
 from joblot.ledger.submit.submit import add_items, seal, submit
 from joblot.models import Job

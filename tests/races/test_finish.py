@@ -12,8 +12,8 @@ from joblot import faults
 from joblot.ledger.job.lifecycle import retry
 from joblot.ledger.job.reconcile import reconcile
 from joblot.ledger.lease import expire
-from joblot.ledger.maintain.compact import fold
 from joblot.ledger.maintain.delivery import deliver
+from joblot.ledger.maintain.fold import fold
 from joblot.ledger.maintain.outbox import fan_out
 from joblot.ledger.maintain.sweep import sweep
 from joblot.ledger.report.hooks import on_event, on_result

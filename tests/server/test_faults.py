@@ -15,7 +15,7 @@ from joblot.ledger.read.progress import progress
 from joblot.ledger.submit.submit import submit
 from joblot.models import Job
 from joblot.states import TERMINAL
-from joblot.worker import Handler, HttpClient, Worker, WorkerSettings, each, pace
+from joblot.worker import Handler, HttpClient, Worker, WorkerSettings, backoff, each
 from joblot.worker.function import Output
 from tests.ledger.worker import keys
 from tests.polling import eventually
@@ -35,7 +35,7 @@ def proxy(
     retry quickly.
     """
     configure(claim_items_max=4)
-    monkeypatch.setattr(pace, "BACKOFF_SECONDS", 0.02)
+    monkeypatch.setattr(backoff, "BACKOFF_SECONDS", 0.02)
     with FaultProxy(served.port) as proxy:
         yield proxy
 

@@ -12,8 +12,9 @@ from joblot.errors import InvalidInput, Unavailable
 from joblot.wire import ClaimedItem
 from joblot.worker import handler as make
 from joblot.worker import handlers, work
+from joblot.worker.backoff import backoff_seconds
 from joblot.worker.handlers import Handler, by_pipeline, declared
-from joblot.worker.pace import CLAIM_BYTES_AIM, Pace, backoff_seconds
+from joblot.worker.pace import CLAIM_BYTES_AIM, Pace
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ import pytest
 from joblot.ledger.read.items import items
 from joblot.ledger.read.progress import progress
 from joblot.ledger.submit.submit import submit
-from joblot.worker import batched, each, pace, reporter
+from joblot.worker import backoff, batched, each, reporter
 from joblot.worker.spool import Spool
 from tests.polling import eventually
 from tests.worker.conftest import Working, ended, numbered
@@ -31,8 +31,8 @@ FAILURES = {
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the waits between attempts."""
-    monkeypatch.setattr(pace, "BACKOFF_SECONDS", 0.01)
-    monkeypatch.setattr(pace, "BACKOFF_SECONDS_MAX", 0.02)
+    monkeypatch.setattr(backoff, "BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr(backoff, "BACKOFF_SECONDS_MAX", 0.02)
 
 
 def work(numbers: list[int]) -> list[Any]:

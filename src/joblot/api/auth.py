@@ -13,7 +13,8 @@ from joblot.api.long_polling import ViewCall
 from joblot.errors import NotAuthenticated
 from joblot.identity import rate
 from joblot.identity.caller import Caller
-from joblot.identity.tokens import authenticate, local_caller
+from joblot.identity.local import local_caller
+from joblot.identity.tokens import authenticate
 
 SCHEMES = ("bearer", "token")
 

@@ -27,7 +27,8 @@ from joblot.ledger.read.map import job_map
 from joblot.ledger.read.progress import jobs as jobs_page
 from joblot.ledger.read.progress import progress
 from joblot.ledger.read.why import why as why_job
-from joblot.ledger.rows.job import checked_name, read_job
+from joblot.ledger.rows.job import read_job
+from joblot.ledger.rows.names import checked_name
 from joblot.ledger.submit.submit import seal as seal_job
 from joblot.ledger.submit.submit import submit
 from joblot.models import Job

@@ -34,7 +34,7 @@ from joblot.ledger.claim.candidates import Wanted
 from joblot.ledger.claim.claim import claim
 from joblot.ledger.lease import release, renew
 from joblot.ledger.report.group_commit import report_grouped
-from joblot.ledger.rows.job import checked_name
+from joblot.ledger.rows.names import checked_name
 from joblot.states import NoLease
 from joblot.wire import receipts_json
 

@@ -7,23 +7,20 @@ random bits, is compared in constant time, so that neither the database nor timi
 from __future__ import annotations
 
 import hashlib
-import logging
-import os
 import re
 import secrets
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from django.db import router
 from django.db.models import Q
 
-from joblot import clock, local
+from joblot import clock
 from joblot.config import limits
-from joblot.errors import InvalidInput, NotAuthenticated, NotFound, Unavailable
-from joblot.identity.caller import LOCAL, Caller, Scope
+from joblot.errors import InvalidInput, NotAuthenticated, NotFound
+from joblot.identity.caller import Caller, Scope
 from joblot.ledger.db.transactions import repeated
-from joblot.ledger.rows.job import checked_name
+from joblot.ledger.rows.names import checked_name
 from joblot.models import Token
 from joblot.shown import shown
 
@@ -169,19 +166,3 @@ def _described(row: Token) -> dict[str, Any]:
         "expires_at": row.expires_at and row.expires_at.isoformat(),
         "revoked_at": row.revoked_at and row.revoked_at.isoformat(),
     }
-
-
-logger = logging.getLogger("joblot.identity")
-
-
-def local_caller(text: str) -> Caller | None:
-    """This machine's user, if `text` is the token now in the file; reads no database."""
-    path = os.environ.get(local.ACCEPTED)
-    if not path or not text.startswith(local.PREFIX):
-        return None
-    try:
-        token = local.read_token(Path(path))
-    except Unavailable as error:
-        logger.warning("a request with a local token was refused: %s", error)
-        return None
-    return LOCAL if secrets.compare_digest(text.encode(), token.encode()) else None

@@ -18,7 +18,7 @@ from joblot import clock
 from joblot.config import limits
 from joblot.errors import InvalidInput, InvalidResult
 from joblot.ledger.db.transactions import one_snapshot, repeated
-from joblot.ledger.rows.job import checked_name
+from joblot.ledger.rows.names import checked_name
 from joblot.models import WorkerInstance
 from joblot.wire import canonical
 

@@ -11,7 +11,7 @@ from joblot import clock
 from joblot.config import limits
 from joblot.errors import InvalidInput, NotFound
 from joblot.ledger.db.transactions import durable, repeated
-from joblot.ledger.rows.job import checked_name
+from joblot.ledger.rows.names import checked_name
 from joblot.models import Webhook
 from joblot.webhooks.signature import new_secret
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from joblot.config import limits
 from joblot.errors import Unavailable
 from joblot.wire import Result
-from joblot.worker.pace import backoff_seconds
+from joblot.worker.backoff import backoff_seconds
 from joblot.worker.spool import Place, Spool
 
 WAITING_RESULTS_MAX = 10_000  # when more are waiting, the function waits too

@@ -22,10 +22,11 @@ from uuid import uuid4
 from joblot.errors import JoblotError, KeyConflict, Unavailable
 from joblot.states import NoLease
 from joblot.wire import Claim, GrantedLease
+from joblot.worker.backoff import backoff_seconds
 from joblot.worker.client import Client
 from joblot.worker.handlers import bytes_of
 from joblot.worker.held import Held, HeldLease
-from joblot.worker.pace import Pace, backoff_seconds
+from joblot.worker.pace import Pace
 from joblot.worker.settings import WorkerSettings
 
 logger = logging.getLogger("joblot.worker")

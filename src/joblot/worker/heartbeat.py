@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable
 
 from joblot.errors import Refused, Unavailable
+from joblot.worker.backoff import backoff_seconds
 from joblot.worker.client import Client
 from joblot.worker.held import Held, HeldLease
-from joblot.worker.pace import backoff_seconds
 
 logger = logging.getLogger("joblot.worker")
 

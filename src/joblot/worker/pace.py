@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
-
-from joblot.errors import JoblotError
 
 WEIGHT_OF_NEWEST = 0.3
 CLAIM_BYTES_AIM = 16_777_216  # of the payloads and inputs of one lease
@@ -46,18 +43,3 @@ class Pace:
 
 def _smoothed(before: float | None, newest: float) -> float:
     return newest if before is None else before + WEIGHT_OF_NEWEST * (newest - before)
-
-
-BACKOFF_SECONDS = 0.5
-BACKOFF_SECONDS_MAX = 30.0
-ASKED_SECONDS_MAX = 600.0  # cap on what a server may ask for
-
-
-def backoff_seconds(tries: int, error: JoblotError | None = None) -> float:
-    """Seconds to wait: they double with each try, and are at least what `error` asks for.
-
-    Randomized, so that workers that were rejected together don't all return together.
-    """
-    longest = min(BACKOFF_SECONDS * 2.0 ** min(tries, 16), BACKOFF_SECONDS_MAX)
-    asked = min(getattr(error, "retry_after_seconds", None) or 0.0, ASKED_SECONDS_MAX)
-    return max(longest * random.uniform(0.5, 1.0), asked * random.uniform(1.0, 1.25))

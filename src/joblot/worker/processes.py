@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 from joblot.errors import InvalidInput, JoblotError, Refused, Unavailable
+from joblot.worker.backoff import backoff_seconds
 from joblot.worker.ending import signals_that_end
 from joblot.worker.order import Order
-from joblot.worker.pace import backoff_seconds
 from joblot.worker.process import DONE, REFUSED, UNAVAILABLE, USAGE
 from joblot.worker.pulse import PulseWatch
 from joblot.worker.supervisor import Answered, Died, Supervisor

@@ -194,7 +194,7 @@ GUARDS = (
     ),
     Guard(
         "A merge locks the ranges that it replaces.",
-        "maintain/compact.py",
+        "maintain/merge.py",
         "            .select_for_update(skip_locked=True)\n",
         "",
         pair("running-claim-merge-postgres"),
@@ -208,7 +208,7 @@ GUARDS = (
     ),
     Guard(
         "A fold waits for a counted amendment that has no event yet.",
-        "maintain/compact.py",
+        "maintain/fold.py",
         "untold = seen is not None and decide(seen) is not None",
         "untold = False",
         "ledger/maintain/test_fold.py::test_an_amendment_that_nobody_looked_at_is_told_though_it_was_folded",

@@ -8,7 +8,7 @@ from django.db.models import Count
 
 from joblot import faults
 from joblot.ledger.job.lifecycle import cancel, retry
-from joblot.ledger.maintain.compact import fold
+from joblot.ledger.maintain.fold import fold
 from joblot.ledger.maintain.sweep import sweep
 from joblot.ledger.read.progress import progress
 from joblot.ledger.report.report import report

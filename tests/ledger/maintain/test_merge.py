@@ -8,7 +8,7 @@ import pytest
 
 from joblot.ledger.job.lifecycle import pause
 from joblot.ledger.lease import expire
-from joblot.ledger.maintain.compact import merge_ranges
+from joblot.ledger.maintain.merge import merge_ranges
 from joblot.ledger.submit.submit import submit
 from joblot.models import ItemRange
 from tests.ledger import worker

@@ -99,7 +99,6 @@ OTHERS = {
         "checked_name",
         "knowing",
         "limit_to",
-        "local_caller",
         "one_snapshot",
         "storage",
         "translated",

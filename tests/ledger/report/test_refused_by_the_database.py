@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from django.db import connections
 
-from joblot.ledger.maintain.compact import fold
+from joblot.ledger.maintain.fold import fold
 from joblot.ledger.report import group_commit
 from joblot.ledger.report.pending_result import PendingResult
 from joblot.ledger.report.report import prepare, report

@@ -19,7 +19,7 @@ from joblot.errors import InvalidInput, NotFound
 from joblot.identity import workers
 from joblot.identity.caller import Caller
 from joblot.ledger.db.transactions import alias
-from joblot.ledger.rows.job import checked_name
+from joblot.ledger.rows.names import checked_name
 from joblot.ledger.rows.outputs import storage
 from joblot.models import Job
 from joblot.wire import canonical, result_hash

@@ -28,7 +28,7 @@ from joblot.ledger.claim.queue import StageKey
 from joblot.ledger.db.statements import fetch
 from joblot.ledger.db.transactions import alias, connection, repeated
 from joblot.ledger.rows import claimable
-from joblot.ledger.rows.job import checked_name
+from joblot.ledger.rows.names import checked_name
 
 _CACHES_MAX = 1_024
 _PASSED_OVER_MAX = 8  # or 1/16 of a long snapshot: walking it costs less than reading a new one

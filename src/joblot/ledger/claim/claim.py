@@ -26,7 +26,8 @@ from joblot.ledger.db.transactions import alias, connection, durable, repeated, 
 from joblot.ledger.lease import release
 from joblot.ledger.rows.asked import claim_hash, require_same_claim
 from joblot.ledger.rows.items import ItemRow, items_by_number, outputs_by_number, settled_among
-from joblot.ledger.rows.job import advance, checked_name, policy_of, record_event
+from joblot.ledger.rows.job import advance, policy_of, record_event
+from joblot.ledger.rows.names import checked_name
 from joblot.ledger.rows.ranges import ALONE, Span, islands
 from joblot.models import Lease, Stage
 from joblot.states import JobStatus, JobTransition, LeaseState, sources

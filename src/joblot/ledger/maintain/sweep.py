@@ -23,7 +23,8 @@ from joblot.ledger.job.reconcile import reconcile
 from joblot.ledger.job.removal import go_on as go_on_removing
 from joblot.ledger.job.removal import go_on_with
 from joblot.ledger.lease import expire_overdue, expire_overdue_of
-from joblot.ledger.maintain.compact import fold, merge_ranges, merge_ranges_of
+from joblot.ledger.maintain.fold import fold
+from joblot.ledger.maintain.merge import merge_ranges, merge_ranges_of
 from joblot.ledger.maintain.outbox import fan_out
 from joblot.ledger.maintain.waits import shorten_waits, shorten_waits_of
 from joblot.ledger.read.pulse import beat, rest

@@ -1,4 +1,9 @@
-"""The items of a job with their states, a page at a time."""
+"""The items of a job with their states, a page at a time, found at a bounded cost.
+
+Items that failed or were lost have an index. For items that succeeded or are open, which are nearly
+all or nearly none of a job, a page examines at most `page_probe_items` items. If fewer of these
+match than requested, the page is short and says where the next one begins.
+"""
 
 from __future__ import annotations
 

@@ -10,13 +10,11 @@ from typing import Any
 from django.db.models import F
 
 from joblot import clock
-from joblot.config import Policy, limits
-from joblot.errors import InvalidInput, NotFound, WrongStatus
+from joblot.config import Policy
+from joblot.errors import NotFound, WrongStatus
 from joblot.ledger.db.transactions import alias, repeated
 from joblot.models import Event, Job, Stage
-from joblot.shown import shown
 from joblot.states import TRANSITIONS, JobStatus, JobTransition, sources
-from joblot.wire import is_storable
 
 
 @repeated
@@ -81,14 +79,3 @@ def record_event(job_id: int, run: int, revision: int, kind: str, data: dict[str
         at=clock.now(),
         next_try_at=clock.now(),
     )
-
-
-def checked_name(given: Any, what: str) -> str:
-    """`given`, if every database can store it as a name. Raises InvalidInput."""
-    longest = limits().name_chars_max
-    if not isinstance(given, str) or not 0 < len(given) <= longest or not is_storable(given):
-        raise InvalidInput(
-            f"{what}: expected text of 1 to {longest} characters, without U+0000 and lone "
-            f"surrogates, got {shown(given)}"
-        )
-    return given

@@ -16,7 +16,8 @@ from joblot.ledger.db.transactions import alias, connection, knowing, repeated, 
 from joblot.ledger.job.lifecycle import start as start_job
 from joblot.ledger.job.reconcile import reconcile
 from joblot.ledger.rows.asked import fingerprints, require_same_submission
-from joblot.ledger.rows.job import advance, checked_name, read_job, record_event
+from joblot.ledger.rows.job import advance, read_job, record_event
+from joblot.ledger.rows.names import checked_name
 from joblot.ledger.submit.items import Filling, Given, chunks_of
 from joblot.ledger.submit.left_open import ADD_AGAIN, AGAIN_WITH_KEY, WITHOUT_KEY, naming
 from joblot.models import Job, Stage

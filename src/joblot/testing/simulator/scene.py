@@ -12,9 +12,10 @@ from joblot.ledger.claim.claim import claim
 from joblot.ledger.job import lifecycle
 from joblot.ledger.job.prune import prune
 from joblot.ledger.lease import expire, release, renew
-from joblot.ledger.maintain.compact import fold, merge_ranges
 from joblot.ledger.maintain.delivery import deliver
 from joblot.ledger.maintain.file_removal import remove_files
+from joblot.ledger.maintain.fold import fold
+from joblot.ledger.maintain.merge import merge_ranges
 from joblot.ledger.maintain.sweep import sweep
 from joblot.ledger.report.group_commit import report_grouped
 from joblot.ledger.report.report import report
