@@ -27,6 +27,11 @@ def _bounded(low: float, high: float, names: Mapping[str, float]) -> None:
             raise InvalidPolicy(f"{name}: expected {low:g} to {high:g}, got {shown(value)}")
 
 
+def doubled(seconds: float, times: int, *, most: float) -> float:
+    """A back-off: `seconds` doubled so often, and no longer than `most` seconds."""
+    return min(seconds * 2.0 ** min(times, 32), most)
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """How one job is judged, and how long it waits."""
@@ -76,8 +81,9 @@ class Policy:
 
     def backoff_seconds(self, failures: int) -> float:
         """How long an item waits after its `failures`-th reported failure (1, 2, …)."""
-        doubled = self.retry_backoff_seconds * 2.0 ** min(failures - 1, 32)
-        return min(doubled, self.retry_backoff_seconds_max)
+        return doubled(
+            self.retry_backoff_seconds, failures - 1, most=self.retry_backoff_seconds_max
+        )
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 CONTAINERS = (list, tuple, dict)
@@ -35,6 +36,11 @@ def shown(value: Any, chars: int = 100) -> str:
         except Exception:  # noqa: BLE001, S110 (of any class; a number of too many digits, too)
             pass
     return f"a value of type {type(value).__name__}"
+
+
+def to_the_second(moment: datetime) -> str:
+    """`2030-01-31T12:00:00+00:00`."""
+    return moment.isoformat(timespec="seconds")
 
 
 def counted(number: int, noun: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from django.db.models import Exists, F, OuterRef, Q
 
 from joblot import clock
-from joblot.config import limits
+from joblot.config import doubled, limits
 from joblot.errors import InvalidInput, NotFound, Refused
 from joblot.gauge import Gauge
 from joblot.ledger.db.statements import fetch, moment
@@ -145,9 +145,9 @@ def wait_seconds(tries: int, answer: Answer) -> float:
 
     The jitter keeps receivers that failed together from being called together again.
     """
-    doubled = limits().webhook_backoff_seconds * 2.0 ** min(tries - 1, 32)
-    wait = min(doubled, limits().webhook_backoff_seconds_max) * random.uniform(0.5, 1.0)
-    return max(wait, _asked_seconds(answer))
+    most = limits().webhook_backoff_seconds_max
+    longest = doubled(limits().webhook_backoff_seconds, tries - 1, most=most)
+    return max(longest * random.uniform(0.5, 1.0), _asked_seconds(answer))
 
 
 def _asked_seconds(answer: Answer) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+from joblot.config import doubled
 from joblot.errors import JoblotError
 
 BACKOFF_SECONDS = 0.5
@@ -16,6 +17,6 @@ def backoff_seconds(tries: int, error: JoblotError | None = None) -> float:
 
     Randomized, so that workers that were rejected together don't all return together.
     """
-    longest = min(BACKOFF_SECONDS * 2.0 ** min(tries, 16), BACKOFF_SECONDS_MAX)
+    longest = doubled(BACKOFF_SECONDS, tries, most=BACKOFF_SECONDS_MAX)
     asked = min(getattr(error, "retry_after_seconds", None) or 0.0, ASKED_SECONDS_MAX)
     return max(longest * random.uniform(0.5, 1.0), asked * random.uniform(1.0, 1.25))

@@ -133,4 +133,4 @@ def _forget(name: str) -> None:
 
 def _rows(name: str) -> Any:
     """The row of a marked file."""
-    return StoredOutput.ledger.using(alias()).filter(name=name, next_try_at__isnull=False)
+    return outputs.marked().filter(name=name)

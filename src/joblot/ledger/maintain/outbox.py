@@ -11,7 +11,7 @@ import logging
 from django.db.models import Exists, F, OuterRef
 
 from joblot import clock
-from joblot.config import limits
+from joblot.config import doubled, limits
 from joblot.ledger.db.transactions import alias, durable, repeated
 from joblot.ledger.read.undelivered import not_dispatched, stuck
 from joblot.ledger.report import hooks
@@ -94,5 +94,5 @@ def _put_off(event_id: int) -> None:
 
 def backoff_seconds(tries: int) -> float:
     """How long to wait after a try that `tries` failed tries preceded."""
-    doubled = limits().outbox_backoff_seconds * 2.0 ** min(tries, 32)
-    return min(doubled, limits().outbox_backoff_seconds_max)
+    most = limits().outbox_backoff_seconds_max
+    return doubled(limits().outbox_backoff_seconds, tries, most=most)

@@ -18,7 +18,7 @@ from joblot.ledger.db.statements import fetch, moment
 from joblot.ledger.db.transactions import alias, connection, one_snapshot, repeated
 from joblot.ledger.read import pulse
 from joblot.ledger.read.undelivered import open_deliveries
-from joblot.ledger.read.unremoved import marked
+from joblot.ledger.rows.outputs import marked
 from joblot.ledger.rows.sweep_failures import failures
 from joblot.models import LIVE_BY_TIME, Event, ItemRange, Job, Lease
 from joblot.states import ACTIVE

@@ -13,6 +13,7 @@ from joblot import clock
 from joblot.config import limits
 from joblot.ledger.db.transactions import alias
 from joblot.models import Delivery, Event
+from joblot.shown import to_the_second
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +37,15 @@ class Undelivered:
 
     @property
     def _what(self) -> str:
-        after = f"next try at {_moment(self.next_try_at)}"
+        after = f"next try at {to_the_second(self.next_try_at)}"
         if self.started_at is not None:
-            since = _moment(self.started_at)
+            since = to_the_second(self.started_at)
             return f"try {self.tries} has not returned since {since}; {after}"
         if self.tries:
             return f"try {self.tries} failed ({self.error}); {after}"
         return (
-            f"nobody has called it since {_moment(self.next_try_at)}; check that `joblot serve` or "
-            "`joblot deliver --forever` runs, and imports this handler"
+            f"nobody has called it since {to_the_second(self.next_try_at)}; check that `joblot "
+            "serve` or `joblot deliver --forever` runs, and imports this handler"
         )
 
 
@@ -71,10 +72,6 @@ def open_deliveries(**where: Any) -> Any:
     return Delivery.ledger.using(alias()).filter(delivered_at__isnull=True, **where)
 
 
-def _moment(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds")
-
-
 def not_dispatched() -> Any:
     """The events that have not been fanned out yet."""
     return Event.ledger.using(alias()).filter(dispatched_at__isnull=True)
@@ -90,6 +87,6 @@ def stuck_events(rows_max: int, **where: Any) -> Iterator[str]:
     for event in stuck(**where).order_by("id")[:rows_max]:
         yield (
             f"event {event.id} ({event.kind} of job {event.job_id}): its deliveries could not be "
-            f"written in {event.tries} tries since {event.at.isoformat(timespec='seconds')}; next "
-            f"try at {event.next_try_at.isoformat(timespec='seconds')}"
+            f"written in {event.tries} tries since {to_the_second(event.at)}; next "
+            f"try at {to_the_second(event.next_try_at)}"
         )

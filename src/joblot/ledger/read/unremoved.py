@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
-from typing import Any
 
 from django.db.models import Q
 
 from joblot import clock
 from joblot.config import limits
-from joblot.ledger.db.transactions import alias
-from joblot.models import StoredOutput
+from joblot.ledger.read.gauges import count
+from joblot.ledger.rows.outputs import marked
+from joblot.shown import to_the_second
 
 
 def unremoved(rows_max: int) -> Iterator[str]:
@@ -19,31 +18,18 @@ def unremoved(rows_max: int) -> Iterator[str]:
     late = Q(tries=1, started_at__gt=clock.after(-limits().handler_slow_seconds))
     tried = marked().filter(~late, tries__gt=0).order_by("next_try_at")
     for row in tried[:rows_max]:
-        after = f"next try at {_moment(row.next_try_at)}"
+        after = f"next try at {to_the_second(row.next_try_at)}"
         if row.started_at is not None:
-            since = _moment(row.started_at)
+            since = to_the_second(row.started_at)
             yield f"removal of {row.name}: try {row.tries} has not returned since {since}; {after}"
         else:
             yield f"removal of {row.name}: try {row.tries} failed ({row.error[:200]}); {after}"
     untried = marked().filter(tries=0, next_try_at__lt=clock.after(-limits().sweep_overdue_seconds))
     first = untried.order_by("next_try_at").values_list("next_try_at", flat=True).first()
     if first is not None:
+        files = count(untried)
+        more = " or more" if files >= limits().gauge_rows_max else ""
         yield (
-            f"{_counted(untried)} files have waited to be removed since {_moment(first)}; check "
+            f"{files}{more} files have waited to be removed since {to_the_second(first)}; check "
             "that `joblot serve`, `joblot sweep --forever` or `joblot deliver --forever` runs"
         )
-
-
-def _counted(rows: Any) -> str:
-    most = limits().gauge_rows_max
-    found = rows.order_by()[:most].count()
-    return f"{found}" if found < most else f"{most} or more"
-
-
-def marked() -> Any:
-    """The files that are marked for removal."""
-    return StoredOutput.ledger.using(alias()).filter(next_try_at__isnull=False)
-
-
-def _moment(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds")

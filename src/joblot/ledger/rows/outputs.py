@@ -235,6 +235,11 @@ def _mark_unreferenced() -> int | None:
     return len(names - referred)
 
 
+def marked() -> Any:
+    """The files that are marked for removal."""
+    return StoredOutput.ledger.using(alias()).filter(next_try_at__isnull=False)
+
+
 def referred_among(names: Collection[str]) -> set[str]:
     """Which of these files an outcome or an uncounted result refers to."""
     return {

@@ -18,11 +18,12 @@ from typing import Any
 from django.db.models import Exists, F, OuterRef
 
 from joblot import clock
-from joblot.config import limits
+from joblot.config import doubled, limits
 from joblot.errors import NotFound
 from joblot.ledger.db.transactions import alias, durable, repeated
 from joblot.ledger.rows.error_text import error_text
 from joblot.models import SweepFailure
+from joblot.shown import to_the_second
 
 logger = logging.getLogger("joblot.ledger")
 
@@ -105,10 +106,8 @@ def _note(step: Step, job_id: int, error: Exception) -> None:
             )
             SweepFailure.ledger.using(alias()).bulk_create([first], ignore_conflicts=True)
         else:
-            wait = min(
-                limits().sweep_backoff_seconds * 2.0 ** min(row.tries, 32),
-                limits().sweep_backoff_seconds_max,
-            )
+            most = limits().sweep_backoff_seconds_max
+            wait = doubled(limits().sweep_backoff_seconds, row.tries, most=most)
             _row(step, job_id).update(
                 tries=F("tries") + 1, next_try_at=clock.after(wait), error=text
             )
@@ -150,8 +149,8 @@ class Failure:
 
     def __str__(self) -> str:
         return (
-            f"{_MEANS[self.step]} has failed {self.tries} times since {_moment(self.since)} "
-            f"({self.error}); next try at {_moment(self.next_try_at)}"
+            f"{_MEANS[self.step]} has failed {self.tries} times since {to_the_second(self.since)} "
+            f"({self.error}); next try at {to_the_second(self.next_try_at)}"
         )
 
 
@@ -162,7 +161,3 @@ def failing(rows_max: int, **where: Any) -> list[Failure]:
         Failure(row.job_id, Step(row.step), row.since, row.tries, row.next_try_at, row.error[:200])
         for row in rows
     ]
-
-
-def _moment(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds")
