@@ -118,6 +118,28 @@ def test_a_ledger_in_this_process_that_fails_at_one_result(ledger_db: str, worki
     assert succeeded(job.pk) == ITEMS - 1
 
 
+def test_a_ledger_that_recovers_after_an_empty_report_fails_no_good_result(
+    ledger_db: str, working: Working, quick
+):
+    """The empty report, which asks whether it answers, is the last one that it fails at."""
+    from joblot.cli.local_client import LocalClient
+
+    class Recovering(LocalClient):
+        down = True
+
+        def report(self, token: str, results: Any) -> Any:
+            if self.down:
+                self.down = bool(results)
+                raise RecursionError("of every report")
+            return super().report(token, results)
+
+    client = Recovering()
+    job = submit("j", numbered(ITEMS), pipeline="p")
+    with working(batched(work), client=client, batch_items=ITEMS):
+        assert ended(job.pk)["status"] == "SUCCESS"
+    assert not client.down
+
+
 @pytest.mark.parametrize("levels", [101, 600, 970, 100_000])
 def test_an_output_that_is_nested_too_deep_fails_its_item_alone(
     ledger_db: str, working: Working, client, levels: int
