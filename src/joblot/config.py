@@ -174,6 +174,7 @@ class Limits:
     worker_seen_seconds: float = 10.0  # between writes of when a worker was last seen
     worker_offline_seconds: float = 60.0  # after it was last seen
     map_items_max: int = 1_000_000  # of a job, covered by one map
+    drift_jobs_max: int = 500  # the newest ended jobs whose counts /metrics compares
     gauge_rows_max: int = 100_000  # counted for one gauge of /metrics, even if there are more
     sweep_overdue_seconds: float = 30.0  # after which a server reports that it is unhealthy
 

@@ -50,7 +50,7 @@ class GrantedLease:
     """The right to report on `items` until `expires_at` (ISO 8601), or longer if renewed.
 
     `lease_seconds` is how long a renewal lasts; workers use it because their clock is not the
-    database's.
+    database's. `traceparent` is the W3C Trace Context of the claim, "" if the job has no trace.
     """
 
     token: str
@@ -62,6 +62,7 @@ class GrantedLease:
     config: Any
     items: tuple[ClaimedItem, ...]
     lease_seconds: float = 300.0
+    traceparent: str = ""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -274,6 +274,7 @@ class LeaseOut(Schema):
     pipeline: str
     expires_at: str
     lease_seconds: float
+    traceparent: str = ""
     config: Any
     items: list[ClaimedItemOut]
 

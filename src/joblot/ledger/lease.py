@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Q
 
-from joblot import clock
+from joblot import clock, telemetry
 from joblot.config import limits
 from joblot.errors import InvalidInput, LeaseEnded, NotFound
 from joblot.ledger.db.transactions import alias, durable, repeated
@@ -28,6 +29,7 @@ from joblot.shown import shown
 from joblot.states import HOLDING, ItemState, LeaseState
 
 
+@telemetry.verb("renew")
 @repeated
 def renew(token: str | UUID, seconds: float | None = None) -> str:
     """Hold the lease for another `seconds` (the job's `lease_seconds`); returns the new deadline.
@@ -79,6 +81,7 @@ def _check_seconds(seconds: Any) -> None:
         )
 
 
+@telemetry.verb("release")
 @repeated
 def release(token: str | UUID) -> int:
     """Requeue the items that are still open, at no cost to their budgets; returns how many.
@@ -170,6 +173,7 @@ def _expire_in_transaction(which: Q, cause: str, skip_locked: bool, tried: _Trie
         job = read_job(lease.job_id, deleted=True)
         _return_items(job, lease, cause)
         _end(lease)
+    telemetry.count("leases_expired", 1)
     return lease.job_id
 
 
@@ -231,6 +235,7 @@ def _lose(job: Job, lease: Lease, number: int, expiries: int, cause: str) -> Non
         deltas = Deltas(len(stages_of(job.pk)))
         deltas.settle(lease.stage, ItemState.LOST)
         deltas.write(job.pk)
+        transaction.on_commit(lambda: telemetry.count("items_lost", 1), using=alias())
 
 
 def _note_expiry(lease: Lease, numbers: list[int], cause: str) -> None:

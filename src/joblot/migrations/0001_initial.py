@@ -66,6 +66,7 @@ class Migration(migrations.Migration):
                 ('policy', models.JSONField(default=dict)),
                 ('recorded', models.JSONField(null=True)),
                 ('reopening', models.JSONField(null=True)),
+                ('trace', models.CharField(max_length=55, null=True)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('started_at', models.DateTimeField(null=True)),
                 ('finished_at', models.DateTimeField(null=True)),

@@ -80,6 +80,7 @@ def _lease_of(given: Mapping[str, Any]) -> GrantedLease:
         config=given.get("config"),
         items=tuple(map(_item_of, given["items"])),
         lease_seconds=float(given.get("lease_seconds") or LEASE_SECONDS),
+        traceparent=str(given.get("traceparent") or ""),
     )
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from django.db import transaction
 
-from joblot import clock
+from joblot import clock, telemetry
 from joblot.config import limits
 from joblot.errors import InvalidInput, KeyConflict, Unavailable
 from joblot.ledger.claim import availability, candidates, queue
@@ -34,6 +34,7 @@ from joblot.states import JobStatus, JobTransition, LeaseState, sources
 from joblot.wire import Claim, ClaimedItem, GrantedLease
 
 
+@telemetry.verb("claim", spans=False)
 def claim(
     pipelines: str | Iterable[str],
     limit: int = 16,
@@ -69,7 +70,24 @@ def claim(
     worker = worker and checked_name(worker, "worker")
     holder = Holder(worker, owner, owner_items_max, idempotency_key, asked)
     require_durable(connection())
-    return _claim(wanted, limit, holder)
+    began = time.time_ns()
+    return _traced(_claim(wanted, limit, holder), began)
+
+
+def _traced(answer: Claim, began_ns: int) -> Claim:
+    """The claim is a span of each job's own trace, and its leases carry that span."""
+    if not telemetry.is_traced():
+        return answer
+    leases = (
+        replace(
+            one,
+            traceparent=telemetry.ended_span(
+                "claim", began_ns, one.traceparent, job=one.job, items=len(one.items)
+            ),
+        )
+        for one in answer.leases
+    )
+    return replace(answer, leases=tuple(leases))
 
 
 def _claim(wanted: Wanted, limit: int, holder: Holder) -> Claim:
@@ -237,6 +255,7 @@ def _answer(granted: Grant) -> Claim:
         config=granted.config,
         items=_claimed_items(granted.job_id, granted.stage, granted.spans, granted.items),
         lease_seconds=granted.lease_seconds,
+        traceparent=granted.trace or "",
     )
     return Claim((lease,))
 
@@ -276,6 +295,7 @@ def _answer_by_key(holder: Holder) -> Claim | None:
         config=stage.job.config,
         items=_claimed_items(lease.job_id, lease.stage, spans, items),
         lease_seconds=policy_of(stage.job).lease_seconds,
+        traceparent=stage.job.trace or "",
     )
     return Claim((without_unreadable(again),))
 

@@ -33,7 +33,7 @@ WITH granted AS (
     UPDATE joblot_range SET next = %(next)s::int
     WHERE id = %(part)s::bigint AND EXISTS (SELECT 1 FROM granted)
 )
-SELECT g.run, g.expires_at, j.status, j.version, j.config,
+SELECT g.run, g.expires_at, j.status, j.version, j.config, j.trace,
        (j.policy ->> 'lease_seconds')::float8, s.name, s.pipeline,
        (SELECT json_agg(json_build_array(i.number, i.key, i.payload))::text
         FROM unnest(%(numbers)s::int[]) AS asked (number)

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db.models.functions import Coalesce
 
-from joblot import clock, faults
+from joblot import clock, faults, telemetry
 from joblot.config import limits
 from joblot.errors import InvalidInput, Unavailable, WrongStatus
 from joblot.ledger.db.transactions import alias, durable, knowing, repeated
@@ -29,6 +29,7 @@ from joblot.states import CLAIMABLE, RETRYABLE, TERMINAL, JobStatus, JobTransiti
 _CONTINUES = "the next sweep continues what was begun, and repeating the request is safe"
 
 
+@telemetry.verb("start")
 @knowing(lambda: _CONTINUES)
 def start(job_id: int) -> Job:
     """Make the job's items claimable. Starting a job that was already started does nothing."""
@@ -39,12 +40,14 @@ def start(job_id: int) -> Job:
     return read_job(job_id)
 
 
+@telemetry.verb("pause")
 def pause(job_id: int) -> Job:
     """Grant no more leases; results through leases in flight still count."""
     _change(job_id, JobTransition.PAUSE, "paused", unless={JobStatus.PAUSED})
     return read_job(job_id)
 
 
+@telemetry.verb("resume")
 def resume(job_id: int) -> Job:
     """Grant leases again after a pause."""
     began = Coalesce("started_at", clock.now())
@@ -52,6 +55,7 @@ def resume(job_id: int) -> Job:
     return read_job(job_id)
 
 
+@telemetry.verb("cancel")
 @knowing(lambda: _CONTINUES)
 def cancel(job_id: int, *, grace_seconds: float | None = None) -> Job:
     """End the job without its open items.
@@ -117,6 +121,7 @@ def _cancel_is_due(job_id: int) -> bool:
     return canceling.filter(cancel_closes_at__isnull=False).exists() and not live[:1]
 
 
+@telemetry.verb("retry")
 @knowing(lambda: "the next sweep continues a run that was begun; check which run the job is in")
 def retry(
     job_id: int, *, config: Any = None, start_now: bool = True, run: int | None = None
@@ -188,6 +193,7 @@ def _next_run(job: Job, config: Any, start_now: bool) -> dict[str, Any]:
     }
 
 
+@telemetry.verb("delete")
 @knowing(lambda: _CONTINUES)
 def delete(job_id: int) -> None:
     """Cancel the job at once and hide it; the sweep removes its rows, except its leases.

@@ -7,23 +7,31 @@ for each other only if they share a lease, an item or, for the length of a commi
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from joblot import faults, wire
+from joblot import faults, telemetry, wire
 from joblot.config import limits
 from joblot.errors import InvalidResult, NotStorable, Unavailable
 from joblot.ledger.db.dialect import dialect_of
 from joblot.ledger.db.statements import fetch
-from joblot.ledger.db.transactions import connection, knowing, repeated, require_durable
+from joblot.ledger.db.transactions import (
+    alias,
+    connection,
+    knowing,
+    repeated,
+    require_durable,
+)
 from joblot.ledger.job.reconcile import reconcile
 from joblot.ledger.report import hooks, settlement
 from joblot.ledger.report.pending_result import PendingResult, rows_of
 from joblot.ledger.report.write import Settled, settle_at_once
 from joblot.ledger.rows import outputs
+from joblot.models import Job, Lease
 from joblot.states import Receipt
 from joblot.wire import ItemReceipt, Result
 
@@ -56,7 +64,26 @@ def report_by(
     at_once: AtOnce, token: str | UUID, results: Iterable[Result | Mapping[str, Any]]
 ) -> list[ItemReceipt]:
     """What all ways to report share; they differ in how they settle `at_once` what is simple."""
-    known, prepared = _uuid_of(token), prepare(list(results))
+    with telemetry.timed("report"):
+        known, given = _uuid_of(token), list(results)
+        if not telemetry.is_traced():
+            return _reported(at_once, known, given)
+        with telemetry.span("report", _trace_of(known), results=len(given)):
+            return _reported(at_once, known, given)
+
+
+@repeated
+def _trace_of(token: UUID | None) -> str | None:
+    """The trace of the lease's job; read only where something is traced."""
+    rows = Job.ledger.using(alias()).filter(pk__in=Lease.ledger.filter(pk=token).values("job"))
+    trace: str | None = rows.values_list("trace", flat=True).first()
+    return trace
+
+
+def _reported(
+    at_once: AtOnce, known: UUID | None, given: Sequence[Result | Mapping[str, Any]]
+) -> list[ItemReceipt]:
+    prepared = prepare(given)
     rounds = _Round.of(one for one in prepared if isinstance(one, PendingResult))
     with knowing(lambda: _recorded(prepared, rounds)):
         for one_round in rounds:
@@ -66,7 +93,19 @@ def report_by(
         if due := next((one.job_id for one in rounds if one.job_id is not None), None):
             reconcile(due)
     answers = {id(one): receipt for one_round in rounds for one, receipt in one_round.answers()}
-    return [one if isinstance(one, ItemReceipt) else answers[id(one)] for one in prepared]
+    receipts = [one if isinstance(one, ItemReceipt) else answers[id(one)] for one in prepared]
+    _count(prepared, receipts)
+    return receipts
+
+
+def _count(prepared: Sequence[object], receipts: Sequence[ItemReceipt]) -> None:
+    """Count the receipts by the outcome that was reported; a result that is bad has none."""
+    outcomes = (
+        one.result.outcome.value if isinstance(one, PendingResult) else "" for one in prepared
+    )
+    kinds = Counter(zip((one.receipt.value for one in receipts), outcomes, strict=True))
+    for (kind, outcome), amount in kinds.items():
+        telemetry.count("receipts", amount, receipt=kind, outcome=outcome)
 
 
 def _recorded(prepared: Sequence[object], rounds: Sequence[_Round]) -> str:
