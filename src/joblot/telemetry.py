@@ -92,29 +92,24 @@ def span(name: str, parent: str | None = None, **attributes: Any) -> Iterator[No
         yield
 
 
-def ended_span(name: str, began_ns: int, parent: str | None, **attributes: Any) -> str:
-    """A span from `began_ns`, in Unix nanoseconds, until now; returns its `traceparent`.
+def ended_span(name: str, began_ns: int, parent: str | None, **attributes: Any) -> None:
+    """A span from `began_ns`, in Unix nanoseconds, until now.
 
-    For a verb that learns only at its end whose work it has done. Returns `parent` where nothing is
-    traced.
+    For a verb that learns only at its end whose work it has done.
     """
     if not is_traced():
-        return parent or ""
+        return
     tracer = sys.modules[_API].get_tracer(TRACER)
-    made = tracer.start_span(
-        f"{TRACER}.{name}",
-        context=_context(parent),
-        links=_links(parent),
-        attributes=_named(attributes),
-        start_time=began_ns,
-    )
-    made.end()
-    return _text_of(sys.modules[_API].set_span_in_context(made)) or parent or ""
+    about = {"context": _context(parent), "links": _links(parent), "start_time": began_ns}
+    tracer.start_span(f"{TRACER}.{name}", attributes=_named(attributes), **about).end()
 
 
 def traceparent() -> str | None:
     """The current span as a W3C `traceparent`; None if there is none."""
-    return _text_of(None) if is_traced() else None
+    carrier: dict[str, str] = {}
+    if is_traced():
+        _propagator().inject(carrier)
+    return carrier.get(_PARENT)
 
 
 def _propagator() -> Any:
@@ -123,12 +118,6 @@ def _propagator() -> Any:
     )
 
     return TraceContextTextMapPropagator()
-
-
-def _text_of(context: Any) -> str | None:
-    carrier: dict[str, str] = {}
-    _propagator().inject(carrier, context)
-    return carrier.get(_PARENT)
 
 
 def _context(parent: str | None) -> Any:

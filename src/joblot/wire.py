@@ -50,7 +50,7 @@ class GrantedLease:
     """The right to report on `items` until `expires_at` (ISO 8601), or longer if renewed.
 
     `lease_seconds` is how long a renewal lasts; workers use it because their clock is not the
-    database's. `traceparent` is the W3C Trace Context of the claim, "" if the job has no trace.
+    database's. `traceparent` is the W3C Trace Context of the job's submission, or "".
     """
 
     token: str

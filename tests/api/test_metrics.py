@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from joblot.api import counters
 from joblot.errors import WrongStatus
 from joblot.identity import workers
 from joblot.identity.tokens import issue
@@ -69,6 +70,7 @@ class Watcher:
 
 @pytest.fixture
 def watcher(ledger_db: str) -> Watcher:
+    counters.watch()
     return Watcher(issue("watcher", ["read"])[0])
 
 

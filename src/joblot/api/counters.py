@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -69,7 +70,8 @@ class _Scrape:
 
 def _shared() -> Iterable[Metric]:
     """Those of all processes; other metrics of a project in the same folder are not joblot's."""
-    found: Any = MultiProcessCollector(CollectorRegistry())
+    make: Any = MultiProcessCollector  # untyped
+    found = make(CollectorRegistry())
     return [one for one in found.collect() if one.name.startswith(PREFIX)]
 
 
@@ -80,4 +82,8 @@ def exposition(gauges: Iterable[Gauge]) -> bytes:
     return generate_latest(registry)
 
 
-telemetry.observe(_Counters())
+# Threads: the cache makes it once; a second call in the same instant is made while modules load.
+@cache
+def watch() -> None:
+    """Count what this process does from now on."""
+    telemetry.observe(_Counters())

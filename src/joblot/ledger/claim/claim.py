@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 
 from django.db import transaction
@@ -71,23 +71,10 @@ def claim(
     holder = Holder(worker, owner, owner_items_max, idempotency_key, asked)
     require_durable(connection())
     began = time.time_ns()
-    return _traced(_claim(wanted, limit, holder), began)
-
-
-def _traced(answer: Claim, began_ns: int) -> Claim:
-    """The claim is a span of each job's own trace, and its leases carry that span."""
-    if not telemetry.is_traced():
-        return answer
-    leases = (
-        replace(
-            one,
-            traceparent=telemetry.ended_span(
-                "claim", began_ns, one.traceparent, job=one.job, items=len(one.items)
-            ),
-        )
-        for one in answer.leases
-    )
-    return replace(answer, leases=tuple(leases))
+    answer = _claim(wanted, limit, holder)
+    for one in answer.leases:  # only now it is known whose trace the claim belongs to
+        telemetry.ended_span("claim", began, one.traceparent, job=one.job, items=len(one.items))
+    return answer
 
 
 def _claim(wanted: Wanted, limit: int, holder: Holder) -> Claim:
