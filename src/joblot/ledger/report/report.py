@@ -75,7 +75,9 @@ def report_by(
 @repeated
 def _trace_of(token: UUID | None) -> str | None:
     """The trace of the lease's job; read only where something is traced."""
-    rows = Job.ledger.using(alias()).filter(pk__in=Lease.ledger.filter(token=token).values("job"))
+    if token is None:
+        return None
+    rows = Job.ledger.using(alias()).filter(pk__in=Lease.ledger.filter(pk=token).values("job"))
     trace: str | None = rows.values_list("trace", flat=True).first()
     return trace
 
