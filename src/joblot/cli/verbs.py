@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from joblot import (
         add_items,
         cancel,
+        causes,
         claim,
         delete,
         items,
@@ -56,6 +57,7 @@ else:
             "joblot": [
                 "add_items",
                 "cancel",
+                "causes",
                 "claim",
                 "delete",
                 "items",
@@ -106,6 +108,7 @@ __all__ = [
     "audit",
     "audit_all",
     "cancel",
+    "causes",
     "claim",
     "database_files",
     "delete",

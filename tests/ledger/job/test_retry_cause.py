@@ -99,13 +99,15 @@ def has_ended(job: Job) -> bool:
     return status(job) in TERMINAL
 
 
-@pytest.mark.parametrize("goes_on", ["retry", "sweep", "start"])
-def test_the_selection_survives_the_death_of_the_process(ledger_db: str, goes_on: str) -> None:
+@pytest.mark.parametrize("goes_on", [retry, start, lambda job: sweep()])
+def test_the_selection_survives_the_death_of_the_process(
+    ledger_db: str, goes_on: Callable[[int], object]
+) -> None:
     job = failed_job(9)
     with faults.armed("retry: next run begun", die), pytest.raises(Cut):
         retry(job.pk, cause=DISK)
-    assert Job.objects.get().reopening["cause"] == DISK
-    {"retry": lambda: retry(job.pk), "sweep": sweep, "start": lambda: start(job.pk)}[goes_on]()
+    assert (Job.objects.get().reopening or {})["cause"] == DISK
+    goes_on(job.pk)
     assert counts(job) == {"failed": 6}
     assert worker.numbers(worker.lease()) == [1, 4, 7]
 

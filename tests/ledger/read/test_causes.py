@@ -69,7 +69,8 @@ def test_a_thousand_failures_of_three_causes_are_three_groups(ledger_db: str) ->
 def test_the_items_of_a_cause_are_listed_page_by_page(ledger_db: str) -> None:
     job = failed_job(30)
     hex_of = cause_of("ValueError", "item 2 is too dark")
-    found, after = [], -1
+    found: list[int] = []
+    after: int | None = -1
     while after is not None:
         page = items(job.pk, cause=hex_of, after=after, limit=3)
         found += [item["id"] for item in page]
@@ -97,7 +98,8 @@ def test_a_cause_is_combined_with_a_state_and_a_stage(
     configure(page_probe_items=2)
 
     def found(**asked: Any) -> list[int]:
-        numbers, after = [], -1
+        numbers: list[int] = []
+        after: int | None = -1
         while after is not None:
             page = items(job.pk, cause=bad, after=after, **asked)
             numbers += [item["id"] for item in page]
