@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from joblot.ledger.claim.claim import claim
     from joblot.ledger.job.lifecycle import cancel, delete, pause, resume, retry, start
     from joblot.ledger.lease import release, renew, renew_many
+    from joblot.ledger.read.causes import causes
     from joblot.ledger.read.history import events, logs
     from joblot.ledger.read.items import items, outputs
     from joblot.ledger.read.map import job_map
@@ -41,6 +42,7 @@ else:
             ],
             "joblot.ledger.read.progress": ["progress", "jobs"],
             "joblot.ledger.read.items": ["items", "outputs"],
+            "joblot.ledger.read.causes": ["causes"],
             "joblot.ledger.read.history": ["events", "logs"],
             "joblot.ledger.rows.log": ["log"],
             "joblot.ledger.read.why": ["why"],
@@ -85,6 +87,7 @@ __all__ = [
     "SettledResult",
     "add_items",
     "cancel",
+    "causes",
     "claim",
     "delete",
     "events",

@@ -108,6 +108,7 @@ class Limits:
     output_rounds_max: int = 10  # of one report: storing its files and settling their results
     outputs_checked_batch: int = 100  # files that one transaction of the sweep checks
     error_chars_max: int = 4_000
+    error_traceback_chars_max: int = 8_000  # of a longer one, the head and the end are kept
     metrics_per_result_max: int = 32
     results_per_report_max: int = 1_000
     claim_items_max: int = 1_000
@@ -115,6 +116,10 @@ class Limits:
     page_items_max: int = 1_000
     page_probe_items: int = 20_000  # examined for one page of the items in a state
     jobs_counted_max: int = 10_000  # in each status, for the counts beside a list of jobs
+    causes_max: int = 200  # of the failures of a job, in one answer; further items are "other"
+    cause_samples_max: int = 5  # items shown as examples of a cause
+    cause_workers_max: int = 5  # named per cause
+    cause_workers_items_max: int = 1_000  # of a cause, whose workers are determined
 
     add_chunk_items: int = 2_000  # items numbered under one lock of the job's row
     add_chunk_bytes: int = 4_194_304

@@ -11,6 +11,7 @@ from joblot.api.schemas import (
     BIGINT_MAX,
     AuditOut,
     CancelIn,
+    CausesOut,
     JobIn,
     JobOut,
     JobsOut,
@@ -23,6 +24,7 @@ from joblot.errors import InvalidInput
 from joblot.identity.caller import Caller, Scope
 from joblot.ledger.job import lifecycle
 from joblot.ledger.read.audit import audit as audit_job
+from joblot.ledger.read.causes import causes as causes_of_job
 from joblot.ledger.read.map import job_map
 from joblot.ledger.read.progress import jobs as jobs_page
 from joblot.ledger.read.progress import progress
@@ -166,9 +168,10 @@ def cancel_job(request: HttpRequest, job_id: JobIdInPath, body: CancelIn | None 
 
 @router.post("jobs/{job_id}/retry", response=JobOut)
 def retry_job(request: HttpRequest, job_id: JobIdInPath, body: RetryIn | None = None) -> Any:
-    """Begin the next run, of the items that did not succeed."""
+    """Begin the next run, of what did not succeed, or only of what failed for one cause."""
     to_change(request, job_id)
-    lifecycle.retry(job_id, run=body.run if body else None)
+    asked = body or RetryIn()
+    lifecycle.retry(job_id, run=asked.run, cause=asked.cause, expected=asked.expected)
     return progress(job_id)
 
 
@@ -177,6 +180,19 @@ def get_why(request: HttpRequest, job_id: JobIdInPath) -> Any:
     """Why the job is in its current state."""
     to_read(request, job_id)
     return why_job(job_id)
+
+
+@router.get("jobs/{job_id}/causes", response=CausesOut)
+def get_causes(
+    request: HttpRequest,
+    job_id: JobIdInPath,
+    *,
+    stage: Name | None = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 200,
+) -> Any:
+    """The failed and lost items by cause, the most frequent causes first."""
+    to_read(request, job_id)
+    return causes_of_job(job_id, stage=stage, limit=limit)
 
 
 @router.get("jobs/{job_id}/map", response=MapOut)

@@ -14,6 +14,7 @@ BIGINT_MAX = 2**63 - 1
 JobId = Annotated[int, Field(ge=1, le=BIGINT_MAX)]
 Cursor = Annotated[int, Field(ge=-1, le=BIGINT_MAX)]
 Whole = Annotated[int, Field(strict=True)]  # in a request: neither text nor true
+CauseId = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -55,9 +56,15 @@ class CancelIn(Shape):
 
 
 class RetryIn(Shape):
-    """`run` is the run to begin: repeating the request for one that has begun changes nothing."""
+    """`run` is the run to begin: repeating the request for one that has begun changes nothing.
+
+    `cause`: only the items that failed for it. `expected` items must be retried, else the answer is
+    409 `number_changed`, with `expected` and `found`, and nothing is changed.
+    """
 
     run: Annotated[Whole, Field(ge=2, le=2**31 - 1)] | None = None
+    cause: CauseId | None = None
+    expected: Annotated[Whole, Field(ge=0, le=2**31 - 1)] | None = None
 
 
 class StageOut(Schema):
@@ -130,8 +137,12 @@ class NextOut(Schema):
 
 
 class ErrorOut(Schema):
+    """`cause` is the same for failures that differ only in details; see `GET …/causes`."""
+
     type: str | None
     message: str | None
+    cause: str | None
+    traceback: str
 
 
 class OutcomeOut(Schema):
@@ -209,6 +220,41 @@ class Reason(Schema):
 
 class WhyOut(Schema):
     reasons: list[Reason]
+
+
+class SampleOut(Schema):
+    item: int
+    key: str
+    stage: str
+    message: str
+
+
+class CauseOut(Schema):
+    """Failures that differ only in details. Its workers are those of its first `workers_of` items;
+    five of `workers_total` are named.
+    """
+
+    cause: str
+    type: str
+    message: str
+    traceback: str
+    items: int
+    share: float
+    first_at: str
+    last_at: str
+    workers: list[str]
+    workers_total: int
+    workers_of: int
+    samples: list[SampleOut]
+
+
+class CausesOut(Schema):
+    """Of `total` failed and lost items, `other` are of causes that are not listed."""
+
+    as_of: str
+    total: int
+    causes: list[CauseOut]
+    other: int
 
 
 class CellOut(Schema):
@@ -303,6 +349,7 @@ class ReleaseOut(Schema):
 class ResultError(Schema):
     type: str = "Error"
     message: str = ""
+    traceback: str = ""
 
 
 class ResultIn(Schema):

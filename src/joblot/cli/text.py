@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -102,8 +102,17 @@ def reasons(answer: Row) -> None:
 def items(page: Sequence[Row]) -> None:
     table(
         ["item", "key", "state", "cause"],
-        ([str(item["id"]), item["key"], item["state"], cause(item)] for item in page),
+        ([str(item["id"]), item["key"], item["state"], why] for item, why in _causes(page)),
     )
+
+
+def _causes(page: Sequence[Row]) -> Iterator[tuple[Row, str]]:
+    """Each item with its cause; if an earlier item of the page has the same one, its number."""
+    seen: dict[str, int] = {}
+    for item in page:
+        text = cause(item)
+        first = seen.setdefault(text, item["id"])
+        yield item, text if not text or first == item["id"] else f"as item {first}"
 
 
 def cause(item: Row) -> str:

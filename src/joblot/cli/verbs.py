@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from joblot import (
         add_items,
         cancel,
+        causes,
         claim,
         delete,
         items,
@@ -57,6 +58,7 @@ else:
             "joblot": [
                 "add_items",
                 "cancel",
+                "causes",
                 "claim",
                 "delete",
                 "items",
@@ -117,6 +119,7 @@ __all__ = [
     "cancel",
     "change_password",
     "change_role",
+    "causes",
     "claim",
     "database_files",
     "delete",

@@ -17,6 +17,7 @@ from django.db.models import Q
 from joblot import clock, telemetry
 from joblot.config import limits
 from joblot.errors import InvalidInput, LeaseEnded, NotFound
+from joblot.fingerprint import cause_of
 from joblot.ledger.db.transactions import alias, durable, repeated
 from joblot.ledger.job.reconcile import reconcile
 from joblot.ledger.rows.items import settled_among
@@ -27,6 +28,8 @@ from joblot.ledger.rows.tallies import Deltas
 from joblot.models import LIVE, Attempt, Job, Lease, Outcome
 from joblot.shown import shown
 from joblot.states import HOLDING, ItemState, LeaseState
+
+EXPIRED = "LeaseExpired"  # the type of the error of an expired lease
 
 
 @telemetry.verb("renew")
@@ -216,14 +219,16 @@ def _end(lease: Lease) -> None:
 
 def _lose(job: Job, lease: Lease, number: int, expiries: int, cause: str) -> None:
     """Settle an item as lost, unless another lease has already settled it."""
+    message = f"{expiries} leases of this item alone expired; the last: {cause}"
     row = Outcome(
         job_id=job.pk,
         stage=lease.stage,
         number=number,
         run=lease.run,
         state=ItemState.LOST,
-        error_type="LeaseExpired",
-        error_message=f"{expiries} leases of this item alone expired; the last: {cause}",
+        error_type=EXPIRED,
+        error_message=message,
+        error_cause=cause_of(EXPIRED, message),
         lease_token=lease.pk,
         settled_at=clock.now(),
     )
@@ -248,8 +253,9 @@ def _note_expiry(lease: Lease, numbers: list[int], cause: str) -> None:
         stage=lease.stage,
         number=numbers[0],
         cause="expired",
-        error_type="LeaseExpired",
+        error_type=EXPIRED,
         error_message=cause,
+        error_cause=cause_of(EXPIRED, cause),
         worker=lease.worker,
         leased_at=lease.claimed_at,
         at=clock.now(),

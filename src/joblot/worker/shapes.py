@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from joblot import errors
-from joblot.errors import JoblotError, ServerFailed, TooLarge, Unavailable
+from joblot.errors import JoblotError, NumberChanged, ServerFailed, TooLarge, Unavailable
 from joblot.states import Receipt
 from joblot.wire import Claim, ClaimedItem, GrantedLease, ItemReceipt, Result
 
@@ -38,6 +38,8 @@ def result_json(result: Result) -> dict[str, Any]:
         shape["metrics"] = dict(result.metrics)
     if result.error is not None:
         shape["error"] = {"type": result.error.type, "message": result.error.message}
+        if result.error.traceback:
+            shape["error"]["traceback"] = result.error.traceback
     if result.retryable:
         shape["retryable"] = True
     return shape
@@ -122,6 +124,8 @@ def error_of(
     if kind is None:
         unknown = Unavailable if status in TRY_AGAIN_STATUSES or status < 400 else ServerFailed
         return unknown(f"the server answered {status}", retry_after_seconds)
+    if kind is NumberChanged:
+        return NumberChanged(detail, problem.get("expected"), problem.get("found"))
     if issubclass(kind, Unavailable):
         return kind(detail, _seconds_of(problem.get("retry_after_seconds"), retry_after_seconds))
     return kind(detail)

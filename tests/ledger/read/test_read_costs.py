@@ -23,6 +23,7 @@ from joblot.identity.workers import online, workers
 from joblot.ledger.claim.availability import next_job, ready_for
 from joblot.ledger.claim.candidates import Wanted
 from joblot.ledger.read.audit import audit
+from joblot.ledger.read.causes import causes
 from joblot.ledger.read.health import health
 from joblot.ledger.read.history import events, logs
 from joblot.ledger.read.in_flight import in_flight
@@ -37,7 +38,7 @@ from joblot.states import ItemState, JobStatus
 from joblot.webhooks.delivery import deliveries, waiting
 from joblot.webhooks.subscriptions import subscribe, webhook, webhooks
 from tests import databases
-from tests.ledger.large import ITEMS, large_job
+from tests.ledger.large import CAUSE, ITEMS, large_job
 from tests.ledger.work import work
 from tests.ledger.worker import keys
 from tests.meta.sources import ROOT
@@ -61,6 +62,13 @@ READERS: dict[str, list[Reader]] = {
         for stage in (None, "read", "save")
         for after in (-1, ITEMS // 2)
     ],
+    "items of a cause": [
+        partial(items, cause=cause, state=state, stage=stage, after=after)
+        for cause in (CAUSE, "0" * 16)
+        for state, stage in ((None, None), ("lost", None), (None, "save"))
+        for after in (-1, ITEMS // 2)
+    ],
+    "causes": [causes, lambda job: causes(job, stage="save")],
     "outputs": [lambda job: next(outputs(job)), lambda job: next(outputs(job, stage="read"))],
     "events": [events],
     "logs": [logs, lambda job: logs(job, after=5_000)],

@@ -8,7 +8,7 @@ import typer
 
 from joblot.cli import text, verbs
 from joblot.cli.database import open_database
-from joblot.cli.options import Db, JobId, json_of
+from joblot.cli.options import CauseId, Db, JobId, json_of
 from joblot.cli.plan import is_of_run
 from joblot.cli.printable import printable
 from joblot.shown import counted
@@ -60,16 +60,22 @@ def resume(job: JobId, *, db: Db = None) -> None:
 def retry(
     job: JobId,
     *,
+    cause: CauseId = None,
+    expected: Annotated[
+        int | None,
+        typer.Option("--expected", metavar="N", min=0, help="Refuse unless N items are retried."),
+    ] = None,
     config: Annotated[
         str | None, typer.Option("--config", metavar="JSON", help="A new config for this run.")
     ] = None,
     hold: Annotated[bool, typer.Option("--hold", help="Do not start the run yet.")] = False,
     db: Db = None,
 ) -> None:
-    """Begin the next run of a job, with the items that did not succeed."""
+    """Begin the next run of a job, with the items that did not succeed, or those of one cause."""
     settings = None if config is None else json_of(config, "--config")
     open_database(db)
-    _print_progress(verbs.retry(job, config=settings, start_now=not hold).pk)
+    retried = verbs.retry(job, cause=cause, expected=expected, config=settings, start_now=not hold)
+    _print_progress(retried.pk)
 
 
 def delete(

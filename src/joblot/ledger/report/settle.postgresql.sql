@@ -21,15 +21,16 @@ WITH asked AS MATERIALIZED (
 ), moved AS (
     INSERT INTO joblot_outcome (
         job_id, stage, number, run, state, hash, output, output_ref, metrics,
-        error_type, error_message, lease_token, settled_at
+        error_type, error_message, error_cause, error_traceback, lease_token, settled_at
     )
     SELECT h.job_id, h.stage, p.number, h.run, p.state, decode(p.hash, 'hex'), p.output,
-           p.output_ref, p.metrics, p.error_type, p.error_message, h.token, {now}
+           p.output_ref, p.metrics, p.error ->> 'type', p.error ->> 'message',
+           p.error ->> 'cause', p.error ->> 'traceback', h.token, {now}
     FROM held h
     JOIN asked a ON a.token = h.token
     CROSS JOIN LATERAL jsonb_to_recordset(a.results) AS p (
         number int, state smallint, hash text, output jsonb, output_ref text, metrics jsonb,
-        error_type text, error_message text
+        error jsonb
     )
     WHERE (h.state, h.gone @> to_jsonb(p.number), p.state) IN ({COUNTED})
       AND EXISTS (

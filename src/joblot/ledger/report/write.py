@@ -128,6 +128,8 @@ def requeue(held: Held, batch: Sequence[Decision]) -> None:
             cause="failed",
             error_type=decision.pending.error.type,
             error_message=decision.pending.error.message,
+            error_cause=decision.pending.error.cause,
+            error_traceback=decision.pending.error.traceback,
             worker=held.lease.worker,
             leased_at=held.lease.claimed_at,
             at=clock.now(),
