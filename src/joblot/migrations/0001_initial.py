@@ -124,6 +124,22 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='Deferral',
+            fields=[
+                ('pk', models.CompositePrimaryKey('job_id', 'stage', 'number', blank=True, editable=False, primary_key=True, serialize=False)),
+                ('stage', models.SmallIntegerField()),
+                ('number', models.IntegerField()),
+                ('source', models.CharField(max_length=16)),
+                ('cause', models.TextField()),
+                ('first_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('last_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('job', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='joblot.job')),
+            ],
+            options={
+                'indexes': [models.Index(fields=['last_at'], name='joblot_deferral_last')],
+            },
+        ),
+        migrations.CreateModel(
             name='WorkerInstance',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),

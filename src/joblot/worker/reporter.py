@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Sequence
 
 from joblot import wire
@@ -23,6 +24,7 @@ from joblot.worker.spool import Spool, record_of
 logger = logging.getLogger("joblot.worker")
 
 FAILED_ALONE_MAX = 10  # tries, over a minute or two; then the item fails
+DEFERRED_LOG_SECONDS = 60.0  # between two lines with the same reason
 BARE = "Unreportable"  # a failure whose own cause can't be reported
 
 
@@ -49,6 +51,7 @@ class Reporter:
         self.counted = 0
         self._failed_in_a_row = 0  # results posted alone, since joblot last accepted any
         self._away: Unavailable | None = None  # the error of the last post
+        self._deferred = "", 0.0  # the reason that was logged last, and when
         self._threads = [threading.Thread(target=self._run, name="joblot-reporter", daemon=True)]
         if spool is not None:
             keeper = threading.Thread(target=self._keep_all, name="joblot-spool", daemon=True)
@@ -229,6 +232,7 @@ class Reporter:
         self._failed_in_a_row = 0
         again: list[Kept] = []
         done: list[int] = []
+        self._say_deferred(receipts)
         for one, receipt in zip(batch, receipts, strict=True):
             if receipt.receipt is Receipt.DEFERRED:
                 again.append(one.later())
@@ -242,6 +246,16 @@ class Reporter:
                 self._forget(one)
         self._held.settle(token, done)
         return again
+
+    def _say_deferred(self, receipts: Sequence[ItemReceipt]) -> None:
+        """Log why results are deferred: whenever the reason changes, and once in a while."""
+        deferred = [one for one in receipts if one.receipt is Receipt.DEFERRED]
+        if not deferred:
+            return
+        reason, now = deferred[0].reason, time.monotonic()
+        if reason != self._deferred[0] or now - self._deferred[1] >= DEFERRED_LOG_SECONDS:
+            self._deferred = reason, now
+            logger.warning("%d results are deferred: %s", len(deferred), reason)
 
     @staticmethod
     def _forget(one: Kept) -> None:

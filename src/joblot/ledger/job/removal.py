@@ -31,6 +31,7 @@ from joblot.ledger.rows.job import advance, record_event, stages_of
 from joblot.ledger.rows.sweep_failures import Step, attempt, put_off
 from joblot.models import (
     Attempt,
+    Deferral,
     Delivery,
     Event,
     Item,
@@ -269,7 +270,7 @@ def _remove_job(job_id: int) -> bool:
 
 
 _BESIDES = (
-    *(_rows_of(model) for model in (ItemRange, Log)),
+    *(_rows_of(model) for model in (ItemRange, Deferral, Log)),
     _remove_uncounted,
     *(_slot_of(model) for model in (Tally, Metric)),
 )

@@ -28,6 +28,7 @@ from joblot.ledger.maintain.merge import merge_ranges, merge_ranges_of
 from joblot.ledger.maintain.outbox import fan_out
 from joblot.ledger.maintain.waits import shorten_waits, shorten_waits_of
 from joblot.ledger.read.pulse import beat, rest
+from joblot.ledger.rows.deferrals import forget_old
 from joblot.ledger.rows.outputs import mark_unreferenced
 from joblot.ledger.rows.sweep_failures import Step, each, put_off, try_again
 from joblot.models import Job
@@ -63,6 +64,7 @@ def sweep(*, checks_waits: bool = True) -> Swept:
     fanned_out = fan_out()
     go_on_removing(limits().removal_seconds_per_sweep)
     mark_unreferenced(limits().removal_seconds_per_sweep)
+    forget_old()
     try_again(_AGAIN)
     return Swept(expired, len(due), fanned_out)
 

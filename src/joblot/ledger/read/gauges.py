@@ -18,6 +18,7 @@ from joblot.ledger.db.statements import fetch, moment
 from joblot.ledger.db.transactions import alias, connection, one_snapshot, repeated
 from joblot.ledger.read import pulse
 from joblot.ledger.read.undelivered import open_deliveries
+from joblot.ledger.rows.deferrals import current
 from joblot.ledger.rows.outputs import marked
 from joblot.ledger.rows.sweep_failures import failures
 from joblot.models import LIVE_BY_TIME, Event, ItemRange, Job, Lease
@@ -30,7 +31,7 @@ def gauges() -> list[Gauge]:
     """The work in progress, and how far the sweep is behind. Raises Unavailable."""
     ((now,),) = fetch(connection(), "db/clock")
     at = moment(now)
-    return [*_jobs(), *_leases(at), *_events(at), *_files(at), *_sweep()]
+    return [*_jobs(), *_leases(at), *_events(at), *_files(at), *_sweep(), *_deferred()]
 
 
 def overdue_seconds(rows: Any, by: str, now: datetime) -> float:
@@ -87,6 +88,11 @@ def _sweep() -> Iterator[Gauge]:
         yield Gauge("sweep_ago_seconds", ago, "Since when this process has not swept.")
     means = "Steps of the sweep that fail, each for one job."
     yield Gauge("sweep_failures", count(failures()), means)
+
+
+def _deferred() -> Iterator[Gauge]:
+    means = "Results that a hook or the storage refused, and that are still to be recorded."
+    yield Gauge("deferred_results", count(current()), means)
 
 
 def _files(now: datetime) -> Iterator[Gauge]:
