@@ -11,13 +11,13 @@ from django.db import connections
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from joblot.identity import workers
 from joblot.identity.tokens import issue
 from joblot.ledger.claim.claim import claim
 from joblot.ledger.db.transactions import alias
 from joblot.ledger.job import lifecycle
 from joblot.ledger.maintain.sweep import sweep
 from joblot.ledger.report.report import report
+from joblot.ledger.rows import workers
 from joblot.ledger.submit.submit import submit
 from joblot.webhooks.subscriptions import subscribe
 from joblot.wire import success

@@ -8,9 +8,9 @@ from joblot.api.auth import caller_of
 from joblot.errors import NotAllowed
 from joblot.gauge import Gauge, as_text
 from joblot.identity.caller import Scope
-from joblot.identity.workers import online
 from joblot.ledger.db.transactions import one_snapshot
 from joblot.ledger.read.gauges import gauges
+from joblot.ledger.read.workers import online
 from joblot.webhooks.delivery import waiting
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

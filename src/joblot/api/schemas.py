@@ -201,9 +201,15 @@ class LogsOut(Schema):
 
 
 class Reason(Schema):
+    """`act` is the verb that would help; `link` is relative to the job."""
+
     code: str
     text: str
     count: int
+    since: str | None = None
+    until: str | None = None
+    act: Literal["start", "resume", "seal", "retry", "repair", "sweep"] | None = None
+    link: str | None = None
 
 
 class WhyOut(Schema):
@@ -330,12 +336,24 @@ class ReportOut(Schema):
 
 
 class WorkerOut(Schema):
+    """`until` is when the last of its leases ends; `items` are those that they hold."""
+
     owner: int
     instance: str
+    host: str
+    version: str
     about: dict[str, Any]
+    pipelines: list[str]
+    state: Literal["online", "quiet", "offline"]
     first_seen_at: str
     last_seen_at: str
-    online: bool
+    leases: int
+    items: int
+    until: str | None
+    items_per_minute: float | None
+    failed_last_hour: int | None
+    last_error: str | None
+    revoked_at: str | None
 
 
 class WorkersOut(Schema):

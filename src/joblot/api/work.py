@@ -27,13 +27,14 @@ from joblot.api.schemas import (
 )
 from joblot.config import limits
 from joblot.errors import InvalidInput, TooLarge
-from joblot.identity import workers
 from joblot.identity.caller import Caller, Scope
 from joblot.ledger.claim.availability import next_job
 from joblot.ledger.claim.candidates import Wanted
 from joblot.ledger.claim.claim import claim
 from joblot.ledger.lease import release, renew
+from joblot.ledger.read.workers import workers as all_workers
 from joblot.ledger.report.group_commit import report_grouped
+from joblot.ledger.rows import workers
 from joblot.ledger.rows.names import checked_name
 from joblot.states import NoLease
 from joblot.wire import receipts_json
@@ -164,4 +165,4 @@ def list_workers(request: HttpRequest) -> Any:
     """All workers ever seen; a token without the scope admin sees only its own."""
     caller = caller_with(request, Scope.READ, Scope.WORK)
     everybody = Scope.ADMIN in caller.scopes
-    return {"workers": workers.workers(None if everybody else caller.owner)}
+    return {"workers": all_workers(None if everybody else caller.owner)}

@@ -146,12 +146,27 @@ class Migration(migrations.Migration):
                 ('owner', models.BigIntegerField()),
                 ('instance', models.CharField(max_length=200)),
                 ('about', models.JSONField(default=dict)),
+                ('pipelines', models.JSONField(default=list)),
                 ('first_seen_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('last_seen_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('revoked_at', models.DateTimeField(null=True)),
             ],
             options={
                 'db_table': 'joblot_worker',
+                'indexes': [models.Index(condition=models.Q(('revoked_at__isnull', False)), fields=['revoked_at'], name='joblot_worker_revoked')],
                 'constraints': [models.UniqueConstraint(fields=('owner', 'instance'), name='joblot_worker_instance')],
+            },
+        ),
+        migrations.CreateModel(
+            name='PipelineAsked',
+            fields=[
+                ('pk', models.CompositePrimaryKey('pipeline', 'job_id', blank=True, editable=False, primary_key=True, serialize=False)),
+                ('pipeline', models.CharField(max_length=200)),
+                ('job_id', models.BigIntegerField()),
+                ('asked_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+            ],
+            options={
+                'db_table': 'joblot_pipeline_asked',
             },
         ),
         migrations.CreateModel(

@@ -4,7 +4,7 @@ Hot tables have no foreign-key constraints: checking one would share-lock the jo
 result may wait for another.
 """
 
-from joblot.models.access import Token, WorkerInstance
+from joblot.models.access import PipelineAsked, Token, WorkerInstance
 from joblot.models.history import Deferral, Delivery, Event, Log, SweepFailure
 from joblot.models.job import Job, JobQuerySet, Stage
 from joblot.models.queue import LIVE, LIVE_BY_TIME, Item, ItemRange, Lease
@@ -26,6 +26,7 @@ __all__ = [
     "Log",
     "Metric",
     "Outcome",
+    "PipelineAsked",
     "Stage",
     "StoredOutput",
     "SweepFailure",

@@ -24,6 +24,7 @@ from joblot.ledger.claim.queue import LockedRange, Piece, StageKey
 from joblot.ledger.claim.unreadable import without_unreadable
 from joblot.ledger.db.transactions import alias, connection, durable, repeated, require_durable
 from joblot.ledger.lease import release
+from joblot.ledger.rows import workers
 from joblot.ledger.rows.asked import claim_hash, require_same_claim
 from joblot.ledger.rows.items import ItemRow, items_by_number, outputs_by_number, settled_among
 from joblot.ledger.rows.job import advance, policy_of, record_event
@@ -69,7 +70,10 @@ def claim(
     worker = worker and checked_name(worker, "worker")
     holder = Holder(worker, owner, owner_items_max, idempotency_key, asked)
     require_durable(connection())
-    return _claim(wanted, limit, holder)
+    answer = _claim(wanted, limit, holder)
+    if job is None or answer.leases:  # what is asked of one job is kept with its rows
+        workers.asked(owner, worker, wanted.pipelines, job or workers.ANY_JOB)
+    return answer
 
 
 def _claim(wanted: Wanted, limit: int, holder: Holder) -> Claim:

@@ -41,6 +41,7 @@ from joblot.models import (
     Log,
     Metric,
     Outcome,
+    PipelineAsked,
     Stage,
     Tally,
     Uncounted,
@@ -270,7 +271,7 @@ def _remove_job(job_id: int) -> bool:
 
 
 _BESIDES = (
-    *(_rows_of(model) for model in (ItemRange, Deferral, Log)),
+    *(_rows_of(model) for model in (ItemRange, Deferral, PipelineAsked, Log)),
     _remove_uncounted,
     *(_slot_of(model) for model in (Tally, Metric)),
 )

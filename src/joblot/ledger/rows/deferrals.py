@@ -24,7 +24,7 @@ from joblot.ledger.db.transactions import alias, durable, repeated
 from joblot.ledger.rows.error_text import error_text
 from joblot.ledger.rows.log import log
 from joblot.models import Deferral, Outcome, Uncounted
-from joblot.shown import counted
+from joblot.shown import counted_and
 from joblot.states import ItemState, Receipt
 
 logger = logging.getLogger("joblot.ledger")
@@ -60,9 +60,8 @@ def note(job_id: int, stage: int, deferred: Sequence[Deferred]) -> None:
     except (DatabaseError, JoblotError) as error:
         logger.warning("job %s: deferred results could not be noted: %s", job_id, error)
     if _is_due(job_id, stage, deferred[0].source):
-        results = counted(len(deferred), "result")
-        were = "was" if len(deferred) == 1 else "were"
-        text = f"{results} {were} deferred because {deferred[0].cause}; to be posted again"
+        results = counted_and(len(deferred), "result", "was", "were")
+        text = f"{results} deferred because {deferred[0].cause}; to be posted again"
         log(job_id, text, level="warning", stage=stage, number=min(one.number for one in deferred))
 
 
