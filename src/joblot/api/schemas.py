@@ -356,6 +356,20 @@ class WorkerOut(Schema):
     revoked_at: str | None
 
 
+class WorkerIn(Shape):
+    """The worker to revoke or to restore, as `GET workers` lists it."""
+
+    owner: int = Field(ge=0, le=BIGINT_MAX)
+    instance: Name
+    reason: str = Field("", max_length=1_000)
+
+
+class RevokedOut(Schema):
+    """How many items the worker has given back."""
+
+    released: int
+
+
 class WorkersOut(Schema):
     workers: list[WorkerOut]
 

@@ -153,7 +153,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'db_table': 'joblot_worker',
-                'indexes': [models.Index(condition=models.Q(('revoked_at__isnull', False)), fields=['revoked_at'], name='joblot_worker_revoked')],
+                'indexes': [models.Index(condition=models.Q(('revoked_at__isnull', False)), fields=['owner', 'instance'], name='joblot_worker_revoked')],
                 'constraints': [models.UniqueConstraint(fields=('owner', 'instance'), name='joblot_worker_instance')],
             },
         ),

@@ -52,7 +52,7 @@ class WorkerInstance(LedgerModel):
         ]
         indexes = [
             models.Index(
-                fields=["revoked_at"],
+                fields=["owner", "instance"],
                 name="joblot_worker_revoked",
                 condition=Q(revoked_at__isnull=False),
             )

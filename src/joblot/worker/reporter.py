@@ -13,7 +13,14 @@ import time
 from collections.abc import Sequence
 
 from joblot import wire
-from joblot.errors import InvalidInput, JoblotError, ServerFailed, TooLarge, Unavailable
+from joblot.errors import (
+    InvalidInput,
+    JoblotError,
+    ServerFailed,
+    TooLarge,
+    Unavailable,
+    WorkerRevoked,
+)
 from joblot.states import Receipt
 from joblot.wire import ItemReceipt, Result
 from joblot.worker.backlog import Backlog, Kept
@@ -150,9 +157,7 @@ class Reporter:
         except InvalidInput as error:
             return self._split(batch, error)
         except JoblotError as error:
-            logger.warning("%d results are kept, since joblot refused them: %s", len(batch), error)
-            self.refused = error
-            return [one.later() for one in batch]
+            return self._refused(batch, error)
         except Exception as error:  # of a ledger in this process
             logger.exception("reporting %d results failed", len(batch))
             return self._isolate(batch, ServerFailed(repr(error)))
@@ -207,6 +212,23 @@ class Reporter:
             logger.warning("item %s: its failure is refused too: %s", one.result.item, refused)
             return [one.later()]
         return self._judged(one.token, [failed], receipts)
+
+    def _refused(self, batch: list[Kept], error: JoblotError) -> list[Kept]:
+        """Keep the results, to be posted by another worker.
+
+        Those of a revoked worker, which may be an earlier one, are set aside in the spool: nobody
+        posts them again. If it is this worker, its next claim is refused, and it ends.
+        """
+        logger.warning("%d results are kept, since joblot refused them: %s", len(batch), error)
+        if not isinstance(error, WorkerRevoked):
+            self.refused = error
+            return [one.later() for one in batch]
+        for one in batch:
+            if one.spool is not None:
+                one.spool.set_aside(record_of(one.token, one.result))
+            self._forget(one)
+        self._held.settle(batch[0].token, [one.result.item for one in batch])
+        return []
 
     def _split(self, batch: list[Kept], error: InvalidInput) -> list[Kept]:
         """Post a refused batch in parts, down to the result that is refused; that one fails."""

@@ -39,7 +39,7 @@ def test_of_two_workers_exactly_the_dead_one_goes_offline(
     assert online() == 1
     clock.forward(58)
     assert states() == {"gpu-1": "quiet", "gpu-2": "quiet"}
-    clock.forward(60)
+    clock.forward(59)
     assert states() == {"gpu-1": "offline", "gpu-2": "quiet"}
 
 

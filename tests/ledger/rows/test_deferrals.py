@@ -36,7 +36,11 @@ def broken(results: Sequence[SettledResult]) -> None:
     raise KeyError("x")
 
 
-def deferred() -> float:
+def deferred() -> int:
+    return int(deferrals.current().count())
+
+
+def gauge() -> float:
     (found,) = (one.value for one in gauges() if one.name == "deferred_results")
     return float(found)
 
@@ -83,6 +87,18 @@ def test_a_note_keeps_when_it_began_and_gets_the_last_cause(ledger_db: str, cloc
     row = Deferral.objects.get(job_id=job.pk)
     assert (row.first_at, row.last_at) == (began, clock.now)
     assert row.cause == "on_result('p') raised ValueError: y"
+
+
+def test_a_gauge_counts_what_is_deferred_now(ledger_db: str, clock: Any) -> None:
+    on_result("p")(broken)
+    submit("deferred", keys(3), pipeline="p")
+    lease = worker.lease()
+    succeed(lease)
+    clock.forward(59)
+    assert gauge() == 3
+    succeed(lease, 0)
+    clock.forward(2)
+    assert gauge() == 1
 
 
 def test_a_note_is_over_when_the_result_is_recorded(ledger_db: str) -> None:

@@ -58,7 +58,7 @@ def claim(
 
     Raises InvalidInput for a limit outside 1 to `claim_items_max` or an invalid name; KeyConflict
     if the key was used with other pipelines, or another limit, job or owner, or if its lease has
-    ended.
+    ended; WorkerRevoked if the worker was revoked.
     """
     wanted = Wanted.of(pipelines, job, projects)
     if not 1 <= limit <= limits().claim_items_max:
@@ -256,7 +256,8 @@ def _start(granted: Grant) -> None:
 
 @repeated
 def _answer_by_key(holder: Holder) -> Claim | None:
-    """The lease that this same claim was granted before. Raises KeyConflict."""
+    """The lease that this same claim was granted before. Raises KeyConflict, WorkerRevoked."""
+    workers.require_not_revoked(holder.owner, holder.worker)
     key = holder.idempotency_key
     lease = key and Lease.ledger.using(alias()).filter(idempotency_key=key).first()
     if not lease:

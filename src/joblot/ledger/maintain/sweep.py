@@ -26,6 +26,7 @@ from joblot.ledger.lease import expire_overdue, expire_overdue_of
 from joblot.ledger.maintain.fold import fold
 from joblot.ledger.maintain.merge import merge_ranges, merge_ranges_of
 from joblot.ledger.maintain.outbox import fan_out
+from joblot.ledger.maintain.revocation import release_revoked
 from joblot.ledger.maintain.waits import shorten_waits, shorten_waits_of
 from joblot.ledger.read.pulse import beat, rest
 from joblot.ledger.rows.deferrals import forget_old
@@ -55,6 +56,7 @@ def sweep(*, checks_waits: bool = True) -> Swept:
     if checks_waits:
         shorten_waits()
     expired = expire_overdue()
+    release_revoked()
     each(Step.CANCEL, _jobs(Step.CANCEL, status=JobStatus.CANCELING), end_cancel)
     reopening = _jobs(Step.REOPEN, status=JobStatus.CREATED, reopening__isnull=False)
     each(Step.REOPEN, reopening, go_on_reopening)

@@ -18,7 +18,7 @@ from joblot.ledger.db.statements import fetch, moment
 from joblot.ledger.db.transactions import alias, connection, one_snapshot, repeated
 from joblot.ledger.read import pulse
 from joblot.ledger.read.undelivered import open_deliveries
-from joblot.ledger.rows.deferrals import current
+from joblot.ledger.rows.deferrals import recent
 from joblot.ledger.rows.outputs import marked
 from joblot.ledger.rows.sweep_failures import failures
 from joblot.models import LIVE_BY_TIME, Event, ItemRange, Job, Lease
@@ -91,8 +91,8 @@ def _sweep() -> Iterator[Gauge]:
 
 
 def _deferred() -> Iterator[Gauge]:
-    means = "Results that a hook or the storage refused, and that are still to be recorded."
-    yield Gauge("deferred_results", count(current()), means)
+    means = "Results that a hook or the storage refused within the last minute."
+    yield Gauge("deferred_results", count(recent()), means)
 
 
 def _files(now: datetime) -> Iterator[Gauge]:

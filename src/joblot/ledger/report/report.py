@@ -43,8 +43,9 @@ def report(token: str | UUID, results: Iterable[Result | Mapping[str, Any]]) -> 
     When it returns, everything it says is committed. It may be called again with the same
     results at any time: what was counted is then a `duplicate`. A bad result is `rejected` and
     harms no other. Raises InvalidResult for more than `results_per_report_max` results,
-    Unavailable when the database can't be used (its message says how many results are known to be
-    recorded; report all of them again), NotDurable inside a transaction.
+    WorkerRevoked if the lease's worker was revoked, Unavailable when the database can't be used
+    (its message says how many results are known to be recorded; report all of them again),
+    NotDurable inside a transaction.
     """
     return report_by(settle_alone, token, results)
 

@@ -31,6 +31,7 @@ logger = logging.getLogger("joblot.ledger")
 
 CAUSE_CHARS_MAX = 300
 LOCK_SECONDS_MAX = 1.0  # that a note waits for a row; it is not worth more
+REPOSTED_SECONDS = 60.0  # twice the longest back-off of joblot's workers
 REMOVED_BATCH = 1_000  # notes removed in one round of the sweep
 _REMEMBERED_MAX = 4_096
 
@@ -110,6 +111,11 @@ def current(**where: Any) -> Any:
     late = Uncounted.ledger.filter(receipt=Receipt.LATE.value, at__gte=OuterRef("first_at"), **same)
     rows = Deferral.ledger.using(alias()).filter(last_at__gt=since, **where)
     return rows.exclude(Exists(late)).exclude(~Q(source="on_late") & Exists(recorded))
+
+
+def recent() -> Any:
+    """The notes of results that are deferred now: workers post them again within this time."""
+    return Deferral.ledger.using(alias()).filter(last_at__gt=clock.after(-REPOSTED_SECONDS))
 
 
 @repeated

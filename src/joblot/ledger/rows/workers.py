@@ -13,16 +13,20 @@ import threading
 import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db import DatabaseError
+from django.db.models import Exists, OuterRef
+from django.db.models.functions import Coalesce
 
 from joblot import clock
 from joblot.config import limits
-from joblot.errors import InvalidInput, InvalidResult
-from joblot.ledger.db.transactions import alias
+from joblot.errors import InvalidInput, InvalidResult, WorkerRevoked
+from joblot.ledger.db.transactions import alias, repeated
 from joblot.ledger.rows.names import checked_name
 from joblot.models import PipelineAsked, WorkerInstance
+from joblot.shown import to_the_second
 from joblot.wire import canonical
 
 logger = logging.getLogger("joblot.ledger")
@@ -40,8 +44,9 @@ class _Seen:
 
 
 _lock = threading.Lock()
-# Threads: both are read and changed under the lock only.
+# Threads: read and changed under the lock only.
 _seen: dict[tuple[str, int, str], _Seen] = {}
+# Threads: as above.
 _asked_at: dict[tuple[str, str, int], float] = {}
 
 
@@ -61,6 +66,36 @@ def asked(owner: int | None, instance: str, pipelines: Iterable[str], job: int =
         _try(instance, lambda: _write(owner or NO_OWNER, instance, **news))
     if due := [name for name in wanted if _is_due(name, job)]:
         _try(instance, lambda: _write_asked(due, job))
+
+
+def revoked(owner: str = "owner", instance: str = "worker") -> Exists:
+    """A condition for selecting leases: their worker is revoked. Names the columns of a lease."""
+    rows = _revoked().filter(instance=OuterRef(instance))
+    return Exists(rows.filter(owner=Coalesce(OuterRef(owner), NO_OWNER)))
+
+
+@repeated
+def require_not_revoked(owner: int | None, instance: str) -> None:
+    """Raises WorkerRevoked."""
+    mine = _revoked().using(alias()).filter(owner=owner or NO_OWNER, instance=instance)
+    if instance and (at := mine.values_list("revoked_at", flat=True).first()):
+        raise refusal(instance, at)
+
+
+def refusal(instance: str, at: datetime) -> WorkerRevoked:
+    return WorkerRevoked(
+        f"worker {instance} was revoked at {to_the_second(at)}: stop, and ask the operator; its "
+        "items are done by others"
+    )
+
+
+@repeated
+def any_revoked() -> bool:
+    return bool(_revoked().using(alias()).exists())
+
+
+def _revoked() -> Any:
+    return WorkerInstance.ledger.filter(revoked_at__isnull=False)
 
 
 def forget() -> None:
