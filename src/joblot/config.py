@@ -168,6 +168,8 @@ class Limits:
     handler_poll_seconds: float = 0.5  # between checks for events to deliver
     handler_stop_seconds_max: float = 5.0  # that a call may continue when its process must stop
     hook_seconds_max: float = 30.0  # of the hooks of one report; then its transaction is ended
+    deferral_kept_seconds: float = 600.0  # after a deferred result was last posted
+    deferral_log_seconds: float = 60.0  # between two lines about deferrals in a job's log
 
     body_bytes_max: int = 67_108_864  # of one request; a token may have a lower limit
     line_bytes_max: int = 1_048_576  # of a streamed item

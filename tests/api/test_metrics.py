@@ -15,7 +15,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from joblot.api import counters
 from joblot.errors import WrongStatus
-from joblot.identity import workers
 from joblot.identity.tokens import issue
 from joblot.ledger.claim.claim import claim
 from joblot.ledger.db.transactions import alias
@@ -23,6 +22,7 @@ from joblot.ledger.job import lifecycle
 from joblot.ledger.lease import expire
 from joblot.ledger.maintain.sweep import sweep
 from joblot.ledger.report.report import report
+from joblot.ledger.rows import workers
 from joblot.ledger.submit.submit import submit
 from joblot.models import Event, Tally
 from joblot.webhooks.subscriptions import subscribe

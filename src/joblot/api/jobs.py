@@ -177,9 +177,10 @@ def retry_job(request: HttpRequest, job_id: JobIdInPath, body: RetryIn | None = 
 
 @router.get("jobs/{job_id}/why", response=WhyOut)
 def get_why(request: HttpRequest, job_id: JobIdInPath) -> Any:
-    """Why the job is in its current state."""
-    to_read(request, job_id)
-    return why_job(job_id)
+    """Why the job is in its current state; the scope admin describes all workers."""
+    caller = caller_with(request, Scope.READ, Scope.SUBMIT)
+    require_sight(caller, job_id)
+    return why_job(job_id, owner=None if Scope.ADMIN in caller.scopes else caller.owner)
 
 
 @router.get("jobs/{job_id}/causes", response=CausesOut)

@@ -9,9 +9,9 @@ from joblot.api.counters import exposition
 from joblot.errors import NotAllowed
 from joblot.gauge import Gauge
 from joblot.identity.caller import Scope
-from joblot.identity.workers import online
 from joblot.ledger.db.transactions import one_snapshot
 from joblot.ledger.read.gauges import gauges
+from joblot.ledger.read.workers import online
 from joblot.webhooks.delivery import waiting
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

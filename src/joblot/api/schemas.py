@@ -213,9 +213,15 @@ class LogsOut(Schema):
 
 
 class Reason(Schema):
+    """`act` is the verb that would help; `link` is relative to the job."""
+
     code: str
     text: str
     count: int
+    since: str | None = None
+    until: str | None = None
+    act: Literal["start", "resume", "seal", "retry", "repair", "sweep"] | None = None
+    link: str | None = None
 
 
 class WhyOut(Schema):
@@ -379,12 +385,38 @@ class ReportOut(Schema):
 
 
 class WorkerOut(Schema):
+    """`until` is when the last of its leases ends; `items` are those that they hold."""
+
     owner: int
     instance: str
+    host: str
+    version: str
     about: dict[str, Any]
+    pipelines: list[str]
+    state: Literal["online", "quiet", "offline"]
     first_seen_at: str
     last_seen_at: str
-    online: bool
+    leases: int
+    items: int
+    until: str | None
+    items_per_minute: float | None
+    failed_last_hour: int | None
+    last_error: str | None
+    revoked_at: str | None
+
+
+class WorkerIn(Shape):
+    """The worker to revoke or to restore, as `GET workers` lists it."""
+
+    owner: int = Field(ge=0, le=BIGINT_MAX)
+    instance: Name
+    reason: str = Field("", max_length=1_000)
+
+
+class RevokedOut(Schema):
+    """How many items the worker has given back."""
+
+    released: int
 
 
 class WorkersOut(Schema):

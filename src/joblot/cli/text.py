@@ -10,7 +10,6 @@ from rich.table import Table
 
 from joblot.cli.display import settled
 from joblot.cli.printable import printable, say_row
-from joblot.shown import counted
 
 Row = dict[str, Any]
 
@@ -95,8 +94,7 @@ def stages(state: Row) -> None:
 
 def reasons(answer: Row) -> None:
     for reason in answer["reasons"]:
-        count = f"{counted(reason['count'], 'item')} " if reason["count"] else ""
-        out().print(f"{count}{reason['text']} ({reason['code']})")
+        out().print(f"{reason['text']} ({reason['code']})", soft_wrap=True)
 
 
 def items(page: Sequence[Row]) -> None:

@@ -20,6 +20,7 @@ from joblot.errors import InvalidInput, LeaseEnded, NotFound
 from joblot.fingerprint import cause_of
 from joblot.ledger.db.transactions import alias, durable, repeated
 from joblot.ledger.job.reconcile import reconcile
+from joblot.ledger.rows import workers
 from joblot.ledger.rows.items import settled_among
 from joblot.ledger.rows.job import policy_of, read_job, stages_of
 from joblot.ledger.rows.ranges import ALONE, RELEASED, Span, enqueue, islands
@@ -39,8 +40,8 @@ def renew(token: str | UUID, seconds: float | None = None) -> str:
 
     The deadline is ISO 8601, on the database's clock. If a report through the same lease is in
     progress, waits for it and then succeeds. Raises InvalidInput unless `seconds` is above 0 and at
-    most `lease_seconds_max`; LeaseEnded if the lease has expired or its run is over; NotFound if
-    there is no such lease.
+    most `lease_seconds_max`; LeaseEnded if the lease has expired or its run is over; WorkerRevoked
+    if its worker was revoked; NotFound if there is no such lease.
     """
     if seconds is not None:
         _check_seconds(seconds)
@@ -49,8 +50,9 @@ def renew(token: str | UUID, seconds: float | None = None) -> str:
         seconds = policy_of(read_job(lease.job_id, deleted=True)).lease_seconds
     rows = Lease.ledger.using(alias()).filter(pk=lease.pk, state__in=HOLDING)
     with durable():
-        if not rows.update(expires_at=clock.after(seconds)):
+        if not rows.exclude(workers.revoked()).update(expires_at=clock.after(seconds)):
             lease = _find(lease.pk)  # it may have been pruned in the meantime
+            workers.require_not_revoked(lease.owner, lease.worker)
             raise LeaseEnded(
                 f"lease {lease.pk} has {LeaseState(lease.state).name.lower()}: stop working on its "
                 "open items; results that are done may still be reported"
@@ -70,6 +72,7 @@ def renew_many(tokens: Collection[UUID], seconds: float) -> int:
     _check_seconds(seconds)
     deadline = clock.after(seconds)
     due = Lease.ledger.using(alias()).filter(LIVE, pk__in=tokens, expires_at__lt=deadline)
+    due = due.exclude(workers.revoked())
     with durable():
         held = list(due.select_for_update(skip_locked=True).values_list("pk", flat=True))
         return Lease.ledger.using(alias()).filter(pk__in=held).update(expires_at=deadline)

@@ -125,18 +125,49 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='Deferral',
+            fields=[
+                ('pk', models.CompositePrimaryKey('job_id', 'stage', 'number', blank=True, editable=False, primary_key=True, serialize=False)),
+                ('stage', models.SmallIntegerField()),
+                ('number', models.IntegerField()),
+                ('source', models.CharField(max_length=16)),
+                ('cause', models.TextField()),
+                ('first_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('last_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('job', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='joblot.job')),
+            ],
+            options={
+                'indexes': [models.Index(fields=['last_at'], name='joblot_deferral_last')],
+            },
+        ),
+        migrations.CreateModel(
             name='WorkerInstance',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('owner', models.BigIntegerField()),
                 ('instance', models.CharField(max_length=200)),
                 ('about', models.JSONField(default=dict)),
+                ('pipelines', models.JSONField(default=list)),
                 ('first_seen_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('last_seen_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('revoked_at', models.DateTimeField(null=True)),
             ],
             options={
                 'db_table': 'joblot_worker',
+                'indexes': [models.Index(condition=models.Q(('revoked_at__isnull', False)), fields=['owner', 'instance'], name='joblot_worker_revoked')],
                 'constraints': [models.UniqueConstraint(fields=('owner', 'instance'), name='joblot_worker_instance')],
+            },
+        ),
+        migrations.CreateModel(
+            name='PipelineAsked',
+            fields=[
+                ('pk', models.CompositePrimaryKey('pipeline', 'job_id', blank=True, editable=False, primary_key=True, serialize=False)),
+                ('pipeline', models.CharField(max_length=200)),
+                ('job_id', models.BigIntegerField()),
+                ('asked_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+            ],
+            options={
+                'db_table': 'joblot_pipeline_asked',
             },
         ),
         migrations.CreateModel(

@@ -19,7 +19,6 @@ from joblot.api.metrics import all_gauges
 from joblot.contrib.antenna.ahead import held_ahead
 from joblot.contrib.antenna.offers import offers, others_wait
 from joblot.identity import tokens as tokens_of
-from joblot.identity.workers import online, workers
 from joblot.ledger.claim.availability import next_job, ready_for
 from joblot.ledger.claim.candidates import Wanted
 from joblot.ledger.read.audit import audit
@@ -32,6 +31,7 @@ from joblot.ledger.read.map import job_map
 from joblot.ledger.read.progress import jobs, progress
 from joblot.ledger.read.pulse import overdue, require_database
 from joblot.ledger.read.why import why
+from joblot.ledger.read.workers import online, workers
 from joblot.ledger.rows.job import read_job, stages_of
 from joblot.ledger.submit.submit import submit
 from joblot.states import ItemState, JobStatus
@@ -202,7 +202,7 @@ def _called(where: str) -> Iterator[str]:
                     "joblot.ledger.",
                     "joblot.contrib.antenna.ahead",
                     "joblot.contrib.antenna.offers",
-                    "joblot.identity.workers",
+                    "joblot.ledger.read.workers",
                     "joblot.identity.tokens",
                     "joblot.webhooks.",
                 )

@@ -24,6 +24,7 @@ from joblot.ledger.claim.queue import LockedRange, Piece, StageKey
 from joblot.ledger.claim.unreadable import without_unreadable
 from joblot.ledger.db.transactions import alias, connection, durable, repeated, require_durable
 from joblot.ledger.lease import release
+from joblot.ledger.rows import workers
 from joblot.ledger.rows.asked import claim_hash, require_same_claim
 from joblot.ledger.rows.items import ItemRow, items_by_number, outputs_by_number, settled_among
 from joblot.ledger.rows.job import advance, policy_of, record_event
@@ -58,7 +59,7 @@ def claim(
 
     Raises InvalidInput for a limit outside 1 to `claim_items_max` or an invalid name; KeyConflict
     if the key was used with other pipelines, or another limit, job or owner, or if its lease has
-    ended.
+    ended; WorkerRevoked if the worker was revoked.
     """
     wanted = Wanted.of(pipelines, job, projects)
     if not 1 <= limit <= limits().claim_items_max:
@@ -74,6 +75,8 @@ def claim(
     answer = _claim(wanted, limit, holder)
     for one in answer.leases:  # only now it is known whose trace the claim belongs to
         telemetry.ended_span("claim", began, one.traceparent, job=one.job, items=len(one.items))
+    if job is None or answer.leases:  # what is asked of one job is kept with its rows
+        workers.asked(owner, worker, wanted.pipelines, job or workers.ANY_JOB)
     return answer
 
 
@@ -258,7 +261,8 @@ def _start(granted: Grant) -> None:
 
 @repeated
 def _answer_by_key(holder: Holder) -> Claim | None:
-    """The lease that this same claim was granted before. Raises KeyConflict."""
+    """The lease that this same claim was granted before. Raises KeyConflict, WorkerRevoked."""
+    workers.require_not_revoked(holder.owner, holder.worker)
     key = holder.idempotency_key
     lease = key and Lease.ledger.using(alias()).filter(idempotency_key=key).first()
     if not lease:

@@ -31,6 +31,7 @@ from joblot.ledger.rows.job import advance, record_event, stages_of
 from joblot.ledger.rows.sweep_failures import Step, attempt, put_off
 from joblot.models import (
     Attempt,
+    Deferral,
     Delivery,
     Event,
     Item,
@@ -40,6 +41,7 @@ from joblot.models import (
     Log,
     Metric,
     Outcome,
+    PipelineAsked,
     Sample,
     Stage,
     Tally,
@@ -271,7 +273,7 @@ def _remove_job(job_id: int) -> bool:
 
 
 _BESIDES = (
-    *(_rows_of(model) for model in (ItemRange, Log, Sample)),
+    *(_rows_of(model) for model in (ItemRange, Deferral, PipelineAsked, Log, Sample)),
     _remove_uncounted,
     *(_slot_of(model) for model in (Tally, Metric)),
 )

@@ -19,6 +19,7 @@ from joblot.ledger.db.transactions import alias, connection, one_snapshot, repea
 from joblot.ledger.read import pulse
 from joblot.ledger.read.drift import double_finals, drifted_jobs
 from joblot.ledger.read.undelivered import open_deliveries
+from joblot.ledger.rows.deferrals import recent
 from joblot.ledger.rows.outputs import marked
 from joblot.ledger.rows.sweep_failures import failures
 from joblot.models import LIVE_BY_TIME, Event, ItemRange, Job, Lease
@@ -31,7 +32,7 @@ def gauges() -> list[Gauge]:
     """The work in progress, and how far the sweep is behind. Raises Unavailable."""
     ((now,),) = fetch(connection(), "db/clock")
     at = moment(now)
-    return [*_jobs(), *_leases(at), *_events(at), *_files(at), *_sweep(), *_finals()]
+    return [*_jobs(), *_leases(at), *_events(at), *_files(at), *_sweep(), *_finals(), *_deferred()]
 
 
 def overdue_seconds(rows: Any, by: str, now: datetime) -> float:
@@ -100,6 +101,11 @@ def _finals() -> Iterator[Gauge]:
     yield Gauge("drifted_jobs", drifted_jobs(), means)
     means = "Runs with more than one finished event; the database refuses these."
     yield Gauge("double_finals", double_finals(), means)
+
+
+def _deferred() -> Iterator[Gauge]:
+    means = "Results that a hook or the storage refused within the last minute."
+    yield Gauge("deferred_results", count(recent()), means)
 
 
 def _files(now: datetime) -> Iterator[Gauge]:

@@ -28,9 +28,11 @@ from joblot.ledger.db.transactions import (
 )
 from joblot.ledger.job.reconcile import reconcile
 from joblot.ledger.report import hooks, settlement
+from joblot.ledger.report.hook_calls import HookStopped
 from joblot.ledger.report.pending_result import PendingResult, rows_of
 from joblot.ledger.report.write import Settled, settle_at_once
-from joblot.ledger.rows import outputs
+from joblot.ledger.rows import deferrals, outputs
+from joblot.ledger.rows.deferrals import Deferred, raised
 from joblot.models import Job, Lease
 from joblot.states import Receipt
 from joblot.wire import ItemReceipt, Result
@@ -49,8 +51,9 @@ def report(token: str | UUID, results: Iterable[Result | Mapping[str, Any]]) -> 
     When it returns, everything it says is committed. It may be called again with the same
     results at any time: what was counted is then a `duplicate`. A bad result is `rejected` and
     harms no other. Raises InvalidResult for more than `results_per_report_max` results,
-    Unavailable when the database can't be used (its message says how many results are known to be
-    recorded; report all of them again), NotDurable inside a transaction.
+    WorkerRevoked if the lease's worker was revoked, Unavailable when the database can't be used
+    (its message says how many results are known to be recorded; report all of them again),
+    NotDurable inside a transaction.
     """
     return report_by(settle_alone, token, results)
 
@@ -226,15 +229,29 @@ class _Round:
         otherwise, and then nothing refers to the file.
         """
         for _ in range(limits().output_rounds_max):
-            settled = settlement.settle(token, left)
+            settled = self._settled(token, left)
             self._note(settled)
             self._give_up(settled.unused)
-            left = [kept for one in settled.lacking if (kept := self._stored(one)) is not None]
+            deferred = list(settled.deferred)
+            left = [
+                kept for one in settled.lacking if (kept := self._stored(one, deferred)) is not None
+            ]
+            if deferred and settled.job_id is not None:
+                deferrals.note(settled.job_id, settled.stage, deferred)
             if not left:
                 return
         raise Unavailable("large outputs were removed as fast as they were stored; try again later")
 
-    def _stored(self, one: PendingResult) -> PendingResult | None:
+    def _settled(self, token: UUID, left: Sequence[PendingResult]) -> Settled:
+        """Settle them in one transaction. If a hook ended it, notes that all were deferred."""
+        try:
+            return settlement.settle(token, left)
+        except HookStopped as error:
+            deferred = [Deferred(one.number, error.hook, error.cause) for one in left]
+            deferrals.note(error.held.job_id, error.held.stage, deferred)
+            raise
+
+    def _stored(self, one: PendingResult, deferred: list[Deferred]) -> PendingResult | None:
         """The result with its output stored; None if that failed, which is its answer."""
         try:
             self.files[one.number] = outputs.store(one.canonical_output, one.hash)
@@ -242,8 +259,9 @@ class _Round:
         except outputs.NotStored as error:
             cause = error.__cause__
             logger.warning("item %s: its output was not stored", one.number, exc_info=cause)
-            why = f"the storage failed ({type(cause).__name__}: {cause}); post it again later"
-            self._answer(one, Receipt.DEFERRED, why)
+            why = raised("the storage", cause)
+            deferred.append(Deferred(one.number, "storage", why))
+            self._answer(one, Receipt.DEFERRED, f"{why}; post it again later")
             return None
 
     def _give_up(self, names: Iterable[str | None]) -> None:

@@ -2,7 +2,7 @@
 --          credit the leases, count
 -- guard: what the receipt table counts (COUNTED), of items the lease was granted; an item that has
 --        an outcome in this stage is left alone. A lease of several that another transaction holds
---        is skipped, and its report goes alone
+--        is skipped, and its report goes alone; so is the lease of a revoked worker
 -- note: one lease has lines of its own; the general ones cost a third more
 -- locks: own leases, items by job, stage and number, slots by job and stage (tallies, then
 --        metrics); of several leases none is waited for
@@ -16,6 +16,11 @@ WITH asked AS MATERIALIZED (
     FROM joblot_lease l
     WHERE l.token = %(token)s::uuid -- if token
     WHERE l.token = ANY (%(tokens)s::uuid[]) -- if reports
+      AND NOT EXISTS (
+          SELECT 1 FROM joblot_worker w
+          WHERE w.owner = COALESCE(l.owner, 0) AND w.instance = l.worker
+                AND w.revoked_at IS NOT NULL
+      )
     FOR UPDATE
     SKIP LOCKED -- if shared
 ), moved AS (
