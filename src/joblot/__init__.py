@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from joblot.errors import PermanentError, RetryableError
     from joblot.ledger.claim.availability import Next, NextJob, next_job
     from joblot.ledger.claim.claim import claim
+    from joblot.ledger.job.edit import edit
     from joblot.ledger.job.lifecycle import cancel, delete, pause, resume, retry, start
     from joblot.ledger.lease import release, renew, renew_many
     from joblot.ledger.read.history import events, logs
@@ -39,6 +40,7 @@ else:
                 "retry",
                 "delete",
             ],
+            "joblot.ledger.job.edit": ["edit"],
             "joblot.ledger.read.progress": ["progress", "jobs"],
             "joblot.ledger.read.items": ["items", "outputs"],
             "joblot.ledger.read.history": ["events", "logs"],
@@ -87,6 +89,7 @@ __all__ = [
     "cancel",
     "claim",
     "delete",
+    "edit",
     "events",
     "failure",
     "items",

@@ -125,6 +125,21 @@ GUARDS = (
         pair("running-cancel-claim-postgres"),
     ),
     Guard(
+        "A cancel that expects a number of items counts them in the statement that changes it.",
+        "job/lifecycle.py",
+        "            only = still_unsettled(job, expected)\n",
+        "",
+        "ledger/job/test_expected.py"
+        "::test_a_report_between_the_count_and_the_change_is_noticed[sqlite]",
+    ),
+    Guard(
+        "An edit locks the job's row before it reads what it changes.",
+        "job/edit.py",
+        "        job = lock_job(job_id)\n",
+        '        job = __import__("joblot.ledger.rows.job").ledger.rows.job.read_job(job_id)\n',
+        pair("running-pause-edit-postgres"),
+    ),
+    Guard(
         "A cancel also closes expired leases.",
         "job/close.py",
         "job_id=job_id, run__lte=run, state__in=UNCLOSED",

@@ -24,6 +24,8 @@ def events(job_id: int, *, after: int = 0, limit: int = 100) -> list[dict[str, A
             "kind": event.kind,
             "data": event.data,
             "at": event.at.isoformat(),
+            "actor": event.actor,
+            "reason": event.reason,
         }
         for event in rows[: max(1, min(limit, limits().page_items_max))]
     ]
