@@ -110,6 +110,8 @@ class Limits:
     error_chars_max: int = 4_000
     actor_chars_max: int = 200  # of who changes a job; a longer name is cut
     reason_chars_max: int = 1_000
+    log_lines_max: int = 10_000  # of one job's log, without its events
+    log_chars_max: int = 10_000_000  # of one job's log
     metrics_per_result_max: int = 32
     results_per_report_max: int = 1_000
     claim_items_max: int = 1_000

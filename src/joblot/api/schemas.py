@@ -206,16 +206,26 @@ class EventsOut(Schema):
 
 
 class LogOut(Schema):
+    """A line that was logged, or an event: then `event` is its kind."""
+
     id: int
     run: int
-    stage: int | None
+    stage: str | None
     item: int | None
     level: str
     message: str
     at: str
+    source: str
+    worker: str
+    lease: str
+    event: str | None
+    actor: str
+    reason: str
 
 
 class LogsOut(Schema):
+    """`next` is the `after`, or the `before`, of the next page, null on the last one."""
+
     logs: list[LogOut]
     next: int | None
 

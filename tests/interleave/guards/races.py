@@ -64,7 +64,7 @@ GUARDS = (
     Guard(
         "An expiry reconciles the job: it may have lost the last item.",
         "lease.py",
-        "    if job_id is not None:\n        reconcile(job_id)\n",
+        "    if expired is not None:\n        reconcile(expired.job_id)\n",
         "",
         pair("last-expire-expire-sqlite"),
     ),
@@ -137,7 +137,7 @@ GUARDS = (
         "job/edit.py",
         "        job = lock_job(job_id)\n",
         '        job = __import__("joblot.ledger.rows.job").ledger.rows.job.read_job(job_id)\n',
-        pair("running-pause-edit-postgres"),
+        "races/test_locks.py::TestAnEdit::test_is_not_lost_to_a_change_that_begins_after_it",
     ),
     Guard(
         "A cancel also closes expired leases.",
@@ -231,8 +231,8 @@ GUARDS = (
     Guard(
         "A seal compares the total in the version that it seals.",
         "submit/submit.py",
-        "return advance(job.pk, job.version, sealed=True)",
-        "return advance(job.pk, read_job(job.pk).version, sealed=True)",
+        "won = advance(job.pk, job.version, sealed=True)",
+        "won = advance(job.pk, read_job(job.pk).version, sealed=True)",
         pair("filling-submit-add_items-postgres"),
     ),
     Guard(
