@@ -11,7 +11,7 @@
     ├── Refused                 valid input, but not allowed now
     │   ├── NotFound            no such job, lease or item
     │   ├── WrongStatus         the job's status doesn't allow it
-    │   ├── NumberChanged       the change would concern another number of items than expected
+    │   ├── NumberChanged       a change would concern more or fewer items than expected
     │   ├── KeyConflict         a key is already used for something different
     │   ├── LeaseEnded          the lease is no longer live
     │   ├── NotAuthenticated    no token, or an unknown, revoked or expired one

@@ -14,6 +14,7 @@ from typing import Any
 
 from joblot.config import limits
 from joblot.ledger.db.transactions import alias, durable, repeated
+from joblot.ledger.rows.author import Author
 from joblot.ledger.rows.items import count_of_cause, failed_for, settled_among
 from joblot.ledger.rows.job import advance, lock_job, record_event, require_transition, stages_of
 from joblot.ledger.rows.ranges import Span, enqueue, islands
@@ -75,7 +76,7 @@ def _end(job: Job, deltas: Deltas) -> None:
     status = require_transition(job, JobTransition.START)
     advance(job.pk, job.version, reopening=None, status=status.value)
     begun = {"settled": settled(job.pk) + deltas.settled}
-    record_event(job.pk, job.run, 0, "started", begun)
+    record_event(job.pk, job.run, 0, "started", begun, by=Author(**job.reopening["by"]))
 
 
 def _reopen_items(job: Job, stage: int, numbers: Iterable[int], deltas: Deltas) -> None:
