@@ -170,6 +170,27 @@ GUARDS = (
         pair("retrying-reopen-reopen-postgres"),
     ),
     Guard(
+        "A retry of one cause reopens only its items, whichever process continues it.",
+        "job/reopen.py",
+        '    if (cause := cursor.get("cause")) is not None:\n',
+        "    if (cause := None) is not None:\n",
+        "ledger/job/test_retry_cause.py::test_the_selection_survives_the_death_of_the_process",
+    ),
+    Guard(
+        "The cursor of a retry keeps what it has selected.",
+        "job/reopen.py",
+        "reopening=job.reopening | following",
+        'reopening={"start": job.reopening["start"], **following}',
+        "ledger/job/test_retry_cause.py::test_a_retry_of_many_items_goes_chunk_by_chunk",
+    ),
+    Guard(
+        "A retry that expects another number of items is rolled back.",
+        "job/lifecycle.py",
+        "        if expected is not None and items != expected:\n",
+        "        if False:\n",
+        "ledger/job/test_retry_cause.py::test_another_number_than_expected_changes_nothing",
+    ),
+    Guard(
         "An expiry locks the lease before it reads its open items.",
         "lease.py",
         "        locked = live.select_for_update(skip_locked=skip_locked)\n",
