@@ -11,17 +11,20 @@ from joblot.api.schemas import (
     BIGINT_MAX,
     AuditOut,
     CancelIn,
+    EditIn,
     JobIn,
     JobOut,
     JobsOut,
     MapOut,
     Name,
     RetryIn,
+    SealIn,
     WhyOut,
 )
 from joblot.errors import InvalidInput
 from joblot.identity.caller import Caller, Scope
 from joblot.ledger.job import lifecycle
+from joblot.ledger.job.edit import edit
 from joblot.ledger.read.audit import audit as audit_job
 from joblot.ledger.read.map import job_map
 from joblot.ledger.read.progress import jobs as jobs_page
@@ -116,6 +119,14 @@ def get_job(request: HttpRequest, job_id: JobIdInPath) -> Any:
     return job
 
 
+@router.patch("jobs/{job_id}", response=JobOut)
+def edit_job(request: HttpRequest, job_id: JobIdInPath, body: EditIn) -> Any:
+    """Change the job's priority; the next claim sees it."""
+    to_change(request, job_id)
+    edit(job_id, priority=body.priority)
+    return progress(job_id)
+
+
 @router.delete("jobs/{job_id}", response={202: None})
 def delete_job(request: HttpRequest, job_id: JobIdInPath) -> Any:
     """Cancel the job, wait for leases in flight, and remove it. Late results get a receipt."""
@@ -125,10 +136,10 @@ def delete_job(request: HttpRequest, job_id: JobIdInPath) -> Any:
 
 
 @router.post("jobs/{job_id}/seal", response=JobOut)
-def seal_a_job(request: HttpRequest, job_id: JobIdInPath) -> Any:
+def seal_a_job(request: HttpRequest, job_id: JobIdInPath, body: SealIn | None = None) -> Any:
     """Declare that no more items will be added."""
     to_change(request, job_id)
-    seal_job(job_id)
+    seal_job(job_id, total=body.total if body else None)
     return progress(job_id)
 
 
@@ -168,7 +179,8 @@ def cancel_job(request: HttpRequest, job_id: JobIdInPath, body: CancelIn | None 
 def retry_job(request: HttpRequest, job_id: JobIdInPath, body: RetryIn | None = None) -> Any:
     """Begin the next run, of the items that did not succeed."""
     to_change(request, job_id)
-    lifecycle.retry(job_id, run=body.run if body else None)
+    asked = body or RetryIn()
+    lifecycle.retry(job_id, config=asked.config, start_now=asked.start, run=asked.run)
     return progress(job_id)
 
 

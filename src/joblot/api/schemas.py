@@ -55,9 +55,24 @@ class CancelIn(Shape):
 
 
 class RetryIn(Shape):
-    """`run` is the run to begin: repeating the request for one that has begun changes nothing."""
+    """`run` is the run to begin: repeating the request for one that has begun changes nothing.
+
+    `config` replaces the job's; null keeps it. Without `start` the run is on hold.
+    """
 
     run: Annotated[Whole, Field(ge=2, le=2**31 - 1)] | None = None
+    config: Any = None
+    start: bool = True
+
+
+class SealIn(Shape):
+    """With `total`, the job is sealed only if it has exactly as many items."""
+
+    total: Annotated[Whole, Field(ge=0, le=2**31 - 1)] | None = None
+
+
+class EditIn(Shape):
+    priority: Whole
 
 
 class StageOut(Schema):

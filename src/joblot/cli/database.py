@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from django.core.management import call_command
 from django.db import connections
-from django.db.migrations.executor import MigrationExecutor
 from django.db.utils import DatabaseError
 
 from joblot.cli import verbs
@@ -80,11 +78,15 @@ def migrate() -> list[str]:
 
 
 def _apply() -> None:
+    from django.core.management import call_command  # noqa: PLC0415 (slow to load)
+
     call_command("migrate", "joblot", database=verbs.alias(), verbosity=0, interactive=False)
 
 
 def pending() -> list[str]:
     """The names of joblot's migrations that are not applied yet. Raises Unavailable."""
+    from django.db.migrations.executor import MigrationExecutor  # noqa: PLC0415 (slow to load)
+
     try:
         executor = MigrationExecutor(connections[verbs.alias()])
         plan = executor.migration_plan(executor.loader.graph.leaf_nodes("joblot"))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         cancel,
         claim,
         delete,
+        events,
         items,
         jobs,
         logs,
@@ -34,8 +35,11 @@ if TYPE_CHECKING:
     )
     from joblot.delivery.supervisor import deliver_once, remove_files_once
     from joblot.identity.tokens import any_token, issue, revoke, tokens
+    from joblot.identity.workers import workers
     from joblot.ledger.db.transactions import alias, database_files, location, migration_lock
+    from joblot.ledger.job.edit import edit
     from joblot.ledger.read.in_flight import in_flight
+    from joblot.ledger.read.results import results
     from joblot.ledger.rows.job import read_job
     from joblot.ledger.rows.outputs import storage
     from joblot.maintenance import (
@@ -43,6 +47,7 @@ if TYPE_CHECKING:
         audit_all,
         expire,
         health,
+        prune,
         repair,
         supervise_until,
         sweep,
@@ -58,6 +63,7 @@ else:
                 "cancel",
                 "claim",
                 "delete",
+                "events",
                 "items",
                 "jobs",
                 "logs",
@@ -76,13 +82,16 @@ else:
             ],
             "joblot.delivery.supervisor": ["deliver_once", "remove_files_once"],
             "joblot.identity.tokens": ["any_token", "issue", "revoke", "tokens"],
+            "joblot.identity.workers": ["workers"],
             "joblot.ledger.db.transactions": [
                 "alias",
                 "database_files",
                 "location",
                 "migration_lock",
             ],
+            "joblot.ledger.job.edit": ["edit"],
             "joblot.ledger.read.in_flight": ["in_flight"],
+            "joblot.ledger.read.results": ["results"],
             "joblot.ledger.rows.job": ["read_job"],
             "joblot.ledger.rows.outputs": ["storage"],
             "joblot.maintenance": [
@@ -90,6 +99,7 @@ else:
                 "audit_all",
                 "expire",
                 "health",
+                "prune",
                 "repair",
                 "supervise_until",
                 "sweep",
@@ -111,7 +121,9 @@ __all__ = [
     "delete",
     "deliver_once",
     "deliveries",
+    "edit",
     "end",
+    "events",
     "expire",
     "health",
     "in_flight",
@@ -124,6 +136,7 @@ __all__ = [
     "outputs",
     "pause",
     "progress",
+    "prune",
     "read_job",
     "release",
     "remove_files_once",
@@ -131,6 +144,7 @@ __all__ = [
     "repair",
     "report",
     "resend",
+    "results",
     "resume",
     "retry",
     "revoke",
@@ -145,4 +159,5 @@ __all__ = [
     "tokens",
     "webhooks",
     "why",
+    "workers",
 ]

@@ -75,23 +75,6 @@ class Connection:
             )
         return judged(answer)
 
-    def lines(
-        self, path: str, *, params: Mapping[str, Any], timeout: httpx.Timeout
-    ) -> Iterator[Any]:
-        """The values of a stream of JSON lines, as they arrive."""
-        accept = {"Accept": NDJSON}
-        with (
-            _reaching(),
-            self._http.stream(
-                "GET", path, params=params, headers=accept, timeout=timeout
-            ) as answer,
-        ):
-            if not answer.is_success:
-                answer.read()
-                raise _error_in(answer)
-            for line in answer.iter_lines():
-                yield _parsed(line)
-
     def send_lines(self, path: str, values: Iterable[Any], *, timeout: httpx.Timeout) -> Any:
         """Post a stream of JSON lines, as `values` yields them; the answer's JSON."""
         content = (json.dumps(value).encode() + b"\n" for value in values)

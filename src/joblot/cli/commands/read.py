@@ -1,21 +1,19 @@
-"""Reading: `jobs`, `show`, `watch`, `why`, `items`, `logs`. None of them writes."""
+"""Reading: `jobs`, `show`, `why`, `items`, `logs`, `workers`. None of them writes."""
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated
 
 import typer
 
-from joblot.cli import text, verbs
-from joblot.cli.database import open_database
-from joblot.cli.display import ProgressDisplay
-from joblot.cli.exits import exit_code_of
-from joblot.cli.options import ID_MAX, After, AsJson, Db, JobId, Limit
-from joblot.cli.plan import how_to_go_on
+from joblot.cli import text
+from joblot.cli.ledger import Row, open_ledger
+from joblot.cli.options import ID_MAX, After, AsJson, Db, JobId, Limit, Url
 from joblot.cli.printable import say_json
-from joblot.states import TERMINAL, ItemState, JobStatus
+from joblot.states import ItemState, JobStatus
 
 State = StrEnum("State", [(state.name, state.name.lower()) for state in ItemState])  # type: ignore[misc]
 
@@ -33,69 +31,36 @@ def jobs(
     limit: Limit = 50,
     as_json: AsJson = False,
     db: Db = None,
+    url: Url = None,
 ) -> None:
     """List jobs, the newest first."""
-    open_database(db)
-    page = verbs.jobs(project=project, status=status, before=before, limit=limit)
+    wanted = None if status is None else status.value
+    with open_ledger(db, url) as ledger:
+        page = ledger.jobs(project=project, status=wanted, before=before, limit=limit)
     say_json(page) if as_json else text.jobs(page)
 
 
-def show(job: JobId, *, as_json: AsJson = False, db: Db = None) -> None:
-    """Show a job: its status, and the counts of its stages."""
-    open_database(db)
-    state = verbs.progress(job)
-    say_json(state) if as_json else text.job(state)
+def show(job: JobId, *, as_json: AsJson = False, db: Db = None, url: Url = None) -> None:
+    """Show a job: its status, the counts of its stages, and why it is not finished."""
+    with open_ledger(db, url) as ledger:
+        state = ledger.progress(job)
+        if as_json:
+            say_json(state)
+            return
+        text.job(state)
+        text.reasons(ledger.why(job))
 
 
-def watch(
-    job: JobId,
-    *,
-    every: Annotated[
-        float, typer.Option("--every", metavar="SECONDS", min=0.05, help="How often to poll.")
-    ] = 1.0,
-    as_json: AsJson = False,
-    db: Db = None,
-) -> None:
-    """Watch a job until it ends; with --json, print one line per change. Exits as `run` does."""
-    open_database(db)
-    state = _watch_as_json(job, every) if as_json else _watch(job, every)
-    raise typer.Exit(exit_code_of(state["status"]))
-
-
-def _watch(job: int, every: float) -> dict[str, Any]:
-    with ProgressDisplay(text.err()) as display:
-        while True:
-            state = verbs.progress(job)
-            display.update(state)
-            if state["status"] in TERMINAL:
-                break
-            time.sleep(every)
-    text.job(state)
-    return state
-
-
-def _watch_as_json(job: int, every: float) -> dict[str, Any]:
-    printed: dict[str, Any] | None = None
-    while True:
-        state = verbs.progress(job)
-        news = {**state, "eta": None, "as_of": None}
-        if news != printed:
-            say_json(state, indent=None)
-            printed = news
-        if state["status"] in TERMINAL:
-            return state
-        time.sleep(every)
-
-
-def why(job: JobId, *, as_json: AsJson = False, db: Db = None) -> None:
+def why(job: JobId, *, as_json: AsJson = False, db: Db = None, url: Url = None) -> None:
     """Show what a job's open items wait for."""
-    open_database(db)
-    answer = verbs.why(job)
-    if as_json:
-        say_json(answer)
-        return
-    text.reasons(answer)
-    if command := how_to_go_on(verbs.read_job(job)):
+    with open_ledger(db, url) as ledger:
+        answer = ledger.why(job)
+        if as_json:
+            say_json(answer)
+            return
+        text.reasons(answer)
+        command = ledger.how_to_go_on(job)
+    if command:
         text.out().print(f"if its `joblot run` has ended, continue with: {command}", soft_wrap=True)
 
 
@@ -112,12 +77,14 @@ def items(
     limit: Limit = 100,
     as_json: AsJson = False,
     db: Db = None,
+    url: Url = None,
 ) -> None:
     """List items by number, with the causes of failures."""
-    open_database(db)
     begin = -1 if after is None else after
     wanted = state.value if state else None
-    page, following = _items(job, wanted, stage, begin, limit)
+    with open_ledger(db, url) as ledger:
+        read = partial(ledger.items, job, state=wanted, stage=stage)
+        page, following = _items(read, begin, limit)
     if as_json:
         say_json(page)
         return
@@ -127,22 +94,34 @@ def items(
 
 
 def _items(
-    job: int, state: str | None, stage: str | None, after: int, limit: int
-) -> tuple[list[dict[str, Any]], int | None]:
+    read: Callable[..., tuple[Sequence[Row], int | None]], after: int, limit: int
+) -> tuple[list[Row], int | None]:
     """Up to `limit` items, and where the rest begins; the ledger reads them in short pages."""
-    found: list[dict[str, Any]] = []
+    found: list[Row] = []
     following: int | None = after
     while following is not None and len(found) < limit:
-        page = verbs.items(job, state=state, stage=stage, after=following, limit=limit - len(found))
+        page, following = read(after=following, limit=limit - len(found))
         found += page
-        following = page.next
     return found, following
 
 
 def logs(
-    job: JobId, *, after: After = None, limit: Limit = 100, as_json: AsJson = False, db: Db = None
+    job: JobId,
+    *,
+    after: After = None,
+    limit: Limit = 100,
+    as_json: AsJson = False,
+    db: Db = None,
+    url: Url = None,
 ) -> None:
     """Print a job's log, oldest first."""
-    open_database(db)
-    page = verbs.logs(job, after=after or 0, limit=limit)
+    with open_ledger(db, url) as ledger:
+        page = ledger.logs(job, after=after or 0, limit=limit)
     say_json(page) if as_json else text.logs(page)
+
+
+def workers(*, as_json: AsJson = False, db: Db = None, url: Url = None) -> None:
+    """List the workers that have been seen, the last one first."""
+    with open_ledger(db, url) as ledger:
+        page = ledger.workers()
+    say_json(page) if as_json else text.workers(page)

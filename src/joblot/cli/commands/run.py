@@ -106,7 +106,7 @@ def run(
         plan = require_resumable(resume, source)
     else:
         plan = Plan(function, batch, str(Path.cwd()), item_seconds_max)
-    one = Run(plan, workers or workers_default(), str(db) if db else None, text.err())
+    one = Run(plan, workers or workers_default(), str(db) if db else None)
     if resume is not None and verbs.read_job(resume).status in TERMINAL:
         state = verbs.progress(resume)
     else:

@@ -88,4 +88,4 @@ def _announce(url: str, missing: str) -> None:
         lines.append(f"  list jobs here:       curl -H @{header} {here}/api/v1/jobs")
     lines.append("  give others access:   joblot token create NAME --scope SCOPE")
     for line in lines:
-        text.err().print(line, soft_wrap=True, markup=False, highlight=False)
+        text.err().print(line, soft_wrap=True)

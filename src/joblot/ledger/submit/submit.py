@@ -107,11 +107,14 @@ def add_items(job_id: int, items: Iterable[Given], *, seal: bool = False) -> int
     return filling.added
 
 
-def seal(job_id: int) -> Job:
-    """Declare that no more items will be added; a job whose items are all settled finishes now."""
+def seal(job_id: int, *, total: int | None = None) -> Job:
+    """Declare that no more items will be added; a job whose items are all settled finishes now.
+
+    With `total`, raises KeyConflict unless the job has exactly so many.
+    """
     require_durable(connection())
     with knowing(lambda: "sealing again is safe"):
-        _seal(job_id)
+        _seal(job_id, total)
         return read_job(job_id)
 
 

@@ -1,0 +1,95 @@
+"""The ledger in a database, by its verbs. Django is set up already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
+from typing import Any
+
+from joblot.cli import plan, verbs
+from joblot.cli.ledger import Row
+from joblot.states import JobStatus
+
+
+class LocalLedger:
+    """A `Ledger`."""
+
+    def jobs(
+        self, *, project: str | None, status: str | None, before: int | None, limit: int
+    ) -> Sequence[Row]:
+        wanted = None if status is None else JobStatus(status)
+        return verbs.jobs(project=project, status=wanted, before=before, limit=limit)
+
+    def progress(self, job: int) -> Row:
+        return verbs.progress(job)
+
+    def why(self, job: int) -> Row:
+        return dict(verbs.why(job))
+
+    def items(
+        self, job: int, *, state: str | None, stage: str | None, after: int, limit: int
+    ) -> tuple[Sequence[Row], int | None]:
+        page = verbs.items(job, state=state, stage=stage, after=after, limit=limit)
+        return page, page.next
+
+    def results(self, job: int, *, state: str | None, stage: str | None) -> Iterator[Row]:
+        return verbs.results(job, state=state, stage=stage)
+
+    def logs(self, job: int, *, after: int, limit: int) -> Sequence[Row]:
+        return verbs.logs(job, after=after, limit=limit)
+
+    def events(self, job: int, *, after: int, limit: int) -> Sequence[Row]:
+        return verbs.events(job, after=after, limit=limit)
+
+    def workers(self) -> Sequence[Row]:
+        return verbs.workers()
+
+    def submit(self, items: Iterable[Any] | None, **asked: Any) -> Row:
+        asked["project"] = asked["project"] or "default"
+        return verbs.progress(verbs.submit(items=items, **asked).pk)
+
+    def start(self, job: int) -> Row:
+        return verbs.progress(verbs.start(job).pk)
+
+    def pause(self, job: int) -> Row:
+        return verbs.progress(verbs.pause(job).pk)
+
+    def resume(self, job: int) -> Row:
+        return verbs.progress(verbs.resume(job).pk)
+
+    def seal(self, job: int) -> Row:
+        return verbs.progress(verbs.seal(job).pk)
+
+    def cancel(self, job: int, *, grace_seconds: float | None) -> Row:
+        return verbs.progress(verbs.cancel(job, grace_seconds=grace_seconds).pk)
+
+    def retry(self, job: int, *, config: Any, start_now: bool) -> Row:
+        return verbs.progress(verbs.retry(job, config=config, start_now=start_now).pk)
+
+    def edit(self, job: int, *, priority: int) -> Row:
+        return verbs.progress(verbs.edit(job, priority=priority).pk)
+
+    def delete(self, job: int) -> None:
+        verbs.delete(job)
+
+    def audit(self, job: int) -> Row:
+        return verbs.audit(job)
+
+    def repair(self, job: int) -> Row:
+        return verbs.repair(job)
+
+    def audit_all(self) -> Iterator[Row]:
+        return verbs.audit_all()
+
+    def expire(self, lease: str) -> bool:
+        return verbs.expire(lease)
+
+    def prune(self, older_than: timedelta) -> int:
+        return verbs.prune(older_than)
+
+    def how_to_go_on(self, job: int) -> str | None:
+        return plan.how_to_go_on(verbs.read_job(job))
+
+    def lacks_items(self, job: int) -> bool:
+        found = verbs.read_job(job)
+        return plan.is_of_run(found) and not found.sealed
