@@ -19,7 +19,6 @@ from joblot.wire import failure, success
 from tests.ledger.worker import keys
 
 
-
 @pytest.fixture(autouse=True)
 def outputs(settings: Any, tmp_path: Path) -> None:
     settings.MEDIA_ROOT = str(tmp_path)
