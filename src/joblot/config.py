@@ -124,6 +124,9 @@ class Limits:
     cause_samples_max: int = 5  # items shown as examples of a cause
     cause_workers_max: int = 5  # named per cause
     cause_workers_items_max: int = 1_000  # of a cause, whose workers are determined
+    results_page_items: int = 200  # of a stream of results, read together
+    results_page_bytes: int = 4_194_304  # of outputs from the storage, after which a page ends
+    prune_seconds_max: float = 5.0  # of one request; the client repeats it for the rest
 
     add_chunk_items: int = 2_000  # items numbered under one lock of the job's row
     add_chunk_bytes: int = 4_194_304
@@ -181,6 +184,7 @@ class Limits:
     events_poll_seconds: float = 1.0  # between checks of an event stream for the next event
     retry_after_seconds: float = 2.0  # sent to a client while the database is unavailable
     names_per_token_max: int = 100
+    token_used_seconds: float = 60.0  # between writes of when a token was last used
     pipelines_per_claim_max: int = 100
     worker_about_bytes_max: int = 8_192
     worker_seen_seconds: float = 10.0  # between writes of when a worker was last seen

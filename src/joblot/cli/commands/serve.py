@@ -92,7 +92,7 @@ def _announce(url: str, missing: str) -> None:
         lines.append(f"  list jobs here:       curl -H @{header} {here}/api/v1/jobs")
     lines.append("  give others access:   joblot user add NAME; joblot token create NAME ...")
     for line in lines:
-        text.err().print(line, soft_wrap=True, markup=False, highlight=False)
+        text.err().print(line, soft_wrap=True)
 
 
 def _entry(here: str) -> str:
