@@ -81,15 +81,17 @@ def retry(
     url: Url = None,
 ) -> None:
     """Begin the next run of a job, with the items that did not succeed, or those of one cause."""
-    asked = {
-        "cause": cause,
-        "expected": expected,
-        "config": None if config is None else json_of(config, "--config"),
-        "start_now": not hold,
-        "reason": reason,
-    }
+    settings = None if config is None else json_of(config, "--config")
     with open_ledger(db, url) as ledger:
-        _print_progress(ledger.retry(job, **asked))
+        begun = ledger.retry(
+            job,
+            cause=cause,
+            expected=expected,
+            config=settings,
+            start_now=not hold,
+            reason=reason,
+        )
+    _print_progress(begun)
 
 
 def priority(
