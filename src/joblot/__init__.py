@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from joblot.ledger.report.report import report
     from joblot.ledger.rows.log import log
     from joblot.ledger.submit.submit import add_items, seal, submit
+    from joblot.log_context import job_log
+    from joblot.log_writing.handler import JobLogHandler
     from joblot.models import Job
     from joblot.wire import Claim, ClaimedItem, GrantedLease, ItemReceipt, Result, failure, success
 else:
@@ -70,6 +72,8 @@ else:
                 "ItemReceipt",
             ],
             "joblot.errors": ["PermanentError", "RetryableError"],
+            "joblot.log_writing.handler": ["JobLogHandler"],
+            "joblot.log_context": ["job_log"],
             "joblot.models": ["Job"],
         },
     )
@@ -80,6 +84,7 @@ __all__ = [
     "GrantedLease",
     "ItemReceipt",
     "Job",
+    "JobLogHandler",
     "JobNotice",
     "Next",
     "NextJob",
@@ -95,6 +100,7 @@ __all__ = [
     "events",
     "failure",
     "items",
+    "job_log",
     "job_map",
     "jobs",
     "log",
