@@ -113,6 +113,12 @@ class Limits:
     reason_chars_max: int = 1_000
     log_lines_max: int = 10_000  # of one job's log, without its events
     log_chars_max: int = 10_000_000  # of one job's log
+    log_queue_lines: int = 5_000  # of JobLogHandler that wait; further ones are dropped
+    log_batch_lines: int = 500  # that it writes at once
+    log_batch_seconds: float = 0.2  # for which it waits for more lines before it writes
+    log_retry_seconds: float = 1.0  # after the database has failed; doubles
+    log_retry_seconds_max: float = 30.0
+    log_flush_seconds: float = 2.0  # for which an exit waits for lines that are not written
     metrics_per_result_max: int = 32
     results_per_report_max: int = 1_000
     claim_items_max: int = 1_000

@@ -207,14 +207,16 @@ GUARDS = (
             return None
         tried.job_id = lease.job_id
         job = read_job(lease.job_id, deleted=True)
-        _return_items(job, lease, cause)
+        expired = Expired(job.pk, lease.worker, str(lease.pk))
+        _return_items(job, lease, cause, expired)
 """,
         """\
         lease: Lease | None = live.order_by("expires_at").first()
         if lease is None:
             return None
         job = read_job(lease.job_id, deleted=True)
-        _return_items(job, lease, cause)
+        expired = Expired(job.pk, lease.worker, str(lease.pk))
+        _return_items(job, lease, cause, expired)
         if not list(live.select_for_update().filter(pk=lease.pk)):
             __import__("django.db").db.transaction.set_rollback(True, using=alias())
             return None
