@@ -174,6 +174,13 @@ class Limits:
     worker_seen_seconds: float = 10.0  # between writes of when a worker was last seen
     worker_offline_seconds: float = 60.0  # after it was last seen
     map_items_max: int = 1_000_000  # of a job, covered by one map
+    picture_items_max: int = 10_000_000  # of a job, in one picture of all items
+    picture_seconds_min: float = 2.0  # between two pictures that one server builds of a job
+    picture_rest_factor: int = (
+        20  # times what a picture took to build, until the next: 5 % of a core
+    )
+    picture_changes_max: int = 20_000  # runs of changed items; for more, the whole picture is sent
+    picture_cache_bytes_max: int = 67_108_864  # of pictures that one server keeps, a byte per item
     gauge_rows_max: int = 100_000  # counted for one gauge of /metrics, even if there are more
     sweep_overdue_seconds: float = 30.0  # after which a server reports that it is unhealthy
 

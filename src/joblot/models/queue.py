@@ -56,7 +56,8 @@ class Lease(LedgerModel):
     """One worker's right to report; its row is the mutex between a report and everything else.
 
     `ranges` is a list of [first, last, failures, expiries, returns]. `gone` lists the numbers that
-    this lease gave back without settling them. `open` is the number of items that it still holds.
+    this lease gave back without settling them. `open` is the number of items that it still holds,
+    or held when it was closed.
     """
 
     token = models.UUIDField(primary_key=True, default=uuid.uuid4)

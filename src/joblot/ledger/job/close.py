@@ -28,7 +28,8 @@ def close_leases(job_id: int, run: int) -> None:
     """Close every lease of the job up to this run, in short batches; waits for reports in flight.
 
     Closes expired leases too: a success through one would count. Leases of a later run stay: the
-    caller may have been overtaken, with its run over and the next begun.
+    caller may have been overtaken, with its run over and the next begun. `open` stays as well, and
+    so says which items were in flight.
 
     Holds no lock while it waits: each batch skips locked leases, and when only locked ones are left
     it waits for one at a time.
@@ -51,4 +52,4 @@ def _close_batch(job_id: int, run: int, size: int, *, skip_locked: bool) -> int:
         if not tokens:
             return 0
         closed = Lease.ledger.using(alias()).filter(pk__in=tokens)
-        return closed.update(state=LeaseState.CLOSED, open=0)
+        return closed.update(state=LeaseState.CLOSED)
