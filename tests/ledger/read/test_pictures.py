@@ -1,4 +1,4 @@
-"""The pictures that a process keeps: built when someone looks, and only as often as they may cost."""
+"""The pictures that a process keeps: built when someone looks, as often as they may cost."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_picture_is_shown_until_the_next_is_due(job: Job, configure: Callable[
 
 
 def test_what_took_long_to_build_rests_longer(job: Job, configure: Callable[..., None]) -> None:
-    configure(picture_seconds_min=1e-9, picture_rest_factor=1_000_000_000)
+    configure(picture_seconds_min=1e-9, picture_rest_factor=1e9)
     pictures = Pictures()
     first = pictures.latest(Shown(job.pk))
     assert pictures.latest(Shown(job.pk)) is first
@@ -103,7 +103,7 @@ def test_a_retry_is_seen_after_the_last_picture_of_a_run(ledger_db: str) -> None
 
 def test_pictures_keep_within_their_limit(job: Job, configure: Callable[..., None]) -> None:
     other = submit("other", keys(100), pipeline="q")
-    configure(picture_cache_bytes_max=200, picture_seconds_min=3_600.0)
+    configure(picture_cache_bytes_max=2_000, picture_seconds_min=3_600.0)
     pictures = Pictures()
     first = pictures.latest(Shown(job.pk))
     pictures.latest(Shown(other.pk))
@@ -139,3 +139,4 @@ def test_an_unknown_job_is_an_error_each_time(ledger_db: str) -> None:
     for _ in range(2):
         with pytest.raises(NotFound):
             pictures.latest(Shown(12_345))
+    assert not pictures._kept

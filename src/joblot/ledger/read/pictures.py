@@ -14,11 +14,13 @@ from threading import Lock
 from typing import NamedTuple
 
 from joblot.config import limits
+from joblot.errors import JoblotError
 from joblot.ledger.db.transactions import alias
 from joblot.ledger.read import picture_format
 from joblot.ledger.read.picture import Picture, picture
 
 VERSIONS_MAX = 8  # of the same items, as a base for what has changed since
+_ENTRY_BYTES = 1_024  # about; besides the pictures themselves
 
 
 class Shown(NamedTuple):
@@ -44,7 +46,7 @@ class _Versions:
 
     @property
     def size(self) -> int:
-        return sum(len(one.cells) + len(body) for one, body in self.all)
+        return _ENTRY_BYTES + sum(len(one.cells) + len(body) for one, body in self.all)
 
 
 class Pictures:
@@ -78,6 +80,9 @@ class Pictures:
             try:
                 if kept.is_due:
                     self._build(shown, kept)
+            except JoblotError:
+                self._drop(shown, kept)
+                raise
             finally:
                 kept.building.release()
         return kept.all
@@ -87,6 +92,12 @@ class Pictures:
             kept = self._kept.setdefault((alias(), shown), _Versions())
             self._kept.move_to_end((alias(), shown))
             return kept
+
+    def _drop(self, shown: Shown, kept: _Versions) -> None:
+        """Keep nothing of what can't be shown."""
+        with self._lock:
+            if not kept.all:
+                self._kept.pop((alias(), shown), None)
 
     def _build(self, shown: Shown, kept: _Versions) -> None:
         began = time.monotonic()
