@@ -13,6 +13,7 @@ from django.urls import reverse
 from joblot.config import limits
 from joblot.errors import InvalidInput
 from joblot.ledger.read.picture import MEANINGS, Legend, Picture
+from joblot.ledger.read.picture_cells import Code
 from joblot.ledger.read.pictures import Shown
 from joblot.ledger.rows.job import stages_of
 from joblot.models import Job
@@ -22,6 +23,11 @@ from joblot.words import STATES
 from joblot.words import Shown as Words
 
 BLOCKS_MAX = 100
+# As in a bar: what was settled, then what is open.
+ORDER = (
+    *(Code.SUCCEEDED, Code.FAILED, Code.LOST, Code.SKIPPED),
+    *(Code.IN_FLIGHT, Code.WAITING, Code.READY, Code.ABSENT),
+)
 OWN_WORDS = {
     "before_start": Words("canceled before start", "–", "cancelled"),
     "finished_after_cancel": Words("finished after cancel", "◷", "waiting"),
@@ -130,8 +136,8 @@ def version_of(picture: Picture) -> str:
 
 
 def _entries(legend: Legend, picture: Picture | None) -> Iterator[Entry]:
-    for code, name in enumerate(MEANINGS[legend]):
-        if name:
+    for code in ORDER:
+        if name := MEANINGS[legend][code]:
             words = OWN_WORDS.get(name) or STATES[name]
             count = None if picture is None else picture.counts[code]
             yield Entry(code, name, *words, count)
@@ -140,15 +146,12 @@ def _entries(legend: Legend, picture: Picture | None) -> Iterator[Entry]:
 def _blocks(picture: Picture) -> Iterator[dict[str, Any]]:
     """At most BLOCKS_MAX blocks of consecutive items, each with its counts by state."""
     total = len(picture.cells)
+    used = [code for code in ORDER if picture.counts[code]]
     size = max(1, -(-total // BLOCKS_MAX))
     for begin in range(0, total, size):
         cells = picture.cells[begin : begin + size]
         first, last = picture.first + begin, picture.first + begin + len(cells) - 1
-        counts = [
-            (name, cells.count(code))
-            for code, name in enumerate(picture.meanings)
-            if name and picture.counts[code]
-        ]
+        counts = [(picture.meanings[code], cells.count(code)) for code in used]
         yield {"first": first, "last": last, "range": f"{first}-{last}", "counts": counts}
 
 

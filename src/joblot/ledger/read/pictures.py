@@ -107,7 +107,8 @@ class Pictures:
         )
         before = [(one, body) for one, body in kept.all if one.tag != new.tag]
         kept.all = (*before[1 - VERSIONS_MAX :], (new, picture_format.whole(new)))
-        took = time.monotonic() - began
+        # The first one reads everything, so it says nothing of what the next will cost.
+        took = 0.0 if known is None else time.monotonic() - began
         rest = max(limits().picture_seconds_min, limits().picture_rest_factor * took)
         kept.due_at = time.monotonic() + rest
         self._forget(kept)

@@ -11,7 +11,7 @@ import { View } from "./map/view.js";
 
 const FAILED = 4;
 const LOST = 5;
-const HEIGHT_SHARE = 0.7; // of the window, at most
+const HEIGHT_SHARE = 0.65; // of the window, at most
 const HEIGHT_MIN = 120;
 
 export class ItemMap {

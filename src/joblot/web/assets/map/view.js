@@ -8,6 +8,7 @@ export class View {
     this.columns = this.rows = 1;
     this.zoom = 1;
     this.x = this.y = 0; // of the picture's corner, in device pixels; never fractions
+    this.restX = this.restY = 0; // of moves, which may be fractions
     this.isFitted = true;
   }
 
@@ -41,8 +42,9 @@ export class View {
   }
 
   moveBy(x, y) {
-    this.x += Math.round(x);
-    this.y += Math.round(y);
+    const [toX, toY] = [this.x + this.restX + x, this.y + this.restY + y];
+    [this.x, this.y] = [Math.round(toX), Math.round(toY)];
+    [this.restX, this.restY] = [toX - this.x, toY - this.y];
     this.settle();
   }
 
