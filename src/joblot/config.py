@@ -197,6 +197,11 @@ class Limits:
     worker_offline_seconds: float = 60.0  # after it was last seen
     map_items_max: int = 1_000_000  # of a job, covered by one map
     drift_jobs_max: int = 500  # the newest ended jobs whose counts /metrics compares
+    picture_items_max: int = 10_000_000  # of a job, in one picture of all items
+    picture_seconds_min: float = 2.0  # between two pictures that one server builds of a job
+    picture_rest_factor: float = 20.0  # times what a picture took to build, before the next
+    picture_changes_max: int = 20_000  # runs of changed items; for more, the whole picture is sent
+    picture_cache_bytes_max: int = 67_108_864  # of pictures that one server keeps, a byte per item
     gauge_rows_max: int = 100_000  # counted for one gauge of /metrics, even if there are more
     sweep_overdue_seconds: float = 30.0  # after which a server reports that it is unhealthy
 

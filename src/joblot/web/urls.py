@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from joblot.web import assets, enter, job, jobs, prefer, sign_in
+from joblot.web import assets, enter, job, job_map, jobs, prefer, sign_in
 
 app_name = "joblot_web"
 
@@ -13,6 +13,9 @@ urlpatterns = [
     path("jobs", jobs.jobs, name="jobs"),
     path("jobs/counts", jobs.job_counts, name="job_counts"),
     path("jobs/<int:job_id>", job.job, name="job"),
+    path("jobs/<int:job_id>/map", job_map.map_page, name="map"),
+    path("jobs/<int:job_id>/map.bin", job_map.map_bytes, name="map_bytes"),
+    path("jobs/<int:job_id>/map/items/<int:number>", job_map.map_item, name="map_item"),
     path("sign-in", sign_in.sign_in, name="sign_in"),
     path("sign-out", sign_in.sign_out, name="sign_out"),
     path("enter/<str:secret>", enter.enter, name="enter"),
