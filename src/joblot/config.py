@@ -167,6 +167,9 @@ class Limits:
     line_bytes_max: int = 1_048_576  # of a streamed item
     wait_seconds_max: float = 30.0  # that a claim may wait for work; shorter than any lease
     events_poll_seconds: float = 1.0  # between checks of an event stream for the next event
+    live_seconds: float = 1.0  # between reads of a watched job, for all viewers of a process
+    live_final_seconds: float = 10.0  # the same, once its run has ended; below the page's patience
+    live_rights_seconds: float = 30.0  # between checks of a viewer's rights
     retry_after_seconds: float = 2.0  # sent to a client while the database is unavailable
     names_per_token_max: int = 100
     pipelines_per_claim_max: int = 100

@@ -106,6 +106,44 @@ class JobOut(Schema):
     as_of: str
 
 
+class StageCounts(Schema):
+    """They add up to `total`, except `settled`, which is the sum of four of them."""
+
+    name: str
+    total: int
+    settled: int
+    upstream: int
+    ready: int
+    in_flight: int
+    succeeded: int
+    failed: int
+    lost: int
+    skipped: int
+    cancelled: int
+
+
+class SnapshotOut(Schema):
+    """All that a page shows of a job, from one read. A later snapshot has a greater `key`, which is
+    run.revision.microseconds. `why` says why the job is not finished.
+    """
+
+    key: str
+    id: int
+    run: int
+    revision: int
+    status: str
+    sealed: bool
+    finishing: bool
+    total: int
+    settled: int
+    percent: float
+    eta: Eta | None
+    stages: list[StageCounts]
+    why: list[str]
+    is_final: bool
+    as_of: str
+
+
 class JobsOut(Schema):
     """`next` is the `before` of the next page, null on the last one."""
 

@@ -1,0 +1,77 @@
+"""The snapshot of a job that a page shows and then follows: all its numbers from one read.
+
+Snapshots are ordered by their `key`, `run.revision.microseconds` by the database's clock. So a
+viewer that reconnects, perhaps to another process, can drop what is older than what it has shown.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, Self
+
+from joblot.errors import InvalidInput
+from joblot.ledger.db.transactions import one_snapshot, repeated
+from joblot.ledger.read.progress import progress
+from joblot.ledger.read.why import why
+from joblot.shown import shown
+from joblot.states import TERMINAL
+
+REASONS_MAX = 6
+
+_KEY = re.compile(r"(\d{1,10})\.(\d{1,10})\.(\d{1,18})", re.ASCII)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SHOWN = ("id", "run", "revision", "status", "sealed", "finishing", "total", "percent", "eta")
+
+
+class Key(NamedTuple):
+    """When a snapshot was read: the later of two compares greater."""
+
+    run: int
+    revision: int
+    microseconds: int
+
+    @classmethod
+    def of(cls, state: dict[str, Any]) -> Self:
+        read_at = datetime.fromisoformat(state["as_of"])
+        return cls(state["run"], state["revision"], (read_at - _EPOCH) // timedelta(microseconds=1))
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Raises InvalidInput."""
+        found = _KEY.fullmatch(text)
+        if found is None:
+            raise InvalidInput(
+                f"last_event_id: expected run.revision.microseconds, got {shown(text, 60)}"
+            )
+        return cls(*map(int, found.groups()))
+
+    def __str__(self) -> str:
+        return ".".join(map(str, self))
+
+
+@repeated
+@one_snapshot()
+def snapshot(job_id: int) -> dict[str, Any]:
+    """The job's counts by stage, and why it is not finished, as of one instant. Raises NotFound."""
+    state = progress(job_id)
+    return {
+        "key": str(Key.of(state)),
+        **{name: state[name] for name in _SHOWN},
+        "settled": min(map(_settled, state["stages"])),
+        "stages": [_stage(stage) for stage in state["stages"]],
+        "why": [reason["text"] for reason in why(job_id)["reasons"][:REASONS_MAX]],
+        "is_final": state["status"] in TERMINAL and not state["finishing"],
+        "as_of": state["as_of"],
+    }
+
+
+def _stage(stage: dict[str, Any]) -> dict[str, Any]:
+    """The stage's counts, which add up to its total: `upstream` are still in an earlier stage."""
+    kept = {name: value for name, value in stage.items() if name not in ("pipeline", "metrics")}
+    here = stage["ready"] + stage["in_flight"] + stage["cancelled"] + _settled(stage)
+    return {**kept, "upstream": stage["total"] - here, "settled": _settled(stage)}
+
+
+def _settled(stage: dict[str, Any]) -> int:
+    return int(stage["succeeded"] + stage["failed"] + stage["lost"] + stage["skipped"])
