@@ -112,7 +112,7 @@ class StageCounts(Schema):
     name: str
     total: int
     settled: int
-    upstream: int
+    not_reached: int
     ready: int
     in_flight: int
     succeeded: int

@@ -16,7 +16,7 @@ from tests.ledger.conftest import Clock
 from tests.ledger.worker import TWO_STAGES, drain, keys
 
 BYTES_MAX = 2_048  # of a message about an ordinary job
-PARTS = ("upstream", "ready", "in_flight", "succeeded", "failed", "lost", "skipped", "cancelled")
+PARTS = ("not_reached", "ready", "in_flight", "succeeded", "failed", "lost", "skipped", "cancelled")
 
 
 def test_every_stage_adds_up_to_the_total(ledger_db: str) -> None:
@@ -26,7 +26,7 @@ def test_every_stage_adds_up_to_the_total(ledger_db: str) -> None:
     worker.fail(lease, worker.numbers(lease)[3])
     found = snapshot(job.pk)
     assert [sum(stage[part] for part in PARTS) for stage in found["stages"]] == [10, 10]
-    assert [stage["upstream"] for stage in found["stages"]] == [0, 6]
+    assert [stage["not_reached"] for stage in found["stages"]] == [0, 6]
     assert [stage["settled"] for stage in found["stages"]] == [4, 1]
     assert found["settled"] == 1  # an item is settled once it is settled in every stage
 

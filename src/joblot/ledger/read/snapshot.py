@@ -67,10 +67,10 @@ def snapshot(job_id: int) -> dict[str, Any]:
 
 
 def _stage(stage: dict[str, Any]) -> dict[str, Any]:
-    """The stage's counts, which add up to its total: `upstream` are still in an earlier stage."""
+    """The stage's counts, which add up to its total: `not_reached` are still in an earlier stage."""
     kept = {name: value for name, value in stage.items() if name not in ("pipeline", "metrics")}
     here = stage["ready"] + stage["in_flight"] + stage["cancelled"] + _settled(stage)
-    return {**kept, "upstream": stage["total"] - here, "settled": _settled(stage)}
+    return {**kept, "not_reached": stage["total"] - here, "settled": _settled(stage)}
 
 
 def _settled(stage: dict[str, Any]) -> int:
