@@ -124,7 +124,8 @@ class StageCounts(Schema):
 
 class SnapshotOut(Schema):
     """All that a page shows of a job, from one read. A later snapshot has a greater `key`, which is
-    run.revision.microseconds. `why` says why the job is not finished.
+    run.revision.microseconds. `why` says why the job is not finished; `acts` has, for each verb,
+    why it is refused now, "" if it is allowed.
     """
 
     key: str
@@ -140,6 +141,7 @@ class SnapshotOut(Schema):
     eta: Eta | None
     stages: list[StageCounts]
     why: list[str]
+    acts: dict[str, str]
     is_final: bool
     as_of: str
 

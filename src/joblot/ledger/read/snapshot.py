@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self
 
 from joblot.errors import InvalidInput
 from joblot.ledger.db.transactions import one_snapshot, repeated
+from joblot.ledger.read.acts import acts
 from joblot.ledger.read.progress import progress
 from joblot.ledger.read.why import why
 from joblot.shown import shown
@@ -61,13 +62,14 @@ def snapshot(job_id: int) -> dict[str, Any]:
         "settled": min(map(_settled, state["stages"])),
         "stages": [_stage(stage) for stage in state["stages"]],
         "why": [reason["text"] for reason in why(job_id)["reasons"][:REASONS_MAX]],
+        "acts": acts(state),
         "is_final": state["status"] in TERMINAL and not state["finishing"],
         "as_of": state["as_of"],
     }
 
 
 def _stage(stage: dict[str, Any]) -> dict[str, Any]:
-    """The stage's counts, which add up to its total: `not_reached` are still in an earlier stage."""
+    """The counts, which add up to the total: what is `not_reached` is still in an earlier stage."""
     kept = {name: value for name, value in stage.items() if name not in ("pipeline", "metrics")}
     here = stage["ready"] + stage["in_flight"] + stage["cancelled"] + _settled(stage)
     return {**kept, "not_reached": stage["total"] - here, "settled": _settled(stage)}
