@@ -122,6 +122,14 @@ class StageCounts(Schema):
     cancelled: int
 
 
+class ShownOut(Schema):
+    """A status as people read it; `color` names the state of items with the same color."""
+
+    word: str
+    glyph: str
+    color: str
+
+
 class SnapshotOut(Schema):
     """All that a page shows of a job, from one read. A later snapshot has a greater `key`, which is
     run.revision.microseconds. `why` says why the job is not finished; `acts` has, for each verb,
@@ -135,8 +143,10 @@ class SnapshotOut(Schema):
     status: str
     sealed: bool
     finishing: bool
+    shown: ShownOut
     total: int
     settled: int
+    not_well: int
     percent: float
     eta: Eta | None
     stages: list[StageCounts]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from django.urls import path
 
-from joblot.web import assets, enter, job, jobs, prefer, sign_in
+from joblot.web import assets, enter, job, jobs, live, prefer, sign_in
 
 app_name = "joblot_web"
 
 urlpatterns = [
     path("", jobs.jobs, name="home"),
     path("jobs", jobs.jobs, name="jobs"),
+    path("jobs/snapshots.json", live.many_snapshots, name="snapshots"),
     path("jobs/<int:job_id>", job.job, name="job"),
+    path("jobs/<int:job_id>/live", live.live, name="live"),
+    path("jobs/<int:job_id>/snapshot.json", live.one_snapshot, name="snapshot"),
     path("sign-in", sign_in.sign_in, name="sign_in"),
     path("sign-out", sign_in.sign_out, name="sign_out"),
     path("enter/<str:secret>", enter.enter, name="enter"),

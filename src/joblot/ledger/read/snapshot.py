@@ -7,16 +7,18 @@ viewer that reconnects, perhaps to another process, can drop what is older than 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Self
 
 from joblot.errors import InvalidInput
 from joblot.ledger.db.transactions import one_snapshot, repeated
 from joblot.ledger.read.acts import acts
-from joblot.ledger.read.progress import progress
+from joblot.ledger.read.progress import progress, progress_of
 from joblot.ledger.read.why import why
 from joblot.shown import shown
-from joblot.states import TERMINAL
+from joblot.states import TERMINAL, JobStatus
+from joblot.words import STATUSES
 
 REASONS_MAX = 6
 
@@ -57,12 +59,27 @@ def snapshot(job_id: int) -> dict[str, Any]:
     """The job's counts by stage, and why it is not finished, as of one instant. Raises NotFound."""
     state = progress(job_id)
     return {
-        "key": str(Key.of(state)),
-        **{name: state[name] for name in _SHOWN},
-        "settled": min(map(_settled, state["stages"])),
-        "stages": [_stage(stage) for stage in state["stages"]],
+        **_numbers(state),
         "why": [reason["text"] for reason in why(job_id)["reasons"][:REASONS_MAX]],
         "acts": acts(state),
+    }
+
+
+@repeated
+def snapshots(job_ids: Sequence[int]) -> list[dict[str, Any]]:
+    """Some jobs for a list, as of one instant, without reasons and acts; none for missing jobs."""
+    return [{**_numbers(state), "project": state["project"]} for state in progress_of(job_ids)]
+
+
+def _numbers(state: dict[str, Any]) -> dict[str, Any]:
+    stages = [_stage(stage) for stage in state["stages"]]
+    return {
+        "key": str(Key.of(state)),
+        **{name: state[name] for name in _SHOWN},
+        "shown": STATUSES[JobStatus(state["status"])]._asdict(),
+        "settled": min(stage["settled"] for stage in stages),
+        "not_well": sum(stage["failed"] + stage["lost"] for stage in stages),
+        "stages": stages,
         "is_final": state["status"] in TERMINAL and not state["finishing"],
         "as_of": state["as_of"],
     }
@@ -71,9 +88,6 @@ def snapshot(job_id: int) -> dict[str, Any]:
 def _stage(stage: dict[str, Any]) -> dict[str, Any]:
     """The counts, which add up to the total: what is `not_reached` is still in an earlier stage."""
     kept = {name: value for name, value in stage.items() if name not in ("pipeline", "metrics")}
-    here = stage["ready"] + stage["in_flight"] + stage["cancelled"] + _settled(stage)
-    return {**kept, "not_reached": stage["total"] - here, "settled": _settled(stage)}
-
-
-def _settled(stage: dict[str, Any]) -> int:
-    return int(stage["succeeded"] + stage["failed"] + stage["lost"] + stage["skipped"])
+    settled = sum(stage[name] for name in ("succeeded", "failed", "lost", "skipped"))
+    here = stage["ready"] + stage["in_flight"] + stage["cancelled"] + settled
+    return {**kept, "not_reached": stage["total"] - here, "settled": settled}
