@@ -14,15 +14,17 @@ from pathlib import Path
 
 from joblot import private
 from joblot.errors import Unavailable
-from joblot.places import data_folder
 
 ENTRY_SECONDS_MAX = 3_600.0  # after which an unused link is refused
-FOLDER = "entries"  # beside the local token
+FOLDER = "entries"
 
 
-def make_entry() -> str:
-    """The secret of a new link. Raises Unavailable if no file can be kept for it."""
-    folder = data_folder() / FOLDER
+def make_entry(token_file: Path) -> str:
+    """The secret of a new link to servers that accept this local token.
+
+    Raises Unavailable if no file can be kept for it.
+    """
+    folder = token_file.parent / FOLDER
     try:
         private.require_folder(private.make_folder(folder))
         _remove_old(folder)
@@ -33,12 +35,9 @@ def make_entry() -> str:
     return secret
 
 
-def take_entry(folder: Path, secret: str) -> bool:
-    """Use a link: True once. `folder` holds the local token that the server accepts.
-
-    Raises Unavailable if others could have put a file there.
-    """
-    path = folder / FOLDER / _name(secret)
+def take_entry(token_file: Path, secret: str) -> bool:
+    """Use a link: True once. Raises Unavailable if others could have put a file there."""
+    path = token_file.parent / FOLDER / _name(secret)
     try:
         private.require_folder(path.parent)
         age = time.time() - path.stat().st_mtime

@@ -28,7 +28,7 @@ def enter(request: HttpRequest, secret: str) -> HttpResponseBase:
     """Begin a session of this machine's user, and go to the jobs. Raises NotAllowed."""
     mark = local_mark()
     accepts = is_here(request) and mark is not None
-    if not accepts or not take_entry(Path(os.environ[local.ACCEPTED]).parent, secret):
+    if not accepts or not take_entry(Path(os.environ[local.ACCEPTED]), secret):
         raise NotAllowed(
             "this link was used already, is too old, or is not of this server; "
             "`joblot open` prints a new one"

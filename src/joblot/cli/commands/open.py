@@ -27,8 +27,9 @@ def open_pages(
 
 def link(url: str) -> str:
     """A new link into the pages of the server at `url`. Raises Unavailable."""
+    secret = entry.make_entry(local.token_file())
     try:
-        return url + reverse("joblot_web:enter", args=[entry.make_entry()])
+        return url + reverse("joblot_web:enter", args=[secret])
     except NoReverseMatch as error:
         raise Unavailable(
             'the project\'s URLs have no pages; add path("", include("joblot.urls"))'
