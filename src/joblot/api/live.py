@@ -65,5 +65,6 @@ def live_stream(request: HttpRequest, job_id: int) -> HttpResponse:
         text += Message.read(job_id).text + f"event: poll\ndata: {POLL_SECONDS}\n\n".encode()
     answer = HttpResponse(text, content_type=SSE)
     answer["Cache-Control"] = "no-store"
+    answer["X-Accel-Buffering"] = "no"  # nginx would keep messages back until its buffer is full
     attach(answer, Followed(job_id, after))
     return answer

@@ -7,20 +7,22 @@ viewer that reconnects, perhaps to another process, can drop what is older than 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Self
 
 from joblot.errors import InvalidInput
-from joblot.ledger.db.transactions import one_snapshot, repeated
+from joblot.ledger.db.transactions import alias, one_snapshot, repeated
 from joblot.ledger.read.acts import acts
 from joblot.ledger.read.progress import progress, progress_of
 from joblot.ledger.read.why import why
+from joblot.models import Job
 from joblot.shown import shown
 from joblot.states import TERMINAL, JobStatus
 from joblot.words import STATUSES
 
 REASONS_MAX = 6
+NEWER_MAX = 100
 
 _KEY = re.compile(r"(\d{1,10})\.(\d{1,10})\.(\d{1,18})", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -69,6 +71,15 @@ def snapshot(job_id: int) -> dict[str, Any]:
 def snapshots(job_ids: Sequence[int]) -> list[dict[str, Any]]:
     """Some jobs for a list, as of one instant, without reasons and acts; none for missing jobs."""
     return [{**_numbers(state), "project": state["project"]} for state in progress_of(job_ids)]
+
+
+@repeated
+def newer_jobs(job_id: int, *, projects: Collection[str] | None = None) -> int:
+    """How many jobs of these projects (None: of all) are newer than this one; counted to 100."""
+    rows = Job.ledger.using(alias()).filter(deleted_at__isnull=True, pk__gt=job_id)
+    if projects is not None:
+        rows = rows.filter(project__in=sorted(projects))
+    return int(rows[:NEWER_MAX].count())
 
 
 def _numbers(state: dict[str, Any]) -> dict[str, Any]:

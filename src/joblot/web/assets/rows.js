@@ -4,6 +4,7 @@
 //   data-rows="…"        the URL of the snapshots, on the element that holds all rows
 //   data-job="7"         a row, with its fields (see fields.js)
 //   data-is-final        a row of a job whose run has ended
+//   data-rows-newest="9" a hidden link, which says how many jobs are newer than this, and shows them
 
 import { isSelected, write } from "./fields.js";
 import { onKey } from "./keys.js";
@@ -18,6 +19,7 @@ class Rows {
     this.visible = new Set();
     this.keys = new Map();
     this.isPaused = false;
+    this.newest = document.querySelector("[data-rows-newest]");
     this.answeredAt = performance.now();
     const seen = new IntersectionObserver((entries) => {
       for (const { target, isIntersecting } of entries) this.visible[isIntersecting ? "add" : "delete"](target);
@@ -30,17 +32,19 @@ class Rows {
   }
 
   async update() {
-    const rows = this.due();
-    if (document.hidden || this.isPaused || !rows.length) {
+    if (document.hidden || this.isPaused) {
       this.answeredAt = performance.now();
       return;
     }
+    const rows = this.due();
     const url = new URL(this.root.dataset.rows, location.href);
     url.searchParams.set("ids", rows.map((row) => row.dataset.job).join(","));
-    const { status, jobs } = await ask(url);
+    if (this.newest) url.searchParams.set("newest", this.newest.dataset.rowsNewest);
+    const { status, jobs, newer } = await ask(url);
     if (status === 200) {
       this.answeredAt = performance.now();
       this.show(rows, jobs);
+      this.announce(newer);
       this.say("live", "Live");
     } else if (status === 401 || status === 403) this.say("signed-out", "Signed out. Reload the page to sign in.");
     else if (performance.now() - this.answeredAt > LOST_MS) this.say("lost", "Not live. Retrying.");
@@ -55,6 +59,14 @@ class Rows {
       write(row, job);
       if (job.is_final) row.dataset.isFinal = "";
     }
+  }
+
+  /** The list does not move by itself. */
+  announce(newer) {
+    if (!this.newest || !newer) return;
+    const text = `${newer} new job${newer === 1 ? "" : "s"} · show`;
+    if (this.newest.textContent !== text) this.newest.textContent = text;
+    this.newest.hidden = false;
   }
 
   pause() {
@@ -77,9 +89,9 @@ class Rows {
 async function ask(url) {
   try {
     const answer = await fetch(url, { cache: "no-store", signal: AbortSignal.timeout(ANSWER_MS) });
-    return { status: answer.status, jobs: answer.ok ? (await answer.json()).jobs : [] };
+    return { status: answer.status, ...(answer.ok ? await answer.json() : {}) };
   } catch {
-    return { status: 0, jobs: [] };
+    return { status: 0 };
   }
 }
 
