@@ -108,6 +108,10 @@ class Limits:
     output_rounds_max: int = 10  # of one report: storing its files and settling their results
     outputs_checked_batch: int = 100  # files that one transaction of the sweep checks
     error_chars_max: int = 4_000
+    actor_chars_max: int = 200  # of who changes a job; a longer name is cut
+    reason_chars_max: int = 1_000
+    log_lines_max: int = 10_000  # of one job's log, without its events
+    log_chars_max: int = 10_000_000  # of one job's log
     metrics_per_result_max: int = 32
     results_per_report_max: int = 1_000
     claim_items_max: int = 1_000
@@ -194,7 +198,10 @@ class Limits:
 
 
 # Above these values some component would fail, whatever the installation allows.
-CEILINGS: Mapping[str, float] = {"json_depth_max": 150}  # the parser's limit is 200
+CEILINGS: Mapping[str, float] = {
+    "json_depth_max": 150,  # the parser's limit is 200
+    "actor_chars_max": 200,  # of the column
+}
 
 # Threads: frozen values, each replaced by one assignment when Django starts.
 _limits = Limits()

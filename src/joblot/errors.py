@@ -11,6 +11,7 @@
     ├── Refused                 valid input, but not allowed now
     │   ├── NotFound            no such job, lease or item
     │   ├── WrongStatus         the job's status doesn't allow it
+    │   ├── NumberChanged       a change would concern more or fewer items than expected
     │   ├── KeyConflict         a key is already used for something different
     │   ├── LeaseEnded          the lease is no longer live
     │   ├── NotAuthenticated    no token, or an unknown, revoked or expired one
@@ -47,6 +48,7 @@ __all__ = [
     "NotMigrated",
     "NotReadable",
     "NotStorable",
+    "NumberChanged",
     "PermanentError",
     "Refused",
     "RetryableError",
@@ -132,6 +134,17 @@ class WrongStatus(Refused):
     """The job's status doesn't allow the request."""
 
     code = "wrong_status"
+
+
+class NumberChanged(Refused):
+    """A change would concern another number of items than the caller expected; nothing changed."""
+
+    code = "number_changed"
+
+    def __init__(self, message: str, expected: int = 0, found: int = 0) -> None:
+        super().__init__(message)
+        self.expected = expected
+        self.found = found
 
 
 class KeyConflict(Refused):

@@ -19,6 +19,7 @@ from joblot.ledger.claim.claim import claim
 from joblot.ledger.report.report import report
 from joblot.ledger.rows.log import log
 from joblot.ledger.submit.submit import submit
+from joblot.models import Event
 from joblot.wire import failure, success
 from tests.failing_inserts import (
     DISK_FULL,
@@ -55,7 +56,7 @@ def test_every_reading_command_answers_as_the_ledger_does(job: int):
     assert read("show", job)["status"] == "STARTED"
     assert [one["id"] for one in read("jobs")] == [job]
     assert [one["key"] for one in read("items", job, "--state", "failed")] == ["b"]
-    assert [line["message"] for line in read("logs", job)] == ["half way"]
+    assert [line["message"] for line in read("logs", job)][-1] == "half way"
     assert [one["code"] for one in read("why", job)["reasons"]] == ["ready"]
     assert read("audit", job)["ok"]
     assert {one["check"] for one in read("doctor")["checks"]} >= {"database", "guards", "clock"}
@@ -316,3 +317,38 @@ def test_usage_is_told_by_the_parser():
     assert call("nothing").exit_code == 2
     assert "Exit codes" in call("--help").stdout
     assert call("--version").stdout.startswith("joblot ")
+
+
+def test_a_command_names_the_user_and_the_reason(ledger_db: str, job: int, monkeypatch: Any):
+    monkeypatch.setattr("getpass.getuser", lambda: "ana")
+    for command in ("pause", "resume", "cancel", "retry"):
+        done = call(command, job, "--reason", f"to {command}")
+        assert done.exit_code == 0, done.stderr
+    opened = submit("open", ["a"], pipeline="p", seal=False).pk
+    assert call("seal", opened, "--reason", "that is all").exit_code == 0
+    assert call("delete", opened, "--yes", "--reason", "not needed").exit_code == 0
+    authors = {(one.kind, one.actor, one.reason) for one in Event.objects.exclude(reason="")}
+    assert authors == {
+        ("paused", "ana", "to pause"),
+        ("resumed", "ana", "to resume"),
+        ("canceling", "ana", "to cancel"),
+        ("finished", "ana", "to cancel"),
+        ("retried", "ana", "to retry"),
+        ("started", "ana", "to retry"),
+        ("sealed", "ana", "that is all"),
+        ("canceling", "ana", "not needed"),
+        ("finished", "ana", "not needed"),
+        ("deleted", "ana", "not needed"),
+    }
+
+
+@pytest.mark.parametrize("error", [KeyError("no user 1234"), OSError("no login name")])
+def test_a_user_without_a_name_can_pause_a_job(
+    ledger_db: str, job: int, monkeypatch: Any, error: Exception
+):
+    def unnamed() -> str:
+        raise error
+
+    monkeypatch.setattr("getpass.getuser", unnamed)
+    assert call("pause", job).exit_code == 0
+    assert Event.objects.get(kind="paused").actor == ""

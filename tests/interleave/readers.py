@@ -17,9 +17,10 @@ from joblot.errors import JoblotError
 from joblot.identity.workers import workers
 from joblot.ledger.claim.availability import next_job
 from joblot.ledger.read.audit import audit
-from joblot.ledger.read.history import events, logs
+from joblot.ledger.read.history import events
 from joblot.ledger.read.in_flight import in_flight
 from joblot.ledger.read.items import items, outputs
+from joblot.ledger.read.log_lines import logs
 from joblot.ledger.read.map import job_map
 from joblot.ledger.read.progress import jobs, progress
 from joblot.ledger.read.pulse import overdue

@@ -11,22 +11,27 @@ from joblot.api.schemas import (
     BIGINT_MAX,
     AuditOut,
     CancelIn,
+    ChangeIn,
+    EditIn,
     JobIn,
     JobOut,
     JobsOut,
     MapOut,
     Name,
     RetryIn,
+    Why,
     WhyOut,
 )
 from joblot.errors import InvalidInput
 from joblot.identity.caller import Caller, Scope
 from joblot.ledger.job import lifecycle
+from joblot.ledger.job.edit import edit
 from joblot.ledger.read.audit import audit as audit_job
 from joblot.ledger.read.map import job_map
 from joblot.ledger.read.progress import jobs as jobs_page
 from joblot.ledger.read.progress import progress
 from joblot.ledger.read.why import why as why_job
+from joblot.ledger.rows.author import AuthorFields
 from joblot.ledger.rows.job import read_job
 from joblot.ledger.rows.names import checked_name
 from joblot.ledger.submit.submit import seal as seal_job
@@ -58,6 +63,12 @@ def to_change(request: HttpRequest, job_id: int) -> Job:
     return require_sight(caller_with(request, Scope.SUBMIT), job_id)
 
 
+def author(request: HttpRequest, body: ChangeIn | None = None) -> AuthorFields:
+    """The arguments `actor` and `reason` of a verb."""
+    caller: Caller = request.auth  # type: ignore[attr-defined]
+    return {"actor": caller.actor, "reason": (body.reason if body else None) or ""}
+
+
 def to_read(request: HttpRequest, job_id: int) -> Job:
     return require_sight(caller_with(request, Scope.READ, Scope.SUBMIT), job_id)
 
@@ -85,6 +96,7 @@ def create_job(request: HttpRequest, body: JobIn) -> Any:
         start=body.start,
         seal=body.seal,
         idempotency_key=body.idempotency_key or header,
+        actor=caller.actor,
     )
     return Status(201, progress(job.pk))
 
@@ -117,42 +129,51 @@ def get_job(request: HttpRequest, job_id: JobIdInPath) -> Any:
 
 
 @router.delete("jobs/{job_id}", response={202: None})
-def delete_job(request: HttpRequest, job_id: JobIdInPath) -> Any:
+def delete_job(request: HttpRequest, job_id: JobIdInPath, reason: Why = "") -> Any:
     """Cancel the job, wait for leases in flight, and remove it. Late results get a receipt."""
     to_change(request, job_id)
-    lifecycle.delete(job_id)
+    lifecycle.delete(job_id, actor=author(request)["actor"], reason=reason)
     return Status(202, None)
 
 
+@router.patch("jobs/{job_id}", response=JobOut)
+def edit_job(request: HttpRequest, job_id: JobIdInPath, body: EditIn) -> Any:
+    """Change the name, the priority, or values of the policy."""
+    to_change(request, job_id)
+    by = author(request, body)
+    edit(job_id, name=body.name, priority=body.priority, policy=body.policy, **by)
+    return progress(job_id)
+
+
 @router.post("jobs/{job_id}/seal", response=JobOut)
-def seal_a_job(request: HttpRequest, job_id: JobIdInPath) -> Any:
+def seal_a_job(request: HttpRequest, job_id: JobIdInPath, body: ChangeIn | None = None) -> Any:
     """Declare that no more items will be added."""
     to_change(request, job_id)
-    seal_job(job_id)
+    seal_job(job_id, **author(request, body))
     return progress(job_id)
 
 
 @router.post("jobs/{job_id}/start", response=JobOut)
-def start_job(request: HttpRequest, job_id: JobIdInPath) -> Any:
+def start_job(request: HttpRequest, job_id: JobIdInPath, body: ChangeIn | None = None) -> Any:
     """Let the items be claimed."""
     to_change(request, job_id)
-    lifecycle.start(job_id)
+    lifecycle.start(job_id, **author(request, body))
     return progress(job_id)
 
 
 @router.post("jobs/{job_id}/pause", response=JobOut)
-def pause_job(request: HttpRequest, job_id: JobIdInPath) -> Any:
+def pause_job(request: HttpRequest, job_id: JobIdInPath, body: ChangeIn | None = None) -> Any:
     """Grant no more leases; results of those in flight still count."""
     to_change(request, job_id)
-    lifecycle.pause(job_id)
+    lifecycle.pause(job_id, **author(request, body))
     return progress(job_id)
 
 
 @router.post("jobs/{job_id}/resume", response=JobOut)
-def resume_job(request: HttpRequest, job_id: JobIdInPath) -> Any:
+def resume_job(request: HttpRequest, job_id: JobIdInPath, body: ChangeIn | None = None) -> Any:
     """Grant leases again."""
     to_change(request, job_id)
-    lifecycle.resume(job_id)
+    lifecycle.resume(job_id, **author(request, body))
     return progress(job_id)
 
 
@@ -160,7 +181,13 @@ def resume_job(request: HttpRequest, job_id: JobIdInPath) -> Any:
 def cancel_job(request: HttpRequest, job_id: JobIdInPath, body: CancelIn | None = None) -> Any:
     """End the job without its open items, after a grace period for leases in flight."""
     to_change(request, job_id)
-    lifecycle.cancel(job_id, grace_seconds=body.grace_seconds if body else None)
+    asked = body or CancelIn()
+    lifecycle.cancel(
+        job_id,
+        grace_seconds=asked.grace_seconds,
+        expected=asked.expected,
+        **author(request, asked),
+    )
     return progress(job_id)
 
 
@@ -168,7 +195,7 @@ def cancel_job(request: HttpRequest, job_id: JobIdInPath, body: CancelIn | None 
 def retry_job(request: HttpRequest, job_id: JobIdInPath, body: RetryIn | None = None) -> Any:
     """Begin the next run, of the items that did not succeed."""
     to_change(request, job_id)
-    lifecycle.retry(job_id, run=body.run if body else None)
+    lifecycle.retry(job_id, run=body.run if body else None, **author(request, body))
     return progress(job_id)
 
 

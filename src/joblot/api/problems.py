@@ -20,6 +20,7 @@ from joblot.errors import (
     NotAuthenticated,
     NotFound,
     NotReadable,
+    NumberChanged,
     Refused,
     TooLarge,
     TooManyRequests,
@@ -92,6 +93,8 @@ def of_error(error: JoblotError) -> ProblemResponse:
     if status == 500:
         return of_surprise(error)
     answer = ProblemResponse(status, error.code, str(error), **_job_of(error))
+    if isinstance(error, NumberChanged):
+        answer.add(expected=error.expected, found=error.found)
     if status == 401:
         answer["WWW-Authenticate"] = 'Bearer realm="joblot"'
     return answer

@@ -15,6 +15,7 @@ JobId = Annotated[int, Field(ge=1, le=BIGINT_MAX)]
 Cursor = Annotated[int, Field(ge=-1, le=BIGINT_MAX)]
 Whole = Annotated[int, Field(strict=True)]  # in a request: neither text nor true
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+Why = Annotated[str, Field(max_length=10_000)]  # the ledger has the limit
 
 
 class StageIn(Shape):
@@ -50,11 +51,28 @@ class ItemsAdded(Schema):
     total: int
 
 
-class CancelIn(Shape):
+class ChangeIn(Shape):
+    """`reason` is kept with the event of the change."""
+
+    reason: Why | None = None
+
+
+class CancelIn(ChangeIn):
+    """`expected` is the number of unsettled items: with another number nothing is changed."""
+
     grace_seconds: Annotated[float, Field(ge=0, le=7 * 86_400)] | None = None
+    expected: Annotated[Whole, Field(ge=0, le=2**31 - 1)] | None = None
 
 
-class RetryIn(Shape):
+class EditIn(ChangeIn):
+    """What changes. In `policy`, null restores the installation's default."""
+
+    name: Name | None = None
+    priority: Whole | None = None
+    policy: dict[str, Any] | None = None
+
+
+class RetryIn(ChangeIn):
     """`run` is the run to begin: repeating the request for one that has begun changes nothing."""
 
     run: Annotated[Whole, Field(ge=2, le=2**31 - 1)] | None = None
@@ -228,6 +246,8 @@ class EventOut(Schema):
     kind: str
     data: dict[str, Any]
     at: str
+    actor: str
+    reason: str
 
 
 class EventsOut(Schema):
@@ -236,16 +256,26 @@ class EventsOut(Schema):
 
 
 class LogOut(Schema):
+    """A line that was logged, or an event: then `event` is its kind."""
+
     id: int
     run: int
-    stage: int | None
+    stage: str | None
     item: int | None
     level: str
     message: str
     at: str
+    source: str
+    worker: str
+    lease: str
+    event: str | None
+    actor: str
+    reason: str
 
 
 class LogsOut(Schema):
+    """`next` is the `after`, or the `before`, of the next page, null on the last one."""
+
     logs: list[LogOut]
     next: int | None
 

@@ -39,6 +39,9 @@ Db = Annotated[
         help="An SQLite file (default: JOBLOT_DATABASE_URL, or one in your data folder).",
     ),
 ]
+Reason = Annotated[
+    str, typer.Option("--reason", metavar="TEXT", help="Why; kept with the job's event.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Policies = Annotated[
     list[str] | None,

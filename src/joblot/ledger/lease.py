@@ -18,6 +18,7 @@ from joblot.config import limits
 from joblot.errors import InvalidInput, LeaseEnded, NotFound
 from joblot.ledger.db.transactions import alias, durable, repeated
 from joblot.ledger.job.reconcile import reconcile
+from joblot.ledger.rows.expiries import Expired, log_expiries
 from joblot.ledger.rows.items import settled_among
 from joblot.ledger.rows.job import policy_of, read_job, stages_of
 from joblot.ledger.rows.ranges import ALONE, RELEASED, Span, enqueue, islands
@@ -105,7 +106,10 @@ def expire(token: str | UUID, cause: str = "the worker is gone") -> bool:
     Costs its items as much as a missed deadline. False if the lease was no longer live.
     """
     pk = _find(token).pk
-    return _expire_one(Q(pk=pk), cause, skip_locked=False) is not None
+    expired = _expire_one(Q(pk=pk), cause, skip_locked=False)
+    if expired is not None:
+        log_expiries([expired], cause)
+    return expired is not None
 
 
 def expire_overdue() -> int:
@@ -113,24 +117,37 @@ def expire_overdue() -> int:
 
     If this fails for a job, its leases are put off and the other jobs proceed.
     """
-    expired = 0
-    while True:
-        tried = _Tried()
-        try:
-            which = _overdue() & ~Q(put_off(Step.EXPIRE, "job_id"))
-            if not _expire_one(which, _NOT_RENEWED, skip_locked=True, tried=tried):
-                return expired
-            expired += 1
-        except Exception as error:
-            if tried.job_id is None:
-                raise
-            failed(Step.EXPIRE, tried.job_id, error)
+    expired: list[Expired] = []
+    try:
+        while one := _expire_next():
+            if isinstance(one, Expired):
+                expired.append(one)
+    finally:
+        log_expiries(expired, _NOT_RENEWED)
+    return len(expired)
+
+
+def _expire_next() -> Expired | bool:
+    """Expire the lease that is overdue longest; True if that failed for its job, False if none is.
+
+    Raises any error that is not one job's.
+    """
+    tried = _Tried()
+    try:
+        which = _overdue() & ~Q(put_off(Step.EXPIRE, "job_id"))
+        return _expire_one(which, _NOT_RENEWED, skip_locked=True, tried=tried) or False
+    except Exception as error:
+        if tried.job_id is None:
+            raise
+        failed(Step.EXPIRE, tried.job_id, error)
+        return True
 
 
 def expire_overdue_of(job_id: int) -> None:
     """The same for one job, which may have been put off. Raises any error."""
-    while _expire_one(_overdue() & Q(job_id=job_id), _NOT_RENEWED, skip_locked=True):
-        pass
+    which = _overdue() & Q(job_id=job_id)
+    while expired := _expire_one(which, _NOT_RENEWED, skip_locked=True):
+        log_expiries([expired], _NOT_RENEWED)
 
 
 _NOT_RENEWED = "the lease was not renewed in time"
@@ -149,16 +166,18 @@ class _Tried:
 
 def _expire_one(
     which: Q, cause: str, *, skip_locked: bool, tried: _Tried | None = None
-) -> int | None:
-    """Expire a live lease; returns its job, or None if there was none to expire."""
-    job_id = _expire_in_transaction(which, cause, skip_locked, tried or _Tried())
-    if job_id is not None:
-        reconcile(job_id)
-    return job_id
+) -> Expired | None:
+    """Expire a live lease; None if there was none to expire."""
+    expired = _expire_in_transaction(which, cause, skip_locked, tried or _Tried())
+    if expired is not None:
+        reconcile(expired.job_id)
+    return expired
 
 
 @repeated
-def _expire_in_transaction(which: Q, cause: str, skip_locked: bool, tried: _Tried) -> int | None:
+def _expire_in_transaction(
+    which: Q, cause: str, skip_locked: bool, tried: _Tried
+) -> Expired | None:
     """Locks the lease, then items by number, then slots by stage, in the order of a report."""
     with durable():
         live = Lease.ledger.using(alias()).filter(which, LIVE)
@@ -168,12 +187,13 @@ def _expire_in_transaction(which: Q, cause: str, skip_locked: bool, tried: _Trie
             return None
         tried.job_id = lease.job_id
         job = read_job(lease.job_id, deleted=True)
-        _return_items(job, lease, cause)
+        expired = Expired(job.pk, lease.worker, str(lease.pk))
+        _return_items(job, lease, cause, expired)
         _end(lease)
-    return lease.job_id
+    return expired
 
 
-def _return_items(job: Job, lease: Lease, cause: str) -> None:
+def _return_items(job: Job, lease: Lease, cause: str, expired: Expired) -> None:
     """Return open items: first as one span, then one by one; finally the item is lost."""
     policy = policy_of(job)
     for span, open_numbers in _open_spans(lease):
@@ -189,7 +209,9 @@ def _return_items(job: Job, lease: Lease, cause: str) -> None:
             back = [Span(number, number, span.failures, span.expiries + 1, ALONE)]
         else:
             back = []
-            _lose(job, lease, open_numbers[0], policy.expiries_max, cause)
+            if _lose(job, lease, open_numbers[0], policy.expiries_max, cause):
+                expired.lost.append(open_numbers[0])
+        expired.returned += sum(map(len, back))
         _note_expiry(lease, open_numbers, cause)
         enqueue(job.pk, lease.stage, back)
 
@@ -210,8 +232,8 @@ def _end(lease: Lease) -> None:
     Lease.ledger.using(alias()).filter(pk=lease.pk).update(state=LeaseState.EXPIRED, open=0)
 
 
-def _lose(job: Job, lease: Lease, number: int, expiries: int, cause: str) -> None:
-    """Settle an item as lost, unless another lease has already settled it."""
+def _lose(job: Job, lease: Lease, number: int, expiries: int, cause: str) -> bool:
+    """Settle an item as lost; False if another lease has already settled it."""
     row = Outcome(
         job_id=job.pk,
         stage=lease.stage,
@@ -231,6 +253,8 @@ def _lose(job: Job, lease: Lease, number: int, expiries: int, cause: str) -> Non
         deltas = Deltas(len(stages_of(job.pk)))
         deltas.settle(lease.stage, ItemState.LOST)
         deltas.write(job.pk)
+        return True
+    return False
 
 
 def _note_expiry(lease: Lease, numbers: list[int], cause: str) -> None:

@@ -19,6 +19,8 @@ class Event(LedgerModel):
     revision = models.IntegerField()
     kind = models.CharField(max_length=24)
     data = models.JSONField(default=dict)
+    actor = models.CharField(max_length=200, db_default="")  # who asked; "" for joblot itself
+    reason = models.TextField(db_default="")  # that the actor gave
     at = models.DateTimeField(db_default=Now())
     dispatched_at = models.DateTimeField(null=True)
     tries = models.IntegerField(db_default=0)
@@ -124,8 +126,18 @@ class Log(LedgerModel):
     stage = models.SmallIntegerField(null=True)
     number = models.IntegerField(null=True)
     level = models.CharField(max_length=16)
+    source = models.CharField(max_length=200, db_default="")  # the logger's name
+    worker = models.CharField(max_length=200, db_default="")
+    lease = models.CharField(max_length=8, db_default="")  # the beginning of its token, as its name
     message = models.TextField()
     at = models.DateTimeField(db_default=Now())
+    # The job's newest event when this was logged, or 0: the line's place among the events.
+    event_id = models.BigIntegerField(db_default=0)
 
     class Meta:
-        indexes = [models.Index(fields=["job", "id"], name="joblot_log_job")]
+        indexes = [models.Index(fields=["job", "event_id", "id"], name="joblot_log_job")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["job"], name="joblot_log_full_once", condition=Q(source="joblot.full")
+            )
+        ]

@@ -65,7 +65,7 @@ class Job(LedgerModel):
     policy = models.JSONField(default=dict)
     # What the last finish or amendment recorded, per stage; null until the run has ended.
     recorded = models.JSONField(null=True)
-    # Where a retry continues reopening, as {stage, number, start}; null when it is done.
+    # Where a retry continues reopening, as {stage, number, start, by}; null when it is done.
     reopening = models.JSONField(null=True)
 
     created_at = models.DateTimeField(db_default=Now())

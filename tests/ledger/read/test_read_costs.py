@@ -24,9 +24,10 @@ from joblot.ledger.claim.availability import next_job, ready_for
 from joblot.ledger.claim.candidates import Wanted
 from joblot.ledger.read.audit import audit
 from joblot.ledger.read.health import health
-from joblot.ledger.read.history import events, logs
+from joblot.ledger.read.history import events
 from joblot.ledger.read.in_flight import in_flight
 from joblot.ledger.read.items import items, outputs
+from joblot.ledger.read.log_lines import logs
 from joblot.ledger.read.map import job_map
 from joblot.ledger.read.progress import jobs, progress
 from joblot.ledger.read.pulse import overdue, require_database
@@ -63,7 +64,12 @@ READERS: dict[str, list[Reader]] = {
     ],
     "outputs": [lambda job: next(outputs(job)), lambda job: next(outputs(job, stage="read"))],
     "events": [events],
-    "logs": [logs, lambda job: logs(job, after=5_000)],
+    "logs": [
+        logs,
+        lambda job: logs(job, newest=True, limit=200),
+        lambda job: logs(job, before=logs(job, newest=True)[-1]["id"]),
+        lambda job: logs(job, after=logs(job)[-1]["id"], level="info"),
+    ],
     "why": [why],
     "job_map": [lambda job: job_map(job, stage="save", first=ITEMS // 2, last=ITEMS // 2 + 999)],
     "in_flight": [lambda job: in_flight(), lambda job: in_flight(job=job, worker="w")],
@@ -91,6 +97,7 @@ READERS: dict[str, list[Reader]] = {
 # Functions that the API and the command line call and that are not readers of jobs.
 OTHERS = {
     *("submit", "add_items", "seal", "start", "pause", "resume", "cancel", "retry", "delete"),
+    "edit",
     *("claim", "report", "release", "renew", "renew_many", "renew_ahead", "expire", "repair"),
     *("sweep", "sweep_until", "send_until", "migration_lock"),
     *("issue", "revoke", "authenticate", "subscribe", "end", "resend"),

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from joblot.config import limits
 from joblot.ledger.db.transactions import alias, durable, repeated
+from joblot.ledger.rows.author import Author
 from joblot.ledger.rows.items import settled_among
 from joblot.ledger.rows.job import advance, lock_job, record_event, require_transition, stages_of
 from joblot.ledger.rows.ranges import Span, enqueue, islands
@@ -43,7 +44,7 @@ def _reopen_chunk(job_id: int, run: int) -> bool:
         stage, first = (stage, last) if last < job.total else (stage + 1, 0)
         more = bool(stage < stages_total)
         if more:
-            cursor = {"stage": stage, "number": first, "start": job.reopening["start"]}
+            cursor = job.reopening | {"stage": stage, "number": first}
             advance(job_id, job.version, reopening=cursor)
         else:
             _end(job, deltas)
@@ -60,7 +61,7 @@ def _end(job: Job, deltas: Deltas) -> None:
     status = require_transition(job, JobTransition.START)
     advance(job.pk, job.version, reopening=None, status=status.value)
     begun = {"settled": settled(job.pk) + deltas.settled}
-    record_event(job.pk, job.run, 0, "started", begun)
+    record_event(job.pk, job.run, 0, "started", begun, by=Author(**job.reopening["by"]))
 
 
 def _reopen_items(job: Job, stage: int, numbers: Iterable[int], deltas: Deltas) -> None:
