@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from joblot.ledger.job.edit import edit
     from joblot.ledger.job.lifecycle import cancel, delete, pause, resume, retry, start
     from joblot.ledger.lease import release, renew, renew_many
+    from joblot.ledger.read.causes import causes
     from joblot.ledger.read.history import events
     from joblot.ledger.read.items import items, outputs
     from joblot.ledger.read.log_lines import logs
@@ -44,6 +45,7 @@ else:
             "joblot.ledger.job.edit": ["edit"],
             "joblot.ledger.read.progress": ["progress", "jobs"],
             "joblot.ledger.read.items": ["items", "outputs"],
+            "joblot.ledger.read.causes": ["causes"],
             "joblot.ledger.read.history": ["events"],
             "joblot.ledger.read.log_lines": ["logs"],
             "joblot.ledger.rows.log": ["log"],
@@ -89,6 +91,7 @@ __all__ = [
     "SettledResult",
     "add_items",
     "cancel",
+    "causes",
     "claim",
     "delete",
     "edit",

@@ -16,6 +16,7 @@
     │   ├── LeaseEnded          the lease is no longer live
     │   ├── NotAuthenticated    no token, or an unknown, revoked or expired one
     │   ├── NotAllowed          the token is valid, but does not allow this
+    │   │   └── WorkerRevoked   an operator has revoked this worker
     │   ├── NotDurable          called inside a transaction
     │   └── LedgerOwned         a write to what only the ledger may write
     ├── Unavailable             try again later; the message says what is known to be done
@@ -56,6 +57,7 @@ __all__ = [
     "TooLarge",
     "TooManyRequests",
     "Unavailable",
+    "WorkerRevoked",
     "WrongStatus",
 ]
 
@@ -137,11 +139,11 @@ class WrongStatus(Refused):
 
 
 class NumberChanged(Refused):
-    """A change would concern another number of items than the caller expected; nothing changed."""
+    """The change would concern another number of items than `expected`; nothing was changed."""
 
     code = "number_changed"
 
-    def __init__(self, message: str, expected: int = 0, found: int = 0) -> None:
+    def __init__(self, message: str, expected: int | None = None, found: int | None = None) -> None:
         super().__init__(message)
         self.expected = expected
         self.found = found
@@ -169,6 +171,12 @@ class NotAllowed(Refused):
     """The token is valid, but its scopes, projects or pipelines don't include this."""
 
     code = "not_allowed"
+
+
+class WorkerRevoked(NotAllowed):
+    """An operator has revoked this worker: its claims, renewals and reports are refused."""
+
+    code = "worker_revoked"
 
 
 class NotDurable(Refused):

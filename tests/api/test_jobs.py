@@ -127,7 +127,7 @@ def test_a_deleted_job_is_gone(admin: Api) -> None:
 
 def test_everything_of_a_job_can_be_read(admin: Api) -> None:
     path = f"jobs/{made(admin)['id']}"
-    assert admin.get(f"{path}/why")["reasons"][0]["code"] == "ready"
+    assert admin.get(f"{path}/why")["reasons"][0]["code"] == "unserved"
     assert admin.get(f"{path}/audit")["ok"]
     assert [one["kind"] for one in admin.get(f"{path}/events")["events"]] == ["started"]
     assert admin.get(f"{path}/logs") == {"logs": [], "next": None}

@@ -14,7 +14,6 @@ from django.db import connections
 
 from joblot.api.metrics import all_gauges
 from joblot.errors import JoblotError
-from joblot.identity.workers import workers
 from joblot.ledger.claim.availability import next_job
 from joblot.ledger.read.audit import audit
 from joblot.ledger.read.history import events
@@ -25,6 +24,7 @@ from joblot.ledger.read.map import job_map
 from joblot.ledger.read.progress import jobs, progress
 from joblot.ledger.read.pulse import overdue
 from joblot.ledger.read.why import why
+from joblot.ledger.read.workers import workers
 from joblot.states import JobStatus
 from joblot.testing.interleave import OperationOutcome
 from joblot.webhooks.delivery import deliveries

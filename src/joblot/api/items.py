@@ -96,6 +96,7 @@ def list_items(
     *,
     state: str | None = None,
     stage: Name | None = None,
+    cause: str | None = None,
     after: After = -1,
     limit: Limit = 100,
 ) -> Any:
@@ -103,7 +104,7 @@ def list_items(
     to_read(request, job_id)
     streaming = request.accepts(NDJSON) and not request.accepts("application/json")
     size = limits().page_items_max if streaming else limit
-    page = items_page(job_id, state=state, stage=stage, after=after, limit=size)
+    page = items_page(job_id, state=state, stage=stage, cause=cause, after=after, limit=size)
     following = page.next
     if not streaming:
         return {"items": page, "next": following, "as_of": page.as_of}

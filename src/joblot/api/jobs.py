@@ -11,6 +11,7 @@ from joblot.api.schemas import (
     BIGINT_MAX,
     AuditOut,
     CancelIn,
+    CausesOut,
     ChangeIn,
     EditIn,
     JobIn,
@@ -27,6 +28,7 @@ from joblot.identity.caller import Caller, Scope
 from joblot.ledger.job import lifecycle
 from joblot.ledger.job.edit import edit
 from joblot.ledger.read.audit import audit as audit_job
+from joblot.ledger.read.causes import causes as causes_of_job
 from joblot.ledger.read.map import job_map
 from joblot.ledger.read.progress import jobs as jobs_page
 from joblot.ledger.read.progress import progress
@@ -193,17 +195,38 @@ def cancel_job(request: HttpRequest, job_id: JobIdInPath, body: CancelIn | None 
 
 @router.post("jobs/{job_id}/retry", response=JobOut)
 def retry_job(request: HttpRequest, job_id: JobIdInPath, body: RetryIn | None = None) -> Any:
-    """Begin the next run, of the items that did not succeed."""
+    """Begin the next run, of what did not succeed, or only of what failed for one cause."""
     to_change(request, job_id)
-    lifecycle.retry(job_id, run=body.run if body else None, **author(request, body))
+    asked = body or RetryIn()
+    lifecycle.retry(
+        job_id,
+        run=asked.run,
+        cause=asked.cause,
+        expected=asked.expected,
+        **author(request, body),
+    )
     return progress(job_id)
 
 
 @router.get("jobs/{job_id}/why", response=WhyOut)
 def get_why(request: HttpRequest, job_id: JobIdInPath) -> Any:
-    """Why the job is in its current state."""
+    """Why the job is in its current state; the scope admin describes all workers."""
+    caller = caller_with(request, Scope.READ, Scope.SUBMIT)
+    require_sight(caller, job_id)
+    return why_job(job_id, owner=None if Scope.ADMIN in caller.scopes else caller.owner)
+
+
+@router.get("jobs/{job_id}/causes", response=CausesOut)
+def get_causes(
+    request: HttpRequest,
+    job_id: JobIdInPath,
+    *,
+    stage: Name | None = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 200,
+) -> Any:
+    """The failed and lost items by cause, the most frequent causes first."""
     to_read(request, job_id)
-    return why_job(job_id)
+    return causes_of_job(job_id, stage=stage, limit=limit)
 
 
 @router.get("jobs/{job_id}/map", response=MapOut)

@@ -88,6 +88,9 @@ def of_error(error: JoblotError) -> ProblemResponse:
     status = next(STATUS[base] for base in type(error).__mro__ if base in STATUS)
     if isinstance(error, TooLarge):
         return ProblemResponse(status, error.code, str(error), limit=error.limit, **_job_of(error))
+    if isinstance(error, NumberChanged):
+        more = {"expected": error.expected, "found": error.found}
+        return ProblemResponse(status, error.code, str(error), **more)
     if isinstance(error, Unavailable):
         return _later(status, error)
     if status == 500:

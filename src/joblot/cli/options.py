@@ -59,6 +59,12 @@ JsonLines = Annotated[
     str | None,
     typer.Option("--jsonl", metavar="FILE", help="One JSON item per line; - is stdin."),
 ]
+CauseId = Annotated[
+    str | None,
+    typer.Option(
+        "--cause", metavar="HEX", help="Only items that failed for this cause; see joblot causes."
+    ),
+]
 After = Annotated[
     int | None,
     typer.Option("--after", metavar="ID", max=ID_MAX, help="Begin after this id: the next page."),

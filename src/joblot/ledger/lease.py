@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Q
 
-from joblot import clock
+from joblot import clock, telemetry
 from joblot.config import limits
 from joblot.errors import InvalidInput, LeaseEnded, NotFound
+from joblot.fingerprint import cause_of
 from joblot.ledger.db.transactions import alias, durable, repeated
 from joblot.ledger.job.reconcile import reconcile
+from joblot.ledger.rows import workers
 from joblot.ledger.rows.expiries import Expired, log_expiries
 from joblot.ledger.rows.items import settled_among
 from joblot.ledger.rows.job import policy_of, read_job, stages_of
@@ -28,15 +31,18 @@ from joblot.models import LIVE, Attempt, Job, Lease, Outcome
 from joblot.shown import shown
 from joblot.states import HOLDING, ItemState, LeaseState
 
+EXPIRED = "LeaseExpired"  # the type of the error of an expired lease
 
+
+@telemetry.verb("renew")
 @repeated
 def renew(token: str | UUID, seconds: float | None = None) -> str:
     """Hold the lease for another `seconds` (the job's `lease_seconds`); returns the new deadline.
 
     The deadline is ISO 8601, on the database's clock. If a report through the same lease is in
     progress, waits for it and then succeeds. Raises InvalidInput unless `seconds` is above 0 and at
-    most `lease_seconds_max`; LeaseEnded if the lease has expired or its run is over; NotFound if
-    there is no such lease.
+    most `lease_seconds_max`; LeaseEnded if the lease has expired or its run is over; WorkerRevoked
+    if its worker was revoked; NotFound if there is no such lease.
     """
     if seconds is not None:
         _check_seconds(seconds)
@@ -45,8 +51,9 @@ def renew(token: str | UUID, seconds: float | None = None) -> str:
         seconds = policy_of(read_job(lease.job_id, deleted=True)).lease_seconds
     rows = Lease.ledger.using(alias()).filter(pk=lease.pk, state__in=HOLDING)
     with durable():
-        if not rows.update(expires_at=clock.after(seconds)):
+        if not rows.exclude(workers.revoked()).update(expires_at=clock.after(seconds)):
             lease = _find(lease.pk)  # it may have been pruned in the meantime
+            workers.require_not_revoked(lease.owner, lease.worker)
             raise LeaseEnded(
                 f"lease {lease.pk} has {LeaseState(lease.state).name.lower()}: stop working on its "
                 "open items; results that are done may still be reported"
@@ -66,6 +73,7 @@ def renew_many(tokens: Collection[UUID], seconds: float) -> int:
     _check_seconds(seconds)
     deadline = clock.after(seconds)
     due = Lease.ledger.using(alias()).filter(LIVE, pk__in=tokens, expires_at__lt=deadline)
+    due = due.exclude(workers.revoked())
     with durable():
         held = list(due.select_for_update(skip_locked=True).values_list("pk", flat=True))
         return Lease.ledger.using(alias()).filter(pk__in=held).update(expires_at=deadline)
@@ -80,6 +88,7 @@ def _check_seconds(seconds: Any) -> None:
         )
 
 
+@telemetry.verb("release")
 @repeated
 def release(token: str | UUID) -> int:
     """Requeue the items that are still open, at no cost to their budgets; returns how many.
@@ -190,6 +199,7 @@ def _expire_in_transaction(
         expired = Expired(job.pk, lease.worker, str(lease.pk))
         _return_items(job, lease, cause, expired)
         _end(lease)
+    telemetry.count("leases_expired", 1)
     return expired
 
 
@@ -234,14 +244,16 @@ def _end(lease: Lease) -> None:
 
 def _lose(job: Job, lease: Lease, number: int, expiries: int, cause: str) -> bool:
     """Settle an item as lost; False if another lease has already settled it."""
+    message = f"{expiries} leases of this item alone expired; the last: {cause}"
     row = Outcome(
         job_id=job.pk,
         stage=lease.stage,
         number=number,
         run=lease.run,
         state=ItemState.LOST,
-        error_type="LeaseExpired",
-        error_message=f"{expiries} leases of this item alone expired; the last: {cause}",
+        error_type=EXPIRED,
+        error_message=message,
+        error_cause=cause_of(EXPIRED, message),
         lease_token=lease.pk,
         settled_at=clock.now(),
     )
@@ -253,6 +265,7 @@ def _lose(job: Job, lease: Lease, number: int, expiries: int, cause: str) -> boo
         deltas = Deltas(len(stages_of(job.pk)))
         deltas.settle(lease.stage, ItemState.LOST)
         deltas.write(job.pk)
+        transaction.on_commit(lambda: telemetry.count("items_lost", 1), using=alias())
         return True
     return False
 
@@ -267,9 +280,11 @@ def _note_expiry(lease: Lease, numbers: list[int], cause: str) -> None:
         stage=lease.stage,
         number=numbers[0],
         cause="expired",
-        error_type="LeaseExpired",
+        error_type=EXPIRED,
         error_message=cause,
+        error_cause=cause_of(EXPIRED, cause),
         worker=lease.worker,
+        leased_at=lease.claimed_at,
         at=clock.now(),
     )
 

@@ -1,4 +1,4 @@
-"""The history of a job: events, their deliveries, sweep failures, logs."""
+"""The history of a job: events, their deliveries, sweep failures, deferrals, logs."""
 
 from __future__ import annotations
 
@@ -115,6 +115,26 @@ class SweepFailure(LedgerModel):
 
     class Meta:
         db_table = "joblot_sweep_failure"
+
+
+class Deferral(LedgerModel):
+    """A result that was deferred, by the number of its item: what refused it, and when.
+
+    For people; no decision depends on it. It is over once the item's result is recorded, or the
+    result was not posted again for `deferral_kept_seconds`.
+    """
+
+    pk = models.CompositePrimaryKey("job_id", "stage", "number")
+    job = job_key()
+    stage = models.SmallIntegerField()
+    number = models.IntegerField()
+    source = models.CharField(max_length=16)  # on_result, on_late, storage
+    cause = models.TextField()
+    first_at = models.DateTimeField(db_default=Now())
+    last_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [models.Index(fields=["last_at"], name="joblot_deferral_last")]
 
 
 class Log(LedgerModel):

@@ -56,7 +56,8 @@ class Lease(LedgerModel):
     """One worker's right to report; its row is the mutex between a report and everything else.
 
     `ranges` is a list of [first, last, failures, expiries, returns]. `gone` lists the numbers that
-    this lease gave back without settling them. `open` is the number of items that it still holds.
+    this lease gave back without settling them. `open` is the number of items that it still holds,
+    or held when it was closed.
     """
 
     token = models.UUIDField(primary_key=True, default=uuid.uuid4)
@@ -89,6 +90,12 @@ class Lease(LedgerModel):
                 fields=["expires_at"],
                 name="joblot_lease_expiry",
                 condition=Q(state=LeaseState.LIVE.value, expires_at__isnull=False),
+            ),
+            # Leases that were live when they were closed, for what a cancel has cut off.
+            models.Index(
+                fields=["job", "run", "stage"],
+                name="joblot_lease_cut_off",
+                condition=Q(state=LeaseState.CLOSED.value, open__gt=0),
             ),
         ]
         constraints = [

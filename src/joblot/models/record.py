@@ -27,6 +27,8 @@ class Outcome(LedgerModel):
     metrics = models.JSONField(null=True)
     error_type = models.CharField(max_length=200, null=True)
     error_message = models.TextField(null=True)
+    error_cause = models.CharField(max_length=16, null=True)
+    error_traceback = models.TextField(null=True)
     lease_token = models.UUIDField(null=True)
     settled_at = models.DateTimeField(db_default=Now())
 
@@ -36,6 +38,12 @@ class Outcome(LedgerModel):
             models.Index(
                 fields=["job", "number"],
                 name="joblot_outcome_given_up",
+                condition=Q(state__in=[ItemState.FAILED.value, ItemState.LOST.value]),
+            ),
+            # Covers the counts and the workers of each cause.
+            models.Index(
+                fields=["job", "error_cause", "number", "stage", "settled_at", "lease_token"],
+                name="joblot_outcome_cause",
                 condition=Q(state__in=[ItemState.FAILED.value, ItemState.LOST.value]),
             ),
             models.Index(
@@ -126,7 +134,10 @@ class Attempt(LedgerModel):
     cause = models.CharField(max_length=16)  # failed, expired
     error_type = models.CharField(max_length=200)
     error_message = models.TextField()
+    error_cause = models.CharField(max_length=16, default="")
+    error_traceback = models.TextField(default="")
     worker = models.CharField(max_length=200, default="")
+    leased_at = models.DateTimeField(null=True)
     at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -150,7 +161,7 @@ class Uncounted(LedgerModel):
 
     class Meta:
         indexes = [
-            models.Index(fields=["job"], name="joblot_uncounted_job"),
+            models.Index(fields=["job", "number"], name="joblot_uncounted_item"),
             models.Index(
                 fields=["output_ref"],
                 name="joblot_uncounted_output_ref",
@@ -169,3 +180,20 @@ class Uncounted(LedgerModel):
                 condition=Q(receipt="conflicting"),
             ),
         ]
+
+
+class Sample(LedgerModel):
+    """The progress of a job at a moment, written by the sweep, for throughput and estimates.
+
+    `tick` numbers the intervals of `SAMPLE_SECONDS` since 1970, so that two sweeps write one row.
+    `stages` has [succeeded, failed and lost, skipped] for each stage.
+    """
+
+    pk = models.CompositePrimaryKey("job_id", "tick")
+    job = job_key()
+    tick = models.BigIntegerField()
+    run = models.IntegerField()
+    at = models.DateTimeField()
+    stages = models.JSONField()
+    in_flight = models.IntegerField()
+    workers = models.IntegerField()

@@ -38,6 +38,8 @@ def result_json(result: Result) -> dict[str, Any]:
         shape["metrics"] = dict(result.metrics)
     if result.error is not None:
         shape["error"] = {"type": result.error.type, "message": result.error.message}
+        if result.error.traceback:
+            shape["error"]["traceback"] = result.error.traceback
     if result.retryable:
         shape["retryable"] = True
     return shape
@@ -80,6 +82,7 @@ def _lease_of(given: Mapping[str, Any]) -> GrantedLease:
         config=given.get("config"),
         items=tuple(map(_item_of, given["items"])),
         lease_seconds=float(given.get("lease_seconds") or LEASE_SECONDS),
+        traceparent=str(given.get("traceparent") or ""),
     )
 
 

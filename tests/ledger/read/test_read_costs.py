@@ -19,10 +19,10 @@ from joblot.api.metrics import all_gauges
 from joblot.contrib.antenna.ahead import held_ahead
 from joblot.contrib.antenna.offers import offers, others_wait
 from joblot.identity import tokens as tokens_of
-from joblot.identity.workers import online, workers
 from joblot.ledger.claim.availability import next_job, ready_for
 from joblot.ledger.claim.candidates import Wanted
 from joblot.ledger.read.audit import audit
+from joblot.ledger.read.causes import causes
 from joblot.ledger.read.health import health
 from joblot.ledger.read.history import events
 from joblot.ledger.read.in_flight import in_flight
@@ -32,13 +32,14 @@ from joblot.ledger.read.map import job_map
 from joblot.ledger.read.progress import jobs, progress
 from joblot.ledger.read.pulse import overdue, require_database
 from joblot.ledger.read.why import why
+from joblot.ledger.read.workers import online, workers
 from joblot.ledger.rows.job import read_job, stages_of
 from joblot.ledger.submit.submit import submit
 from joblot.states import ItemState, JobStatus
 from joblot.webhooks.delivery import deliveries, waiting
 from joblot.webhooks.subscriptions import subscribe, webhook, webhooks
 from tests import databases
-from tests.ledger.large import ITEMS, large_job
+from tests.ledger.large import CAUSE, ITEMS, large_job
 from tests.ledger.work import work
 from tests.ledger.worker import keys
 from tests.meta.sources import ROOT
@@ -62,6 +63,13 @@ READERS: dict[str, list[Reader]] = {
         for stage in (None, "read", "save")
         for after in (-1, ITEMS // 2)
     ],
+    "items of a cause": [
+        partial(items, cause=cause, state=state, stage=stage, after=after)
+        for cause in (CAUSE, "0" * 16)
+        for state, stage in ((None, None), ("lost", None), (None, "save"))
+        for after in (-1, ITEMS // 2)
+    ],
+    "causes": [causes, lambda job: causes(job, stage="save")],
     "outputs": [lambda job: next(outputs(job)), lambda job: next(outputs(job, stage="read"))],
     "events": [events],
     "logs": [
@@ -201,7 +209,7 @@ def _called(where: str) -> Iterator[str]:
                     "joblot.ledger.",
                     "joblot.contrib.antenna.ahead",
                     "joblot.contrib.antenna.offers",
-                    "joblot.identity.workers",
+                    "joblot.ledger.read.workers",
                     "joblot.identity.tokens",
                     "joblot.webhooks.",
                 )

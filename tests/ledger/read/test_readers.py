@@ -10,6 +10,7 @@ from django.db import connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from joblot.errors import InvalidInput, NotFound
+from joblot.ledger.claim.claim import claim
 from joblot.ledger.job.lifecycle import cancel, pause, resume, retry
 from joblot.ledger.lease import expire
 from joblot.ledger.maintain.sweep import sweep
@@ -184,6 +185,7 @@ def codes(job: Job) -> set[str]:
 
 
 def test_why_a_job_stands_where_it_stands(ledger_db: str) -> None:
+    claim("p")
     job = submit("why", keys(4), pipeline="p", start=False, seal=False)
     assert codes(job) == {"not_started", "open"}
     job = submit("why", keys(4), pipeline="p", policy={"retry_backoff_seconds": 60})
@@ -199,6 +201,7 @@ def test_why_a_job_stands_where_it_stands(ledger_db: str) -> None:
 
 
 def test_why_says_that_a_job_has_as_many_in_flight_as_it_may(ledger_db: str) -> None:
+    claim("p")
     job = submit("why", keys(4), pipeline="p", policy={"in_flight_items_max": 2})
     assert codes(job) == {"ready"}
     lease = worker.lease()

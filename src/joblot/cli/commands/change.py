@@ -9,7 +9,7 @@ import typer
 from joblot.cli import text, verbs
 from joblot.cli.database import open_database
 from joblot.cli.operator_name import operator
-from joblot.cli.options import Db, JobId, Reason, json_of
+from joblot.cli.options import CauseId, Db, JobId, Reason, json_of
 from joblot.cli.plan import is_of_run
 from joblot.cli.printable import printable
 from joblot.shown import counted
@@ -63,6 +63,11 @@ def resume(job: JobId, *, reason: Reason = "", db: Db = None) -> None:
 def retry(
     job: JobId,
     *,
+    cause: CauseId = None,
+    expected: Annotated[
+        int | None,
+        typer.Option("--expected", metavar="N", min=0, help="Refuse unless N items are retried."),
+    ] = None,
     config: Annotated[
         str | None, typer.Option("--config", metavar="JSON", help="A new config for this run.")
     ] = None,
@@ -70,10 +75,18 @@ def retry(
     reason: Reason = "",
     db: Db = None,
 ) -> None:
-    """Begin the next run of a job, with the items that did not succeed."""
+    """Begin the next run of a job, with the items that did not succeed, or those of one cause."""
     settings = None if config is None else json_of(config, "--config")
     open_database(db)
-    begun = verbs.retry(job, config=settings, start_now=not hold, actor=operator(), reason=reason)
+    begun = verbs.retry(
+        job,
+        cause=cause,
+        expected=expected,
+        config=settings,
+        start_now=not hold,
+        actor=operator(),
+        reason=reason,
+    )
     _print_progress(begun.pk)
 
 

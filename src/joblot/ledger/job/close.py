@@ -30,6 +30,8 @@ def close_leases(job_id: int, run: int) -> None:
     Closes expired leases too: a success through one would count. Leases of a later run stay: the
     caller may have been overtaken, with its run over and the next begun.
 
+    A lease that was live keeps the number of items that it held, so that a cancel can be explained.
+
     Holds no lock while it waits: each batch skips locked leases, and when only locked ones are left
     it waits for one at a time.
     """
@@ -51,4 +53,4 @@ def _close_batch(job_id: int, run: int, size: int, *, skip_locked: bool) -> int:
         if not tokens:
             return 0
         closed = Lease.ledger.using(alias()).filter(pk__in=tokens)
-        return closed.update(state=LeaseState.CLOSED, open=0)
+        return closed.update(state=LeaseState.CLOSED)

@@ -32,6 +32,7 @@ from joblot.ledger.rows.job import advance, record_event, stages_of
 from joblot.ledger.rows.sweep_failures import Step, attempt, put_off
 from joblot.models import (
     Attempt,
+    Deferral,
     Delivery,
     Event,
     Item,
@@ -41,6 +42,8 @@ from joblot.models import (
     Log,
     Metric,
     Outcome,
+    PipelineAsked,
+    Sample,
     Stage,
     Tally,
     Uncounted,
@@ -128,8 +131,9 @@ def finish(job_id: int) -> bool:
     for _ in chain.from_iterable(pace.chunks(step, job_id) for step in _LAST):
         pass
     removed = _remove_job(job_id)
-    for _ in pace.chunks(_rows_of(Log), job_id):  # logged during the removal
-        pass
+    for model in (Log, Sample):  # written during the removal
+        for _ in pace.chunks(_rows_of(model), job_id):
+            pass
     return removed
 
 
@@ -270,7 +274,7 @@ def _remove_job(job_id: int) -> bool:
 
 
 _BESIDES = (
-    *(_rows_of(model) for model in (ItemRange, Log)),
+    *(_rows_of(model) for model in (ItemRange, Deferral, PipelineAsked, Log, Sample)),
     _remove_uncounted,
     *(_slot_of(model) for model in (Tally, Metric)),
 )

@@ -26,8 +26,11 @@ from joblot.ledger.lease import expire_overdue, expire_overdue_of
 from joblot.ledger.maintain.fold import fold
 from joblot.ledger.maintain.merge import merge_ranges, merge_ranges_of
 from joblot.ledger.maintain.outbox import fan_out
+from joblot.ledger.maintain.revocation import release_revoked
+from joblot.ledger.maintain.sample import sample, sample_of
 from joblot.ledger.maintain.waits import shorten_waits, shorten_waits_of
 from joblot.ledger.read.pulse import beat, rest
+from joblot.ledger.rows.deferrals import forget_old
 from joblot.ledger.rows.outputs import mark_unreferenced
 from joblot.ledger.rows.sweep_failures import Step, each, put_off, try_again
 from joblot.models import Job
@@ -46,7 +49,8 @@ class Swept:
 
 
 def sweep(*, checks_waits: bool = True) -> Swept:
-    """One round: expire leases, continue cancels and retries, reconcile, merge, fan out, remove.
+    """One round: expire leases, continue cancels and retries, reconcile, merge, sample, fan out,
+    remove.
 
     Steps that failed for a job in an earlier round come last. With `checks_waits`, first brings
     forward what was scheduled too late while the clock was ahead. Raises Unavailable.
@@ -54,15 +58,18 @@ def sweep(*, checks_waits: bool = True) -> Swept:
     if checks_waits:
         shorten_waits()
     expired = expire_overdue()
+    release_revoked()
     each(Step.CANCEL, _jobs(Step.CANCEL, status=JobStatus.CANCELING), end_cancel)
     reopening = _jobs(Step.REOPEN, status=JobStatus.CREATED, reopening__isnull=False)
     each(Step.REOPEN, reopening, go_on_reopening)
     due = _due()
     each(Step.FINISH, due, _finish)
     merge_ranges()
+    sample()
     fanned_out = fan_out()
     go_on_removing(limits().removal_seconds_per_sweep)
     mark_unreferenced(limits().removal_seconds_per_sweep)
+    forget_old()
     try_again(_AGAIN)
     return Swept(expired, len(due), fanned_out)
 
@@ -84,6 +91,7 @@ _AGAIN: Mapping[Step, Callable[[int], object]] = {
     Step.FINISH: _finish,
     Step.MERGE: merge_ranges_of,
     Step.REMOVE: _go_on_removing,
+    Step.SAMPLE: sample_of,
 }
 
 

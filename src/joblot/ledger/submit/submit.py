@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from joblot import clock, wire
+from joblot import clock, telemetry, wire
 from joblot.config import Policy, default_policy, limits
 from joblot.errors import InvalidInput, InvalidResult, KeyConflict, Unavailable, WrongStatus
 from joblot.ledger.db.transactions import alias, connection, knowing, repeated, require_durable
@@ -26,6 +26,7 @@ from joblot.shown import counted, shown
 from joblot.states import FILLABLE, JobStatus
 
 
+@telemetry.verb("submit")
 def submit(
     name: str,
     items: Iterable[Given] | None = None,
@@ -70,6 +71,7 @@ def submit(
         "policy": Policy.of(policy, default_policy()).as_json(),
         "idempotency_key": idempotency_key and checked_name(idempotency_key, "idempotency_key"),
         "status": (JobStatus.PENDING if start else JobStatus.CREATED).value,
+        "trace": telemetry.traceparent(),
     }
     named = _stages(pipeline, stages)
     if idempotency_key is not None:
@@ -88,6 +90,7 @@ def submit(
         return submission.made(items, start=start, seal=seal)
 
 
+@telemetry.verb("add_items")
 def add_items(job_id: int, items: Iterable[Given], *, seal: bool = False) -> int:
     """Add a stream of items to an open job; returns how many were new.
 
@@ -107,6 +110,7 @@ def add_items(job_id: int, items: Iterable[Given], *, seal: bool = False) -> int
     return filling.added
 
 
+@telemetry.verb("seal")
 def seal(job_id: int, *, actor: str = "", reason: str = "") -> Job:
     """Declare that no more items will be added; a job whose items are all settled finishes now.
 
