@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.urls import path
 
-from joblot.web import assets, enter, job, jobs, live, prefer, sign_in
+from joblot.ledger.read.acts import Act
+from joblot.web import acts, assets, enter, job, jobs, live, prefer, sign_in
 
 app_name = "joblot_web"
 
@@ -15,6 +16,10 @@ urlpatterns = [
     path("jobs/<int:job_id>", job.job, name="job"),
     path("jobs/<int:job_id>/live", live.live, name="live"),
     path("jobs/<int:job_id>/snapshot.json", live.one_snapshot, name="snapshot"),
+    *(
+        path(f"jobs/<int:job_id>/{act.value}", acts.act, {"act": act}, name=act.value)
+        for act in Act
+    ),
     path("sign-in", sign_in.sign_in, name="sign_in"),
     path("sign-out", sign_in.sign_out, name="sign_out"),
     path("enter/<str:secret>", enter.enter, name="enter"),

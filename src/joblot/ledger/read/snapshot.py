@@ -21,7 +21,7 @@ from joblot.shown import shown
 from joblot.states import TERMINAL, JobStatus
 from joblot.words import STATUSES
 
-REASONS_MAX = 6
+NOBODY = -1  # holds no leases
 NEWER_MAX = 100
 
 _KEY = re.compile(r"(\d{1,10})\.(\d{1,10})\.(\d{1,18})", re.ASCII)
@@ -58,13 +58,13 @@ class Key(NamedTuple):
 @repeated
 @one_snapshot()
 def snapshot(job_id: int) -> dict[str, Any]:
-    """The job's counts by stage, and why it is not finished, as of one instant. Raises NotFound."""
+    """The job's counts by stage, and why it is not finished, as of one instant. Raises NotFound.
+
+    All viewers of the job may see it: of the workers, it names only those that hold its leases.
+    """
     state = progress(job_id)
-    return {
-        **_numbers(state),
-        "why": [reason["text"] for reason in why(job_id)["reasons"][:REASONS_MAX]],
-        "acts": acts(state),
-    }
+    reasons = why(job_id, owner=NOBODY)["reasons"]
+    return {**_numbers(state), "why": [_reason(one) for one in reasons], "acts": acts(state)}
 
 
 @repeated
@@ -89,11 +89,16 @@ def _numbers(state: dict[str, Any]) -> dict[str, Any]:
         **{name: state[name] for name in _SHOWN},
         "shown": STATUSES[JobStatus(state["status"])]._asdict(),
         "settled": min(stage["settled"] for stage in stages),
+        "unsettled": state["total"] - stages[-1]["settled"],
         "not_well": sum(stage["failed"] + stage["lost"] for stage in stages),
         "stages": stages,
         "is_final": state["status"] in TERMINAL and not state["finishing"],
         "as_of": state["as_of"],
     }
+
+
+def _reason(reason: dict[str, Any]) -> dict[str, Any]:
+    return {name: reason[name] for name in ("code", "text", "act", "link") if name in reason}
 
 
 def _stage(stage: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@
 //                                  which a path begins at the entry, and "." is the entry itself
 //   data-f-glyph="shown"           a status's sign and color
 //   data-f-bar="stages.0"          an SVG bar, whose rects have a data-state each, in order
-//   data-f-act="pause"             a button, which is disabled while acts.pause says why
+//   data-f-act="pause"             a button, which is disabled while acts.pause says why not
 //
 // The paths are those of GET /api/v1/jobs/{id}/live. Only what differs is written, as text and
 // attributes, never as HTML; nothing is computed or guessed between two snapshots.
@@ -121,8 +121,10 @@ function widths(parts, units) {
   return parts.map((part) => (isNarrow(part) ? LEAST_UNITS : part && Math.round((free * part * 1000) / wide) / 1000));
 }
 
+/** A refused act leads to a page that says why, so it can still be reached. */
 function writeAct(button, refusal) {
   if (refusal === undefined) return;
-  if (button.disabled !== Boolean(refusal)) button.disabled = Boolean(refusal);
+  if (refusal) setAttribute(button, "aria-disabled", "true");
+  else button.removeAttribute("aria-disabled");
   setAttribute(button, "title", refusal);
 }

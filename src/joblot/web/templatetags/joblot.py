@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from joblot.ledger.read.acts import Act
 from joblot.states import JobStatus
 from joblot.web import bars
 from joblot.web.assets import asset_url
@@ -63,6 +64,21 @@ def live_root(job: Mapping[str, Any]) -> SafeString:
         job["key"],
         job["as_of"],
     )
+
+
+@register.simple_tag
+def acts_of(job: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What people can do to the job, in the order of its buttons."""
+    return [
+        {
+            "act": act.value,
+            "word": act.value.capitalize(),
+            "url": reverse(f"joblot_web:{act.value}", args=[job["id"]]),
+            "refusal": job["acts"][act],
+            "is_danger": act in (Act.CANCEL, Act.DELETE),
+        }
+        for act in Act
+    ]
 
 
 @register.filter
