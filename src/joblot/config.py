@@ -188,6 +188,10 @@ class Limits:
     line_bytes_max: int = 1_048_576  # of a streamed item
     wait_seconds_max: float = 30.0  # that a claim may wait for work; shorter than any lease
     events_poll_seconds: float = 1.0  # between checks of an event stream for the next event
+    cancel_named_items: int = 10_000  # unsettled; to cancel more on a page, type the job's name
+    live_seconds: float = 1.0  # between reads of a watched job, for all viewers of a process
+    live_final_seconds: float = 10.0  # the same, once its run has ended; below the page's patience
+    live_rights_seconds: float = 30.0  # between checks of a viewer's rights
     retry_after_seconds: float = 2.0  # sent to a client while the database is unavailable
     names_per_token_max: int = 100
     token_used_seconds: float = 60.0  # between writes of when a token was last used

@@ -127,7 +127,7 @@ GUARDS = (
     Guard(
         "A cancel that expects a number of items counts them in the statement that changes it.",
         "job/lifecycle.py",
-        "            only = still_unsettled(job, expected)\n",
+        "            only = still_unsettled(job, expected, or_fewer=or_fewer)\n",
         "",
         "ledger/job/test_expected.py"
         "::test_a_report_between_the_count_and_the_change_is_noticed[sqlite]",
