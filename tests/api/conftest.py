@@ -36,16 +36,6 @@ class Api:
         content = b"" if body is None else json.dumps(body).encode()
         return self.post_bytes(path, content, "application/json", **headers)
 
-    def patch(self, path: str, body: Any) -> Any:
-        return self._taken(
-            self._client.patch(
-                f"/api/v1/{path}",
-                json.dumps(body),
-                content_type="application/json",
-                headers=self._headers,
-            )
-        )
-
     def post_bytes(self, path: str, content: bytes, kind: str, **headers: str) -> Any:
         return self._taken(
             self._client.post(

@@ -41,7 +41,7 @@ def jobs(
 
 
 def show(job: JobId, *, as_json: AsJson = False, db: Db = None, url: Url = None) -> None:
-    """Show a job: its status, the counts of its stages, why it is not finished, why items failed."""
+    """Show a job: its status, the counts of its stages, why it has not finished or items failed."""
     with open_ledger(db, url) as ledger:
         state = ledger.progress(job)
         if as_json:

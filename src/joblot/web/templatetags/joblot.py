@@ -82,7 +82,7 @@ def acts_of(job: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 @register.filter
-def clock(value: str) -> str:
+def second(value: str) -> str:
     """The time of day; a script shows it in local time where the person prefers that."""
     return f"{_moment(value):%H:%M:%S} UTC"
 
