@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from joblot.identity.workers import seen
 from typer.testing import CliRunner, Result
 
 from joblot.cli.app import app
@@ -22,6 +21,7 @@ from joblot.ledger.read.items import items
 from joblot.ledger.read.progress import progress
 from joblot.ledger.report.report import report
 from joblot.ledger.rows.log import log
+from joblot.ledger.rows.workers import seen
 from joblot.ledger.submit.submit import submit
 from joblot.wire import failure, success
 from tests.cli.conftest import JOBLOT

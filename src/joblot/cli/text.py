@@ -128,19 +128,19 @@ def event_line(event: Row) -> str:
 
 
 def workers(page: Sequence[Row]) -> None:
-    titles = ["worker", "state", "host", "version", "last seen (UTC)", "first seen (UTC)"]
+    titles = ["worker", "state", "host", "version", "pipelines", "items", "last seen (UTC)"]
     table(titles, map(_worker_cells, page))
 
 
 def _worker_cells(worker: Row) -> list[Any]:
-    about = worker["about"]
     return [
         worker["instance"],
-        "online" if worker["online"] else "offline",
-        about.get("host"),
-        about.get("version"),
+        "revoked" if worker["revoked_at"] else worker["state"],
+        worker["host"],
+        worker["version"],
+        ", ".join(worker["pipelines"]),
+        worker["items"],
         worker["last_seen_at"][:19],
-        worker["first_seen_at"][:19],
     ]
 
 

@@ -36,11 +36,11 @@ if TYPE_CHECKING:
     )
     from joblot.delivery.supervisor import deliver_once, remove_files_once
     from joblot.identity.tokens import any_token, issue, revoke, tokens
-    from joblot.identity.workers import workers
     from joblot.ledger.db.transactions import alias, database_files, location, migration_lock
     from joblot.ledger.job.edit import edit
     from joblot.ledger.read.in_flight import in_flight
     from joblot.ledger.read.results import results
+    from joblot.ledger.read.workers import workers
     from joblot.ledger.rows.job import read_job
     from joblot.ledger.rows.outputs import storage
     from joblot.maintenance import (
@@ -85,7 +85,7 @@ else:
             ],
             "joblot.delivery.supervisor": ["deliver_once", "remove_files_once"],
             "joblot.identity.tokens": ["any_token", "issue", "revoke", "tokens"],
-            "joblot.identity.workers": ["workers"],
+            "joblot.ledger.read.workers": ["workers"],
             "joblot.ledger.db.transactions": [
                 "alias",
                 "database_files",
