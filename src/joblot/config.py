@@ -113,8 +113,8 @@ class Limits:
     reason_chars_max: int = 1_000
     log_lines_max: int = 10_000  # of one job's log, without its events
     log_chars_max: int = 10_000_000  # of one job's log
-    log_queue_lines: int = 5_000  # of JobLogHandler that wait; further ones are dropped
-    log_batch_lines: int = 500  # that it writes at once
+    log_queue_lines_max: int = 5_000  # of JobLogHandler that wait; further ones are dropped
+    log_batch_lines_max: int = 500  # that it writes at once
     log_batch_seconds: float = 0.2  # for which it waits for more lines before it writes
     log_retry_seconds: float = 1.0  # after the database has failed; doubles
     log_retry_seconds_max: float = 30.0

@@ -130,7 +130,12 @@ def test_everything_of_a_job_can_be_read(admin: Api) -> None:
     assert admin.get(f"{path}/why")["reasons"][0]["code"] == "unserved"
     assert admin.get(f"{path}/audit")["ok"]
     assert [one["kind"] for one in admin.get(f"{path}/events")["events"]] == ["started"]
-    assert admin.get(f"{path}/logs") == {"logs": [], "next": None}
+    log = admin.get(f"{path}/logs", {"newest": True, "level": "info", "search": "START"})
+    assert [(one["message"], one["event"]) for one in log["logs"]] == [
+        ("started by token:of a test", "started")
+    ]
+    assert admin.get(f"{path}/logs", {"before": log["logs"][0]["id"]}) == {"logs": [], "next": None}
+    assert admin.get(f"{path}/logs", {"level": "loud"})["code"] == "invalid_input"
     page = admin.get(f"{path}/items", {"limit": 1, "state": "open"})
     assert [one["key"] for one in page["items"]] == ["a"]
     assert [one["key"] for one in admin.get(f"{path}/items", {"after": page["next"]})["items"]] == [

@@ -157,7 +157,7 @@ def stopped(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading
 def test_nobody_waits_for_the_writer_and_what_does_not_fit_is_counted(
     ledger_db: str, logger: Any, configure: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    configure(log_batch_seconds=0.001, log_queue_lines=5, log_flush_seconds=SECONDS_MAX)
+    configure(log_batch_seconds=0.001, log_queue_lines_max=5, log_flush_seconds=SECONDS_MAX)
     job, other = submit("j", keys(1), pipeline="p"), submit("o", keys(1), pipeline="p")
     reached, go_on = stopped(monkeypatch)
     logger.info("first", extra={"job": job.pk})

@@ -54,7 +54,7 @@ class Writer:
         self._thread: threading.Thread | None = None
 
     def put(self, line: Logged) -> None:
-        if self._queue.qsize() >= limits().log_queue_lines or not self._is_running():
+        if self._queue.qsize() >= limits().log_queue_lines_max or not self._is_running():
             self._drop(line.job_id)
         else:
             self._queue.put(line)
@@ -104,7 +104,7 @@ class Writer:
         """Wait for a line, and for those that follow soon; a flush ends the wait."""
         batch: list[Logged] = []
         until = float("inf")
-        while len(batch) < limits().log_batch_lines:
+        while len(batch) < limits().log_batch_lines_max:
             left = max(0.0, until - time.monotonic()) if batch else None
             try:
                 one = self._queue.get(timeout=left)
