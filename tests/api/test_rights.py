@@ -16,6 +16,7 @@ ASKED = {
     "POST jobs": {"submit"},
     "GET jobs/{id}": {"read", "submit"},
     "GET jobs/{id}/items": {"read", "submit"},
+    "GET jobs/{id}/causes": {"read", "submit"},
     "GET jobs/{id}/map": {"read", "submit"},
     "POST jobs/{id}/items": {"submit"},
     "POST jobs/{id}/pause": {"submit"},
