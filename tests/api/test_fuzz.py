@@ -58,7 +58,7 @@ results = st.fixed_dictionaries(
         "metrics": st.dictionaries(texts, st.integers(0, 9) | values | hostile, max_size=3)
         | values,
         "error": st.fixed_dictionaries(
-            {}, optional={"type": values | hostile, "message": values | hostile}
+            {}, optional=dict.fromkeys(["type", "message", "traceback"], values | hostile)
         )
         | values,
         "retryable": st.booleans() | values | hostile,
@@ -232,7 +232,7 @@ BODIES: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         }
     ),
     "jobs/{job}/cancel": body_of({"grace_seconds": numbers}),
-    "jobs/{job}/retry": body_of({"run": numbers}),
+    "jobs/{job}/retry": body_of({"run": numbers, "cause": hostile, "expected": numbers}),
     "jobs/{job}/items": body_of(
         {
             "items": st.lists(

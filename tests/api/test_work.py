@@ -42,6 +42,49 @@ def test_a_job_is_worked_to_its_end(worker: Api, admin: Api) -> None:
     assert [one["receipt"] for one in again["receipts"]] == ["duplicate", "duplicate"]
 
 
+def test_failures_are_read_and_retried_by_cause(worker: Api, admin: Api) -> None:
+    job = submit("night", ["a", "b", "c"], pipeline="moths")
+    (lease,) = worker.post("claims", {"pipelines": ["moths"]})["leases"]
+    torn = {"type": "OSError", "message": "'a.jpg' is torn", "traceback": "line 1\nline 2"}
+    results = [
+        {"item": n, "outcome": "failed", "error": error}
+        for n, error in enumerate([torn, torn | {"message": "'b' is torn"}, {"type": "Other"}])
+    ]
+    worker.post("results", {"lease": lease["token"], "results": results})
+    path = f"jobs/{job.pk}"
+    found = admin.get(f"{path}/causes")
+    assert (admin.status, found["total"], found["other"]) == (200, 3, 0)
+    first, second = found["causes"]
+    assert (first["items"], first["message"], first["traceback"]) == (
+        2,
+        "'a.jpg' is torn",
+        "line 1\nline 2",
+    )
+    assert (first["workers"], second["items"]) == (["gpu-1"], 1)
+    assert admin.get(f"{path}/causes", {"limit": 1})["other"] == 1
+    page = admin.get(f"{path}/items", {"cause": first["cause"]})["items"]
+    assert [item["key"] for item in page] == ["a", "b"]
+    assert page[0]["outcomes"][0]["error"] == torn | {"cause": first["cause"]}
+    changed = admin.post(f"{path}/retry", {"cause": first["cause"], "expected": 3})
+    assert (admin.status, changed["code"]) == (409, "number_changed")
+    assert (changed["expected"], changed["found"]) == (3, 2)
+    retried = admin.post(f"{path}/retry", {"cause": first["cause"], "expected": 2})
+    assert (retried["run"], retried["stages"][0]["ready"], retried["stages"][0]["failed"]) == (
+        2,
+        2,
+        1,
+    )
+
+
+@pytest.mark.parametrize(
+    "asked", [{"cause": "x"}, {"cause": "0" * 15 + "G"}, {"expected": -1}, {"expected": True}]
+)
+def test_a_retry_of_no_cause_and_of_no_number_is_refused(admin: Api, asked: dict[str, Any]) -> None:
+    job = submit("night", ["a"], pipeline="moths")
+    admin.post(f"jobs/{job.pk}/retry", asked)
+    assert admin.status == 422
+
+
 def test_results_are_judged_one_by_one_in_their_order(worker: Api) -> None:
     submit("night", ["a", "b", "c"], pipeline="moths")
     (lease,) = worker.post("claims", {"pipelines": ["moths"]})["leases"]

@@ -44,12 +44,16 @@ def large_job(using: str) -> Job:
     return job
 
 
+def _error(vendor: str, where: str) -> str:
+    """The columns of an error, for the rows that match."""
+    columns = ("'Bad'", "'broken'", f"'{CAUSE}'", TOKEN[vendor].format("n"))
+    return ", ".join(f"CASE WHEN {where} THEN {value} END" for value in columns)
+
+
 def _statements(vendor: str, job: int) -> Iterator[str]:
     numbers, now, later = NUMBERS[vendor], NOW[vendor], LATER[vendor]
     state = f"CASE WHEN {FAILED} THEN 2 WHEN {LOST} THEN 3 ELSE 1 END"
     given_up = f"({FAILED} OR {LOST})"
-    of_error = ("'Bad'", "'broken'", f"'{CAUSE}'", TOKEN[vendor].format("n"))
-    error = [f"CASE WHEN {given_up} THEN {value} END" for value in of_error]
     yield (
         "INSERT INTO joblot_item (job_id, number, key, payload) "
         f"SELECT {job}, n, 'k' || n, '{{}}' FROM ({numbers}) s"
@@ -59,7 +63,7 @@ def _statements(vendor: str, job: int) -> Iterator[str]:
             "INSERT INTO joblot_outcome (job_id, stage, number, run, state, metrics, settled_at, "
             "error_type, error_message, error_cause, lease_token) "
             f"SELECT {job}, {stage}, n, 1, {state if stage == 0 else '1'}, NULL, {now}, "
-            f"{', '.join(error if stage == 0 else ['NULL'] * 4)} "
+            f"{_error(vendor, given_up if stage == 0 else '1 = 0')} "
             f"FROM ({numbers}) s WHERE {settled}"
         )
         yield (

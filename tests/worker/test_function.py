@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 import sys
+from pathlib import Path
 
 import pytest
 
+from joblot.config import limits
 from joblot.errors import InvalidInput, PermanentError, RetryableError
-from joblot.wire import ClaimedItem, Result
+from joblot.wire import ClaimedItem, Result, parse_result
 from joblot.worker import Output, batched, each, load
 from joblot.worker.function import Work
+from joblot.worker.shapes import result_json
 
 
 def _all(work: Work, *payloads: object) -> list[Result]:
@@ -51,6 +56,56 @@ def test_any_other_error_fails_the_item_with_its_cause(error):
     assert not result.retryable
     assert result.error is not None
     assert (result.error.type, result.error.message) == (type(error).__name__, "bad")
+
+
+def _read(path: object) -> None:
+    try:
+        int(f"{path}")
+    except ValueError as error:
+        raise LookupError("no number") from error
+
+
+async def _read_later(path: object) -> None:
+    await asyncio.sleep(0)
+    _read(path)
+
+
+def _read_all(paths: list[object]) -> list[object]:
+    for path in paths:
+        _read(path)
+    return paths
+
+
+@pytest.mark.parametrize("work", [each(_read), each(_read_later), batched(_read_all)])
+def test_a_failure_has_the_traceback_of_the_users_code_and_its_causes(work: Work):
+    (result, *_) = _all(work, "x", "y")
+    assert result.error is not None
+    frames = re.findall(r'File "(.*)", line \d+, in (\w+)', result.error.traceback)
+    assert {Path(file).name for file, _ in frames} == {"test_function.py"}
+    assert frames[-1][1] == "_read"
+    assert "direct cause of the following exception" in result.error.traceback
+    assert result.error.traceback.endswith("LookupError: no number")
+
+
+def test_a_failure_without_code_of_the_user_has_no_traceback():
+    (result,) = _all(batched(set), 1)  # type: ignore[arg-type]
+    assert result.error is not None
+    assert (result.error.type, result.error.traceback) == ("NotOutputs", "")
+
+
+def test_a_deep_stack_keeps_its_end():
+    def deeper(depth: int) -> int:
+        return deeper(depth + 1) + (depth == 400 and 1 // 0)
+
+    (result,) = _all(each(deeper), 0)
+    assert result.error is not None
+    assert result.error.traceback.endswith(f"{result.error.type}: {result.error.message}")
+    assert len(result.error.traceback) <= limits().error_traceback_chars_max
+
+
+def test_the_traceback_is_posted_and_kept():
+    (result,) = _all(each(_read), "x")
+    assert parse_result(result_json(result)) == result
 
 
 @pytest.mark.parametrize("output", [object(), float("nan"), {"a": b"bytes"}, "\ud800"])

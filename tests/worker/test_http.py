@@ -16,6 +16,7 @@ from joblot.errors import (
     NotAllowed,
     NotAuthenticated,
     NotFound,
+    NumberChanged,
     TooLarge,
     TooManyRequests,
     Unavailable,
@@ -263,3 +264,10 @@ def test_a_code_is_an_error_and_an_unknown_one_is_no_reason_to_give_up(
     problem: dict[str, Any] | None, kind: type[JoblotError]
 ):
     assert isinstance(error_of(409, problem, None), kind)
+
+
+def test_the_error_of_a_changed_number_has_both_numbers():
+    problem = {"code": "number_changed", "detail": "look again", "expected": 3, "found": 2}
+    error = error_of(409, problem, None)
+    assert isinstance(error, NumberChanged)
+    assert (str(error), error.expected, error.found) == ("look again", 3, 2)
