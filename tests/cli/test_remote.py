@@ -63,9 +63,8 @@ def job() -> int:
 def said(done: Result) -> tuple[int, str, str]:
     """What a command did, without what differs between two moments or two jobs."""
     out = re.sub(r'"(as_of|eta|p50|p90)": [^\n]*', "", done.stdout)
-    return done.exit_code, *(
-        re.sub(r"\bjob \d+|/\d+", "job N", text) for text in (out, done.stderr)
-    )
+    numbers = re.compile(r"\bjob \d+|/\d+")
+    return done.exit_code, numbers.sub("job N", out), numbers.sub("job N", done.stderr)
 
 
 READS = [

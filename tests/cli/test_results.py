@@ -86,13 +86,25 @@ def test_csv_has_cells_and_no_formulas(job: int):
     ],
 )
 def test_a_cell(output: Any, cell: str):
-    row = {"key": "k", "state": "succeeded", "output": output, "metrics": {}, "error": None}
+    row: dict[str, Any] = {
+        "key": "k",
+        "state": "succeeded",
+        "output": output,
+        "metrics": {},
+        "error": None,
+    }
     assert cells(row) == ["k", "succeeded", cell, "", ""]
 
 
 def test_many_results_need_no_more_memory(capsys: pytest.CaptureFixture[str]):
     """The rows are printed as they come: none is kept."""
-    row = {"key": "k", "state": "succeeded", "output": "x" * 1_000, "metrics": {}, "error": None}
+    row: dict[str, Any] = {
+        "key": "k",
+        "state": "succeeded",
+        "output": "x" * 1_000,
+        "metrics": {},
+        "error": None,
+    }
 
     def many() -> Iterator[dict[str, Any]]:
         for number in range(2_000):

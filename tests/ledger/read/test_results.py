@@ -15,7 +15,7 @@ from joblot.ledger.report.report import report
 from joblot.ledger.rows.outputs import storage
 from joblot.ledger.submit.submit import submit
 from joblot.models import Outcome
-from joblot.wire import failure, success
+from joblot.wire import Result, failure, success
 from tests.ledger.worker import keys
 
 
@@ -27,7 +27,7 @@ def outputs(settings: Any, tmp_path: Path) -> None:
 TWO = [{"name": "one", "pipeline": "a"}, {"name": "two", "pipeline": "b"}]
 
 
-def work(pipeline: str, *made: object) -> None:
+def work(pipeline: str, *made: Result) -> None:
     (lease,) = claim(pipeline).leases
     report(lease.token, list(made))
 
