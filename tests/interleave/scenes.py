@@ -16,6 +16,7 @@ from tests.ledger.statuses import Cut, die
 from tests.ledger.worker import TWO_STAGES, fail, keys, numbers
 
 KEY = "once"  # the key with which the job is submitted again
+WORKER = "gpu-1"  # that holds `live`
 SECONDS = 1000  # after these each lease is overdue and each wait over
 
 
@@ -57,7 +58,7 @@ def running() -> Scene:
     expire(expired.token)
     add_items(job.pk, keys(4))
     seal(job.pk)
-    return Scene(job, worker.lease(limit=1), expired)
+    return Scene(job, worker.lease(limit=1, worker=WORKER), expired)
 
 
 def last() -> Scene:
@@ -66,7 +67,7 @@ def last() -> Scene:
     job = submit("explored", keys(1), pipeline="p", policy=one, idempotency_key=KEY)
     expired = worker.lease()
     expire(expired.token)
-    return Scene(job, worker.lease(), expired)
+    return Scene(job, worker.lease(worker=WORKER), expired)
 
 
 def staged() -> Scene:

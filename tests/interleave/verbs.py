@@ -31,6 +31,7 @@ from joblot.ledger.maintain.delivery import deliver
 from joblot.ledger.maintain.fold import fold
 from joblot.ledger.maintain.merge import merge_ranges
 from joblot.ledger.maintain.outbox import fan_out
+from joblot.ledger.maintain.revocation import restore_worker, revoke_worker
 from joblot.ledger.report.group_commit import GroupCommit
 from joblot.ledger.report.pending_result import PendingResult
 from joblot.ledger.report.report import report_by
@@ -38,7 +39,7 @@ from joblot.ledger.report.write import Settled
 from joblot.ledger.rows.log import log
 from joblot.ledger.submit.submit import add_items, seal, submit
 from joblot.wire import result_hash, success
-from tests.interleave.scenes import KEY, SCENES, SECONDS, Scene
+from tests.interleave.scenes import KEY, SCENES, SECONDS, WORKER, Scene
 from tests.ledger.worker import fail, keys, succeed
 
 BAD = cause_of("Bad", "broken")  # of what `fail` reports
@@ -110,6 +111,8 @@ VERBS: dict[str, Verb] = {
         "running paused filling canceling retrying failed deleted",
         lambda s: edit(s.job.pk, policy={"failures_max": 7}),
     ),
+    "revoke": Verb("running last", lambda s: revoke_worker(0, WORKER)),
+    "restore": Verb("running last", lambda s: restore_worker(0, WORKER)),
     # a worker
     "claim": Verb("running filling staged", lambda s: claim(["p", "q"], 2)),
     "renew": Verb("running last canceling deleted", lambda s: renew(live(s).token, 5000)),

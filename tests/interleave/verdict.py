@@ -7,13 +7,21 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from joblot.errors import KeyConflict, LeaseEnded, NotFound, NumberChanged, WrongStatus
+from joblot.errors import (
+    KeyConflict,
+    LeaseEnded,
+    NotFound,
+    NumberChanged,
+    WorkerRevoked,
+    WrongStatus,
+)
 from joblot.ledger.claim import queue
 from joblot.ledger.claim.claim import claim
 from joblot.ledger.job.lifecycle import resume, start
 from joblot.ledger.maintain.delivery import deliver
 from joblot.ledger.maintain.sweep import sweep
 from joblot.ledger.read.audit import audit
+from joblot.ledger.read.why import why
 from joblot.ledger.submit.submit import seal
 from joblot.models import Job, Outcome
 from joblot.states import TERMINAL, ItemState, JobStatus
@@ -24,8 +32,8 @@ from tests.interleave.snapshot import Rows, Snapshot
 from tests.ledger.conftest import Clock
 from tests.ledger.worker import succeed
 
-# The errors allowed for a verb that came too late, or met another with the same key.
-REFUSALS = (KeyConflict, LeaseEnded, NotFound, NumberChanged, WrongStatus)
+# The errors allowed for a verb that came too late, met another with the same key, or was revoked.
+REFUSALS = (KeyConflict, LeaseEnded, NotFound, NumberChanged, WorkerRevoked, WrongStatus)
 UUID = re.compile(r"\b[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}\b")
 SWEEPS_MAX = 5
 SUCCESSES = ("report", "amend", "together")  # the verbs that report item 0 as succeeded
@@ -88,6 +96,7 @@ class Verdict:
         clock.forward(SECONDS)
         try:
             check_all()
+            nothing_is_said_to_be_missing()
             answers.is_so(self._scene)
             if self._to_the_end:
                 for job in Job.objects.filter(deleted_at__isnull=True):
@@ -161,6 +170,13 @@ def submissions_get_what_they_asked_for(outcomes: Mapping[str, Any]) -> None:
         if name.startswith("submit") and outcome.value is not None:
             got = (outcome.value.sealed, outcome.value.total)
             assert got == (True, 3), f"{name} got another job: sealed, total = {got}"
+
+
+def nothing_is_said_to_be_missing() -> None:
+    """`why` shows damage; no order of the verbs makes any."""
+    for job in Job.objects.filter(deleted_at__isnull=True):
+        shown = [one["text"] for one in why(job.pk)["reasons"] if one["code"] == "missing"]
+        assert shown == [], shown
 
 
 def work_to_the_end(job_id: int, clock: Clock) -> None:

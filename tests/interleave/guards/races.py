@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from tests.interleave.guards.guard import Guard, pair
 
+REVOCATION = "ledger/maintain/test_revocation.py"
+MEANWHILE = "test_a_lease_that_was_granted_meanwhile_is_of_no_use_and_released_by_the_sweep"
+
 GUARDS = (
     Guard(
         "A report counts only through a lease that is not closed.",
@@ -25,6 +28,49 @@ GUARDS = (
         "Lease.ledger.using(alias()).select_for_update().filter(pk=token)",
         "Lease.ledger.using(alias()).filter(pk=token)",
         pair("running-requeue-expire-postgres"),
+    ),
+    Guard(
+        "Nothing is granted to a revoked worker.",
+        "claim/grant_if_claimable.postgresql.sql",
+        "                AND w.revoked_at IS NOT NULL\n",
+        "                AND false\n",
+        f"{REVOCATION}::test_its_next_claim_is_refused_whether_or_not_there_is_work[postgres-7]",
+    ),
+    Guard(
+        "Nor on SQLite.",
+        "claim/grant_if_claimable.sqlite.sql",
+        "            AND w.revoked_at IS NOT NULL\n",
+        "            AND false\n",
+        f"{REVOCATION}::test_its_next_claim_is_refused_whether_or_not_there_is_work[sqlite-7]",
+    ),
+    Guard(
+        "Nothing is settled at once for a revoked worker.",
+        "report/settle.postgresql.sql",
+        "                AND w.revoked_at IS NOT NULL LIMIT 1\n",
+        "                AND false\n",
+        f"{REVOCATION}::test_its_next_report_is_refused_and_counts_nothing[postgres-report]",
+    ),
+    Guard(
+        "Nothing of a revoked worker is judged.",
+        "report/held.py",
+        "        if lease.revoked_at is not None:\n",
+        "        if False:\n",
+        f"{REVOCATION}::test_its_next_report_is_refused_and_counts_nothing[sqlite-report]",
+    ),
+    Guard(
+        "A lease of a revoked worker is not renewed.",
+        "lease.py",
+        "    rows = rows.annotate(revoked_at=workers.revoked_at())"
+        ".filter(revoked_at__isnull=True)\n",
+        "",
+        f"{REVOCATION}::{MEANWHILE}[sqlite]",
+    ),
+    Guard(
+        "The sweep releases what was granted while a worker was being revoked.",
+        "maintain/sweep.py",
+        "    release_revoked()\n",
+        "",
+        f"{REVOCATION}::{MEANWHILE}[postgres]",
     ),
     Guard(
         "Of two results of an item one is counted.",
