@@ -45,7 +45,7 @@ class Entry(NamedTuple):
     word: str
     glyph: str
     color: str
-    count: int | None
+    items: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Panel:
     @property
     def used(self) -> list[Entry]:
         """The states of which there are items, for the table's columns."""
-        return [one for one in self.entries if one.count]
+        return [one for one in self.entries if one.items]
 
     @property
     def parts(self) -> list[tuple[int, int]]:
