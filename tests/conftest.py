@@ -53,6 +53,7 @@ SLOW = (
     "interleave/test_outputs.py",
     "interleave/test_readers.py",
     "interleave/test_triples.py",
+    "ledger/read/test_listing.py::test_a_page_of_many_jobs_is_quick",
     "ledger/read/test_read_costs.py",
     "ledger/db/test_time_limit.py",
     "server/test_memory.py",

@@ -114,6 +114,7 @@ class Limits:
     lease_seconds_max: float = 604_800.0  # of one renewal
     page_items_max: int = 1_000
     page_probe_items: int = 20_000  # examined for one page of the items in a state
+    jobs_counted_max: int = 10_000  # in each status, for the counts beside a list of jobs
 
     add_chunk_items: int = 2_000  # items numbered under one lock of the job's row
     add_chunk_bytes: int = 4_194_304

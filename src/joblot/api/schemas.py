@@ -151,6 +151,7 @@ class AttemptOut(Schema):
     cause: str
     error: ErrorOut
     worker: str
+    leased_at: str | None
     at: str
 
 

@@ -90,7 +90,7 @@ def _labels() -> list[str]:
 
     A project's users and sessions are migrated by the project, unless the pages refer to them.
     """
-    labels = ["joblot", "joblot_web", *(["sessions"] if is_standalone() else [])]
+    labels = ["joblot", "joblot_web", *(["auth", "sessions"] if is_standalone() else [])]
     return [label for label in labels if label in apps.app_configs]
 
 

@@ -246,6 +246,7 @@ def _note_expiry(lease: Lease, numbers: list[int], cause: str) -> None:
         error_type="LeaseExpired",
         error_message=cause,
         worker=lease.worker,
+        leased_at=lease.claimed_at,
         at=clock.now(),
     )
 

@@ -73,7 +73,7 @@ class Migration(migrations.Migration):
                 ('deleted_at', models.DateTimeField(null=True)),
             ],
             options={
-                'indexes': [models.Index(fields=['status'], name='joblot_job_status_idx'), models.Index(condition=models.Q(('deleted_at__isnull', False)), fields=['total'], name='joblot_job_removal')],
+                'indexes': [models.Index(fields=['status'], name='joblot_job_status_idx'), models.Index(fields=['name', 'id'], name='joblot_job_name'), models.Index(condition=models.Q(('deleted_at__isnull', False)), fields=['total'], name='joblot_job_removal')],
                 'constraints': [models.UniqueConstraint(fields=('project', 'idempotency_key'), name='joblot_job_idempotency_key'), models.CheckConstraint(condition=models.Q(('status__in', ['CREATED', 'PENDING', 'STARTED', 'PAUSED', 'CANCELING', 'SUCCESS', 'COMPLETED_WITH_ERRORS', 'FAILURE', 'REVOKED'])), name='joblot_job_status'), models.CheckConstraint(condition=models.Q(('revision__gte', 0), ('run__gte', 1), ('total__gte', 0)), name='joblot_job_counts')],
             },
         ),
@@ -216,6 +216,7 @@ class Migration(migrations.Migration):
                 ('error_type', models.CharField(max_length=200)),
                 ('error_message', models.TextField()),
                 ('worker', models.CharField(default='', max_length=200)),
+                ('leased_at', models.DateTimeField(null=True)),
                 ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('job', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='joblot.job')),
             ],
@@ -243,7 +244,7 @@ class Migration(migrations.Migration):
                 ('job', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='joblot.job')),
             ],
             options={
-                'indexes': [models.Index(fields=['job', 'state', 'stage'], name='joblot_lease_job_state'), models.Index(condition=models.Q(('owner__isnull', False), ('state', 0)), fields=['owner'], name='joblot_lease_owner'), models.Index(condition=models.Q(('expires_at__isnull', False), ('state', 0)), fields=['expires_at'], name='joblot_lease_expiry')],
+                'indexes': [models.Index(fields=['job', 'state', 'stage'], name='joblot_lease_job_state'), models.Index(condition=models.Q(('owner__isnull', False), ('state', 0)), fields=['owner'], name='joblot_lease_owner'), models.Index(condition=models.Q(('expires_at__isnull', False), ('state', 0)), fields=['expires_at'], name='joblot_lease_expiry'), models.Index(condition=models.Q(('open__gt', 0), ('state', 3)), fields=['job', 'run', 'stage'], name='joblot_lease_cut_off')],
                 'constraints': [models.UniqueConstraint(condition=models.Q(('idempotency_key__isnull', False)), fields=('idempotency_key',), name='joblot_lease_idempotency_key')],
             },
         ),
@@ -284,6 +285,19 @@ class Migration(migrations.Migration):
             options={
                 'indexes': [models.Index(condition=models.Q(('state__in', [2, 3])), fields=['job', 'number'], name='joblot_outcome_given_up'), models.Index(condition=models.Q(('output_ref__isnull', False)), fields=['output_ref'], name='joblot_outcome_output_ref')],
             },
+        ),
+        migrations.CreateModel(
+            name='Sample',
+            fields=[
+                ('pk', models.CompositePrimaryKey('job_id', 'tick', blank=True, editable=False, primary_key=True, serialize=False)),
+                ('tick', models.BigIntegerField()),
+                ('run', models.IntegerField()),
+                ('at', models.DateTimeField()),
+                ('stages', models.JSONField()),
+                ('in_flight', models.IntegerField()),
+                ('workers', models.IntegerField()),
+                ('job', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='joblot.job')),
+            ],
         ),
         migrations.CreateModel(
             name='Stage',
@@ -331,7 +345,7 @@ class Migration(migrations.Migration):
                 ('job', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='joblot.job')),
             ],
             options={
-                'indexes': [models.Index(fields=['job'], name='joblot_uncounted_job'), models.Index(condition=models.Q(('output_ref__isnull', False)), fields=['output_ref'], name='joblot_uncounted_output_ref')],
+                'indexes': [models.Index(fields=['job', 'number'], name='joblot_uncounted_item'), models.Index(condition=models.Q(('output_ref__isnull', False)), fields=['output_ref'], name='joblot_uncounted_output_ref')],
                 'constraints': [models.UniqueConstraint(condition=models.Q(('receipt', 'late')), fields=('job', 'run', 'stage', 'number'), name='joblot_uncounted_late_once'), models.UniqueConstraint(condition=models.Q(('receipt', 'conflicting')), fields=('job', 'stage', 'number', 'hash'), name='joblot_uncounted_conflict_once')],
             },
         ),

@@ -8,7 +8,7 @@ from joblot.models.access import Token, WorkerInstance
 from joblot.models.history import Delivery, Event, Log, SweepFailure
 from joblot.models.job import Job, JobQuerySet, Stage
 from joblot.models.queue import LIVE, LIVE_BY_TIME, Item, ItemRange, Lease
-from joblot.models.record import Attempt, Metric, Outcome, StoredOutput, Tally, Uncounted
+from joblot.models.record import Attempt, Metric, Outcome, Sample, StoredOutput, Tally, Uncounted
 from joblot.models.webhook import Webhook, WebhookDelivery
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Log",
     "Metric",
     "Outcome",
+    "Sample",
     "Stage",
     "StoredOutput",
     "SweepFailure",

@@ -91,6 +91,7 @@ class Job(LedgerModel):
         ]
         indexes = [
             models.Index(fields=["status"], name="joblot_job_status_idx"),
+            models.Index(fields=["name", "id"], name="joblot_job_name"),
             models.Index(
                 fields=["total"], name="joblot_job_removal", condition=Q(deleted_at__isnull=False)
             ),

@@ -91,6 +91,12 @@ class Lease(LedgerModel):
                 name="joblot_lease_expiry",
                 condition=Q(state=LeaseState.LIVE.value, expires_at__isnull=False),
             ),
+            # Leases that were live when they were closed, for what a cancel has cut off.
+            models.Index(
+                fields=["job", "run", "stage"],
+                name="joblot_lease_cut_off",
+                condition=Q(state=LeaseState.CLOSED.value, open__gt=0),
+            ),
         ]
         constraints = [
             models.UniqueConstraint(

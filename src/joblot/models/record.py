@@ -127,6 +127,7 @@ class Attempt(LedgerModel):
     error_type = models.CharField(max_length=200)
     error_message = models.TextField()
     worker = models.CharField(max_length=200, default="")
+    leased_at = models.DateTimeField(null=True)
     at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -150,7 +151,7 @@ class Uncounted(LedgerModel):
 
     class Meta:
         indexes = [
-            models.Index(fields=["job"], name="joblot_uncounted_job"),
+            models.Index(fields=["job", "number"], name="joblot_uncounted_item"),
             models.Index(
                 fields=["output_ref"],
                 name="joblot_uncounted_output_ref",
@@ -169,3 +170,20 @@ class Uncounted(LedgerModel):
                 condition=Q(receipt="conflicting"),
             ),
         ]
+
+
+class Sample(LedgerModel):
+    """The progress of a job at a moment, written by the sweep, for throughput and estimates.
+
+    `tick` numbers the intervals of `SAMPLE_SECONDS` since 1970, so that two sweeps write one row.
+    `stages` has [succeeded, failed and lost, skipped] for each stage.
+    """
+
+    pk = models.CompositePrimaryKey("job_id", "tick")
+    job = job_key()
+    tick = models.BigIntegerField()
+    run = models.IntegerField()
+    at = models.DateTimeField()
+    stages = models.JSONField()
+    in_flight = models.IntegerField()
+    workers = models.IntegerField()

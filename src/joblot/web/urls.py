@@ -11,6 +11,7 @@ app_name = "joblot_web"
 urlpatterns = [
     path("", jobs.jobs, name="home"),
     path("jobs", jobs.jobs, name="jobs"),
+    path("jobs/counts", jobs.job_counts, name="job_counts"),
     path("jobs/<int:job_id>", job.job, name="job"),
     path("jobs/<int:job_id>/map", job_map.map_page, name="map"),
     path("jobs/<int:job_id>/map.bin", job_map.map_bytes, name="map_bytes"),

@@ -31,6 +31,8 @@ def add_user(name: str, password: str, *, projects: Iterable[str] | None, role: 
             for project in wanted:
                 _give(user, project, _role(role))
     except IntegrityError as error:
+        if not _users().filter(**{get_user_model().USERNAME_FIELD: name}).exists():
+            raise
         raise InvalidInput(
             f"user {shown(name, 60)} exists; change their role with `joblot user role`, their "
             "password with `joblot user password`"

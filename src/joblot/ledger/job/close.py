@@ -31,6 +31,8 @@ def close_leases(job_id: int, run: int) -> None:
     caller may have been overtaken, with its run over and the next begun. `open` stays as well, and
     so says which items were in flight.
 
+    A lease that was live keeps the number of items that it held, so that a cancel can be explained.
+
     Holds no lock while it waits: each batch skips locked leases, and when only locked ones are left
     it waits for one at a time.
     """

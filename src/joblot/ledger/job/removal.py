@@ -40,6 +40,7 @@ from joblot.models import (
     Log,
     Metric,
     Outcome,
+    Sample,
     Stage,
     Tally,
     Uncounted,
@@ -127,8 +128,9 @@ def finish(job_id: int) -> bool:
     for _ in chain.from_iterable(pace.chunks(step, job_id) for step in _LAST):
         pass
     removed = _remove_job(job_id)
-    for _ in pace.chunks(_rows_of(Log), job_id):  # logged during the removal
-        pass
+    for model in (Log, Sample):  # written during the removal
+        for _ in pace.chunks(_rows_of(model), job_id):
+            pass
     return removed
 
 
@@ -269,7 +271,7 @@ def _remove_job(job_id: int) -> bool:
 
 
 _BESIDES = (
-    *(_rows_of(model) for model in (ItemRange, Log)),
+    *(_rows_of(model) for model in (ItemRange, Log, Sample)),
     _remove_uncounted,
     *(_slot_of(model) for model in (Tally, Metric)),
 )

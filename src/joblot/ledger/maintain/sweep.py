@@ -26,6 +26,7 @@ from joblot.ledger.lease import expire_overdue, expire_overdue_of
 from joblot.ledger.maintain.fold import fold
 from joblot.ledger.maintain.merge import merge_ranges, merge_ranges_of
 from joblot.ledger.maintain.outbox import fan_out
+from joblot.ledger.maintain.sample import sample, sample_of
 from joblot.ledger.maintain.waits import shorten_waits, shorten_waits_of
 from joblot.ledger.read.pulse import beat, rest
 from joblot.ledger.rows.outputs import mark_unreferenced
@@ -46,7 +47,8 @@ class Swept:
 
 
 def sweep(*, checks_waits: bool = True) -> Swept:
-    """One round: expire leases, continue cancels and retries, reconcile, merge, fan out, remove.
+    """One round: expire leases, continue cancels and retries, reconcile, merge, sample, fan out,
+    remove.
 
     Steps that failed for a job in an earlier round come last. With `checks_waits`, first brings
     forward what was scheduled too late while the clock was ahead. Raises Unavailable.
@@ -60,6 +62,7 @@ def sweep(*, checks_waits: bool = True) -> Swept:
     due = _due()
     each(Step.FINISH, due, _finish)
     merge_ranges()
+    sample()
     fanned_out = fan_out()
     go_on_removing(limits().removal_seconds_per_sweep)
     mark_unreferenced(limits().removal_seconds_per_sweep)
@@ -84,6 +87,7 @@ _AGAIN: Mapping[Step, Callable[[int], object]] = {
     Step.FINISH: _finish,
     Step.MERGE: merge_ranges_of,
     Step.REMOVE: _go_on_removing,
+    Step.SAMPLE: sample_of,
 }
 
 

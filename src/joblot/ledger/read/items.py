@@ -55,6 +55,7 @@ class _Attempt(NamedTuple):
     error_type: str
     error_message: str
     worker: str
+    leased_at: Any
     at: Any
 
 
@@ -76,10 +77,10 @@ def items(
     without being the last, if few of the items that it examined (`page_probe_items`) match. Raises
     NotFound, InvalidInput.
     """
-    seen = _seen(job_id)
+    seen = seen_of_job(job_id)
     asked = Asked.of(state, stage, seen.names)
     found = standing(seen, asked, after, max(1, min(limit, limits().page_items_max)))
-    page = Page(_described(seen, found.numbers))
+    page = Page(described(seen, found.numbers))
     ((now,),) = fetch(connection(), "db/clock")
     page.as_of, page.next = moment(now).isoformat(), found.next
     return page
@@ -102,7 +103,7 @@ def outputs(job_id: int, *, stage: str | None = None) -> Iterator[tuple[str, Any
 def _outputs_page(
     job_id: int, stage: str | None, after: int
 ) -> tuple[list[tuple[str, Any, str | None]], int | None]:
-    seen = _seen(job_id)
+    seen = seen_of_job(job_id)
     asked = Asked.of(ItemState.SUCCEEDED.name, stage, seen.names)
     found = standing(seen, asked, after, limits().page_items_max)
     position = len(seen.stages) - 1 if asked.position is None else asked.position
@@ -114,14 +115,14 @@ def _outputs_page(
     return page, found.next
 
 
-def _seen(job_id: int) -> JobSnapshot:
+def seen_of_job(job_id: int) -> JobSnapshot:
     seen = read_snapshot(job_id)
     if seen is None:
         raise unknown_job(job_id)
     return seen
 
 
-def _described(seen: JobSnapshot, numbers: list[int]) -> Iterator[dict[str, Any]]:
+def described(seen: JobSnapshot, numbers: list[int]) -> Iterator[dict[str, Any]]:
     asked = {"job": seen.job_id, "numbers": numbers}
     outcomes: dict[int, list[_Outcome]] = {}
     for row in fetch(connection(), "read/outcomes_of_items", **asked, stages=len(seen.names)):
@@ -172,6 +173,7 @@ def _attempt(attempt: _Attempt, names: Sequence[str]) -> dict[str, Any]:
         "cause": attempt.cause,
         "error": {"type": attempt.error_type, "message": attempt.error_message},
         "worker": attempt.worker,
+        "leased_at": None if attempt.leased_at is None else moment(attempt.leased_at).isoformat(),
         "at": moment(attempt.at).isoformat(),
     }
 

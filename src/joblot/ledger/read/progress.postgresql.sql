@@ -25,6 +25,7 @@ FROM (
     SELECT * FROM joblot_job
     WHERE deleted_at IS NULL
       AND id = %(job)s -- if job
+      AND id = ANY(%(ids)s::bigint[]) -- if ids
       AND id < %(before)s -- if before
       AND status = %(status)s -- if status
       AND project = %(project)s -- if project

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -77,6 +77,14 @@ def jobs(
         projects=None if projects is None else json.dumps(sorted(projects)),
         limit=max(1, min(limit, limits().page_items_max)),
     )
+
+
+def progress_of(job_ids: Sequence[int]) -> list[dict[str, Any]]:
+    """Some jobs, each as returned by `progress`, in the order given; those that are gone are left
+    out.
+    """
+    found = {job["id"]: job for job in _read(ids=list(job_ids), limit=len(job_ids))}
+    return [found[job_id] for job_id in job_ids if job_id in found]
 
 
 def _read(**asked: Any) -> list[dict[str, Any]]:

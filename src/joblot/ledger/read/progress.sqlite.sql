@@ -26,6 +26,7 @@ FROM (
     SELECT * FROM joblot_job
     WHERE deleted_at IS NULL
       AND id = %(job)s -- if job
+      AND id IN (SELECT value FROM json_each(%(ids)s)) -- if ids
       AND id < %(before)s -- if before
       AND status = %(status)s -- if status
       AND project = %(project)s -- if project

@@ -129,6 +129,7 @@ def requeue(held: Held, batch: Sequence[Decision]) -> None:
             error_type=decision.pending.error.type,
             error_message=decision.pending.error.message,
             worker=held.lease.worker,
+            leased_at=held.lease.claimed_at,
             at=clock.now(),
         )
         for decision in batch

@@ -38,6 +38,7 @@ class Step(StrEnum):
     FINISH = "finish"
     MERGE = "merge"
     REMOVE = "remove"
+    SAMPLE = "sample"
 
 
 _MEANS = {
@@ -48,6 +49,7 @@ _MEANS = {
     Step.FINISH: "recording its end",
     Step.MERGE: "merging its ranges",
     Step.REMOVE: "removing its rows",
+    Step.SAMPLE: "sampling its progress",
 }
 
 

@@ -1,0 +1,128 @@
+"""Everything about one item: where it stands, its tries with their receipts, its neighbors."""
+
+from __future__ import annotations
+
+import pytest
+
+from joblot.errors import NotFound
+from joblot.ledger.job.lifecycle import cancel, retry
+from joblot.ledger.lease import expire
+from joblot.ledger.read.item import item
+from joblot.ledger.read.runs import runs
+from joblot.ledger.submit.submit import submit
+from joblot.wire import failure, success
+from tests.ledger import worker
+from tests.ledger.worker import TWO_STAGES, fail, keys, receipts, succeed
+
+
+def states(job_id: int, number: int) -> list[str]:
+    return [stage["state"] for stage in item(job_id, number)["stages"]]
+
+
+def test_it_stands_somewhere_in_each_stage(ledger_db: str) -> None:
+    job = submit("x", keys(6), stages=TWO_STAGES, policy={"retry_backoff_seconds": 1_000}).pk
+    lease = worker.lease("p", 4, worker="gpu-7")
+    succeed(lease, 0)
+    fail(lease, 1)
+    fail(lease, 2, retryable=True)
+    assert states(job, 0) == ["succeeded", "ready"]
+    assert states(job, 1) == ["failed", "skipped"]
+    assert states(job, 2) == ["waiting", "not_reached"]
+    assert states(job, 3) == ["in_flight", "not_reached"]
+    assert states(job, 4) == ["ready", "not_reached"]
+    assert item(job, 3)["stages"][0]["worker"] == "gpu-7"
+    assert item(job, 3)["stages"][0]["until"] == lease.expires_at
+    cancel(job, grace_seconds=0)
+    succeed(lease, 2)
+    assert states(job, 2) == ["finished_after_cancel", "cancelled_before_start"]
+    assert states(job, 3) == ["cancelled_in_flight", "cancelled_before_start"]
+    assert states(job, 4) == ["cancelled_before_start", "cancelled_before_start"]
+
+
+def test_its_tries_have_worker_times_receipt_and_error(ledger_db: str) -> None:
+    job = submit("x", keys(1), pipeline="p", policy={"retry_backoff_seconds": 0}).pk
+    first = worker.lease("p", worker="gpu-1")
+    receipts(first, failure(0, "Timeout", "slow", retryable=True))
+    second = worker.lease("p", worker="gpu-2")
+    receipts(second, failure(0, "Bad", "broken"))
+    retry(job)
+    third = worker.lease("p", worker="gpu-3")
+    expire(third.token)
+    receipts(worker.lease("p", worker="gpu-4"), success(0, {"size": 3}))
+    found = item(job, 0)
+    tries = found["tries"]
+    shown = [(one["run"], one["worker"], one["outcome"], one["receipt"]) for one in tries]
+    assert shown == [
+        (1, "gpu-1", "failed", "requeued"),
+        (1, "", "failed", "counted"),
+        (2, "gpu-3", "expired", None),
+        (2, "gpu-4", "succeeded", "counted"),
+    ]
+    assert tries[0]["error"] == {"type": "Timeout", "message": "slow"}
+    assert all(
+        one["leased_at"] <= one["reported_at"] for one in tries if one["leased_at"] is not None
+    )
+    assert tries[3]["leased_at"] is not None
+    assert found["outcomes"][0]["output"] == {"size": 3}
+
+
+def test_results_that_do_not_count_are_shown(ledger_db: str) -> None:
+    job = submit("x", keys(2), pipeline="p").pk
+    lease = worker.lease("p", worker="gpu-1")
+    receipts(lease, success(0, "one"))
+    receipts(lease, success(0, "two"))
+    cancel(job, grace_seconds=0)
+    receipts(lease, success(1, "late"))
+    (other,) = item(job, 0)["uncounted"]
+    assert (other["receipt"], other["output"], other["worker"]) == ("conflicting", "two", "gpu-1")
+    assert other["reason"] == "the item had succeeded with another output, which stays"
+    (late,) = item(job, 1)["uncounted"]
+    assert (late["receipt"], late["output"]) == ("late", "late")
+
+
+def test_the_nearest_failures_are_named(ledger_db: str) -> None:
+    job = submit("x", keys(9), pipeline="p").pk
+    lease = worker.lease("p")
+    fail(lease, 1, 4, 7)
+    neighbors = {
+        number: (found["previous_failed"], found["next_failed"])
+        for number in range(9)
+        if (found := item(job, number))
+    }
+    assert neighbors[0] == (None, 1)
+    assert neighbors[4] == (1, 7)
+    assert neighbors[5] == (4, 7)
+    assert neighbors[8] == (7, None)
+    succeed(lease, 0, 2, 3, 5, 6, 8)
+
+
+def test_a_number_that_the_job_lacks_is_refused(ledger_db: str) -> None:
+    job = submit("x", keys(3), pipeline="p").pk
+    with pytest.raises(NotFound, match=f"job {job} has no item 3; its items are 0 to 2"):
+        item(job, 3)
+    with pytest.raises(NotFound):
+        item(job + 1, 0)
+
+
+def test_runs_and_revisions_say_what_they_changed(ledger_db: str) -> None:
+    job = submit("x", keys(4), pipeline="p").pk
+    assert [(one["run"], one["revision"], one["status"]) for one in runs(job)] == [
+        (1, 0, "PENDING")
+    ]
+    lease = worker.lease("p")
+    succeed(lease, 0, 1)
+    fail(lease, 2, 3)
+    receipts(lease, success(3))
+    retry(job)
+    worker.lease("p")
+    found = runs(job)
+    shown = [(one["run"], one["revision"], one["status"]) for one in found]
+    assert shown == [
+        (2, 0, "STARTED"),
+        (1, 2, "COMPLETED_WITH_ERRORS"),
+        (1, 1, "COMPLETED_WITH_ERRORS"),
+    ]
+    assert found[1]["stages"][0]["changes"] == {"succeeded": [2, 3], "failed": [2, 1]}
+    assert found[2]["stages"][0]["changes"] == {}
+    assert found[2]["stages"][0]["failed"] == 2
+    assert found[2]["started_at"] is not None
