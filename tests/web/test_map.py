@@ -265,7 +265,7 @@ def test_a_canceled_job_gets_its_own_legend(
     shown(page, job)
     cancel(job.pk, grace_seconds=0)
     sweep()
-    expect(page.get_by_role("button", name="in flight at cancel 4")).to_be_visible()
+    expect(page.get_by_role("button", name="canceled in flight 4")).to_be_visible()
     expect(page.get_by_role("button", name="canceled before start 6")).to_be_visible()
 
 

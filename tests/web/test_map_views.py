@@ -122,11 +122,11 @@ def test_a_job_that_is_too_large_is_shown_in_parts(
     assert len(decoded(ana.get(f"/jobs/{job.pk}/map.bin?range=200-").content).cells) == 50
 
 
-@pytest.mark.parametrize("text", ["x", "-", "5", "1-2-3", "٣-4", "1.5-2", " "])
+@pytest.mark.parametrize("text", ["x", "-", "1-2-3", "٣-4", "1.5-2"])
 def test_a_range_that_is_none_is_refused(job: Job, ana: Client, text: str) -> None:
     answer = ana.get(f"/jobs/{job.pk}/map.bin", {"range": text}, headers={"accept": "*/*"})
     assert answer.status_code == 422
-    assert "range: expected a-b, a- or -b" in answer.json()["detail"]
+    assert "range: expected a range such as" in answer.json()["detail"]
 
 
 def test_an_unknown_stage_is_refused_with_those_that_exist(job: Job, ana: Client) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -11,13 +10,12 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from joblot.config import limits
-from joblot.errors import InvalidInput
+from joblot.ledger.read.filters import ItemFilters
 from joblot.ledger.read.picture import MEANINGS, Legend, Picture
 from joblot.ledger.read.picture_cells import Code
 from joblot.ledger.read.pictures import Shown
 from joblot.ledger.rows.job import stages_of
 from joblot.models import Job
-from joblot.shown import shown as as_text
 from joblot.states import JobStatus
 from joblot.words import STATES
 from joblot.words import Shown as Words
@@ -29,12 +27,11 @@ ORDER = (
     *(Code.IN_FLIGHT, Code.WAITING, Code.READY, Code.ABSENT),
 )
 OWN_WORDS = {
-    "before_start": Words("canceled before start", "–", "cancelled"),
+    "cancelled_before_start": Words("canceled before start", "–", "cancelled"),
+    "cancelled_in_flight": Words("canceled in flight", "▸", "in_flight"),
     "finished_after_cancel": Words("finished after cancel", "◷", "waiting"),
-    "in_flight_at_cancel": Words("in flight at cancel", "▸", "in_flight"),
-    "not_here_yet": Words("not here yet", "", "absent"),
+    "not_reached": Words("not here yet", "", "absent"),
 }
-_RANGE = re.compile(r"(\d{0,10})-(\d{0,10})", re.ASCII)
 
 
 class Entry(NamedTuple):
@@ -45,7 +42,7 @@ class Entry(NamedTuple):
     word: str
     glyph: str
     color: str
-    count: int | None
+    items: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +74,7 @@ class Panel:
     @property
     def used(self) -> list[Entry]:
         """The states of which there are items, for the table's columns."""
-        return [one for one in self.entries if one.count]
+        return [one for one in self.entries if one.items]
 
     @property
     def parts(self) -> list[tuple[int, int]]:
@@ -92,22 +89,13 @@ def asked(job: Job, query: Mapping[str, str]) -> Shown:
 
     Raises InvalidInput.
     """
-    stage = query.get("stage") or None
-    first, last = _range(query.get("range"))
+    named = {name: query[name] for name in ("stage", "range") if name in query}
+    filters = ItemFilters.of(named)
+    first, last = filters.range.first or 0, filters.range.last
     most = limits().picture_items_max
-    if "range" not in query and job.total > most:
+    if not named.get("range") and job.total > most:
         last = most - 1
-    return Shown(job.pk, stage, first, last)
-
-
-def _range(text: str | None) -> tuple[int, int | None]:
-    if not text:
-        return 0, None
-    matched = _RANGE.fullmatch(text)
-    if matched is None or text == "-":
-        raise InvalidInput(f"range: expected a-b, a- or -b, got {as_text(text)}")
-    first, last = matched.groups()
-    return int(first or 0), int(last) if last else None
+    return Shown(job.pk, filters.stage, first, last)
 
 
 def panel(job: Job, shown: Shown, picture: Picture | None = None) -> Panel:

@@ -27,6 +27,20 @@ GUARDS = (
         reader("last-report-sqlite"),
     ),
     Guard(
+        "An item that a lease holds is in flight only until it is settled in the lease's stage.",
+        "read/picture.py",
+        "islands(numbers - settled_among(self.seen.job_id, stage, numbers))",
+        "islands(numbers)",
+        "ledger/read/test_picture.py::test_without_a_stage_an_item_has_its_final_state",
+    ),
+    Guard(
+        "A picture takes nothing over from a picture of an earlier run.",
+        "read/picture.py",
+        "known.complete if known is not None and known.run == seen.run else frozenset()",
+        "known.complete if known is not None else frozenset()",
+        "ledger/read/test_picture.py::TestAnEarlierPicture::test_of_a_run_before",
+    ),
+    Guard(
         "A read transaction takes no write lock on SQLite.",
         "db/sqlite.py",
         '"DEFERRED"',

@@ -11,6 +11,7 @@ import pytest
 from joblot.errors import NotFound
 from joblot.ledger.job.lifecycle import retry
 from joblot.ledger.read import pictures as module
+from joblot.ledger.read.picture import picture
 from joblot.ledger.read.pictures import Pictures, Shown
 from joblot.ledger.submit.submit import submit
 from joblot.models import Job
@@ -122,13 +123,12 @@ def test_those_who_look_together_share_one_picture(
 
     def counted(job_id: int, **asked: Any) -> Any:
         built.append(job_id)
-        return read(job_id, **asked)
+        return picture(job_id, **asked)
 
     def look(pictures: Pictures) -> str:
         together.wait(30)
         return pictures.latest(Shown(job.pk))[0].tag
 
-    read = module.picture
     monkeypatch.setattr(module, "picture", counted)
     pictures = Pictures()
     looks = [in_thread(look, pictures) for _ in range(4)]

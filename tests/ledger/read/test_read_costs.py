@@ -29,6 +29,7 @@ from joblot.ledger.read.in_flight import in_flight
 from joblot.ledger.read.items import items, outputs
 from joblot.ledger.read.log_lines import logs
 from joblot.ledger.read.map import job_map
+from joblot.ledger.read.picture import picture
 from joblot.ledger.read.progress import jobs, progress
 from joblot.ledger.read.pulse import overdue, require_database
 from joblot.ledger.read.why import why
@@ -102,6 +103,13 @@ READERS: dict[str, list[Reader]] = {
     "require_database": [lambda job: require_database()],
 }
 
+# These read every item.
+WHOLE: dict[str, Reader] = {
+    "audit": audit,
+    "picture": picture,
+    "picture of a stage": lambda job: picture(job, stage="save"),
+}
+
 # Functions that the API and the command line call and that are not readers of jobs.
 OTHERS = {
     *("submit", "add_items", "seal", "start", "pause", "resume", "cancel", "retry", "delete"),
@@ -120,7 +128,7 @@ OTHERS = {
     ),
     *("database_files", "location", "repeated", "report_grouped"),
     "gauges",  # among `all_gauges`
-    *("audit", "audit_all"),  # read every item
+    *("audit", "audit_all", "picture"),  # read every item
 }
 
 
@@ -148,9 +156,10 @@ def _expensive(using: str, job: int) -> Iterator[tuple[str, int, str]]:
             for sql, done in work(using, partial(call, job)).items():
                 if done > most:
                     yield name, done, sql
-    for sql, done in work(using, lambda: audit(job)).items():
-        if done > AUDIT_MAX[using]:
-            yield "audit", done, sql
+    for name, whole in WHOLE.items():
+        for sql, done in work(using, partial(whole, job)).items():
+            if done > AUDIT_MAX[using]:
+                yield name, done, sql
 
 
 @pytest.fixture(autouse=True)

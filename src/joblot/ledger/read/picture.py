@@ -7,7 +7,7 @@ It reads every item that it shows, a million in about half a second, so it cover
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
@@ -18,14 +18,15 @@ from joblot.config import limits
 from joblot.errors import InvalidInput
 from joblot.ledger.db.statements import fetch, moment
 from joblot.ledger.db.transactions import alias, connection, one_snapshot, repeated
+from joblot.ledger.read.partition import cut_off_items, late_items
 from joblot.ledger.read.picture_cells import Cells, Code, onto
 from joblot.ledger.rows.due import JobSnapshot, decide, read_snapshot
 from joblot.ledger.rows.items import settled_among
 from joblot.ledger.rows.job import unknown_job
 from joblot.ledger.rows.ranges import Span, islands
-from joblot.models import LIVE, ItemRange, Lease, Uncounted
+from joblot.models import LIVE, ItemRange, Lease
 from joblot.shown import shown
-from joblot.states import TERMINAL, JobStatus, LeaseState, Receipt
+from joblot.states import TERMINAL, JobStatus
 
 
 class Legend(IntEnum):
@@ -41,13 +42,10 @@ _SETTLED = ("succeeded", "failed", "lost", "skipped")
 MEANINGS: dict[Legend, tuple[str, ...]] = {
     Legend.JOB: ("ready", "waiting", "in_flight", *_SETTLED, ""),
     Legend.CANCELED: (
-        "before_start",
-        "finished_after_cancel",
-        "in_flight_at_cancel",
-        *_SETTLED,
-        "",
+        *("cancelled_before_start", "finished_after_cancel", "cancelled_in_flight"),
+        *(*_SETTLED, ""),
     ),
-    Legend.STAGE: ("ready", "waiting", "in_flight", *_SETTLED, "not_here_yet"),
+    Legend.STAGE: ("ready", "waiting", "in_flight", *_SETTLED, "not_reached"),
 }
 
 
@@ -178,12 +176,11 @@ class _Part:
 
     def put_open(self, cells: Cells) -> None:
         if self.legend is Legend.CANCELED:
-            closed = self._held(state=LeaseState.CLOSED)
-            cells.paint(closed, onto(Code.IN_FLIGHT, Code.READY))
-            cells.paint(self._late(), onto(Code.WAITING, Code.READY, Code.IN_FLIGHT))
+            cells.paint(self._of(cut_off_items), onto(Code.IN_FLIGHT, Code.READY))
+            cells.paint(self._of(late_items), onto(Code.WAITING, Code.READY))
             return
         cells.paint(self._waiting(), onto(Code.WAITING, Code.READY))
-        cells.paint(self._held(LIVE), onto(Code.IN_FLIGHT, Code.READY, Code.WAITING))
+        cells.paint(self._held(), onto(Code.IN_FLIGHT, Code.READY, Code.WAITING))
         if self.position:
             before = self._cells()
             before.settle(self.position - 1)
@@ -197,9 +194,9 @@ class _Part:
         rows = self._mine(ItemRange).filter(not_before__gt=clock.now())
         return self._open(rows.values_list("stage", "next", "last"))
 
-    def _held(self, *which: Any, **where: Any) -> Iterator[tuple[int, int]]:
-        """What leases of this run hold, or held when they were closed."""
-        leases = self._mine(Lease).filter(*which, run=self.seen.run, open__gt=0, **where)
+    def _held(self) -> Iterator[tuple[int, int]]:
+        """What live leases hold."""
+        leases = self._mine(Lease).filter(LIVE)
         return self._open(
             (stage, first, last)
             for stage, ranges, gone in leases.values_list("stage", "ranges", "gone")
@@ -207,10 +204,11 @@ class _Part:
             for first, last in _without(span, gone)
         )
 
-    def _late(self) -> Iterator[tuple[int, int]]:
-        """What was finished after the cancel."""
-        late = self._mine(Uncounted).filter(receipt=Receipt.LATE.value, run=self.seen.run)
-        return ((number, number) for number in late.values_list("number", flat=True))
+    def _of(self, items: Callable[[int, int], list[tuple[int, int]]]) -> Iterator[tuple[int, int]]:
+        """Of a canceled job, items by (stage, number)."""
+        for stage, number in items(self.seen.job_id, self.seen.run):
+            if self.position in (None, stage):
+                yield number, number
 
     def _mine(self, model: Any) -> Any:
         rows = model.ledger.using(alias()).filter(job_id=self.seen.job_id)

@@ -6,11 +6,12 @@ of bytes or of a large integer.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
-from itertools import compress, pairwise
+from itertools import pairwise
 
 from joblot.ledger.read.picture import Picture
 
@@ -20,6 +21,7 @@ _MAGIC = b"JLM1"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SHORT = 1 << 14  # varints below this are in a table
 _CHANGED = 8  # a bit beside the code
+_NOT_ZERO = re.compile(rb"[^\x00]")
 _MARKED = bytes([0]) + bytes([0xFF]) * 255
 _WITH_BIT = bytes(byte % 8 | _CHANGED for byte in range(256))
 _OCTAL = bytes(0x30 + byte % 8 for byte in range(256))
@@ -81,7 +83,7 @@ def _boundaries_total(cells: bytes) -> int:
 
 def _runs(cells: bytes) -> Iterator[tuple[int, int]]:
     """(first, end) of each run of equal codes."""
-    begins = compress(range(1, len(cells)), _boundaries(cells))
+    begins = (found.end() for found in _NOT_ZERO.finditer(_boundaries(cells)))
     return pairwise((0, *begins, len(cells))) if cells else iter(())
 
 
