@@ -39,6 +39,8 @@ PATHS = {
     "joblot.postgresql",
     "joblot.sqlite3",
     "joblot.testing.pytest_plugin",
+    "joblot.urls",
+    "joblot.web",
 }
 CHECK = re.compile(r"joblot\.[EW]\d{3}")  # ids of Django's system checks
 

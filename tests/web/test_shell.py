@@ -128,4 +128,4 @@ def test_every_control_is_reached_with_tab_and_shows_the_focus(
 @pytest.mark.parametrize("media", ["screen", "print"])
 def test_print_has_no_navigation(page: Page, sqlite_only: str, media: Any) -> None:
     page.emulate_media(media=media)
-    assert page.get_by_role("navigation").is_visible() == (media == "screen")
+    assert page.get_by_role("navigation", name="Main").is_visible() == (media == "screen")

@@ -132,7 +132,7 @@ def test_a_role_in_one_project_is_none_in_another(hidden: int) -> None:
     person("ana", "reader", PROJECT, "b")
     change_role("ana", projects=["b"], role="operator")
     visitor = of_user(get_user_model().objects.get(username="ana"))
-    assert visitor.projects == {PROJECT, "b"}
+    assert visitor.projects == frozenset({PROJECT, "b"})
     assert (visitor.may_operate("b"), visitor.may_operate(PROJECT)) == (True, False)
 
 

@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString
 
 from joblot.words import STATES
 
-UNITS = 300  # a bar's width; it is shown no narrower than this many pixels
+UNITS = 120  # of a bar; it is never shown narrower than as many pixels
 RECT = '<rect class="s-{}" data-state="{}" data-word="{}" x="{}" width="{}" height="{}"/>'
 PART_UNITS_MIN = 2  # of a state with at least one item, so that one failure is seen
 

@@ -74,7 +74,7 @@ def jobs_url(given: Mapping[str, str], name: str = "joblot_web:jobs") -> str:
     return f"{where}?{urlencode(kept, safe=',')}" if kept else where
 
 
-def _chips(given: Mapping[str, str]) -> list[dict[str, Any]]:
+def _chips(given: dict[str, str]) -> list[dict[str, Any]]:
     """For each status: its words, and the address that adds it to the filter or takes it away."""
     chosen = [one for one in given.get("status", "").lower().split(",") if one]
     chips = []
