@@ -17,6 +17,7 @@ ASKED = {
     "GET jobs/{id}": {"read", "submit"},
     "GET jobs/{id}/items": {"read", "submit"},
     "GET jobs/{id}/results": {"read", "submit"},
+    "GET jobs/{id}/overview": {"read", "submit"},
     "GET jobs/{id}/causes": {"read", "submit"},
     "GET jobs/{id}/map": {"read", "submit"},
     "PATCH jobs/{id}": {"submit"},

@@ -21,6 +21,7 @@ from joblot.ledger.read.in_flight import in_flight
 from joblot.ledger.read.items import items, outputs
 from joblot.ledger.read.log_lines import logs
 from joblot.ledger.read.map import job_map
+from joblot.ledger.read.overview import overview
 from joblot.ledger.read.progress import jobs, progress
 from joblot.ledger.read.pulse import overdue
 from joblot.ledger.read.why import why
@@ -44,6 +45,7 @@ READERS: dict[str, Reader] = {
     "outputs": lambda s: list(outputs(s.job.pk)),
     "events": lambda s: events(s.job.pk),
     "logs": lambda s: logs(s.job.pk),
+    "overview": lambda s: overview(s.job.pk),
     "why": lambda s: without_damage(why(s.job.pk)),
     "map": lambda s: job_map(s.job.pk),
     "audit": lambda s: audit(s.job.pk),

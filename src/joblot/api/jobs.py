@@ -19,6 +19,7 @@ from joblot.api.schemas import (
     JobsOut,
     MapOut,
     Name,
+    OverviewOut,
     RetryIn,
     SealIn,
     Why,
@@ -31,6 +32,7 @@ from joblot.ledger.job.edit import edit
 from joblot.ledger.read.audit import audit as audit_job
 from joblot.ledger.read.causes import causes as causes_of_job
 from joblot.ledger.read.map import job_map
+from joblot.ledger.read.overview import overview
 from joblot.ledger.read.progress import jobs as jobs_page
 from joblot.ledger.read.progress import progress
 from joblot.ledger.read.why import why as why_job
@@ -217,6 +219,14 @@ def get_why(request: HttpRequest, job_id: JobIdInPath) -> Any:
     caller = caller_with(request, Scope.READ, Scope.SUBMIT)
     require_sight(caller, job_id)
     return why_job(job_id, owner=None if Scope.ADMIN in caller.scopes else caller.owner)
+
+
+@router.get("jobs/{job_id}/overview", response=OverviewOut)
+def get_overview(request: HttpRequest, job_id: JobIdInPath) -> Any:
+    """The job, why it is in its current state, and its most frequent causes, in one snapshot."""
+    caller = caller_with(request, Scope.READ, Scope.SUBMIT)
+    require_sight(caller, job_id)
+    return overview(job_id, owner=None if Scope.ADMIN in caller.scopes else caller.owner)
 
 
 @router.get("jobs/{job_id}/causes", response=CausesOut)

@@ -302,6 +302,12 @@ class CausesOut(Schema):
     other: int
 
 
+class OverviewOut(Schema):
+    job: JobOut
+    reasons: list[Reason]
+    causes: CausesOut
+
+
 class CellOut(Schema):
     """Items from number `first` on, by state; `open` is the rest of the cell."""
 

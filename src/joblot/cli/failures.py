@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from joblot.cli.ledger import Ledger
 from joblot.cli.terminal import Lines
 from joblot.shown import counted
 
 Cause = dict[str, Any]
 
-BRIEF_MAX = 5  # causes that are shown beside something else
 
-
-def brief(ledger: Ledger, state: dict[str, Any], console: Lines) -> None:
-    """The most frequent causes, if anything in this job failed; and how to see the others."""
-    if not any(stage["failed"] + stage["lost"] for stage in state["stages"]):
-        return
-    answer = ledger.causes(state["id"], stage=None, limit=BRIEF_MAX)
-    paragraphs(state["id"], answer, console)
+def brief(found: dict[str, Any], console: Lines) -> None:
+    """The most frequent causes of an overview, if anything failed; and how to see the others."""
+    job, answer = found["job"]["id"], found["causes"]
+    paragraphs(job, answer, console)
     if answer["other"]:
         more = counted(answer["other"], "item")
-        console.print(f"and {more} failed for other causes: joblot causes {state['id']}")
+        console.print(f"and {more} failed for other causes: joblot causes {job}")
 
 
 def paragraphs(

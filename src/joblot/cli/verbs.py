@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from joblot.ledger.db.transactions import alias, database_files, location, migration_lock
     from joblot.ledger.job.edit import edit
     from joblot.ledger.read.in_flight import in_flight
+    from joblot.ledger.read.overview import overview
     from joblot.ledger.read.results import results
     from joblot.ledger.read.workers import workers
     from joblot.ledger.rows.job import read_job
@@ -94,6 +95,7 @@ else:
             ],
             "joblot.ledger.job.edit": ["edit"],
             "joblot.ledger.read.in_flight": ["in_flight"],
+            "joblot.ledger.read.overview": ["overview"],
             "joblot.ledger.read.results": ["results"],
             "joblot.ledger.rows.job": ["read_job"],
             "joblot.ledger.rows.outputs": ["storage"],
@@ -148,6 +150,7 @@ __all__ = [
     "logs",
     "migration_lock",
     "outputs",
+    "overview",
     "pause",
     "progress",
     "prune",

@@ -29,6 +29,7 @@ from joblot.ledger.read.in_flight import in_flight
 from joblot.ledger.read.items import items, outputs
 from joblot.ledger.read.log_lines import logs
 from joblot.ledger.read.map import job_map
+from joblot.ledger.read.overview import overview
 from joblot.ledger.read.picture import picture
 from joblot.ledger.read.progress import jobs, progress
 from joblot.ledger.read.pulse import overdue, require_database
@@ -70,6 +71,7 @@ READERS: dict[str, list[Reader]] = {
         for state, stage in ((None, None), ("lost", None), (None, "save"))
         for after in (-1, ITEMS // 2)
     ],
+    "overview": [overview],
     "causes": [causes, lambda job: causes(job, stage="save")],
     "outputs": [lambda job: next(outputs(job)), lambda job: next(outputs(job, stage="read"))],
     "events": [events],

@@ -43,25 +43,25 @@ def jobs(
 def show(job: JobId, *, as_json: AsJson = False, db: Db = None, url: Url = None) -> None:
     """Show a job: its status, the counts of its stages, why it has not finished or items failed."""
     with open_ledger(db, url) as ledger:
-        state = ledger.progress(job)
         if as_json:
-            say_json(state)
+            say_json(ledger.progress(job))
             return
-        text.job(state)
-        text.reasons(ledger.why(job))
-        failures.brief(ledger, state, text.out())
+        found = ledger.overview(job)
+    text.job(found["job"])
+    text.reasons(found)
+    failures.brief(found, text.out())
 
 
 def why(job: JobId, *, as_json: AsJson = False, db: Db = None, url: Url = None) -> None:
     """Show what a job's open items wait for, and why others failed."""
     with open_ledger(db, url) as ledger:
-        answer = ledger.why(job)
         if as_json:
-            say_json(answer)
+            say_json(ledger.why(job))
             return
-        text.reasons(answer)
-        failures.brief(ledger, ledger.progress(job), text.out())
+        found = ledger.overview(job)
         command = ledger.how_to_go_on(job)
+    text.reasons(found)
+    failures.brief(found, text.out())
     if command:
         text.out().print(f"if its `joblot run` has ended, continue with: {command}", soft_wrap=True)
 

@@ -14,7 +14,6 @@ import typer
 from joblot.cli import failures, text, verbs
 from joblot.cli.database import make_database, open_database
 from joblot.cli.exits import exit_code_of
-from joblot.cli.local_ledger import LocalLedger
 from joblot.cli.options import Db, JsonLines, Lines, Policies, existing_id, policy_of
 from joblot.cli.plan import Plan, begin, reawaken, require_resumable
 from joblot.cli.printable import json_text
@@ -138,7 +137,7 @@ def _work(
 def _end(one: Run, state: dict[str, Any], out: str | None, source: Source) -> int:
     """Print how the run ended; returns the exit code."""
     text.err().print(f"job {state['id']}: {state['status']}, {text.progress_line(state)}")
-    failures.brief(LocalLedger(), state, text.err())
+    failures.brief(verbs.overview(state["id"]), text.err())
     if state["status"] in TERMINAL:
         if out is not None:
             _write_outputs(state["id"], out)
