@@ -17,7 +17,7 @@ CAUSES_MAX = 5
 def overview(job_id: int, *, owner: int | None = None) -> dict[str, Any]:
     """`{"job", "reasons", "causes"}`: its counts, why it is not finished, and why items failed.
 
-    As `progress`, `why` and `causes` answer; of the causes, the most frequent ones. Raises NotFound.
+    As `progress`, `why` and `causes` answer; only the most frequent causes. Raises NotFound.
     """
     return {
         "job": progress(job_id),
