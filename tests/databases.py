@@ -14,6 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 ALIASES = ("sqlite", "postgres")
 LOCK_SECONDS_MAX = 5.0
+KEPT = ("auth.Permission",)  # as the migrations made it
 
 # Not a context variable: it applies to all threads of this process.
 _current = os.environ.get("JOBLOT_TEST_ALIAS", "sqlite")
@@ -76,7 +77,12 @@ def empty(alias: str) -> None:
     connection = connections[alias]
     if connection.in_atomic_block:
         connection.close()
-    models = apps.get_app_config("joblot").get_models(include_auto_created=True)
+    models = [
+        model
+        for label in ("joblot", "joblot_web", "auth", "sessions")
+        for model in apps.get_app_config(label).get_models(include_auto_created=True)
+        if model._meta.label not in KEPT
+    ]
     tables = sorted({connection.ops.quote_name(model._meta.db_table) for model in models})
     try:
         _delete(connection, tables)

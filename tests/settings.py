@@ -10,7 +10,15 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-INSTALLED_APPS = ["joblot", "joblot.contrib.antenna"]
+INSTALLED_APPS = [
+    "joblot",
+    "joblot.contrib.antenna",
+    "joblot.web",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # as fast as tests need it
 ROOT_URLCONF = "joblot.server.urls"
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
 

@@ -111,6 +111,31 @@ def find_socket(url: str) -> Path | None:
     return None
 
 
+def servers() -> list[str]:
+    """The local URLs of this user's servers that are running. Raises Unavailable."""
+    folder = data_folder() / "servers"
+    if not folder.exists():
+        return []
+    private.require_folder(folder)
+    found = [path for path in sorted(folder.glob("*.sock")) if _answers(path)]
+    return [_url_of(*path.stem.split("-", 1)) for path in found]
+
+
+def _url_of(port: str, address: str) -> str:
+    host = "127.0.0.1" if address in _ANY else address
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _answers(path: Path) -> bool:
+    """False for the socket of a server that was killed."""
+    with ExitStack() as held, socket.socket(socket.AF_UNIX) as tried:
+        try:
+            tried.connect(short(path, held))
+        except OSError:
+            return False
+    return True
+
+
 def listen(address: str, port: int) -> tuple[socket.socket, Path]:
     """A Unix socket for the server that has bound this address; the caller unlinks it at the end.
 

@@ -6,6 +6,7 @@ DJANGO_SETTINGS_MODULE names; JOBLOT_DATABASE_URL; an SQLite file in the user's 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import sys
@@ -48,8 +49,16 @@ TCP_TIMEOUTS = {"keepalives_idle": 15, "keepalives_interval": 5, "tcp_user_timeo
 # Settling is one statement; planned once, it costs two thirds of what planning it each time does.
 GENERIC_PLANS = "-c plan_cache_mode=force_generic_plan"
 
-# Apps that `joblot serve` installs in addition; its URLs include them too.
-SERVED_APPS = ("joblot.contrib.antenna",)
+# Apps that `joblot serve` installs in addition; its URLs include them too. Commands that need none
+# of them start faster without, and make no tables for them.
+SERVED_APPS = (
+    "joblot.contrib.antenna",
+    "joblot.web",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+)
+SESSIONS_KEY = "JOBLOT_SECRET_KEY"  # in the environment: for servers on several machines
 
 
 def setup(
@@ -82,18 +91,57 @@ def setup(
         MEDIA_ROOT=str(outputs_folder(database)),
         FILE_UPLOAD_PERMISSIONS=private.FILE,
         FILE_UPLOAD_DIRECTORY_PERMISSIONS=private.FOLDER,
-        SECRET_KEY=secrets.token_urlsafe(),  # nothing here is signed beyond this process
+        SECRET_KEY=secret_key(database) if served else secrets.token_urlsafe(),
         USE_TZ=True,
         TIME_ZONE="UTC",
         JOBLOT=_limits(database),
-        **(_serving() if served else {}),
+        **(_serving(database) if served else {}),
     )
     django.setup()
 
 
-def _serving() -> dict[str, Any]:
-    """Allows any Host header: a page of a foreign host has no token, so it learns nothing."""
-    return {"ROOT_URLCONF": "joblot.server.urls", "MIDDLEWARE": [], "ALLOWED_HOSTS": ["*"]}
+def _serving(database: Mapping[str, Any]) -> dict[str, Any]:
+    """Allows any Host header: a page of a foreign host has no token and no cookie of ours.
+
+    There is no middleware, so that the API is fast: the pages bring their own. Browsers send a
+    cookie to all ports of a host, so its name says which database it is for.
+    """
+    return {
+        "ROOT_URLCONF": "joblot.server.urls",
+        "MIDDLEWARE": [],
+        "ALLOWED_HOSTS": ["*"],
+        "SESSION_COOKIE_NAME": f"joblot_session_{_id_of(database)[:8]}",
+        "CSRF_COOKIE_NAME": f"joblot_csrf_{_id_of(database)[:8]}",
+    }
+
+
+def secret_key(database: Mapping[str, Any]) -> str:
+    """What sessions are signed with: the same for all processes, and after a restart.
+
+    It is kept in the data folder, in a private file per database. Where that is not possible, it is
+    made for this process and those that it starts, and a restart signs everybody out.
+    """
+    if given := os.environ.get(SESSIONS_KEY):
+        return given
+    try:
+        return _kept_key(data_folder() / "keys" / _id_of(database))
+    except (OSError, Unavailable):
+        os.environ[SESSIONS_KEY] = secrets.token_urlsafe(48)
+        return os.environ[SESSIONS_KEY]
+
+
+def _kept_key(path: Path) -> str:
+    private.make_folder(path.parent)
+    with private.file_lock(path.with_suffix(".lock")):
+        if not path.exists():
+            private.write_file(path, secrets.token_urlsafe(48).encode())
+    return private.read_file(path).decode()
+
+
+def _id_of(database: Mapping[str, Any]) -> str:
+    """A name for the database that files and cookies can have."""
+    place = [str(database.get(name, "")) for name in ("ENGINE", "HOST", "PORT", "NAME")]
+    return hashlib.sha256("\0".join(place).encode()).hexdigest()[:32]
 
 
 def default_path() -> Path:

@@ -58,6 +58,11 @@ def _with_blocks_before(request: HttpRequest, answer: HttpResponseBase) -> HttpR
 def bare(view: View) -> View:
     """The view without the CSRF check and transaction that Django would put around it."""
     view.csrf_exempt = True  # type: ignore[attr-defined]  # tokens are no cookies
+    return non_atomic(view)
+
+
+def non_atomic(view: View) -> View:
+    """The view without the transaction of ATOMIC_REQUESTS: joblot's verbs commit themselves."""
     for alias in connections:
         view = transaction.non_atomic_requests(using=alias)(view)
     return view

@@ -6,11 +6,13 @@ from joblot.cli.commands import change, install, read
 from joblot.cli.commands.audit import audit
 from joblot.cli.commands.certify import certify
 from joblot.cli.commands.deliver import deliver
+from joblot.cli.commands.open import open_pages
 from joblot.cli.commands.run import run
 from joblot.cli.commands.serve import serve
 from joblot.cli.commands.submit import submit
 from joblot.cli.commands.sweep import sweep
 from joblot.cli.commands.token import token
+from joblot.cli.commands.user import user
 from joblot.cli.commands.webhook import webhook
 from joblot.cli.commands.worker import worker
 from joblot.cli.group import group
@@ -45,6 +47,8 @@ COMMANDS = (
 app = group(COMMANDS)
 app.add_typer(token, name="token")
 app.add_typer(webhook, name="webhook")
+app.add_typer(user, name="user")
+app.command("open")(open_pages)
 
 
 def start() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from django.apps import apps
 from django.core.management import call_command
 from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
@@ -12,7 +13,7 @@ from django.db.utils import DatabaseError
 
 from joblot.cli import verbs
 from joblot.errors import InvalidInput, NotMigrated, Unavailable
-from joblot.standalone import is_embedded, setup
+from joblot.standalone import is_embedded, is_standalone, setup
 
 
 def choose_database(db: Path | None, *, served: bool = False) -> None:
@@ -80,14 +81,25 @@ def migrate() -> list[str]:
 
 
 def _apply() -> None:
-    call_command("migrate", "joblot", database=verbs.alias(), verbosity=0, interactive=False)
+    for label in _labels():
+        call_command("migrate", label, database=verbs.alias(), verbosity=0, interactive=False)
+
+
+def _labels() -> list[str]:
+    """The apps whose tables joblot needs: its own, and those of the pages if they are installed.
+
+    A project's users and sessions are migrated by the project, unless the pages refer to them.
+    """
+    labels = ["joblot", "joblot_web", *(["auth", "sessions"] if is_standalone() else [])]
+    return [label for label in labels if label in apps.app_configs]
 
 
 def pending() -> list[str]:
     """The names of joblot's migrations that are not applied yet. Raises Unavailable."""
     try:
         executor = MigrationExecutor(connections[verbs.alias()])
-        plan = executor.migration_plan(executor.loader.graph.leaf_nodes("joblot"))
+        leaves = [leaf for label in _labels() for leaf in executor.loader.graph.leaf_nodes(label)]
+        plan = executor.migration_plan(leaves)
     except DatabaseError as error:
         raise Unavailable(f"the database does not answer: {error}") from error
     return [migration.name for migration, _ in plan]

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         sweep,
         sweep_until,
     )
+    from joblot.web.users import add_user, change_password, change_role, remove_user, users
     from joblot.webhooks import deliveries, end, resend, subscribe, webhooks
 else:
     __getattr__ = lazily(
@@ -95,17 +96,27 @@ else:
                 "sweep",
                 "sweep_until",
             ],
+            "joblot.web.users": [
+                "add_user",
+                "change_password",
+                "change_role",
+                "remove_user",
+                "users",
+            ],
             "joblot.webhooks": ["deliveries", "end", "resend", "subscribe", "webhooks"],
         },
     )
 
 __all__ = [
     "add_items",
+    "add_user",
     "alias",
     "any_token",
     "audit",
     "audit_all",
     "cancel",
+    "change_password",
+    "change_role",
     "claim",
     "database_files",
     "delete",
@@ -127,6 +138,7 @@ __all__ = [
     "read_job",
     "release",
     "remove_files_once",
+    "remove_user",
     "renew",
     "repair",
     "report",
@@ -143,6 +155,7 @@ __all__ = [
     "sweep",
     "sweep_until",
     "tokens",
+    "users",
     "webhooks",
     "why",
 ]

@@ -1,4 +1,4 @@
-"""The URLs of `joblot serve` without a Django project: the API and the older fleet's protocol."""
+"""The URLs of `joblot serve` without a Django project: the API, the older fleet's, the pages."""
 
 from __future__ import annotations
 
@@ -7,4 +7,5 @@ from django.urls import include, path
 urlpatterns = [
     path("", include("joblot.api.urls")),
     path("", include("joblot.contrib.antenna.urls")),
+    path("", include("joblot.web.urls")),
 ]

@@ -14,8 +14,8 @@ from joblot.cli.printable import say_json
 
 
 def migrate(*, db: Db = None) -> None:
-    """Create or update joblot's tables."""
-    choose_database(db)
+    """Create or update joblot's tables, also those of the pages."""
+    choose_database(db, served=True)
     applied = apply_migrations()
     done = f"applied {', '.join(applied)}" if applied else "nothing to do"
     text.out().print(f"{describe()}: {done}", soft_wrap=True)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import shlex
+import stat
+import sys
 from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
-from joblot import local
+from joblot import local, private
 from joblot.cli import text, verbs
+from joblot.cli.commands.open import link
 from joblot.cli.database import describe, make_served_database
 from joblot.cli.options import Db
 from joblot.errors import InvalidInput, NotAuthenticated, Unavailable
@@ -44,7 +47,7 @@ def serve(
     ] = 16,
     db: Db = None,
 ) -> None:
-    """Serve the HTTP API, and sweep. Creates the tables on its first start."""
+    """Serve the pages and the HTTP API, and sweep. Creates the tables on its first start."""
     run = _server()
     make_served_database(db)
     if processes > 1 and is_embedded():
@@ -83,9 +86,21 @@ def _announce(url: str, missing: str) -> None:
     if missing:
         lines.append(f"  every request needs a token that you create: {missing}")
     elif local.is_local(here):
+        lines.append(f"  open the pages:       {_entry(here)}")
         header = shlex.quote(os.environ[local.ACCEPTED])
         lines.append(f"  start a worker here:  joblot worker FUNC --url {here}")
         lines.append(f"  list jobs here:       curl -H @{header} {here}/api/v1/jobs")
-    lines.append("  give others access:   joblot token create NAME --scope SCOPE")
+    lines.append("  give others access:   joblot user add NAME; joblot token create NAME ...")
     for line in lines:
         text.err().print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def _entry(here: str) -> str:
+    """A link that works once, unless other users could read it in the file that it goes to."""
+    mode = os.fstat(sys.stderr.fileno()).st_mode
+    if stat.S_ISREG(mode) and mode & private.OTHERS:
+        return "joblot open"
+    try:
+        return link(here)
+    except Unavailable as error:
+        return f"not here: {error}"

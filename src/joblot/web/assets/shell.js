@@ -1,0 +1,9 @@
+// What every page runs: the switches of the header, the keys, the times.
+
+import { startKeys } from "./keys.js";
+import { startTimes } from "./times.js";
+import { startPreferences } from "./preferences.js";
+
+startPreferences();
+startTimes();
+startKeys();

@@ -1,0 +1,112 @@
+"""The tags and filters that all templates of joblot have without loading them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from joblot.states import JobStatus
+from joblot.web import bars
+from joblot.web.assets import asset_url
+from joblot.words import STATES, STATUSES
+
+register = template.Library()
+register.simple_tag(asset_url, name="asset")
+
+_STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+@register.simple_tag
+def status(name: str) -> SafeString:
+    """A job's status: sign and word."""
+    shown = STATUSES[JobStatus(name)]
+    return format_html(
+        '<span class="status"><span class="glyph g-{}" aria-hidden="true">{}</span> '
+        '<span data-f="status-word">{}</span></span>',
+        shown.color,
+        shown.glyph,
+        shown.word,
+    )
+
+
+@register.simple_tag
+def state(name: str) -> SafeString:
+    """An item's state: sign and word."""
+    shown = STATES[name]
+    return format_html(
+        '<span class="status"><span class="glyph g-{}" aria-hidden="true">{}</span> {}</span>',
+        shown.color,
+        shown.glyph,
+        shown.word,
+    )
+
+
+@register.simple_tag
+def bar(counts: Mapping[str, int], height: int = 8) -> SafeString:
+    return bars.bar(counts, height=height)
+
+
+@register.filter
+def number(value: float | None) -> str:
+    """1,234,567; a dash for what is not known."""
+    return "–" if value is None else f"{value:,}"
+
+
+@register.filter
+def percent(value: float) -> str:
+    """Rounded down to tenths, so 100 means all of them."""
+    return f"{math.floor(value * 10) / 10:g} %"
+
+
+@register.filter
+def duration(seconds: float | None) -> str:
+    """Two units at most: 2 h 10 min."""
+    if seconds is None:
+        return "–"
+    left = max(0, round(seconds))
+    parts: list[str] = []
+    for size, unit in _STEPS:
+        count, left = divmod(left, size)
+        if count or parts:
+            parts.append(f"{count} {unit}")
+    return " ".join(part for part in parts[:2] if part[0] != "0") or "0 s"
+
+
+@register.simple_tag
+def ago(value: datetime | str | None, as_of: datetime | str) -> SafeString:
+    """How long before `as_of`, with the moment itself as its title."""
+    if value is None:
+        return SafeString("–")
+    at = _moment(value)
+    seconds = (_moment(as_of) - at).total_seconds()
+    told = f"{duration(seconds)} ago" if seconds >= 1 else "now"
+    return _time(at, told, kind="ago")
+
+
+@register.simple_tag
+def at(value: datetime | str | None) -> SafeString:
+    """The moment, in UTC; a script shows it in local time where the person prefers that."""
+    if value is None:
+        return SafeString("–")
+    moment = _moment(value)
+    return _time(moment, f"{moment:%Y-%m-%d %H:%M:%S} UTC", kind="at")
+
+
+def _time(moment: datetime, told: str, *, kind: str) -> SafeString:
+    return format_html(
+        '<time datetime="{}" title="{}" data-time="{}">{}</time>',
+        moment.isoformat(timespec="milliseconds"),
+        f"{moment:%Y-%m-%d %H:%M:%S} UTC",
+        kind,
+        told,
+    )
+
+
+def _moment(value: datetime | str) -> datetime:
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

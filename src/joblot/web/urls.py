@@ -1,0 +1,20 @@
+"""Where the pages are: `path("", include("joblot.urls"))` mounts them together with the API."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from joblot.web import assets, enter, job, jobs, prefer, sign_in
+
+app_name = "joblot_web"
+
+urlpatterns = [
+    path("", jobs.jobs, name="home"),
+    path("jobs", jobs.jobs, name="jobs"),
+    path("jobs/<int:job_id>", job.job, name="job"),
+    path("sign-in", sign_in.sign_in, name="sign_in"),
+    path("sign-out", sign_in.sign_out, name="sign_out"),
+    path("enter/<str:secret>", enter.enter, name="enter"),
+    path("preferences", prefer.prefer, name="prefer"),
+    path("assets/<str:version>/<path:name>", assets.asset, name="asset"),
+]

@@ -1,0 +1,42 @@
+"""The words, signs and colors by which people are shown a status or a state, everywhere the same.
+
+A sign and a word always accompany a color. The colors of the states have their names; the pages
+define them in `web/assets/app.css`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from joblot.states import JobStatus
+
+
+class Shown(NamedTuple):
+    word: str
+    glyph: str
+    color: str  # the state whose color it has
+
+
+# The states of items, in the order of a bar.
+STATES = {
+    "succeeded": Shown("succeeded", "✓", "succeeded"),
+    "failed": Shown("failed", "✕", "failed"),
+    "lost": Shown("lost", "?", "lost"),
+    "skipped": Shown("skipped", "↷", "skipped"),
+    "cancelled": Shown("canceled", "–", "cancelled"),
+    "in_flight": Shown("in flight", "▸", "in_flight"),
+    "waiting": Shown("waiting", "◷", "waiting"),
+    "ready": Shown("ready", "·", "ready"),
+}
+
+STATUSES = {
+    JobStatus.CREATED: Shown("Not started", "·", "ready"),
+    JobStatus.PENDING: Shown("Waiting for a worker", "◷", "waiting"),
+    JobStatus.STARTED: Shown("Working", "▸", "in_flight"),
+    JobStatus.PAUSED: Shown("Paused", "◷", "waiting"),
+    JobStatus.CANCELING: Shown("Canceling", "–", "cancelled"),
+    JobStatus.SUCCESS: Shown("Succeeded", "✓", "succeeded"),
+    JobStatus.COMPLETED_WITH_ERRORS: Shown("Done, not all well", "✕", "failed"),
+    JobStatus.FAILURE: Shown("Failed", "✕", "failed"),
+    JobStatus.REVOKED: Shown("Canceled", "–", "cancelled"),
+}
