@@ -59,6 +59,7 @@ def point(alias: str, settings: Mapping[str, str]) -> dict[str, str]:
     if apps.ready:
         import_module("joblot.ledger.claim.queue").forget()
         import_module("joblot.ledger.rows.claimable").note_claimable()
+        import_module("joblot.ledger.rows.workers").forget()
     entry = connections.settings[alias]
     before = {name: str(entry[name]) for name in settings}
     entry.update(settings)
@@ -75,6 +76,7 @@ def migrate(alias: str) -> None:
 def empty(alias: str) -> None:
     """Delete every row. Fails with a clear message if a connection still holds locks."""
     connection = connections[alias]
+    import_module("joblot.ledger.rows.workers").forget()
     if connection.in_atomic_block:
         connection.close()
     models = [

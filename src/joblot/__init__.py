@@ -13,10 +13,13 @@ if TYPE_CHECKING:
     from joblot.errors import PermanentError, RetryableError
     from joblot.ledger.claim.availability import Next, NextJob, next_job
     from joblot.ledger.claim.claim import claim
+    from joblot.ledger.job.edit import edit
     from joblot.ledger.job.lifecycle import cancel, delete, pause, resume, retry, start
     from joblot.ledger.lease import release, renew, renew_many
-    from joblot.ledger.read.history import events, logs
+    from joblot.ledger.read.causes import causes
+    from joblot.ledger.read.history import events
     from joblot.ledger.read.items import items, outputs
+    from joblot.ledger.read.log_lines import logs
     from joblot.ledger.read.map import job_map
     from joblot.ledger.read.progress import jobs, progress
     from joblot.ledger.read.why import why
@@ -39,9 +42,12 @@ else:
                 "retry",
                 "delete",
             ],
+            "joblot.ledger.job.edit": ["edit"],
             "joblot.ledger.read.progress": ["progress", "jobs"],
             "joblot.ledger.read.items": ["items", "outputs"],
-            "joblot.ledger.read.history": ["events", "logs"],
+            "joblot.ledger.read.causes": ["causes"],
+            "joblot.ledger.read.history": ["events"],
+            "joblot.ledger.read.log_lines": ["logs"],
             "joblot.ledger.rows.log": ["log"],
             "joblot.ledger.read.why": ["why"],
             "joblot.ledger.read.map": ["job_map"],
@@ -85,8 +91,10 @@ __all__ = [
     "SettledResult",
     "add_items",
     "cancel",
+    "causes",
     "claim",
     "delete",
+    "edit",
     "events",
     "failure",
     "items",

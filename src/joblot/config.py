@@ -108,6 +108,11 @@ class Limits:
     output_rounds_max: int = 10  # of one report: storing its files and settling their results
     outputs_checked_batch: int = 100  # files that one transaction of the sweep checks
     error_chars_max: int = 4_000
+    error_traceback_chars_max: int = 8_000  # of a longer one, the head and the end are kept
+    actor_chars_max: int = 200  # of who changes a job; a longer name is cut
+    reason_chars_max: int = 1_000
+    log_lines_max: int = 10_000  # of one job's log, without its events
+    log_chars_max: int = 10_000_000  # of one job's log
     metrics_per_result_max: int = 32
     results_per_report_max: int = 1_000
     claim_items_max: int = 1_000
@@ -115,6 +120,10 @@ class Limits:
     page_items_max: int = 1_000
     page_probe_items: int = 20_000  # examined for one page of the items in a state
     jobs_counted_max: int = 10_000  # in each status, for the counts beside a list of jobs
+    causes_max: int = 200  # of the failures of a job, in one answer; further items are "other"
+    cause_samples_max: int = 5  # items shown as examples of a cause
+    cause_workers_max: int = 5  # named per cause
+    cause_workers_items_max: int = 1_000  # of a cause, whose workers are determined
 
     add_chunk_items: int = 2_000  # items numbered under one lock of the job's row
     add_chunk_bytes: int = 4_194_304
@@ -163,6 +172,8 @@ class Limits:
     handler_poll_seconds: float = 0.5  # between checks for events to deliver
     handler_stop_seconds_max: float = 5.0  # that a call may continue when its process must stop
     hook_seconds_max: float = 30.0  # of the hooks of one report; then its transaction is ended
+    deferral_kept_seconds: float = 600.0  # after a deferred result was last posted
+    deferral_log_seconds: float = 60.0  # between two lines about deferrals in a job's log
 
     body_bytes_max: int = 67_108_864  # of one request; a token may have a lower limit
     line_bytes_max: int = 1_048_576  # of a streamed item
@@ -175,6 +186,7 @@ class Limits:
     worker_seen_seconds: float = 10.0  # between writes of when a worker was last seen
     worker_offline_seconds: float = 60.0  # after it was last seen
     map_items_max: int = 1_000_000  # of a job, covered by one map
+    drift_jobs_max: int = 500  # the newest ended jobs whose counts /metrics compares
     gauge_rows_max: int = 100_000  # counted for one gauge of /metrics, even if there are more
     sweep_overdue_seconds: float = 30.0  # after which a server reports that it is unhealthy
 
@@ -192,7 +204,10 @@ class Limits:
 
 
 # Above these values some component would fail, whatever the installation allows.
-CEILINGS: Mapping[str, float] = {"json_depth_max": 150}  # the parser's limit is 200
+CEILINGS: Mapping[str, float] = {
+    "json_depth_max": 150,  # the parser's limit is 200
+    "actor_chars_max": 200,  # of the column
+}
 
 # Threads: frozen values, each replaced by one assignment when Django starts.
 _limits = Limits()

@@ -11,10 +11,12 @@
     ├── Refused                 valid input, but not allowed now
     │   ├── NotFound            no such job, lease or item
     │   ├── WrongStatus         the job's status doesn't allow it
+    │   ├── NumberChanged       a change would concern more or fewer items than expected
     │   ├── KeyConflict         a key is already used for something different
     │   ├── LeaseEnded          the lease is no longer live
     │   ├── NotAuthenticated    no token, or an unknown, revoked or expired one
     │   ├── NotAllowed          the token is valid, but does not allow this
+    │   │   └── WorkerRevoked   an operator has revoked this worker
     │   ├── NotDurable          called inside a transaction
     │   └── LedgerOwned         a write to what only the ledger may write
     ├── Unavailable             try again later; the message says what is known to be done
@@ -47,6 +49,7 @@ __all__ = [
     "NotMigrated",
     "NotReadable",
     "NotStorable",
+    "NumberChanged",
     "PermanentError",
     "Refused",
     "RetryableError",
@@ -54,6 +57,7 @@ __all__ = [
     "TooLarge",
     "TooManyRequests",
     "Unavailable",
+    "WorkerRevoked",
     "WrongStatus",
 ]
 
@@ -134,6 +138,17 @@ class WrongStatus(Refused):
     code = "wrong_status"
 
 
+class NumberChanged(Refused):
+    """The change would concern another number of items than `expected`; nothing was changed."""
+
+    code = "number_changed"
+
+    def __init__(self, message: str, expected: int | None = None, found: int | None = None) -> None:
+        super().__init__(message)
+        self.expected = expected
+        self.found = found
+
+
 class KeyConflict(Refused):
     """A key is already used for something different."""
 
@@ -156,6 +171,12 @@ class NotAllowed(Refused):
     """The token is valid, but its scopes, projects or pipelines don't include this."""
 
     code = "not_allowed"
+
+
+class WorkerRevoked(NotAllowed):
+    """An operator has revoked this worker: its claims, renewals and reports are refused."""
+
+    code = "worker_revoked"
 
 
 class NotDurable(Refused):

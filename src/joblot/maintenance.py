@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from joblot.ledger.maintain.delivery import deliver, deliver_until
     from joblot.ledger.maintain.file_removal import remove_files, remove_files_until
     from joblot.ledger.maintain.repair import repair
+    from joblot.ledger.maintain.revocation import restore_worker, revoke_worker
     from joblot.ledger.maintain.sweep import Swept, sweep, sweep_until
     from joblot.ledger.read.audit import audit, audit_all
     from joblot.ledger.read.health import health
+    from joblot.ledger.read.workers import workers
 else:
     __getattr__ = lazily(
         __name__,
@@ -31,6 +33,8 @@ else:
             "joblot.ledger.job.prune": ["prune"],
             "joblot.ledger.read.audit": ["audit", "audit_all"],
             "joblot.ledger.maintain.repair": ["repair"],
+            "joblot.ledger.maintain.revocation": ["revoke_worker", "restore_worker"],
+            "joblot.ledger.read.workers": ["workers"],
             "joblot.ledger.read.health": ["health"],
         },
     )
@@ -47,7 +51,10 @@ __all__ = [
     "remove_files",
     "remove_files_until",
     "repair",
+    "restore_worker",
+    "revoke_worker",
     "supervise_until",
     "sweep",
     "sweep_until",
+    "workers",
 ]

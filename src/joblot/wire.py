@@ -14,8 +14,10 @@ from typing import Any
 from joblot.bounded_json import is_too_deep, too_deep
 from joblot.config import limits
 from joblot.errors import InvalidResult
+from joblot.fingerprint import cause_of
 from joblot.shown import shown
 from joblot.states import Receipt, ReportedOutcome
+from joblot.tracebacks import traceback_of, without_middle
 
 METRIC_MAX = 2**43  # so that the sum over a million items still fits into 64 bits
 ITEM_MAX = 2**31 - 1  # the largest number that an item may have
@@ -24,14 +26,33 @@ ERROR_TYPE_CHARS_MAX = 200
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """Why an item failed, truncated and cleaned so that every database can store it."""
+    """Why an item failed, truncated and cleaned so that every database can store it.
+
+    A traceback that is too long loses its middle.
+    """
 
     type: str
     message: str
+    traceback: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "type", _text(self.type or "Error", ERROR_TYPE_CHARS_MAX))
         object.__setattr__(self, "message", _text(self.message, limits().error_chars_max))
+        if self.traceback:
+            object.__setattr__(self, "traceback", _traceback(self.traceback))
+
+    @property
+    def cause(self) -> str:
+        """By which failures are grouped: equal if only details of type and message differ."""
+        return cause_of(self.type, self.message)
+
+    @classmethod
+    def of(cls, error: BaseException) -> Error:
+        """From an exception, of any class, with its traceback."""
+        try:
+            return cls(type(error).__name__, str(error), traceback_of(error))
+        except Exception:  # noqa: BLE001 (a class may do anything when it is examined)
+            return cls(type(error).__name__, "(its message cannot be shown)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +71,7 @@ class GrantedLease:
     """The right to report on `items` until `expires_at` (ISO 8601), or longer if renewed.
 
     `lease_seconds` is how long a renewal lasts; workers use it because their clock is not the
-    database's.
+    database's. `traceparent` is the W3C Trace Context of the job's submission, or "".
     """
 
     token: str
@@ -62,6 +83,7 @@ class GrantedLease:
     config: Any
     items: tuple[ClaimedItem, ...]
     lease_seconds: float = 300.0
+    traceparent: str = ""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -160,14 +182,25 @@ def success(item: int, output: Any = None, metrics: Mapping[str, int] | None = N
     return Result(item, ReportedOutcome.SUCCEEDED, output, metrics or {})
 
 
-def failure(item: int, error_type: str, message: str = "", *, retryable: bool = False) -> Result:
+def failure(
+    item: int,
+    error: str | BaseException,
+    message: str = "",
+    *,
+    traceback: str = "",
+    retryable: bool = False,
+) -> Result:
     """Return the Result of an item that failed.
 
-    If `retryable`, the item is tried again while its budget lasts.
+    `error` is the exception, with its message and traceback, or the name of a type of error. If
+    `retryable`, the item is tried again while its budget lasts.
     """
-    return Result(
-        item, ReportedOutcome.FAILED, error=Error(error_type, message), retryable=retryable
-    )
+    if isinstance(error, BaseException):
+        known = Error.of(error)
+        known = Error(known.type, message or known.message, traceback or known.traceback)
+    else:
+        known = Error(error, message, traceback)
+    return Result(item, ReportedOutcome.FAILED, error=known, retryable=retryable)
 
 
 def parse_result(given: Result | Mapping[str, Any]) -> Result:
@@ -236,16 +269,29 @@ def _error(given: Any) -> Error | None:
     if isinstance(given, Error):
         return given
     if not isinstance(given, Mapping):
-        raise InvalidResult(f'error: expected {{"type", "message"}}, got {shown(given)}')
-    return Error(given.get("type") or "Error", given.get("message") or "")
+        raise InvalidResult(
+            f'error: expected {{"type", "message", "traceback"}}, got {shown(given)}'
+        )
+    kind, message, traceback = map(given.get, ("type", "message", "traceback"))
+    return Error(kind or "Error", message or "", traceback or "")
 
 
 def _text(given: Any, longest: int) -> str:
     """Diagnostics are truncated and cleaned, not rejected: an odd message is still a cause."""
     # Slice first: the rest of the text is not used and may be large.
     text = given[: longest + 1] if isinstance(given, str) else shown(given, longest)
-    clean = text.replace("\x00", "\ufffd").encode(errors="replace").decode()
+    clean = _clean(text)
     return clean if len(clean) <= longest else clean[: longest - 1] + "…"
+
+
+def _traceback(given: Any) -> str:
+    longest = limits().error_traceback_chars_max
+    text = given if isinstance(given, str) else shown(given, longest)
+    return _clean(without_middle(text, longest))
+
+
+def _clean(text: str) -> str:
+    return text.replace("\x00", "\ufffd").encode(errors="replace").decode()
 
 
 def _check_metrics(metrics: Any) -> None:

@@ -43,6 +43,13 @@ class Api:
             )
         )
 
+    def patch(self, path: str, body: Any) -> Any:
+        content = json.dumps(body).encode()
+        kind = "application/json"
+        return self._taken(
+            self._client.patch(f"/api/v1/{path}", content, content_type=kind, headers=self._headers)
+        )
+
     def delete(self, path: str) -> Any:
         return self._taken(self._client.delete(f"/api/v1/{path}", headers=self._headers))
 

@@ -136,7 +136,7 @@ def test_a_worker_says_what_it_is(worker: Api) -> None:
     about = {"version": "1.2", "host": "gpu", "hardware": {"gpus": 2}}
     worker.post("claims", {"pipelines": ["moths"], "about": about})
     (seen,) = worker.get("workers")["workers"]
-    assert (seen["instance"], seen["about"], seen["online"]) == ("gpu-1", about, True)
+    assert (seen["instance"], seen["about"], seen["state"]) == ("gpu-1", about, "online")
 
 
 def test_the_lease_tells_who_has_it(worker: Api, admin: Api) -> None:

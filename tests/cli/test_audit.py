@@ -64,9 +64,9 @@ def test_the_drift_of_all_jobs_is_a_figure_for_prometheus(exact: int, spoiled: i
     done = call("--all", "--metrics")
     found = done.stdout.splitlines()
     assert [line for line in found if not line.startswith("#")] == [
-        "joblot_count_drift 3",
-        "joblot_audited_jobs 2",
-        "joblot_broken_jobs 1",
+        "joblot_count_drift 3.0",
+        "joblot_audited_jobs 2.0",
+        "joblot_broken_jobs 1.0",
     ]
     assert "# TYPE joblot_count_drift gauge" in found
     assert done.exit_code == 1

@@ -15,10 +15,12 @@ from typer.testing import CliRunner, Result
 
 from joblot import config
 from joblot.cli.app import app
+from joblot.fingerprint import cause_of
 from joblot.ledger.claim.claim import claim
 from joblot.ledger.report.report import report
 from joblot.ledger.rows.log import log
 from joblot.ledger.submit.submit import submit
+from joblot.models import Event
 from joblot.wire import failure, success
 from tests.failing_inserts import (
     DISK_FULL,
@@ -55,10 +57,54 @@ def test_every_reading_command_answers_as_the_ledger_does(job: int):
     assert read("show", job)["status"] == "STARTED"
     assert [one["id"] for one in read("jobs")] == [job]
     assert [one["key"] for one in read("items", job, "--state", "failed")] == ["b"]
-    assert [line["message"] for line in read("logs", job)] == ["half way"]
+    assert [line["message"] for line in read("logs", job)][-1] == "half way"
     assert [one["code"] for one in read("why", job)["reasons"]] == ["ready"]
     assert read("audit", job)["ok"]
     assert {one["check"] for one in read("doctor")["checks"]} >= {"database", "guards", "clock"}
+
+
+def test_failures_are_said_once_per_cause(ledger_db: str):
+    made = submit("many", [f"k{n}" for n in range(30)], pipeline="p").pk
+    (lease,) = claim("p", 30, worker="gpu-7").leases
+    kinds = {0: ("OSError", "no file '/a/{0}'"), 1: ("OSError", "disk {0} is full")}
+    given = [(n, *kinds.get(n % 5, kinds[0])) for n in range(30)]
+    report(
+        lease.token,
+        [failure(n, kind, text.format(n), traceback="there") for n, kind, text in given],
+    )
+    disk = cause_of("OSError", "disk 1 is full")
+    said = call("causes", made).stdout
+    assert "24 items (80 %): OSError: no file '/a/0'" in said
+    assert "6 items (20 %): OSError: disk 1 is full" in said
+    assert f"k1, k6, k11, k16, k21 and 1 more: joblot items {made} --cause {disk}" in said
+    assert f"cause {disk}, all on gpu-7, " in said
+    assert "there" not in said
+    assert call("causes", made, "--traceback").stdout.count("there") == 2
+    for command in ("show", "why"):
+        assert "6 items (20 %): OSError: disk 1 is full" in call(command, made).stdout
+    assert "24 items failed for other causes" not in call("causes", made).stderr
+    assert "6 items failed for other causes" in call("causes", made, "--limit", 1).stderr
+    assert [one["id"] for one in read("items", made, "--cause", disk)] == [1, 6, 11, 16, 21, 26]
+    assert read("causes", made)["total"] == 30
+
+
+def test_the_same_message_is_not_repeated_in_a_list(ledger_db: str):
+    made = submit("many", ["a", "b", "c"], pipeline="p").pk
+    (lease,) = claim("p").leases
+    report(lease.token, [failure(n, "E", "disk 1" if n else "disk 0") for n in range(3)])
+    rows = [line.split("\t")[3] for line in call("items", made).stdout.splitlines()]
+    assert rows == ["cause", "E: disk 0", "E: disk 1", "as item 1"]
+
+
+def test_one_cause_is_retried(ledger_db: str):
+    made = submit("two causes", ["a", "b", "c"], pipeline="p").pk
+    (lease,) = claim("p").leases
+    report(lease.token, [failure(n, "E" if n else "F", "x") for n in range(3)])
+    cause = cause_of("E", "x")
+    changed = call("retry", made, "--cause", cause, "--expected", 3)
+    assert changed.exit_code == 3
+    assert "expected to retry 3 items, but it would be 2 now" in changed.stderr
+    assert "(1 failed)" in call("retry", made, "--cause", cause, "--expected", 2).stdout
 
 
 def test_no_line_is_broken_where_there_is_no_terminal(job: int, monkeypatch: pytest.MonkeyPatch):
@@ -316,3 +362,38 @@ def test_usage_is_told_by_the_parser():
     assert call("nothing").exit_code == 2
     assert "Exit codes" in call("--help").stdout
     assert call("--version").stdout.startswith("joblot ")
+
+
+def test_a_command_names_the_user_and_the_reason(ledger_db: str, job: int, monkeypatch: Any):
+    monkeypatch.setattr("getpass.getuser", lambda: "ana")
+    for command in ("pause", "resume", "cancel", "retry"):
+        done = call(command, job, "--reason", f"to {command}")
+        assert done.exit_code == 0, done.stderr
+    opened = submit("open", ["a"], pipeline="p", seal=False).pk
+    assert call("seal", opened, "--reason", "that is all").exit_code == 0
+    assert call("delete", opened, "--yes", "--reason", "not needed").exit_code == 0
+    authors = {(one.kind, one.actor, one.reason) for one in Event.objects.exclude(reason="")}
+    assert authors == {
+        ("paused", "ana", "to pause"),
+        ("resumed", "ana", "to resume"),
+        ("canceling", "ana", "to cancel"),
+        ("finished", "ana", "to cancel"),
+        ("retried", "ana", "to retry"),
+        ("started", "ana", "to retry"),
+        ("sealed", "ana", "that is all"),
+        ("canceling", "ana", "not needed"),
+        ("finished", "ana", "not needed"),
+        ("deleted", "ana", "not needed"),
+    }
+
+
+@pytest.mark.parametrize("error", [KeyError("no user 1234"), OSError("no login name")])
+def test_a_user_without_a_name_can_pause_a_job(
+    ledger_db: str, job: int, monkeypatch: Any, error: Exception
+):
+    def unnamed() -> str:
+        raise error
+
+    monkeypatch.setattr("getpass.getuser", unnamed)
+    assert call("pause", job).exit_code == 0
+    assert Event.objects.get(kind="paused").actor == ""

@@ -53,8 +53,13 @@ def test_failed_items_are_told_with_their_causes(joblot: Joblot):
     policy = ["--policy", "retry_backoff_seconds=0.01", "--policy", "failure_threshold=1"]
     done = joblot("run", "work:picky", "--lines", "names", "--workers", "1", *policy, expect=1)
     assert "COMPLETED_WITH_ERRORS" in done.stderr
-    assert "bad0: ValueError: bad0 is bad" in done.stderr
-    assert "and 2 more: joblot items 1 --state failed" in done.stderr
+    assert "12 items (100 %): ValueError: bad0 is bad" in done.stderr
+    (group,) = joblot.json("causes", "1")["causes"]
+    rest = f"and 7 more: joblot items 1 --cause {group['cause']}"
+    assert f"bad0, bad1, bad2, bad3, bad4 {rest}" in done.stderr
+    assert done.stderr.count("ValueError:") == 2  # in the message and the traceback
+    assert "in picky" in done.stderr
+    assert "joblot/worker" not in group["traceback"]
     assert joblot.lines("calls").count("busy") == 2
     assert joblot.lines("calls").count("bad3") == 1
     assert len(joblot.json("items", "1", "--state", "failed")) == 12

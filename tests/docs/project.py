@@ -9,6 +9,7 @@ import sys
 import unittest
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import django
 from django.conf import settings
@@ -59,12 +60,18 @@ settings.configure(
 )
 django.setup()
 
-from django.contrib.auth.models import Group, User  # noqa: E402 (Django is set up before)
+from django.contrib.auth.models import (  # noqa: E402 (Django is set up before)
+    Group,
+    Permission,
+    User,
+)
 
 from joblot import PermanentError, claim, on_result, progress, report, submit  # noqa: E402
-from joblot.admin import JobAdmin  # noqa: E402
+from joblot.identity.tokens import issue  # noqa: E402
 from joblot.ledger.report.hooks import SettledResult  # noqa: E402
-from joblot.models import Job  # noqa: E402
+from joblot.ledger.rows.workers import seen  # noqa: E402
+from joblot.models import Job, Log, Token  # noqa: E402
+from joblot.webhooks import subscribe  # noqa: E402
 from joblot.wire import success  # noqa: E402
 
 urlpatterns = [path("admin/", admin.site.urls)]
@@ -102,10 +109,58 @@ class AdminTest(TestCase):
         job = Job.objects.get(pk=self.job.pk)
         assert (job.name, job.priority, job.status) == ("after", 3, "PENDING")
 
-    def test_a_job_is_not_added_or_deleted(self) -> None:
-        jobs = JobAdmin(Job, admin.site)
-        assert not jobs.has_add_permission(HttpRequest())
-        assert not jobs.has_delete_permission(HttpRequest())
+    def test_nothing_is_added_or_deleted(self) -> None:
+        for model, shown in admin.site._registry.items():
+            if model._meta.app_label == "joblot":
+                assert not shown.has_add_permission(HttpRequest())
+                assert not shown.has_delete_permission(HttpRequest())
+
+    def act(self, action: str, **more: str) -> Any:
+        asked = {"action": action, "_selected_action": [str(self.job.pk)], **more}
+        return self.client.post("/admin/joblot/job/", asked, follow=True)
+
+    def test_a_verb_is_called_once_it_is_confirmed(self) -> None:
+        self.assertContains(self.act("cancel"), "end without their open items")
+        assert progress(self.job.pk)["status"] == "PENDING"
+        self.assertContains(self.act("cancel", confirmed="cancel"), "Cancel: 1 of 1 done")
+        assert progress(self.job.pk)["status"] == "REVOKED"
+        self.assertContains(self.act("pause", confirmed="pause"), "Pause: 0 of 1 done")
+        self.assertContains(self.act("retry", confirmed="retry"), "Retry: 1 of 1 done")
+        assert progress(self.job.pk)["run"] == 2
+
+    def test_who_may_only_view_has_no_actions(self) -> None:
+        viewer = User.objects.create_user("viewer", is_staff=True)
+        viewer.user_permissions.add(Permission.objects.get(codename="view_job"))
+        self.client.force_login(viewer)
+        self.assertNotContains(self.client.get("/admin/joblot/job/"), "Pause")
+        self.act("pause", confirmed="pause")
+        assert progress(self.job.pk)["status"] == "PENDING"
+
+    def test_every_table_is_browsed_and_no_secret_is_shown(self) -> None:
+        issue("ci", ["work"])
+        secret, _ = subscribe("http://example.org/hook")
+        Log.ledger.create(job_id=self.job.pk, run=1, level="info", message="a line")
+        seen(0, "gpu-7")
+        for model in admin.site._registry:
+            if model._meta.app_label != "joblot":
+                continue
+            root = f"/admin/joblot/{model._meta.model_name}/"
+            assert self.client.get(root).status_code == 200, root
+            row = model._default_manager.first()
+            assert row is not None, root
+            page = self.client.get(f"{root}{row.pk}/change/")
+            assert page.status_code == 200, root
+            assert secret not in page.content.decode()
+            assert "secret" not in page.content.decode().lower()
+
+    def test_a_token_is_revoked(self) -> None:
+        issue("ci", ["work"])
+        pk = str(Token.objects.get(name="ci").pk)
+        asked = {"action": "revoke", "_selected_action": [pk], "confirmed": "revoke"}
+        self.assertContains(
+            self.client.post("/admin/joblot/token/", asked, follow=True), "Revoke: 1 of 1 done"
+        )
+        assert Token.objects.get(name="ci").revoked_at is not None
 
 
 def _test() -> int:

@@ -16,9 +16,9 @@ from django.db import OperationalError, connections
 from django.test import Client
 
 from joblot.config import limits
-from joblot.identity import workers
 from joblot.ledger.maintain.sweep import sweep
 from joblot.ledger.read import pulse
+from joblot.ledger.rows import workers
 from joblot.ledger.submit.submit import submit
 from joblot.models import WorkerInstance
 from tests.cli.conftest import Joblot, joblot_on_postgres, make_joblot
@@ -35,7 +35,7 @@ __all__ = ["http", "joblot_on_postgres", "local", "make_joblot", "served"]
 
 @pytest.fixture(autouse=True)
 def nobody_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "_seen_at", {})
+    workers.forget()
 
 
 def poll(http: httpx.Client, worker: str, **more: Any) -> None:
@@ -81,7 +81,7 @@ def test_CL8_of_two_workers_of_one_pipeline_exactly_the_dead_one_goes_offline(
     poll(http, "gpu-2")
     clock.forward(2)
     found = http.get("workers").json()["workers"]
-    assert {one["instance"]: one["online"] for one in found} == {"gpu-1": False, "gpu-2": True}
+    assert {one["instance"]: one["state"] for one in found} == {"gpu-1": "quiet", "gpu-2": "online"}
 
 
 @pytest.fixture

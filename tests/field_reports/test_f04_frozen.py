@@ -80,7 +80,7 @@ def test_a_run_loses_the_item_that_holds_the_interpreter_and_no_other(
     options = ["--lines", _names(joblot), "--workers", "2", *FROZEN, *ALONE]
     name, *batch = function
     done = joblot("run", name, *batch, *options, expect=1)
-    assert "holds: LeaseExpired" in done.stderr
+    assert "1 item (100 %): LeaseExpired: " in done.stderr
     assert "frozen: no progress for too long" in done.stderr
     assert "Timeout (" not in done.stderr  # the process's own last resort, which comes later
     (stage,) = joblot.json("show", "1")["stages"]

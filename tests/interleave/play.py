@@ -7,7 +7,7 @@ from functools import partial
 
 from joblot import config
 from joblot.ledger.claim import queue
-from joblot.ledger.rows import claimable
+from joblot.ledger.rows import claimable, workers
 from joblot.testing.interleave import Cast, Report, explore
 from tests.interleave import handler
 from tests.interleave.readers import Witness, answer, of_several_statements, require_one_state
@@ -139,4 +139,5 @@ class Theatre:
 def forget() -> None:
     """Clear this process's cursors and caches of claims; each schedule starts without them."""
     queue.forget()
+    workers.forget()
     claimable.note_claimable()

@@ -14,16 +14,16 @@ from django.db import connections
 
 from joblot.api.metrics import all_gauges
 from joblot.errors import JoblotError
-from joblot.identity.workers import workers
 from joblot.ledger.claim.availability import next_job
 from joblot.ledger.read.audit import audit
 from joblot.ledger.read.eta import eta
 from joblot.ledger.read.filters import ItemFilters, JobFilters
-from joblot.ledger.read.history import events, logs
+from joblot.ledger.read.history import events
 from joblot.ledger.read.in_flight import in_flight
 from joblot.ledger.read.item import item
 from joblot.ledger.read.items import items, outputs
 from joblot.ledger.read.listing import counts, listing
+from joblot.ledger.read.log_lines import logs
 from joblot.ledger.read.map import job_map
 from joblot.ledger.read.partition import partition
 from joblot.ledger.read.progress import jobs, progress
@@ -32,6 +32,7 @@ from joblot.ledger.read.runs import runs
 from joblot.ledger.read.search import search
 from joblot.ledger.read.throughput import throughput
 from joblot.ledger.read.why import why
+from joblot.ledger.read.workers import workers
 from joblot.states import JobStatus
 from joblot.testing.interleave import OperationOutcome
 from joblot.webhooks.delivery import deliveries

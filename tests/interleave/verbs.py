@@ -11,6 +11,7 @@ from uuid import UUID
 
 from joblot.ledger.claim.claim import claim
 from joblot.ledger.db.transactions import connection
+from joblot.ledger.job.edit import edit
 from joblot.ledger.job.lifecycle import (
     cancel,
     delete,
@@ -100,6 +101,10 @@ VERBS: dict[str, Verb] = {
     "retry": Verb("failed retrying deleted", lambda s: retry(s.job.pk)),
     "delete": Verb(
         "failed running last filling canceling retrying deleted", lambda s: delete(s.job.pk)
+    ),
+    "edit": Verb(
+        "running paused filling canceling retrying failed deleted",
+        lambda s: edit(s.job.pk, policy={"failures_max": 7}),
     ),
     # a worker
     "claim": Verb("running filling staged", lambda s: claim(["p", "q"], 2)),

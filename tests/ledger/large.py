@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from django.db import connections
 
+from joblot.fingerprint import cause_of
 from joblot.ledger.read.audit import audit
 from joblot.ledger.submit.submit import submit
 from joblot.models import Job
@@ -27,6 +28,7 @@ LATER = {
     "postgresql": "now() + interval '1 hour'",
     "sqlite": "strftime('%Y-%m-%d %H:%M:%f', 'now', '+1 hour')",
 }
+CAUSE = cause_of("Bad", "broken")
 FAILED, LOST = "n % 5000 = 7", "n % 10000 = 9"
 TOKEN = {"postgresql": "md5(({0})::text)::uuid", "sqlite": "printf('%032x', {0} + 1)"}
 
@@ -46,14 +48,18 @@ def _statements(vendor: str, job: int) -> Iterator[str]:
     numbers, now, later = NUMBERS[vendor], NOW[vendor], LATER[vendor]
     state = f"CASE WHEN {FAILED} THEN 2 WHEN {LOST} THEN 3 ELSE 1 END"
     given_up = f"({FAILED} OR {LOST})"
+    of_error = ("'Bad'", "'broken'", f"'{CAUSE}'", TOKEN[vendor].format("n"))
+    error = [f"CASE WHEN {given_up} THEN {value} END" for value in of_error]
     yield (
         "INSERT INTO joblot_item (job_id, number, key, payload) "
         f"SELECT {job}, n, 'k' || n, '{{}}' FROM ({numbers}) s"
     )
     for stage, settled in ((0, f"n < {ITEMS - 100}"), (1, f"n < {ITEMS - 150} AND NOT {given_up}")):
         yield (
-            "INSERT INTO joblot_outcome (job_id, stage, number, run, state, metrics, settled_at) "
-            f"SELECT {job}, {stage}, n, 1, {state if stage == 0 else '1'}, NULL, {now} "
+            "INSERT INTO joblot_outcome (job_id, stage, number, run, state, metrics, settled_at, "
+            "error_type, error_message, error_cause, lease_token) "
+            f"SELECT {job}, {stage}, n, 1, {state if stage == 0 else '1'}, NULL, {now}, "
+            f"{', '.join(error if stage == 0 else ['NULL'] * 4)} "
             f"FROM ({numbers}) s WHERE {settled}"
         )
         yield (
@@ -88,7 +94,8 @@ def _statements(vendor: str, job: int) -> Iterator[str]:
     )
     yield (
         "INSERT INTO joblot_attempt (job_id, run, stage, number, cause, error_type, error_message,"
-        f" worker, at) SELECT {job}, 1, 0, n, 'failed', 'Bad', '', 'w', {now} "
+        " error_cause, error_traceback, worker, at) "
+        f"SELECT {job}, 1, 0, n, 'failed', 'Bad', 'broken', '{CAUSE}', '', 'w', {now} "
         f"FROM ({numbers}) s WHERE n % 10 = 0"
     )
     yield (

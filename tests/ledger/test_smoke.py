@@ -21,8 +21,9 @@ def test_a_job_is_submitted_worked_and_finished(ledger_db: str) -> None:
 
 def test_readers(ledger_db: str) -> None:
     from joblot.ledger.read.audit import audit
-    from joblot.ledger.read.history import events, logs
+    from joblot.ledger.read.history import events
     from joblot.ledger.read.items import items, outputs
+    from joblot.ledger.read.log_lines import logs
     from joblot.ledger.read.why import why
     from joblot.ledger.rows.log import log
     from joblot.wire import failure
@@ -43,5 +44,5 @@ def test_readers(ledger_db: str) -> None:
     assert dict(outputs(job.pk))["3"] == ["3"]
     assert [e["kind"] for e in events(job.pk)] == ["started", "claimed"]
     assert log(job.pk, "hello")
-    assert logs(job.pk)[0]["message"] == "hello"
+    assert logs(job.pk)[-1]["message"] == "hello"
     assert why(job.pk)["reasons"]

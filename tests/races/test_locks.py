@@ -7,7 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from joblot.ledger.job.lifecycle import cancel
+from joblot.ledger.job.edit import edit
+from joblot.ledger.job.lifecycle import cancel, pause
 from joblot.ledger.lease import expire, renew_many
 from joblot.ledger.report.hooks import on_result
 from joblot.ledger.submit.submit import submit
@@ -15,6 +16,7 @@ from joblot.models import Lease
 from joblot.states import LeaseState
 from tests.ledger import worker
 from tests.ledger.worker import counts, fail, keys, numbers, status, succeed
+from tests.polling import eventually
 from tests.races.meeting import COMMIT, Gate, holding, until_waiting, waiting
 
 pytestmark = pytest.mark.usefixtures("postgres_only")
@@ -108,3 +110,17 @@ class TestStalledInsideTheOneStatement:
             until_waiting(2)
         assert (a.result(), b.result()) == ("REVOKED", ["late", "late"])
         assert counts(job) == {}
+
+
+class TestAnEdit:
+    def test_is_not_lost_to_a_change_that_begins_after_it(self, in_thread: Any) -> None:
+        job = submit("locks", keys(1), pipeline="p")
+        gate = Gate('UPDATE "joblot_job"')
+        first = in_thread(gate.through(lambda: edit(job.pk, policy={"failures_max": 7})))
+        gate.wait()
+        second = in_thread(pause, job.pk)
+        eventually(lambda: waiting() == 1 or second.done)
+        gate.open()
+        assert first.result().policy["failures_max"] == 7
+        assert second.result().status == "PAUSED"
+        assert worker.kinds(job) == ["started", "edited", "paused"]

@@ -47,6 +47,8 @@ def test_a_finished_job_is_told_once_signed_with_its_report(hook: int, receiver:
         "project": "alps",
         "run": 1,
         "revision": 1,
+        "actor": "",
+        "reason": "",
         "status": "SUCCESS",
         "total": 1,
         "stages": [{name: stage[name] for name in names}],

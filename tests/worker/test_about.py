@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from joblot.identity import workers
+from joblot.ledger.read import workers
 from joblot.ledger.submit.submit import submit
 from joblot.worker import HttpClient, about
 from tests.worker.server import Server

@@ -28,9 +28,9 @@ from joblot.config import limits
 from joblot.errors import InvalidInput, InvalidItem
 from joblot.ledger.read.filters import ItemFilters
 from joblot.ledger.read.history import events as events_page
-from joblot.ledger.read.history import logs as logs_page
 from joblot.ledger.read.item import item
-from joblot.ledger.read.search import search
+from joblot.ledger.read.log_lines import logs as logs_page
+from joblot.ledger.read.search import search as search_items
 from joblot.ledger.rows.job import read_job
 from joblot.ledger.submit.submit import add_items
 from joblot.shown import shown
@@ -46,6 +46,7 @@ SSE_RETRY_MS = 2_000  # how soon a browser reconnects after a lost connection
 Limit = Annotated[int, Query(ge=1, le=1_000)]
 After = Annotated[int, Query(ge=-1, le=BIGINT_MAX)]
 NumberInPath = Annotated[int, Path(ge=0, le=ITEM_MAX)]
+LineId = Annotated[int, Query(ge=0, le=BIGINT_MAX)]
 
 _LINES = {NDJSON: {"schema": {"type": "string", "description": "one item per line"}}}
 _EVENTS = {SSE: {"schema": {"type": "string"}}}
@@ -111,7 +112,7 @@ def list_items(
     streaming = request.accepts(NDJSON) and not request.accepts("application/json")
     size = limits().page_items_max if streaming else limit
     asked = replace(ItemFilters.of(filters.given()), after=after)
-    page = search(job_id, asked, limit=size)
+    page = search_items(job_id, asked, limit=size)
     following = page.next
     if not streaming:
         return {"items": page, "next": following, "as_of": page.as_of}
@@ -147,12 +148,28 @@ def list_events(
 
 @router.get("jobs/{job_id}/logs", response=LogsOut)
 def list_logs(
-    request: HttpRequest, job_id: JobIdInPath, after: After = 0, limit: Limit = 100
+    request: HttpRequest,
+    job_id: JobIdInPath,
+    *,
+    after: LineId = 0,
+    before: LineId | None = None,
+    newest: bool = False,
+    level: str | None = None,
+    search: Annotated[str, Query(max_length=200)] = "",
+    limit: Limit = 100,
 ) -> Any:
-    """The job's log, oldest line first."""
+    """The job's log with its events, oldest line first; with `newest` or `before` newest first."""
     to_read(request, job_id)
-    page = logs_page(job_id, after=after, limit=limit)
-    return {"logs": page, "next": page[-1]["id"] if len(page) == limit else None}
+    page = logs_page(
+        job_id,
+        after=after,
+        before=before,
+        newest=newest,
+        level=level,
+        search=search,
+        limit=limit,
+    )
+    return {"logs": page, "next": page.next}
 
 
 def _event_stream(request: HttpRequest, job_id: int, after: int) -> HttpResponse:

@@ -11,8 +11,11 @@ from joblot.api.schemas import (
     BIGINT_MAX,
     AuditOut,
     CancelIn,
+    CausesOut,
+    ChangeIn,
     CountsOut,
     CountsQuery,
+    EditIn,
     EstimateOut,
     JobIn,
     JobOut,
@@ -24,12 +27,15 @@ from joblot.api.schemas import (
     RetryIn,
     RunsOut,
     ThroughputOut,
+    Why,
     WhyOut,
 )
 from joblot.errors import InvalidInput
 from joblot.identity.caller import Caller, Scope
 from joblot.ledger.job import lifecycle
+from joblot.ledger.job.edit import edit
 from joblot.ledger.read.audit import audit as audit_job
+from joblot.ledger.read.causes import causes as causes_of_job
 from joblot.ledger.read.eta import eta
 from joblot.ledger.read.filters import JobFilters
 from joblot.ledger.read.listing import counts, listing
@@ -39,6 +45,7 @@ from joblot.ledger.read.progress import progress
 from joblot.ledger.read.runs import runs
 from joblot.ledger.read.throughput import throughput
 from joblot.ledger.read.why import why as why_job
+from joblot.ledger.rows.author import AuthorFields
 from joblot.ledger.rows.job import read_job
 from joblot.ledger.submit.submit import seal as seal_job
 from joblot.ledger.submit.submit import submit
@@ -68,6 +75,12 @@ def to_change(request: HttpRequest, job_id: int) -> Job:
     return require_sight(caller_with(request, Scope.SUBMIT), job_id)
 
 
+def author(request: HttpRequest, body: ChangeIn | None = None) -> AuthorFields:
+    """The arguments `actor` and `reason` of a verb."""
+    caller: Caller = request.auth  # type: ignore[attr-defined]
+    return {"actor": caller.actor, "reason": (body.reason if body else None) or ""}
+
+
 def to_read(request: HttpRequest, job_id: int) -> Job:
     return require_sight(caller_with(request, Scope.READ, Scope.SUBMIT), job_id)
 
@@ -95,6 +108,7 @@ def create_job(request: HttpRequest, body: JobIn) -> Any:
         start=body.start,
         seal=body.seal,
         idempotency_key=body.idempotency_key or header,
+        actor=caller.actor,
     )
     return Status(201, progress(job.pk))
 
@@ -141,42 +155,51 @@ def get_job(request: HttpRequest, job_id: JobIdInPath) -> Any:
 
 
 @router.delete("jobs/{job_id}", response={202: None})
-def delete_job(request: HttpRequest, job_id: JobIdInPath) -> Any:
+def delete_job(request: HttpRequest, job_id: JobIdInPath, reason: Why = "") -> Any:
     """Cancel the job, wait for leases in flight, and remove it. Late results get a receipt."""
     to_change(request, job_id)
-    lifecycle.delete(job_id)
+    lifecycle.delete(job_id, actor=author(request)["actor"], reason=reason)
     return Status(202, None)
 
 
+@router.patch("jobs/{job_id}", response=JobOut)
+def edit_job(request: HttpRequest, job_id: JobIdInPath, body: EditIn) -> Any:
+    """Change the name, the priority, or values of the policy."""
+    to_change(request, job_id)
+    by = author(request, body)
+    edit(job_id, name=body.name, priority=body.priority, policy=body.policy, **by)
+    return progress(job_id)
+
+
 @router.post("jobs/{job_id}/seal", response=JobOut)
-def seal_a_job(request: HttpRequest, job_id: JobIdInPath) -> Any:
+def seal_a_job(request: HttpRequest, job_id: JobIdInPath, body: ChangeIn | None = None) -> Any:
     """Declare that no more items will be added."""
     to_change(request, job_id)
-    seal_job(job_id)
+    seal_job(job_id, **author(request, body))
     return progress(job_id)
 
 
 @router.post("jobs/{job_id}/start", response=JobOut)
-def start_job(request: HttpRequest, job_id: JobIdInPath) -> Any:
+def start_job(request: HttpRequest, job_id: JobIdInPath, body: ChangeIn | None = None) -> Any:
     """Let the items be claimed."""
     to_change(request, job_id)
-    lifecycle.start(job_id)
+    lifecycle.start(job_id, **author(request, body))
     return progress(job_id)
 
 
 @router.post("jobs/{job_id}/pause", response=JobOut)
-def pause_job(request: HttpRequest, job_id: JobIdInPath) -> Any:
+def pause_job(request: HttpRequest, job_id: JobIdInPath, body: ChangeIn | None = None) -> Any:
     """Grant no more leases; results of those in flight still count."""
     to_change(request, job_id)
-    lifecycle.pause(job_id)
+    lifecycle.pause(job_id, **author(request, body))
     return progress(job_id)
 
 
 @router.post("jobs/{job_id}/resume", response=JobOut)
-def resume_job(request: HttpRequest, job_id: JobIdInPath) -> Any:
+def resume_job(request: HttpRequest, job_id: JobIdInPath, body: ChangeIn | None = None) -> Any:
     """Grant leases again."""
     to_change(request, job_id)
-    lifecycle.resume(job_id)
+    lifecycle.resume(job_id, **author(request, body))
     return progress(job_id)
 
 
@@ -184,23 +207,50 @@ def resume_job(request: HttpRequest, job_id: JobIdInPath) -> Any:
 def cancel_job(request: HttpRequest, job_id: JobIdInPath, body: CancelIn | None = None) -> Any:
     """End the job without its open items, after a grace period for leases in flight."""
     to_change(request, job_id)
-    lifecycle.cancel(job_id, grace_seconds=body.grace_seconds if body else None)
+    asked = body or CancelIn()
+    lifecycle.cancel(
+        job_id,
+        grace_seconds=asked.grace_seconds,
+        expected=asked.expected,
+        **author(request, asked),
+    )
     return progress(job_id)
 
 
 @router.post("jobs/{job_id}/retry", response=JobOut)
 def retry_job(request: HttpRequest, job_id: JobIdInPath, body: RetryIn | None = None) -> Any:
-    """Begin the next run, of the items that did not succeed."""
+    """Begin the next run, of what did not succeed, or only of what failed for one cause."""
     to_change(request, job_id)
-    lifecycle.retry(job_id, run=body.run if body else None)
+    asked = body or RetryIn()
+    lifecycle.retry(
+        job_id,
+        run=asked.run,
+        cause=asked.cause,
+        expected=asked.expected,
+        **author(request, body),
+    )
     return progress(job_id)
 
 
 @router.get("jobs/{job_id}/why", response=WhyOut)
 def get_why(request: HttpRequest, job_id: JobIdInPath) -> Any:
-    """Why the job is in its current state."""
+    """Why the job is in its current state; the scope admin describes all workers."""
+    caller = caller_with(request, Scope.READ, Scope.SUBMIT)
+    require_sight(caller, job_id)
+    return why_job(job_id, owner=None if Scope.ADMIN in caller.scopes else caller.owner)
+
+
+@router.get("jobs/{job_id}/causes", response=CausesOut)
+def get_causes(
+    request: HttpRequest,
+    job_id: JobIdInPath,
+    *,
+    stage: Name | None = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 200,
+) -> Any:
+    """The failed and lost items by cause, the most frequent causes first."""
     to_read(request, job_id)
-    return why_job(job_id)
+    return causes_of_job(job_id, stage=stage, limit=limit)
 
 
 @router.get("jobs/{job_id}/map", response=MapOut)

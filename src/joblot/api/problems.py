@@ -20,6 +20,7 @@ from joblot.errors import (
     NotAuthenticated,
     NotFound,
     NotReadable,
+    NumberChanged,
     Refused,
     TooLarge,
     TooManyRequests,
@@ -87,11 +88,16 @@ def of_error(error: JoblotError) -> ProblemResponse:
     status = next(STATUS[base] for base in type(error).__mro__ if base in STATUS)
     if isinstance(error, TooLarge):
         return ProblemResponse(status, error.code, str(error), limit=error.limit, **_job_of(error))
+    if isinstance(error, NumberChanged):
+        more = {"expected": error.expected, "found": error.found}
+        return ProblemResponse(status, error.code, str(error), **more)
     if isinstance(error, Unavailable):
         return _later(status, error)
     if status == 500:
         return of_surprise(error)
     answer = ProblemResponse(status, error.code, str(error), **_job_of(error))
+    if isinstance(error, NumberChanged):
+        answer.add(expected=error.expected, found=error.found)
     if status == 401:
         answer["WWW-Authenticate"] = 'Bearer realm="joblot"'
     return answer

@@ -14,7 +14,9 @@ BIGINT_MAX = 2**63 - 1
 JobId = Annotated[int, Field(ge=1, le=BIGINT_MAX)]
 Cursor = Annotated[int, Field(ge=-1, le=BIGINT_MAX)]
 Whole = Annotated[int, Field(strict=True)]  # in a request: neither text nor true
+CauseId = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+Why = Annotated[str, Field(max_length=10_000)]  # the ledger has the limit
 
 
 class StageIn(Shape):
@@ -50,14 +52,37 @@ class ItemsAdded(Schema):
     total: int
 
 
-class CancelIn(Shape):
+class ChangeIn(Shape):
+    """`reason` is kept with the event of the change."""
+
+    reason: Why | None = None
+
+
+class CancelIn(ChangeIn):
+    """`expected` is the number of unsettled items: with another number nothing is changed."""
+
     grace_seconds: Annotated[float, Field(ge=0, le=7 * 86_400)] | None = None
+    expected: Annotated[Whole, Field(ge=0, le=2**31 - 1)] | None = None
 
 
-class RetryIn(Shape):
-    """`run` is the run to begin: repeating the request for one that has begun changes nothing."""
+class EditIn(ChangeIn):
+    """What changes. In `policy`, null restores the installation's default."""
+
+    name: Name | None = None
+    priority: Whole | None = None
+    policy: dict[str, Any] | None = None
+
+
+class RetryIn(ChangeIn):
+    """`run` is the run to begin: repeating the request for one that has begun changes nothing.
+
+    `cause`: only the items that failed for it. `expected` items must be retried, else the answer is
+    409 `number_changed`, with `expected` and `found`, and nothing is changed.
+    """
 
     run: Annotated[Whole, Field(ge=2, le=2**31 - 1)] | None = None
+    cause: CauseId | None = None
+    expected: Annotated[Whole, Field(ge=0, le=2**31 - 1)] | None = None
 
 
 class StageOut(Schema):
@@ -207,6 +232,7 @@ class RevisionOut(Schema):
     status: str
     started_at: str | None
     at: str | None
+    actor: str
     stages: list[RevisionStageOut]
 
 
@@ -231,8 +257,12 @@ class NextOut(Schema):
 
 
 class ErrorOut(Schema):
+    """`cause` is the same for failures that differ only in details; see `GET …/causes`."""
+
     type: str | None
     message: str | None
+    cause: str | None
+    traceback: str
 
 
 class OutcomeOut(Schema):
@@ -270,6 +300,7 @@ class ItemsQuery(Schema):
 
     state: str | None = None
     stage: str | None = None
+    cause: str | None = None
     worker: str | None = None
     receipt: str | None = None
     attempt: str | None = None
@@ -336,6 +367,8 @@ class EventOut(Schema):
     kind: str
     data: dict[str, Any]
     at: str
+    actor: str
+    reason: str
 
 
 class EventsOut(Schema):
@@ -344,28 +377,79 @@ class EventsOut(Schema):
 
 
 class LogOut(Schema):
+    """A line that was logged, or an event: then `event` is its kind."""
+
     id: int
     run: int
-    stage: int | None
+    stage: str | None
     item: int | None
     level: str
     message: str
     at: str
+    source: str
+    worker: str
+    lease: str
+    event: str | None
+    actor: str
+    reason: str
 
 
 class LogsOut(Schema):
+    """`next` is the `after`, or the `before`, of the next page, null on the last one."""
+
     logs: list[LogOut]
     next: int | None
 
 
 class Reason(Schema):
+    """`act` is the verb that would help; `link` is relative to the job."""
+
     code: str
     text: str
     count: int
+    since: str | None = None
+    until: str | None = None
+    act: Literal["start", "resume", "seal", "retry", "repair", "sweep"] | None = None
+    link: str | None = None
 
 
 class WhyOut(Schema):
     reasons: list[Reason]
+
+
+class SampleOut(Schema):
+    item: int
+    key: str
+    stage: str
+    message: str
+
+
+class CauseOut(Schema):
+    """Failures that differ only in details. Its workers are those of its first `workers_of` items;
+    five of `workers_total` are named.
+    """
+
+    cause: str
+    type: str
+    message: str
+    traceback: str
+    items: int
+    share: float
+    first_at: str
+    last_at: str
+    workers: list[str]
+    workers_total: int
+    workers_of: int
+    samples: list[SampleOut]
+
+
+class CausesOut(Schema):
+    """Of `total` failed and lost items, `other` are of causes that are not listed."""
+
+    as_of: str
+    total: int
+    causes: list[CauseOut]
+    other: int
 
 
 class CellOut(Schema):
@@ -432,6 +516,7 @@ class LeaseOut(Schema):
     pipeline: str
     expires_at: str
     lease_seconds: float
+    traceparent: str = ""
     config: Any
     items: list[ClaimedItemOut]
 
@@ -459,6 +544,7 @@ class ReleaseOut(Schema):
 class ResultError(Schema):
     type: str = "Error"
     message: str = ""
+    traceback: str = ""
 
 
 class ResultIn(Schema):
@@ -488,12 +574,38 @@ class ReportOut(Schema):
 
 
 class WorkerOut(Schema):
+    """`until` is when the last of its leases ends; `items` are those that they hold."""
+
     owner: int
     instance: str
+    host: str
+    version: str
     about: dict[str, Any]
+    pipelines: list[str]
+    state: Literal["online", "quiet", "offline"]
     first_seen_at: str
     last_seen_at: str
-    online: bool
+    leases: int
+    items: int
+    until: str | None
+    items_per_minute: float | None
+    failed_last_hour: int | None
+    last_error: str | None
+    revoked_at: str | None
+
+
+class WorkerIn(Shape):
+    """The worker to revoke or to restore, as `GET workers` lists it."""
+
+    owner: int = Field(ge=0, le=BIGINT_MAX)
+    instance: Name
+    reason: str = Field("", max_length=1_000)
+
+
+class RevokedOut(Schema):
+    """How many items the worker has given back."""
+
+    released: int
 
 
 class WorkersOut(Schema):

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from django.urls import URLPattern, URLResolver, include, path, re_path
 
+from joblot.api import counters
 from joblot.api.application import api
 from joblot.api.edge import edge
 from joblot.api.health import healthz, readyz
@@ -20,6 +21,7 @@ def _edged(patterns: Iterable[URLPattern | URLResolver]) -> list[URLPattern]:
     return edged
 
 
+counters.watch()
 _patterns, _app, _namespace = api.urls
 
 urlpatterns = [

@@ -23,18 +23,23 @@ from joblot.api.schemas import (
     RenewOut,
     ReportIn,
     ReportOut,
+    RevokedOut,
+    WorkerIn,
     WorkersOut,
 )
 from joblot.config import limits
 from joblot.errors import InvalidInput, TooLarge
-from joblot.identity import workers
 from joblot.identity.caller import Caller, Scope
 from joblot.ledger.claim.availability import next_job
 from joblot.ledger.claim.candidates import Wanted
 from joblot.ledger.claim.claim import claim
 from joblot.ledger.lease import release, renew
+from joblot.ledger.maintain.revocation import restore_worker, revoke_worker
+from joblot.ledger.read.workers import workers as all_workers
 from joblot.ledger.report.group_commit import report_grouped
+from joblot.ledger.rows import workers
 from joblot.ledger.rows.names import checked_name
+from joblot.ledger.rows.workers import NO_OWNER
 from joblot.states import NoLease
 from joblot.wire import receipts_json
 
@@ -164,4 +169,25 @@ def list_workers(request: HttpRequest) -> Any:
     """All workers ever seen; a token without the scope admin sees only its own."""
     caller = caller_with(request, Scope.READ, Scope.WORK)
     everybody = Scope.ADMIN in caller.scopes
-    return {"workers": workers.workers(None if everybody else caller.owner)}
+    return {"workers": all_workers(None if everybody else caller.owner)}
+
+
+@router.post("workers/revoke", response=RevokedOut)
+def revoke(request: HttpRequest, body: WorkerIn) -> Any:
+    """Refuse the worker's claims, renewals and reports, and release its leases."""
+    caller = caller_with(request, Scope.ADMIN)
+    by = _actor(caller)
+    released = revoke_worker(body.owner, body.instance, actor=by, reason=body.reason)
+    return {"released": released}
+
+
+@router.post("workers/restore", response={204: None})
+def restore(request: HttpRequest, body: WorkerIn) -> Any:
+    """Undo a revocation."""
+    caller = caller_with(request, Scope.ADMIN)
+    restore_worker(body.owner, body.instance, actor=_actor(caller), reason=body.reason)
+    return 204, None
+
+
+def _actor(caller: Caller) -> str:
+    return "local" if caller.owner == NO_OWNER else f"token:{caller.name}"

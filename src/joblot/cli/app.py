@@ -27,6 +27,7 @@ COMMANDS = (
     read.show,
     read.watch,
     read.why,
+    read.causes,
     read.items,
     read.logs,
     change.seal,

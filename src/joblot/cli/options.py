@@ -39,6 +39,9 @@ Db = Annotated[
         help="An SQLite file (default: JOBLOT_DATABASE_URL, or one in your data folder).",
     ),
 ]
+Reason = Annotated[
+    str, typer.Option("--reason", metavar="TEXT", help="Why; kept with the job's event.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Policies = Annotated[
     list[str] | None,
@@ -55,6 +58,12 @@ Lines = Annotated[
 JsonLines = Annotated[
     str | None,
     typer.Option("--jsonl", metavar="FILE", help="One JSON item per line; - is stdin."),
+]
+CauseId = Annotated[
+    str | None,
+    typer.Option(
+        "--cause", metavar="HEX", help="Only items that failed for this cause; see joblot causes."
+    ),
 ]
 After = Annotated[
     int | None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -10,7 +10,6 @@ from rich.table import Table
 
 from joblot.cli.display import settled
 from joblot.cli.printable import printable, say_row
-from joblot.shown import counted
 
 Row = dict[str, Any]
 
@@ -95,15 +94,23 @@ def stages(state: Row) -> None:
 
 def reasons(answer: Row) -> None:
     for reason in answer["reasons"]:
-        count = f"{counted(reason['count'], 'item')} " if reason["count"] else ""
-        out().print(f"{count}{reason['text']} ({reason['code']})")
+        out().print(f"{reason['text']} ({reason['code']})", soft_wrap=True)
 
 
 def items(page: Sequence[Row]) -> None:
     table(
         ["item", "key", "state", "cause"],
-        ([str(item["id"]), item["key"], item["state"], cause(item)] for item in page),
+        ([str(item["id"]), item["key"], item["state"], why] for item, why in _causes(page)),
     )
+
+
+def _causes(page: Sequence[Row]) -> Iterator[tuple[Row, str]]:
+    """Each item with its cause; if an earlier item of the page has the same one, its number."""
+    seen: dict[str, int] = {}
+    for item in page:
+        text = cause(item)
+        first = seen.setdefault(text, item["id"])
+        yield item, text if not text or first == item["id"] else f"as item {first}"
 
 
 def cause(item: Row) -> str:

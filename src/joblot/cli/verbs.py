@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from joblot import (
         add_items,
         cancel,
+        causes,
         claim,
         delete,
         items,
@@ -57,6 +58,7 @@ else:
             "joblot": [
                 "add_items",
                 "cancel",
+                "causes",
                 "claim",
                 "delete",
                 "items",
@@ -115,6 +117,7 @@ __all__ = [
     "audit",
     "audit_all",
     "cancel",
+    "causes",
     "change_password",
     "change_role",
     "claim",

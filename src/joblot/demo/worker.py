@@ -37,7 +37,7 @@ def _classify(item: ClaimedItem) -> Result:
     try:
         seen = digits.classify(pixels)
     except ValueError as error:
-        return failure(item.id, type(error).__name__, str(error))
+        return failure(item.id, error)
     return success(item.id, {"digit": seen}, {"ink": sum(pixels)})
 
 

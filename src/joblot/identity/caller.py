@@ -31,6 +31,7 @@ class Caller:
     in_flight_items_max: int | None = None
     requests_per_minute_max: int | None = None
     body_bytes_max: int | None = None
+    actor: str = ""  # its name in the events of what it changes
 
     def require(self, *scopes: Scope) -> None:
         """Raises NotAllowed unless the token has one of these scopes."""
@@ -72,4 +73,4 @@ class Caller:
             )
 
 
-LOCAL = Caller(owner=0, name="local", scopes=frozenset(Scope))
+LOCAL = Caller(owner=0, name="local", scopes=frozenset(Scope), actor="local")

@@ -85,6 +85,7 @@ def authenticate(text: str) -> Caller:
         in_flight_items_max=row.in_flight_items_max,
         requests_per_minute_max=row.requests_per_minute_max,
         body_bytes_max=row.body_bytes_max,
+        actor=f"token:{row.name}",
     )
 
 

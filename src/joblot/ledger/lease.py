@@ -11,13 +11,17 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Q
 
-from joblot import clock
+from joblot import clock, telemetry
 from joblot.config import limits
 from joblot.errors import InvalidInput, LeaseEnded, NotFound
+from joblot.fingerprint import cause_of
 from joblot.ledger.db.transactions import alias, durable, repeated
 from joblot.ledger.job.reconcile import reconcile
+from joblot.ledger.rows import workers
+from joblot.ledger.rows.expiries import Expired, log_expiries
 from joblot.ledger.rows.items import settled_among
 from joblot.ledger.rows.job import policy_of, read_job, stages_of
 from joblot.ledger.rows.ranges import ALONE, RELEASED, Span, enqueue, islands
@@ -27,15 +31,18 @@ from joblot.models import LIVE, Attempt, Job, Lease, Outcome
 from joblot.shown import shown
 from joblot.states import HOLDING, ItemState, LeaseState
 
+EXPIRED = "LeaseExpired"  # the type of the error of an expired lease
 
+
+@telemetry.verb("renew")
 @repeated
 def renew(token: str | UUID, seconds: float | None = None) -> str:
     """Hold the lease for another `seconds` (the job's `lease_seconds`); returns the new deadline.
 
     The deadline is ISO 8601, on the database's clock. If a report through the same lease is in
     progress, waits for it and then succeeds. Raises InvalidInput unless `seconds` is above 0 and at
-    most `lease_seconds_max`; LeaseEnded if the lease has expired or its run is over; NotFound if
-    there is no such lease.
+    most `lease_seconds_max`; LeaseEnded if the lease has expired or its run is over; WorkerRevoked
+    if its worker was revoked; NotFound if there is no such lease.
     """
     if seconds is not None:
         _check_seconds(seconds)
@@ -44,8 +51,9 @@ def renew(token: str | UUID, seconds: float | None = None) -> str:
         seconds = policy_of(read_job(lease.job_id, deleted=True)).lease_seconds
     rows = Lease.ledger.using(alias()).filter(pk=lease.pk, state__in=HOLDING)
     with durable():
-        if not rows.update(expires_at=clock.after(seconds)):
+        if not rows.exclude(workers.revoked()).update(expires_at=clock.after(seconds)):
             lease = _find(lease.pk)  # it may have been pruned in the meantime
+            workers.require_not_revoked(lease.owner, lease.worker)
             raise LeaseEnded(
                 f"lease {lease.pk} has {LeaseState(lease.state).name.lower()}: stop working on its "
                 "open items; results that are done may still be reported"
@@ -65,6 +73,7 @@ def renew_many(tokens: Collection[UUID], seconds: float) -> int:
     _check_seconds(seconds)
     deadline = clock.after(seconds)
     due = Lease.ledger.using(alias()).filter(LIVE, pk__in=tokens, expires_at__lt=deadline)
+    due = due.exclude(workers.revoked())
     with durable():
         held = list(due.select_for_update(skip_locked=True).values_list("pk", flat=True))
         return Lease.ledger.using(alias()).filter(pk__in=held).update(expires_at=deadline)
@@ -79,6 +88,7 @@ def _check_seconds(seconds: Any) -> None:
         )
 
 
+@telemetry.verb("release")
 @repeated
 def release(token: str | UUID) -> int:
     """Requeue the items that are still open, at no cost to their budgets; returns how many.
@@ -105,7 +115,10 @@ def expire(token: str | UUID, cause: str = "the worker is gone") -> bool:
     Costs its items as much as a missed deadline. False if the lease was no longer live.
     """
     pk = _find(token).pk
-    return _expire_one(Q(pk=pk), cause, skip_locked=False) is not None
+    expired = _expire_one(Q(pk=pk), cause, skip_locked=False)
+    if expired is not None:
+        log_expiries([expired], cause)
+    return expired is not None
 
 
 def expire_overdue() -> int:
@@ -113,24 +126,37 @@ def expire_overdue() -> int:
 
     If this fails for a job, its leases are put off and the other jobs proceed.
     """
-    expired = 0
-    while True:
-        tried = _Tried()
-        try:
-            which = _overdue() & ~Q(put_off(Step.EXPIRE, "job_id"))
-            if not _expire_one(which, _NOT_RENEWED, skip_locked=True, tried=tried):
-                return expired
-            expired += 1
-        except Exception as error:
-            if tried.job_id is None:
-                raise
-            failed(Step.EXPIRE, tried.job_id, error)
+    expired: list[Expired] = []
+    try:
+        while one := _expire_next():
+            if isinstance(one, Expired):
+                expired.append(one)
+    finally:
+        log_expiries(expired, _NOT_RENEWED)
+    return len(expired)
+
+
+def _expire_next() -> Expired | bool:
+    """Expire the lease that is overdue longest; True if that failed for its job, False if none is.
+
+    Raises any error that is not one job's.
+    """
+    tried = _Tried()
+    try:
+        which = _overdue() & ~Q(put_off(Step.EXPIRE, "job_id"))
+        return _expire_one(which, _NOT_RENEWED, skip_locked=True, tried=tried) or False
+    except Exception as error:
+        if tried.job_id is None:
+            raise
+        failed(Step.EXPIRE, tried.job_id, error)
+        return True
 
 
 def expire_overdue_of(job_id: int) -> None:
     """The same for one job, which may have been put off. Raises any error."""
-    while _expire_one(_overdue() & Q(job_id=job_id), _NOT_RENEWED, skip_locked=True):
-        pass
+    which = _overdue() & Q(job_id=job_id)
+    while expired := _expire_one(which, _NOT_RENEWED, skip_locked=True):
+        log_expiries([expired], _NOT_RENEWED)
 
 
 _NOT_RENEWED = "the lease was not renewed in time"
@@ -149,16 +175,18 @@ class _Tried:
 
 def _expire_one(
     which: Q, cause: str, *, skip_locked: bool, tried: _Tried | None = None
-) -> int | None:
-    """Expire a live lease; returns its job, or None if there was none to expire."""
-    job_id = _expire_in_transaction(which, cause, skip_locked, tried or _Tried())
-    if job_id is not None:
-        reconcile(job_id)
-    return job_id
+) -> Expired | None:
+    """Expire a live lease; None if there was none to expire."""
+    expired = _expire_in_transaction(which, cause, skip_locked, tried or _Tried())
+    if expired is not None:
+        reconcile(expired.job_id)
+    return expired
 
 
 @repeated
-def _expire_in_transaction(which: Q, cause: str, skip_locked: bool, tried: _Tried) -> int | None:
+def _expire_in_transaction(
+    which: Q, cause: str, skip_locked: bool, tried: _Tried
+) -> Expired | None:
     """Locks the lease, then items by number, then slots by stage, in the order of a report."""
     with durable():
         live = Lease.ledger.using(alias()).filter(which, LIVE)
@@ -168,12 +196,14 @@ def _expire_in_transaction(which: Q, cause: str, skip_locked: bool, tried: _Trie
             return None
         tried.job_id = lease.job_id
         job = read_job(lease.job_id, deleted=True)
-        _return_items(job, lease, cause)
+        expired = Expired(job.pk, lease.worker, str(lease.pk))
+        _return_items(job, lease, cause, expired)
         _end(lease)
-    return lease.job_id
+    telemetry.count("leases_expired", 1)
+    return expired
 
 
-def _return_items(job: Job, lease: Lease, cause: str) -> None:
+def _return_items(job: Job, lease: Lease, cause: str, expired: Expired) -> None:
     """Return open items: first as one span, then one by one; finally the item is lost."""
     policy = policy_of(job)
     for span, open_numbers in _open_spans(lease):
@@ -189,7 +219,9 @@ def _return_items(job: Job, lease: Lease, cause: str) -> None:
             back = [Span(number, number, span.failures, span.expiries + 1, ALONE)]
         else:
             back = []
-            _lose(job, lease, open_numbers[0], policy.expiries_max, cause)
+            if _lose(job, lease, open_numbers[0], policy.expiries_max, cause):
+                expired.lost.append(open_numbers[0])
+        expired.returned += sum(map(len, back))
         _note_expiry(lease, open_numbers, cause)
         enqueue(job.pk, lease.stage, back)
 
@@ -210,16 +242,18 @@ def _end(lease: Lease) -> None:
     Lease.ledger.using(alias()).filter(pk=lease.pk).update(state=LeaseState.EXPIRED, open=0)
 
 
-def _lose(job: Job, lease: Lease, number: int, expiries: int, cause: str) -> None:
-    """Settle an item as lost, unless another lease has already settled it."""
+def _lose(job: Job, lease: Lease, number: int, expiries: int, cause: str) -> bool:
+    """Settle an item as lost; False if another lease has already settled it."""
+    message = f"{expiries} leases of this item alone expired; the last: {cause}"
     row = Outcome(
         job_id=job.pk,
         stage=lease.stage,
         number=number,
         run=lease.run,
         state=ItemState.LOST,
-        error_type="LeaseExpired",
-        error_message=f"{expiries} leases of this item alone expired; the last: {cause}",
+        error_type=EXPIRED,
+        error_message=message,
+        error_cause=cause_of(EXPIRED, message),
         lease_token=lease.pk,
         settled_at=clock.now(),
     )
@@ -231,6 +265,9 @@ def _lose(job: Job, lease: Lease, number: int, expiries: int, cause: str) -> Non
         deltas = Deltas(len(stages_of(job.pk)))
         deltas.settle(lease.stage, ItemState.LOST)
         deltas.write(job.pk)
+        transaction.on_commit(lambda: telemetry.count("items_lost", 1), using=alias())
+        return True
+    return False
 
 
 def _note_expiry(lease: Lease, numbers: list[int], cause: str) -> None:
@@ -243,8 +280,9 @@ def _note_expiry(lease: Lease, numbers: list[int], cause: str) -> None:
         stage=lease.stage,
         number=numbers[0],
         cause="expired",
-        error_type="LeaseExpired",
+        error_type=EXPIRED,
         error_message=cause,
+        error_cause=cause_of(EXPIRED, cause),
         worker=lease.worker,
         leased_at=lease.claimed_at,
         at=clock.now(),

@@ -51,6 +51,7 @@ OWNED = [
     "policy",
     "recorded",
     "reopening",
+    "trace",
     "created_at",
     "started_at",
     "finished_at",

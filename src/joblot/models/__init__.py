@@ -4,8 +4,8 @@ Hot tables have no foreign-key constraints: checking one would share-lock the jo
 result may wait for another.
 """
 
-from joblot.models.access import Token, WorkerInstance
-from joblot.models.history import Delivery, Event, Log, SweepFailure
+from joblot.models.access import PipelineAsked, Token, WorkerInstance
+from joblot.models.history import Deferral, Delivery, Event, Log, SweepFailure
 from joblot.models.job import Job, JobQuerySet, Stage
 from joblot.models.queue import LIVE, LIVE_BY_TIME, Item, ItemRange, Lease
 from joblot.models.record import Attempt, Metric, Outcome, Sample, StoredOutput, Tally, Uncounted
@@ -15,6 +15,7 @@ __all__ = [
     "LIVE",
     "LIVE_BY_TIME",
     "Attempt",
+    "Deferral",
     "Delivery",
     "Event",
     "Item",
@@ -25,6 +26,7 @@ __all__ = [
     "Log",
     "Metric",
     "Outcome",
+    "PipelineAsked",
     "Sample",
     "Stage",
     "StoredOutput",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
 
+from joblot.guards import LedgerModel
 from joblot.models.stored_json import StoredJSON
 
 
@@ -28,17 +30,42 @@ class Token(models.Model):
     revoked_at = models.DateTimeField(null=True)
 
 
-class WorkerInstance(models.Model):
-    """A worker: a token and the instance id that the worker sends. `owner` 0 is the local token."""
+class WorkerInstance(LedgerModel):
+    """A worker: a token and the instance id that the worker sends.
+
+    `owner` 0 is the local token, and a process that calls joblot directly. `pipelines` are those
+    that it asked for last. While `revoked_at` is set, its claims, renewals and reports are refused.
+    """
 
     owner = models.BigIntegerField()
     instance = models.CharField(max_length=200)
     about = StoredJSON(default=dict)  # version, host, hardware: as sent by the worker
+    pipelines = models.JSONField(default=list)
     first_seen_at = models.DateTimeField(db_default=Now())
     last_seen_at = models.DateTimeField(db_default=Now())
+    revoked_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "joblot_worker"
         constraints = [
             models.UniqueConstraint(fields=["owner", "instance"], name="joblot_worker_instance")
         ]
+        indexes = [
+            models.Index(
+                fields=["owner", "instance"],
+                name="joblot_worker_revoked",
+                condition=Q(revoked_at__isnull=False),
+            )
+        ]
+
+
+class PipelineAsked(LedgerModel):
+    """When a claim last asked for a pipeline: of any job (`job_id` 0), or of one."""
+
+    pk = models.CompositePrimaryKey("pipeline", "job_id")
+    pipeline = models.CharField(max_length=200)
+    job_id = models.BigIntegerField()
+    asked_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "joblot_pipeline_asked"

@@ -1,4 +1,4 @@
-"""The history of a job: events, their deliveries, sweep failures, logs."""
+"""The history of a job: events, their deliveries, sweep failures, deferrals, logs."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ class Event(LedgerModel):
     revision = models.IntegerField()
     kind = models.CharField(max_length=24)
     data = models.JSONField(default=dict)
+    actor = models.CharField(max_length=200, db_default="")  # who asked; "" for joblot itself
+    reason = models.TextField(db_default="")  # that the actor gave
     at = models.DateTimeField(db_default=Now())
     dispatched_at = models.DateTimeField(null=True)
     tries = models.IntegerField(db_default=0)
@@ -115,6 +117,26 @@ class SweepFailure(LedgerModel):
         db_table = "joblot_sweep_failure"
 
 
+class Deferral(LedgerModel):
+    """A result that was deferred, by the number of its item: what refused it, and when.
+
+    For people; no decision depends on it. It is over once the item's result is recorded, or the
+    result was not posted again for `deferral_kept_seconds`.
+    """
+
+    pk = models.CompositePrimaryKey("job_id", "stage", "number")
+    job = job_key()
+    stage = models.SmallIntegerField()
+    number = models.IntegerField()
+    source = models.CharField(max_length=16)  # on_result, on_late, storage
+    cause = models.TextField()
+    first_at = models.DateTimeField(db_default=Now())
+    last_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [models.Index(fields=["last_at"], name="joblot_deferral_last")]
+
+
 class Log(LedgerModel):
     """A diagnostic line. Append-only; never part of a transaction of the work."""
 
@@ -124,8 +146,18 @@ class Log(LedgerModel):
     stage = models.SmallIntegerField(null=True)
     number = models.IntegerField(null=True)
     level = models.CharField(max_length=16)
+    source = models.CharField(max_length=200, db_default="")  # the logger's name
+    worker = models.CharField(max_length=200, db_default="")
+    lease = models.CharField(max_length=8, db_default="")  # the beginning of its token, as its name
     message = models.TextField()
     at = models.DateTimeField(db_default=Now())
+    # The job's newest event when this was logged, or 0: the line's place among the events.
+    event_id = models.BigIntegerField(db_default=0)
 
     class Meta:
-        indexes = [models.Index(fields=["job", "id"], name="joblot_log_job")]
+        indexes = [models.Index(fields=["job", "event_id", "id"], name="joblot_log_job")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["job"], name="joblot_log_full_once", condition=Q(source="joblot.full")
+            )
+        ]

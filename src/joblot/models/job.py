@@ -65,8 +65,10 @@ class Job(LedgerModel):
     policy = models.JSONField(default=dict)
     # What the last finish or amendment recorded, per stage; null until the run has ended.
     recorded = models.JSONField(null=True)
-    # Where a retry continues reopening, as {stage, number, start}; null when it is done.
+    # Where a retry continues reopening, as {stage, number, start, by, cause}; null when it is done.
     reopening = models.JSONField(null=True)
+    # The span that submitted the job, as a W3C traceparent; its claims and reports continue it.
+    trace = models.CharField(max_length=55, null=True)
 
     created_at = models.DateTimeField(db_default=Now())
     started_at = models.DateTimeField(null=True)

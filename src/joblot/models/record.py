@@ -27,6 +27,8 @@ class Outcome(LedgerModel):
     metrics = models.JSONField(null=True)
     error_type = models.CharField(max_length=200, null=True)
     error_message = models.TextField(null=True)
+    error_cause = models.CharField(max_length=16, null=True)
+    error_traceback = models.TextField(null=True)
     lease_token = models.UUIDField(null=True)
     settled_at = models.DateTimeField(db_default=Now())
 
@@ -36,6 +38,12 @@ class Outcome(LedgerModel):
             models.Index(
                 fields=["job", "number"],
                 name="joblot_outcome_given_up",
+                condition=Q(state__in=[ItemState.FAILED.value, ItemState.LOST.value]),
+            ),
+            # Covers the counts and the workers of each cause.
+            models.Index(
+                fields=["job", "error_cause", "number", "stage", "settled_at", "lease_token"],
+                name="joblot_outcome_cause",
                 condition=Q(state__in=[ItemState.FAILED.value, ItemState.LOST.value]),
             ),
             models.Index(
@@ -126,6 +134,8 @@ class Attempt(LedgerModel):
     cause = models.CharField(max_length=16)  # failed, expired
     error_type = models.CharField(max_length=200)
     error_message = models.TextField()
+    error_cause = models.CharField(max_length=16, default="")
+    error_traceback = models.TextField(default="")
     worker = models.CharField(max_length=200, default="")
     leased_at = models.DateTimeField(null=True)
     at = models.DateTimeField(db_default=Now())

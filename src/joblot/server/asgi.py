@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 THREADS = "JOBLOT_SERVER_THREADS"
 THREADS_DEFAULT = 16
+SHARED_COUNTERS = "PROMETHEUS_MULTIPROC_DIR"  # as prometheus_client calls it
 DEBUG = "JOBLOT_DEBUG"  # in the environment: log errors with their traceback
 START_FAILED = 3  # the exit code that tells uvicorn that a replacement would fail, too
 

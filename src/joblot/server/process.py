@@ -11,6 +11,7 @@ import threading
 from collections.abc import Collection
 from types import FrameType
 
+from joblot.api import counters
 from joblot.delivery.supervisor import supervise_until
 from joblot.ledger.claim.availability import ready_for
 from joblot.ledger.claim.candidates import Wanted
@@ -31,6 +32,7 @@ class Process:
     """
 
     def __init__(self, threads: int) -> None:
+        counters.watch()
         self._bridge = Bridge(threads)
         self._hook_threads_max = max(1.0, threads * HOOK_THREADS_SHARE)
         self.room = WaitingRoom(self._ready)

@@ -12,6 +12,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from tempfile import TemporaryDirectory
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
@@ -80,7 +81,7 @@ def serve(
         proxy_headers=False,
     )
     bound = _bind(host, port)
-    with _local_socket(bound) as own:
+    with _local_socket(bound) as own, _shared_counters(processes):
         on_bound(f"http://{_bracketed(host)}:{bound.getsockname()[1]}")
         for number in STOP_SIGNALS:  # uvicorn has already shut down when it re-raises them
             signal.signal(number, lambda *_: sys.exit(0))
@@ -95,6 +96,20 @@ def _run(config: uvicorn.Config, sockets: list[socket.socket]) -> None:
     several.run()
     if several.failed:
         raise Unavailable("a process can't start, so all were stopped; the lines above say why")
+
+
+@contextmanager
+def _shared_counters(processes: int) -> Iterator[None]:
+    """A folder in which several processes add up what /metrics counts."""
+    if processes == 1 or asgi.SHARED_COUNTERS in os.environ:
+        yield
+        return
+    with TemporaryDirectory(prefix="joblot-metrics-") as folder:
+        os.environ[asgi.SHARED_COUNTERS] = folder
+        try:
+            yield
+        finally:
+            del os.environ[asgi.SHARED_COUNTERS]
 
 
 @contextmanager

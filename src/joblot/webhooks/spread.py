@@ -58,6 +58,8 @@ def _about(event: JobNotice) -> dict[str, Any] | None:
             "project": known["job__project"],
             "run": event.run,
             "revision": event.revision,
+            "actor": event.actor,
+            "reason": event.reason,
             **event.data,
         },
     }

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from joblot.tracebacks import traceback_of
+
 NOT_SHOWN = "(its message cannot be shown)"
 CHARS_MAX = 100_000  # of a message; less of it is stored
 
@@ -63,6 +65,16 @@ def message_of(error: BaseException) -> str:
         raise
     except BaseException:  # noqa: BLE001 (so may __str__)
         return NOT_SHOWN
+
+
+def trace_of(error: BaseException) -> str:
+    """The error's traceback, or "" if it can't be obtained."""
+    try:
+        return traceback_of(error)
+    except Interrupted:
+        raise
+    except BaseException:  # noqa: BLE001 (as above)
+        return ""
 
 
 def shown(error: BaseException) -> str:

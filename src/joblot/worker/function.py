@@ -20,7 +20,7 @@ from typing import Any
 from joblot import wire
 from joblot.errors import InvalidInput, RetryableError
 from joblot.wire import ClaimedItem, Result
-from joblot.worker.causes import Interrupted, kind_of, message_of, shown
+from joblot.worker.causes import Interrupted, kind_of, message_of, shown, trace_of
 from joblot.worker.event_loop import EventLoop
 from joblot.worker.outputs import NotOutputs, as_outputs
 
@@ -121,7 +121,7 @@ def _result_of_one(function: Callable[[ClaimedItem], Any], item: ClaimedItem) ->
     except BaseException as error:
         logger.debug("item %s failed", item.key, exc_info=True)
         retryable = issubclass(type(error), RETRYABLE)
-        return wire.failure(item.id, kind_of(error), message_of(error), retryable=retryable)
+        return _failure(item, error, message_of(error), retryable=retryable)
     return _success(item, returned)
 
 
@@ -134,7 +134,14 @@ def _success(item: ClaimedItem, returned: Any) -> Result:
     except Interrupted:
         raise
     except BaseException as error:  # noqa: BLE001 (its methods may do anything when it is read)
-        return wire.failure(item.id, kind_of(error), f"what it returned: {message_of(error)}")
+        return _failure(item, error, f"what it returned: {message_of(error)}")
+
+
+def _failure(
+    item: ClaimedItem, error: BaseException, message: str, *, retryable: bool = False
+) -> Result:
+    trace = trace_of(error)
+    return wire.failure(item.id, kind_of(error), message, traceback=trace, retryable=retryable)
 
 
 def _frozen(value: Any) -> Any:

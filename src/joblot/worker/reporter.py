@@ -9,10 +9,18 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Sequence
 
 from joblot import wire
-from joblot.errors import InvalidInput, JoblotError, ServerFailed, TooLarge, Unavailable
+from joblot.errors import (
+    InvalidInput,
+    JoblotError,
+    ServerFailed,
+    TooLarge,
+    Unavailable,
+    WorkerRevoked,
+)
 from joblot.states import Receipt
 from joblot.wire import ItemReceipt, Result
 from joblot.worker.backlog import Backlog, Kept
@@ -23,6 +31,7 @@ from joblot.worker.spool import Spool, record_of
 logger = logging.getLogger("joblot.worker")
 
 FAILED_ALONE_MAX = 10  # tries, over a minute or two; then the item fails
+DEFERRED_LOG_SECONDS = 60.0  # between two lines with the same reason
 BARE = "Unreportable"  # a failure whose own cause can't be reported
 
 
@@ -49,6 +58,7 @@ class Reporter:
         self.counted = 0
         self._failed_in_a_row = 0  # results posted alone, since joblot last accepted any
         self._away: Unavailable | None = None  # the error of the last post
+        self._deferred = "", 0.0  # the reason that was logged last, and when
         self._threads = [threading.Thread(target=self._run, name="joblot-reporter", daemon=True)]
         if spool is not None:
             keeper = threading.Thread(target=self._keep_all, name="joblot-spool", daemon=True)
@@ -147,9 +157,7 @@ class Reporter:
         except InvalidInput as error:
             return self._split(batch, error)
         except JoblotError as error:
-            logger.warning("%d results are kept, since joblot refused them: %s", len(batch), error)
-            self.refused = error
-            return [one.later() for one in batch]
+            return self._refused(batch, error)
         except Exception as error:  # of a ledger in this process
             logger.exception("reporting %d results failed", len(batch))
             return self._isolate(batch, ServerFailed(repr(error)))
@@ -205,6 +213,23 @@ class Reporter:
             return [one.later()]
         return self._judged(one.token, [failed], receipts)
 
+    def _refused(self, batch: list[Kept], error: JoblotError) -> list[Kept]:
+        """Keep the results, to be posted by another worker.
+
+        Those of a revoked worker, which may be an earlier one, are set aside in the spool: nobody
+        posts them again. If it is this worker, its next claim is refused, and it ends.
+        """
+        logger.warning("%d results are kept, since joblot refused them: %s", len(batch), error)
+        if not isinstance(error, WorkerRevoked):
+            self.refused = error
+            return [one.later() for one in batch]
+        for one in batch:
+            if one.spool is not None:
+                one.spool.set_aside(record_of(one.token, one.result))
+            self._forget(one)
+        self._held.settle(batch[0].token, [one.result.item for one in batch])
+        return []
+
     def _split(self, batch: list[Kept], error: InvalidInput) -> list[Kept]:
         """Post a refused batch in parts, down to the result that is refused; that one fails."""
         if len(batch) == 1:
@@ -229,6 +254,7 @@ class Reporter:
         self._failed_in_a_row = 0
         again: list[Kept] = []
         done: list[int] = []
+        self._say_deferred(receipts)
         for one, receipt in zip(batch, receipts, strict=True):
             if receipt.receipt is Receipt.DEFERRED:
                 again.append(one.later())
@@ -242,6 +268,16 @@ class Reporter:
                 self._forget(one)
         self._held.settle(token, done)
         return again
+
+    def _say_deferred(self, receipts: Sequence[ItemReceipt]) -> None:
+        """Log why results are deferred: whenever the reason changes, and once in a while."""
+        deferred = [one for one in receipts if one.receipt is Receipt.DEFERRED]
+        if not deferred:
+            return
+        reason, now = deferred[0].reason, time.monotonic()
+        if reason != self._deferred[0] or now - self._deferred[1] >= DEFERRED_LOG_SECONDS:
+            self._deferred = reason, now
+            logger.warning("%d results are deferred: %s", len(deferred), reason)
 
     @staticmethod
     def _forget(one: Kept) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from joblot import errors
-from joblot.errors import JoblotError, ServerFailed, TooLarge, Unavailable
+from joblot.errors import JoblotError, NumberChanged, ServerFailed, TooLarge, Unavailable
 from joblot.states import Receipt
 from joblot.wire import Claim, ClaimedItem, GrantedLease, ItemReceipt, Result
 
@@ -38,6 +38,8 @@ def result_json(result: Result) -> dict[str, Any]:
         shape["metrics"] = dict(result.metrics)
     if result.error is not None:
         shape["error"] = {"type": result.error.type, "message": result.error.message}
+        if result.error.traceback:
+            shape["error"]["traceback"] = result.error.traceback
     if result.retryable:
         shape["retryable"] = True
     return shape
@@ -80,6 +82,7 @@ def _lease_of(given: Mapping[str, Any]) -> GrantedLease:
         config=given.get("config"),
         items=tuple(map(_item_of, given["items"])),
         lease_seconds=float(given.get("lease_seconds") or LEASE_SECONDS),
+        traceparent=str(given.get("traceparent") or ""),
     )
 
 
@@ -117,19 +120,20 @@ def error_of(
     kind = _BY_CODE.get(str(problem.get("code")))
     detail = str(problem.get("detail") or problem.get("title") or f"the server answered {status}")
     if kind is TooLarge or (status == TOO_LARGE_STATUS and kind is None):
-        return TooLarge(detail[:SHOWN_CHARS_MAX], _limit_of(problem))
+        return TooLarge(detail[:SHOWN_CHARS_MAX], _whole(problem.get("limit")))
     if kind is None:
         unknown = Unavailable if status in TRY_AGAIN_STATUSES or status < 400 else ServerFailed
         return unknown(f"the server answered {status}", retry_after_seconds)
+    if issubclass(kind, NumberChanged):
+        return kind(detail, _whole(problem.get("expected")), _whole(problem.get("found")))
     if issubclass(kind, Unavailable):
         return kind(detail, _seconds_of(problem.get("retry_after_seconds"), retry_after_seconds))
     return kind(detail)
 
 
-def _limit_of(problem: Mapping[str, Any]) -> int:
+def _whole(given: Any) -> int:
     """0 if it is missing."""
-    limit = problem.get("limit")
-    return int(limit) if isinstance(limit, int | float) else 0
+    return int(given) if isinstance(given, int | float) else 0
 
 
 def _seconds_of(given: Any, otherwise: float | None) -> float | None:

@@ -11,7 +11,7 @@ import pytest
 from django.test import Client, override_settings
 
 from joblot.contrib.antenna import limits, turnover
-from joblot.identity import rate, workers
+from joblot.identity import rate
 from joblot.identity.tokens import issue
 from joblot.ledger.submit.submit import submit
 from joblot.models import Job
@@ -32,7 +32,6 @@ def outputs_folder(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture(autouse=True)
 def nobody_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rate, "_buckets", {})  # tokens of different tests may have the same number
-    monkeypatch.setattr(workers, "_seen_at", {})
     monkeypatch.setattr(turnover, "_done", {})
 
 

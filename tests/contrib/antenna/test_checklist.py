@@ -10,9 +10,9 @@ import pytest
 from django.test import override_settings
 
 from joblot.contrib.antenna.limits import AntennaLimits
-from joblot.identity.workers import workers
 from joblot.ledger.job.lifecycle import cancel, delete, pause, retry
 from joblot.ledger.read.progress import progress
+from joblot.ledger.read.workers import workers
 from joblot.ledger.submit.submit import submit
 from joblot.models import Lease
 from tests.contrib.antenna.conftest import Api, images, job_of
@@ -184,7 +184,7 @@ def test_7_any_call_shows_that_a_worker_lives(api: Api) -> None:
     job_of(1)
     api.listed()
     (seen,) = workers()
-    assert seen["online"]
+    assert seen["state"] == "online"
     assert seen["instance"].endswith("@127.0.0.1")
 
 

@@ -27,7 +27,8 @@ def states(job: Job) -> dict[str, int]:
 
 def errors(job: Job) -> list[dict[str, str]]:
     outcomes = [one for item in items(job.pk) for one in item["outcomes"]]
-    return [outcome["error"] for outcome in outcomes if outcome["error"]]
+    found = [outcome["error"] for outcome in outcomes if outcome["error"]]
+    return [{name: error[name] for name in ("type", "message")} for error in found]
 
 
 def test_the_output_is_the_result_as_it_came(api: Api, outputs_folder: Any) -> None:

@@ -64,7 +64,7 @@ GUARDS = (
     Guard(
         "An expiry reconciles the job: it may have lost the last item.",
         "lease.py",
-        "    if job_id is not None:\n        reconcile(job_id)\n",
+        "    if expired is not None:\n        reconcile(expired.job_id)\n",
         "",
         pair("last-expire-expire-sqlite"),
     ),
@@ -123,6 +123,21 @@ GUARDS = (
         "            drain_claims(job_id, {JobStatus.CANCELING}, job.run)\n",
         "",
         pair("running-cancel-claim-postgres"),
+    ),
+    Guard(
+        "A cancel that expects a number of items counts them in the statement that changes it.",
+        "job/lifecycle.py",
+        "            only = still_unsettled(job, expected)\n",
+        "",
+        "ledger/job/test_expected.py"
+        "::test_a_report_between_the_count_and_the_change_is_noticed[sqlite]",
+    ),
+    Guard(
+        "An edit locks the job's row before it reads what it changes.",
+        "job/edit.py",
+        "        job = lock_job(job_id)\n",
+        '        job = __import__("joblot.ledger.rows.job").ledger.rows.job.read_job(job_id)\n',
+        "races/test_locks.py::TestAnEdit::test_is_not_lost_to_a_change_that_begins_after_it",
     ),
     Guard(
         "A cancel also closes expired leases.",
@@ -216,8 +231,8 @@ GUARDS = (
     Guard(
         "A seal compares the total in the version that it seals.",
         "submit/submit.py",
-        "return advance(job.pk, job.version, sealed=True)",
-        "return advance(job.pk, read_job(job.pk).version, sealed=True)",
+        "won = advance(job.pk, job.version, sealed=True)",
+        "won = advance(job.pk, read_job(job.pk).version, sealed=True)",
         pair("filling-submit-add_items-postgres"),
     ),
     Guard(

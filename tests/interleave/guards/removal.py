@@ -44,7 +44,7 @@ GUARDS = (
     Guard(
         "A line that is logged while its job goes is taken back.",
         "rows/log.py",
-        "        _take_back_if_removed(job_id, line)\n",
+        "    _take_back_if_removed(job_id, stored)\n",
         "",
         pair("failed-prune-log-sqlite"),
     ),

@@ -13,7 +13,7 @@ from joblot.ledger.claim.claim import claim
 from joblot.ledger.job.lifecycle import cancel, delete
 from joblot.ledger.maintain.repair import repair
 from joblot.ledger.read.audit import audit, audit_all
-from joblot.ledger.read.history import logs
+from joblot.ledger.read.log_lines import logs
 from joblot.ledger.submit.submit import submit
 from joblot.models import Event, Job, Lease, Outcome, Tally
 from joblot.wire import success

@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 
 from joblot.config import limits
-from joblot.identity.workers import online, seen
 from joblot.ledger.claim.claim import claim
 from joblot.ledger.job.lifecycle import cancel, retry
 from joblot.ledger.lease import expire, release, renew
 from joblot.ledger.maintain.delivery import deliver
 from joblot.ledger.maintain.sweep import sweep
 from joblot.ledger.read.progress import progress
+from joblot.ledger.read.workers import online
 from joblot.ledger.report.hooks import JobNotice, on_event
+from joblot.ledger.rows.workers import seen
 from joblot.ledger.submit.submit import submit
 from joblot.models import Event, ItemRange, Lease
 from tests.ledger import worker

@@ -19,18 +19,19 @@ from joblot.api.metrics import all_gauges
 from joblot.contrib.antenna.ahead import held_ahead
 from joblot.contrib.antenna.offers import offers, others_wait
 from joblot.identity import tokens as tokens_of
-from joblot.identity.workers import online, workers
 from joblot.ledger.claim.availability import next_job, ready_for
 from joblot.ledger.claim.candidates import Wanted
 from joblot.ledger.read.audit import audit
+from joblot.ledger.read.causes import causes
 from joblot.ledger.read.eta import eta
 from joblot.ledger.read.filters import RECEIPTS, STATES, ItemFilters, JobFilters
 from joblot.ledger.read.health import health
-from joblot.ledger.read.history import events, logs
+from joblot.ledger.read.history import events
 from joblot.ledger.read.in_flight import in_flight
 from joblot.ledger.read.item import item
 from joblot.ledger.read.items import items, outputs
 from joblot.ledger.read.listing import counts, listing
+from joblot.ledger.read.log_lines import logs
 from joblot.ledger.read.map import job_map
 from joblot.ledger.read.partition import partition
 from joblot.ledger.read.progress import jobs, progress
@@ -39,13 +40,14 @@ from joblot.ledger.read.runs import runs
 from joblot.ledger.read.search import search
 from joblot.ledger.read.throughput import throughput
 from joblot.ledger.read.why import why
+from joblot.ledger.read.workers import online, workers
 from joblot.ledger.rows.job import read_job, stages_of
 from joblot.ledger.submit.submit import submit
 from joblot.states import ItemState, JobStatus
 from joblot.webhooks.delivery import deliveries, waiting
 from joblot.webhooks.subscriptions import subscribe, webhook, webhooks
 from tests import databases
-from tests.ledger.large import ITEMS, large_job
+from tests.ledger.large import CAUSE, ITEMS, large_job
 from tests.ledger.work import work
 from tests.ledger.worker import keys
 from tests.meta.sources import ROOT
@@ -91,9 +93,21 @@ READERS: dict[str, list[Reader]] = {
             for receipt in RECEIPTS
         ),
     ],
+    "items of a cause": [
+        partial(items, cause=cause, state=state, stage=stage, after=after)
+        for cause in (CAUSE, "0" * 16)
+        for state, stage in ((None, None), ("lost", None), (None, "save"))
+        for after in (-1, ITEMS // 2)
+    ],
+    "causes": [causes, lambda job: causes(job, stage="save")],
     "outputs": [lambda job: next(outputs(job)), lambda job: next(outputs(job, stage="read"))],
     "events": [events],
-    "logs": [logs, lambda job: logs(job, after=5_000)],
+    "logs": [
+        logs,
+        lambda job: logs(job, newest=True, limit=200),
+        lambda job: logs(job, before=logs(job, newest=True)[-1]["id"]),
+        lambda job: logs(job, after=logs(job)[-1]["id"], level="info"),
+    ],
     "why": [why],
     "job_map": [lambda job: job_map(job, stage="save", first=ITEMS // 2, last=ITEMS // 2 + 999)],
     "in_flight": [lambda job: in_flight(), lambda job: in_flight(job=job, worker="w")],
@@ -121,6 +135,7 @@ READERS: dict[str, list[Reader]] = {
 # Functions that the API and the command line call and that are not readers of jobs.
 OTHERS = {
     *("submit", "add_items", "seal", "start", "pause", "resume", "cancel", "retry", "delete"),
+    "edit",
     *("claim", "report", "release", "renew", "renew_many", "renew_ahead", "expire", "repair"),
     *("sweep", "sweep_until", "send_until", "migration_lock"),
     *("issue", "revoke", "authenticate", "subscribe", "end", "resend"),
@@ -224,7 +239,7 @@ def _called(where: str) -> Iterator[str]:
                     "joblot.ledger.",
                     "joblot.contrib.antenna.ahead",
                     "joblot.contrib.antenna.offers",
-                    "joblot.identity.workers",
+                    "joblot.ledger.read.workers",
                     "joblot.identity.tokens",
                     "joblot.webhooks.",
                 )

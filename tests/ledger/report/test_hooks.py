@@ -85,7 +85,8 @@ def test_a_permanent_error_fails_that_item_only(ledger_db: str, saved: Saved) ->
     assert counts(job) == {"succeeded": 2, "failed": 1}
     assert metrics(job) == {}
     (failed,) = items(job.pk, state="failed")
-    assert failed["outcomes"][0]["error"] == {"type": "PermanentError", "message": "too dark"}
+    error = failed["outcomes"][0]["error"]
+    assert (error["type"], error["message"]) == ("PermanentError", "too dark")
     assert status(job) == "COMPLETED_WITH_ERRORS"
 
 

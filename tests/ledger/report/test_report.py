@@ -10,6 +10,7 @@ from django.db import transaction
 
 from joblot.config import limits
 from joblot.errors import InvalidResult, NotDurable
+from joblot.fingerprint import cause_of
 from joblot.ledger.job.lifecycle import cancel
 from joblot.ledger.lease import expire
 from joblot.ledger.read.items import items
@@ -229,7 +230,13 @@ def test_results_as_json_are_taken_in_the_shape_of_the_interface(ledger_db: str)
     assert receipts(lease, *given) == ["counted", "counted"]
     good, bad = items(job.pk)
     assert good["outcomes"][0]["output"] == {"x": 1}
-    assert bad["outcomes"][0]["error"] == {"type": "Bad", "message": "no"}
+    error = bad["outcomes"][0]["error"]
+    assert error == {
+        "type": "Bad",
+        "message": "no",
+        "cause": cause_of("Bad", "no"),
+        "traceback": "",
+    }
     assert metrics(job) == {"bytes": 5}
 
 

@@ -1,4 +1,4 @@
-"""Reading: `jobs`, `show`, `watch`, `why`, `items`, `logs`. None of them writes."""
+"""Reading: `jobs`, `show`, `watch`, `why`, `causes`, `items`, `logs`. None of them writes."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from joblot.cli import text, verbs
+from joblot.cli import failures, text, verbs
 from joblot.cli.database import open_database
 from joblot.cli.display import ProgressDisplay
 from joblot.cli.exits import exit_code_of
-from joblot.cli.options import ID_MAX, After, AsJson, Db, JobId, Limit
+from joblot.cli.options import ID_MAX, After, AsJson, CauseId, Db, JobId, Limit
 from joblot.cli.plan import how_to_go_on
 from joblot.cli.printable import say_json
+from joblot.shown import counted
 from joblot.states import TERMINAL, ItemState, JobStatus
 
 State = StrEnum("State", [(state.name, state.name.lower()) for state in ItemState])  # type: ignore[misc]
@@ -41,10 +42,14 @@ def jobs(
 
 
 def show(job: JobId, *, as_json: AsJson = False, db: Db = None) -> None:
-    """Show a job: its status, and the counts of its stages."""
+    """Show a job: its status, the counts of its stages, and why items failed."""
     open_database(db)
     state = verbs.progress(job)
-    say_json(state) if as_json else text.job(state)
+    if as_json:
+        say_json(state)
+        return
+    text.job(state)
+    failures.brief(state, text.out())
 
 
 def watch(
@@ -88,15 +93,40 @@ def _watch_as_json(job: int, every: float) -> dict[str, Any]:
 
 
 def why(job: JobId, *, as_json: AsJson = False, db: Db = None) -> None:
-    """Show what a job's open items wait for."""
+    """Show what a job's open items wait for, and why others failed."""
     open_database(db)
     answer = verbs.why(job)
     if as_json:
         say_json(answer)
         return
     text.reasons(answer)
+    failures.brief(verbs.progress(job), text.out())
     if command := how_to_go_on(verbs.read_job(job)):
         text.out().print(f"if its `joblot run` has ended, continue with: {command}", soft_wrap=True)
+
+
+def causes(
+    job: JobId,
+    *,
+    stage: Annotated[
+        str | None, typer.Option("--stage", help="Only what failed in this stage.")
+    ] = None,
+    traceback: Annotated[
+        bool, typer.Option("--traceback", help="With the traceback of each cause.")
+    ] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=200, help="Causes to list.")] = 20,
+    as_json: AsJson = False,
+    db: Db = None,
+) -> None:
+    """Show why items failed or were lost, by cause; failures that differ in details have one."""
+    open_database(db)
+    answer = verbs.causes(job, stage=stage, limit=limit)
+    if as_json:
+        say_json(answer)
+        return
+    failures.paragraphs(job, answer, text.out(), with_traceback=traceback)
+    if answer["other"]:
+        text.err().print(f"{counted(answer['other'], 'item')} failed for other causes: --limit")
 
 
 def items(
@@ -108,6 +138,7 @@ def items(
     stage: Annotated[
         str | None, typer.Option("--stage", help="Take states from this stage.")
     ] = None,
+    cause: CauseId = None,
     after: After = None,
     limit: Limit = 100,
     as_json: AsJson = False,
@@ -116,8 +147,8 @@ def items(
     """List items by number, with the causes of failures."""
     open_database(db)
     begin = -1 if after is None else after
-    wanted = state.value if state else None
-    page, following = _items(job, wanted, stage, begin, limit)
+    wanted = {"state": state.value if state else None, "stage": stage, "cause": cause}
+    page, following = _items(job, wanted, begin, limit)
     if as_json:
         say_json(page)
         return
@@ -127,13 +158,13 @@ def items(
 
 
 def _items(
-    job: int, state: str | None, stage: str | None, after: int, limit: int
+    job: int, wanted: dict[str, Any], after: int, limit: int
 ) -> tuple[list[dict[str, Any]], int | None]:
     """Up to `limit` items, and where the rest begins; the ledger reads them in short pages."""
     found: list[dict[str, Any]] = []
     following: int | None = after
     while following is not None and len(found) < limit:
-        page = verbs.items(job, state=state, stage=stage, after=following, limit=limit - len(found))
+        page = verbs.items(job, **wanted, after=following, limit=limit - len(found))
         found += page
         following = page.next
     return found, following

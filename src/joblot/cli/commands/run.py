@@ -11,7 +11,7 @@ from typing import IO, Annotated, Any
 
 import typer
 
-from joblot.cli import text, verbs
+from joblot.cli import failures, text, verbs
 from joblot.cli.database import make_database, open_database
 from joblot.cli.exits import exit_code_of
 from joblot.cli.options import Db, JsonLines, Lines, Policies, existing_id, policy_of
@@ -23,7 +23,6 @@ from joblot.errors import InvalidInput, Unavailable
 from joblot.shown import counted
 from joblot.states import TERMINAL
 
-CAUSES_SHOWN_MAX = 10
 BATCH_MAX = 1000
 
 
@@ -138,7 +137,7 @@ def _work(
 def _end(one: Run, state: dict[str, Any], out: str | None, source: Source) -> int:
     """Print how the run ended; returns the exit code."""
     text.err().print(f"job {state['id']}: {state['status']}, {text.progress_line(state)}")
-    _print_causes(state)
+    failures.brief(state, text.err())
     if state["status"] in TERMINAL:
         if out is not None:
             _write_outputs(state["id"], out)
@@ -147,24 +146,6 @@ def _end(one: Run, state: dict[str, Any], out: str | None, source: Source) -> in
     if one.error is not None:
         raise one.error
     return 128 + one.interrupted
-
-
-def _print_causes(state: dict[str, Any]) -> None:
-    """Print some of the failed items, and how to list the others."""
-    bad = sum(stage["failed"] + stage["lost"] for stage in state["stages"])
-    if not bad:
-        return
-    shown: list[dict[str, Any]] = []
-    for kind in ("failed", "lost"):
-        left = CAUSES_SHOWN_MAX - len(shown)
-        if left > 0:
-            shown += verbs.items(state["id"], state=kind, limit=left)
-    for item in shown:
-        text.err().print(f"  {item['key']}: {text.cause(item)}", soft_wrap=True)
-    if bad > len(shown):
-        text.err().print(
-            f"  and {bad - len(shown):,} more: joblot items {state['id']} --state failed (or lost)"
-        )
 
 
 def _print_how_to_continue(state: dict[str, Any], source: Source) -> None:

@@ -16,9 +16,10 @@ from joblot.api.body import read_body
 from joblot.api.json_text import parse_json
 from joblot.config import limits
 from joblot.errors import InvalidInput, NotFound
-from joblot.identity import workers
 from joblot.identity.caller import Caller
 from joblot.ledger.db.transactions import alias
+from joblot.ledger.read.workers import described
+from joblot.ledger.rows import workers
 from joblot.ledger.rows.names import checked_name
 from joblot.ledger.rows.outputs import storage
 from joblot.models import Job
@@ -82,8 +83,7 @@ def _registered(given: Any) -> tuple[str, list[str]]:
 
 
 def _known(owner: int, service: str) -> dict[str, Any]:
-    seen = (one for one in workers.workers(owner) if one["instance"] == service)
-    return next((one["about"] for one in seen), {})
+    return described(owner, service)
 
 
 def _stored(given: Any) -> str:

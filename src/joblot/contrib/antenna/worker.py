@@ -8,8 +8,8 @@ from joblot.contrib.antenna.ahead import held_ahead
 from joblot.contrib.antenna.limits import antenna_limits
 from joblot.contrib.antenna.offers import others_wait
 from joblot.contrib.antenna.turnover import turnover
-from joblot.identity import workers
 from joblot.identity.caller import Caller
+from joblot.ledger.rows import workers
 
 _ADDRESS_CHARS_MAX = 100
 

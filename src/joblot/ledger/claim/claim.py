@@ -14,7 +14,7 @@ from itertools import islice
 
 from django.db import transaction
 
-from joblot import clock
+from joblot import clock, telemetry
 from joblot.config import limits
 from joblot.errors import InvalidInput, KeyConflict, Unavailable
 from joblot.ledger.claim import availability, candidates, queue
@@ -24,6 +24,7 @@ from joblot.ledger.claim.queue import LockedRange, Piece, StageKey
 from joblot.ledger.claim.unreadable import without_unreadable
 from joblot.ledger.db.transactions import alias, connection, durable, repeated, require_durable
 from joblot.ledger.lease import release
+from joblot.ledger.rows import workers
 from joblot.ledger.rows.asked import claim_hash, require_same_claim
 from joblot.ledger.rows.items import ItemRow, items_by_number, outputs_by_number, settled_among
 from joblot.ledger.rows.job import advance, policy_of, record_event
@@ -34,6 +35,7 @@ from joblot.states import JobStatus, JobTransition, LeaseState, sources
 from joblot.wire import Claim, ClaimedItem, GrantedLease
 
 
+@telemetry.verb("claim", spans=False)
 def claim(
     pipelines: str | Iterable[str],
     limit: int = 16,
@@ -57,7 +59,7 @@ def claim(
 
     Raises InvalidInput for a limit outside 1 to `claim_items_max` or an invalid name; KeyConflict
     if the key was used with other pipelines, or another limit, job or owner, or if its lease has
-    ended.
+    ended; WorkerRevoked if the worker was revoked.
     """
     wanted = Wanted.of(pipelines, job, projects)
     if not 1 <= limit <= limits().claim_items_max:
@@ -69,7 +71,13 @@ def claim(
     worker = worker and checked_name(worker, "worker")
     holder = Holder(worker, owner, owner_items_max, idempotency_key, asked)
     require_durable(connection())
-    return _claim(wanted, limit, holder)
+    began = time.time_ns()
+    answer = _claim(wanted, limit, holder)
+    for one in answer.leases:  # only now it is known whose trace the claim belongs to
+        telemetry.ended_span("claim", began, one.traceparent, job=one.job, items=len(one.items))
+    if job is None or answer.leases:  # what is asked of one job is kept with its rows
+        workers.asked(owner, worker, wanted.pipelines, job or workers.ANY_JOB)
+    return answer
 
 
 def _claim(wanted: Wanted, limit: int, holder: Holder) -> Claim:
@@ -237,6 +245,7 @@ def _answer(granted: Grant) -> Claim:
         config=granted.config,
         items=_claimed_items(granted.job_id, granted.stage, granted.spans, granted.items),
         lease_seconds=granted.lease_seconds,
+        traceparent=granted.trace or "",
     )
     return Claim((lease,))
 
@@ -252,7 +261,8 @@ def _start(granted: Grant) -> None:
 
 @repeated
 def _answer_by_key(holder: Holder) -> Claim | None:
-    """The lease that this same claim was granted before. Raises KeyConflict."""
+    """The lease that this same claim was granted before. Raises KeyConflict, WorkerRevoked."""
+    workers.require_not_revoked(holder.owner, holder.worker)
     key = holder.idempotency_key
     lease = key and Lease.ledger.using(alias()).filter(idempotency_key=key).first()
     if not lease:
@@ -276,6 +286,7 @@ def _answer_by_key(holder: Holder) -> Claim | None:
         config=stage.job.config,
         items=_claimed_items(lease.job_id, lease.stage, spans, items),
         lease_seconds=policy_of(stage.job).lease_seconds,
+        traceparent=stage.job.trace or "",
     )
     return Claim((without_unreadable(again),))
 

@@ -46,6 +46,7 @@ class Grant:
     job_status: JobStatus
     job_version: int
     config: Any
+    trace: str | None
     lease_seconds: float
     stage_name: str
     pipeline: str
@@ -81,7 +82,7 @@ def grant(stage: StageKey, pieces: list[Piece], spans: list[Span], holder: Holde
         return None
     if not dialect_of(connection()).writes_in_with:
         queue.cut(pieces)
-    run, expires_at, status, version, config, lease_seconds, name, pipeline, items = rows[0]
+    run, expires_at, status, version, config, trace, seconds, name, pipeline, items = rows[0]
     return Grant(
         token=token,
         job_id=stage[0],
@@ -92,7 +93,8 @@ def grant(stage: StageKey, pieces: list[Piece], spans: list[Span], holder: Holde
         job_status=JobStatus(status),
         job_version=version,
         config=json_value(config),
-        lease_seconds=lease_seconds,
+        trace=trace,
+        lease_seconds=seconds,
         stage_name=name,
         pipeline=pipeline,
         items=_granted_items(stage[0], spans, items),

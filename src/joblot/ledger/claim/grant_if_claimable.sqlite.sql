@@ -1,7 +1,7 @@
 -- purpose: grant a lease on items of ranges that the caller has locked, and read everything that
 --          their worker needs; the caller takes the items out of the queue
--- guard: the job is claimable, it and the owner are within their caps, and the key is unused: read
---        in this statement, after the ranges were locked
+-- guard: the job is claimable, it and the owner are within their caps, the worker is not revoked,
+--        and the key is unused: read in this statement, after the ranges were locked
 -- locks: none of its own; the transaction holds the database's write lock
 INSERT INTO joblot_lease (
     token, job_id, run, stage, state, size, open, ranges, gone, worker, owner, idempotency_key,
@@ -24,11 +24,17 @@ WHERE j.id = %(job)s AND j.status IN ({CLAIMABLE})
       SELECT COALESCE(sum(l.open), 0) FROM joblot_lease l
       WHERE l.owner = %(owner)s AND l.state = {LIVE}
   ) < %(owner_items_max)s)
+  AND NOT EXISTS (
+      SELECT 1 FROM joblot_worker w
+      WHERE w.owner = COALESCE(%(owner)s, 0) AND w.instance = %(worker)s
+            AND w.revoked_at IS NOT NULL
+  )
 ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
 RETURNING run, expires_at,
     (SELECT j.status FROM joblot_job j WHERE j.id = job_id),
     (SELECT j.version FROM joblot_job j WHERE j.id = job_id),
     (SELECT j.config FROM joblot_job j WHERE j.id = job_id),
+    (SELECT j.trace FROM joblot_job j WHERE j.id = job_id),
     (SELECT json_extract(j.policy, '$.lease_seconds') FROM joblot_job j WHERE j.id = job_id),
     (SELECT s.name FROM joblot_stage s WHERE s.job_id = %(job)s AND s.position = %(stage)s),
     (SELECT s.pipeline FROM joblot_stage s WHERE s.job_id = %(job)s AND s.position = %(stage)s),

@@ -3,6 +3,9 @@
 Each verb first changes the status by compare-and-set, then does the rest in repeatable steps: if a
 process dies in between, the sweep continues. So two processes may do the same at once, and each
 step names the run it is for, so that the slower one can't apply it to the next run.
+
+`actor` and `reason` say who asked, and why; the event of the change carries them, and so do the
+events of what the sweep continues for this verb.
 """
 
 from __future__ import annotations
@@ -10,59 +13,85 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from django.db.models import Q
 from django.db.models.functions import Coalesce
 
-from joblot import clock, faults
+from joblot import clock, faults, telemetry
 from joblot.config import limits
-from joblot.errors import InvalidInput, Unavailable, WrongStatus
+from joblot.errors import InvalidInput, NotFound, NumberChanged, Unavailable, WrongStatus
+from joblot.fingerprint import is_cause
 from joblot.ledger.db.transactions import alias, durable, knowing, repeated
 from joblot.ledger.job import removal
 from joblot.ledger.job.close import close_leases, drain_claims
 from joblot.ledger.job.reconcile import reconcile
-from joblot.ledger.job.reopen import reopen
+from joblot.ledger.job.reopen import reopen, to_reopen
+from joblot.ledger.job.unsettled import require_unsettled, still_unsettled
+from joblot.ledger.rows.author import Author, author_of
 from joblot.ledger.rows.claimable import note_claimable
 from joblot.ledger.rows.job import advance, policy_of, read_job, record_event, require_transition
 from joblot.ledger.rows.tallies import settled
-from joblot.models import LIVE, Job, Lease
-from joblot.states import CLAIMABLE, RETRYABLE, TERMINAL, JobStatus, JobTransition
+from joblot.models import LIVE, Event, Job, Lease
+from joblot.shown import counted, shown
+from joblot.states import AMENDABLE, CLAIMABLE, RETRYABLE, TERMINAL, JobStatus, JobTransition
 
 _CONTINUES = "the next sweep continues what was begun, and repeating the request is safe"
 
 
+@telemetry.verb("start")
 @knowing(lambda: _CONTINUES)
-def start(job_id: int) -> Job:
+def start(job_id: int, *, actor: str = "", reason: str = "") -> Job:
     """Make the job's items claimable. Starting a job that was already started does nothing."""
-    _change(
-        job_id, JobTransition.START, "started", unless=frozenset(JobStatus) - {JobStatus.CREATED}
-    )
+    by, started = author_of(actor, reason), frozenset(JobStatus) - {JobStatus.CREATED}
+    _change(job_id, JobTransition.START, "started", by, unless=started)
     reconcile(job_id)
     return read_job(job_id)
 
 
-def pause(job_id: int) -> Job:
+@telemetry.verb("pause")
+def pause(job_id: int, *, actor: str = "", reason: str = "") -> Job:
     """Grant no more leases; results through leases in flight still count."""
-    _change(job_id, JobTransition.PAUSE, "paused", unless={JobStatus.PAUSED})
+    by = author_of(actor, reason)
+    _change(job_id, JobTransition.PAUSE, "paused", by, unless={JobStatus.PAUSED})
     return read_job(job_id)
 
 
-def resume(job_id: int) -> Job:
+@telemetry.verb("resume")
+def resume(job_id: int, *, actor: str = "", reason: str = "") -> Job:
     """Grant leases again after a pause."""
-    began = Coalesce("started_at", clock.now())
-    _change(job_id, JobTransition.RESUME, "resumed", unless=CLAIMABLE, started_at=began)
+    by, began = author_of(actor, reason), Coalesce("started_at", clock.now())
+    _change(job_id, JobTransition.RESUME, "resumed", by, unless=CLAIMABLE, started_at=began)
     return read_job(job_id)
 
 
+@telemetry.verb("cancel")
 @knowing(lambda: _CONTINUES)
-def cancel(job_id: int, *, grace_seconds: float | None = None) -> Job:
+def cancel(
+    job_id: int,
+    *,
+    grace_seconds: float | None = None,
+    expected: int | None = None,
+    actor: str = "",
+    reason: str = "",
+) -> Job:
     """End the job without its open items.
 
     No lease is granted once this returns. Leases in flight may report for `grace_seconds` (default:
     the policy's `cancel_grace_seconds`); when none is left, or the grace period is over, the job is
-    REVOKED and its counts are final. Canceling a canceled job does nothing more. Raises WrongStatus
-    for a job that has ended otherwise.
+    REVOKED and its counts are final. Canceling a canceled job does nothing more. `expected` is the
+    number of items that are not settled in the last stage, as the caller knows it. Raises
+    WrongStatus for a job that has ended otherwise; NumberChanged if there are more or fewer such
+    items at the moment of the change.
     """
-    canceled = {JobStatus.CANCELING, JobStatus.REVOKED}
-    _change(job_id, JobTransition.CANCEL, "canceling", unless=canceled, cancel_closes_at=None)
+    by, canceled = author_of(actor, reason), {JobStatus.CANCELING, JobStatus.REVOKED}
+    _change(
+        job_id,
+        JobTransition.CANCEL,
+        "canceling",
+        by,
+        unless=canceled,
+        expected=expected,
+        cancel_closes_at=None,
+    )
     return end_cancel(job_id, grace_seconds=grace_seconds)
 
 
@@ -117,18 +146,34 @@ def _cancel_is_due(job_id: int) -> bool:
     return canceling.filter(cancel_closes_at__isnull=False).exists() and not live[:1]
 
 
+@telemetry.verb("retry")
 @knowing(lambda: "the next sweep continues a run that was begun; check which run the job is in")
 def retry(
-    job_id: int, *, config: Any = None, start_now: bool = True, run: int | None = None
+    job_id: int,
+    *,
+    cause: str | None = None,
+    expected: int | None = None,
+    config: Any = None,
+    start_now: bool = True,
+    run: int | None = None,
+    actor: str = "",
+    reason: str = "",
 ) -> Job:
     """Begin the next run of a job that has ended, with only the items that did not succeed.
 
-    `config` replaces the job's config for the new run. With `run`, the number of the run to begin,
-    repeating the call does not begin a further run. Raises WrongStatus for a job that is active,
-    that succeeded, or whose run was begun with another config; InvalidInput if `run` is not the
-    next one. May be called again after a crash: it continues where it stopped.
+    With a `cause`, as in the answer of `causes`, only with the items that failed for it; all others
+    stay as they are, so a job that was canceled can't be retried by cause. `expected` is how many
+    items the run must begin with: if the number is another one, nothing is changed, and
+    NumberChanged is raised. `config` replaces the job's config for the new run. With `run`, the
+    number of the run to begin, repeating the call does not begin a further run. Raises WrongStatus
+    for a job that is active, that succeeded, or whose run was begun with another config or cause;
+    NotFound if no item failed for the cause; InvalidInput if `run` is not the next one. May be
+    called again after a crash: it continues where it stopped.
     """
-    _begin_run(job_id, config, start_now=start_now, run=run)
+    if cause is not None and not is_cause(cause):
+        raise InvalidInput(f"cause: expected 16 hexadecimal digits, got {shown(cause)}")
+    by = author_of(actor, reason)
+    _begin_run(job_id, config, by, start_now=start_now, run=run, cause=cause, expected=expected)
     go_on_reopening(job_id)
     return read_job(job_id)
 
@@ -147,26 +192,71 @@ def go_on_reopening(job_id: int) -> None:
     reconcile(job_id)
 
 
-def _begin_run(job_id: int, config: Any, *, start_now: bool, run: int | None) -> None:
+def _begin_run(
+    job_id: int,
+    config: Any,
+    by: Author,
+    *,
+    start_now: bool,
+    run: int | None,
+    cause: str | None,
+    expected: int | None,
+) -> None:
     """Terminal -> CREATED in the next run; does nothing if that run has already begun."""
     for _ in range(limits().reconcile_rounds_max):
         job = read_job(job_id)
         if _has_begun(job, run):
             if config is not None and config != job.config:
                 raise WrongStatus(f"job {job_id}: run {job.run} was begun with another config")
+            if cause is not None and cause != _begun_for(job):
+                raise WrongStatus(f"job {job_id}: run {job.run} was begun for another cause")
             return
         if run is not None and run != job.run + 1:
             raise InvalidInput(f"run: expected {job.run + 1}, the next run, got {run}")
-        if job.status not in RETRYABLE:
-            allowed = ", ".join(sorted(RETRYABLE))
-            raise WrongStatus(
-                f"job {job_id} is {job.status}; a retry is possible in {allowed} only"
-            )
-        status = require_transition(job, JobTransition.RETRY).value
-        if _change_once(job, "retried", {}, status=status, **_next_run(job, config, start_now)):
+        _require_retryable(job, cause)
+        next_run = _next_run(job, config, start_now, cause, by)
+        if _begin_once(job, cause, expected, next_run, by):
             faults.point("retry: next run begun")
             return
     raise _overtaken(job_id)
+
+
+def _require_retryable(job: Job, cause: str | None) -> None:
+    """All items of a run that has finished are settled; only then may those of a cause go alone."""
+    among, what = (RETRYABLE, "a retry") if cause is None else (AMENDABLE, "a retry by cause")
+    if job.status not in among:
+        allowed = ", ".join(sorted(among))
+        raise WrongStatus(f"job {job.pk} is {job.status}; {what} is possible in {allowed} only")
+
+
+@repeated
+def _begin_once(
+    job: Job, cause: str | None, expected: int | None, next_run: dict[str, Any], by: Author
+) -> bool:
+    """Counts after the change, in its transaction, so that what is counted is what is changed."""
+    with durable():
+        if not advance(job.pk, job.version, **next_run):
+            return False
+        items = to_reopen(job, cause)
+        if expected is not None and items != expected:
+            raise NumberChanged(
+                f"job {job.pk}: expected to retry {counted(expected, 'item')}, but it would be "
+                f"{items:,} now; look again, and repeat the request with this number",
+                expected,
+                items,
+            )
+        if cause is not None and not items:
+            raise NotFound(f"job {job.pk}: no item failed for cause {cause}")
+        data = {"items": items} | ({} if cause is None else {"cause": cause})
+        record_event(job.pk, next_run["run"], next_run["revision"], "retried", data, by=by)
+    return True
+
+
+@repeated
+def _begun_for(job: Job) -> str | None:
+    """The cause for which the job's run was begun; None if for all items."""
+    begun = Event.ledger.using(alias()).filter(job_id=job.pk, run=job.run, kind="retried").first()
+    return begun.data.get("cause") if begun else None
 
 
 def _has_begun(job: Job, run: int | None) -> bool:
@@ -175,12 +265,16 @@ def _has_begun(job: Job, run: int | None) -> bool:
     return job.status == JobStatus.CREATED and job.reopening is not None and run is None
 
 
-def _next_run(job: Job, config: Any, start_now: bool) -> dict[str, Any]:
+def _next_run(
+    job: Job, config: Any, start_now: bool, cause: str | None, by: Author
+) -> dict[str, Any]:
+    reopening = {"stage": 0, "number": 0, "start": start_now, "by": by.fields()}
     return {
+        "status": require_transition(job, JobTransition.RETRY).value,
         "run": job.run + 1,
         "revision": 0,
         "recorded": None,
-        "reopening": {"stage": 0, "number": 0, "start": start_now},
+        "reopening": reopening if cause is None else reopening | {"cause": cause},
         "started_at": None,
         "finished_at": None,
         "cancel_closes_at": None,
@@ -188,15 +282,17 @@ def _next_run(job: Job, config: Any, start_now: bool) -> dict[str, Any]:
     }
 
 
+@telemetry.verb("delete")
 @knowing(lambda: _CONTINUES)
-def delete(job_id: int) -> None:
+def delete(job_id: int, *, actor: str = "", reason: str = "") -> None:
     """Cancel the job at once and hide it; the sweep removes its rows, except its leases.
 
     Later results get receipts saying that the job was deleted; `prune` removes the rest.
     """
+    by = author_of(actor, reason)
     if read_job(job_id).status not in TERMINAL:
-        cancel(job_id, grace_seconds=0)
-    if not removal.begin(job_id, with_event=True):
+        cancel(job_id, grace_seconds=0, actor=actor, reason=reason)
+    if not removal.begin(job_id, by=by):
         status = read_job(job_id).status
         raise WrongStatus(f"job {job_id} is {status} again; delete it again")
 
@@ -205,8 +301,10 @@ def _change(
     job_id: int,
     transition: JobTransition,
     kind: str,
+    by: Author,
     *,
     unless: Collection[JobStatus] = (),
+    expected: int | None = None,
     **changes: Any,
 ) -> None:
     """Make `transition`, with its event in the outbox; retried while overtaken.
@@ -223,19 +321,25 @@ def _change(
         target = require_transition(job, transition)
         # Nothing is settled while a job is CREATED, so the count still holds when it starts.
         data = {"settled": settled(job_id)} if transition is JobTransition.START else {}
-        if _change_once(job, kind, data, status=target.value, **changes):
+        only = None
+        if expected is not None:
+            require_unsettled(job, expected)
+            only = still_unsettled(job, expected)
+        if _change_once(job, kind, data, by, only, status=target.value, **changes):
             note_claimable()
             return
     raise _overtaken(job_id)
 
 
 @repeated
-def _change_once(job: Job, kind: str, data: dict[str, Any], **changes: Any) -> bool:
+def _change_once(
+    job: Job, kind: str, data: dict[str, Any], by: Author, only: Q | None = None, **changes: Any
+) -> bool:
     with durable():
-        won = advance(job.pk, job.version, **changes)
+        won = advance(job.pk, job.version, only, **changes)
         if won:
             run, revision = changes.get("run", job.run), changes.get("revision", job.revision)
-            record_event(job.pk, run, revision, kind, data)
+            record_event(job.pk, run, revision, kind, data, by=by)
     return won
 
 

@@ -13,9 +13,11 @@ from typing import Any
 from joblot import clock
 from joblot.config import limits
 from joblot.errors import Unavailable
-from joblot.ledger.db.transactions import durable, repeated
+from joblot.ledger.db.transactions import alias, durable, repeated
+from joblot.ledger.rows.author import NOBODY, Author
 from joblot.ledger.rows.due import Due, JobSnapshot, decide, read_snapshot
 from joblot.ledger.rows.job import advance, record_event
+from joblot.models import Event
 from joblot.states import JobStatus
 
 
@@ -63,5 +65,15 @@ def write(found: JobSnapshot, due: Due) -> bool:
                     for name, counts in zip(found.names, found.counts, strict=True)
                 ],
             }
-            record_event(found.job_id, found.run, due.revision, due.kind, data)
+            by = _author_of(found, due)
+            record_event(found.job_id, found.run, due.revision, due.kind, data, by=by)
     return won
+
+
+def _author_of(found: JobSnapshot, due: Due) -> Author:
+    """The author of the cancel that ends with this event, whichever process ends it."""
+    if due.status is not JobStatus.REVOKED:
+        return NOBODY
+    asked = Event.ledger.using(alias()).filter(job_id=found.job_id, run=found.run, kind="canceling")
+    known = asked.order_by("-pk").values_list("actor", "reason").first()
+    return Author(*known) if known else NOBODY

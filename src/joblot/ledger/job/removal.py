@@ -27,10 +27,12 @@ from joblot.ledger.db.transactions import alias, durable, repeated
 from joblot.ledger.job.close import close_leases, drain_claims
 from joblot.ledger.job.reconcile import reconcile
 from joblot.ledger.rows import outputs
+from joblot.ledger.rows.author import Author
 from joblot.ledger.rows.job import advance, record_event, stages_of
 from joblot.ledger.rows.sweep_failures import Step, attempt, put_off
 from joblot.models import (
     Attempt,
+    Deferral,
     Delivery,
     Event,
     Item,
@@ -40,6 +42,7 @@ from joblot.models import (
     Log,
     Metric,
     Outcome,
+    PipelineAsked,
     Sample,
     Stage,
     Tally,
@@ -51,12 +54,12 @@ from joblot.states import TERMINAL
 ENDED = Q(status__in=TERMINAL)
 
 
-def begin(job_id: int, due: Q = ENDED, *, with_event: bool = False) -> bool:
+def begin(job_id: int, due: Q = ENDED, *, by: Author | None = None) -> bool:
     """Mark an ended job as being removed, and free its idempotency key.
 
     `due` is the condition for removal; it holds for the version that is marked. Returns whether the
     job is now being removed, by this call or another; False if it is not `due`, or gone. With
-    `with_event`, the event "deleted" is written with the mark.
+    `by`, the event "deleted" is written with the mark.
     """
     for _ in range(limits().reconcile_rounds_max):
         seen = _due(job_id, due)
@@ -69,7 +72,7 @@ def begin(job_id: int, due: Q = ENDED, *, with_event: bool = False) -> bool:
         reconcile(job_id)
         now = _due(job_id, due)
         same = now is not None and (now.run, now.deleted_at) == (seen.run, None)
-        if now and same and _mark(now, with_event=with_event):
+        if now and same and _mark(now, by):
             faults.point("removal: begun")
             return True
     raise Unavailable(
@@ -85,11 +88,11 @@ def _due(job_id: int, due: Q) -> Job | None:
 
 
 @repeated
-def _mark(job: Job, *, with_event: bool) -> bool:
+def _mark(job: Job, by: Author | None) -> bool:
     with durable():
         won = advance(job.pk, job.version, deleted_at=clock.now(), idempotency_key=None)
-        if won and with_event:
-            record_event(job.pk, job.run, job.revision, "deleted", {})
+        if won and by is not None:
+            record_event(job.pk, job.run, job.revision, "deleted", {}, by=by)
     return won
 
 
@@ -271,7 +274,7 @@ def _remove_job(job_id: int) -> bool:
 
 
 _BESIDES = (
-    *(_rows_of(model) for model in (ItemRange, Log, Sample)),
+    *(_rows_of(model) for model in (ItemRange, Deferral, PipelineAsked, Log, Sample)),
     _remove_uncounted,
     *(_slot_of(model) for model in (Tally, Metric)),
 )

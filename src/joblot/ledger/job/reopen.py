@@ -1,54 +1,70 @@
 """Reopen: put items that did not succeed back into the queue, chunk by chunk, for the next run.
 
-Until this is done the job is CREATED, so nothing is claimed, and all its leases are closed, so
-nothing is settled. Each chunk subtracts the items it reopens from the tallies and moves the cursor
-on the job's row in the same transaction. However often it is resumed, even concurrently, each chunk
-is done once.
+All of them, or only those that failed for one cause; the job's row says which. Until this is done
+the job is CREATED, so nothing is claimed, and all its leases are closed, so nothing is settled.
+Each chunk subtracts the items it reopens from the tallies and moves the cursor on the job's row in
+the same transaction. However often it is resumed, even concurrently, each chunk is done once.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 from joblot.config import limits
 from joblot.ledger.db.transactions import alias, durable, repeated
-from joblot.ledger.rows.items import settled_among
+from joblot.ledger.rows.author import Author
+from joblot.ledger.rows.items import count_of_cause, failed_for, settled_among
 from joblot.ledger.rows.job import advance, lock_job, record_event, require_transition, stages_of
 from joblot.ledger.rows.ranges import Span, enqueue, islands
-from joblot.ledger.rows.tallies import Deltas, settled
+from joblot.ledger.rows.tallies import Deltas, settled, succeeded
 from joblot.models import Attempt, ItemRange, Job, Outcome
 from joblot.states import ItemState, JobStatus, JobTransition
 
 
+def to_reopen(job: Job, cause: str | None) -> int:
+    """How many items a retry of this ended job reopens: all that did not succeed, or of a cause."""
+    if cause is None:
+        return int(job.total) - succeeded(job.pk, len(stages_of(job.pk)) - 1)
+    return count_of_cause(job.pk, cause)
+
+
 def reopen(job_id: int, run: int) -> None:
-    """Reopen for `run` every item that did not succeed. If repeated, continues where it stopped."""
+    """Reopen for `run` what the retry has asked for. If repeated, continues where it stopped."""
     while _reopen_chunk(job_id, run):
         pass
 
 
 @repeated
 def _reopen_chunk(job_id: int, run: int) -> bool:
-    """Reopen one chunk of one stage; False if it was the last. Locks the job's row, then slots."""
+    """Reopen one chunk; False if it was the last. Locks the job's row, then slots."""
     with durable():
         job = lock_job(job_id)
         if job.reopening is None or (job.status, job.run) != (JobStatus.CREATED, run):
             return False
-        stage, first = job.reopening["stage"], job.reopening["number"]
-        stages_total = len(stages_of(job_id))
-        if (stage, first) == (0, 0):
+        if (job.reopening["stage"], job.reopening["number"]) == (0, 0):
             ItemRange.ledger.using(alias()).filter(job_id=job_id).delete()
-        last = min(first + limits().reopen_chunk_items, job.total)
-        deltas = Deltas(stages_total)
-        _reopen_items(job, stage, range(first, last), deltas)
-        stage, first = (stage, last) if last < job.total else (stage + 1, 0)
-        more = bool(stage < stages_total)
-        if more:
-            cursor = {"stage": stage, "number": first, "start": job.reopening["start"]}
-            advance(job_id, job.version, reopening=cursor)
-        else:
+        deltas = Deltas(len(stages_of(job_id)))
+        following = _reopen_next(job, job.reopening, deltas)
+        if following is None:
             _end(job, deltas)
+        else:
+            advance(job_id, job.version, reopening=job.reopening | following)
         deltas.write(job_id)
-    return more
+    return following is not None
+
+
+def _reopen_next(job: Job, cursor: dict[str, Any], deltas: Deltas) -> dict[str, int] | None:
+    """Reopen the items at the cursor; returns where the next ones are, None at the end."""
+    first, most = cursor["number"], limits().reopen_chunk_items
+    if (cause := cursor.get("cause")) is not None:
+        return _reopen_cause(job, cause, first, most, deltas)
+    stage, last = cursor["stage"], min(first + most, job.total)
+    _reopen_items(job, stage, range(first, last), deltas)
+    if last < job.total:
+        return {"stage": stage, "number": last}
+    return {"stage": stage + 1, "number": 0} if stage + 1 < deltas.stages_total else None
 
 
 def _end(job: Job, deltas: Deltas) -> None:
@@ -60,15 +76,40 @@ def _end(job: Job, deltas: Deltas) -> None:
     status = require_transition(job, JobTransition.START)
     advance(job.pk, job.version, reopening=None, status=status.value)
     begun = {"settled": settled(job.pk) + deltas.settled}
-    record_event(job.pk, job.run, 0, "started", begun)
+    record_event(job.pk, job.run, 0, "started", begun, by=Author(**job.reopening["by"]))
 
 
 def _reopen_items(job: Job, stage: int, numbers: Iterable[int], deltas: Deltas) -> None:
     """Reopen in this stage the items that passed the previous stage and did not succeed here."""
     asked = list(numbers)
+    _withdraw(job.pk, stage, asked, deltas)
+    passed = settled_among(job.pk, stage, asked)
+    arrived = set(asked) if stage == 0 else settled_among(job.pk, stage - 1, asked)
+    enqueue(job.pk, stage, [Span(*island) for island in islands(arrived - passed)])
+
+
+def _reopen_cause(
+    job: Job, cause: str, first: int, most: int, deltas: Deltas
+) -> dict[str, int] | None:
+    """Reopen items that failed for this cause, from the number `first` on, in all stages.
+
+    The job had ended, so all others are settled, and stay so.
+    """
+    found = failed_for(job.pk, cause, after=first - 1, limit=most)
+    by_stage: dict[int, list[int]] = defaultdict(list)
+    for item in found:
+        by_stage[item.stage].append(item.number)
+    for stage, numbers in sorted(by_stage.items()):
+        _withdraw(job.pk, stage, numbers, deltas)
+        enqueue(job.pk, stage, [Span(*island) for island in islands(numbers)])
+    return {"stage": 0, "number": found[-1].number + 1} if len(found) == most else None
+
+
+def _withdraw(job_id: int, stage: int, numbers: list[int], deltas: Deltas) -> None:
+    """Delete the outcomes of those of these items that did not succeed in the stage."""
     outcomes = (
         Outcome.ledger.using(alias())
-        .filter(job_id=job.pk, stage=stage, number__in=asked)
+        .filter(job_id=job_id, stage=stage, number__in=numbers)
         .exclude(state=ItemState.SUCCEEDED)
     )
     given_up = list(outcomes.defer("output"))
@@ -76,9 +117,6 @@ def _reopen_items(job: Job, stage: int, numbers: Iterable[int], deltas: Deltas) 
     for outcome in given_up:
         deltas.reopen(stage, ItemState(outcome.state))
     outcomes.delete()
-    succeeded = settled_among(job.pk, stage, asked)
-    arrived = set(asked) if stage == 0 else settled_among(job.pk, stage - 1, asked)
-    enqueue(job.pk, stage, [Span(*island) for island in islands(arrived - succeeded)])
 
 
 def _remember(outcomes: Iterable[Outcome]) -> None:
@@ -92,6 +130,8 @@ def _remember(outcomes: Iterable[Outcome]) -> None:
             cause=ItemState(outcome.state).name.lower(),
             error_type=outcome.error_type or "",
             error_message=outcome.error_message or "",
+            error_cause=outcome.error_cause or "",
+            error_traceback=outcome.error_traceback or "",
             at=outcome.settled_at,
         )
         for outcome in outcomes

@@ -81,7 +81,14 @@ def _write_deliveries(event: Event) -> None:
 def as_told(event: Event) -> hooks.JobNotice:
     """The event in the form that a handler receives."""
     return hooks.JobNotice(
-        event.pk, event.job_id, event.run, event.revision, event.kind, event.data
+        id=event.pk,
+        job_id=event.job_id,
+        run=event.run,
+        revision=event.revision,
+        kind=event.kind,
+        data=event.data,
+        actor=event.actor,
+        reason=event.reason,
     )
 
 

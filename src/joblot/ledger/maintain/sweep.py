@@ -26,9 +26,11 @@ from joblot.ledger.lease import expire_overdue, expire_overdue_of
 from joblot.ledger.maintain.fold import fold
 from joblot.ledger.maintain.merge import merge_ranges, merge_ranges_of
 from joblot.ledger.maintain.outbox import fan_out
+from joblot.ledger.maintain.revocation import release_revoked
 from joblot.ledger.maintain.sample import sample, sample_of
 from joblot.ledger.maintain.waits import shorten_waits, shorten_waits_of
 from joblot.ledger.read.pulse import beat, rest
+from joblot.ledger.rows.deferrals import forget_old
 from joblot.ledger.rows.outputs import mark_unreferenced
 from joblot.ledger.rows.sweep_failures import Step, each, put_off, try_again
 from joblot.models import Job
@@ -56,6 +58,7 @@ def sweep(*, checks_waits: bool = True) -> Swept:
     if checks_waits:
         shorten_waits()
     expired = expire_overdue()
+    release_revoked()
     each(Step.CANCEL, _jobs(Step.CANCEL, status=JobStatus.CANCELING), end_cancel)
     reopening = _jobs(Step.REOPEN, status=JobStatus.CREATED, reopening__isnull=False)
     each(Step.REOPEN, reopening, go_on_reopening)
@@ -66,6 +69,7 @@ def sweep(*, checks_waits: bool = True) -> Swept:
     fanned_out = fan_out()
     go_on_removing(limits().removal_seconds_per_sweep)
     mark_unreferenced(limits().removal_seconds_per_sweep)
+    forget_old()
     try_again(_AGAIN)
     return Swept(expired, len(due), fanned_out)
 

@@ -17,11 +17,13 @@ from joblot.gauge import Gauge
 from joblot.ledger.db.statements import fetch, moment
 from joblot.ledger.db.transactions import alias, connection, one_snapshot, repeated
 from joblot.ledger.read import pulse
+from joblot.ledger.read.drift import double_finals, drifted_jobs
 from joblot.ledger.read.undelivered import open_deliveries
+from joblot.ledger.rows.deferrals import recent
 from joblot.ledger.rows.outputs import marked
 from joblot.ledger.rows.sweep_failures import failures
 from joblot.models import LIVE_BY_TIME, Event, ItemRange, Job, Lease
-from joblot.states import ACTIVE
+from joblot.states import ACTIVE, TERMINAL
 
 
 @repeated
@@ -30,7 +32,7 @@ def gauges() -> list[Gauge]:
     """The work in progress, and how far the sweep is behind. Raises Unavailable."""
     ((now,),) = fetch(connection(), "db/clock")
     at = moment(now)
-    return [*_jobs(), *_leases(at), *_events(at), *_files(at), *_sweep()]
+    return [*_jobs(), *_leases(at), *_events(at), *_files(at), *_sweep(), *_finals(), *_deferred()]
 
 
 def overdue_seconds(rows: Any, by: str, now: datetime) -> float:
@@ -52,6 +54,10 @@ def _jobs() -> Iterator[Gauge]:
     found = dict(active.order_by().values_list("status").annotate(jobs=Count("pk")))
     for status in sorted(ACTIVE):
         yield Gauge("active_jobs", found.get(status.value, 0), means, {"status": status.value})
+    means = "Jobs that have ended, by their status; at most `gauge_rows_max` of each are counted."
+    for status in sorted(TERMINAL):
+        ended = Job.ledger.using(alias()).filter(deleted_at__isnull=True, status=status.value)
+        yield Gauge("ended_jobs", count(ended), means, {"status": status.value})
     due = fetch(connection(), "rows/jobs_due", jobs=limits().gauge_rows_max)
     yield Gauge("jobs_due", len(due), "Jobs that the next sweep has to end or to fold.")
     waiting = count(ItemRange.ledger.using(alias()))
@@ -87,6 +93,19 @@ def _sweep() -> Iterator[Gauge]:
         yield Gauge("sweep_ago_seconds", ago, "Since when this process has not swept.")
     means = "Steps of the sweep that fail, each for one job."
     yield Gauge("sweep_failures", count(failures()), means)
+
+
+def _finals() -> Iterator[Gauge]:
+    """Whether the newest ended jobs are final once, and as they were counted."""
+    means = "Ended jobs whose recorded counts are not their tallies; not 0 while one is amended."
+    yield Gauge("drifted_jobs", drifted_jobs(), means)
+    means = "Runs with more than one finished event; the database refuses these."
+    yield Gauge("double_finals", double_finals(), means)
+
+
+def _deferred() -> Iterator[Gauge]:
+    means = "Results that a hook or the storage refused within the last minute."
+    yield Gauge("deferred_results", count(recent()), means)
 
 
 def _files(now: datetime) -> Iterator[Gauge]:

@@ -8,8 +8,10 @@ from typing import Any
 from joblot.ledger.db.dialect import dialect_of
 from joblot.ledger.db.statements import fetch, moment
 from joblot.ledger.db.transactions import connection, one_snapshot, repeated
+from joblot.ledger.read.overdue_leases import overdue_leases
 from joblot.ledger.read.undelivered import stuck_events, undelivered
 from joblot.ledger.read.unremoved import unremoved
+from joblot.ledger.read.workers import database_now
 from joblot.ledger.rows.outputs import unreferenced
 from joblot.ledger.rows.sweep_failures import failing
 from joblot.shown import counted
@@ -36,7 +38,7 @@ def health() -> list[Check]:
 
     Raises Unavailable if the database does not answer.
     """
-    return [_version(), _guards(), _clock(), _sweep(), _handlers(), _outputs()]
+    return [_version(), _guards(), _clock(), _leases(), _sweep(), _handlers(), _outputs()]
 
 
 def check(name: str, ok: bool, found: str, advice: str) -> Check:
@@ -70,6 +72,17 @@ def _clock() -> Check:
         apart <= CLOCK_SECONDS_MAX,
         f"{apart:.1f} s from this machine's",
         "synchronize the clocks with NTP; joblot uses the database's, but log times will differ",
+    )
+
+
+def _leases() -> Check:
+    """Leases that a sweep should have ended: their items wait, although no worker is on them."""
+    late = overdue_leases()
+    return check(
+        "leases",
+        late is None,
+        late.text(database_now()) if late else "none is overdue",
+        "nothing returns their items to the queue: run `joblot serve`, or `joblot sweep --forever`",
     )
 
 

@@ -1,4 +1,4 @@
-"""What happened to a job: its events and the lines of its log, page by page."""
+"""What happened to a job: its events, page by page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from joblot.config import limits
 from joblot.ledger.db.transactions import alias, one_snapshot, repeated
 from joblot.ledger.rows.job import read_job
-from joblot.models import Event, Log
+from joblot.models import Event
 
 
 @repeated
@@ -24,26 +24,8 @@ def events(job_id: int, *, after: int = 0, limit: int = 100) -> list[dict[str, A
             "kind": event.kind,
             "data": event.data,
             "at": event.at.isoformat(),
+            "actor": event.actor,
+            "reason": event.reason,
         }
         for event in rows[: max(1, min(limit, limits().page_items_max))]
-    ]
-
-
-@repeated
-@one_snapshot()
-def logs(job_id: int, *, after: int = 0, limit: int = 100) -> list[dict[str, Any]]:
-    """A page of lines, oldest first; the next page is `after` the last id. Raises NotFound."""
-    read_job(job_id)
-    rows = Log.ledger.using(alias()).filter(job_id=job_id, pk__gt=after).order_by("pk")
-    return [
-        {
-            "id": line.pk,
-            "run": line.run,
-            "stage": line.stage,
-            "item": line.number,
-            "level": line.level,
-            "message": line.message,
-            "at": line.at.isoformat(),
-        }
-        for line in rows[: max(1, min(limit, limits().page_items_max))]
     ]

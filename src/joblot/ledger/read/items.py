@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 
 from joblot.config import limits
 from joblot.errors import InvalidInput
+from joblot.fingerprint import is_cause
 from joblot.ledger.db.statements import fetch, json_value, moment
 from joblot.ledger.db.transactions import connection, one_snapshot, repeated
 from joblot.ledger.rows.due import JobSnapshot, read_snapshot
-from joblot.ledger.rows.items import items_by_number
+from joblot.ledger.rows.items import FailedItem, failed_for, items_by_number
 from joblot.ledger.rows.job import unknown_job
 from joblot.ledger.rows.outputs import output_of
 from joblot.shown import shown
@@ -42,6 +43,8 @@ class _Outcome(NamedTuple):
     metrics: Any
     error_type: str | None
     error_message: str | None
+    error_cause: str | None
+    error_traceback: str | None
     settled_at: Any
 
 
@@ -54,6 +57,8 @@ class _Attempt(NamedTuple):
     cause: str
     error_type: str
     error_message: str
+    error_cause: str
+    error_traceback: str
     worker: str
     leased_at: Any
     at: Any
@@ -66,19 +71,21 @@ def items(
     *,
     state: str | None = None,
     stage: str | None = None,
+    cause: str | None = None,
     after: int = -1,
     limit: int = 100,
 ) -> Page:
     """A page of items by number, each with its outcome in every stage that it reached.
 
     `state` is open, succeeded, failed, lost or skipped, in `stage`. Without a stage, succeeded and
-    open refer to the last stage, failed and lost to any, and skipped matches nothing. A page is one
+    open refer to the last stage, failed and lost to any, and skipped matches nothing. `cause` is
+    that of a failure, as in the answer of `causes`. A page is one
     snapshot. Pass its `next` as `after` to get the next page. A page may be short or even empty
     without being the last, if few of the items that it examined (`page_probe_items`) match. Raises
     NotFound, InvalidInput.
     """
     seen = seen_of_job(job_id)
-    asked = Asked.of(state, stage, seen.names)
+    asked = Asked.of(state, stage, seen.names, cause)
     found = standing(seen, asked, after, max(1, min(limit, limits().page_items_max)))
     page = Page(described(seen, found.numbers))
     ((now,),) = fetch(connection(), "db/clock")
@@ -159,9 +166,7 @@ def _outcome(outcome: _Outcome, names: Sequence[str]) -> dict[str, Any]:
         "output": json_value(outcome.output),
         "output_ref": outcome.output_ref,
         "metrics": json_value(outcome.metrics) or {},
-        "error": None
-        if succeeded
-        else {"type": outcome.error_type, "message": outcome.error_message},
+        "error": None if succeeded else _error(outcome),
         "settled_at": moment(outcome.settled_at).isoformat(),
     }
 
@@ -171,10 +176,19 @@ def _attempt(attempt: _Attempt, names: Sequence[str]) -> dict[str, Any]:
         "stage": names[attempt.stage],
         "run": attempt.run,
         "cause": attempt.cause,
-        "error": {"type": attempt.error_type, "message": attempt.error_message},
+        "error": _error(attempt),
         "worker": attempt.worker,
         "leased_at": None if attempt.leased_at is None else moment(attempt.leased_at).isoformat(),
         "at": moment(attempt.at).isoformat(),
+    }
+
+
+def _error(failed: _Outcome | _Attempt) -> dict[str, str | None]:
+    return {
+        "type": failed.error_type,
+        "message": failed.error_message,
+        "cause": failed.error_cause,
+        "traceback": failed.error_traceback or "",
     }
 
 
@@ -183,27 +197,41 @@ _GIVEN_UP = frozenset({ItemState.FAILED, ItemState.LOST, ItemState.SKIPPED})
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The requested items: in `state` (None: any), in the stage at `position`."""
+    """The requested items: in `state` (None: any), in the stage at `position`, of one `cause`."""
 
     state: ItemState | None
     position: int | None
+    cause: str | None = None
 
     @classmethod
-    def of(cls, state: str | None, stage: str | None, names: Sequence[str]) -> Asked:
-        """From the names of a state and a stage. Raises InvalidInput.
+    def of(
+        cls, state: str | None, stage: str | None, names: Sequence[str], cause: str | None = None
+    ) -> Asked:
+        """From the names of a state and a stage, and a cause. Raises InvalidInput.
 
         Without a stage, succeeded and open refer to the last stage, failed and lost to any.
         """
         if stage is not None and stage not in names:
             raise InvalidInput(f"stage: expected one of {', '.join(names)}, got {shown(stage)}")
         position = None if stage is None else names.index(stage)
-        if state is None:
-            return cls(None, position)
-        try:
-            return cls(ItemState[state.upper()], position)
-        except KeyError:
-            known = ", ".join(one.name.lower() for one in ItemState)
-            raise InvalidInput(f"state: expected one of {known}, got {shown(state)}") from None
+        known = None if state is None else _item_state(state)
+        if cause is not None and not is_cause(cause):
+            raise InvalidInput(f"cause: expected 16 hexadecimal digits, got {shown(cause)}")
+        if cause is not None and known not in (None, ItemState.FAILED, ItemState.LOST):
+            raise InvalidInput(f"state: with a cause, expected failed or lost, got {shown(state)}")
+        return cls(known, position, cause)
+
+    def takes(self, item: FailedItem) -> bool:
+        """Whether an item that failed is in this state and stage."""
+        return self.state in (None, item.state) and self.position in (None, item.stage)
+
+
+def _item_state(name: str) -> ItemState:
+    try:
+        return ItemState[name.upper()]
+    except KeyError:
+        known = ", ".join(one.name.lower() for one in ItemState)
+        raise InvalidInput(f"state: expected one of {known}, got {shown(name)}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +245,8 @@ class Found:
 def standing(seen: JobSnapshot, asked: Asked, after: int, limit: int) -> Found:
     """The first `limit` items behind the number `after` that match `asked`."""
     end = seen.total - 1
+    if asked.cause is not None:
+        return _of_cause(seen, asked, asked.cause, after, limit)
     if asked.state is None:
         last = min(after + limit, end)
         return Found(list(range(after + 1, last + 1)), last if last < end else None)
@@ -232,6 +262,18 @@ def standing(seen: JobSnapshot, asked: Asked, after: int, limit: int) -> Found:
     if len(numbers) == limit:
         upto = numbers[-1]
     return Found(numbers, upto if upto is not None and upto < end else None)
+
+
+def _of_cause(seen: JobSnapshot, asked: Asked, cause: str, after: int, limit: int) -> Found:
+    """Items that failed for the cause; with a state or a stage, of `page_probe_items` of them."""
+    is_narrowed = asked.state is not None or asked.position is not None
+    most = limits().page_probe_items if is_narrowed else limit
+    examined = failed_for(seen.job_id, cause, after=after, limit=most)
+    numbers = [one.number for one in examined if asked.takes(one)][:limit]
+    upto = examined[-1].number if len(examined) == most else None
+    if len(numbers) == limit:
+        upto = numbers[-1]
+    return Found(numbers, upto if upto is not None and upto < seen.total - 1 else None)
 
 
 def _given_up_until(job_id: int, after: int) -> int | None:

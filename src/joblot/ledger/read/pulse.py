@@ -9,10 +9,14 @@ from django.db.models import Exists, OuterRef, Q
 from joblot import clock
 from joblot.config import limits
 from joblot.ledger.db.transactions import alias, one_snapshot, repeated
+from joblot.ledger.read.overdue_leases import overdue_leases
 from joblot.ledger.read.undelivered import stuck
+from joblot.ledger.read.workers import database_now
 from joblot.ledger.rows.sweep_failures import Step, put_off
-from joblot.models import LIVE, Event, Job, Lease
+from joblot.models import Event, Job
 from joblot.states import JobStatus
+
+SWEEP = "check that `joblot serve` or `joblot sweep --forever` runs, and what it logs"
 
 # Threads: one number, replaced by one assignment.
 _swept_at: float | None = None
@@ -45,8 +49,7 @@ def overdue() -> list[str]:
     report these. Raises Unavailable if the database does not answer.
     """
     since = clock.after(-limits().sweep_overdue_seconds)
-    live = Lease.ledger.using(alias()).filter(LIVE).order_by("expires_at")
-    live = live.exclude(put_off(Step.EXPIRE, "job_id"))
+    late = overdue_leases()
     events = Event.ledger.using(alias()).filter(
         dispatched_at__isnull=True, tries=0, next_try_at__lt=since
     )
@@ -55,14 +58,15 @@ def overdue() -> list[str]:
         Q(cancel_closes_at__lt=since), status=JobStatus.CANCELING
     )
     cancels = cancels.exclude(put_off(Step.CANCEL, "pk"))
+    leases = "" if late is None else late.text(database_now())
     found = {
-        "leases that have expired are still live": bool(live.filter(expires_at__lt=since)[:1]),
+        leases: late is not None,
         "events wait to be fanned out": events.exists(),
         "cancels wait to be ended": cancels.exists(),
         "this process has not swept": _is_silent(),
     }
     seconds = f"for more than {limits().sweep_overdue_seconds:g} s"
-    return [f"{what} {seconds}" for what, so in found.items() if so]
+    return [f"{what}, {seconds}; {SWEEP}" for what, so in found.items() if so]
 
 
 def seconds_since_sweep() -> float | None:

@@ -17,7 +17,8 @@ WITH asked AS MATERIALIZED (
 )
 UPDATE joblot_outcome o
 SET state = a.state, hash = decode(a.hash, 'hex'), output = a.output, output_ref = a.output_ref,
-    metrics = a.metrics, error_type = NULL, error_message = NULL,
+    metrics = a.metrics, error_type = NULL, error_message = NULL, error_cause = NULL,
+    error_traceback = NULL,
     lease_token = %(token)s::uuid, settled_at = {now}
 FROM asked a
 JOIN still s ON s.number = a.number

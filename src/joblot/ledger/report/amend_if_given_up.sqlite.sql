@@ -3,6 +3,7 @@
 -- locks: none; the caller's transaction holds the only write lock
 UPDATE joblot_outcome
 SET state = %(state)s, hash = %(hash)s, output = %(output)s, output_ref = %(output_ref)s,
-    metrics = %(metrics)s, error_type = NULL, error_message = NULL,
+    metrics = %(metrics)s, error_type = NULL, error_message = NULL, error_cause = NULL,
+    error_traceback = NULL,
     lease_token = %(token)s, settled_at = {now}
 WHERE job_id = %(job)s AND stage = %(stage)s AND number = %(number)s AND state = %(was)s

@@ -11,6 +11,7 @@ from joblot.ledger.db.transactions import alias
 from joblot.ledger.report import uncounted
 from joblot.ledger.report.judge import View
 from joblot.ledger.report.pending_result import PendingResult
+from joblot.ledger.rows import workers
 from joblot.ledger.rows.items import OutcomeRow, outcomes_by_number
 from joblot.ledger.rows.job import policy_of, read_job, stages_of
 from joblot.ledger.rows.ranges import Span
@@ -31,10 +32,16 @@ class Held:
 
     @classmethod
     def lock(cls, token: UUID) -> Self | None:
-        """Lock the lease, the mutex between this report and expiry, cancel and retry."""
-        lease = Lease.ledger.using(alias()).select_for_update().filter(pk=token).first()
+        """Lock the lease, the mutex between this report and expiry, cancel and retry.
+
+        Raises WorkerRevoked if its worker was revoked before this statement began.
+        """
+        leases = Lease.ledger.using(alias()).annotate(is_refused=workers.revoked())
+        lease = leases.select_for_update().filter(pk=token).first()
         if lease is None:
             return None
+        if lease.is_refused:
+            workers.require_not_revoked(lease.owner, lease.worker)
         stages = stages_of(lease.job_id)
         return cls(
             lease=lease,

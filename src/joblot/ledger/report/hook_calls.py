@@ -17,11 +17,24 @@ from joblot.ledger.report import hooks
 from joblot.ledger.report.held import Held
 from joblot.ledger.report.pending_result import PendingResult
 from joblot.ledger.room import room
+from joblot.ledger.rows.deferrals import raised
 from joblot.ledger.rows.items import items_by_number
 
 
 class HookFailed(Exception):
     """The adopter's hook raised; its own error is the cause."""
+
+
+class HookStopped(Unavailable):
+    """A hook ended the transaction of its report, or could not begin; `cause` says which."""
+
+    def __init__(self, message: str, held: Held, hook: str, cause: str) -> None:
+        super().__init__(message)
+        self.held, self.hook, self.cause = held, hook, cause
+
+
+class _TransactionLost(Unavailable):
+    """The hook has ended its transaction; what it raised is the cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +85,8 @@ class HooksOf:
 def hooks_of(held: Held) -> Iterator[HooksOf]:
     """All hooks of this report together hold its locks for `hook_seconds_max`.
 
-    Raises Unavailable if they took longer, or if too many hang already for this one to begin.
+    Raises HookStopped if they took longer, if they lost the transaction, or if too many hang
+    already for this one to begin.
     """
     found = HooksOf(held, hooks.result_hook(held.pipeline), hooks.late_hook(held.pipeline))
     if found.on_result is None and found.on_late is None:
@@ -80,8 +94,21 @@ def hooks_of(held: Held) -> Iterator[HooksOf]:
         return
     seconds = seconds_within(limits().hook_seconds_max)
     what = f"the hook of pipeline {held.pipeline}, job {held.job_id}"
-    with room(), ended_after(seconds, what) as running:
-        yield HooksOf(held, found.on_result, found.on_late, running)
+    hook = "on_result" if found.on_result else "on_late"
+    name, running = f"{hook}('{held.pipeline}')", None
+    try:
+        with room(), ended_after(seconds, what) as running:
+            yield HooksOf(held, found.on_result, found.on_late, running)
+    except Unavailable as error:
+        if running is None:
+            cause = f"{name} could not begin: {error}"
+        elif running.is_ended:
+            cause = f"{name} took longer than {seconds:g} s"
+        elif isinstance(error, _TransactionLost):
+            cause = raised(name, error.__cause__)
+        else:
+            raise
+        raise HookStopped(str(error), held, hook, cause) from error
 
 
 @contextmanager
@@ -98,7 +125,7 @@ def all_or_nothing() -> Iterator[None]:
     except (HookFailed, InternalError, TransactionManagementError) as error:
         cause = error.__cause__ if isinstance(error, HookFailed) else error
         if connection().needs_rollback:
-            raise Unavailable(
+            raise _TransactionLost(
                 f"the transaction ended with its hook: {brief(cause or error)}; it was rolled "
                 "back, try again later"
             ) from cause

@@ -26,7 +26,10 @@ class SettledResult:
 
 @dataclass(frozen=True, slots=True)
 class JobNotice:
-    """Something that happened to a job. `id` is stable over all deliveries."""
+    """Something that happened to a job. `id` is stable over all deliveries.
+
+    `actor` asked for it, for this `reason`; "" if it was nobody's verb.
+    """
 
     id: int
     job_id: int
@@ -34,6 +37,8 @@ class JobNotice:
     revision: int
     kind: str
     data: Mapping[str, Any]
+    actor: str = ""
+    reason: str = ""
 
 
 ResultHook = Callable[[Sequence[SettledResult]], None]

@@ -49,7 +49,7 @@ class PendingResult:
 
     def refused(self, cause: BaseException) -> PendingResult:
         """The failure that this success becomes because the hook refused it permanently."""
-        failed = failure(self.number, type(cause).__name__, str(cause))
+        failed = failure(self.number, cause)
         return PendingResult(failed, reason=f"the hook refused it: {cause}")
 
     def stored_as(self, output_ref: str | None) -> PendingResult:
@@ -68,15 +68,15 @@ class PendingResult:
             "metrics": wire.canonical(dict(self.result.metrics)) if self._metered else None,
             "error_type": None if good else self.error.type,
             "error_message": None if good else self.error.message,
+            "error_cause": None if good else self.error.cause,
+            "error_traceback": (None if good else self.error.traceback) or None,
         }
 
     def row(self) -> str:
         """The same as one JSON object; the output is not serialised once more."""
         head = f'"number":{self.number},"state":{self.state.value}'
         if not self.result.succeeded:
-            error = self.error
-            cause = {"error_type": error.type, "error_message": error.message}
-            return f"{{{head},{wire.canonical(cause)[1:]}"
+            return f'{{{head},"error":{wire.canonical(self._error_columns())}}}'
         parts = [head, f'"hash":"{self.hash.hex()}"']
         if self.output_ref is not None:
             parts.append(f'"output_ref":{wire.canonical(self.output_ref)}')
@@ -85,6 +85,11 @@ class PendingResult:
         if self._metered:
             parts.append(f'"metrics":{wire.canonical(dict(self.result.metrics))}')
         return f"{{{','.join(parts)}}}"
+
+    def _error_columns(self) -> dict[str, str]:
+        error = self.error
+        columns = {"type": error.type, "message": error.message, "cause": error.cause}
+        return columns | ({"traceback": error.traceback} if error.traceback else {})
 
     @property
     def _metered(self) -> bool:

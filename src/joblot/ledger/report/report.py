@@ -7,23 +7,33 @@ for each other only if they share a lease, an item or, for the length of a commi
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from joblot import faults, wire
+from joblot import faults, telemetry, wire
 from joblot.config import limits
 from joblot.errors import InvalidResult, NotStorable, Unavailable
 from joblot.ledger.db.dialect import dialect_of
 from joblot.ledger.db.statements import fetch
-from joblot.ledger.db.transactions import connection, knowing, repeated, require_durable
+from joblot.ledger.db.transactions import (
+    alias,
+    connection,
+    knowing,
+    repeated,
+    require_durable,
+)
 from joblot.ledger.job.reconcile import reconcile
 from joblot.ledger.report import hooks, settlement
+from joblot.ledger.report.hook_calls import HookStopped
 from joblot.ledger.report.pending_result import PendingResult, rows_of
 from joblot.ledger.report.write import Settled, settle_at_once
-from joblot.ledger.rows import outputs
+from joblot.ledger.rows import deferrals, outputs
+from joblot.ledger.rows.deferrals import Deferred, raised
+from joblot.models import Job, Lease
 from joblot.states import Receipt
 from joblot.wire import ItemReceipt, Result
 
@@ -41,8 +51,9 @@ def report(token: str | UUID, results: Iterable[Result | Mapping[str, Any]]) -> 
     When it returns, everything it says is committed. It may be called again with the same
     results at any time: what was counted is then a `duplicate`. A bad result is `rejected` and
     harms no other. Raises InvalidResult for more than `results_per_report_max` results,
-    Unavailable when the database can't be used (its message says how many results are known to be
-    recorded; report all of them again), NotDurable inside a transaction.
+    WorkerRevoked if the lease's worker was revoked, Unavailable when the database can't be used
+    (its message says how many results are known to be recorded; report all of them again),
+    NotDurable inside a transaction.
     """
     return report_by(settle_alone, token, results)
 
@@ -56,7 +67,28 @@ def report_by(
     at_once: AtOnce, token: str | UUID, results: Iterable[Result | Mapping[str, Any]]
 ) -> list[ItemReceipt]:
     """What all ways to report share; they differ in how they settle `at_once` what is simple."""
-    known, prepared = _uuid_of(token), prepare(list(results))
+    with telemetry.timed("report"):
+        known, given = _uuid_of(token), list(results)
+        if not telemetry.is_traced():
+            return _reported(at_once, known, given)
+        with telemetry.span("report", _trace_of(known), results=len(given)):
+            return _reported(at_once, known, given)
+
+
+@repeated
+def _trace_of(token: UUID | None) -> str | None:
+    """The trace of the lease's job; read only where something is traced."""
+    if token is None:
+        return None
+    rows = Job.ledger.using(alias()).filter(pk__in=Lease.ledger.filter(pk=token).values("job"))
+    trace: str | None = rows.values_list("trace", flat=True).first()
+    return trace
+
+
+def _reported(
+    at_once: AtOnce, known: UUID | None, given: Sequence[Result | Mapping[str, Any]]
+) -> list[ItemReceipt]:
+    prepared = prepare(given)
     rounds = _Round.of(one for one in prepared if isinstance(one, PendingResult))
     with knowing(lambda: _recorded(prepared, rounds)):
         for one_round in rounds:
@@ -66,7 +98,19 @@ def report_by(
         if due := next((one.job_id for one in rounds if one.job_id is not None), None):
             reconcile(due)
     answers = {id(one): receipt for one_round in rounds for one, receipt in one_round.answers()}
-    return [one if isinstance(one, ItemReceipt) else answers[id(one)] for one in prepared]
+    receipts = [one if isinstance(one, ItemReceipt) else answers[id(one)] for one in prepared]
+    _count(prepared, receipts)
+    return receipts
+
+
+def _count(prepared: Sequence[object], receipts: Sequence[ItemReceipt]) -> None:
+    """Count the receipts by the outcome that was reported; a result that is bad has none."""
+    outcomes = (
+        one.result.outcome.value if isinstance(one, PendingResult) else "" for one in prepared
+    )
+    kinds = Counter(zip((one.receipt.value for one in receipts), outcomes, strict=True))
+    for (kind, outcome), amount in kinds.items():
+        telemetry.count("receipts", amount, receipt=kind, outcome=outcome)
 
 
 def _recorded(prepared: Sequence[object], rounds: Sequence[_Round]) -> str:
@@ -185,15 +229,29 @@ class _Round:
         otherwise, and then nothing refers to the file.
         """
         for _ in range(limits().output_rounds_max):
-            settled = settlement.settle(token, left)
+            settled = self._settled(token, left)
             self._note(settled)
             self._give_up(settled.unused)
-            left = [kept for one in settled.lacking if (kept := self._stored(one)) is not None]
+            deferred = list(settled.deferred)
+            left = [
+                kept for one in settled.lacking if (kept := self._stored(one, deferred)) is not None
+            ]
+            if deferred and settled.job_id is not None:
+                deferrals.note(settled.job_id, settled.stage, deferred)
             if not left:
                 return
         raise Unavailable("large outputs were removed as fast as they were stored; try again later")
 
-    def _stored(self, one: PendingResult) -> PendingResult | None:
+    def _settled(self, token: UUID, left: Sequence[PendingResult]) -> Settled:
+        """Settle them in one transaction. If a hook ended it, notes that all were deferred."""
+        try:
+            return settlement.settle(token, left)
+        except HookStopped as error:
+            deferred = [Deferred(one.number, error.hook, error.cause) for one in left]
+            deferrals.note(error.held.job_id, error.held.stage, deferred)
+            raise
+
+    def _stored(self, one: PendingResult, deferred: list[Deferred]) -> PendingResult | None:
         """The result with its output stored; None if that failed, which is its answer."""
         try:
             self.files[one.number] = outputs.store(one.canonical_output, one.hash)
@@ -201,8 +259,9 @@ class _Round:
         except outputs.NotStored as error:
             cause = error.__cause__
             logger.warning("item %s: its output was not stored", one.number, exc_info=cause)
-            why = f"the storage failed ({type(cause).__name__}: {cause}); post it again later"
-            self._answer(one, Receipt.DEFERRED, why)
+            why = raised("the storage", cause)
+            deferred.append(Deferred(one.number, "storage", why))
+            self._answer(one, Receipt.DEFERRED, f"{why}; post it again later")
             return None
 
     def _give_up(self, names: Iterable[str | None]) -> None:

@@ -2,7 +2,7 @@
 --          credit the leases, count
 -- guard: what the receipt table counts (COUNTED), of items the lease was granted; an item that has
 --        an outcome in this stage is left alone. A lease of several that another transaction holds
---        is skipped, and its report goes alone
+--        is skipped, and its report goes alone; so is the lease of a revoked worker
 -- note: one lease has lines of its own; the general ones cost a third more
 -- locks: own leases, items by job, stage and number, slots by job and stage (tallies, then
 --        metrics); of several leases none is waited for
@@ -16,20 +16,26 @@ WITH asked AS MATERIALIZED (
     FROM joblot_lease l
     WHERE l.token = %(token)s::uuid -- if token
     WHERE l.token = ANY (%(tokens)s::uuid[]) -- if reports
+      AND NOT EXISTS (
+          SELECT 1 FROM joblot_worker w
+          WHERE w.owner = COALESCE(l.owner, 0) AND w.instance = l.worker
+                AND w.revoked_at IS NOT NULL
+      )
     FOR UPDATE
     SKIP LOCKED -- if shared
 ), moved AS (
     INSERT INTO joblot_outcome (
         job_id, stage, number, run, state, hash, output, output_ref, metrics,
-        error_type, error_message, lease_token, settled_at
+        error_type, error_message, error_cause, error_traceback, lease_token, settled_at
     )
     SELECT h.job_id, h.stage, p.number, h.run, p.state, decode(p.hash, 'hex'), p.output,
-           p.output_ref, p.metrics, p.error_type, p.error_message, h.token, {now}
+           p.output_ref, p.metrics, p.error ->> 'type', p.error ->> 'message',
+           p.error ->> 'cause', p.error ->> 'traceback', h.token, {now}
     FROM held h
     JOIN asked a ON a.token = h.token
     CROSS JOIN LATERAL jsonb_to_recordset(a.results) AS p (
         number int, state smallint, hash text, output jsonb, output_ref text, metrics jsonb,
-        error_type text, error_message text
+        error jsonb
     )
     WHERE (h.state, h.gone @> to_jsonb(p.number), p.state) IN ({COUNTED})
       AND EXISTS (

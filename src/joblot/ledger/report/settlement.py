@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from joblot.errors import PermanentError
@@ -21,6 +21,7 @@ from joblot.ledger.report.judge import Decision, judge
 from joblot.ledger.report.pending_result import PendingResult
 from joblot.ledger.report.write import Settled
 from joblot.ledger.rows import outputs
+from joblot.ledger.rows.deferrals import Deferred, raised
 from joblot.states import Receipt
 from joblot.wire import ItemReceipt
 
@@ -37,9 +38,17 @@ def settle(token: UUID, pending: Sequence[PendingResult]) -> Settled:
         if held is None:
             return unknown_lease(pending)
         with hooks_of(held) as found:
-            decisions, lacking = _Settlement(held, found).settle(pending)
+            settlement = _Settlement(held, found)
+            decisions, lacking = settlement.settle(pending)
     receipts = {decision.number: decision.answer() for decision in decisions}
-    return Settled(receipts, held.job_id, lacking, _unused(pending, decisions))
+    return Settled(
+        receipts,
+        held.job_id,
+        lacking,
+        _unused(pending, decisions),
+        stage=held.stage,
+        deferred=settlement.deferred,
+    )
 
 
 def _unused(pending: Sequence[PendingResult], decisions: Sequence[Decision]) -> set[str]:
@@ -63,6 +72,7 @@ def unknown_lease(pending: Iterable[PendingResult]) -> Settled:
 class _Settlement:
     held: Held
     hooks: HooksOf
+    deferred: list[Deferred] = field(default_factory=list)
 
     def settle(self, pending: Sequence[PendingResult]) -> Done:
         """The decisions that were carried out, and the results whose files are missing."""
@@ -147,7 +157,9 @@ class _Settlement:
         logger.warning(
             "job %s: %s failed for item %s", self.held.job_id, hook, one.number, exc_info=cause
         )
-        reason = f"{hook} failed ({type(cause).__name__}: {cause}); post it again later"
+        why = raised(f"{hook}('{self.held.pipeline}')", cause)
+        self.deferred.append(Deferred(one.number, hook, why))
+        reason = f"{why}; post it again later"
         return replace(one, receipt=Receipt.DEFERRED, reason=reason, keep=False)
 
 

@@ -18,6 +18,7 @@ from joblot.ledger.db.transactions import alias, connection, repeated
 from joblot.ledger.report.held import Held
 from joblot.ledger.report.judge import Decision
 from joblot.ledger.report.pending_result import PendingResult
+from joblot.ledger.rows.deferrals import Deferred
 from joblot.ledger.rows.items import settled_among
 from joblot.ledger.rows.job import policy_of
 from joblot.ledger.rows.ranges import Span, enqueue, islands
@@ -32,13 +33,16 @@ class Settled:
     """What was committed of the results of a lease: receipts by item, and a job that may be due.
 
     `lacking`: the results that are to be kept, and were left alone because their files are missing.
-    `unused`: files that were stored for these results, to which no row refers.
+    `unused`: files that were stored for these results, to which no row refers. `deferred`: the
+    results of `stage` that a hook refused.
     """
 
     receipts: Mapping[int, ItemReceipt]
     job_id: int | None = None
     lacking: Sequence[PendingResult] = ()
     unused: Collection[str] = ()
+    stage: int = 0
+    deferred: Sequence[Deferred] = ()
 
 
 @repeated
@@ -128,6 +132,8 @@ def requeue(held: Held, batch: Sequence[Decision]) -> None:
             cause="failed",
             error_type=decision.pending.error.type,
             error_message=decision.pending.error.message,
+            error_cause=decision.pending.error.cause,
+            error_traceback=decision.pending.error.traceback,
             worker=held.lease.worker,
             leased_at=held.lease.claimed_at,
             at=clock.now(),

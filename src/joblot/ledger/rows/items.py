@@ -10,6 +10,7 @@ from joblot.ledger.db.statements import fetch, json_value
 from joblot.ledger.db.transactions import connection
 from joblot.ledger.rows.outputs import readable_output
 from joblot.states import ItemState
+from joblot.wire import ITEM_MAX
 
 
 class ItemRow(NamedTuple):
@@ -64,6 +65,26 @@ def settled_among(job_id: int, stage: int, numbers: Iterable[int]) -> set[int]:
     """Which of these items have an outcome in this stage."""
     rows = fetch(connection(), "rows/settled_among", job=job_id, stage=stage, numbers=list(numbers))
     return {number for (number,) in rows}
+
+
+class FailedItem(NamedTuple):
+    """An item that failed or was lost, and where. An item has at most one such stage."""
+
+    number: int
+    stage: int
+    state: int
+
+
+def failed_for(job_id: int, cause: str, *, after: int = -1, limit: int) -> list[FailedItem]:
+    """The first items behind the number `after` that failed or were lost for this cause."""
+    asked = {"job": job_id, "cause": cause, "after": after, "number_max": ITEM_MAX, "limit": limit}
+    return [FailedItem(*row) for row in fetch(connection(), "rows/failed_for_cause", **asked)]
+
+
+def count_of_cause(job_id: int, cause: str) -> int:
+    """How many items failed or were lost for this cause."""
+    ((items,),) = fetch(connection(), "rows/count_of_cause", job=job_id, cause=cause)
+    return int(items)
 
 
 def _uuid(token: Any) -> UUID | None:

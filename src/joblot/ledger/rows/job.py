@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import F
+from django.db.models import F, Q
 
 from joblot import clock
 from joblot.config import Policy
 from joblot.errors import NotFound, WrongStatus
 from joblot.ledger.db.transactions import alias, repeated
+from joblot.ledger.rows.author import NOBODY, Author
 from joblot.models import Event, Job, Stage
 from joblot.states import TRANSITIONS, JobStatus, JobTransition, sources
 
@@ -47,10 +48,10 @@ def policy_of(job: Job) -> Policy:
     return Policy(**job.policy)
 
 
-def advance(job_id: int, version: int, **changes: Any) -> bool:
-    """Change the job if it still has `version`. Returns whether this caller won."""
+def advance(job_id: int, version: int, only: Q | None = None, **changes: Any) -> bool:
+    """Change the job if it still has `version`, and `only` holds. Returns whether this won."""
     row = Job.ledger.using(alias()).filter(pk=job_id, version=version)
-    return row.update(version=F("version") + 1, **changes) == 1
+    return row.filter(only or Q()).update(version=F("version") + 1, **changes) == 1
 
 
 def require_transition(job: Job, transition: JobTransition) -> JobStatus:
@@ -68,7 +69,15 @@ def require_transition(job: Job, transition: JobTransition) -> JobStatus:
     return target
 
 
-def record_event(job_id: int, run: int, revision: int, kind: str, data: dict[str, Any]) -> None:
+def record_event(
+    job_id: int,
+    run: int,
+    revision: int,
+    kind: str,
+    data: dict[str, Any],
+    *,
+    by: Author = NOBODY,
+) -> None:
     """Put an event into the outbox, in the transaction of the change that it describes."""
     Event.ledger.using(alias()).create(
         job_id=job_id,
@@ -76,6 +85,8 @@ def record_event(job_id: int, run: int, revision: int, kind: str, data: dict[str
         revision=revision,
         kind=kind,
         data=data,
+        actor=by.actor,
+        reason=by.reason,
         at=clock.now(),
         next_try_at=clock.now(),
     )

@@ -1,4 +1,4 @@
-"""Names given from outside: of jobs, stages, projects and workers, and idempotency keys."""
+"""What a job is called and how urgent it is, as given from outside; and other names."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from joblot.errors import InvalidInput
 from joblot.shown import shown
 from joblot.wire import is_storable
 
+PRIORITY_MAX = 2**31 - 1
+
 
 def checked_name(given: Any, what: str) -> str:
     """`given`, if every database can store it as a name. Raises InvalidInput."""
@@ -17,5 +19,15 @@ def checked_name(given: Any, what: str) -> str:
         raise InvalidInput(
             f"{what}: expected text of 1 to {longest} characters, without U+0000 and lone "
             f"surrogates, got {shown(given)}"
+        )
+    return given
+
+
+def checked_priority(given: Any) -> int:
+    """`given`, if it is a priority. Raises InvalidInput."""
+    if not isinstance(given, int) or isinstance(given, bool) or abs(given) > PRIORITY_MAX:
+        raise InvalidInput(
+            f"priority: expected a whole number, -{PRIORITY_MAX} to {PRIORITY_MAX}, "
+            f"got {shown(given)}"
         )
     return given

@@ -72,6 +72,13 @@ class Deltas:
 
 
 @repeated
+def succeeded(job_id: int, stage: int) -> int:
+    """How many items have succeeded in a stage."""
+    tallies = Tally.ledger.using(alias()).filter(job_id=job_id, stage=stage)
+    return int(tallies.aggregate(items=Sum("succeeded", default=0))["items"])
+
+
+@repeated
 def settled(job_id: int) -> int:
     """How many items are settled, over all stages."""
     tallies = Tally.ledger.using(alias()).filter(job_id=job_id)

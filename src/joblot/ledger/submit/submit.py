@@ -9,24 +9,24 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from joblot import clock, wire
+from joblot import clock, telemetry, wire
 from joblot.config import Policy, default_policy, limits
 from joblot.errors import InvalidInput, InvalidResult, KeyConflict, Unavailable, WrongStatus
 from joblot.ledger.db.transactions import alias, connection, knowing, repeated, require_durable
 from joblot.ledger.job.lifecycle import start as start_job
 from joblot.ledger.job.reconcile import reconcile
 from joblot.ledger.rows.asked import fingerprints, require_same_submission
+from joblot.ledger.rows.author import NOBODY, Author, author_of
 from joblot.ledger.rows.job import advance, read_job, record_event
-from joblot.ledger.rows.names import checked_name
+from joblot.ledger.rows.names import checked_name, checked_priority
 from joblot.ledger.submit.items import Filling, Given, chunks_of
 from joblot.ledger.submit.left_open import ADD_AGAIN, AGAIN_WITH_KEY, WITHOUT_KEY, naming
 from joblot.models import Job, Stage
 from joblot.shown import counted, shown
 from joblot.states import FILLABLE, JobStatus
 
-PRIORITY_MAX = 2**31 - 1
 
-
+@telemetry.verb("submit")
 def submit(
     name: str,
     items: Iterable[Given] | None = None,
@@ -40,6 +40,7 @@ def submit(
     start: bool = True,
     seal: bool = True,
     idempotency_key: str | None = None,
+    actor: str = "",
 ) -> Job:
     """Make a job of `items`, each `{"key": str, "payload": JSON}` or just a key.
 
@@ -54,7 +55,7 @@ def submit(
     first); an item with another payload; with `seal`, more or fewer items, in any order. Without
     `items`, those of a sealed job are not compared. `start` and `seal` are not content: a later
     submission may start or seal what an earlier one did not. The key is free again once the job is
-    deleted.
+    deleted. `actor` is who submits; the job's first event carries it.
 
     Raises InvalidInput, InvalidItem, InvalidPolicy, KeyConflict; WrongStatus if the key's job was
     canceled before it was sealed; NotFound if it is deleted in the meantime. An error in the first
@@ -65,11 +66,12 @@ def submit(
     fields = {
         "name": checked_name(name, "name"),
         "project": checked_name(project, "project"),
-        "priority": _priority(priority),
+        "priority": 0 if priority is None else checked_priority(priority),
         "config": _config(config),
         "policy": Policy.of(policy, default_policy()).as_json(),
         "idempotency_key": idempotency_key and checked_name(idempotency_key, "idempotency_key"),
         "status": (JobStatus.PENDING if start else JobStatus.CREATED).value,
+        "trace": telemetry.traceparent(),
     }
     named = _stages(pipeline, stages)
     if idempotency_key is not None:
@@ -83,11 +85,12 @@ def submit(
                 "policy": policy or None,
             }
         )
-    submission = _Submission(fields, named)
+    submission = _Submission(fields, named, author_of(actor, ""))
     with submission.explaining():
         return submission.made(items, start=start, seal=seal)
 
 
+@telemetry.verb("add_items")
 def add_items(job_id: int, items: Iterable[Given], *, seal: bool = False) -> int:
     """Add a stream of items to an open job; returns how many were new.
 
@@ -103,24 +106,32 @@ def add_items(job_id: int, items: Iterable[Given], *, seal: bool = False) -> int
             filling.take(chunks_of(items))
         if seal:
             with naming(job_id):
-                _seal(job_id, len(filling.seen))
+                _seal(job_id, len(filling.seen), by=NOBODY)
     return filling.added
 
 
-def seal(job_id: int) -> Job:
-    """Declare that no more items will be added; a job whose items are all settled finishes now."""
+@telemetry.verb("seal")
+def seal(job_id: int, *, actor: str = "", reason: str = "") -> Job:
+    """Declare that no more items will be added; a job whose items are all settled finishes now.
+
+    The event "sealed" carries `actor` and `reason`; a job that was sealed already has none.
+    """
+    by = author_of(actor, reason)
     require_durable(connection())
     with knowing(lambda: "sealing again is safe"):
-        _seal(job_id)
+        _seal(job_id, by=by)
         return read_job(job_id)
 
 
 class _Submission:
     """One submission in progress, and what is known about it if the database fails."""
 
-    def __init__(self, fields: Mapping[str, Any], stages: Sequence[tuple[str, str]]) -> None:
+    def __init__(
+        self, fields: Mapping[str, Any], stages: Sequence[tuple[str, str]], by: Author
+    ) -> None:
         self._fields = fields
         self._stages = stages
+        self._by = by
         self._key: str | None = fields["idempotency_key"]
         self._job_id: int | None = None
         self._filling: Filling | None = None
@@ -128,12 +139,12 @@ class _Submission:
     def made(self, items: Iterable[Given] | None, *, start: bool, seal: bool) -> Job:
         chunks = chunks_of(() if items is None else items)
         first = list(islice(chunks, 1))  # before there is a job: bad items leave none behind
-        job = _find_or_create(self._fields, self._stages)
+        job = _find_or_create(self._fields, self._stages, self._by)
         self._job_id = job.pk
         self._filling = filling = Filling(job.pk, _is_another)
         with naming(job.pk, WITHOUT_KEY if self._key is None else AGAIN_WITH_KEY):
             if start and job.status == JobStatus.CREATED:
-                start_job(job.pk)
+                start_job(job.pk, actor=self._by.actor)
             filling.take(chain(first, chunks))
         with naming(job.pk):
             if seal and not (items is None and job.sealed):
@@ -188,10 +199,11 @@ def _require_all(job: Job, given: int | None) -> None:
     )
 
 
-def _seal(job_id: int, given: int | None = None) -> None:
+def _seal(job_id: int, given: int | None = None, *, by: Author | None = None) -> None:
     """Seal, and reconcile after the commit, which may be the caller's.
 
-    The total compared is that of the version that is sealed, so no item is added in between.
+    With `by`, the event "sealed" is written; a submission that seals its own job has none. The
+    total compared is that of the version that is sealed, so no item is added in between.
     """
     for _ in range(limits().reconcile_rounds_max):
         job = read_job(job_id)
@@ -200,7 +212,7 @@ def _seal(job_id: int, given: int | None = None) -> None:
             break
         if job.status not in FILLABLE:
             raise WrongStatus(f"job {job_id} is {job.status}; it can't be sealed now")
-        if _seal_once(job):
+        if _seal_once(job, by):
             break
     else:
         raise Unavailable(f"job {job_id}: sealing was overtaken by other changes; try again")
@@ -208,20 +220,25 @@ def _seal(job_id: int, given: int | None = None) -> None:
 
 
 @repeated
-def _seal_once(job: Job) -> bool:
+def _seal_once(job: Job, by: Author | None) -> bool:
     with transaction.atomic(using=alias()):
-        return advance(job.pk, job.version, sealed=True)
+        won = advance(job.pk, job.version, sealed=True)
+        if won and by is not None:
+            record_event(job.pk, job.run, job.revision, "sealed", {"total": job.total}, by=by)
+    return won
 
 
 @repeated
-def _find_or_create(fields: Mapping[str, Any], stages: Sequence[tuple[str, str]]) -> Job:
+def _find_or_create(
+    fields: Mapping[str, Any], stages: Sequence[tuple[str, str]], by: Author
+) -> Job:
     """The job with this idempotency key, or a new one. Concurrent calls all get the same job."""
     for _ in range(limits().reconcile_rounds_max):
         if known := _by_key(fields):
             require_same_submission(known, fields["asked"])
             return known
         try:
-            return _create(fields, stages)
+            return _create(fields, stages, by)
         except IntegrityError:  # another submission made it; it may be deleted before it is found
             if fields["idempotency_key"] is None:
                 raise
@@ -237,7 +254,7 @@ def _by_key(fields: Mapping[str, Any]) -> Job | None:
     return found
 
 
-def _create(fields: Mapping[str, Any], stages: Sequence[tuple[str, str]]) -> Job:
+def _create(fields: Mapping[str, Any], stages: Sequence[tuple[str, str]], by: Author) -> Job:
     with transaction.atomic(using=alias()):
         job: Job = Job.ledger.using(alias()).create(**fields, created_at=clock.now())
         Stage.ledger.using(alias()).bulk_create(
@@ -245,7 +262,7 @@ def _create(fields: Mapping[str, Any], stages: Sequence[tuple[str, str]]) -> Job
             for position, (name, pipeline) in enumerate(stages)
         )
         kind = "created" if fields["status"] == JobStatus.CREATED else "started"
-        record_event(job.pk, 1, 0, kind, {})
+        record_event(job.pk, 1, 0, kind, {}, by=by)
     return job
 
 
@@ -269,17 +286,6 @@ def _stages(
     if len({name for name, _ in named}) < len(named):
         raise InvalidInput("stages: expected different names")
     return named
-
-
-def _priority(given: Any) -> int:
-    if given is None:
-        return 0
-    if not isinstance(given, int) or isinstance(given, bool) or abs(given) > PRIORITY_MAX:
-        raise InvalidInput(
-            f"priority: expected a whole number, -{PRIORITY_MAX} to {PRIORITY_MAX}, "
-            f"got {shown(given)}"
-        )
-    return given
 
 
 def _config(given: Any) -> Any:

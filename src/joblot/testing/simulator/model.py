@@ -103,6 +103,8 @@ class Job:
             self.reconcile()
 
     def seal(self) -> None:
+        if not self.sealed:
+            self.events.append("sealed")
         self.sealed = True
         self.reconcile()
 

@@ -4,30 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from joblot.config import limits
 from joblot.errors import InvalidInput
-from joblot.identity import workers
-from joblot.identity.workers import seen
-
-
-@pytest.fixture(autouse=True)
-def nobody_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "_seen_at", {})
-
-
-def online() -> dict[str, bool]:
-    return {one["instance"]: one["online"] for one in workers.workers()}
-
-
-def test_of_two_workers_exactly_the_dead_one_goes_offline(ledger_db: str, clock, configure) -> None:
-    configure(worker_seen_seconds=1e-9)
-    seen(1, "gpu-1")
-    seen(1, "gpu-2")
-    assert online() == {"gpu-1": True, "gpu-2": True}
-    clock.forward(limits().worker_offline_seconds - 1)
-    seen(1, "gpu-2")
-    clock.forward(2)
-    assert online() == {"gpu-1": False, "gpu-2": True}
+from joblot.ledger.read import workers
+from joblot.ledger.rows.workers import seen
 
 
 def test_the_same_name_under_another_token_is_another_worker(ledger_db: str) -> None:

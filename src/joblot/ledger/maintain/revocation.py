@@ -1,0 +1,77 @@
+"""Revoking a worker: nothing of it counts any more, and its items go back to the queue.
+
+The mark is set first, and read by every claim, renewal and report. Then its live leases are
+released. A claim or a report that began before the mark may still end as if it came first: such a
+lease is released by the sweep, and through it nothing more is reported.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django.db.models import Q
+
+from joblot import clock, faults
+from joblot.errors import NotFound
+from joblot.ledger.db.transactions import alias, durable, repeated
+from joblot.ledger.lease import release
+from joblot.ledger.rows import workers
+from joblot.ledger.rows.workers import NO_OWNER
+from joblot.models import LIVE_BY_TIME, Lease, WorkerInstance
+
+logger = logging.getLogger("joblot.ledger")
+
+LEASES_BATCH = 1_000  # released in one round of the sweep
+
+
+def revoke_worker(owner: int, instance: str, *, actor: str = "", reason: str = "") -> int:
+    """Refuse this worker's claims, renewals and reports; returns how many items it has given back.
+
+    They go back to the queue at no cost to their budgets. Results that it has reported before stay.
+    `owner` is that of its token; 0 for the local token and for workers in a process that calls
+    joblot directly. Raises NotFound if no such worker was ever seen.
+    """
+    _mark(owner, instance, clock.now())
+    faults.point("revocation: marked, not released")
+    logger.warning("worker %s was revoked%s", instance, _by(actor, reason))
+    return sum(release(token) for token in _leases(_of(owner, instance)))
+
+
+def restore_worker(owner: int, instance: str, *, actor: str = "", reason: str = "") -> None:
+    """Undo `revoke_worker`: the worker may claim and report again. Raises NotFound."""
+    _mark(owner, instance, None)
+    logger.warning("worker %s was restored%s", instance, _by(actor, reason))
+
+
+def release_revoked() -> int:
+    """Release leases that were granted to a worker while it was being revoked."""
+    if not workers.any_revoked():
+        return 0
+    return sum(release(token) for token in _leases(Q(workers.revoked())))
+
+
+@repeated
+def _mark(owner: int, instance: str, at: Any) -> None:
+    with durable():
+        rows = WorkerInstance.ledger.using(alias()).filter(owner=owner, instance=instance)
+        if not rows.update(revoked_at=at):
+            raise NotFound(
+                f"worker {instance!r:.200} of owner {owner} was never seen; `joblot workers` lists "
+                "those that were"
+            )
+
+
+def _of(owner: int, instance: str) -> Q:
+    mine = Q(owner=owner) | Q(owner__isnull=True) if owner == NO_OWNER else Q(owner=owner)
+    return mine & Q(worker=instance)
+
+
+@repeated
+def _leases(which: Q) -> list[Any]:
+    live = Lease.ledger.using(alias()).filter(LIVE_BY_TIME).filter(which)
+    return list(live.order_by("expires_at").values_list("pk", flat=True)[:LEASES_BATCH])
+
+
+def _by(actor: str, reason: str) -> str:
+    return (f" by {actor}" if actor else "") + (f": {reason}" if reason else "")

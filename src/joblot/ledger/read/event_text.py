@@ -1,0 +1,89 @@
+"""An event as a line of the job's log: its level, and a sentence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from joblot.models import Event
+from joblot.shown import counted
+
+_LEVELS = {
+    "canceling": "warning",
+    "failing": "warning",
+    "SUCCESS": "info",
+    "COMPLETED_WITH_ERRORS": "warning",
+    "FAILURE": "error",
+    "REVOKED": "warning",
+}
+
+
+def level_of(event: Event) -> str:
+    status = event.data.get("status") if event.kind in ("finished", "amended") else event.kind
+    return _LEVELS.get(str(status), "info")
+
+
+def sentence(event: Event) -> str:
+    """What happened, who asked for it and why, and the details: `paused by ana: disk full`."""
+    happened, details = _TEXTS.get(event.kind, _plain)(event)
+    by = f" by {event.actor}" if event.actor else ""
+    reason = f": {event.reason}" if event.reason else ""
+    return f"{happened}{by}{reason}" + (f" ({details})" if details else "")
+
+
+_Text = tuple[str, str]
+
+
+def _plain(event: Event) -> _Text:
+    return event.kind, ""
+
+
+def _started(event: Event) -> _Text:
+    return "started" if event.run == 1 else f"run {event.run} started", ""
+
+
+def _edited(event: Event) -> _Text:
+    changes = (
+        f"{field} from {_value(before)} to {_value(after)}"
+        for field, (before, after) in event.data.items()
+    )
+    return "edited", "; ".join(changes)
+
+
+def _value(value: Any) -> str:
+    return "none" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _failing(event: Event) -> _Text:
+    stages = event.data.get("stages", [])
+    bad = sum(stage["failed"] + stage["lost"] for stage in stages)
+    return "failing", f"{counted(bad, 'item')} failed or lost"
+
+
+def _ended(event: Event) -> _Text:
+    return f"ended as {event.data.get('status')}", _report(event.data)
+
+
+def _amended(event: Event) -> _Text:
+    return f"amended to {event.data.get('status')}", _report(event.data)
+
+
+def _report(data: Mapping[str, Any]) -> str:
+    stages = data.get("stages")
+    if not stages:
+        return ""
+    return f"{stages[-1]['succeeded']:,} of {counted(data['total'], 'item')} succeeded"
+
+
+_TEXTS: Mapping[str, Callable[[Event], _Text]] = {
+    "started": _started,
+    "claimed": lambda event: ("the first lease was granted", ""),
+    "canceling": lambda event: ("canceled", ""),
+    "retried": lambda event: (f"retried, as run {event.run}", ""),
+    "sealed": lambda event: ("sealed", counted(event.data.get("total", 0), "item")),
+    "edited": _edited,
+    "failing": _failing,
+    "finished": _ended,
+    "amended": _amended,
+}

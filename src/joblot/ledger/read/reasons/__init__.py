@@ -1,0 +1,1 @@
+"""The reasons that `why` gives, by what they are about."""

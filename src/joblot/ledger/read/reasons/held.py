@@ -1,0 +1,68 @@
+"""Who holds the job's items: workers that show signs of life, and others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from joblot.ledger.read.overdue_leases import overdue_leases, sweep_overdue_at
+from joblot.ledger.read.reasons.reason import Asked, Reason, reason
+from joblot.ledger.read.workers import Holding, holdings
+from joblot.shown import at, counted, counted_and, lasting
+from joblot.states import ACCEPTING
+
+SWEEP = "run `joblot serve`, or `joblot sweep --forever`"
+
+
+def of_leases(asked: Asked) -> Iterator[Reason]:
+    if asked.job.status not in ACCEPTING:
+        return
+    if late := overdue_leases(job_id=asked.job.pk):
+        yield reason(
+            "overdue",
+            f"{late.text(asked.now)}, and nothing returns them to the queue: {SWEEP}",
+            late.items,
+            since=late.since,
+            act="sweep",
+            link="workers",
+        )
+    in_time = {"expires_at__gte": sweep_overdue_at()}
+    held = list(holdings(asked.now, job_id=asked.job.pk, **in_time).values())
+    silent = [one for one in held if one.is_silent(asked.now)]
+    if silent:
+        yield _silent(asked, silent)
+    if working := [one for one in held if not one.is_silent(asked.now)]:
+        yield _working(asked, working)
+
+
+def _working(asked: Asked, held: Sequence[Holding]) -> Reason:
+    items, until = sum(one.items for one in held), max(one.until for one in held)
+    if len(held) == 1:
+        are = counted_and(items, "item", "is", "are")
+        text = f"{are} with {named(held[0])} until {at(until, asked.now)}"
+    else:
+        text = (
+            f"{counted(items, 'item')} are being worked on by {counted(len(held), 'worker')} until "
+            f"{at(until, asked.now)}"
+        )
+    return reason("in_flight", text, items, until=until, link="workers")
+
+
+def _silent(asked: Asked, held: Sequence[Holding]) -> Reason:
+    items, until = sum(one.items for one in held), max(one.until for one in held)
+    leases = sum(one.leases for one in held)
+    heard = max(one.heard_at for one in held)
+    ago = lasting(min(one.silent_seconds(asked.now) for one in held))
+    who = f"{named(held[0])}," if len(held) == 1 else counted(len(held), "worker")
+    if until <= asked.now:
+        ends = f"expired at {at(until, asked.now)}"
+    else:
+        ends = f"{'expires' if leases == 1 else 'expire'} at {at(until, asked.now)}"
+    text = (
+        f"{counted_and(items, 'item', 'is', 'are')} leased by {who} last heard from {ago} ago; the "
+        f"{'lease' if leases == 1 else 'leases'} {ends}"
+    )
+    return reason("silent", text, items, since=heard, until=until, link="workers")
+
+
+def named(one: Holding) -> str:
+    return one.worker[1] or "an unnamed worker"

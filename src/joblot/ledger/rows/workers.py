@@ -1,0 +1,176 @@
+"""Workers: an owner and the instance id that a worker sends; when each was last seen, and when a
+pipeline was last asked for.
+
+These are hints for people: they are written separately from the work, at most every
+`worker_seen_seconds` for each worker and pipeline of a process, and a failure to write one is
+harmless. Only a revocation decides something.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import DatabaseError
+from django.db.models import Exists, OuterRef
+from django.db.models.functions import Coalesce
+
+from joblot import clock
+from joblot.config import limits
+from joblot.errors import InvalidInput, InvalidResult, WorkerRevoked
+from joblot.ledger.db.transactions import alias, repeated
+from joblot.ledger.rows.names import checked_name
+from joblot.models import PipelineAsked, WorkerInstance
+from joblot.shown import to_the_second
+from joblot.wire import canonical
+
+logger = logging.getLogger("joblot.ledger")
+
+ANY_JOB = 0  # the job of a pipeline that was asked for without naming one
+NO_OWNER = 0  # the owner of workers in this process, as of those with the local token
+_REMEMBERED_MAX = 100_000
+
+
+@dataclass(slots=True)
+class _Seen:
+    at: float = float("-inf")
+    about: Any = None
+    pipelines: tuple[str, ...] = ()
+
+
+_lock = threading.Lock()
+# Threads: read and changed under the lock only.
+_seen: dict[tuple[str, int, str], _Seen] = {}
+# Threads: as above.
+_asked_at: dict[tuple[str, str, int], float] = {}
+
+
+def seen(owner: int, instance: str, about: Any = None) -> None:
+    """Record that this worker made a request; `about`, a JSON object, is its own description."""
+    checked_name(instance, "Joblot-Worker")
+    about = _checked_about(about)
+    if news := _news(owner, instance, about=about):
+        _try(instance, lambda: _write(owner, instance, **news))
+
+
+def asked(owner: int | None, instance: str, pipelines: Iterable[str], job: int = ANY_JOB) -> None:
+    """Record that a claim has asked for these pipelines; `instance` is "" if it named no worker."""
+    wanted = tuple(pipelines)
+    news = _news(owner or NO_OWNER, instance, pipelines=wanted) if instance else None
+    if news:
+        _try(instance, lambda: _write(owner or NO_OWNER, instance, **news))
+    if due := [name for name in wanted if _is_due(name, job)]:
+        _try(instance, lambda: _write_asked(due, job))
+
+
+def revoked(owner: str = "owner", instance: str = "worker") -> Exists:
+    """A condition for selecting leases: their worker is revoked. Names the columns of a lease."""
+    rows = _revoked().filter(instance=OuterRef(instance))
+    return Exists(rows.filter(owner=Coalesce(OuterRef(owner), NO_OWNER)))
+
+
+@repeated
+def require_not_revoked(owner: int | None, instance: str) -> None:
+    """Raises WorkerRevoked."""
+    mine = _revoked().using(alias()).filter(owner=owner or NO_OWNER, instance=instance)
+    if instance and (at := mine.values_list("revoked_at", flat=True).first()):
+        raise refusal(instance, at)
+
+
+def refusal(instance: str, at: datetime) -> WorkerRevoked:
+    return WorkerRevoked(
+        f"worker {instance} was revoked at {to_the_second(at)}: stop, and ask the operator; its "
+        "items are done by others"
+    )
+
+
+@repeated
+def any_revoked() -> bool:
+    return bool(_revoked().using(alias()).exists())
+
+
+def _revoked() -> Any:
+    return WorkerInstance.ledger.filter(revoked_at__isnull=False)
+
+
+def forget() -> None:
+    """Forget what was written, when this process is pointed at another database."""
+    with _lock:
+        _seen.clear()
+        _asked_at.clear()
+
+
+def _try(instance: str, write: Any) -> None:
+    try:
+        write()
+    except DatabaseError as error:
+        logger.warning("worker %s was seen, but that could not be recorded: %s", instance, error)
+
+
+def _news(owner: int, instance: str, **told: Any) -> dict[str, Any]:
+    """What is to be written of the worker: something every `worker_seen_seconds`, and what is new.
+
+    Empty if nothing is due.
+    """
+    now = time.monotonic()
+    with _lock:
+        if len(_seen) >= _REMEMBERED_MAX:
+            _seen.clear()
+        known = _seen.setdefault((alias(), owner, instance), _Seen())
+        given = {name: value for name, value in told.items() if value is not None}
+        changed = {name: value for name, value in given.items() if getattr(known, name) != value}
+        if not changed and now - known.at < limits().worker_seen_seconds:
+            return {}
+        known.at = now
+        for name, value in changed.items():
+            setattr(known, name, value)
+    return {"last_seen_at": clock.now()} | changed
+
+
+def _is_due(pipeline: str, job: int) -> bool:
+    key, now = (alias(), pipeline, job), time.monotonic()
+    with _lock:
+        if now - _asked_at.get(key, float("-inf")) < limits().worker_seen_seconds:
+            return False
+        if len(_asked_at) >= _REMEMBERED_MAX:
+            _asked_at.clear()
+        _asked_at[key] = now
+    return True
+
+
+def _checked_about(about: Any) -> Any:
+    if about is None:
+        return None
+    try:
+        size = len(canonical(about).encode())
+    except InvalidResult as error:
+        raise InvalidInput(f"about: {error}") from error
+    if not isinstance(about, dict) or size > limits().worker_about_bytes_max:
+        raise InvalidInput(
+            f"about: expected an object of at most {limits().worker_about_bytes_max} bytes"
+        )
+    return about
+
+
+def _write(owner: int, instance: str, **changes: Any) -> None:
+    if "pipelines" in changes:
+        changes["pipelines"] = list(changes["pipelines"])
+    rows = WorkerInstance.ledger.using(alias())
+    if rows.filter(owner=owner, instance=instance).update(**changes):
+        return
+    row = WorkerInstance(owner=owner, instance=instance, first_seen_at=clock.now(), **changes)
+    rows.bulk_create([row], ignore_conflicts=True)
+
+
+def _write_asked(pipelines: Collection[str], job: int) -> None:
+    PipelineAsked.ledger.using(alias()).bulk_create(
+        [PipelineAsked(pipeline=name, job_id=job, asked_at=clock.now()) for name in pipelines],
+        update_conflicts=True,
+        unique_fields=["pipeline", "job_id"],
+        update_fields=["asked_at"],
+    )
