@@ -11,6 +11,7 @@ app_name = "joblot_web"
 urlpatterns = [
     path("", jobs.jobs, name="home"),
     path("jobs", jobs.jobs, name="jobs"),
+    path("jobs/counts", jobs.job_counts, name="job_counts"),
     path("jobs/<int:job_id>", job.job, name="job"),
     path("sign-in", sign_in.sign_in, name="sign_in"),
     path("sign-out", sign_in.sign_out, name="sign_out"),
