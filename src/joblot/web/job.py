@@ -2,19 +2,59 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from django.http import HttpRequest, HttpResponseBase
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from joblot.ledger.read.progress import progress
-from joblot.web.page import page, require_sight
+from joblot.ledger.read.overview import overview
+from joblot.ledger.read.throughput import WINDOWS
+from joblot.ledger.rows.log import LEVELS
+from joblot.web import chart
+from joblot.web.page import caller_of, page, require_sight
+from joblot.web.sentences import basis, done_in, share, standing
 from joblot.web.shell import render
+from joblot.web.stages import rows_of
 
 
 @page
 @require_safe
 def job(request: HttpRequest, job_id: int) -> HttpResponseBase:
-    require_sight(request, job_id)
-    found = progress(job_id)
-    return render(
-        request, "joblot/job.html", {"title": found["name"], "here": "jobs", "job": found}
-    )
+    row = require_sight(request, job_id)
+    window = request.GET.get("window", "15m")
+    level, search = request.GET.get("level") or None, request.GET.get("search", "")
+    found = overview(job_id, window=window, level=level, search=search)
+    shown = found["job"]
+    for cause in found["causes"]["causes"]:
+        cause["share_percent"] = share(cause["items"], found["causes"]["total"])
+    context: dict[str, Any] = {
+        **found,
+        "title": shown["name"],
+        "here": "jobs",
+        "standing": standing(shown),
+        "done_in": done_in(found["eta"]),
+        "basis": basis(found["eta"]),
+        "rows": rows_of(shown),
+        "why": [{**one, "url": _target(job_id, one.get("link"))} for one in found["why"]],
+        "config_text": json.dumps(found["config"], indent=2, ensure_ascii=False, default=str),
+        "chart": chart.of(found["throughput"]),
+        "windows": list(WINDOWS),
+        "levels": LEVELS,
+        "level": level or "",
+        "search": search,
+        "may_operate": caller_of(request).may_operate(row.project),
+    }
+    return render(request, "joblot/job.html", context)
+
+
+def _target(job_id: int, link: str | None) -> str:
+    """Where a reason's link leads, which is relative to the job."""
+    if not link:
+        return ""
+    if link.startswith("workers"):
+        return reverse("joblot_web:workers") + link.removeprefix("workers")
+    if link.startswith("log"):
+        return "#logs"
+    return f"{reverse('joblot_web:job', args=[job_id])}/{link}"
