@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from django.http import Http404, HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.views.decorators.http import require_safe
 
 from joblot.api.long_polling import StreamPage, ViewCall, attach, query_of_next_page
@@ -48,11 +48,19 @@ class Pages(StreamingHttpResponse):
 
 @page
 @require_safe
-def export(request: HttpRequest, job_id: int, kind: str) -> HttpResponseBase:
+def as_csv(request: HttpRequest, job_id: int) -> HttpResponseBase:
+    return _exported(request, job_id, "csv")
+
+
+@page
+@require_safe
+def as_json_lines(request: HttpRequest, job_id: int) -> HttpResponseBase:
+    return _exported(request, job_id, "ndjson")
+
+
+def _exported(request: HttpRequest, job_id: int, kind: str) -> HttpResponseBase:
     """The first record says which job, run and revision this is, as of when, by which filter."""
     job = require_sight(request, job_id)
-    if kind not in _FORMATS:
-        raise Http404
     content_type, record, opening = _FORMATS[kind]
     given = request.GET.dict()
     is_first = ViewCall.of(request).is_first

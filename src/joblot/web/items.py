@@ -98,11 +98,7 @@ def _chips(job_id: int, kept: Mapping[str, str]) -> list[Json]:
     ]
 
 
-def _address(job_id: int, given: Mapping[str, str], kind: str = "") -> str:
-    where = (
-        reverse("joblot_web:export", args=[job_id, kind])
-        if kind
-        else reverse("joblot_web:items", args=[job_id])
-    )
+def _address(job_id: int, given: Mapping[str, str], kind: str = "items") -> str:
+    where = reverse(f"joblot_web:{kind}", args=[job_id])
     query = urlencode({name: value for name, value in given.items() if value}, safe=",")
     return f"{where}?{query}" if query else where
