@@ -6,19 +6,17 @@ from typing import Any
 
 from joblot.shown import counted
 from joblot.states import JobStatus
-from joblot.words import STATUSES
 
 Json = dict[str, Any]
 
 
 def standing(job: Json) -> str:
-    """`Working: 620,000 of 1,000,000 settled, 2,793 not well`."""
+    """Behind the word for the status: `620,000 of 1,000,000 settled, 2,793 not well`."""
     stages = job["stages"]
     settled = min(_settled(stage) for stage in stages)
     not_well = sum(stage["failed"] + stage["lost"] for stage in stages)
-    word = STATUSES[JobStatus(job["status"])].word
     of = f"{job['total']:,}" if job["sealed"] else f"at least {job['total']:,}"
-    text = f"{word}: {settled:,} of {of} settled"
+    text = f"{settled:,} of {of} settled"
     if not_well:
         text += f", {not_well:,} not well"
     if job["status"] == JobStatus.REVOKED:
