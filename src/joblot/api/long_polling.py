@@ -14,6 +14,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from joblot.ledger.claim.candidates import Wanted
+from joblot.ledger.read.snapshot import Key
 
 _SCOPE_KEY = "joblot.view_call"
 
@@ -50,6 +51,11 @@ class ViewCall:
 _ONLY_CALL = ViewCall()
 
 
+def by_gateway(request: HttpRequest) -> bool:
+    """True if the gateway reads what is attached to the response to a request for a stream."""
+    return _SCOPE_KEY in getattr(request, "scope", {})
+
+
 @dataclass(frozen=True, slots=True)
 class StreamPage:
     """The response is one page of a stream. The next is at the same path, with `next_query`.
@@ -83,7 +89,18 @@ class BlockAdded:
     added: int
 
 
-FollowUp = StreamPage | NoWork | Granted | BlockAdded
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """The response begins a stream of snapshots of a job, which all its viewers share.
+
+    From time to time the view is called again: the stream ends unless it responds with this again.
+    """
+
+    job_id: int
+    after: Key  # of the snapshot that the viewer already shows; only later ones are sent
+
+
+FollowUp = StreamPage | NoWork | Granted | BlockAdded | Followed
 
 
 def attach(response: HttpResponse, follow_up: FollowUp) -> None:

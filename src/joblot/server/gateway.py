@@ -18,14 +18,16 @@ from django.core.handlers.asgi import get_script_prefix
 from joblot.api.body import NDJSON, takes_stream
 from joblot.api.health import unanswered
 from joblot.api.items import SSE
-from joblot.api.long_polling import Granted, NoWork, StreamPage, ViewCall
+from joblot.api.long_polling import Followed, Granted, NoWork, StreamPage, ViewCall
 from joblot.api.problems import ProblemResponse
 from joblot.api.sizes import body_bytes_max
 from joblot.errors import JoblotError
 from joblot.ledger.lease import release
 from joblot.server.bridge import Bridge, Scope, Send, WholeResponse
+from joblot.server.following import Following
 from joblot.server.incoming import IncomingStream
 from joblot.server.incoming_body import SILENCE_SECONDS_MAX, Gone, IncomingBody, Receive, Silent
+from joblot.server.live import LiveJobs
 from joblot.server.outgoing import OutgoingStream
 from joblot.server.waiting import WaitingRoom
 
@@ -34,15 +36,17 @@ logger = logging.getLogger("joblot.server")
 STREAMS = (NDJSON.encode(), SSE.encode())
 HEALTH = ("/healthz", "/readyz")
 HEALTH_SECONDS_MAX = 5.0  # for an answer to those; probes don't wait much longer
+FIRST_CALL = ViewCall()
 CALL_AGAIN = ViewCall(is_first=False)
 
 
 class Gateway:
     """What uvicorn calls."""
 
-    def __init__(self, bridge: Bridge, room: WaitingRoom) -> None:
+    def __init__(self, bridge: Bridge, room: WaitingRoom, live: LiveJobs) -> None:
         self._bridge = bridge
         self._room = room
+        self._live = live
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -55,7 +59,7 @@ class Gateway:
             return
         zipped = False
         if _asks_for_stream(scope):
-            scope, zipped = _plain(scope), _takes_gzip(scope)
+            scope, zipped = FIRST_CALL.in_scope(_plain(scope)), _takes_gzip(scope)
         body = IncomingBody(receive)
         try:
             if _brings_stream(scope):
@@ -68,6 +72,8 @@ class Gateway:
             answer = _silent()
         if isinstance(answer.follow_up, StreamPage) and answer.follow_up.next_query is not None:
             await self._stream(scope, answer, body, OutgoingStream(send, zipped=zipped))
+        elif isinstance(answer.follow_up, Followed):
+            await self._follow(scope, answer, body, answer.follow_up, OutgoingStream(send))
         else:
             await _send(send, answer, body)
 
@@ -158,6 +164,26 @@ class Gateway:
         finally:
             gone.cancel()
         await stream.end()
+
+    async def _follow(
+        self,
+        scope: Scope,
+        answer: WholeResponse,
+        body: IncomingBody,
+        followed: Followed,
+        stream: OutgoingStream,
+    ) -> None:
+        """Send snapshots of a job, until the viewer goes away or this server stops."""
+        gone = asyncio.create_task(body.gone())
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await stream.begin(answer)
+            await stream.put(answer.body)
+            await Following(self._bridge, scope, followed).send(self._live, stream, gone, stopping)
+            await stream.end()
+        finally:
+            gone.cancel()
+            stopping.cancel()
 
     async def _pause(self, seconds: float, gone: asyncio.Task[None]) -> bool:
         """True if the stream must end: the client went away, or this server stops."""

@@ -19,7 +19,7 @@ class BrokenOff(Exception):
 class OutgoingStream:
     """The response that the pages are written to."""
 
-    def __init__(self, send: Send, *, zipped: bool) -> None:
+    def __init__(self, send: Send, *, zipped: bool = False) -> None:
         self._send = send
         self._zip = zlib.compressobj(wbits=zlib.MAX_WBITS | 16) if zipped else None
         self._put_at = time.monotonic()

@@ -12,6 +12,7 @@ from collections.abc import Collection
 from types import FrameType
 
 from joblot.api import counters
+from joblot.api.live import Message
 from joblot.delivery.supervisor import supervise_until
 from joblot.ledger.claim.availability import ready_for
 from joblot.ledger.claim.candidates import Wanted
@@ -20,6 +21,7 @@ from joblot.ledger.room import limit_to
 from joblot.server.bridge import Bridge, Scope, Send
 from joblot.server.gateway import Gateway
 from joblot.server.incoming_body import Receive
+from joblot.server.live import LiveJobs
 from joblot.server.waiting import WaitingRoom
 from joblot.webhooks.sender import send_until
 
@@ -36,7 +38,8 @@ class Process:
         self._bridge = Bridge(threads)
         self._hook_threads_max = max(1.0, threads * HOOK_THREADS_SHARE)
         self.room = WaitingRoom(self._ready)
-        self._gateway = Gateway(self._bridge, self.room)
+        self.live = LiveJobs(self._read_live)
+        self._gateway = Gateway(self._bridge, self.room, self.live)
         self._ends = threading.Event()
         self._clocks = [
             threading.Thread(target=clock, args=(self._ends,), name=name, daemon=True)
@@ -95,6 +98,9 @@ class Process:
 
     async def _ready(self, asked: Collection[Wanted]) -> set[Wanted]:
         return await self._bridge.call(ready_for, asked)
+
+    async def _read_live(self, job_id: int) -> Message:
+        return await self._bridge.call(Message.read, job_id)
 
 
 def _end_with_parent() -> None:

@@ -10,40 +10,42 @@ from django.utils.safestring import SafeString
 from joblot.words import STATES
 
 UNITS = 300  # a bar's width; it is shown no narrower than this many pixels
-RECT = '<rect class="s-{}" data-state="{}" x="{}" width="{}" height="{}"/>'
+RECT = '<rect class="s-{}" data-state="{}" data-word="{}" x="{}" width="{}" height="{}"/>'
 PART_UNITS_MIN = 2  # of a state with at least one item, so that one failure is seen
 
 
-def bar(counts: Mapping[str, int], *, height: int = 8) -> SafeString:
-    """A bar of the states in their order, with their counts as its text."""
-    parts = [(name, counts.get(name, 0)) for name in STATES if counts.get(name, 0) > 0]
-    widths = part_widths([count for _, count in parts])
+def bar(counts: Mapping[str, int], *, height: int = 8, stage: int | None = None) -> SafeString:
+    """A bar of the states in their order, with their counts as its text.
+
+    With `stage`, the position of a stage, the bar follows the snapshots of its job; so there is a
+    part for each state, even if it is empty.
+    """
+    parts = [(name, counts.get(name, 0)) for name in STATES]
     rects, x = [], 0.0
-    for (name, _), width in zip(parts, widths, strict=True):
-        rects.append((name, name, f"{x:g}", f"{width:g}", height))
+    for (name, _), width in zip(parts, part_widths([count for _, count in parts]), strict=True):
+        rects.append((name, name, STATES[name].word, f"{x:g}", f"{width:g}", height))
         x += width
-    told = ", ".join(f"{count:,} {STATES[name].word}" for name, count in parts) or "no items"
+    told = ", ".join(f"{count:,} {STATES[name].word}" for name, count in parts if count)
     return format_html(
-        '<svg class="bar" role="img" aria-label="{}" viewBox="0 0 {} {}" height="{}" '
+        '<svg class="bar" role="img"{} aria-label="{}" viewBox="0 0 {} {}" height="{}" '
         'preserveAspectRatio="none"><title>{}</title>{}</svg>',
-        told,
+        "" if stage is None else format_html(' data-f-bar="stages.{}"', stage),
+        told or "no items",
         UNITS,
         height,
         height,
-        told,
+        told or "no items",
         format_html_join("", RECT, rects),
     )
 
 
 def part_widths(counts: list[int]) -> list[float]:
-    """Widths in proportion that fill the bar, none narrower than the least that can be seen."""
+    """Widths in proportion that fill the bar; of what there is, none is too narrow to be seen."""
     total = sum(counts)
-    if not total:
-        return []
-    narrow = {n for n, count in enumerate(counts) if count * UNITS < PART_UNITS_MIN * total}
+    narrow = {n for n, count in enumerate(counts) if 0 < count * UNITS < PART_UNITS_MIN * total}
     free = UNITS - PART_UNITS_MIN * len(narrow)
     wide = sum(count for n, count in enumerate(counts) if n not in narrow)
     return [
-        PART_UNITS_MIN if n in narrow else round(free * count / wide, 3)
+        PART_UNITS_MIN if n in narrow else round(free * count / max(wide, 1), 3)
         for n, count in enumerate(counts)
     ]

@@ -25,8 +25,7 @@ class JobRow:
 
     @property
     def not_well(self) -> int:
-        last = self.job["stages"][-1]
-        return int(last["failed"] + last["lost"] + last["skipped"])
+        return sum(int(stage["failed"] + stage["lost"]) for stage in self.job["stages"])
 
     @property
     def is_over(self) -> bool:

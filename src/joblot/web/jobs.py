@@ -51,6 +51,8 @@ def jobs(request: HttpRequest) -> HttpResponseBase:
         return render(request, "joblot/jobs.html", shown | {"wrong": str(error)}, status=422)
     shown["rows"] = [JobRow(job) for job in found]
     shown["as_of"] = found.as_of
+    is_newest_first = not {*given} - {"sort"} and given.get("sort", "-created") == "-created"
+    shown["newest"] = found[0]["id"] if found and is_newest_first else None
     shown["next"] = jobs_url(given | {"after": found.next}) if found.next else ""
     shown["first"] = jobs_url(given | {"after": ""}) if given.get("after") else ""
     return render(request, "joblot/jobs.html", shown)

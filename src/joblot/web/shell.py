@@ -17,6 +17,7 @@ from django.template.backends.django import DjangoTemplates
 from django.urls import NoReverseMatch, Resolver404, resolve, reverse
 
 from joblot.web.preferences import preferred
+from joblot.web.said import said
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -32,6 +33,7 @@ def render(
         "here": "",
         "now": f"{time.time():.3f}",
         "path": request.get_full_path(),
+        "said": said(request),
     }
     content = _engine().get_template(template).render({**shared, **context}, request)
     return HttpResponse(content, status=status)

@@ -21,7 +21,6 @@ class Cell(NamedTuple):
 
 class Row(NamedTuple):
     stage: Json
-    bar: Json
     cells: list[Cell]
     adds_up: bool
 
@@ -40,8 +39,6 @@ def rows_of(job: Json) -> list[Row]:
     return [
         Row(
             stage,
-            # What has not reached the stage is its open part, too.
-            {**stage, "ready": stage["ready"] + stage["not_reached"]},
             [
                 Cell(
                     part,

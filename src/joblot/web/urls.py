@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from django.urls import path
 
-from joblot.web import assets, enter, export, item, items, job, jobs, prefer, sign_in, workers
+from joblot.ledger.read.acts import Act
+from joblot.web import (
+    acts,
+    assets,
+    enter,
+    export,
+    item,
+    items,
+    job,
+    job_map,
+    jobs,
+    live,
+    prefer,
+    sign_in,
+    workers,
+)
 
 app_name = "joblot_web"
 
@@ -12,12 +27,22 @@ urlpatterns = [
     path("", jobs.jobs, name="home"),
     path("jobs", jobs.jobs, name="jobs"),
     path("jobs/counts", jobs.job_counts, name="job_counts"),
+    path("jobs/snapshots.json", live.many_snapshots, name="snapshots"),
     path("jobs/<int:job_id>", job.job, name="job"),
     path("jobs/<int:job_id>/items", items.items, name="items"),
     path("jobs/<int:job_id>/items.csv", export.as_csv, name="csv"),
     path("jobs/<int:job_id>/items.ndjson", export.as_json_lines, name="ndjson"),
     path("jobs/<int:job_id>/items/<int:number>", item.item, name="item"),
     path("workers", workers.workers, name="workers"),
+    path("jobs/<int:job_id>/live", live.live, name="live"),
+    path("jobs/<int:job_id>/snapshot.json", live.one_snapshot, name="snapshot"),
+    path("jobs/<int:job_id>/map", job_map.map_page, name="map"),
+    path("jobs/<int:job_id>/map.bin", job_map.map_bytes, name="map_bytes"),
+    path("jobs/<int:job_id>/map/items/<int:number>", job_map.map_item, name="map_item"),
+    *(
+        path(f"jobs/<int:job_id>/{act.value}", acts.act, {"act": act}, name=act.value)
+        for act in Act
+    ),
     path("sign-in", sign_in.sign_in, name="sign_in"),
     path("sign-out", sign_in.sign_out, name="sign_out"),
     path("enter/<str:secret>", enter.enter, name="enter"),

@@ -40,7 +40,7 @@ class Visitor(Caller):
             )
 
 
-LOCAL = Visitor(owner=0, name="local", scopes=frozenset(Scope), operates=None)
+LOCAL = Visitor(owner=0, name="local", scopes=frozenset(Scope), operates=None, actor="local")
 
 
 def visitor_of(request: HttpRequest) -> Visitor | None:
@@ -55,7 +55,7 @@ def of_user(user: Any) -> Visitor:
     """The rights of a user of Django's. Raises NotAllowed if there are none."""
     name = user.get_username()
     if user.has_perm("joblot_web.operate_jobs"):
-        return Visitor(owner=NO_OWNER, name=name, scopes=OPERATES_ALL, operates=None)
+        return Visitor(owner=NO_OWNER, name=name, scopes=OPERATES_ALL, operates=None, actor=name)
     roles = dict(Membership.objects.filter(user=user).values_list("project", "role"))
     if user.has_perm("joblot_web.view_jobs"):
         roles.setdefault(None, Membership.Role.READER)
@@ -71,6 +71,7 @@ def of_user(user: Any) -> Visitor:
         scopes=OPERATES_ALL if everywhere else OPERATES if operates else READS,
         projects=None if None in roles else frozenset(filter(None, roles)),
         operates=None if everywhere else frozenset(filter(None, operates)),
+        actor=name,
     )
 
 

@@ -48,6 +48,14 @@ def test_a_job_without_any_result_and_an_empty_one_that_is_open(ledger_db: str) 
     assert cancel(submit("e", pipeline="p", seal=False).pk, expected=0).status == "REVOKED"
 
 
+def test_fewer_are_fine_if_the_caller_says_so_but_never_more(ledger_db: str) -> None:
+    job = submit("j", keys(4), pipeline="p")
+    succeed(worker.lease(limit=1))
+    with pytest.raises(NumberChanged, match="expected 2 unsettled items, found 3"):
+        cancel(job.pk, expected=2, or_fewer=True)
+    assert cancel(job.pk, expected=4, or_fewer=True).status == "REVOKED"
+
+
 def test_repeating_a_cancel_is_no_change_and_so_expects_nothing(ledger_db: str) -> None:
     job = submit("j", keys(3), pipeline="p")
     cancel(job.pk, expected=3)
@@ -83,6 +91,25 @@ def test_a_report_between_the_count_and_the_change_is_noticed(
     with between_the_count_and_the_change(ledger_db, report), pytest.raises(NumberChanged) as got:
         cancel(job.pk, expected=3)
     assert (got.value.found, status(job)) == (2, "STARTED")
+
+
+def test_a_report_in_between_lets_a_cancel_of_fewer_items_through(
+    ledger_db: str, in_thread: Callable[..., Any]
+) -> None:
+    job = submit("j", keys(3), pipeline="p")
+    lease = worker.lease(limit=1)
+    report = lambda: in_thread(succeed, lease).result()  # noqa: E731
+    with between_the_count_and_the_change(ledger_db, report):
+        assert cancel(job.pk, expected=3, or_fewer=True).status == "REVOKED"
+
+
+def test_items_added_in_between_are_noticed_although_fewer_would_be_fine(
+    ledger_db: str, in_thread: Callable[..., Any]
+) -> None:
+    job = submit("j", keys(3), pipeline="p", seal=False)
+    add = lambda: in_thread(add_items, job.pk, keys(4)).result()  # noqa: E731
+    with between_the_count_and_the_change(ledger_db, add), pytest.raises(NumberChanged):
+        cancel(job.pk, expected=3, or_fewer=True)
 
 
 def test_another_change_in_between_is_not_a_changed_number(

@@ -70,6 +70,7 @@ def cancel(
     *,
     grace_seconds: float | None = None,
     expected: int | None = None,
+    or_fewer: bool = False,
     actor: str = "",
     reason: str = "",
 ) -> Job:
@@ -78,9 +79,10 @@ def cancel(
     No lease is granted once this returns. Leases in flight may report for `grace_seconds` (default:
     the policy's `cancel_grace_seconds`); when none is left, or the grace period is over, the job is
     REVOKED and its counts are final. Canceling a canceled job does nothing more. `expected` is the
-    number of items that are not settled in the last stage, as the caller knows it. Raises
-    WrongStatus for a job that has ended otherwise; NumberChanged if there are more or fewer such
-    items at the moment of the change.
+    number of items that are not settled in the last stage, as the caller knows it; with `or_fewer`,
+    it may have become smaller, as it does while workers report. Raises WrongStatus for a job that
+    has ended otherwise; NumberChanged if there are more or fewer such items at the moment of the
+    change.
     """
     by, canceled = author_of(actor, reason), {JobStatus.CANCELING, JobStatus.REVOKED}
     _change(
@@ -90,6 +92,7 @@ def cancel(
         by,
         unless=canceled,
         expected=expected,
+        or_fewer=or_fewer,
         cancel_closes_at=None,
     )
     return end_cancel(job_id, grace_seconds=grace_seconds)
@@ -305,6 +308,7 @@ def _change(
     *,
     unless: Collection[JobStatus] = (),
     expected: int | None = None,
+    or_fewer: bool = False,
     **changes: Any,
 ) -> None:
     """Make `transition`, with its event in the outbox; retried while overtaken.
@@ -323,8 +327,8 @@ def _change(
         data = {"settled": settled(job_id)} if transition is JobTransition.START else {}
         only = None
         if expected is not None:
-            require_unsettled(job, expected)
-            only = still_unsettled(job, expected)
+            require_unsettled(job, expected, or_fewer=or_fewer)
+            only = still_unsettled(job, expected, or_fewer=or_fewer)
         if _change_once(job, kind, data, by, only, status=target.value, **changes):
             note_claimable()
             return

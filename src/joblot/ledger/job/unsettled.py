@@ -13,10 +13,10 @@ from joblot.models import Job, Tally
 from joblot.shown import counted
 
 
-def require_unsettled(job: Job, expected: int) -> None:
+def require_unsettled(job: Job, expected: int, *, or_fewer: bool = False) -> None:
     """Raises NumberChanged if another number of the job's items is not settled now."""
     found = _unsettled(job)
-    if found != expected:
+    if found > expected or (found < expected and not or_fewer):
         raise NumberChanged(
             f"job {job.pk}: expected {counted(expected, 'unsettled item')}, found {found:,}; "
             "nothing was changed; look again, and repeat with the new number",
@@ -32,13 +32,13 @@ def _unsettled(job: Job) -> int:
     return int(job.total - sum(sums.values()))
 
 
-def still_unsettled(job: Job, expected: int) -> Q:
+def still_unsettled(job: Job, expected: int, *, or_fewer: bool = False) -> Q:
     """The condition under which a change may be written: it is counted by the same statement.
 
     A report changes no row of the job, so the version alone would not notice it.
     """
     settled = Coalesce(Subquery(_settled_in(_last_stage(job))), 0, output_field=IntegerField())
-    return Q(total=settled + expected)
+    return Q(total__lte=settled + expected) if or_fewer else Q(total=settled + expected)
 
 
 def _settled_in(stage: int) -> QuerySet[Tally]:

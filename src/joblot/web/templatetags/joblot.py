@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from django import template
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from joblot.ledger.read.acts import Act
 from joblot.states import JobStatus
 from joblot.web import bars
 from joblot.web.assets import asset_url
@@ -23,11 +26,11 @@ _STEPS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 @register.simple_tag
 def status(name: str) -> SafeString:
-    """A job's status: sign and word."""
+    """A job's status, which follows its snapshots: sign and word."""
     shown = STATUSES[JobStatus(name)]
     return format_html(
-        '<span class="status"><span class="glyph g-{}" aria-hidden="true">{}</span> '
-        '<span data-f="status-word">{}</span></span>',
+        '<span class="status"><span class="glyph g-{}" aria-hidden="true" data-f-glyph="shown">{}'
+        '</span> <span data-f="shown.word">{}</span></span>',
         shown.color,
         shown.glyph,
         shown.word,
@@ -62,8 +65,41 @@ def _shown(shown: Shown) -> SafeString:
 
 
 @register.simple_tag
-def bar(counts: Mapping[str, int], height: int = 8) -> SafeString:
-    return bars.bar(counts, height=height)
+def bar(counts: Mapping[str, int], height: int = 8, stage: int | None = None) -> SafeString:
+    return bars.bar(counts, height=height, stage=stage)
+
+
+@register.simple_tag
+def live_root(job: Mapping[str, Any]) -> SafeString:
+    """The attributes of the element whose fields follow the job; see assets/live.js."""
+    return format_html(
+        ' data-live="{}" data-snapshot="{}" data-key="{}" data-as-of="{}"',
+        reverse("joblot_web:live", args=[job["id"]]),
+        reverse("joblot_web:snapshot", args=[job["id"]]),
+        job["key"],
+        job["as_of"],
+    )
+
+
+@register.simple_tag
+def acts_of(job: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What people can do to the job, in the order of its buttons."""
+    return [
+        {
+            "act": act.value,
+            "word": act.value.capitalize(),
+            "url": reverse(f"joblot_web:{act.value}", args=[job["id"]]),
+            "refusal": job["acts"][act],
+            "is_danger": act in (Act.CANCEL, Act.DELETE),
+        }
+        for act in Act
+    ]
+
+
+@register.filter
+def second(value: str) -> str:
+    """The time of day; a script shows it in local time where the person prefers that."""
+    return f"{_moment(value):%H:%M:%S} UTC"
 
 
 @register.filter

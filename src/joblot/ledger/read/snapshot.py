@@ -1,0 +1,109 @@
+"""The snapshot of a job that a page shows and then follows: all its numbers from one read.
+
+Snapshots are ordered by their `key`, `run.revision.microseconds` by the database's clock. So a
+viewer that reconnects, perhaps to another process, can drop what is older than what it has shown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, Self
+
+from joblot.errors import InvalidInput
+from joblot.ledger.db.transactions import alias, one_snapshot, repeated
+from joblot.ledger.read.acts import acts
+from joblot.ledger.read.progress import progress, progress_of
+from joblot.ledger.read.why import why
+from joblot.models import Job
+from joblot.shown import shown
+from joblot.states import TERMINAL, JobStatus
+from joblot.words import STATUSES
+
+NOBODY = -1  # holds no leases
+NEWER_MAX = 100
+
+_KEY = re.compile(r"(\d{1,10})\.(\d{1,10})\.(\d{1,18})", re.ASCII)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SHOWN = ("id", "run", "revision", "status", "sealed", "finishing", "total", "percent", "eta")
+
+
+class Key(NamedTuple):
+    """When a snapshot was read: the later of two compares greater."""
+
+    run: int
+    revision: int
+    microseconds: int
+
+    @classmethod
+    def of(cls, state: dict[str, Any]) -> Self:
+        read_at = datetime.fromisoformat(state["as_of"])
+        return cls(state["run"], state["revision"], (read_at - _EPOCH) // timedelta(microseconds=1))
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Raises InvalidInput."""
+        found = _KEY.fullmatch(text)
+        if found is None:
+            raise InvalidInput(
+                f"last_event_id: expected run.revision.microseconds, got {shown(text, 60)}"
+            )
+        return cls(*map(int, found.groups()))
+
+    def __str__(self) -> str:
+        return ".".join(map(str, self))
+
+
+@repeated
+@one_snapshot()
+def snapshot(job_id: int) -> dict[str, Any]:
+    """The job's counts by stage, and why it is not finished, as of one instant. Raises NotFound.
+
+    All viewers of the job may see it: of the workers, it names only those that hold its leases.
+    """
+    state = progress(job_id)
+    reasons = why(job_id, owner=NOBODY)["reasons"]
+    return {**_numbers(state), "why": [_reason(one) for one in reasons], "acts": acts(state)}
+
+
+@repeated
+def snapshots(job_ids: Sequence[int]) -> list[dict[str, Any]]:
+    """Some jobs for a list, as of one instant, without reasons and acts; none for missing jobs."""
+    return [{**_numbers(state), "project": state["project"]} for state in progress_of(job_ids)]
+
+
+@repeated
+def newer_jobs(job_id: int, *, projects: Collection[str] | None = None) -> int:
+    """How many jobs of these projects (None: of all) are newer than this one; counted to 100."""
+    rows = Job.ledger.using(alias()).filter(deleted_at__isnull=True, pk__gt=job_id)
+    if projects is not None:
+        rows = rows.filter(project__in=sorted(projects))
+    return int(rows[:NEWER_MAX].count())
+
+
+def _numbers(state: dict[str, Any]) -> dict[str, Any]:
+    stages = [_stage(stage) for stage in state["stages"]]
+    return {
+        "key": str(Key.of(state)),
+        **{name: state[name] for name in _SHOWN},
+        "shown": STATUSES[JobStatus(state["status"])]._asdict(),
+        "settled": min(stage["settled"] for stage in stages),
+        "unsettled": state["total"] - stages[-1]["settled"],
+        "not_well": sum(stage["failed"] + stage["lost"] for stage in stages),
+        "stages": stages,
+        "is_final": state["status"] in TERMINAL and not state["finishing"],
+        "as_of": state["as_of"],
+    }
+
+
+def _reason(reason: dict[str, Any]) -> dict[str, Any]:
+    return {name: reason[name] for name in ("code", "text", "act", "link") if name in reason}
+
+
+def _stage(stage: dict[str, Any]) -> dict[str, Any]:
+    """The counts, which add up to the total: what is `not_reached` is still in an earlier stage."""
+    kept = {name: value for name, value in stage.items() if name not in ("pipeline", "metrics")}
+    settled = sum(stage[name] for name in ("succeeded", "failed", "lost", "skipped"))
+    here = stage["ready"] + stage["in_flight"] + stage["cancelled"] + settled
+    return {**kept, "not_reached": stage["total"] - here, "settled": settled}

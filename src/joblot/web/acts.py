@@ -1,0 +1,180 @@
+"""Acting on a job: a page asks, with the number of items that it concerns; a POST does it.
+
+The page's form is also what the dialog shows. What is allowed, and whether the number still holds,
+is for the verbs to decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, QueryDict
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
+
+from joblot.config import limits
+from joblot.errors import InvalidInput, NumberChanged
+from joblot.ledger.job import lifecycle
+from joblot.ledger.job.edit import edit
+from joblot.ledger.job.reopen import to_reopen
+from joblot.ledger.read.acts import Act
+from joblot.ledger.read.snapshot import snapshot
+from joblot.ledger.rows.author import AuthorFields
+from joblot.ledger.submit.submit import seal
+from joblot.models import Job
+from joblot.shown import counted
+from joblot.web.edit_form import EditForm
+from joblot.web.page import caller_of, page, require_sight
+from joblot.web.questions import in_flight, question
+from joblot.web.said import say
+from joblot.web.shell import render
+
+CAUSE = "cause"  # the parameter that names a group of failures
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the form says."""
+
+    form: QueryDict
+    by: AuthorFields
+
+    @property
+    def expected(self) -> int:
+        """Raises InvalidInput."""
+        given = self.form.get("expected", "")
+        if not (given.isascii() and given.isdigit() and len(given) < 11):
+            raise InvalidInput("expected: a number of items; load the page again")
+        return int(given)
+
+    @property
+    def cause(self) -> str | None:
+        return self.form.get(CAUSE) or None
+
+
+@page
+@require_http_methods(["GET", "HEAD", "POST"])
+def act(request: HttpRequest, job_id: int, act: Act) -> HttpResponseBase:
+    """Ask, or do it. If the number has changed, nothing is done, and the page asks again."""
+    job = require_sight(request, job_id)
+    caller = caller_of(request)
+    caller.require_operator(job.project)
+    if request.method != "POST":
+        return _question(request, job, act)
+    asked = Asked(request.POST, {"actor": caller.actor, "reason": request.POST.get("reason", "")})
+    try:
+        _require_name(job, act, asked)
+        text = _DO[act](job, asked)
+    except NumberChanged as changed:
+        return _question(request, job, act, changed=changed)
+    except InvalidInput as error:
+        return _question(request, job, act, wrong=str(error))
+    say(request, text)
+    is_gone = act is Act.DELETE
+    return _leads_to(
+        request, reverse("joblot_web:jobs") if is_gone else reverse("joblot_web:job", args=[job_id])
+    )
+
+
+def _leads_to(request: HttpRequest, where: str) -> HttpResponse:
+    """To the page that says what was done. A script that followed a redirect would use that up."""
+    if request.headers.get("Joblot-Dialog") is None:
+        return HttpResponseRedirect(where)
+    return HttpResponse(status=204, headers={"Joblot-Location": where})
+
+
+def _question(
+    request: HttpRequest,
+    job: Job,
+    act: Act,
+    *,
+    changed: NumberChanged | None = None,
+    wrong: str = "",
+) -> HttpResponse:
+    given = request.POST if request.method == "POST" else request.GET
+    state = {**snapshot(job.pk), "name": job.name}
+    cause = given.get(CAUSE, "")
+    number = to_reopen(job, cause or None) if act is Act.RETRY else state["unsettled"]
+    context = {
+        "here": "jobs",
+        "job": state,
+        "act": act.value,
+        "asks": question(act, state, number, cause=cause),
+        "refusal": state["acts"][act],
+        "number": number if act in (Act.RETRY, Act.CANCEL) else None,
+        "cause": cause,
+        "type_name": _is_named(act, number),
+        "fields": EditForm.of(job).shown(given) if act is Act.EDIT else (),
+        "reason": given.get("reason", ""),
+        "changed": changed,
+        "wrong": wrong,
+    }
+    context["title"] = context["asks"].title
+    status = 409 if changed else 422 if wrong else 200
+    return render(request, "joblot/act.html", context, status=status)
+
+
+def _is_named(act: Act, number: int) -> bool:
+    return act is Act.CANCEL and number > limits().cancel_named_items
+
+
+def _require_name(job: Job, act: Act, asked: Asked) -> None:
+    """Raises InvalidInput unless a cancel of many items repeats the job's name."""
+    if act is Act.CANCEL and _is_named(act, asked.expected) and asked.form.get("name") != job.name:
+        raise InvalidInput("The name is not that of the job; nothing was changed.")
+
+
+def _start(job: Job, asked: Asked) -> str:
+    lifecycle.start(job.pk, **asked.by)
+    return f"Started with {counted(job.total, 'item')}."
+
+
+def _pause(job: Job, asked: Asked) -> str:
+    lifecycle.pause(job.pk, **asked.by)
+    items = in_flight(snapshot(job.pk))
+    return f"Paused. {counted(items, 'item')} in flight: their results still count."
+
+
+def _resume(job: Job, asked: Asked) -> str:
+    lifecycle.resume(job.pk, **asked.by)
+    return "Resumed."
+
+
+def _seal(job: Job, asked: Asked) -> str:
+    sealed = seal(job.pk, **asked.by)
+    return f"Sealed at {counted(sealed.total, 'item')}."
+
+
+def _cancel(job: Job, asked: Asked) -> str:
+    """While workers report, the number falls all the time; no item is canceled unasked."""
+    lifecycle.cancel(job.pk, expected=asked.expected, or_fewer=True, **asked.by)
+    after = snapshot(job.pk)
+    return f"{after['shown']['word']}: {counted(after['unsettled'], 'item')} not settled."
+
+
+def _retry(job: Job, asked: Asked) -> str:
+    begun = lifecycle.retry(job.pk, cause=asked.cause, expected=asked.expected, **asked.by)
+    return f"Run {begun.run} started with {counted(asked.expected, 'item')}."
+
+
+def _edit(job: Job, asked: Asked) -> str:
+    edit(job.pk, **EditForm.of(job).changes(asked.form), **asked.by)
+    return "Saved."
+
+
+def _delete(job: Job, asked: Asked) -> str:
+    lifecycle.delete(job.pk, **asked.by)
+    return f"Deleted {job.name} (#{job.pk})."
+
+
+_DO: dict[Act, Callable[[Job, Asked], str]] = {
+    Act.START: _start,
+    Act.PAUSE: _pause,
+    Act.RESUME: _resume,
+    Act.SEAL: _seal,
+    Act.CANCEL: _cancel,
+    Act.RETRY: _retry,
+    Act.EDIT: _edit,
+    Act.DELETE: _delete,
+}
