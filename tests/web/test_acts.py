@@ -227,7 +227,7 @@ def test_a_dialog_asks_again_if_the_number_has_changed(
     window.allow("409")
     page = window.enter(token_file)
     page.goto(f"/jobs/{failed.pk}")
-    page.get_by_role("link", name="Retry").click()
+    page.get_by_role("link", name="Retry", exact=True).click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("Retry 2 failed items of tiles?")
     lifecycle.retry(failed.pk)
@@ -245,7 +245,7 @@ def test_acts_work_without_javascript(
 ) -> None:
     page = visit(java_script_enabled=False).enter(token_file)
     page.goto(f"/jobs/{failed.pk}")
-    page.get_by_role("link", name="Retry").click()
+    page.get_by_role("link", name="Retry", exact=True).click()
     expect(page.get_by_role("heading", name="Retry 2 failed items of tiles?")).to_be_visible()
     page.get_by_role("button", name="Retry 2 items").click()
     expect(page.get_by_text("Run 2 started with 2 items.")).to_be_visible()

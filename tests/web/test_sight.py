@@ -19,7 +19,7 @@ NAME, PROJECT, KEY, PIPELINE, WORKER = (f"hidden-{n}" for n in ("job", "of", "ke
 HIDDEN = (NAME, PROJECT, KEY, PIPELINE, WORKER)
 
 # Addresses that name no job. A new one belongs into one of the two, or its route has `job_id`.
-LISTS = {"home", "jobs", "job_counts", "snapshots"}  # show a visitor only what they may see
+LISTS = {"home", "jobs", "job_counts", "snapshots", "workers"}  # only what a visitor may see
 OPEN = {"sign_in", "sign_out", "enter", "prefer", "asset"}  # show nothing of any job
 
 OF_A_JOB = sorted({p.name or "" for p in urls.urlpatterns if "job_id" in p.pattern.converters})

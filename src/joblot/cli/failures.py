@@ -11,7 +11,7 @@ Cause = dict[str, Any]
 
 
 def brief(found: dict[str, Any], console: Lines) -> None:
-    """The most frequent causes of an overview, if anything failed; and how to see the others."""
+    """The most frequent causes of a summary, if anything failed; and how to see the others."""
     job, answer = found["job"]["id"], found["causes"]
     paragraphs(job, answer, console)
     if answer["other"]:

@@ -27,8 +27,8 @@ class LocalLedger:
     def why(self, job: int) -> Row:
         return dict(verbs.why(job))
 
-    def overview(self, job: int) -> Row:
-        return verbs.overview(job)
+    def summary(self, job: int) -> Row:
+        return verbs.summary(job)
 
     def causes(self, job: int, *, stage: str | None, limit: int) -> Row:
         return verbs.causes(job, stage=stage, limit=limit)

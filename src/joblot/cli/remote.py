@@ -57,8 +57,8 @@ class RemoteLedger:
     def why(self, job: int) -> Row:
         return self._get(f"jobs/{job}/why")  # type: ignore[no-any-return]
 
-    def overview(self, job: int) -> Row:
-        return self._get(f"jobs/{job}/overview")  # type: ignore[no-any-return]
+    def summary(self, job: int) -> Row:
+        return self._get(f"jobs/{job}/summary")  # type: ignore[no-any-return]
 
     def causes(self, job: int, *, stage: str | None, limit: int) -> Row:
         return self._get(f"jobs/{job}/causes", stage=stage, limit=limit)  # type: ignore[no-any-return]

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from joblot.ledger.db.transactions import alias, database_files, location, migration_lock
     from joblot.ledger.job.edit import edit
     from joblot.ledger.read.in_flight import in_flight
-    from joblot.ledger.read.overview import overview
     from joblot.ledger.read.results import results
+    from joblot.ledger.read.summary import summary
     from joblot.ledger.read.workers import workers
     from joblot.ledger.rows.job import read_job
     from joblot.ledger.rows.outputs import storage
@@ -95,7 +95,7 @@ else:
             ],
             "joblot.ledger.job.edit": ["edit"],
             "joblot.ledger.read.in_flight": ["in_flight"],
-            "joblot.ledger.read.overview": ["overview"],
+            "joblot.ledger.read.summary": ["summary"],
             "joblot.ledger.read.results": ["results"],
             "joblot.ledger.rows.job": ["read_job"],
             "joblot.ledger.rows.outputs": ["storage"],
@@ -150,7 +150,6 @@ __all__ = [
     "logs",
     "migration_lock",
     "outputs",
-    "overview",
     "pause",
     "progress",
     "prune",
@@ -171,6 +170,7 @@ __all__ = [
     "storage",
     "submit",
     "subscribe",
+    "summary",
     "supervise_until",
     "sweep",
     "sweep_until",

@@ -5,7 +5,21 @@ from __future__ import annotations
 from django.urls import path
 
 from joblot.ledger.read.acts import Act
-from joblot.web import acts, assets, enter, job, job_map, jobs, live, prefer, sign_in
+from joblot.web import (
+    acts,
+    assets,
+    enter,
+    export,
+    item,
+    items,
+    job,
+    job_map,
+    jobs,
+    live,
+    prefer,
+    sign_in,
+    workers,
+)
 
 app_name = "joblot_web"
 
@@ -15,6 +29,11 @@ urlpatterns = [
     path("jobs/counts", jobs.job_counts, name="job_counts"),
     path("jobs/snapshots.json", live.many_snapshots, name="snapshots"),
     path("jobs/<int:job_id>", job.job, name="job"),
+    path("jobs/<int:job_id>/items", items.items, name="items"),
+    path("jobs/<int:job_id>/items.csv", export.as_csv, name="csv"),
+    path("jobs/<int:job_id>/items.ndjson", export.as_json_lines, name="ndjson"),
+    path("jobs/<int:job_id>/items/<int:number>", item.item, name="item"),
+    path("workers", workers.workers, name="workers"),
     path("jobs/<int:job_id>/live", live.live, name="live"),
     path("jobs/<int:job_id>/snapshot.json", live.one_snapshot, name="snapshot"),
     path("jobs/<int:job_id>/map", job_map.map_page, name="map"),

@@ -97,4 +97,18 @@ GUARDS = (
         "ledger/test_room.py::test_while_hooks_that_hang_take_all_room_others_are_refused"
         "_and_the_rest_goes_on",
     ),
+    Guard(
+        "Two sweeps write one sample of a job per tick.",
+        "maintain/write_samples.sqlite.sql",
+        "ON CONFLICT DO NOTHING\n",
+        "",
+        "ledger/maintain/test_sample.py::test_two_sweeps_at_once_write_one_row[sqlite]",
+    ),
+    Guard(
+        "A lease that a cancel closes keeps how many items it held.",
+        "job/close.py",
+        "closed.update(state=LeaseState.CLOSED)",
+        "closed.update(state=LeaseState.CLOSED, open=0)",
+        "ledger/read/test_partition.py::test_the_open_items_of_a_canceled_job_are_of_three_kinds",
+    ),
 )

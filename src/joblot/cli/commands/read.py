@@ -46,7 +46,7 @@ def show(job: JobId, *, as_json: AsJson = False, db: Db = None, url: Url = None)
         if as_json:
             say_json(ledger.progress(job))
             return
-        found = ledger.overview(job)
+        found = ledger.summary(job)
     text.job(found["job"])
     text.reasons(found)
     failures.brief(found, text.out())
@@ -58,7 +58,7 @@ def why(job: JobId, *, as_json: AsJson = False, db: Db = None, url: Url = None) 
         if as_json:
             say_json(ledger.why(job))
             return
-        found = ledger.overview(job)
+        found = ledger.summary(job)
         command = ledger.how_to_go_on(job)
     text.reasons(found)
     failures.brief(found, text.out())

@@ -137,7 +137,7 @@ def _work(
 def _end(one: Run, state: dict[str, Any], out: str | None, source: Source) -> int:
     """Print how the run ended; returns the exit code."""
     text.err().print(f"job {state['id']}: {state['status']}, {text.progress_line(state)}")
-    failures.brief(verbs.overview(state["id"]), text.err())
+    failures.brief(verbs.summary(state["id"]), text.err())
     if state["status"] in TERMINAL:
         if out is not None:
             _write_outputs(state["id"], out)

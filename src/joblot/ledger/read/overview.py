@@ -1,4 +1,4 @@
-"""What people are shown of a job first, as of one instant."""
+"""What the page of a job shows, in one snapshot: its parts, why it waits, when it ends."""
 
 from __future__ import annotations
 
@@ -6,21 +6,40 @@ from typing import Any
 
 from joblot.ledger.db.transactions import one_snapshot, repeated
 from joblot.ledger.read.causes import causes
-from joblot.ledger.read.progress import progress
-from joblot.ledger.read.why import why
+from joblot.ledger.read.crew import crew_of
+from joblot.ledger.read.eta import eta_of
+from joblot.ledger.read.log_lines import event_lines, logs
+from joblot.ledger.read.partition import partition
+from joblot.ledger.read.receipts import receipts_of
+from joblot.ledger.read.runs import runs
+from joblot.ledger.read.snapshot import snapshot
+from joblot.ledger.read.throughput import throughput_of
+from joblot.ledger.rows.job import read_job
 
-CAUSES_MAX = 5
+LINES_SHOWN = 200
+CAUSES_SHOWN = 50
 
 
 @repeated
 @one_snapshot()
-def overview(job_id: int, *, owner: int | None = None) -> dict[str, Any]:
-    """`{"job", "reasons", "causes"}`: its counts, why it is not finished, and why items failed.
-
-    As `progress`, `why` and `causes` answer; only the most frequent causes. Raises NotFound.
+def overview(
+    job_id: int, *, window: str = "15m", level: str | None = None, search: str = ""
+) -> dict[str, Any]:
+    """`partition` and `snapshot` as `job`, and `eta`, `throughput`, `causes`, `receipts`,
+    `workers`, `logs`, `events`, `runs`, `config`, `policy`. Raises NotFound, InvalidInput.
     """
+    row = read_job(job_id)
+    job = partition(job_id)
     return {
-        "job": progress(job_id),
-        "reasons": why(job_id, owner=owner)["reasons"],
-        "causes": causes(job_id, limit=CAUSES_MAX),
+        "job": {**job, **snapshot(job_id), "stages": job["stages"]},
+        "eta": eta_of(job),
+        "throughput": throughput_of(job, window),
+        "causes": causes(job_id, limit=CAUSES_SHOWN),
+        "receipts": receipts_of(job),
+        "workers": crew_of(job_id),
+        "logs": logs(job_id, newest=True, level=level, search=search, limit=LINES_SHOWN),
+        "events": event_lines(job_id),
+        "runs": runs(job_id),
+        "config": row.config,
+        "policy": row.policy,
     }

@@ -1,0 +1,26 @@
+"""What people are shown of a job first, as of one instant."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from joblot.ledger.db.transactions import one_snapshot, repeated
+from joblot.ledger.read.causes import causes
+from joblot.ledger.read.progress import progress
+from joblot.ledger.read.why import why
+
+CAUSES_MAX = 5
+
+
+@repeated
+@one_snapshot()
+def summary(job_id: int, *, owner: int | None = None) -> dict[str, Any]:
+    """`{"job", "reasons", "causes"}`: its counts, why it is not finished, and why items failed.
+
+    As `progress`, `why` and `causes` answer; only the most frequent causes. Raises NotFound.
+    """
+    return {
+        "job": progress(job_id),
+        "reasons": why(job_id, owner=owner)["reasons"],
+        "causes": causes(job_id, limit=CAUSES_MAX),
+    }
