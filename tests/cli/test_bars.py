@@ -38,11 +38,21 @@ def test_the_counts_add_up_to_the_total():
     """What has not come to this stage is waiting."""
     assert counts(STAGE)["waiting"] == 250
     assert sum(counts(STAGE).values()) == STAGE["total"]
-    shown = legend(counts(STAGE), 1_000, sealed=True).plain
-    assert shown == (
+    (shown,) = legend(counts(STAGE), "1,000", 200)
+    assert shown.plain == (
         "✓ 600 succeeded  ✕ 3 failed  ? 1 lost  ↷ 30 skipped  ▸ 16 in flight  ◷ 250 waiting  "
         "· 100 ready  = 1,000"
     )
+
+
+def test_a_narrow_line_ends_between_two_counts():
+    lines = [line.plain.rstrip() for line in legend(counts(STAGE), "1,000", 30)]
+    assert lines == [
+        "✓ 600 succeeded  ✕ 3 failed",
+        "? 1 lost  ↷ 30 skipped",
+        "▸ 16 in flight  ◷ 250 waiting",
+        "· 100 ready  = 1,000",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -42,8 +42,9 @@ def call(*args: object, given: str | None = None) -> Result:
 def remote(served: Served, monkeypatch: pytest.MonkeyPatch) -> Remote:
     monkeypatch.setenv("JOBLOT_TOKEN", TOKEN)
 
-    def remote(command: object, *args: object, given: str | None = None) -> Result:
-        return call(command, "--url", served.url, *args, given=given)
+    def remote(*args: object, given: str | None = None) -> Result:
+        words = 2 if args[0] == "webhook" else 1
+        return call(*args[:words], "--url", served.url, *args[words:], given=given)
 
     return remote
 
@@ -137,6 +138,19 @@ def test_a_lease_is_expired_and_old_jobs_are_pruned(ledger_db: str, remote: Remo
     assert "0 jobs removed" in remote("prune", "--older-than", "1h", "--yes").stdout
     assert "1 job removed" in remote("prune", "--older-than", "0s", "--yes").stdout
     assert call("show", made).exit_code == 3
+
+
+def test_webhooks_are_kept_on_the_server(ledger_db: str, remote: Remote):
+    """`url` is the receiver's, `--url` the server's."""
+    receiver = "https://receiver.example/"
+    made = json.loads(remote("webhook", "add", receiver, "--kind", "finished", "--json").stdout)
+    assert made["secret"].startswith("whsec_")
+    number = made["id"]
+    for command in (["list"], ["deliveries", number], ["deliveries", 99], ["resend", 99]):
+        here, there = call("webhook", *command), remote("webhook", *command)
+        assert (there.exit_code, there.stdout) == (here.exit_code, here.stdout), command
+    assert "ended at" in remote("webhook", "end", number).stdout
+    assert json.loads(call("webhook", "list", "--json").stdout)[0]["ended_at"]
 
 
 def _submitted(done: Result) -> int:

@@ -67,7 +67,8 @@ def drawn(job: dict[str, Any], columns: int) -> Iterator[Text]:
     for stage in job["stages"]:
         yield Text(printable(stage["name"]))
         yield bar(counts(stage), min(columns - 1, BAR_COLUMNS_MAX))
-        yield legend(counts(stage), stage["total"], sealed=job["sealed"])
+        total = f"{stage['total']:,}" + ("" if job["sealed"] else " so far")
+        yield from legend(counts(stage), total, columns)
 
 
 def bar(by_state: dict[str, int], columns: int) -> Text:
@@ -91,14 +92,23 @@ def widths(numbers: list[int], columns: int) -> list[int]:
     return cells
 
 
-def legend(by_state: dict[str, int], total: int, *, sealed: bool) -> Text:
-    """The counts that are not 0, and their sum."""
+def legend(by_state: dict[str, int], total: str, columns: int) -> Iterator[Text]:
+    """The counts that are not 0, and their sum; a line ends between two of them."""
+    parts = [
+        Text.assemble(
+            (f"{shade.glyph} ", shade.color or "default"),
+            f"{by_state[shade.name]:,} {shade.word}  ",
+        )
+        for shade in IN_ORDER
+        if by_state[shade.name]
+    ]
     line = Text()
-    for shade in IN_ORDER:
-        if by_state[shade.name]:
-            line.append(f"{shade.glyph} ", style=shade.color or "default")
-            line.append(f"{by_state[shade.name]:,} {shade.word}  ")
-    return line.append(f"= {total:,}" if sealed else f"= {total:,} so far")
+    for part in (*parts, Text(f"= {total}")):
+        if line and line.cell_len + len(part.plain.rstrip()) > columns:
+            yield line
+            line = Text()
+        line.append_text(part)
+    yield line
 
 
 def duration(seconds: float) -> str:

@@ -94,6 +94,21 @@ class Ledger(Protocol):
 
     def prune(self, older_than: timedelta) -> int: ...
 
+    def subscribe(
+        self, url: str, *, kinds: Sequence[str] | None, project: str | None
+    ) -> tuple[str, Row]:
+        """The secret of a new webhook, and the webhook."""
+
+    def webhooks(self) -> Sequence[Row]: ...
+
+    def end_webhook(self, webhook: int) -> Row: ...
+
+    def deliveries(
+        self, webhook: int, *, state: str | None, before: int | None, limit: int
+    ) -> Sequence[Row]: ...
+
+    def resend(self, delivery: int) -> Row: ...
+
     def how_to_go_on(self, job: int) -> str | None:
         """The command that continues a job of a `joblot run` with this database."""
 

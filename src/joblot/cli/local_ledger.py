@@ -95,6 +95,26 @@ class LocalLedger:
     def prune(self, older_than: timedelta) -> int:
         return verbs.prune(older_than)
 
+    def subscribe(
+        self, url: str, *, kinds: Sequence[str] | None, project: str | None
+    ) -> tuple[str, Row]:
+        given = {"kinds": kinds} if kinds else {}
+        return verbs.subscribe(url, project=project, **given)
+
+    def webhooks(self) -> Sequence[Row]:
+        return verbs.webhooks()
+
+    def end_webhook(self, webhook: int) -> Row:
+        return verbs.end(webhook)
+
+    def deliveries(
+        self, webhook: int, *, state: str | None, before: int | None, limit: int
+    ) -> Sequence[Row]:
+        return verbs.deliveries(webhook, state=state, before=before, limit=limit)
+
+    def resend(self, delivery: int) -> Row:
+        return verbs.resend(delivery)
+
     def how_to_go_on(self, job: int) -> str | None:
         return plan.how_to_go_on(verbs.read_job(job))
 

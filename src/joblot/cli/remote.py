@@ -162,6 +162,27 @@ class RemoteLedger:
             if not answer["more"]:
                 return removed
 
+    def subscribe(
+        self, url: str, *, kinds: Sequence[str] | None, project: str | None
+    ) -> tuple[str, Row]:
+        made = self._ask("POST", "webhooks", _given(url=url, kinds=kinds or None, project=project))
+        return made.pop("secret"), made
+
+    def webhooks(self) -> Sequence[Row]:
+        return self._get("webhooks")["webhooks"]  # type: ignore[no-any-return]
+
+    def end_webhook(self, webhook: int) -> Row:
+        return self._ask("DELETE", f"webhooks/{webhook}")  # type: ignore[no-any-return]
+
+    def deliveries(
+        self, webhook: int, *, state: str | None, before: int | None, limit: int
+    ) -> Sequence[Row]:
+        asked = {"state": state, "before": before, "limit": limit}
+        return self._get(f"webhooks/{webhook}/deliveries", **asked)["deliveries"]  # type: ignore[no-any-return]
+
+    def resend(self, delivery: int) -> Row:
+        return self._ask("POST", f"webhooks/deliveries/{delivery}/resend", {})  # type: ignore[no-any-return]
+
     def how_to_go_on(self, job: int) -> str | None:
         return None  # `joblot run` works with the database itself
 

@@ -67,11 +67,17 @@ def job(state: Row) -> None:
 
 
 def stages(state: Row) -> None:
-    """The counts of each stage; they add up to its total."""
-    table(
-        ["stage", *(f"{one.glyph} {one.word}" for one in IN_ORDER), "total"],
-        ([stage["name"], *counts(stage).values(), stage["total"]] for stage in state["stages"]),
-    )
+    """The counts of each stage, which add up to its total; with bars on a terminal."""
+    if is_terminal(sys.stdout):
+        from joblot.cli.bars import drawn  # noqa: PLC0415 (Rich is slow to load)
+
+        screen = console(sys.stdout)
+        screen.print(*drawn(state, screen.width), sep="\n")
+    else:
+        table(
+            ["stage", *(f"{one.glyph} {one.word}" for one in IN_ORDER), "total"],
+            ([stage["name"], *counts(stage).values(), stage["total"]] for stage in state["stages"]),
+        )
     for stage in state["stages"]:
         for name, total in stage["metrics"].items():
             out().print(f"{stage['name']} {name}: {total:,}")

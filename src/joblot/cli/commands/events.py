@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +12,7 @@ import typer
 from joblot.cli import text
 from joblot.cli.ledger import Ledger, open_ledger
 from joblot.cli.options import After, AsJson, Db, JobId, Limit, Url
+from joblot.cli.patience import Patience
 from joblot.cli.printable import say_json
 
 FOLLOW_SECONDS = 1.0
@@ -46,8 +48,9 @@ def _print_each(news: Sequence[dict[str, Any]]) -> None:
 
 def _following(ledger: Ledger, job: int, after: int) -> Iterator[Sequence[dict[str, Any]]]:
     """All events from there on, without end."""
+    patience = Patience(FOLLOW_SECONDS)
     while True:
-        page = ledger.events(job, after=after, limit=PAGE_EVENTS)
+        page = patience(partial(ledger.events, job, after=after, limit=PAGE_EVENTS))
         if page:
             after = page[-1]["id"]
             yield page

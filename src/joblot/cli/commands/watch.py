@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, Any
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated
 
 import typer
 
 from joblot.cli import text
 from joblot.cli.display import progress_display
 from joblot.cli.exits import exit_code_of
-from joblot.cli.ledger import Ledger, open_ledger
+from joblot.cli.ledger import Row, open_ledger
 from joblot.cli.options import AsJson, Db, JobId, Url
+from joblot.cli.patience import Patience
 from joblot.cli.printable import say_json
 from joblot.states import TERMINAL
 
@@ -27,15 +30,17 @@ def watch(
     url: Url = None,
 ) -> None:
     """Watch a job until it ends; with --json, print one line per change. Exits as `run` does."""
+    patience = Patience(every)
     with open_ledger(db, url) as ledger:
-        state = _watch_as_json(ledger, job, every) if as_json else _watch(ledger, job, every)
+        read = partial(patience, partial(ledger.progress, job))
+        state = _watch_as_json(read, every) if as_json else _watch(read, every)
     raise typer.Exit(exit_code_of(state["status"]))
 
 
-def _watch(ledger: Ledger, job: int, every: float) -> dict[str, Any]:
+def _watch(read: Callable[[], Row], every: float) -> Row:
     with progress_display() as display:
         while True:
-            state = ledger.progress(job)
+            state = read()
             display.update(state)
             if state["status"] in TERMINAL:
                 break
@@ -44,10 +49,10 @@ def _watch(ledger: Ledger, job: int, every: float) -> dict[str, Any]:
     return state
 
 
-def _watch_as_json(ledger: Ledger, job: int, every: float) -> dict[str, Any]:
-    printed: dict[str, Any] | None = None
+def _watch_as_json(read: Callable[[], Row], every: float) -> Row:
+    printed: Row | None = None
     while True:
-        state = ledger.progress(job)
+        state = read()
         news = {**state, "eta": None, "as_of": None}
         if news != printed:
             say_json(state, indent=None)

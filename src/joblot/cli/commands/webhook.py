@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from joblot.cli import text, verbs
-from joblot.cli.database import make_database, open_database
+from joblot.cli import text
 from joblot.cli.exits import Commands
-from joblot.cli.options import ID_MAX, AsJson, Db, Limit
+from joblot.cli.ledger import open_ledger
+from joblot.cli.options import ID_MAX, AsJson, Db, Limit, Url
 from joblot.cli.printable import say, say_json
 
 webhook = typer.Typer(
@@ -26,7 +26,7 @@ WebhookId = Annotated[
 
 @webhook.command()
 def add(
-    url: Annotated[str, typer.Argument(metavar="URL", help="Where to post events.")],
+    receiver: Annotated[str, typer.Argument(metavar="URL", help="Where to post events.")],
     *,
     kind: Annotated[
         list[str] | None,
@@ -37,11 +37,11 @@ def add(
     ] = None,
     as_json: AsJson = False,
     db: Db = None,
+    url: Url = None,
 ) -> None:
     """Create a webhook: post events to URL from now on. Prints the receiver's secret."""
-    make_database(db)
-    given = {} if not kind else {"kinds": kind}
-    secret, created = verbs.subscribe(url, project=project, **given)
+    with open_ledger(db, url, create=True) as ledger:
+        secret, created = ledger.subscribe(receiver, kinds=kind, project=project)
     if as_json:
         say_json({**created, "secret": secret})
     else:
@@ -52,10 +52,10 @@ def add(
 
 
 @webhook.command(name="list")
-def list_webhooks(*, as_json: AsJson = False, db: Db = None) -> None:
+def list_webhooks(*, as_json: AsJson = False, db: Db = None, url: Url = None) -> None:
     """List the webhooks, without their secrets."""
-    open_database(db)
-    page = verbs.webhooks()
+    with open_ledger(db, url) as ledger:
+        page = ledger.webhooks()
     if as_json:
         say_json(page)
         return
@@ -64,10 +64,10 @@ def list_webhooks(*, as_json: AsJson = False, db: Db = None) -> None:
 
 
 @webhook.command()
-def end(webhook_id: WebhookId, *, db: Db = None) -> None:
+def end(webhook_id: WebhookId, *, db: Db = None, url: Url = None) -> None:
     """End a webhook; its pending deliveries are given up."""
-    open_database(db)
-    ended = verbs.end(webhook_id)
+    with open_ledger(db, url) as ledger:
+        ended = ledger.end_webhook(webhook_id)
     say(f"webhook {ended['id']} ({ended['url']}) ended at {ended['ended_at'][:19]}")
 
 
@@ -85,10 +85,11 @@ def deliveries(
     limit: Limit = 50,
     as_json: AsJson = False,
     db: Db = None,
+    url: Url = None,
 ) -> None:
     """List a webhook's deliveries, the newest first."""
-    open_database(db)
-    page = verbs.deliveries(webhook_id, state=state, before=before, limit=limit)
+    with open_ledger(db, url) as ledger:
+        page = ledger.deliveries(webhook_id, state=state, before=before, limit=limit)
     if as_json:
         say_json(page)
         return
@@ -103,10 +104,11 @@ def resend(
     ],
     *,
     db: Db = None,
+    url: Url = None,
 ) -> None:
     """Have the server send a delivery again."""
-    open_database(db)
-    sent = verbs.resend(delivery_id)
+    with open_ledger(db, url) as ledger:
+        sent = ledger.resend(delivery_id)
     say(f"delivery {sent['id']} of {sent['message_id']}: {sent['state']}")
 
 

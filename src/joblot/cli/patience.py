@@ -1,0 +1,48 @@
+"""Keeps a command that follows a job going while its database or server is away for a moment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from joblot.cli.printable import say_aside
+from joblot.errors import Unavailable
+
+A = TypeVar("A")
+
+AWAY_SECONDS_MAX = 60.0  # before the command gives up
+
+
+class Patience:
+    """Calls again, every `every` seconds, what has been answered before. Says so once per outage.
+
+    The first call must be answered: a mistyped address is an error at once.
+    """
+
+    def __init__(self, every: float) -> None:
+        self._every = every
+        self._answered_at: float | None = None
+
+    def __call__(self, call: Callable[[], A]) -> A:
+        """The answer. Raises Unavailable after AWAY_SECONDS_MAX."""
+        said = False
+        while True:
+            try:
+                answer = call()
+            except Unavailable as error:
+                if self._answered_at is None or self._away() > AWAY_SECONDS_MAX:
+                    raise
+                if not said:
+                    say_aside(f"not live, trying again: {error}")
+                    said = True
+                time.sleep(self._every)
+            else:
+                if said:
+                    say_aside("live again")
+                self._answered_at = time.monotonic()
+                return answer
+
+    def _away(self) -> float:
+        assert self._answered_at is not None
+        return time.monotonic() - self._answered_at
