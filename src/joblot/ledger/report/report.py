@@ -200,7 +200,8 @@ class _Round:
             return one.stored_as(self.files[one.number])
         except outputs.NotStored as error:
             cause = error.__cause__
-            logger.warning("item %s: its output was not stored", one.number, exc_info=cause)
+            about = {"item": one.number}
+            logger.warning("an output was not stored", exc_info=cause, extra=about)
             why = f"the storage failed ({type(cause).__name__}: {cause}); post it again later"
             self._answer(one, Receipt.DEFERRED, why)
             return None
