@@ -41,7 +41,7 @@ def job_log(
 def context_of(record: Any) -> dict[str, Any]:
     """What a log record is about: its own `extra`, and the rest from the block around it.
 
-    Empty if no job is known. The block says nothing about a record that names another job.
+    "job" is there only if it is a job's id. The block says nothing of a record about another job.
     """
     own = {name: vars(record)[name] for name in FIELDS if vars(record).get(name) is not None}
     around = _current.get({})
@@ -49,7 +49,8 @@ def context_of(record: Any) -> dict[str, Any]:
         around = {}
     known = {**around, **own}
     job_id = job_id_of(known.get("job"))
-    return {} if job_id is None else {**known, "job": job_id}
+    known.pop("job", None)
+    return known if job_id is None else {"job": job_id, **known}
 
 
 def job_id_of(given: Any) -> int | None:

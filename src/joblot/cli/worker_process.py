@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -11,6 +10,7 @@ from typing import Any
 from joblot.cli import alive
 from joblot.cli.local_client import LocalClient
 from joblot.errors import JoblotError
+from joblot.log_format import log_to_stderr
 from joblot.standalone import setup
 from joblot.worker import Worker, WorkerSettings, handler, load
 from joblot.worker.ending import drain_when_asked, ended_when_stuck, leave_frozen
@@ -69,5 +69,5 @@ def _work(order: RunOrder, function: Callable[..., Any], job: int, supervised: S
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.WARNING, format="joblot worker: %(message)s")
+    log_to_stderr("joblot worker")
     sys.exit(main())

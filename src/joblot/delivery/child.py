@@ -8,7 +8,6 @@ ends at once.
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import signal
 import threading
@@ -18,6 +17,7 @@ from typing import Any
 
 from joblot.config import limits
 from joblot.delivery.message import Begun, Call, Ended, as_json
+from joblot.log_format import log_to_stderr
 from joblot.standalone import setup
 from joblot.worker.supervised import Supervised
 
@@ -27,7 +27,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor handles it
     if (order := supervised.order()) is None:
         return
-    logging.basicConfig(level=logging.WARNING, format="joblot delivery: %(message)s")
+    log_to_stderr("joblot delivery")
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     threading.Thread(

@@ -33,7 +33,7 @@ class JobLogHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             about = context_of(record)
-            if about:
+            if "job" in about:
                 writer().put(
                     Logged(
                         job_id=about.pop("job"),

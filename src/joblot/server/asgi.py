@@ -12,6 +12,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from joblot.log_format import log_to_stderr
 from joblot.standalone import setup
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def application() -> Process:
 
 def _application() -> Process:
     setup(served=True)
+    log_to_stderr("joblot serve")
     from joblot.server.process import Process  # noqa: PLC0415 (Django has to be set up first)
 
     process = Process(int(os.environ.get(THREADS, THREADS_DEFAULT)))

@@ -135,7 +135,8 @@ class Gateway:
             try:
                 await self._bridge.call(release, token)
             except JoblotError as error:
-                logger.warning("the lease of a client that had gone is left to expire: %s", error)
+                what = "the lease of a client that had gone is left to expire: %s"
+                logger.warning(what, error, extra={"lease": token})
 
     async def _stream(
         self, scope: Scope, answer: WholeResponse, body: IncomingBody, stream: OutgoingStream

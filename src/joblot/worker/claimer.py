@@ -156,5 +156,6 @@ def release(client: Client, held: Held, lease: HeldLease) -> None:
     try:
         client.release(lease.lease.token)
     except JoblotError as error:
-        logger.warning("a lease could not be released and will expire: %s", error)
+        about = {"job": lease.lease.job, "lease": lease.lease.token}
+        logger.warning("a lease could not be released and will expire: %s", error, extra=about)
     held.let_go(lease.lease.token)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from joblot.log_context import job_log
 from joblot.wire import GrantedLease
 
 # Threads: each has its own.
@@ -25,8 +26,10 @@ def lease() -> GrantedLease:
 
 @contextmanager
 def working_on(one: GrantedLease) -> Iterator[None]:
+    """What the function logs is about the lease and its job."""
     _of_thread.lease = one
     try:
-        yield
+        with job_log(one.job, stage=one.stage, lease=one.token):
+            yield
     finally:
         _of_thread.lease = None

@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from joblot.errors import Refused, Unavailable
 from joblot.worker.backoff import backoff_seconds
@@ -117,7 +118,13 @@ class Heartbeat:
             held.renewed_at = time.monotonic()
         except Refused as error:
             held.ended = True
-            logger.info("%s", error)
+            logger.info("%s", error, extra=_about(held))
         except Unavailable as error:
-            logger.warning("a lease could not be renewed, trying again: %s", error)
+            about = _about(held)
+            logger.warning("a lease could not be renewed, trying again: %s", error, extra=about)
             self._away = error
+
+
+def _about(held: HeldLease) -> dict[str, Any]:
+    """What a log line about this lease names."""
+    return {"job": held.lease.job, "stage": held.lease.stage, "lease": held.lease.token}

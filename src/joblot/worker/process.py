@@ -9,6 +9,7 @@ import logging
 import sys
 
 from joblot.errors import InvalidInput, JoblotError, Refused
+from joblot.log_format import log_to_stderr
 from joblot.worker.ending import drain_when_asked
 from joblot.worker.handlers import by_pipeline
 from joblot.worker.loop import Worker
@@ -25,7 +26,7 @@ def main() -> int:
     if (given := supervised.order()) is None:
         return DONE
     order = Order(**given)
-    logging.basicConfig(level=logging.WARNING, format="joblot worker %(process)d: %(message)s")
+    log_to_stderr("joblot worker %(process)d")
     logging.getLogger("joblot").setLevel(logging.INFO if order.verbose else logging.WARNING)
     try:
         code = _serve(order, supervised)

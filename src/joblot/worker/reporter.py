@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from joblot import wire
 from joblot.errors import (
@@ -179,7 +180,7 @@ class Reporter:
         self._failed_in_a_row += 1
         if self._failed_in_a_row > 1:
             self._away = error
-        logger.warning("item %s: its result waits, posted alone: %s", one.result.item, error)
+        logger.warning("a result waits, posted alone: %s", error, extra=_about(one))
         if one.failed_alone >= FAILED_ALONE_MAX:
             return self._give_up(one, error)
         return [one.later()]
@@ -194,13 +195,13 @@ class Reporter:
         try:
             self._client.report(one.token, [])
         except Exception as silent:  # noqa: BLE001 (of a ledger in this process it may be any)
-            logger.warning("item %s: its result waits: %s", one.result.item, silent)
+            logger.warning("a result waits: %s", silent, extra=_about(one))
             return [one.later()]
         try:
             return self._judged(one.token, [one], self._client.report(one.token, [one.result]))
         except Exception as again:  # noqa: BLE001 (as above)
             if isinstance(again, JoblotError) and not isinstance(again, ServerFailed):
-                logger.warning("item %s: its result waits: %s", one.result.item, again)
+                logger.warning("a result waits: %s", again, extra=_about(one))
                 return [one.later()]
         cause = f"its result was not accepted in {one.failed_alone} tries: {error}"
         failed = one.instead(wire.failure(one.result.item, type(error).__name__, cause))
@@ -209,7 +210,7 @@ class Reporter:
             if one.spool is not None and one.result.succeeded:
                 one.spool.set_aside(record_of(one.token, one.result))
         except Exception as refused:  # noqa: BLE001 (whatever it is, the result is kept)
-            logger.warning("item %s: its failure is refused too: %s", one.result.item, refused)
+            logger.warning("a failure is refused too: %s", refused, extra=_about(one))
             return [one.later()]
         return self._judged(one.token, [failed], receipts)
 
@@ -243,10 +244,10 @@ class Reporter:
 
     def _failed(self, one: Kept, error: InvalidInput) -> list[Kept]:
         if not one.result.succeeded:
-            logger.error("item %s: its failure can't be reported: %s", one.result.item, error)
+            logger.error("a failure can't be reported: %s", error, extra=_about(one))
             bare = wire.failure(one.result.item, BARE, retryable=one.result.retryable)
             return [one.later() if one.result == bare else one.instead(bare)]
-        logger.warning("item %s: its result was refused: %s", one.result.item, error)
+        logger.warning("a result was refused: %s", error, extra=_about(one))
         cause = f"its result of {one.size} bytes was refused: {error}"
         return [one.instead(wire.failure(one.result.item, type(error).__name__, cause))]
 
@@ -289,4 +290,10 @@ class Reporter:
         if receipt.receipt is Receipt.COUNTED:
             self.counted += 1
         elif receipt.receipt is not Receipt.REQUEUED:
-            logger.info("item %s: %s %s", receipt.item, receipt.receipt.value, receipt.reason)
+            about = {"item": receipt.item}
+            logger.info("%s %s", receipt.receipt.value, receipt.reason, extra=about)
+
+
+def _about(one: Kept) -> dict[str, Any]:
+    """What a log line about this result names."""
+    return {"item": one.result.item, "lease": one.token}

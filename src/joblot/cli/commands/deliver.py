@@ -12,6 +12,7 @@ from joblot.cli.database import describe, open_database
 from joblot.cli.options import AsJson, Db
 from joblot.cli.printable import say_json
 from joblot.errors import InvalidInput
+from joblot.log_format import log_to_stderr
 
 
 def deliver(
@@ -29,6 +30,7 @@ def deliver(
     """
     if forever and as_json:
         raise InvalidInput("--json: reports a single delivery round; leave out --forever")
+    log_to_stderr("joblot deliver")
     open_database(db)
     if forever:
         text.err().print(f"joblot delivers events of {describe()}", soft_wrap=True)

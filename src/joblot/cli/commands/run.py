@@ -20,6 +20,7 @@ from joblot.cli.printable import json_text
 from joblot.cli.run import Run, workers_default
 from joblot.cli.source import STDIN, Source
 from joblot.errors import InvalidInput, Unavailable
+from joblot.log_format import log_to_stderr
 from joblot.shown import counted
 from joblot.states import TERMINAL
 
@@ -99,6 +100,7 @@ def run(
     source.check(needed=resume is None)
     _check_out(out)
     settings = policy_of(policy)
+    log_to_stderr("joblot run")
     make_database(db) if resume is None else open_database(db)
     if function is None:
         assert resume is not None

@@ -13,6 +13,7 @@ from joblot.cli.database import describe, open_database
 from joblot.cli.options import AsJson, Db
 from joblot.cli.printable import say_json
 from joblot.errors import InvalidInput
+from joblot.log_format import log_to_stderr
 
 
 def sweep(
@@ -30,6 +31,7 @@ def sweep(
     """
     if forever and as_json:
         raise InvalidInput("--json: reports a single sweep; leave out --forever")
+    log_to_stderr("joblot sweep")
     open_database(db)
     if forever:
         text.err().print(f"joblot sweeps {describe()}", soft_wrap=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from joblot.cli.printable import say_aside
 from joblot.errors import InvalidInput
+from joblot.log_format import log_to_stderr
 from joblot.places import absolute, data_folder
 from joblot.worker.handlers import BATCH_ITEMS_MAX
 from joblot.worker.order import URL, Order, url_of
@@ -131,7 +131,7 @@ def worker(
         spool_bytes_max=spool_bytes_max,
         verbose=verbose,
     )
-    logging.basicConfig(level=logging.WARNING, format="joblot worker: %(message)s")
+    log_to_stderr("joblot worker")
     from joblot.worker.processes import WorkerProcesses  # noqa: PLC0415 (talks HTTP, which is slow to load)
 
     workers = WorkerProcesses(order, processes)

@@ -23,7 +23,8 @@ def without_unreadable(lease: GrantedLease) -> GrantedLease:
     causes = {item.id: cause for item in lease.items if (cause := _cause(lease, item))}
     if not causes:
         return lease
-    logger.warning("job %s: items can't be read and fail: %s", lease.job, causes)
+    about = {"job": lease.job, "lease": lease.token}
+    logger.warning("items can't be read and fail: %s", causes, extra=about)
     report(lease.token, [failure(number, "Unreadable", why) for number, why in causes.items()])
     return replace(lease, items=tuple(item for item in lease.items if item.id not in causes))
 

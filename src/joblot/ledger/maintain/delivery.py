@@ -185,7 +185,8 @@ def _deliver(call: Call, watch: Watch) -> bool:
         return _mark_if_mine(call)
     except Exception as error:
         wait = backoff_seconds(call.tries - 1)
-        logger.exception("%s failed; the next one is in %g s", call, wait)
+        about = {"job": call.event.job_id}
+        logger.exception("%s failed; the next one is in %g s", call, wait, extra=about)
         _put_off_if_mine(call, error, wait)
         return False
 

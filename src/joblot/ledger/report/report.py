@@ -258,7 +258,8 @@ class _Round:
             return one.stored_as(self.files[one.number])
         except outputs.NotStored as error:
             cause = error.__cause__
-            logger.warning("item %s: its output was not stored", one.number, exc_info=cause)
+            about = {"item": one.number}
+            logger.warning("an output was not stored", exc_info=cause, extra=about)
             why = raised("the storage", cause)
             deferred.append(Deferred(one.number, "storage", why))
             self._answer(one, Receipt.DEFERRED, f"{why}; post it again later")
