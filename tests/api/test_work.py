@@ -182,6 +182,61 @@ def test_a_worker_says_what_it_is(worker: Api) -> None:
     assert (seen["instance"], seen["about"], seen["state"]) == ("gpu-1", about, "online")
 
 
+def test_a_revoked_worker_is_refused_until_it_is_restored(worker: Api, admin: Api) -> None:
+    job = submit("night", ["a", "b"], pipeline="moths")
+    (lease,) = worker.post("claims", {"pipelines": ["moths"]})["leases"]
+    (listed,) = admin.get("workers")["workers"]
+    assert (listed["pipelines"], listed["leases"], listed["items"]) == (["moths"], 1, 2)
+    asked = {"owner": listed["owner"], "instance": "gpu-1", "reason": "computes garbage"}
+    assert admin.post("workers/revoke", asked) == {"released": 2}
+    for path, body in (
+        ("claims", {"pipelines": ["moths"]}),
+        ("results", {"lease": lease["token"], "results": [succeeded(0)]}),
+        (f"leases/{lease['token']}/renew", None),
+    ):
+        reply = worker.post(path, body)
+        assert (worker.status, reply["code"]) == (403, "worker_revoked")
+        assert reply["detail"].startswith("worker gpu-1 was revoked at ")
+    assert admin.get("workers")["workers"][0]["revoked_at"]
+    assert admin.post("workers/restore", asked) is None
+    results = {"lease": lease["token"], "results": [succeeded(0), succeeded(1)]}
+    assert [one["receipt"] for one in worker.post("results", results)["receipts"]] == [
+        "counted"
+    ] * 2
+    assert admin.get(f"jobs/{job.pk}")["status"] == "SUCCESS"
+
+
+def test_only_an_admin_may_revoke_a_worker(worker: Api, api: Callable[..., Api]) -> None:
+    worker.post("claims", {"pipelines": ["moths"]})
+    for scope in ("work", "submit", "read"):
+        caller = api(scope)
+        for verb in ("revoke", "restore"):
+            caller.post(f"workers/{verb}", {"owner": 1, "instance": "gpu-1"})
+            assert caller.status == 403
+    admin = api("admin")
+    assert admin.post("workers/revoke", {"owner": 99, "instance": "x"})["code"] == "not_found"
+
+
+def test_why_describes_the_workers_of_others_to_an_admin_only(
+    worker: Api, admin: Api, api: Callable[..., Api]
+) -> None:
+    worker.post("claims", {"pipelines": ["moths"]})
+    path = f"jobs/{submit('night', ['a'], pipeline='mohts').pk}/why"
+    (reason,) = admin.get(path)["reasons"]
+    assert reason == {
+        "code": "unserved",
+        "text": "1 item waits for pipeline 'mohts'; no worker has ever asked for it; workers "
+        "online serve 'moths' (1)",
+        "count": 1,
+        "since": None,
+        "until": None,
+        "act": None,
+        "link": "workers",
+    }
+    (reason,) = api("read").get(path)["reasons"]
+    assert reason["text"].endswith("no worker has ever asked for it; no worker is online")
+
+
 def test_the_lease_tells_who_has_it(worker: Api, admin: Api) -> None:
     job = submit("night", ["a"], pipeline="moths")
     worker.post("claims", {"pipelines": ["moths"]})

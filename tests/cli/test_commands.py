@@ -118,7 +118,7 @@ def test_every_reading_command_says_it_for_people(job: int):
     assert "three\tSTARTED\t66.66 %\t3" in call("jobs").stdout
     assert "b\tfailed\tValueError: bad b" in call("items", job).stdout
     assert "half way" in call("logs", job).stdout
-    assert "1 item ready and not claimed yet" in call("why", job).stdout
+    assert "1 item is ready and not claimed yet (ready)" in call("why", job).stdout
     assert "ok      items equal the total" in call("audit", job).stdout
     assert "ok  guards: in place" in call("doctor").stdout
 

@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from joblot.errors import NotAllowed, NotAuthenticated
+from joblot.errors import NotAllowed, NotAuthenticated, WorkerRevoked
 from joblot.identity.tokens import issue, revoke
 from joblot.ledger.job.lifecycle import cancel
 from joblot.ledger.lease import expire, expire_overdue
+from joblot.ledger.maintain.revocation import revoke_worker
 from joblot.ledger.read.in_flight import in_flight
 from joblot.ledger.read.items import items
 from joblot.ledger.read.progress import progress
@@ -369,6 +370,50 @@ def test_a_deferred_result_is_posted_again_and_computed_once(ledger_db: str, sce
         assert ended(job.pk)["status"] == "SUCCESS"
     scene.once(1)
     assert scene.left() == []
+
+
+def test_the_log_says_why_results_are_deferred_and_not_each_time(
+    ledger_db: str, scene: Scene, caplog: pytest.LogCaptureFixture
+):
+    calls = []
+
+    @hooks.on_result("p")
+    def save(results: Any) -> None:
+        calls.append(len(results))
+        if len(calls) <= 3:
+            raise KeyError("x")
+
+    job = submit("j", numbered(1), pipeline="p")
+    with scene.serving():
+        assert ended(job.pk)["status"] == "SUCCESS"
+    assert len(calls) == 4
+    lines = [record.message for record in caplog.records if "deferred: " in record.message]
+    why = "on_result('p') raised KeyError: 'x'; post it again later"
+    assert lines == [f"1 result is deferred: {why}"]
+
+
+def test_a_revoked_worker_ends_and_another_is_not_refused_for_its_results(
+    ledger_db: str, scene: Scene, in_thread
+):
+    secret, _ = issue("worker", ["work"])
+    job = submit("j", numbered(3), pipeline="p")
+
+    def work(n: int) -> int:
+        if n == 1:
+            revoke_worker(Lease.objects.values_list("owner", flat=True)[0], "gpu-1")
+        return n
+
+    with HttpClient(scene.server.url, secret, "gpu-1") as client:
+        handlers = [Handler("p", each(work))]
+        worker = Worker(client, handlers, spool=Spool.begin(scene.folder), spools=scene.folder)
+        running = in_thread(worker.run)
+        assert isinstance(running.error(), WorkerRevoked)
+    with HttpClient(scene.server.url, secret, "gpu-2") as client:
+        worker = Worker(client, [Handler("p", each(lambda n: n))], spools=scene.folder)
+        running = in_thread(worker.run)
+        assert ended(job.pk)["status"] == "SUCCESS"
+        worker.drain()
+        running.result()
 
 
 def test_results_of_a_job_that_was_cancelled_get_their_receipts_and_leave_the_spool(

@@ -6,7 +6,7 @@ import json
 from typing import Annotated, Any
 
 from django.http import HttpRequest, HttpResponse
-from ninja import Path, Query, Router
+from ninja import Path, Query, Router, Status
 
 from joblot.api.body import json_of
 from joblot.api.jobs import caller_with, require_sight
@@ -186,7 +186,7 @@ def restore(request: HttpRequest, body: WorkerIn) -> Any:
     """Undo a revocation."""
     caller = caller_with(request, Scope.ADMIN)
     restore_worker(body.owner, body.instance, actor=_actor(caller), reason=body.reason)
-    return 204, None
+    return Status(204, None)
 
 
 def _actor(caller: Caller) -> str:

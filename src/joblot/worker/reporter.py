@@ -22,6 +22,7 @@ from joblot.errors import (
     Unavailable,
     WorkerRevoked,
 )
+from joblot.shown import counted_and
 from joblot.states import Receipt
 from joblot.wire import ItemReceipt, Result
 from joblot.worker.backlog import Backlog, Kept
@@ -278,7 +279,8 @@ class Reporter:
         reason, now = deferred[0].reason, time.monotonic()
         if reason != self._deferred[0] or now - self._deferred[1] >= DEFERRED_LOG_SECONDS:
             self._deferred = reason, now
-            logger.warning("%d results are deferred: %s", len(deferred), reason)
+            results = counted_and(len(deferred), "result", "is", "are")
+            logger.warning("%s deferred: %s", results, reason)
 
     @staticmethod
     def _forget(one: Kept) -> None:
