@@ -87,6 +87,14 @@ def test_a_list_shows_a_stranger_nothing(hidden: int, name: str) -> None:
     assert NAME in person("ana", "reader", PROJECT).get(reverse("joblot_web:jobs")).content.decode()
 
 
+def test_a_stranger_does_not_even_count_it(hidden: int) -> None:
+    found = {
+        name: person(name, "reader", project).get("/jobs/counts").json()["STARTED"]
+        for name, project in (("eve", "another"), ("ana", PROJECT))
+    }
+    assert found == {"eve": "0", "ana": "1"}
+
+
 @pytest.mark.parametrize("name", sorted({*OF_A_JOB, *LISTS}))
 def test_nobody_is_shown_anything(hidden: int, name: str) -> None:
     where = reverse(f"joblot_web:{name}") if name in LISTS else address(name, hidden)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.sessions.models import Session
 from django.test import Client
 
 from joblot.errors import InvalidInput, NotFound
@@ -89,6 +91,16 @@ def test_a_form_of_another_site_is_refused(ana: None, path: str) -> None:
     answer = client.post(path, {"name": "ana", "password": PASSWORD})
     assert answer.status_code == 403
     assert "reload the page, and send it again" in answer.content.decode()
+
+
+def test_sessions_that_have_expired_are_removed(ana: None) -> None:
+    for days in (-1, 1):
+        until = datetime.now(UTC) + timedelta(days=days)
+        Session.objects.create(session_key=f"k{days}", session_data="", expire_date=until)
+    sign_in(browser_like())
+    kept = set(Session.objects.values_list("session_key", flat=True))
+    assert len(kept) == 2
+    assert "k1" in kept
 
 
 def test_signing_out_ends_the_session(ana: None) -> None:

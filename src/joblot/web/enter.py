@@ -33,6 +33,7 @@ def enter(request: HttpRequest, secret: str) -> HttpResponseBase:
             "this link was used already, is too old, or is not of this server; "
             "`joblot open` prints a new one"
         )
+    request.session.clear_expired()
     request.session.flush()
     request.session[LOCAL_SESSION] = mark
     response = HttpResponseRedirect(next_path(request))

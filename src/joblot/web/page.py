@@ -78,7 +78,7 @@ def require_sight(request: HttpRequest, job_id: int) -> Job:
 
 
 def _wrapped(view: View) -> View:
-    answered = _answered(_with_session(_with_csrf(_answered(view))))
+    answered = _answered(_with_session(_answered(view)))
 
     @wraps(view)
     def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -140,7 +140,9 @@ def _answered(view: View) -> View:
         except NotAuthenticated as error:
             if request.method in READING and _wants_page(request):
                 return HttpResponseRedirect(sign_in_url(request))
-            return _refusal(request, of_error(error))
+            refused = of_error(error)
+            del refused["WWW-Authenticate"]  # a token is of no use here
+            return _refusal(request, refused)
         except JoblotError as error:
             return _refusal(request, of_error(error))
         except Http404:

@@ -37,6 +37,7 @@ def sign_in(request: HttpRequest) -> HttpResponseBase:
     if user is None:
         return _form(request, name=name, wrong="No user has this name and password.", status=401)
     throttle.forgive(name)
+    request.session.clear_expired()
     login(request, user)
     return HttpResponseRedirect(next_path(request))
 
