@@ -13,6 +13,7 @@ from django.contrib.sessions.models import Session
 from playwright.sync_api import Page, expect
 
 from joblot.api.live import Message
+from joblot.ledger.claim.claim import claim
 from joblot.ledger.db import statements
 from joblot.ledger.job import lifecycle
 from joblot.ledger.submit.submit import submit
@@ -107,7 +108,7 @@ def test_bars_and_reasons_are_written_as_the_server_writes_them(
 def worked(job: Job, batch: int = 200) -> None:
     """Work until nothing is ready; one item in fifty fails for good."""
     for pipeline in ("p", "q"):
-        while leases := worker.claim(pipeline, batch).leases:
+        while leases := claim(pipeline, batch).leases:
             bad = [n for n in worker.numbers(leases[0]) if n % 50 == 0]
             good = [n for n in worker.numbers(leases[0]) if n % 50]
             worker.fail(leases[0], *bad) if bad else None

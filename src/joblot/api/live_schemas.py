@@ -4,23 +4,38 @@ from __future__ import annotations
 
 from ninja import Schema
 
-from joblot.api.schemas import Eta
-
 
 class StageCounts(Schema):
-    """They add up to `total`, except `settled`, which is the sum of four of them."""
+    """The parts of `total`, which they add up to; `settled` and `cancelled` are sums of some."""
 
     name: str
     total: int
     settled: int
     not_reached: int
     ready: int
+    waiting: int
     in_flight: int
     succeeded: int
     failed: int
     lost: int
     skipped: int
     cancelled: int
+    cancelled_before_start: int
+    cancelled_in_flight: int
+    finished_after_cancel: int
+
+
+class Estimate(Schema):
+    """When the job will be done, or a sentence that says why nobody knows."""
+
+    kind: str
+    text: str
+    p50: float | None
+    p90: float | None
+    p50_at: str | None
+    p90_at: str | None
+    items_per_second: float | None
+    workers: int | None
 
 
 class ShownOut(Schema):
@@ -59,7 +74,7 @@ class SnapshotOut(Schema):
     unsettled: int
     not_well: int
     percent: float
-    eta: Eta | None
+    eta: Estimate
     stages: list[StageCounts]
     why: list[ShortReason]
     acts: dict[str, str]

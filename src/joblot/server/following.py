@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import time
+from typing import Any
 
 from joblot.api.long_polling import Followed, ViewCall
 from joblot.config import limits
@@ -25,7 +26,7 @@ class Following:
         self._checked_at = time.monotonic()
 
     async def send(
-        self, jobs: LiveJobs, stream: OutgoingStream, *ends: asyncio.Future[object]
+        self, jobs: LiveJobs, stream: OutgoingStream, *ends: asyncio.Future[Any]
     ) -> None:
         """Send each snapshot, until one of `ends` is done. A slow viewer misses some."""
         seen = self._followed.after
@@ -40,7 +41,7 @@ class Following:
                 await stream.put(message.text if message else b"")
                 seen = message.key if message else seen
 
-    async def _wait(self, job: WatchedJob, ends: tuple[asyncio.Future[object], ...]) -> None:
+    async def _wait(self, job: WatchedJob, ends: tuple[asyncio.Future[Any], ...]) -> None:
         await asyncio.wait(
             {job.changed(), *ends},
             timeout=KEEP_ALIVE_SECONDS,

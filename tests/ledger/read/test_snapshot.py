@@ -8,6 +8,7 @@ import pytest
 
 from joblot.errors import InvalidInput, NotFound
 from joblot.ledger.job import lifecycle
+from joblot.ledger.read.partition import PARTS
 from joblot.ledger.read.progress import progress
 from joblot.ledger.read.snapshot import Key, snapshot
 from joblot.ledger.submit.submit import submit
@@ -16,7 +17,6 @@ from tests.ledger.conftest import Clock
 from tests.ledger.worker import TWO_STAGES, drain, keys
 
 BYTES_MAX = 2_048  # of a message about an ordinary job
-PARTS = ("not_reached", "ready", "in_flight", "succeeded", "failed", "lost", "skipped", "cancelled")
 
 
 def test_every_stage_adds_up_to_the_total(ledger_db: str) -> None:

@@ -14,7 +14,9 @@ from typing import Any, NamedTuple, Self
 from joblot.errors import InvalidInput
 from joblot.ledger.db.transactions import alias, one_snapshot, repeated
 from joblot.ledger.read.acts import acts
-from joblot.ledger.read.progress import progress, progress_of
+from joblot.ledger.read.eta import eta_of
+from joblot.ledger.read.partition import partition
+from joblot.ledger.read.progress import progress_of
 from joblot.ledger.read.why import why
 from joblot.models import Job
 from joblot.shown import shown
@@ -26,7 +28,7 @@ NEWER_MAX = 100
 
 _KEY = re.compile(r"(\d{1,10})\.(\d{1,10})\.(\d{1,18})", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SHOWN = ("id", "run", "revision", "status", "sealed", "finishing", "total", "percent", "eta")
+_SHOWN = ("id", "run", "revision", "status", "sealed", "finishing", "total", "percent")
 
 
 class Key(NamedTuple):
@@ -62,9 +64,14 @@ def snapshot(job_id: int) -> dict[str, Any]:
 
     All viewers of the job may see it: of the workers, it names only those that hold its leases.
     """
-    state = progress(job_id)
+    state = partition(job_id)
     reasons = why(job_id, owner=NOBODY)["reasons"]
-    return {**_numbers(state), "why": [_reason(one) for one in reasons], "acts": acts(state)}
+    return {
+        **_numbers(state),
+        "eta": eta_of(state),
+        "why": [_reason(one) for one in reasons],
+        "acts": acts(state),
+    }
 
 
 @repeated
@@ -102,8 +109,8 @@ def _reason(reason: dict[str, Any]) -> dict[str, Any]:
 
 
 def _stage(stage: dict[str, Any]) -> dict[str, Any]:
-    """The counts, which add up to the total: what is `not_reached` is still in an earlier stage."""
+    """The counts; what is `not_reached` is still in an earlier stage."""
     kept = {name: value for name, value in stage.items() if name not in ("pipeline", "metrics")}
     settled = sum(stage[name] for name in ("succeeded", "failed", "lost", "skipped"))
     here = stage["ready"] + stage["in_flight"] + stage["cancelled"] + settled
-    return {**kept, "not_reached": stage["total"] - here, "settled": settled}
+    return {"not_reached": stage["total"] - here, **kept, "settled": settled}
