@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from joblot.ledger.read.acts import Act
-from joblot.web import acts, assets, enter, job, jobs, live, prefer, sign_in
+from joblot.web import acts, assets, enter, job, jobs, live, prefer, revoke, sign_in, webhooks
 
 app_name = "joblot_web"
 
@@ -20,6 +20,9 @@ urlpatterns = [
         path(f"jobs/<int:job_id>/{act.value}", acts.act, {"act": act}, name=act.value)
         for act in Act
     ),
+    path("workers/revoke", revoke.revoke, name="revoke"),
+    path("webhooks", webhooks.webhooks, name="webhooks"),
+    path("webhooks/deliveries/<int:delivery_id>/resend", webhooks.resend, name="resend"),
     path("sign-in", sign_in.sign_in, name="sign_in"),
     path("sign-out", sign_in.sign_out, name="sign_out"),
     path("enter/<str:secret>", enter.enter, name="enter"),
