@@ -13,7 +13,7 @@ SETUP := pyproject.toml constraints.txt scripts/venv
 DEMO_READY := .venv/.ready-demo
 DEV_READY := .venv/.ready-dev
 
-.PHONY: help demo test test-slow test-newest interleave mutants check format bench bench-quick simulate constraints clean
+.PHONY: help demo test test-slow test-newest interleave mutants screenshots check format bench bench-quick simulate constraints clean
 
 help: ## List the recipes
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,7 @@ demo: $(DEMO_READY) ## Count 1,797 real digits exactly, with faults injected (DB
 	$(BIN)/joblot demo --db $(DB) $(ARGS)
 
 test: $(DEV_READY) ## Run the tests on SQLite and PostgreSQL
+	scripts/chromium || true
 	$(BIN)/pytest -n $(JOBS) -m "not slow" $(ARGS)
 
 test-slow: $(DEV_READY) ## Run the slow tests: real limits, many processes, a large job
@@ -36,6 +37,10 @@ interleave: $(DEV_READY) ## Try every order of the statements of each pair of ve
 
 mutants: $(DEV_READY) ## Remove each guard from a copy of joblot; a test must fail
 	$(BIN)/python -m tests.interleave.mutants $(ARGS)
+
+screenshots: $(DEV_READY) ## Draw docs/images from a real job, in Chromium
+	scripts/chromium
+	$(BIN)/python scripts/screenshots.py
 
 check: $(DEV_READY) ## Check format, lint, layers, types
 	$(BIN)/ruff format --check
@@ -65,7 +70,7 @@ clean: ## Remove .venv and the tools' caches
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 $(DEMO_READY): $(SETUP)
-	scripts/venv demo,postgres,pgserver
+	scripts/venv demo,postgres,pgserver,server
 	touch $@
 
 $(DEV_READY): $(SETUP)

@@ -58,6 +58,7 @@ SLOW = (
     "ledger/db/test_time_limit.py",
     "server/test_memory.py",
     "server/test_strangers.py::test_a_stranger_is_refused_everywhere",
+    "web/test_map_of_a_million.py",
     "testing/simulator/test_simulator.py::test_what_fails_is_shrunk_to_a_history_that_replays",
 )
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from joblot.ledger.report.report import report
     from joblot.ledger.rows.log import log
     from joblot.ledger.submit.submit import add_items, seal, submit
+    from joblot.log_context import job_log
+    from joblot.log_writing.handler import JobLogHandler
     from joblot.models import Job
     from joblot.wire import Claim, ClaimedItem, GrantedLease, ItemReceipt, Result, failure, success
 else:
@@ -72,6 +74,8 @@ else:
                 "ItemReceipt",
             ],
             "joblot.errors": ["PermanentError", "RetryableError"],
+            "joblot.log_writing.handler": ["JobLogHandler"],
+            "joblot.log_context": ["job_log"],
             "joblot.models": ["Job"],
         },
     )
@@ -82,6 +86,7 @@ __all__ = [
     "GrantedLease",
     "ItemReceipt",
     "Job",
+    "JobLogHandler",
     "JobNotice",
     "Next",
     "NextJob",
@@ -98,6 +103,7 @@ __all__ = [
     "events",
     "failure",
     "items",
+    "job_log",
     "job_map",
     "jobs",
     "log",

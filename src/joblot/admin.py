@@ -31,6 +31,12 @@ else:
 Act = Callable[[Any], object]
 
 
+def _by(request: HttpRequest, verb: Callable[..., object]) -> Act:
+    """The verb for a job, by the user of this request."""
+    actor = request.user.get_username()
+    return lambda job: verb(job.pk, actor=actor)
+
+
 class ReadOnlyAdmin(_ModelAdmin):
     """Rows that can be read, and changed only by actions."""
 
@@ -113,17 +119,17 @@ class JobAdmin(ReadOnlyAdmin):
     @admin.action(description="Start", permissions=["change"])
     def start(self, request: HttpRequest, rows: Any) -> HttpResponse | None:
         means = "Their items can be claimed from now on."
-        return self.confirmed(request, rows, "start", means, lambda job: lifecycle.start(job.pk))
+        return self.confirmed(request, rows, "start", means, _by(request, lifecycle.start))
 
     @admin.action(description="Pause", permissions=["change"])
     def pause(self, request: HttpRequest, rows: Any) -> HttpResponse | None:
         means = "No more leases are granted; results of leases in flight still count."
-        return self.confirmed(request, rows, "pause", means, lambda job: lifecycle.pause(job.pk))
+        return self.confirmed(request, rows, "pause", means, _by(request, lifecycle.pause))
 
     @admin.action(description="Resume", permissions=["change"])
     def resume(self, request: HttpRequest, rows: Any) -> HttpResponse | None:
         means = "Leases are granted again."
-        return self.confirmed(request, rows, "resume", means, lambda job: lifecycle.resume(job.pk))
+        return self.confirmed(request, rows, "resume", means, _by(request, lifecycle.resume))
 
     @admin.action(description="Cancel", permissions=["change"])
     def cancel(self, request: HttpRequest, rows: Any) -> HttpResponse | None:
@@ -131,12 +137,12 @@ class JobAdmin(ReadOnlyAdmin):
             "They end without their open items. Leases in flight may report until the grace "
             "period of their policy is over."
         )
-        return self.confirmed(request, rows, "cancel", means, lambda job: lifecycle.cancel(job.pk))
+        return self.confirmed(request, rows, "cancel", means, _by(request, lifecycle.cancel))
 
     @admin.action(description="Retry what did not succeed", permissions=["change"])
     def retry(self, request: HttpRequest, rows: Any) -> HttpResponse | None:
         means = "The next run begins, with the items that did not succeed."
-        return self.confirmed(request, rows, "retry", means, lambda job: lifecycle.retry(job.pk))
+        return self.confirmed(request, rows, "retry", means, _by(request, lifecycle.retry))
 
 
 @admin.register(Event)

@@ -113,6 +113,12 @@ class Limits:
     reason_chars_max: int = 1_000
     log_lines_max: int = 10_000  # of one job's log, without its events
     log_chars_max: int = 10_000_000  # of one job's log
+    log_queue_lines: int = 5_000  # of JobLogHandler that wait; further ones are dropped
+    log_batch_lines: int = 500  # that it writes at once
+    log_batch_seconds: float = 0.2  # for which it waits for more lines before it writes
+    log_retry_seconds: float = 1.0  # after the database has failed; doubles
+    log_retry_seconds_max: float = 30.0
+    log_flush_seconds: float = 2.0  # for which an exit waits for lines that are not written
     metrics_per_result_max: int = 32
     results_per_report_max: int = 1_000
     claim_items_max: int = 1_000
@@ -124,6 +130,9 @@ class Limits:
     cause_samples_max: int = 5  # items shown as examples of a cause
     cause_workers_max: int = 5  # named per cause
     cause_workers_items_max: int = 1_000  # of a cause, whose workers are determined
+    results_page_items: int = 200  # of a stream of results, read together
+    results_page_bytes: int = 4_194_304  # of outputs from the storage, after which a page ends
+    prune_seconds_max: float = 5.0  # of one request; the client repeats it for the rest
 
     add_chunk_items: int = 2_000  # items numbered under one lock of the job's row
     add_chunk_bytes: int = 4_194_304
@@ -185,12 +194,18 @@ class Limits:
     live_rights_seconds: float = 30.0  # between checks of a viewer's rights
     retry_after_seconds: float = 2.0  # sent to a client while the database is unavailable
     names_per_token_max: int = 100
+    token_used_seconds: float = 60.0  # between writes of when a token was last used
     pipelines_per_claim_max: int = 100
     worker_about_bytes_max: int = 8_192
     worker_seen_seconds: float = 10.0  # between writes of when a worker was last seen
     worker_offline_seconds: float = 60.0  # after it was last seen
     map_items_max: int = 1_000_000  # of a job, covered by one map
     drift_jobs_max: int = 500  # the newest ended jobs whose counts /metrics compares
+    picture_items_max: int = 10_000_000  # of a job, in one picture of all items
+    picture_seconds_min: float = 2.0  # between two pictures that one server builds of a job
+    picture_rest_factor: float = 20.0  # times what a picture took to build, before the next
+    picture_changes_max: int = 20_000  # runs of changed items; for more, the whole picture is sent
+    picture_cache_bytes_max: int = 67_108_864  # of pictures that one server keeps, a byte per item
     gauge_rows_max: int = 100_000  # counted for one gauge of /metrics, even if there are more
     sweep_overdue_seconds: float = 30.0  # after which a server reports that it is unhealthy
 

@@ -31,7 +31,7 @@ STATES = {
 
 STATUSES = {
     JobStatus.CREATED: Shown("Not started", "·", "ready"),
-    JobStatus.PENDING: Shown("Waiting for a worker", "◷", "waiting"),
+    JobStatus.PENDING: Shown("Waiting", "◷", "waiting"),
     JobStatus.STARTED: Shown("Working", "▸", "in_flight"),
     JobStatus.PAUSED: Shown("Paused", "◷", "waiting"),
     JobStatus.CANCELING: Shown("Canceling", "–", "cancelled"),

@@ -16,7 +16,11 @@ ASKED = {
     "POST jobs": {"submit"},
     "GET jobs/{id}": {"read", "submit"},
     "GET jobs/{id}/items": {"read", "submit"},
+    "GET jobs/{id}/results": {"read", "submit"},
     "GET jobs/{id}/map": {"read", "submit"},
+    "PATCH jobs/{id}": {"submit"},
+    "POST jobs/{id}/repair": set(),
+    "POST prune": set(),
     "POST jobs/{id}/items": {"submit"},
     "POST jobs/{id}/pause": {"submit"},
     "POST jobs/{id}/cancel": {"submit"},
@@ -28,6 +32,8 @@ ASKED = {
 BODIES: dict[str, object] = {
     "POST jobs": {"name": "x", "pipeline": "p"},
     "POST jobs/{id}/items": {"items": []},
+    "PATCH jobs/{id}": {"priority": 1},
+    "POST prune": {"older_than_seconds": 3_600},
     "POST claims": {"pipelines": ["p"]},
     "POST results": {"lease": "x", "results": []},
 }
@@ -40,6 +46,8 @@ def ask(api: Api, what: str, job: int) -> None:
         api.get(path)
     elif method == "DELETE":
         api.delete(path)
+    elif method == "PATCH":
+        api.patch(path, BODIES[what])
     else:
         api.post(path, BODIES.get(what))
 

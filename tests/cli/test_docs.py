@@ -80,7 +80,7 @@ def test_every_command_and_option_is_in_the_reference(command: str):
     )
     assert command in sections, f"docs/reference/cli.md has no section for {command}"
     documented = set(re.findall(r"`(--?[a-z-]+)", sections[command]))
-    common = {"--db", "--json", "--help", "-h"}
+    common = {"--db", "--url", "--json", "--help", "-h"}
     assert _commands()[command] - common <= documented
     assert documented - common <= _commands()[command], "the page knows more than the command"
 

@@ -65,11 +65,11 @@ from django.contrib.auth.models import (  # noqa: E402 (Django is set up before)
     Permission,
     User,
 )
-from joblot.identity.workers import seen  # noqa: E402
 
 from joblot import PermanentError, claim, on_result, progress, report, submit  # noqa: E402
 from joblot.identity.tokens import issue  # noqa: E402
 from joblot.ledger.report.hooks import SettledResult  # noqa: E402
+from joblot.ledger.rows.workers import seen  # noqa: E402
 from joblot.models import Job, Log, Token  # noqa: E402
 from joblot.webhooks import subscribe  # noqa: E402
 from joblot.wire import success  # noqa: E402

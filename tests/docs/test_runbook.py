@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import ast
+import json
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 from django.db import connections
 
@@ -23,6 +28,57 @@ def test_every_query_runs(postgres_only: str) -> None:
         for query in QUERIES:
             cursor.execute(query)
             cursor.fetchall()
+
+
+# What does not end by itself; run in tests/cli/test_sweep.py, tests/cli/test_run.py, tests/server.
+ENDLESS = ("joblot serve", "joblot run", "--forever")
+
+
+def commands() -> list[str]:
+    """Those in the text and those in blocks."""
+    found = re.findall(r"`(joblot [^`]+)`", PAGE.replace("\n  ", " "))
+    found += re.findall(r"^    (joblot [^#\n]+)", PAGE, re.MULTILINE)
+    return sorted({one.strip() for one in found if not any(part in one for part in ENDLESS)})
+
+
+def run(folder: Path, *script: str, given: str = "") -> str:
+    """Without a project, in a folder of its own."""
+    ours = {k: v for k, v in os.environ.items() if not k.startswith(("JOBLOT_", "DJANGO_"))}
+    done = subprocess.run(
+        [sys.executable, *script],
+        cwd=folder,
+        env=ours | {"XDG_DATA_HOME": str(folder)},
+        input=given,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+SETUP = "from joblot.standalone import setup; setup()\n"
+MAKE = """
+from joblot.cli.database import migrate; migrate()
+from joblot import submit; print(submit("j", ["a"], pipeline="p", seal=False).pk)
+"""
+SEE = "from joblot import progress; j = progress({}); print(j['sealed'], j['total'])"
+
+
+def test_every_command_runs_without_a_project(tmp_path: Path) -> None:
+    assert len(commands()) > 20
+    script = str(ROOT / "tests/docs/standalone.py")
+    done = json.loads(run(tmp_path, script, str(tmp_path), given=json.dumps(commands())))
+    assert len(done) == len(commands())
+    assert [one for one in done if one[1] != 0] == []
+
+
+def test_the_python_runs_without_a_project(tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("a\nb\n")
+    job = run(tmp_path, "-c", f"{SETUP}{MAKE}").strip()
+    (block,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    run(tmp_path, "-c", block.replace("JOB", job))
+    assert run(tmp_path, "-c", f"{SETUP}{SEE.format(job)}") == "True 2\n"
 
 
 def test_every_reason_is_explained() -> None:

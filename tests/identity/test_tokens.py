@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 import pytest
+from django.db import OperationalError, connections
 
 from joblot.errors import InvalidInput, NotAuthenticated, NotFound, TooManyRequests
 from joblot.identity import rate
@@ -29,7 +30,34 @@ def test_a_token_is_known_by_its_text_alone(
     assert private not in kept
     assert private not in str(tokens())
     assert private not in caplog.text
-    assert tokens() == [info]
+    (found,) = tokens()
+    assert found | {"last_used_at": None} == info
+
+
+def test_a_token_says_when_it_was_last_used(ledger_db: str, configure) -> None:
+    secret, info = issue("gpu", ["work"])
+    assert info["last_used_at"] is None
+    authenticate(secret)
+    (first,) = tokens()
+    assert first["last_used_at"] > first["created_at"]
+    authenticate(secret)
+    assert tokens() == [first], "it is not written each time"
+    configure(token_used_seconds=1e-9)
+    authenticate(secret)
+    assert tokens()[0]["last_used_at"] > first["last_used_at"]
+
+
+def test_a_use_that_cannot_be_recorded_is_harmless(ledger_db: str, caplog) -> None:
+    secret, _ = issue("gpu", ["work"])
+
+    def breaks(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.startswith("UPDATE"):
+            raise OperationalError("no room")
+        return execute(sql, params, many, context)
+
+    with connections[ledger_db].execute_wrapper(breaks):
+        assert authenticate(secret).name == "gpu"
+    assert "could not be recorded" in caplog.text
 
 
 def test_another_secret_behind_the_same_id_is_refused(ledger_db: str) -> None:

@@ -9,6 +9,7 @@ from itertools import combinations, combinations_with_replacement
 from typing import Any
 from uuid import UUID
 
+from joblot.fingerprint import cause_of
 from joblot.ledger.claim.claim import claim
 from joblot.ledger.db.transactions import connection
 from joblot.ledger.job.edit import edit
@@ -40,6 +41,7 @@ from joblot.wire import result_hash, success
 from tests.interleave.scenes import KEY, SCENES, SECONDS, Scene
 from tests.ledger.worker import fail, keys, succeed
 
+BAD = cause_of("Bad", "broken")  # of what `fail` reports
 NULL_HASH = result_hash("null")
 ANY_AGE = timedelta(seconds=-1)  # also what has ended just now
 
@@ -98,6 +100,9 @@ VERBS: dict[str, Verb] = {
         lambda s: cancel(s.job.pk, grace_seconds=0),
     ),
     "retry": Verb("failed retrying deleted", lambda s: retry(s.job.pk)),
+    "retry_cause": Verb(
+        "failed retrying deleted", lambda s: retry(s.job.pk, cause=BAD, expected=1)
+    ),
     "delete": Verb(
         "failed running last filling canceling retrying deleted", lambda s: delete(s.job.pk)
     ),

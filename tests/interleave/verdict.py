@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from joblot.errors import KeyConflict, LeaseEnded, NotFound, WrongStatus
+from joblot.errors import KeyConflict, LeaseEnded, NotFound, NumberChanged, WrongStatus
 from joblot.ledger.claim import queue
 from joblot.ledger.claim.claim import claim
 from joblot.ledger.job.lifecycle import resume, start
@@ -25,7 +25,7 @@ from tests.ledger.conftest import Clock
 from tests.ledger.worker import succeed
 
 # The errors allowed for a verb that came too late, or met another with the same key.
-REFUSALS = (KeyConflict, LeaseEnded, NotFound, WrongStatus)
+REFUSALS = (KeyConflict, LeaseEnded, NotFound, NumberChanged, WrongStatus)
 UUID = re.compile(r"\b[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}\b")
 SWEEPS_MAX = 5
 SUCCESSES = ("report", "amend", "together")  # the verbs that report item 0 as succeeded

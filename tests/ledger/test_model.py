@@ -148,7 +148,7 @@ class Ledger(RuleBasedStateMachine):
         job.status = JobStatus.PENDING if start else JobStatus.CREATED
         job.add(items)
         if seal:
-            job.seal()
+            job.seal(by_its_submission=True)
 
     # Work is drawn as often as all verbs on whole jobs together, or little would be done.
     @rule(

@@ -12,7 +12,7 @@ import pytest
 
 from joblot.config import limits
 from joblot.ledger.job import lifecycle
-from joblot.ledger.submit.submit import submit
+from joblot.ledger.submit.submit import add_items, submit
 from joblot.models import Job
 from joblot.server.bridge import Scope, WholeResponse
 from tests.ledger import worker
@@ -225,3 +225,14 @@ def test_watchers_take_no_threads(served: Served, small_pages: None) -> None:
             answer, text = watcher.answer(), b""
             while b"event: finished" not in text:
                 text += answer.read1()
+
+
+def test_results_are_streamed(http: httpx.Client, job: Job, configure: Callable[..., None]) -> None:
+    configure(results_page_items=3)
+    add_items(job.pk, keys(10), seal=True)
+    with http.stream("GET", f"jobs/{job.pk}/results", headers=NDJSON) as answer:
+        found = [json.loads(line) for line in answer.iter_lines()]
+    assert [one["item"] for one in found] == list(range(10))
+    assert {one["state"] for one in found} == {"open"}
+    first = http.get(f"jobs/{job.pk}/results").json()
+    assert (len(first["results"]), first["next"]) == (3, 2)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from joblot.ledger.read.pictures import PICTURES
 from joblot.local import ACCEPTED
 from tests.cli.conftest import joblot, make_joblot
 from tests.ledger.conftest import configure, exact, own_hooks
@@ -27,6 +28,12 @@ __all__ = [
     "own_hooks",
     "served",
 ]
+
+
+@pytest.fixture(autouse=True)
+def own_pictures() -> None:
+    """A test's job may have the number of an earlier test's, whose picture is not its own."""
+    PICTURES._kept.clear()
 
 
 @pytest.fixture(scope="session")

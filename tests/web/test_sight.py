@@ -19,7 +19,7 @@ NAME, PROJECT, KEY, PIPELINE, WORKER = (f"hidden-{n}" for n in ("job", "of", "ke
 HIDDEN = (NAME, PROJECT, KEY, PIPELINE, WORKER)
 
 # Addresses that name no job. A new one belongs into one of the two, or its route has `job_id`.
-LISTS = {"home", "jobs", "snapshots"}  # show a visitor only what they may see
+LISTS = {"home", "jobs", "job_counts", "snapshots"}  # show a visitor only what they may see
 OPEN = {"sign_in", "sign_out", "enter", "prefer", "asset"}  # show nothing of any job
 
 OF_A_JOB = sorted({p.name or "" for p in urls.urlpatterns if "job_id" in p.pattern.converters})
@@ -27,8 +27,8 @@ OF_A_JOB = sorted({p.name or "" for p in urls.urlpatterns if "job_id" in p.patte
 
 @pytest.fixture
 def hidden(ledger_db: str) -> int:
-    """A job with one item in flight, in a project of its own."""
-    job = submit(NAME, [{"key": KEY}], pipeline=PIPELINE, project=PROJECT)
+    """A job with an item in flight, in a project of its own; its items are 0 and 1."""
+    job = submit(NAME, [{"key": KEY}, {"key": f"{KEY}-1"}], pipeline=PIPELINE, project=PROJECT)
     claim([PIPELINE], owner=1, limit=1)
     return int(job.pk)
 

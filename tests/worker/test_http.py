@@ -27,7 +27,8 @@ from joblot.ledger.submit.submit import submit
 from joblot.models import Lease as LeaseRow
 from joblot.states import Receipt
 from joblot.wire import GrantedLease, failure, success
-from joblot.worker.http import GZIP_BYTES_MIN, HttpClient
+from joblot.worker.connection import GZIP_BYTES_MIN
+from joblot.worker.http import HttpClient
 from joblot.worker.shapes import error_of
 from tests.ports import kept
 from tests.worker.conftest import numbered

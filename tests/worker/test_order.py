@@ -10,7 +10,8 @@ import pytest
 
 from joblot.errors import InvalidInput
 from joblot.worker import handlers
-from joblot.worker.order import Order, token_of, url_of
+from joblot.worker.order import Order, url_of
+from joblot.worker.token import Token
 
 URL = "http://127.0.0.1:9"
 
@@ -37,6 +38,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     ("function", "pipelines", "batch", "served"),
     [
         ("ordered_work", [], None, [("mine", 3), ("other", 1)]),
+        ("ordered_work", ["other"], None, [("other", 1)]),
         ("ordered_work:mine", [], None, [("mine", 3)]),
         ("ordered_work:mine", [], 9, [("mine", 9)]),
         ("ordered_work:mine", ["a", "b"], None, [("a", 3), ("b", 3)]),
@@ -54,6 +56,10 @@ def test_what_is_served(function: str, pipelines: list[str], batch: int | None, 
     [
         (Order(URL, function="ordered_work:plain"), "--pipeline"),
         (Order(URL, command="echo"), "--pipeline"),
+        (
+            Order(URL, function="ordered_work", pipelines=["mine", "minne"]),
+            "--pipeline minne: ordered_work serves mine, other",
+        ),
         (Order(URL, function="no_such_work"), "no module named"),
         (Order(URL, function="ordered_work:gone", pipelines=["p"]), "has no gone"),
         (Order(URL, command="no-such-tool", pipelines=["p"]), "on PATH"),
@@ -91,15 +97,15 @@ def test_where_the_server_and_the_token_come_from(tmp_path: Path, monkeypatch):
         url_of(None)
     monkeypatch.setenv("JOBLOT_URL", URL)
     assert (url_of(None), url_of("http://b")) == (URL, "http://b")
-    assert token_of(None) == ""
+    assert Token.of(None).text == ""
     file = tmp_path / "token"
-    file.write_text("of the file\n")
+    file.write_text("of-the-file\n")
     monkeypatch.setenv("JOBLOT_TOKEN_FILE", str(file))
-    assert token_of(None) == "of the file"
-    monkeypatch.setenv("JOBLOT_TOKEN", "of the environment")
-    assert token_of(None) == "of the environment"
-    assert token_of("given") == "given"
+    assert Token.of(None) == Token("of-the-file", str(file))
+    monkeypatch.setenv("JOBLOT_TOKEN", "of-the-environment")
+    assert Token.of(None).text == "of-the-environment"
+    assert Token.of("given") == Token("given")
     monkeypatch.delenv("JOBLOT_TOKEN")
     file.unlink()
     with pytest.raises(InvalidInput, match="can't be read"):
-        token_of(None)
+        Token.of(None)

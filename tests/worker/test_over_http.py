@@ -312,6 +312,30 @@ def test_a_worker_whose_token_is_revoked_ends_and_keeps_what_it_has_computed(
     scene.once(6)
 
 
+def test_a_worker_reads_its_token_file_again_and_loses_no_result(
+    ledger_db: str, scene: Scene, in_thread, tmp_path: Path
+):
+    file = tmp_path / "token"
+    secret, old = issue("worker", ["work"])
+    file.write_text(secret)
+    job = submit("j", numbered(6), pipeline="p")
+
+    def work(n: int) -> int:
+        scene.calls[n] += 1
+        if n == 0:
+            file.write_text(issue("worker", ["work"])[0])
+            revoke(old["id"])
+        return n
+
+    with HttpClient(scene.server.url, secret, token_file=str(file)) as client:
+        worker = Worker(client, [Handler("p", each(work))])
+        running = in_thread(worker.run)
+        assert ended(job.pk)["status"] == "SUCCESS"
+        worker.drain()
+        assert running.result() == 0
+    scene.once(6)
+
+
 def expire_all() -> None:
     for lease in Lease.objects.filter(state=LeaseState.LIVE):
         expire(lease.pk, "of a dead worker")

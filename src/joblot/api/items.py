@@ -25,6 +25,7 @@ from joblot.api.schemas import (
 from joblot.config import limits
 from joblot.errors import InvalidInput, InvalidItem
 from joblot.ledger.read.history import events as events_page
+from joblot.ledger.read.items import Page
 from joblot.ledger.read.items import items as items_page
 from joblot.ledger.read.log_lines import logs as logs_page
 from joblot.ledger.rows.job import read_job
@@ -42,7 +43,7 @@ Limit = Annotated[int, Query(ge=1, le=1_000)]
 After = Annotated[int, Query(ge=-1, le=BIGINT_MAX)]
 LineId = Annotated[int, Query(ge=0, le=BIGINT_MAX)]
 
-_LINES = {NDJSON: {"schema": {"type": "string", "description": "one item per line"}}}
+LINES = {NDJSON: {"schema": {"type": "string", "description": "one item per line"}}}
 _EVENTS = {SSE: {"schema": {"type": "string"}}}
 
 
@@ -50,7 +51,7 @@ _EVENTS = {SSE: {"schema": {"type": "string"}}}
     "jobs/{job_id}/items",
     response=ItemsAdded,
     url_name=ITEMS_URL,
-    openapi_extra=json_body(ItemsIn, **_LINES),
+    openapi_extra=json_body(ItemsIn, **LINES),
 )
 def add(request: HttpRequest, job_id: JobIdInPath) -> Any:
     """Add items to an open job, as JSON or as a stream of JSON lines.
@@ -89,7 +90,7 @@ def _listed(body: Any) -> list[Any]:
     return given
 
 
-@router.get("jobs/{job_id}/items", response=ItemsOut, openapi_extra=also(**_LINES))
+@router.get("jobs/{job_id}/items", response=ItemsOut, openapi_extra=also(**LINES))
 def list_items(
     request: HttpRequest,
     job_id: JobIdInPath,
@@ -102,18 +103,26 @@ def list_items(
 ) -> Any:
     """Items by number; with `Accept: application/x-ndjson` all of them, one per line."""
     to_read(request, job_id)
-    streaming = request.accepts(NDJSON) and not request.accepts("application/json")
+    streaming = wants_lines(request)
     size = limits().page_items_max if streaming else limit
     page = items_page(job_id, state=state, stage=stage, cause=cause, after=after, limit=size)
-    following = page.next
     if not streaming:
-        return {"items": page, "next": following, "as_of": page.as_of}
+        return {"items": page, "next": page.next, "as_of": page.as_of}
+    return page_of_lines(request, page)
+
+
+def wants_lines(request: HttpRequest) -> bool:
+    return request.accepts(NDJSON) and not request.accepts("application/json")
+
+
+def page_of_lines(request: HttpRequest, page: Page) -> HttpResponse:
+    """The page, one value per line, and where the stream continues."""
     answer = HttpResponse("".join(json.dumps(one) + "\n" for one in page), content_type=NDJSON)
     answer[AS_OF] = page.as_of
-    if following is None:
+    if page.next is None:
         attach(answer, StreamPage(None))
         return answer
-    query = query_of_next_page(request, following)
+    query = query_of_next_page(request, page.next)
     answer["Link"] = f'<{iri_to_uri(request.path)}?{query}>; rel="next"'
     attach(answer, StreamPage(query))
     return answer

@@ -20,6 +20,7 @@ from joblot.api.schemas import (
     MapOut,
     Name,
     RetryIn,
+    SealIn,
     Why,
     WhyOut,
 )
@@ -148,10 +149,10 @@ def edit_job(request: HttpRequest, job_id: JobIdInPath, body: EditIn) -> Any:
 
 
 @router.post("jobs/{job_id}/seal", response=JobOut)
-def seal_a_job(request: HttpRequest, job_id: JobIdInPath, body: ChangeIn | None = None) -> Any:
+def seal_a_job(request: HttpRequest, job_id: JobIdInPath, body: SealIn | None = None) -> Any:
     """Declare that no more items will be added."""
     to_change(request, job_id)
-    seal_job(job_id, **author(request, body))
+    seal_job(job_id, total=body.total if body else None, **author(request, body))
     return progress(job_id)
 
 
@@ -200,9 +201,11 @@ def retry_job(request: HttpRequest, job_id: JobIdInPath, body: RetryIn | None = 
     asked = body or RetryIn()
     lifecycle.retry(
         job_id,
-        run=asked.run,
         cause=asked.cause,
         expected=asked.expected,
+        config=asked.config,
+        start_now=asked.start,
+        run=asked.run,
         **author(request, body),
     )
     return progress(job_id)

@@ -73,16 +73,25 @@ class EditIn(ChangeIn):
     policy: dict[str, Any] | None = None
 
 
+class SealIn(ChangeIn):
+    """With `total`, the job is sealed only if it has exactly as many items."""
+
+    total: Annotated[Whole, Field(ge=0, le=2**31 - 1)] | None = None
+
+
 class RetryIn(ChangeIn):
     """`run` is the run to begin: repeating the request for one that has begun changes nothing.
 
     `cause`: only the items that failed for it. `expected` items must be retried, else the answer is
-    409 `number_changed`, with `expected` and `found`, and nothing is changed.
+    409 `number_changed`, with `expected` and `found`, and nothing is changed. `config` replaces the
+    job's; null keeps it. Without `start` the run is on hold.
     """
 
     run: Annotated[Whole, Field(ge=2, le=2**31 - 1)] | None = None
     cause: CauseId | None = None
     expected: Annotated[Whole, Field(ge=0, le=2**31 - 1)] | None = None
+    config: Any = None
+    start: bool = True
 
 
 class StageOut(Schema):

@@ -1,55 +1,58 @@
-"""The `joblot` command and its subcommands."""
+"""The `joblot` command and its subcommands, each imported when it is used."""
 
 from __future__ import annotations
 
-from joblot.cli.commands import change, install, read
-from joblot.cli.commands.audit import audit
-from joblot.cli.commands.certify import certify
-from joblot.cli.commands.deliver import deliver
-from joblot.cli.commands.open import open_pages
-from joblot.cli.commands.run import run
-from joblot.cli.commands.serve import serve
-from joblot.cli.commands.submit import submit
-from joblot.cli.commands.sweep import sweep
-from joblot.cli.commands.token import token
-from joblot.cli.commands.user import user
-from joblot.cli.commands.webhook import webhook
-from joblot.cli.commands.worker import worker
-from joblot.cli.group import group
-from joblot.demo.command import demo
+from typing import Any
 
-COMMANDS = (
-    run,
-    serve,
-    worker,
-    submit,
-    read.jobs,
-    read.show,
-    read.watch,
-    read.why,
-    read.causes,
-    read.items,
-    read.logs,
-    change.seal,
-    change.cancel,
-    change.pause,
-    change.resume,
-    change.retry,
-    change.delete,
-    audit,
-    sweep,
-    deliver,
-    install.doctor,
-    install.migrate,
-    certify,
-    demo,
-)
+from joblot.cli.exits import Commands
+from joblot.cli.group import LoadedWhenUsed, group
 
-app = group(COMMANDS)
-app.add_typer(token, name="token")
-app.add_typer(webhook, name="webhook")
-app.add_typer(user, name="user")
-app.command("open")(open_pages)
+COMMANDS = {
+    "run": "joblot.cli.commands.run:run",
+    "serve": "joblot.cli.commands.serve:serve",
+    "worker": "joblot.cli.commands.worker:worker",
+    "submit": "joblot.cli.commands.submit:submit",
+    "jobs": "joblot.cli.commands.read:jobs",
+    "show": "joblot.cli.commands.read:show",
+    "watch": "joblot.cli.commands.watch:watch",
+    "why": "joblot.cli.commands.read:why",
+    "causes": "joblot.cli.commands.causes:causes",
+    "items": "joblot.cli.commands.read:items",
+    "results": "joblot.cli.commands.results:results",
+    "logs": "joblot.cli.commands.read:logs",
+    "events": "joblot.cli.commands.events:events",
+    "workers": "joblot.cli.commands.read:workers",
+    "start": "joblot.cli.commands.change:start",
+    "seal": "joblot.cli.commands.change:seal",
+    "cancel": "joblot.cli.commands.change:cancel",
+    "pause": "joblot.cli.commands.change:pause",
+    "resume": "joblot.cli.commands.change:resume",
+    "retry": "joblot.cli.commands.change:retry",
+    "priority": "joblot.cli.commands.change:priority",
+    "delete": "joblot.cli.commands.change:delete",
+    "prune": "joblot.cli.commands.upkeep:prune",
+    "expire": "joblot.cli.commands.upkeep:expire",
+    "audit": "joblot.cli.commands.audit:audit",
+    "sweep": "joblot.cli.commands.sweep:sweep",
+    "deliver": "joblot.cli.commands.deliver:deliver",
+    "doctor": "joblot.cli.commands.install:doctor",
+    "migrate": "joblot.cli.commands.install:migrate",
+    "certify": "joblot.cli.commands.certify:certify",
+    "demo": "joblot.demo.command:demo",
+    "open": "joblot.cli.commands.open:open_pages",
+    "user": "joblot.cli.commands.user:user",
+    "token": "joblot.cli.commands.token:token",
+    "webhook": "joblot.cli.commands.webhook:webhook",
+}
+
+
+class _Commands(Commands):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = LoadedWhenUsed(COMMANDS)
+
+
+app = group(_Commands)
 
 
 def start() -> None:

@@ -6,9 +6,7 @@ import os
 from pathlib import Path
 
 from django.apps import apps
-from django.core.management import call_command
 from django.db import connections
-from django.db.migrations.executor import MigrationExecutor
 from django.db.utils import DatabaseError
 
 from joblot.cli import verbs
@@ -81,6 +79,8 @@ def migrate() -> list[str]:
 
 
 def _apply() -> None:
+    from django.core.management import call_command  # noqa: PLC0415 (slow to load)
+
     for label in _labels():
         call_command("migrate", label, database=verbs.alias(), verbosity=0, interactive=False)
 
@@ -96,6 +96,8 @@ def _labels() -> list[str]:
 
 def pending() -> list[str]:
     """The names of joblot's migrations that are not applied yet. Raises Unavailable."""
+    from django.db.migrations.executor import MigrationExecutor  # noqa: PLC0415 (slow to load)
+
     try:
         executor = MigrationExecutor(connections[verbs.alias()])
         leaves = [leaf for label in _labels() for leaf in executor.loader.graph.leaf_nodes(label)]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.console import Console
-
-from joblot.cli import verbs
+from joblot.cli.ledger import Ledger
+from joblot.cli.terminal import Lines
 from joblot.shown import counted
 
 Cause = dict[str, Any]
@@ -14,11 +13,11 @@ Cause = dict[str, Any]
 BRIEF_MAX = 5  # causes that are shown beside something else
 
 
-def brief(state: dict[str, Any], console: Console) -> None:
+def brief(ledger: Ledger, state: dict[str, Any], console: Lines) -> None:
     """The most frequent causes, if anything in this job failed; and how to see the others."""
     if not any(stage["failed"] + stage["lost"] for stage in state["stages"]):
         return
-    answer = verbs.causes(state["id"], limit=BRIEF_MAX)
+    answer = ledger.causes(state["id"], stage=None, limit=BRIEF_MAX)
     paragraphs(state["id"], answer, console)
     if answer["other"]:
         more = counted(answer["other"], "item")
@@ -26,7 +25,7 @@ def brief(state: dict[str, Any], console: Console) -> None:
 
 
 def paragraphs(
-    job: int, answer: dict[str, Any], console: Console, *, with_traceback: bool = False
+    job: int, answer: dict[str, Any], console: Lines, *, with_traceback: bool = False
 ) -> None:
     """Each cause; with its traceback if that is wanted, or if there is no other cause."""
     only = len(answer["causes"]) == 1 and not answer["other"]

@@ -3,33 +3,74 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
-from importlib.metadata import version
+from collections.abc import Mapping
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
+from typer.main import get_command
 
 from joblot.cli.exits import DEBUG, Commands
 from joblot.cli.printable import say
 
 
-def group(commands: Iterable[Callable[..., Any]]) -> typer.Typer:
-    """The `joblot` command with these subcommands."""
+class LoadedWhenUsed(dict[str, Any]):
+    """Commands by name, each imported when it is first used: most of a start is imports.
+
+    `places` maps a name to `module:function`, or to `module:group`.
+    """
+
+    def __init__(self, places: Mapping[str, str]) -> None:
+        super().__init__(dict.fromkeys(places))
+        self._places = places
+
+    def __getitem__(self, name: str) -> Any:
+        if super().__getitem__(name) is None:
+            self[name] = _loaded(name, self._places[name])
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+    def items(self) -> Any:
+        return [(name, self[name]) for name in self]
+
+    def values(self) -> Any:
+        return [self[name] for name in self]
+
+
+def _loaded(name: str, place: str) -> Any:
+    module, _, attribute = place.partition(":")
+    found = getattr(import_module(module), attribute)
+    if not isinstance(found, typer.Typer):
+        alone = typer.Typer(add_completion=False)
+        alone.command(name)(found)
+        found = alone
+    command = get_command(found)
+    command.name = name
+    return command
+
+
+def group(kind: type[Commands]) -> typer.Typer:
+    """The `joblot` command, with the subcommands of `kind`."""
     made = typer.Typer(
-        cls=Commands,
+        cls=kind,
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     made.callback()(options)
-    for command in commands:
-        made.command()(command)
     return made
 
 
 def _print_version(asked: bool) -> None:
     if asked:
+        from importlib.metadata import version  # noqa: PLC0415 (slow to load)
+
         say(f"joblot {version('joblot')}")
         raise typer.Exit
 

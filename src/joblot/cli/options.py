@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ from joblot.places import absolute
 from joblot.shown import shown
 
 ID_MAX = 2**63 - 1  # of a bigint column
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
 def _absolute(path: Path | None) -> Path | None:
@@ -41,6 +43,12 @@ Db = Annotated[
 ]
 Reason = Annotated[
     str, typer.Option("--reason", metavar="TEXT", help="Why; kept with the job's event.")
+]
+Url = Annotated[
+    str | None,
+    typer.Option(
+        "--url", help="A server instead of a database (default: JOBLOT_URL; token: JOBLOT_TOKEN)."
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Policies = Annotated[
@@ -88,3 +96,11 @@ def json_of(text: str, what: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InvalidInput(f"{what}: expected JSON, got {shown(text)} ({error})") from None
+
+
+def seconds_of(given: str, option: str) -> float:
+    """The seconds of a time like 15m. Raises InvalidInput."""
+    found = re.fullmatch(r"(\d{1,6})([smhdw])", given)
+    if found is None:
+        raise InvalidInput(f"{option}: expected a time like 90s, 15m, 12h, 30d, 8w, got {given!r}")
+    return float(int(found[1]) * _SECONDS[found[2]])

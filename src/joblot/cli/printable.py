@@ -10,7 +10,7 @@ import json
 import re
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TextIO
 
 # C0, DEL, C1, and the characters that change the direction of text.
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -32,6 +32,11 @@ def say_aside(line: str) -> None:
     print(printable(line), file=sys.stderr, flush=True)
 
 
+def say_on(stream: TextIO, text: str) -> None:
+    """Print text that is printable already, and may have several lines."""
+    print(text, file=stream, flush=True)
+
+
 def say_row(cells: Sequence[str]) -> None:
     """Print a row of a table for programs: cells separated by tabs."""
     print("\t".join(map(printable, cells)))
@@ -43,8 +48,8 @@ def say_page(text: str) -> None:
         say(line)
 
 
-def say_json(value: Any, *, indent: int | None = 2) -> None:
-    print(json_text(value, indent=indent), flush=True)
+def say_json(value: Any, *, indent: int | None = 2, flush: bool = True) -> None:
+    print(json_text(value, indent=indent), flush=flush)
 
 
 def json_text(value: Any, *, indent: int | None = None) -> str:

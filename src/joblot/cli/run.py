@@ -17,14 +17,13 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
-from rich.console import Console
-
-from joblot.cli import verbs
+from joblot.cli import text, verbs
 from joblot.cli.clocks import running
-from joblot.cli.display import ProgressDisplay, settled
+from joblot.cli.display import Progress, progress_display
 from joblot.cli.plan import Plan
 from joblot.cli.pool import Pool, require_ready
 from joblot.cli.source import Source
+from joblot.cli.stages import settled
 from joblot.cli.submission import Submission, Submitted
 from joblot.cli.worker_process import RunOrder
 from joblot.errors import JoblotError, Refused, Unavailable
@@ -57,7 +56,6 @@ class Run:
     plan: Plan
     workers: int
     db: str | None
-    console: Console
     job_id: int = 0
     interrupted: int = 0
     error: JoblotError | None = None
@@ -105,7 +103,7 @@ class Run:
         with (
             running(verbs.sweep_until, verbs.supervise_until),
             self._signals(),
-            ProgressDisplay(self.console) as display,
+            progress_display() as display,
         ):
             try:
                 while not self._is_over(display):
@@ -114,7 +112,7 @@ class Run:
                 self._end()
         return verbs.progress(job_id)
 
-    def _is_over(self, display: ProgressDisplay) -> bool:
+    def _is_over(self, display: Progress) -> bool:
         """True when the job has ended, or the run was stopped and its workers have drained."""
         state = self._progress()
         if state is not None:
@@ -178,7 +176,7 @@ class Run:
         self._drain()
 
     def _say(self, line: str) -> None:
-        self.console.print(line, markup=False, highlight=False)
+        text.err().print(line)
 
     def _bury(self, died: Died) -> None:
         """End the leases of a dead worker, and replace it unless it was asked to end."""

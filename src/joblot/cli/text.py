@@ -2,55 +2,40 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
-from joblot.cli.display import settled
-from joblot.cli.printable import printable, say_row
+from joblot.cli.printable import json_text, printable, say_row
+from joblot.cli.stages import IN_ORDER, counts, settled
+from joblot.cli.terminal import Lines, console, is_terminal
 
 Row = dict[str, Any]
 
 
-class _Printing(Console):
-    """A console that makes text printable, on one line; tables and bars keep their own lines."""
-
-    def print(self, *objects: Any, **how: Any) -> None:
-        super().print(*(printable(one) if isinstance(one, str) else one for one in objects), **how)
+def out() -> Lines:
+    """Standard output."""
+    return Lines(sys.stdout)
 
 
-def out() -> Console:
-    """Standard output, without Rich's markup and highlighting."""
-    return _console(stderr=False)
-
-
-def err() -> Console:
-    return _console(stderr=True)
-
-
-def _console(*, stderr: bool) -> Console:
-    """Wraps lines on a terminal only: a pipe or a file has no width."""
-    console = _Printing(stderr=stderr, markup=False, highlight=False, emoji=False)
-    console.soft_wrap = not console.is_terminal
-    return console
+def err() -> Lines:
+    """Standard error, for people if standard output carries data."""
+    return Lines(sys.stderr)
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Columns on a terminal; otherwise whole values, one row per line."""
-    console = out()
-    shown = Table(*titles, box=None, pad_edge=False)
-    plain = []
-    for row in rows:
-        cells = [_cell(value) for value in row]
-        shown.add_row(*cells)
-        plain.append(cells)
-    if console.is_terminal:
-        console.print(shown)
-    else:
-        for line in (titles, *plain):
+    cells = [[_cell(value) for value in row] for row in rows]
+    if not is_terminal(sys.stdout):
+        for line in (titles, *cells):
             say_row(line)
+        return
+    from rich.table import Table  # noqa: PLC0415 (slow to load)
+
+    shown = Table(*titles, box=None, pad_edge=False)
+    for line in cells:
+        shown.add_row(*line)
+    console(sys.stdout).print(shown)
 
 
 def _cell(value: Any) -> str:
@@ -82,10 +67,10 @@ def job(state: Row) -> None:
 
 
 def stages(state: Row) -> None:
-    names = ["ready", "in_flight", "succeeded", "failed", "lost", "skipped", "cancelled"]
+    """The counts of each stage; they add up to its total."""
     table(
-        ["stage", *names],
-        ([stage["name"], *(stage[name] for name in names)] for stage in state["stages"]),
+        ["stage", *(f"{one.glyph} {one.word}" for one in IN_ORDER), "total"],
+        ([stage["name"], *counts(stage).values(), stage["total"]] for stage in state["stages"]),
     )
     for stage in state["stages"]:
         for name, total in stage["metrics"].items():
@@ -127,6 +112,36 @@ def cause(item: Row) -> str:
 def logs(page: Sequence[Row]) -> None:
     for line in page:
         out().print(f"{line['at'][:19]} {line['level']:7} {line['message']}", soft_wrap=True)
+
+
+def events(page: Sequence[Row]) -> None:
+    for event in page:
+        out().print(event_line(event), soft_wrap=True)
+
+
+def event_line(event: Row) -> str:
+    """`2026-11-24T12:00:04 run 2 paused by ana: disk full {"more": 1}`."""
+    by = f" by {event['actor']}" if event.get("actor") else ""
+    reason = f": {event['reason']}" if event.get("reason") else ""
+    data = f" {json_text(event['data'])}" if event["data"] else ""
+    return f"{event['at'][:19]} run {event['run']} {event['kind']}{by}{reason}{data}"
+
+
+def workers(page: Sequence[Row]) -> None:
+    titles = ["worker", "state", "host", "version", "pipelines", "items", "last seen (UTC)"]
+    table(titles, map(_worker_cells, page))
+
+
+def _worker_cells(worker: Row) -> list[Any]:
+    return [
+        worker["instance"],
+        "revoked" if worker["revoked_at"] else worker["state"],
+        worker["host"],
+        worker["version"],
+        ", ".join(worker["pipelines"]),
+        worker["items"],
+        worker["last_seen_at"][:19],
+    ]
 
 
 def changes(made: Iterable[Row]) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         causes,
         claim,
         delete,
+        events,
         items,
         jobs,
         logs,
@@ -36,7 +37,10 @@ if TYPE_CHECKING:
     from joblot.delivery.supervisor import deliver_once, remove_files_once
     from joblot.identity.tokens import any_token, issue, revoke, tokens
     from joblot.ledger.db.transactions import alias, database_files, location, migration_lock
+    from joblot.ledger.job.edit import edit
     from joblot.ledger.read.in_flight import in_flight
+    from joblot.ledger.read.results import results
+    from joblot.ledger.read.workers import workers
     from joblot.ledger.rows.job import read_job
     from joblot.ledger.rows.outputs import storage
     from joblot.maintenance import (
@@ -44,6 +48,7 @@ if TYPE_CHECKING:
         audit_all,
         expire,
         health,
+        prune,
         repair,
         supervise_until,
         sweep,
@@ -61,6 +66,7 @@ else:
                 "causes",
                 "claim",
                 "delete",
+                "events",
                 "items",
                 "jobs",
                 "logs",
@@ -79,13 +85,16 @@ else:
             ],
             "joblot.delivery.supervisor": ["deliver_once", "remove_files_once"],
             "joblot.identity.tokens": ["any_token", "issue", "revoke", "tokens"],
+            "joblot.ledger.read.workers": ["workers"],
             "joblot.ledger.db.transactions": [
                 "alias",
                 "database_files",
                 "location",
                 "migration_lock",
             ],
+            "joblot.ledger.job.edit": ["edit"],
             "joblot.ledger.read.in_flight": ["in_flight"],
+            "joblot.ledger.read.results": ["results"],
             "joblot.ledger.rows.job": ["read_job"],
             "joblot.ledger.rows.outputs": ["storage"],
             "joblot.maintenance": [
@@ -93,6 +102,7 @@ else:
                 "audit_all",
                 "expire",
                 "health",
+                "prune",
                 "repair",
                 "supervise_until",
                 "sweep",
@@ -125,7 +135,9 @@ __all__ = [
     "delete",
     "deliver_once",
     "deliveries",
+    "edit",
     "end",
+    "events",
     "expire",
     "health",
     "in_flight",
@@ -138,6 +150,7 @@ __all__ = [
     "outputs",
     "pause",
     "progress",
+    "prune",
     "read_job",
     "release",
     "remove_files_once",
@@ -146,6 +159,7 @@ __all__ = [
     "repair",
     "report",
     "resend",
+    "results",
     "resume",
     "retry",
     "revoke",
@@ -161,4 +175,5 @@ __all__ = [
     "users",
     "webhooks",
     "why",
+    "workers",
 ]

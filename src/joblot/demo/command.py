@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,11 +22,13 @@ from joblot import standalone
 from joblot.demo.database import APPS, opened
 from joblot.demo.digits import key
 from joblot.errors import Unavailable
+from joblot.places import DATABASE_URL
 
 NOT_EXACT, INTERRUPTED = 1, 130  # exit codes
 
 
 def demo(
+    *,
     db: Annotated[
         str, typer.Option(help="sqlite or postgres (both temporary), an SQLite file, or a URL.")
     ] = "sqlite",
@@ -33,6 +37,9 @@ def demo(
     svg: Annotated[Path | None, typer.Option(help="Also draw the report to this file.")] = None,
     lose_a_row: Annotated[
         bool, typer.Option("--lose-a-row", help="Leave one row unsaved, to see the demo fail.")
+    ] = False,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Then serve the pages of the finished job.")
     ] = False,
 ) -> None:
     """Count 1,797 real digits exactly, with workers that die, report late and report twice.
@@ -47,17 +54,31 @@ def demo(
     try:
         with opened(db) as url:
             run, found = _play(console, url, seed, key(0) if lose_a_row else None)
+            report: Any = import_module("joblot.demo.report")
+            console.print(report.page(run, found), highlight=False)
+            if as_json:
+                print(json.dumps(report.as_json(run, found)))
+            if svg is not None:
+                report.draw(run, found, svg, f"joblot demo --db {db}")
+            if serve:
+                _serve(url, run.job["id"])
     except KeyboardInterrupt:
         console.print("interrupted; the workers have ended")
         raise typer.Exit(INTERRUPTED) from None
-    report: Any = import_module("joblot.demo.report")
-    console.print(report.page(run, found), highlight=False)
-    if as_json:
-        print(json.dumps(report.as_json(run, found)))
-    if svg is not None:
-        report.draw(run, found, svg, f"joblot demo --db {db}")
+    if not serve:
+        console.print(f"see this job's page: joblot demo --db {db} --serve", highlight=False)
     if not all(check.ok for check in found):
         raise typer.Exit(NOT_EXACT)
+
+
+def _serve(url: str, job_id: int) -> None:
+    """Serve the demo's database until Ctrl-C; the server prints a link to the job."""
+    command = [sys.executable, "-m", "joblot.cli", "serve", "--port", "0", "--job", str(job_id)]
+    with subprocess.Popen(command, env={**os.environ, DATABASE_URL: url}) as server:
+        try:
+            server.wait()
+        except KeyboardInterrupt:  # the server has got it too
+            server.terminate()
 
 
 def _play(console: Console, url: str, seed: int, lost_key: str | None) -> tuple[Any, list[Any]]:

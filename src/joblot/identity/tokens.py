@@ -7,12 +7,15 @@ random bits, is compared in constant time, so that neither the database nor timi
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import secrets
+import threading
+import time
 from collections.abc import Iterable
 from typing import Any
 
-from django.db import router
+from django.db import DatabaseError, router
 from django.db.models import Q
 
 from joblot import clock
@@ -24,8 +27,14 @@ from joblot.ledger.rows.names import checked_name
 from joblot.models import Token
 from joblot.shown import shown
 
+logger = logging.getLogger("joblot.identity")
+
 _SHAPE = re.compile(r"joblot_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 _NOBODY = hashlib.sha256(b"nobody").digest()
+
+_lock = threading.Lock()
+# Threads: read and changed under the lock only.
+_used_at: dict[tuple[str, int], float] = {}  # by database and token
 
 
 @repeated
@@ -64,9 +73,15 @@ def issue(
     return f"joblot_{public_id}_{secret}", _described(row)
 
 
-@repeated
 def authenticate(text: str) -> Caller:
     """The token's caller. Raises NotAuthenticated, which never says what is wrong with it."""
+    caller = _authenticate(text)
+    _note_use(caller.owner)
+    return caller
+
+
+@repeated
+def _authenticate(text: str) -> Caller:
     shape = _SHAPE.fullmatch(text)
     row = _good(shape[1]) if shape else None
     expected = bytes(row.secret_hash) if row else _NOBODY
@@ -112,6 +127,22 @@ def tokens() -> list[dict[str, Any]]:
 def any_token() -> bool:
     """True if any token was ever created, even if it has ended."""
     return bool(_tokens().exists())
+
+
+def _note_use(token: int) -> None:
+    """Record that a token was used, at most every `token_used_seconds` in each process.
+
+    It is a hint for people: failing to write it is harmless.
+    """
+    key, now = (router.db_for_write(Token), token), time.monotonic()
+    with _lock:
+        if now - _used_at.get(key, float("-inf")) < limits().token_used_seconds:
+            return
+        _used_at[key] = now
+    try:
+        _tokens().filter(pk=token).update(last_used_at=clock.now())
+    except DatabaseError as error:
+        logger.warning("the use of token %d could not be recorded: %s", token, error)
 
 
 def _tokens() -> Any:
@@ -164,6 +195,7 @@ def _described(row: Token) -> dict[str, Any]:
         "requests_per_minute_max": row.requests_per_minute_max,
         "body_bytes_max": row.body_bytes_max,
         "created_at": row.created_at.isoformat(),
+        "last_used_at": row.last_used_at and row.last_used_at.isoformat(),
         "expires_at": row.expires_at and row.expires_at.isoformat(),
         "revoked_at": row.revoked_at and row.revoked_at.isoformat(),
     }

@@ -50,8 +50,9 @@ def renew(token: str | UUID, seconds: float | None = None) -> str:
     if seconds is None:
         seconds = policy_of(read_job(lease.job_id, deleted=True)).lease_seconds
     rows = Lease.ledger.using(alias()).filter(pk=lease.pk, state__in=HOLDING)
+    rows = rows.annotate(revoked_at=workers.revoked_at()).filter(revoked_at__isnull=True)
     with durable():
-        if not rows.exclude(workers.revoked()).update(expires_at=clock.after(seconds)):
+        if not rows.update(expires_at=clock.after(seconds)):
             lease = _find(lease.pk)  # it may have been pruned in the meantime
             workers.require_not_revoked(lease.owner, lease.worker)
             raise LeaseEnded(
@@ -73,7 +74,7 @@ def renew_many(tokens: Collection[UUID], seconds: float) -> int:
     _check_seconds(seconds)
     deadline = clock.after(seconds)
     due = Lease.ledger.using(alias()).filter(LIVE, pk__in=tokens, expires_at__lt=deadline)
-    due = due.exclude(workers.revoked())
+    due = due.annotate(revoked_at=workers.revoked_at()).filter(revoked_at__isnull=True)
     with durable():
         held = list(due.select_for_update(skip_locked=True).values_list("pk", flat=True))
         return Lease.ledger.using(alias()).filter(pk__in=held).update(expires_at=deadline)

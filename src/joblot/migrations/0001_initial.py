@@ -28,6 +28,7 @@ class Migration(migrations.Migration):
                 ('requests_per_minute_max', models.IntegerField(null=True)),
                 ('body_bytes_max', models.BigIntegerField(null=True)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('last_used_at', models.DateTimeField(null=True)),
                 ('expires_at', models.DateTimeField(null=True)),
                 ('revoked_at', models.DateTimeField(null=True)),
             ],

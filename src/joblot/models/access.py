@@ -26,6 +26,7 @@ class Token(models.Model):
     requests_per_minute_max = models.IntegerField(null=True)
     body_bytes_max = models.BigIntegerField(null=True)
     created_at = models.DateTimeField(db_default=Now())
+    last_used_at = models.DateTimeField(null=True)  # written now and then
     expires_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
 

@@ -11,7 +11,6 @@ import os
 from pathlib import Path
 
 from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
-from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from joblot import local
@@ -19,13 +18,14 @@ from joblot.entry import take_entry
 from joblot.errors import NotAllowed
 from joblot.identity.local import local_mark
 from joblot.web.page import open_page
+from joblot.web.paths import next_path
 from joblot.web.visitor import LOCAL_SESSION, is_here
 
 
 @open_page
 @require_GET
 def enter(request: HttpRequest, secret: str) -> HttpResponseBase:
-    """Begin a session of this machine's user, and go to the jobs. Raises NotAllowed."""
+    """Begin a session of this machine's user, and go to `next` or the jobs. Raises NotAllowed."""
     mark = local_mark()
     accepts = is_here(request) and mark is not None
     if not accepts or not take_entry(Path(os.environ[local.ACCEPTED]), secret):
@@ -35,6 +35,6 @@ def enter(request: HttpRequest, secret: str) -> HttpResponseBase:
         )
     request.session.flush()
     request.session[LOCAL_SESSION] = mark
-    response = HttpResponseRedirect(reverse("joblot_web:jobs"))
+    response = HttpResponseRedirect(next_path(request))
     response["Referrer-Policy"] = "no-referrer"
     return response

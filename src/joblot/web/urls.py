@@ -5,17 +5,33 @@ from __future__ import annotations
 from django.urls import path
 
 from joblot.ledger.read.acts import Act
-from joblot.web import acts, assets, enter, job, jobs, live, prefer, revoke, sign_in, webhooks
+from joblot.web import (
+    acts,
+    assets,
+    enter,
+    job,
+    job_map,
+    jobs,
+    live,
+    prefer,
+    revoke,
+    sign_in,
+    webhooks,
+)
 
 app_name = "joblot_web"
 
 urlpatterns = [
     path("", jobs.jobs, name="home"),
     path("jobs", jobs.jobs, name="jobs"),
+    path("jobs/counts", jobs.job_counts, name="job_counts"),
     path("jobs/snapshots.json", live.many_snapshots, name="snapshots"),
     path("jobs/<int:job_id>", job.job, name="job"),
     path("jobs/<int:job_id>/live", live.live, name="live"),
     path("jobs/<int:job_id>/snapshot.json", live.one_snapshot, name="snapshot"),
+    path("jobs/<int:job_id>/map", job_map.map_page, name="map"),
+    path("jobs/<int:job_id>/map.bin", job_map.map_bytes, name="map_bytes"),
+    path("jobs/<int:job_id>/map/items/<int:number>", job_map.map_item, name="map_item"),
     *(
         path(f"jobs/<int:job_id>/{act.value}", acts.act, {"act": act}, name=act.value)
         for act in Act

@@ -1,48 +1,38 @@
 """The worker's verbs over HTTP.
 
-Every call has a deadline shorter than a lease. A network error, and every answer that is not
-joblot's own, is Unavailable: the outcome is unknown, and the same request is made again, which is
-always safe.
+Every call has a deadline shorter than a lease. If its outcome is unknown (Unavailable), the same
+request is made again, which is always safe.
 """
 
 from __future__ import annotations
 
-import gzip
-import json
-import logging
 from collections.abc import Mapping, Sequence
-from functools import cache
-from ssl import SSLContext
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
 
-from joblot.errors import InvalidInput, JoblotError, Unavailable
+from joblot.errors import InvalidInput, Unavailable
 from joblot.wire import Claim, ItemReceipt, Result
-from joblot.worker.local_transport import LocalTransport
-from joblot.worker.shapes import claim_of, deadline_of, error_of, receipts_of, result_json
-
-logger = logging.getLogger("joblot.worker")
+from joblot.worker.connection import CONNECT_SECONDS_MAX, Connection
+from joblot.worker.shapes import claim_of, deadline_of, receipts_of, result_json
+from joblot.worker.token import Token, is_header
 
 CALL_SECONDS_MAX = 30.0  # to connect, to send a piece or to receive one
 CALL_SECONDS_MIN = 1.0
 REPORT_SECONDS_MAX = 120.0  # for the answer to a report, after shorter timeouts
 CALLS_PER_LEASE = 5  # so that a renewal, due after a third, may fail and be repeated in time
-CONNECT_SECONDS_MAX = 10.0
-GZIP_BYTES_MIN = 4_096
-GZIP_LEVEL = 3
 INSTANCE_CHARS_MAX = 200
-PROBLEM = "application/problem+json"
 
 
 class HttpClient:
     """A joblot server at `url`. Closing it closes its connections; any thread may use it.
 
-    `token` appears in no log and no error message. `instance` names this worker in each request;
-    `about` describes it in claims. `own` means a server of this user on this machine: it is reached
-    through its socket, with the local token. Raises InvalidInput for a malformed URL or token.
+    `token` appears in no log and no error message; a `token_file` is read again when the token is
+    refused. `instance` names this worker in each request; `about` describes it in claims. `own`
+    means a server of this user on this machine: it is reached through its socket, with the local
+    token. Raises InvalidInput for a malformed URL or token.
     """
 
     def __init__(
@@ -51,6 +41,7 @@ class HttpClient:
         token: str = "",
         instance: str = "",
         *,
+        token_file: str = "",
         about: Mapping[str, Any] | None = None,
         own: bool = False,
         call_seconds_max: float = CALL_SECONDS_MAX,
@@ -58,16 +49,10 @@ class HttpClient:
         self._about = about
         self.call_seconds = call_seconds_max
         self._report_seconds = 0.0  # if longer than call_seconds
-        headers = {"Joblot-Worker": _header("worker", instance)[:INSTANCE_CHARS_MAX]}
-        if token:
-            headers["Authorization"] = f"Bearer {_header('token', token)}"
-        base = base_of(url)
-        self._http = httpx.Client(
-            base_url=f"{base}/api/v1/",
-            headers=headers,
-            verify=_trust(),
-            transport=LocalTransport(base) if own else None,
-        )
+        if not is_header(instance):
+            raise InvalidInput("worker: expected visible ASCII characters, without spaces")
+        headers = {"Joblot-Worker": instance[:INSTANCE_CHARS_MAX]}
+        self._server = Connection(url, Token(token, token_file), own=own, headers=headers)
 
     def __enter__(self) -> Self:
         return self
@@ -78,7 +63,7 @@ class HttpClient:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._http.close()
+        self._server.close()
 
     def claim(
         self,
@@ -130,84 +115,10 @@ class HttpClient:
 
     def _post(self, path: str, given: Any, *, answer_seconds: float = 0.0) -> Any:
         """The answer's JSON. Waits `answer_seconds` for it, if that exceeds the usual timeout."""
-        body, headers = _encoded(given)
         seconds = self.call_seconds
         timeout = httpx.Timeout(
             seconds,
             connect=min(seconds, CONNECT_SECONDS_MAX),
             read=max(seconds, answer_seconds),
         )
-        try:
-            answer = self._http.post(path, content=body, headers=headers, timeout=timeout)
-        except httpx.HTTPError as error:
-            cause = str(error) or "no answer in time"
-            raise Unavailable(f"{type(error).__name__}: {cause}") from error
-        return _judged(answer)
-
-
-# Threads: a context that never changes; at worst created twice.
-@cache
-def _trust() -> SSLContext:
-    """The trusted certificate authorities; SSL_CERT_FILE names others. Read once: it is slow."""
-    return httpx.create_ssl_context()
-
-
-def base_of(url: str) -> str:
-    """The server's address without a trailing slash. Raises InvalidInput if it is malformed."""
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-        plain = not (parts.username or parts.password or parts.query or parts.fragment)
-    except ValueError:
-        good = plain = False
-    if not (good and plain):
-        raise InvalidInput(
-            "url: expected the server's address, such as https://host:port, without a user name, a "
-            "password or a query"
-        )
-    return url.rstrip("/").removesuffix("/api/v1")
-
-
-def _encoded(given: Any) -> tuple[bytes, dict[str, str]]:
-    body = json.dumps(given, ensure_ascii=False, separators=(",", ":")).encode()
-    headers = {"Content-Type": "application/json"}
-    if len(body) >= GZIP_BYTES_MIN:
-        body = gzip.compress(body, GZIP_LEVEL, mtime=0)
-        headers["Content-Encoding"] = "gzip"
-    return body, headers
-
-
-def _judged(answer: httpx.Response) -> Any:
-    """The answer's JSON. Raises the error that it describes."""
-    if not answer.is_success:
-        raise _error_in(answer)
-    try:
-        return answer.json()
-    except (ValueError, RecursionError) as error:
-        raise Unavailable("expected JSON, got something else: is this a joblot server?") from error
-
-
-def _error_in(answer: httpx.Response) -> JoblotError:
-    problem = None
-    if answer.headers.get("Content-Type", "").startswith(PROBLEM):
-        try:
-            problem = answer.json()
-        except (ValueError, RecursionError):
-            logger.warning("the problem document of status %d is not JSON", answer.status_code)
-    given = problem if isinstance(problem, dict) else None
-    return error_of(answer.status_code, given, _retry_after(answer))
-
-
-def _retry_after(answer: httpx.Response) -> float | None:
-    """Seconds. The date form is not parsed; only the hint is lost."""
-    try:
-        return max(0.0, float(answer.headers["Retry-After"]))
-    except (KeyError, ValueError):
-        return None
-
-
-def _header(what: str, value: str) -> str:
-    """Check that a header may hold the value. The message does not show it: it may be secret."""
-    if not value.isascii() or not value.isprintable() or " " in value:
-        raise InvalidInput(f"{what}: expected visible ASCII characters, without spaces")
-    return value
+        return self._server.request("POST", path, given, timeout=timeout)

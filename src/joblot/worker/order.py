@@ -19,8 +19,6 @@ from joblot.worker.spool import SPOOL_BYTES_MAX
 
 URL = "JOBLOT_URL"
 COMMAND_END_SECONDS = 30.0  # for a command to be killed, before it counts as frozen
-TOKEN = "JOBLOT_TOKEN"  # noqa: S105 (the variable's name)
-TOKEN_FILE = "JOBLOT_TOKEN_FILE"  # noqa: S105
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +30,7 @@ class Order:
 
     url: str
     token: str = ""
+    token_file: str = ""  # from which it was read, and is read again when it is refused
     function: str = ""
     command: str = ""
     pipelines: Sequence[str] = ()
@@ -57,7 +56,7 @@ class Order:
             return [Handler(pipeline, work) for pipeline in self._named()]
         if ":" not in self.function:
             load_module(self.function)
-            return declared()
+            return self._of_these(declared())
         function = load(self.function)
         if known := declared(function, batch=self.batch):
             return (
@@ -74,9 +73,19 @@ class Order:
     def spools(self) -> Path:
         """The folder of this server's spools: one server's results are never sent to another."""
         folder = absolute(Path(self.spool)) if self.spool else data_folder() / "spool"
-        from joblot.worker.http import base_of  # noqa: PLC0415 (slow to load)
+        from joblot.worker.connection import base_of  # noqa: PLC0415 (slow to load)
 
         return folder / quote(base_of(self.url), safe="")
+
+    def _of_these(self, known: Sequence[Handler]) -> list[Handler]:
+        """Those of a module's handlers that serve the named pipelines; all if none is named."""
+        served = {one.pipeline for one in known}
+        if unknown := sorted(set(self.pipelines) - served):
+            raise InvalidInput(
+                f"--pipeline {', '.join(unknown)}: {self.function} serves "
+                f"{', '.join(sorted(served)) or 'none'}"
+            )
+        return [one for one in known if not self.pipelines or one.pipeline in self.pipelines]
 
     def _named(self) -> Sequence[str]:
         if not self.pipelines:
@@ -89,21 +98,7 @@ def url_of(given: str | None) -> str:
     url = given or os.environ.get(URL, "")
     if not url:
         raise InvalidInput(f"expected the server's address: give it (--url), or set {URL}")
-    from joblot.worker.http import base_of  # noqa: PLC0415 (slow to load)
+    from joblot.worker.connection import base_of  # noqa: PLC0415 (slow to load)
 
     base_of(url)
     return url
-
-
-def token_of(given: str | None) -> str:
-    """The given token, or the one in the environment; "" if there is none.
-
-    Raises InvalidInput if the file that JOBLOT_TOKEN_FILE names can't be read.
-    """
-    path = os.environ.get(TOKEN_FILE)
-    if given is None and TOKEN not in os.environ and path:
-        try:
-            return Path(path).read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InvalidInput(f"{TOKEN_FILE}={path} can't be read: {error}") from error
-    return (given if given is not None else os.environ.get(TOKEN, "")).strip()

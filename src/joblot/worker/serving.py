@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-from joblot.local import is_local
 from joblot.worker.about import about, new_instance
+from joblot.worker.connection import is_own
 from joblot.worker.ending import drain_on_signals, ended_when_stuck, leave_frozen
 from joblot.worker.handlers import Handler, declared
 from joblot.worker.http import HttpClient
 from joblot.worker.loop import Worker
-from joblot.worker.order import Order, token_of, url_of
+from joblot.worker.order import Order, url_of
 from joblot.worker.pulse import Pulse
 from joblot.worker.settings import ITEM_SECONDS_MAX, WorkerSettings
 from joblot.worker.spool import Spool
+from joblot.worker.token import Token
 
 logger = logging.getLogger("joblot.worker")
 
@@ -40,7 +41,10 @@ def run(
 
     Raises InvalidInput, Refused (an invalid token), Unavailable (no folder for the spool).
     """
-    order = Order(url_of(url), token_of(token), spool=spool, item_seconds_max=item_seconds_max)
+    access = Token.of(token)
+    order = Order(
+        url_of(url), access.text, access.file, spool=spool, item_seconds_max=item_seconds_max
+    )
     return serve(order, declared(), drain_on_signals)
 
 
@@ -61,8 +65,10 @@ def serve(
         idle_seconds_max=IDLE_SECONDS_MAX,
         drain_seconds_max=DRAIN_SECONDS_MAX,
     )
-    own = not order.token and is_local(order.url)
-    with HttpClient(order.url, order.token, instance, about=about(), own=own) as client:
+    own = is_own(order.url, Token(order.token))
+    with HttpClient(
+        order.url, order.token, instance, token_file=order.token_file, about=about(), own=own
+    ) as client:
         worker = Worker(
             client,
             handlers,

@@ -170,6 +170,27 @@ GUARDS = (
         pair("retrying-reopen-reopen-postgres"),
     ),
     Guard(
+        "A retry of one cause reopens only its items, whichever process continues it.",
+        "job/reopen.py",
+        '    if (cause := cursor.get("cause")) is not None:\n',
+        "    if (cause := None) is not None:\n",
+        "ledger/job/test_retry_cause.py::test_the_selection_survives_the_death_of_the_process",
+    ),
+    Guard(
+        "The cursor of a retry keeps what it has selected.",
+        "job/reopen.py",
+        "reopening=job.reopening | following",
+        'reopening={"start": job.reopening["start"], **following}',
+        "ledger/job/test_retry_cause.py::test_a_retry_of_many_items_goes_chunk_by_chunk",
+    ),
+    Guard(
+        "A retry that expects another number of items is rolled back.",
+        "job/lifecycle.py",
+        "        if expected is not None and items != expected:\n",
+        "        if False:\n",
+        "ledger/job/test_retry_cause.py::test_another_number_than_expected_changes_nothing",
+    ),
+    Guard(
         "An expiry locks the lease before it reads its open items.",
         "lease.py",
         "        locked = live.select_for_update(skip_locked=skip_locked)\n",
@@ -186,14 +207,16 @@ GUARDS = (
             return None
         tried.job_id = lease.job_id
         job = read_job(lease.job_id, deleted=True)
-        _return_items(job, lease, cause)
+        expired = Expired(job.pk, lease.worker, str(lease.pk))
+        _return_items(job, lease, cause, expired)
 """,
         """\
         lease: Lease | None = live.order_by("expires_at").first()
         if lease is None:
             return None
         job = read_job(lease.job_id, deleted=True)
-        _return_items(job, lease, cause)
+        expired = Expired(job.pk, lease.worker, str(lease.pk))
+        _return_items(job, lease, cause, expired)
         if not list(live.select_for_update().filter(pk=lease.pk)):
             __import__("django.db").db.transaction.set_rollback(True, using=alias())
             return None

@@ -183,6 +183,17 @@ def test_a_cause_that_no_item_has_is_refused(ledger_db: str) -> None:
     assert Job.objects.get().run == 1
 
 
+def test_kept_failures_count_for_the_alert_of_the_next_run(ledger_db: str) -> None:
+    job = submit("alerting", keys(3), pipeline="p", policy={"alert_failed_items": 0})
+    lease = worker.lease()
+    fail(lease, 0)
+    report(lease.token, [failure(n, "Other", "x") for n in (1, 2)])
+    retry(job.pk, cause=BAD)
+    assert [(event["run"], event["kind"]) for event in events(job.pk)].count((2, "failing")) == 1
+    succeed(worker.lease())
+    assert counts(job) == {"succeeded": 1, "failed": 2}
+
+
 def test_the_next_retry_takes_all_that_is_left(ledger_db: str) -> None:
     job = failed_job(9)
     retry(job.pk, cause=DISK)

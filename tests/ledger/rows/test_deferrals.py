@@ -14,7 +14,7 @@ from joblot.ledger import room
 from joblot.ledger.job.lifecycle import cancel
 from joblot.ledger.maintain.sweep import sweep
 from joblot.ledger.read.gauges import gauges
-from joblot.ledger.read.history import logs
+from joblot.ledger.read.log_lines import logs
 from joblot.ledger.report.hooks import SettledResult, on_late, on_result
 from joblot.ledger.report.report import report
 from joblot.ledger.rows import deferrals

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from joblot.cli import text, verbs
-from joblot.cli.database import open_database
+from joblot.cli import text
 from joblot.cli.exits import DONE, ENDED_BADLY
-from joblot.cli.options import AsJson, Db, existing_id
+from joblot.cli.ledger import Ledger, open_ledger
+from joblot.cli.options import AsJson, Db, Url, existing_id
 from joblot.cli.printable import say_json, say_page
 from joblot.errors import InvalidInput
 from joblot.gauge import Gauge, as_text
@@ -29,34 +29,35 @@ def audit(
         bool, typer.Option("--metrics", help="With --all: print gauges for Prometheus.")
     ] = False,
     db: Db = None,
+    url: Url = None,
 ) -> None:
     """Recount a job and compare; exit code 1 if an invariant is broken."""
     if (job is None) != every:
         raise InvalidInput("audit: expected either a JOB or --all")
     if as_metrics and (as_json or not every):
         raise InvalidInput("audit: --metrics requires --all, and excludes --json")
-    open_database(db)
-    if job is not None:
-        answer = verbs.repair(job) if repair else verbs.audit(job)
-        say_json(answer) if as_json else _print_one(answer)
-    else:
-        answer = _every(repair=repair)
-        if as_metrics:
-            say_page(as_text(_gauges(answer)))
-        elif as_json:
-            say_json(answer)
+    with open_ledger(db, url) as ledger:
+        if job is not None:
+            answer = ledger.repair(job) if repair else ledger.audit(job)
+            say_json(answer) if as_json else _print_one(answer)
         else:
-            _print_all(answer)
+            answer = _every(ledger, repair=repair)
+            if as_metrics:
+                say_page(as_text(_gauges(answer)))
+            elif as_json:
+                say_json(answer)
+            else:
+                _print_all(answer)
     raise typer.Exit(DONE if answer["ok"] else ENDED_BADLY)
 
 
-def _every(*, repair: bool) -> dict[str, Any]:
+def _every(ledger: Ledger, *, repair: bool) -> dict[str, Any]:
     """`{"ok", "count_drift", "jobs": [{"job", "ok", "count_drift", "broken", …}]}`."""
     jobs = []
-    for found in verbs.audit_all():
+    for found in ledger.audit_all():
         answer = found
         if repair and not found["ok"]:
-            answer = {"job": found["job"], **verbs.repair(found["job"])}
+            answer = {"job": found["job"], **ledger.repair(found["job"])}
         broken = [check for check in answer.pop("checks") if not check["ok"]]
         jobs.append({**answer, "broken": broken})
     return {

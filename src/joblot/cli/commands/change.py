@@ -1,31 +1,35 @@
-"""Commands that change a whole job: `seal`, `cancel`, `pause`, `resume`, `retry`, `delete`."""
+"""Commands that change a whole job: `start`, `seal`, `cancel`, `pause`, `retry`, `priority`, …"""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from joblot.cli import text, verbs
-from joblot.cli.database import open_database
-from joblot.cli.operator_name import operator
-from joblot.cli.options import CauseId, Db, JobId, Reason, json_of
-from joblot.cli.plan import is_of_run
+from joblot.cli import text
+from joblot.cli.ledger import open_ledger
+from joblot.cli.options import CauseId, Db, JobId, Reason, Url, json_of
 from joblot.cli.printable import printable
 from joblot.shown import counted
 
 
-def seal(job: JobId, *, reason: Reason = "", db: Db = None) -> None:
+def start(job: JobId, *, reason: Reason = "", db: Db = None, url: Url = None) -> None:
+    """Let a job's items be claimed, after `submit --hold` or `retry --hold`."""
+    with open_ledger(db, url) as ledger:
+        _print_progress(ledger.start(job, reason=reason))
+
+
+def seal(job: JobId, *, reason: Reason = "", db: Db = None, url: Url = None) -> None:
     """Declare that no more items will be added, so that the job can finish."""
-    open_database(db)
-    before = verbs.read_job(job)
-    sealed = verbs.seal(job, actor=operator(), reason=reason)
-    if is_of_run(before) and not before.sealed:
+    with open_ledger(db, url) as ledger:
+        lacks_items = ledger.lacks_items(job)
+        sealed = ledger.seal(job, reason=reason)
+    if lacks_items:
         text.err().print(
             f"job {job} may not have all the items of its `joblot run`: it will end with the "
-            f"{sealed.total:,} it has"
+            f"{sealed['total']:,} it has"
         )
-    _print_progress(job)
+    _print_progress(sealed)
 
 
 def cancel(
@@ -41,23 +45,23 @@ def cancel(
     ] = None,
     reason: Reason = "",
     db: Db = None,
+    url: Url = None,
 ) -> None:
     """Cancel a job: its open items are not worked any more."""
-    open_database(db)
-    changed = verbs.cancel(job, grace_seconds=grace_seconds, actor=operator(), reason=reason)
-    _print_progress(changed.pk)
+    with open_ledger(db, url) as ledger:
+        _print_progress(ledger.cancel(job, grace_seconds=grace_seconds, reason=reason))
 
 
-def pause(job: JobId, *, reason: Reason = "", db: Db = None) -> None:
+def pause(job: JobId, *, reason: Reason = "", db: Db = None, url: Url = None) -> None:
     """Grant no more leases; results through live leases still count."""
-    open_database(db)
-    _print_progress(verbs.pause(job, actor=operator(), reason=reason).pk)
+    with open_ledger(db, url) as ledger:
+        _print_progress(ledger.pause(job, reason=reason))
 
 
-def resume(job: JobId, *, reason: Reason = "", db: Db = None) -> None:
+def resume(job: JobId, *, reason: Reason = "", db: Db = None, url: Url = None) -> None:
     """Grant leases again after a pause. (To continue a job of `run`, use `run --resume`.)"""
-    open_database(db)
-    _print_progress(verbs.resume(job, actor=operator(), reason=reason).pk)
+    with open_ledger(db, url) as ledger:
+        _print_progress(ledger.resume(job, reason=reason))
 
 
 def retry(
@@ -74,20 +78,36 @@ def retry(
     hold: Annotated[bool, typer.Option("--hold", help="Do not start the run yet.")] = False,
     reason: Reason = "",
     db: Db = None,
+    url: Url = None,
 ) -> None:
     """Begin the next run of a job, with the items that did not succeed, or those of one cause."""
     settings = None if config is None else json_of(config, "--config")
-    open_database(db)
-    begun = verbs.retry(
-        job,
-        cause=cause,
-        expected=expected,
-        config=settings,
-        start_now=not hold,
-        actor=operator(),
-        reason=reason,
-    )
-    _print_progress(begun.pk)
+    with open_ledger(db, url) as ledger:
+        begun = ledger.retry(
+            job,
+            cause=cause,
+            expected=expected,
+            config=settings,
+            start_now=not hold,
+            reason=reason,
+        )
+    _print_progress(begun)
+
+
+def priority(
+    job: JobId,
+    to: Annotated[
+        int, typer.Argument(metavar="N", help="Higher is served first; -- before a negative one.")
+    ],
+    *,
+    reason: Reason = "",
+    db: Db = None,
+    url: Url = None,
+) -> None:
+    """Change the priority of a job among those of its project."""
+    with open_ledger(db, url) as ledger:
+        state = ledger.edit(job, priority=to, reason=reason)
+    text.out().print(f"job {job}: priority {state['priority']}")
 
 
 def delete(
@@ -96,21 +116,21 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     reason: Reason = "",
     db: Db = None,
+    url: Url = None,
 ) -> None:
     """Cancel a job at once, and delete it with its items and outputs."""
-    open_database(db)
-    state = verbs.progress(job)
-    if not yes:
-        typer.confirm(
-            f"delete job {job} ({printable(state['name'])}) with its "
-            f"{counted(state['total'], 'item')} and outputs?",
-            abort=True,
-            err=True,
-        )
-    verbs.delete(job, actor=operator(), reason=reason)
+    with open_ledger(db, url) as ledger:
+        state = ledger.progress(job)
+        if not yes:
+            typer.confirm(
+                f"delete job {job} ({printable(state['name'])}) with its "
+                f"{counted(state['total'], 'item')} and outputs?",
+                abort=True,
+                err=True,
+            )
+        ledger.delete(job, reason=reason)
     text.out().print(f"job {job}: deleted")
 
 
-def _print_progress(job: int) -> None:
-    state = verbs.progress(job)
-    text.out().print(f"job {job}: {state['status']}, {text.progress_line(state)}")
+def _print_progress(state: dict[str, Any]) -> None:
+    text.out().print(f"job {state['id']}: {state['status']}, {text.progress_line(state)}")

@@ -25,11 +25,15 @@ def open_pages(
     say(link(_server(url)))
 
 
-def link(url: str) -> str:
-    """A new link into the pages of the server at `url`. Raises Unavailable."""
+def link(url: str, job: int | None = None) -> str:
+    """A new link into the pages of the server at `url`, to a job's or to the list.
+
+    Raises Unavailable.
+    """
     secret = entry.make_entry(local.token_file())
     try:
-        return url + reverse("joblot_web:enter", args=[secret])
+        to = "" if job is None else f"?next={reverse('joblot_web:job', args=[job])}"
+        return url + reverse("joblot_web:enter", args=[secret]) + to
     except NoReverseMatch as error:
         raise Unavailable(
             'the project\'s URLs have no pages; add path("", include("joblot.urls"))'

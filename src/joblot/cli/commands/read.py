@@ -1,22 +1,19 @@
-"""Reading: `jobs`, `show`, `watch`, `why`, `causes`, `items`, `logs`. None of them writes."""
+"""Reading: `jobs`, `show`, `why`, `items`, `logs`, `workers`. None of them writes."""
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated
 
 import typer
 
-from joblot.cli import failures, text, verbs
-from joblot.cli.database import open_database
-from joblot.cli.display import ProgressDisplay
-from joblot.cli.exits import exit_code_of
-from joblot.cli.options import ID_MAX, After, AsJson, CauseId, Db, JobId, Limit
-from joblot.cli.plan import how_to_go_on
+from joblot.cli import failures, text
+from joblot.cli.ledger import Row, open_ledger
+from joblot.cli.options import ID_MAX, After, AsJson, CauseId, Db, JobId, Limit, Url
 from joblot.cli.printable import say_json
-from joblot.shown import counted
-from joblot.states import TERMINAL, ItemState, JobStatus
+from joblot.states import ItemState, JobStatus
 
 State = StrEnum("State", [(state.name, state.name.lower()) for state in ItemState])  # type: ignore[misc]
 
@@ -34,99 +31,39 @@ def jobs(
     limit: Limit = 50,
     as_json: AsJson = False,
     db: Db = None,
+    url: Url = None,
 ) -> None:
     """List jobs, the newest first."""
-    open_database(db)
-    page = verbs.jobs(project=project, status=status, before=before, limit=limit)
+    wanted = None if status is None else status.value
+    with open_ledger(db, url) as ledger:
+        page = ledger.jobs(project=project, status=wanted, before=before, limit=limit)
     say_json(page) if as_json else text.jobs(page)
 
 
-def show(job: JobId, *, as_json: AsJson = False, db: Db = None) -> None:
-    """Show a job: its status, the counts of its stages, and why items failed."""
-    open_database(db)
-    state = verbs.progress(job)
-    if as_json:
-        say_json(state)
-        return
-    text.job(state)
-    failures.brief(state, text.out())
+def show(job: JobId, *, as_json: AsJson = False, db: Db = None, url: Url = None) -> None:
+    """Show a job: its status, the counts of its stages, why it has not finished or items failed."""
+    with open_ledger(db, url) as ledger:
+        state = ledger.progress(job)
+        if as_json:
+            say_json(state)
+            return
+        text.job(state)
+        text.reasons(ledger.why(job))
+        failures.brief(ledger, state, text.out())
 
 
-def watch(
-    job: JobId,
-    *,
-    every: Annotated[
-        float, typer.Option("--every", metavar="SECONDS", min=0.05, help="How often to poll.")
-    ] = 1.0,
-    as_json: AsJson = False,
-    db: Db = None,
-) -> None:
-    """Watch a job until it ends; with --json, print one line per change. Exits as `run` does."""
-    open_database(db)
-    state = _watch_as_json(job, every) if as_json else _watch(job, every)
-    raise typer.Exit(exit_code_of(state["status"]))
-
-
-def _watch(job: int, every: float) -> dict[str, Any]:
-    with ProgressDisplay(text.err()) as display:
-        while True:
-            state = verbs.progress(job)
-            display.update(state)
-            if state["status"] in TERMINAL:
-                break
-            time.sleep(every)
-    text.job(state)
-    return state
-
-
-def _watch_as_json(job: int, every: float) -> dict[str, Any]:
-    printed: dict[str, Any] | None = None
-    while True:
-        state = verbs.progress(job)
-        news = {**state, "eta": None, "as_of": None}
-        if news != printed:
-            say_json(state, indent=None)
-            printed = news
-        if state["status"] in TERMINAL:
-            return state
-        time.sleep(every)
-
-
-def why(job: JobId, *, as_json: AsJson = False, db: Db = None) -> None:
+def why(job: JobId, *, as_json: AsJson = False, db: Db = None, url: Url = None) -> None:
     """Show what a job's open items wait for, and why others failed."""
-    open_database(db)
-    answer = verbs.why(job)
-    if as_json:
-        say_json(answer)
-        return
-    text.reasons(answer)
-    failures.brief(verbs.progress(job), text.out())
-    if command := how_to_go_on(verbs.read_job(job)):
+    with open_ledger(db, url) as ledger:
+        answer = ledger.why(job)
+        if as_json:
+            say_json(answer)
+            return
+        text.reasons(answer)
+        failures.brief(ledger, ledger.progress(job), text.out())
+        command = ledger.how_to_go_on(job)
+    if command:
         text.out().print(f"if its `joblot run` has ended, continue with: {command}", soft_wrap=True)
-
-
-def causes(
-    job: JobId,
-    *,
-    stage: Annotated[
-        str | None, typer.Option("--stage", help="Only what failed in this stage.")
-    ] = None,
-    traceback: Annotated[
-        bool, typer.Option("--traceback", help="With the traceback of each cause.")
-    ] = False,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=200, help="Causes to list.")] = 20,
-    as_json: AsJson = False,
-    db: Db = None,
-) -> None:
-    """Show why items failed or were lost, by cause; failures that differ in details have one."""
-    open_database(db)
-    answer = verbs.causes(job, stage=stage, limit=limit)
-    if as_json:
-        say_json(answer)
-        return
-    failures.paragraphs(job, answer, text.out(), with_traceback=traceback)
-    if answer["other"]:
-        text.err().print(f"{counted(answer['other'], 'item')} failed for other causes: --limit")
 
 
 def items(
@@ -143,12 +80,14 @@ def items(
     limit: Limit = 100,
     as_json: AsJson = False,
     db: Db = None,
+    url: Url = None,
 ) -> None:
     """List items by number, with the causes of failures."""
-    open_database(db)
     begin = -1 if after is None else after
-    wanted = {"state": state.value if state else None, "stage": stage, "cause": cause}
-    page, following = _items(job, wanted, begin, limit)
+    wanted = state.value if state else None
+    with open_ledger(db, url) as ledger:
+        read = partial(ledger.items, job, state=wanted, stage=stage, cause=cause)
+        page, following = _items(read, begin, limit)
     if as_json:
         say_json(page)
         return
@@ -158,22 +97,34 @@ def items(
 
 
 def _items(
-    job: int, wanted: dict[str, Any], after: int, limit: int
-) -> tuple[list[dict[str, Any]], int | None]:
+    read: Callable[..., tuple[Sequence[Row], int | None]], after: int, limit: int
+) -> tuple[list[Row], int | None]:
     """Up to `limit` items, and where the rest begins; the ledger reads them in short pages."""
-    found: list[dict[str, Any]] = []
+    found: list[Row] = []
     following: int | None = after
     while following is not None and len(found) < limit:
-        page = verbs.items(job, **wanted, after=following, limit=limit - len(found))
+        page, following = read(after=following, limit=limit - len(found))
         found += page
-        following = page.next
     return found, following
 
 
 def logs(
-    job: JobId, *, after: After = None, limit: Limit = 100, as_json: AsJson = False, db: Db = None
+    job: JobId,
+    *,
+    after: After = None,
+    limit: Limit = 100,
+    as_json: AsJson = False,
+    db: Db = None,
+    url: Url = None,
 ) -> None:
     """Print a job's log, oldest first."""
-    open_database(db)
-    page = verbs.logs(job, after=after or 0, limit=limit)
+    with open_ledger(db, url) as ledger:
+        page = ledger.logs(job, after=after or 0, limit=limit)
     say_json(page) if as_json else text.logs(page)
+
+
+def workers(*, as_json: AsJson = False, db: Db = None, url: Url = None) -> None:
+    """List the workers that have been seen, the last one first."""
+    with open_ledger(db, url) as ledger:
+        page = ledger.workers()
+    say_json(page) if as_json else text.workers(page)

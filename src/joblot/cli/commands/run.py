@@ -14,6 +14,7 @@ import typer
 from joblot.cli import failures, text, verbs
 from joblot.cli.database import make_database, open_database
 from joblot.cli.exits import exit_code_of
+from joblot.cli.local_ledger import LocalLedger
 from joblot.cli.options import Db, JsonLines, Lines, Policies, existing_id, policy_of
 from joblot.cli.plan import Plan, begin, reawaken, require_resumable
 from joblot.cli.printable import json_text
@@ -105,7 +106,7 @@ def run(
         plan = require_resumable(resume, source)
     else:
         plan = Plan(function, batch, str(Path.cwd()), item_seconds_max)
-    one = Run(plan, workers or workers_default(), str(db) if db else None, text.err())
+    one = Run(plan, workers or workers_default(), str(db) if db else None)
     if resume is not None and verbs.read_job(resume).status in TERMINAL:
         state = verbs.progress(resume)
     else:
@@ -137,7 +138,7 @@ def _work(
 def _end(one: Run, state: dict[str, Any], out: str | None, source: Source) -> int:
     """Print how the run ended; returns the exit code."""
     text.err().print(f"job {state['id']}: {state['status']}, {text.progress_line(state)}")
-    failures.brief(state, text.err())
+    failures.brief(LocalLedger(), state, text.err())
     if state["status"] in TERMINAL:
         if out is not None:
             _write_outputs(state["id"], out)

@@ -45,6 +45,9 @@ def serve(
     threads: Annotated[
         int, typer.Option("--threads", min=1, max=256, help="Concurrent requests per process.")
     ] = 16,
+    job: Annotated[
+        int | None, typer.Option("--job", metavar="JOB", help="Print a link to this job's page.")
+    ] = None,
     db: Db = None,
 ) -> None:
     """Serve the pages and the HTTP API, and sweep. Creates the tables on its first start."""
@@ -65,7 +68,7 @@ def serve(
         port,
         processes=processes,
         threads=threads,
-        on_bound=lambda url: _announce(url, missing),
+        on_bound=lambda url: _announce(url, missing, job),
     )
 
 
@@ -79,28 +82,28 @@ def _take_local_token() -> str:
     return ""
 
 
-def _announce(url: str, missing: str) -> None:
+def _announce(url: str, missing: str, job: int | None) -> None:
     """Print the address, and how to authenticate: with the local token, or with a created one."""
     lines = [f"joblot serves {url} on {describe()}"]
     here = url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//127.0.0.1:")
     if missing:
         lines.append(f"  every request needs a token that you create: {missing}")
     elif local.is_local(here):
-        lines.append(f"  open the pages:       {_entry(here)}")
+        lines.append(f"  open the pages:       {_entry(here, job)}")
         header = shlex.quote(os.environ[local.ACCEPTED])
         lines.append(f"  start a worker here:  joblot worker FUNC --url {here}")
         lines.append(f"  list jobs here:       curl -H @{header} {here}/api/v1/jobs")
     lines.append("  give others access:   joblot user add NAME; joblot token create NAME ...")
     for line in lines:
-        text.err().print(line, soft_wrap=True, markup=False, highlight=False)
+        text.err().print(line, soft_wrap=True)
 
 
-def _entry(here: str) -> str:
+def _entry(here: str, job: int | None) -> str:
     """A link that works once, unless other users could read it in the file that it goes to."""
     mode = os.fstat(sys.stderr.fileno()).st_mode
     if stat.S_ISREG(mode) and mode & private.OTHERS:
         return "joblot open"
     try:
-        return link(here)
+        return link(here, job)
     except Unavailable as error:
         return f"not here: {error}"

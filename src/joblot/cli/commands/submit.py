@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from joblot.cli import text, verbs
-from joblot.cli.database import make_database
-from joblot.cli.options import Db, JsonLines, Lines, Policies, json_of, policy_of
+from joblot.cli import text
+from joblot.cli.ledger import open_ledger
+from joblot.cli.options import Db, JsonLines, Lines, Policies, Url, json_of, policy_of
 from joblot.cli.printable import say
 from joblot.cli.source import Source
 from joblot.errors import InvalidInput
@@ -32,7 +32,9 @@ def submit(
     ] = None,
     lines: Lines = None,
     jsonl: JsonLines = None,
-    project: Annotated[str, typer.Option("--project", help="The job's project.")] = "default",
+    project: Annotated[
+        str | None, typer.Option("--project", help="The job's project (default).")
+    ] = None,
     priority: Annotated[
         int | None, typer.Option("--priority", help="Higher is served first (0).")
     ] = None,
@@ -51,29 +53,27 @@ def submit(
         bool, typer.Option("--open", help="Leave the job open for more items.")
     ] = False,
     db: Db = None,
+    url: Url = None,
 ) -> None:
     """Create a job for workers to claim. Prints its number."""
     source = Source(list(files or ()), lines, jsonl)
     source.check(needed=False)
-    settings = policy_of(policy)
-    job_config = None if config is None else json_of(config, "--config")
-    stages = _stages(stage)
-    make_database(db)
-    job = verbs.submit(
-        name,
-        source.items() if source.given else None,
-        pipeline=pipeline,
-        stages=stages,
-        project=project,
-        priority=priority,
-        config=job_config,
-        policy=settings,
-        start=not hold,
-        seal=not stay_open,
-        idempotency_key=key,
-    )
-    text.err().print(f"job {job.pk}: {job.status}, {job.total:,} items")
-    say(str(job.pk))
+    asked = {
+        "name": name,
+        "pipeline": pipeline,
+        "stages": _stages(stage),
+        "project": project,
+        "priority": priority,
+        "config": None if config is None else json_of(config, "--config"),
+        "policy": policy_of(policy),
+        "start": not hold,
+        "seal": not stay_open,
+        "idempotency_key": key,
+    }
+    with open_ledger(db, url, create=True) as ledger:
+        job = ledger.submit(source.items() if source.given else None, **asked)
+    text.err().print(f"job {job['id']}: {job['status']}, {job['total']:,} items")
+    say(str(job["id"]))
 
 
 def _stages(given: list[str] | None) -> list[dict[str, str]] | None:

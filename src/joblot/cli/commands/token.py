@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import re
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from joblot import local
 from joblot.cli import text, verbs
-from joblot.cli.database import make_database, open_database
 from joblot.cli.exits import Commands
-from joblot.cli.options import AsJson, Db
+from joblot.cli.ledger import require_database
+from joblot.cli.options import AsJson, Db, Url, seconds_of
 from joblot.cli.printable import say, say_json
-from joblot.errors import InvalidInput
 
-token = typer.Typer(cls=Commands, no_args_is_help=True, help="Create, list and revoke API tokens.")
-
-_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+token = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    help="Create, list and revoke API tokens.",
+)
 
 
 @token.command()
@@ -52,15 +54,16 @@ def create(
     ] = None,
     as_json: AsJson = False,
     db: Db = None,
+    url: Url = None,
 ) -> None:
     """Create a token and print it. It is shown only once; joblot stores a hash."""
-    make_database(db)
+    _open(db, url, create=True)
     secret, created = verbs.issue(
         name,
         scope,
         projects=project or None,
         pipelines=pipeline or None,
-        expires_in_seconds=None if expires is None else _seconds(expires),
+        expires_in_seconds=None if expires is None else seconds_of(expires, "--expires"),
         in_flight_items_max=in_flight_items_max,
         requests_per_minute_max=requests_per_minute_max,
         body_bytes_max=body_bytes_max,
@@ -87,14 +90,15 @@ def local_token(
 
 
 @token.command(name="list")
-def list_tokens(*, as_json: AsJson = False, db: Db = None) -> None:
+def list_tokens(*, as_json: AsJson = False, db: Db = None, url: Url = None) -> None:
     """List the tokens, without their secrets."""
-    open_database(db)
+    _open(db, url)
     page = verbs.tokens()
     if as_json:
         say_json(page)
         return
-    titles = ["token", "name", "scopes", "projects", "pipelines", "expires", "revoked"]
+    titles = ["token", "name", "scopes", "projects", "pipelines", "created", "last used"]
+    titles += ["expires", "revoked"]
     text.table(titles, [_cells(one) for one in page])
 
 
@@ -103,11 +107,19 @@ def revoke(
     token_id: Annotated[str, typer.Argument(metavar="TOKEN", help="Its id, as in `list`.")],
     *,
     db: Db = None,
+    url: Url = None,
 ) -> None:
     """Revoke a token: its next request is refused."""
-    open_database(db)
+    _open(db, url)
     revoked = verbs.revoke(token_id)
     say(f"token {revoked['id']} ({revoked['name']}) was revoked at {revoked['revoked_at'][:19]}")
+
+
+def _open(db: Path | None, url: str | None, *, create: bool = False) -> None:
+    require_database(db, url, "tokens")
+    from joblot.cli import database  # noqa: PLC0415 (needs Django)
+
+    (database.make_database if create else database.open_database)(db)
 
 
 def _cells(one: dict[str, Any]) -> list[Any]:
@@ -117,13 +129,8 @@ def _cells(one: dict[str, Any]) -> list[Any]:
         ", ".join(one["scopes"]),
         "all" if one["projects"] is None else ", ".join(one["projects"]),
         "all" if one["pipelines"] is None else ", ".join(one["pipelines"]),
+        one["created_at"][:19],
+        (one["last_used_at"] or "never")[:19],
         (one["expires_at"] or "never")[:19],
         (one["revoked_at"] or "")[:19],
     ]
-
-
-def _seconds(given: str) -> float:
-    found = re.fullmatch(r"(\d{1,6})([smhdw])", given)
-    if found is None:
-        raise InvalidInput(f"--expires: expected a time like 90s, 15m, 12h, 30d, 8w, got {given!r}")
-    return float(int(found[1]) * _SECONDS[found[2]])

@@ -12,9 +12,11 @@ from joblot.cli.printable import say_aside
 from joblot.errors import InvalidInput
 from joblot.places import absolute, data_folder
 from joblot.worker.handlers import BATCH_ITEMS_MAX
-from joblot.worker.order import TOKEN, TOKEN_FILE, URL, Order, token_of, url_of
+from joblot.worker.order import URL, Order, url_of
 from joblot.worker.settings import ITEM_SECONDS_MAX
 from joblot.worker.spool import SPOOL_BYTES_MAX
+from joblot.worker.token import TOKEN, TOKEN_FILE
+from joblot.worker.token import Token as ApiToken
 
 Function = Annotated[
     str | None,
@@ -43,7 +45,9 @@ Token = Annotated[
 Pipelines = Annotated[
     list[str] | None,
     typer.Option(
-        "--pipeline", metavar="NAME", help="A pipeline to serve (default: as in @work). Repeatable."
+        "--pipeline",
+        metavar="NAME",
+        help="Serve only this pipeline (default: as in @work). Repeatable.",
     ),
 ]
 Batch = Annotated[
@@ -112,9 +116,11 @@ def worker(
         raise InvalidInput("expected either FUNC or --exec CMD; see joblot worker --help")
     if command is not None and batch:
         raise InvalidInput("--batch: a command takes one item at a time; leave it out")
+    access = ApiToken.of(token)
     order = Order(
         url=url_of(url),
-        token=token_of(token),
+        token=access.text,
+        token_file=access.file,
         function=function or "",
         command=command or "",
         pipelines=pipeline or [],

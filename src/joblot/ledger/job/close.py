@@ -28,7 +28,8 @@ def close_leases(job_id: int, run: int) -> None:
     """Close every lease of the job up to this run, in short batches; waits for reports in flight.
 
     Closes expired leases too: a success through one would count. Leases of a later run stay: the
-    caller may have been overtaken, with its run over and the next begun.
+    caller may have been overtaken, with its run over and the next begun. `open` stays as well, and
+    so says which items were in flight.
 
     A lease that was live keeps the number of items that it held, so that a cancel can be explained.
 

@@ -48,7 +48,7 @@ def release_revoked() -> int:
     """Release leases that were granted to a worker while it was being revoked."""
     if not workers.any_revoked():
         return 0
-    return sum(release(token) for token in _leases(Q(workers.revoked())))
+    return sum(release(token) for token in _leases(Q(revoked_at__isnull=False)))
 
 
 @repeated
@@ -69,7 +69,8 @@ def _of(owner: int, instance: str) -> Q:
 
 @repeated
 def _leases(which: Q) -> list[Any]:
-    live = Lease.ledger.using(alias()).filter(LIVE_BY_TIME).filter(which)
+    live = Lease.ledger.using(alias()).annotate(revoked_at=workers.revoked_at())
+    live = live.filter(LIVE_BY_TIME).filter(which)
     return list(live.order_by("expires_at").values_list("pk", flat=True)[:LEASES_BATCH])
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Min, Sum
+from django.db.models import Count, Min, Q, Sum
 
 from joblot import clock
 from joblot.config import limits
@@ -38,14 +38,27 @@ def sweep_overdue_at() -> Any:
     return clock.after(-limits().sweep_overdue_seconds)
 
 
-def overdue_leases(**where: Any) -> OverdueLeases | None:
-    """None if there are none. Counts at most `gauge_rows_max` leases.
+def overdue_leases() -> OverdueLeases | None:
+    """Those of all jobs, at most `gauge_rows_max`; None if there are none.
 
     Ignores jobs for which expiring leases fails: the sweep keeps up, and the failure is reported.
     """
-    live = Lease.ledger.using(alias()).filter(LIVE, expires_at__lt=sweep_overdue_at(), **where)
+    live = Lease.ledger.using(alias()).filter(LIVE, expires_at__lt=sweep_overdue_at())
     live = live.exclude(put_off(Step.EXPIRE, "job_id")).order_by("expires_at")
-    found = live[: limits().gauge_rows_max].aggregate(
-        leases=Count("pk"), items=Sum("open", default=0), since=Min("expires_at")
+    return _summed(live[: limits().gauge_rows_max])
+
+
+def overdue_leases_of(job_id: int) -> OverdueLeases | None:
+    """Those of one job. A condition on their time would let PostgreSQL read those of all jobs."""
+    live = Lease.ledger.using(alias()).filter(LIVE, job_id=job_id)
+    live = live.exclude(put_off(Step.EXPIRE, "job_id"))
+    return _summed(live, Q(expires_at__lt=sweep_overdue_at()))
+
+
+def _summed(rows: Any, which: Q | None = None) -> OverdueLeases | None:
+    found = rows.aggregate(
+        leases=Count("pk", filter=which),
+        items=Sum("open", filter=which, default=0),
+        since=Min("expires_at", filter=which),
     )
     return OverdueLeases(**found) if found["leases"] else None

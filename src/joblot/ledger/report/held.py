@@ -36,12 +36,12 @@ class Held:
 
         Raises WorkerRevoked if its worker was revoked before this statement began.
         """
-        leases = Lease.ledger.using(alias()).annotate(is_refused=workers.revoked())
-        lease = leases.select_for_update().filter(pk=token).first()
+        leases = Lease.ledger.using(alias()).select_for_update().filter(pk=token)
+        lease = leases.annotate(revoked_at=workers.revoked_at()).first()
         if lease is None:
             return None
-        if lease.is_refused:
-            workers.require_not_revoked(lease.owner, lease.worker)
+        if lease.revoked_at is not None:
+            raise workers.refusal(lease.worker, lease.revoked_at)
         stages = stages_of(lease.job_id)
         return cls(
             lease=lease,

@@ -16,11 +16,11 @@ WITH asked AS MATERIALIZED (
     FROM joblot_lease l
     WHERE l.token = %(token)s::uuid -- if token
     WHERE l.token = ANY (%(tokens)s::uuid[]) -- if reports
-      AND NOT EXISTS (
-          SELECT 1 FROM joblot_worker w
+      AND (
+          SELECT w.revoked_at FROM joblot_worker w
           WHERE w.owner = COALESCE(l.owner, 0) AND w.instance = l.worker
-                AND w.revoked_at IS NOT NULL
-      )
+                AND w.revoked_at IS NOT NULL LIMIT 1
+      ) IS NULL
     FOR UPDATE
     SKIP LOCKED -- if shared
 ), moved AS (

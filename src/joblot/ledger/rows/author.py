@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypedDict
 
+from joblot.clean_text import clean
 from joblot.config import limits
 from joblot.errors import InvalidInput
-from joblot.ledger.rows.clean_text import clean
 from joblot.shown import shown
 
 

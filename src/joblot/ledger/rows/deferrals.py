@@ -22,6 +22,7 @@ from joblot.errors import JoblotError
 from joblot.ledger.db.dialect import dialect_of
 from joblot.ledger.db.transactions import alias, durable, repeated
 from joblot.ledger.rows.error_text import error_text
+from joblot.ledger.rows.job import stages_of
 from joblot.ledger.rows.log import log
 from joblot.models import Deferral, Outcome, Uncounted
 from joblot.shown import counted_and
@@ -58,12 +59,17 @@ def note(job_id: int, stage: int, deferred: Sequence[Deferred]) -> None:
     """Note that these results were deferred; a failure to do so is logged and otherwise ignored."""
     try:
         _write(job_id, stage, deferred)
+        if _is_due(job_id, stage, deferred[0].source):
+            _log(job_id, stage, deferred)
     except (DatabaseError, JoblotError) as error:
         logger.warning("job %s: deferred results could not be noted: %s", job_id, error)
-    if _is_due(job_id, stage, deferred[0].source):
-        results = counted_and(len(deferred), "result", "was", "were")
-        text = f"{results} deferred because {deferred[0].cause}; to be posted again"
-        log(job_id, text, level="warning", stage=stage, number=min(one.number for one in deferred))
+
+
+def _log(job_id: int, stage: int, deferred: Sequence[Deferred]) -> None:
+    results = counted_and(len(deferred), "result", "was", "were")
+    text = f"{results} deferred because {deferred[0].cause}; to be posted again"
+    first, name = min(one.number for one in deferred), stages_of(job_id)[stage].name
+    log(job_id, text, level="warning", stage=name, number=first)
 
 
 def _write(job_id: int, stage: int, deferred: Sequence[Deferred]) -> None:

@@ -10,7 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from joblot.ledger.rows.log import lease_name, log
+from joblot.ledger.rows.log import log
+from joblot.log_context import lease_name
 from joblot.shown import counted
 
 SOURCE = "sweep"

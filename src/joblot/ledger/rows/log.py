@@ -18,10 +18,11 @@ from django.db.models import Count, Sum
 from django.db.models.functions import Length
 
 from joblot import clock
+from joblot.clean_text import clean, shortened
 from joblot.config import limits
 from joblot.ledger.db.transactions import alias, connection
-from joblot.ledger.rows.clean_text import clean, shortened
 from joblot.ledger.rows.job import stages_of
+from joblot.log_context import lease_name
 from joblot.models import Event, Job, Log
 from joblot.shown import shown
 from joblot.wire import ITEM_MAX
@@ -144,7 +145,7 @@ def _row(job_id: int, line: Line, stages: dict[str | None, int], events: Sequenc
         level=line.level if line.level in LEVELS else "info",
         source=clean(line.source)[:names],
         worker=clean(line.worker)[:names],
-        lease=lease_name(line.lease),
+        lease=lease_name(clean(line.lease)),
         message=shortened(clean(line.message), limits().error_chars_max),
         at=at,
         event_id=after.event_id,
@@ -159,11 +160,6 @@ def _full(job_id: int, newest: _Moment) -> Log:
     )
     line = Line(text, level="warning", source=FULL)
     return _row(job_id, line, {}, [newest])
-
-
-def lease_name(token: Any) -> str:
-    """The beginning of a lease's token, to tell leases apart. The whole token is a right."""
-    return clean(str(token))[:8]
 
 
 def _item(number: Any) -> int | None:

@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import DatabaseError
-from django.db.models import Exists, OuterRef
+from django.db.models import OuterRef, Subquery
 from django.db.models.functions import Coalesce
 
 from joblot import clock
@@ -68,10 +68,13 @@ def asked(owner: int | None, instance: str, pipelines: Iterable[str], job: int =
         _try(instance, lambda: _write_asked(due, job))
 
 
-def revoked(owner: str = "owner", instance: str = "worker") -> Exists:
-    """A condition for selecting leases: their worker is revoked. Names the columns of a lease."""
-    rows = _revoked().filter(instance=OuterRef(instance))
-    return Exists(rows.filter(owner=Coalesce(OuterRef(owner), NO_OWNER)))
+def revoked_at() -> Subquery:
+    """For leases: when their worker was revoked, or null.
+
+    A scalar: PostgreSQL would turn EXISTS into a join, and may read all workers for it.
+    """
+    mine = _revoked().filter(owner=Coalesce(OuterRef("owner"), NO_OWNER))
+    return Subquery(mine.filter(instance=OuterRef("worker")).values("revoked_at")[:1])
 
 
 @repeated

@@ -111,15 +111,16 @@ def add_items(job_id: int, items: Iterable[Given], *, seal: bool = False) -> int
 
 
 @telemetry.verb("seal")
-def seal(job_id: int, *, actor: str = "", reason: str = "") -> Job:
+def seal(job_id: int, *, total: int | None = None, actor: str = "", reason: str = "") -> Job:
     """Declare that no more items will be added; a job whose items are all settled finishes now.
 
-    The event "sealed" carries `actor` and `reason`; a job that was sealed already has none.
+    With `total`, raises KeyConflict unless the job has exactly so many. The event "sealed" carries
+    `actor` and `reason`; a job that was sealed already has none.
     """
     by = author_of(actor, reason)
     require_durable(connection())
     with knowing(lambda: "sealing again is safe"):
-        _seal(job_id, by=by)
+        _seal(job_id, total, by=by)
         return read_job(job_id)
 
 

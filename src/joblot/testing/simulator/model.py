@@ -102,8 +102,8 @@ class Job:
             self._become(S.PENDING, "started")
             self.reconcile()
 
-    def seal(self) -> None:
-        if not self.sealed:
+    def seal(self, *, by_its_submission: bool = False) -> None:
+        if not self.sealed and not by_its_submission:
             self.events.append("sealed")
         self.sealed = True
         self.reconcile()

@@ -31,6 +31,13 @@ function zone(date) {
   return parts.find((part) => part.type === "timeZoneName").value;
 }
 
+const WORDS = {
+  ago: (ms) => (ms < 1000 ? "now" : `${duration(ms / 1000)} ago`),
+  age: (ms) => duration(ms / 1000).split(" ").slice(0, 2).join(" "),
+  at: (ms, absolute) => absolute,
+  clock: (ms, absolute) => absolute.slice(11, 16),
+};
+
 const ahead = Number(root.dataset.now) * 1000 - Date.now() || 0;
 
 /** Write all times below an element again. */
@@ -40,13 +47,9 @@ export function showTimes(below = document) {
     const date = new Date(element.dateTime);
     const absolute = moment(date);
     element.title = absolute;
-    const told = element.dataset.time === "ago" ? relative(now - date) : absolute;
+    const told = WORDS[element.dataset.time](now - date, absolute);
     if (element.textContent !== told) element.textContent = told;
   }
-}
-
-function relative(ms) {
-  return ms < 1000 ? "now" : `${duration(ms / 1000)} ago`;
 }
 
 export function startTimes() {

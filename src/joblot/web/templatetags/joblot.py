@@ -82,7 +82,7 @@ def acts_of(job: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 @register.filter
-def clock(value: str) -> str:
+def second(value: str) -> str:
     """The time of day; a script shows it in local time where the person prefers that."""
     return f"{_moment(value):%H:%M:%S} UTC"
 
@@ -91,6 +91,12 @@ def clock(value: str) -> str:
 def number(value: float | None) -> str:
     """1,234,567; a dash for what is not known."""
     return "–" if value is None else f"{value:,}"
+
+
+@register.filter
+def rounded(value: float) -> str:
+    """About: no decimals from ten on."""
+    return f"{value:,.1f}" if value < 10 else f"{value:,.0f}"
 
 
 @register.filter
@@ -125,12 +131,27 @@ def ago(value: datetime | str | None, as_of: datetime | str) -> SafeString:
 
 
 @register.simple_tag
+def age(value: datetime | str, as_of: datetime | str) -> SafeString:
+    """How old something is: the larger unit alone."""
+    at = _moment(value)
+    told = duration((_moment(as_of) - at).total_seconds())
+    return _time(at, " ".join(told.split()[:2]), kind="age")
+
+
+@register.simple_tag
 def at(value: datetime | str | None) -> SafeString:
     """The moment, in UTC; a script shows it in local time where the person prefers that."""
     if value is None:
         return SafeString("–")
     moment = _moment(value)
     return _time(moment, f"{moment:%Y-%m-%d %H:%M:%S} UTC", kind="at")
+
+
+@register.simple_tag
+def clock(value: datetime | str) -> SafeString:
+    """The time of day of a moment that is near: 16:14."""
+    moment = _moment(value)
+    return _time(moment, f"{moment:%H:%M}", kind="clock")
 
 
 def _time(moment: datetime, told: str, *, kind: str) -> SafeString:

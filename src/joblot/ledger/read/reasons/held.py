@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from joblot.ledger.read.overdue_leases import overdue_leases, sweep_overdue_at
+from django.db.models import Q
+
+from joblot.ledger.read.overdue_leases import overdue_leases_of, sweep_overdue_at
 from joblot.ledger.read.reasons.reason import Asked, Reason, reason
 from joblot.ledger.read.workers import Holding, holdings
 from joblot.shown import at, counted, counted_and, lasting
@@ -16,7 +18,7 @@ SWEEP = "run `joblot serve`, or `joblot sweep --forever`"
 def of_leases(asked: Asked) -> Iterator[Reason]:
     if asked.job.status not in ACCEPTING:
         return
-    if late := overdue_leases(job_id=asked.job.pk):
+    if late := overdue_leases_of(asked.job.pk):
         yield reason(
             "overdue",
             f"{late.text(asked.now)}, and nothing returns them to the queue: {SWEEP}",
@@ -25,8 +27,8 @@ def of_leases(asked: Asked) -> Iterator[Reason]:
             act="sweep",
             link="workers",
         )
-    in_time = {"expires_at__gte": sweep_overdue_at()}
-    held = list(holdings(asked.now, job_id=asked.job.pk, **in_time).values())
+    in_time = Q(expires_at__gte=sweep_overdue_at())
+    held = list(holdings(asked.now, job_id=asked.job.pk, which=in_time).values())
     silent = [one for one in held if one.is_silent(asked.now)]
     if silent:
         yield _silent(asked, silent)

@@ -169,7 +169,7 @@ def _asked_for(asked: Asked, last: datetime | None) -> str:
 
 def _is_worked_on(asked: Asked, stage: int) -> bool:
     """A worker that is busy for long does not ask for more meanwhile."""
-    held = holdings(asked.now, job_id=asked.job.pk, stage=stage)
+    held = holdings(asked.now, job_id=asked.job.pk, which=Q(stage=stage))
     return any(not one.is_silent(asked.now) for one in held.values())
 
 

@@ -1,0 +1,114 @@
+"""Live bars: a stage in two lines, its bar and its counts, which add up to the total."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from joblot.cli.printable import printable
+from joblot.cli.stages import IN_ORDER, counts, settled
+
+RATE_SECONDS = 20.0  # over which the rate is measured
+BAR_COLUMNS_MAX = 60
+
+
+class LiveBars:
+    """A context manager; `update` takes a job as returned by the ledger's `progress`."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = Live(console=console, auto_refresh=False, transient=True)
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._live.stop()
+
+    def update(self, job: dict[str, Any]) -> None:
+        shown = Group(self._headline(job), *drawn(job, self._console.width))
+        self._live.update(shown, refresh=True)
+
+    def _headline(self, job: dict[str, Any]) -> Text:
+        parts = [f"job {job['id']} {job['name']}: {job['status']}", f"{job['percent']:g} %"]
+        if (rate := self._rate(job)) is not None:
+            parts.append(f"{rate:,.1f} items/s")
+        if job["eta"]:
+            parts.append(f"done in about {duration(job['eta']['p50'])}")
+        return Text(printable(", ".join(parts)), style="bold")
+
+    def _rate(self, job: dict[str, Any]) -> float | None:
+        """Items settled per second, over the last seconds; None at the beginning."""
+        now = time.monotonic()
+        self._seen.append((now, sum(map(settled, job["stages"]))))
+        while len(self._seen) > 2 and now - self._seen[0][0] > RATE_SECONDS:
+            self._seen.popleft()
+        (began, before), (_, done) = self._seen[0], self._seen[-1]
+        return (done - before) / (now - began) if now > began and done >= before else None
+
+
+def drawn(job: dict[str, Any], columns: int) -> Iterator[Text]:
+    """The lines of a job's stages."""
+    for stage in job["stages"]:
+        yield Text(printable(stage["name"]))
+        yield bar(counts(stage), min(columns - 1, BAR_COLUMNS_MAX))
+        yield legend(counts(stage), stage["total"], sealed=job["sealed"])
+
+
+def bar(by_state: dict[str, int], columns: int) -> Text:
+    """One bar of all states; a state with any item has a cell at least."""
+    line = Text()
+    for shade, cells in zip(IN_ORDER, widths(list(by_state.values()), columns), strict=True):
+        block = "░" if shade.name == "ready" else "▒" if shade.name == "waiting" else "█"
+        line.append(block * cells, style=shade.color or "default")
+    return line
+
+
+def widths(numbers: list[int], columns: int) -> list[int]:
+    """Cells for each number, in proportion, `columns` in all if any is above 0."""
+    total = sum(numbers)
+    if not total:
+        return [0] * len(numbers)
+    cells = [max(1, round(number * columns / total)) if number else 0 for number in numbers]
+    while (over := sum(cells) - columns) != 0 and max(cells) > 1:
+        widest = cells.index(max(cells))
+        cells[widest] -= 1 if over > 0 else -1
+    return cells
+
+
+def legend(by_state: dict[str, int], total: int, *, sealed: bool) -> Text:
+    """The counts that are not 0, and their sum."""
+    line = Text()
+    for shade in IN_ORDER:
+        if by_state[shade.name]:
+            line.append(f"{shade.glyph} ", style=shade.color or "default")
+            line.append(f"{by_state[shade.name]:,} {shade.word}  ")
+    return line.append(f"= {total:,}" if sealed else f"= {total:,} so far")
+
+
+def duration(seconds: float) -> str:
+    """Rounded to a minute below an hour, 5 minutes below 10 hours, else an hour."""
+    if seconds < 60:
+        return "a minute"
+    minutes = math.ceil(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 600:
+        minutes = 5 * math.ceil(minutes / 5)
+        return f"{minutes // 60} h {minutes % 60} min".removesuffix(" 0 min")
+    return f"{math.ceil(minutes / 60)} h"

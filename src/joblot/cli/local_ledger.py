@@ -1,0 +1,100 @@
+"""The ledger in a database, by its verbs. Django is set up already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
+from typing import Any
+
+from joblot.cli import plan, verbs
+from joblot.cli.ledger import Row
+from joblot.cli.operator_name import operator
+from joblot.states import JobStatus
+
+
+class LocalLedger:
+    """A `Ledger`."""
+
+    def jobs(
+        self, *, project: str | None, status: str | None, before: int | None, limit: int
+    ) -> Sequence[Row]:
+        wanted = None if status is None else JobStatus(status)
+        return verbs.jobs(project=project, status=wanted, before=before, limit=limit)
+
+    def progress(self, job: int) -> Row:
+        return verbs.progress(job)
+
+    def why(self, job: int) -> Row:
+        return dict(verbs.why(job))
+
+    def causes(self, job: int, *, stage: str | None, limit: int) -> Row:
+        return verbs.causes(job, stage=stage, limit=limit)
+
+    def items(self, job: int, **which: Any) -> tuple[Sequence[Row], int | None]:
+        page = verbs.items(job, **which)
+        return page, page.next
+
+    def results(self, job: int, *, state: str | None, stage: str | None) -> Iterator[Row]:
+        return verbs.results(job, state=state, stage=stage)
+
+    def logs(self, job: int, *, after: int, limit: int) -> Sequence[Row]:
+        return verbs.logs(job, after=after, limit=limit)
+
+    def events(self, job: int, *, after: int, limit: int) -> Sequence[Row]:
+        return verbs.events(job, after=after, limit=limit)
+
+    def workers(self) -> Sequence[Row]:
+        return verbs.workers()
+
+    def submit(self, items: Iterable[Any] | None, **asked: Any) -> Row:
+        asked["project"] = asked["project"] or "default"
+        return verbs.progress(verbs.submit(items=items, **asked).pk)
+
+    def start(self, job: int, *, reason: str) -> Row:
+        return verbs.progress(verbs.start(job, actor=operator(), reason=reason).pk)
+
+    def pause(self, job: int, *, reason: str) -> Row:
+        return verbs.progress(verbs.pause(job, actor=operator(), reason=reason).pk)
+
+    def resume(self, job: int, *, reason: str) -> Row:
+        return verbs.progress(verbs.resume(job, actor=operator(), reason=reason).pk)
+
+    def seal(self, job: int, *, reason: str) -> Row:
+        return verbs.progress(verbs.seal(job, actor=operator(), reason=reason).pk)
+
+    def cancel(self, job: int, *, grace_seconds: float | None, reason: str) -> Row:
+        by = operator()
+        changed = verbs.cancel(job, grace_seconds=grace_seconds, actor=by, reason=reason)
+        return verbs.progress(changed.pk)
+
+    def retry(self, job: int, **how: Any) -> Row:
+        return verbs.progress(verbs.retry(job, actor=operator(), **how).pk)
+
+    def edit(self, job: int, *, priority: int, reason: str) -> Row:
+        edited = verbs.edit(job, priority=priority, actor=operator(), reason=reason)
+        return verbs.progress(edited.pk)
+
+    def delete(self, job: int, *, reason: str) -> None:
+        verbs.delete(job, actor=operator(), reason=reason)
+
+    def audit(self, job: int) -> Row:
+        return verbs.audit(job)
+
+    def repair(self, job: int) -> Row:
+        return verbs.repair(job)
+
+    def audit_all(self) -> Iterator[Row]:
+        return verbs.audit_all()
+
+    def expire(self, lease: str) -> bool:
+        return verbs.expire(lease)
+
+    def prune(self, older_than: timedelta) -> int:
+        return verbs.prune(older_than)
+
+    def how_to_go_on(self, job: int) -> str | None:
+        return plan.how_to_go_on(verbs.read_job(job))
+
+    def lacks_items(self, job: int) -> bool:
+        found = verbs.read_job(job)
+        return plan.is_of_run(found) and not found.sealed
