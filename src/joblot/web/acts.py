@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
@@ -27,7 +27,7 @@ from joblot.shown import counted
 from joblot.web.edit_form import EditForm
 from joblot.web.page import caller_of, page, require_sight
 from joblot.web.questions import in_flight, question
-from joblot.web.said import say
+from joblot.web.said import done
 from joblot.web.shell import render
 
 CAUSE = "cause"  # the parameter that names a group of failures
@@ -70,18 +70,9 @@ def act(request: HttpRequest, job_id: int, act: Act) -> HttpResponseBase:
         return _question(request, job, act, changed=changed)
     except InvalidInput as error:
         return _question(request, job, act, wrong=str(error))
-    say(request, text)
     is_gone = act is Act.DELETE
-    return _leads_to(
-        request, reverse("joblot_web:jobs") if is_gone else reverse("joblot_web:job", args=[job_id])
-    )
-
-
-def _leads_to(request: HttpRequest, where: str) -> HttpResponse:
-    """To the page that says what was done. A script that followed a redirect would use that up."""
-    if request.headers.get("Joblot-Dialog") is None:
-        return HttpResponseRedirect(where)
-    return HttpResponse(status=204, headers={"Joblot-Location": where})
+    args = [] if is_gone else [job_id]
+    return done(request, text, reverse(f"joblot_web:{'jobs' if is_gone else 'job'}", args=args))
 
 
 def _question(
@@ -99,7 +90,8 @@ def _question(
     context = {
         "here": "jobs",
         "job": state,
-        "act": act.value,
+        "back": reverse("joblot_web:job", args=[job.pk]),
+        "back_word": job.name,
         "asks": question(act, state, number, cause=cause),
         "refusal": state["acts"][act],
         "number": number if act in (Act.RETRY, Act.CANCEL) else None,

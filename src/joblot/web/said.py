@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 _KEY = "joblot_said"
 
 
-def say(request: HttpRequest, text: str) -> None:
-    """The next page shows this once."""
+def done(request: HttpRequest, text: str, where: str) -> HttpResponse:
+    """Lead to the page `where`, which says what was done.
+
+    A dialog's script gets the address: if it followed a redirect, the page that it read, and nobody
+    saw, would have said it.
+    """
     request.session[_KEY] = text
+    if request.headers.get("Joblot-Dialog") is None:
+        return HttpResponseRedirect(where)
+    return HttpResponse(status=204, headers={"Joblot-Location": where})
 
 
 def said(request: HttpRequest) -> str:

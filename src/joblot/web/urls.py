@@ -17,7 +17,9 @@ from joblot.web import (
     jobs,
     live,
     prefer,
+    revoke,
     sign_in,
+    webhooks,
     workers,
 )
 
@@ -43,6 +45,9 @@ urlpatterns = [
         path(f"jobs/<int:job_id>/{act.value}", acts.act, {"act": act}, name=act.value)
         for act in Act
     ),
+    path("workers/revoke", revoke.revoke, name="revoke"),
+    path("webhooks", webhooks.webhooks, name="webhooks"),
+    path("webhooks/deliveries/<int:delivery_id>/resend", webhooks.resend, name="resend"),
     path("sign-in", sign_in.sign_in, name="sign_in"),
     path("sign-out", sign_in.sign_out, name="sign_out"),
     path("enter/<str:secret>", enter.enter, name="enter"),
