@@ -201,7 +201,8 @@ class _Round:
         except outputs.NotStored as error:
             cause = error.__cause__
             about = {"item": one.number}
-            logger.warning("an output was not stored", exc_info=cause, extra=about)
+            what = "item %s: its output was not stored"
+            logger.warning(what, one.number, exc_info=cause, extra=about)
             why = f"the storage failed ({type(cause).__name__}: {cause}); post it again later"
             self._answer(one, Receipt.DEFERRED, why)
             return None
