@@ -37,6 +37,11 @@ def test_it_names_the_job_the_item_and_the_lease() -> None:
     assert line("late", extra={"lease": about["lease"]}).endswith("late [lease 5e9c1a2b]")
 
 
+def test_it_does_not_repeat_what_the_message_says() -> None:
+    assert line("job 7: late", extra={"job": 7, "item": 1}).endswith(": job 7: late [item 1]")
+    assert line("job 77: late", extra={"job": 7}).endswith(": job 77: late [job 7]")
+
+
 def test_it_names_what_the_block_around_it_says() -> None:
     with job_log(7, stage="save"):
         assert line("slow").endswith("slow [job 7, stage save]")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 
 from joblot.clean_text import clean
@@ -12,7 +13,8 @@ from joblot.log_context import context_of, lease_name
 class LineFormatter(logging.Formatter):
     """`2030-01-31T12:00:00.123Z joblot worker WARNING: … [job 7, item 12, lease 5e9c1a2b]`.
 
-    The lines of a message after its first are indented, so that no message can pass for a line.
+    What the message says itself is not repeated. The lines of a message after its first are
+    indented, so that no message can pass for a line.
     """
 
     converter = staticmethod(time.gmtime)
@@ -26,8 +28,10 @@ class LineFormatter(logging.Formatter):
         about = {**context_of(record)}
         if "lease" in about:
             about["lease"] = lease_name(about["lease"])
-        named = ", ".join(f"{name} {value}" for name, value in about.items())
-        text = super().formatMessage(record) + (f" [{named}]" if named else "")
+        text = super().formatMessage(record)
+        named = [f"{name} {value}" for name, value in about.items()]
+        unsaid = [one for one in named if not re.search(rf"\b{re.escape(one)}\b", text)]
+        text += f" [{', '.join(unsaid)}]" if unsaid else ""
         return clean(text).replace("\n", "\n    ")
 
 

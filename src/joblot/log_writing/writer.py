@@ -142,7 +142,8 @@ def _write(job_id: int, lines: Sequence[Logged]) -> None:
             _disconnect()
             if not _may_pass(error):
                 about = {"job": job_id}
-                logger.warning("%d log lines were dropped: %s", len(lines), error, extra=about)
+                what = "job %s: %d log lines were dropped: %s"
+                logger.warning(what, job_id, len(lines), error, extra=about)
                 return
         most = limits().log_retry_seconds_max
         time.sleep(doubled(limits().log_retry_seconds, tries, most=most))

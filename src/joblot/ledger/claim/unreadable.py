@@ -24,7 +24,7 @@ def without_unreadable(lease: GrantedLease) -> GrantedLease:
     if not causes:
         return lease
     about = {"job": lease.job, "lease": lease.token}
-    logger.warning("items can't be read and fail: %s", causes, extra=about)
+    logger.warning("job %s: items can't be read and fail: %s", lease.job, causes, extra=about)
     report(lease.token, [failure(number, "Unreadable", why) for number, why in causes.items()])
     return replace(lease, items=tuple(item for item in lease.items if item.id not in causes))
 

@@ -40,8 +40,9 @@ def _fan_out(event_id: int, job_id: int) -> bool:
     except Exception:
         _put_off(event_id)
         logger.exception(
-            "event %s: its deliveries could not be written; it is put off",
+            "event %s of job %s: its deliveries could not be written; it is put off",
             event_id,
+            job_id,
             extra={"job": job_id},
         )
         return False

@@ -138,7 +138,7 @@ def _reconcile(jobs: Iterable[int | None]) -> None:
                 reconcile(job_id)
         except (JoblotError, DatabaseError):
             about = {"job": job_id}
-            logger.warning("its end is left to the sweep", exc_info=True, extra=about)
+            logger.warning("job %s is left to the sweep", job_id, exc_info=True, extra=about)
 
 
 # Threads: read and changed under the lock only; each group has a lock of its own.

@@ -259,7 +259,8 @@ class _Round:
         except outputs.NotStored as error:
             cause = error.__cause__
             about = {"item": one.number}
-            logger.warning("an output was not stored", exc_info=cause, extra=about)
+            what = "item %s: its output was not stored"
+            logger.warning(what, one.number, exc_info=cause, extra=about)
             why = raised("the storage", cause)
             deferred.append(Deferred(one.number, "storage", why))
             self._answer(one, Receipt.DEFERRED, f"{why}; post it again later")

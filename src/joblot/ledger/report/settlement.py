@@ -155,8 +155,10 @@ class _Settlement:
 
     def _deferred(self, one: Decision, hook: str, cause: BaseException | None) -> Decision:
         logger.warning(
-            "%s failed",
+            "job %s: %s failed for item %s",
+            self.held.job_id,
             hook,
+            one.number,
             exc_info=cause,
             extra={"job": self.held.job_id, "item": one.number, "lease": self.held.lease.pk},
         )

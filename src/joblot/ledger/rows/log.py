@@ -66,14 +66,16 @@ def log(
     """
     line = Line(str(message), level, stage, number, source, worker, lease)
     if connection().in_atomic_block:
-        logger.info("%s", shown(line.message, 1_000), extra={"job": job_id, "item": number})
+        text, about = shown(line.message, 1_000), {"job": job_id, "item": number}
+        logger.info("job %s: %s", job_id, text, extra=about)
         return False
     try:
         return append(job_id, [line]) == 1
     except Job.DoesNotExist:
         return False
     except DatabaseError as error:
-        logger.warning("a log line was dropped: %s", error, extra={"job": job_id})
+        about = {"job": job_id}
+        logger.warning("job %s: a log line was dropped: %s", job_id, error, extra=about)
         return False
 
 

@@ -77,8 +77,8 @@ def attempt(step: Step, job_id: int, act: Callable[[int], object]) -> bool:
 def failed(step: Step, job_id: int, error: Exception) -> None:
     """Put the job off for this step, and log the error. Raises Unavailable."""
     _note(step, job_id, error)
-    about = {"job": job_id}
-    logger.error("%s failed; it will be retried", _MEANS[step], exc_info=error, extra=about)
+    what, about = "job %s: %s failed; it will be retried", {"job": job_id}
+    logger.error(what, job_id, _MEANS[step], exc_info=error, extra=about)
 
 
 def try_again(acts: Mapping[Step, Callable[[int], object]]) -> None:
