@@ -71,8 +71,8 @@ def claim(
     holder = Holder(worker, owner, owner_items_max, idempotency_key, asked)
     require_durable(connection())
     answer = _claim(wanted, limit, holder)
-    if job is None or answer.leases:  # what is asked of one job is kept with its rows
-        workers.asked(owner, worker, wanted.pipelines, job or workers.ANY_JOB)
+    of_job = workers.ANY_JOB if job is None else job if answer.leases else None
+    workers.asked(owner, worker, wanted.pipelines, of_job)
     return answer
 
 
