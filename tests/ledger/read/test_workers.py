@@ -10,7 +10,7 @@ from joblot.config import limits
 from joblot.ledger.claim.claim import claim
 from joblot.ledger.lease import renew
 from joblot.ledger.read.workers import online, serving, workers
-from joblot.ledger.rows.workers import asked, forget, seen
+from joblot.ledger.rows.workers import ANY_JOB, asked, forget, seen
 from joblot.ledger.submit.submit import submit
 from tests.ledger import worker
 from tests.ledger.conftest import Clock
@@ -95,4 +95,11 @@ def test_a_claim_records_its_worker_once_in_a_while(
 ) -> None:
     claim("p", worker="gpu-1")
     with django_assert_num_queries(0, using=ledger_db):
-        asked(None, "gpu-1", ["p"])
+        asked(None, "gpu-1", ["p"], ANY_JOB)
+
+
+def test_a_worker_that_gets_nothing_of_its_job_is_online_all_the_same(ledger_db: str) -> None:
+    job = submit("held", keys(1), pipeline="p")
+    succeed(worker.lease())
+    assert worker.nothing("p", job=job.pk, worker="gpu-1")
+    assert states() == {"gpu-1": "online"}

@@ -75,8 +75,8 @@ def claim(
     answer = _claim(wanted, limit, holder)
     for one in answer.leases:  # only now it is known whose trace the claim belongs to
         telemetry.ended_span("claim", began, one.traceparent, job=one.job, items=len(one.items))
-    if job is None or answer.leases:  # what is asked of one job is kept with its rows
-        workers.asked(owner, worker, wanted.pipelines, job or workers.ANY_JOB)
+    of_job = workers.ANY_JOB if job is None else job if answer.leases else None
+    workers.asked(owner, worker, wanted.pipelines, of_job)
     return answer
 
 

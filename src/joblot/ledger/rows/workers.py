@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -58,13 +58,16 @@ def seen(owner: int, instance: str, about: Any = None) -> None:
         _try(instance, lambda: _write(owner, instance, **news))
 
 
-def asked(owner: int | None, instance: str, pipelines: Iterable[str], job: int = ANY_JOB) -> None:
-    """Record that a claim has asked for these pipelines; `instance` is "" if it named no worker."""
-    wanted = tuple(pipelines)
-    news = _news(owner or NO_OWNER, instance, pipelines=wanted) if instance else None
-    if news:
-        _try(instance, lambda: _write(owner or NO_OWNER, instance, **news))
-    if due := [name for name in wanted if _is_due(name, job)]:
+def asked(owner: int | None, instance: str, pipelines: Collection[str], job: int | None) -> None:
+    """Record that a claim has asked for these pipelines; `instance` is "" if it named no worker.
+
+    `job`: the job that it has named and got items of, ANY_JOB, or None if it got none: what is
+    asked of one job is kept with its rows.
+    """
+    wanted, key = tuple(pipelines), (owner or NO_OWNER, instance)
+    if news := _news(*key, pipelines=wanted) if instance else {}:
+        _try(instance, lambda: _write(*key, **news))
+    if job is not None and (due := [name for name in wanted if _is_due(name, job)]):
         _try(instance, lambda: _write_asked(due, job))
 
 

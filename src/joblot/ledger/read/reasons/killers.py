@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from django.db.models import F, Sum
+
 from joblot.ledger.db.transactions import alias
 from joblot.ledger.read.reasons.reason import Asked, Reason, reason
 from joblot.ledger.rows.items import items_by_number
@@ -20,24 +22,27 @@ Killer = tuple[int, int, int]  # how many leases of it alone expired, stage, num
 def of_killers(asked: Asked) -> Iterator[Reason]:
     if asked.job.status not in ACCEPTING:
         return
-    found = sorted({*_queued(asked), *_leased(asked)}, key=lambda one: (-one[0], one[1:]))
+    (worst, queued), leased = _queued(asked), list(_leased(asked))
+    found = [*leased, *([worst] if worst else [])]
     if not found:
         return
-    expiries, stage, number = found[0]
-    most, more = policy_of(asked.job).expiries_max, len(found) - 1
+    expiries, stage, number = min(found, key=lambda one: (-one[0], one[1:]))
+    most, items = policy_of(asked.job).expiries_max, queued + len(leased)
     text = (
         f"{_leases(expiries)} of {_named(asked, number)} alone expired, on "
         f"{_workers(asked, stage, number)}: it may kill its workers, and is lost after {most}"
     )
-    if more:
-        text += f"; {counted(more, 'other item')} may, too"
-    yield reason("kills", text, len(found), link=f"items/{number}")
+    if items > 1:
+        text += f"; {counted(items - 1, 'other item')} may, too"
+    yield reason("kills", text, items, link=f"items/{number}")
 
 
-def _queued(asked: Asked) -> Iterator[Killer]:
+def _queued(asked: Asked) -> tuple[Killer | None, int]:
+    """The worst one in the queue, and how many there are."""
     rows = ItemRange.ledger.using(alias()).filter(job_id=asked.job.pk, expiries__gt=0)
-    for expiries, stage, first, last in rows.values_list("expiries", "stage", "next", "last"):
-        yield from ((expiries, stage, number) for number in range(first, last + 1))
+    worst = rows.order_by("-expiries", "stage", "next").values_list("expiries", "stage", "next")
+    items = rows.aggregate(items=Sum(F("last") - F("next") + 1, default=0))["items"]
+    return worst.first(), items
 
 
 def _leased(asked: Asked) -> Iterator[Killer]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -30,10 +30,10 @@ class Asked:
     state: dict[str, Any]  # its progress
     now: datetime
     owner: int | None = None
-    stages: list[dict[str, Any]] = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "stages", self.state["stages"])
+    @property
+    def stages(self) -> list[dict[str, Any]]:
+        return list(self.state["stages"])
 
 
 def reason(
