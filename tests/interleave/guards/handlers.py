@@ -109,7 +109,6 @@ GUARDS = (
         "job/close.py",
         "closed.update(state=LeaseState.CLOSED)",
         "closed.update(state=LeaseState.CLOSED, open=0)",
-        "ledger/read/test_partition.py"
-        "::test_the_open_items_of_a_canceled_job_are_of_three_kinds",
+        "ledger/read/test_partition.py::test_the_open_items_of_a_canceled_job_are_of_three_kinds",
     ),
 )
