@@ -125,7 +125,8 @@ def test_a_long_value_is_folded_and_a_huge_one_is_cut() -> None:
 def exported(client: Client, job: Job, kind: str, query: str = "") -> tuple[Any, str]:
     answer = client.get(f"/jobs/{job.pk}/items.{kind}{query}")
     assert answer.status_code == 200
-    return answer, b"".join(answer.streaming_content).decode()
+    parts: Any = answer
+    return answer, b"".join(parts.streaming_content).decode()
 
 
 def test_a_csv_has_the_rows_of_the_filter_and_no_formula(ana: Client, job: Job) -> None:

@@ -39,7 +39,8 @@ def of(throughput: dict[str, Any]) -> SafeString | None:
 def _bars(one: dict[str, Any], x: float, width: float, highest: int) -> list[tuple[str, ...]]:
     if one["paused"]:
         return [("paused", f"{x:g}", "0", f"{width:g}", f"{HEIGHT}")]
-    bars, y = [], float(HEIGHT)
+    bars: list[tuple[str, ...]] = []
+    y = float(HEIGHT)
     for name in ("succeeded", "failed"):
         if one[name]:
             height = max(1.5, one[name] / highest * (HEIGHT - 4))

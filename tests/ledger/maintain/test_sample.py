@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from joblot.ledger.db import statements
 from joblot.ledger.job.lifecycle import cancel, delete, pause, resume
 from joblot.ledger.job.removal import finish
 from joblot.ledger.maintain import sample as module
@@ -95,7 +96,7 @@ def test_a_job_that_cannot_be_sampled_delays_no_other(
 ) -> None:
     bad, good = (submit(name, keys(1), pipeline="p") for name in ("bad", "good"))
     worker.lease("p"), worker.lease("p")
-    execute = module.execute
+    execute = statements.execute
 
     def refuse(conn: Any, name: str, *, jobs: list[int], tick: int) -> None:
         if bad.pk in jobs:

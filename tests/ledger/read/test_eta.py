@@ -70,12 +70,14 @@ def test_the_same_seed_gives_the_same_answer() -> None:
 
 
 def test_the_slowest_stage_decides() -> None:
-    steady = [10.0] * 60
-    alone = forecast([steady], [1_000], 10, "a")
-    assert alone == (1_000, 1_000)
-    assert forecast([steady, [1.0] * 60], [10, 100], 10, "a") == (1_000, 1_000)
-    assert forecast([steady, [0.0] * 60], [10, 100], 10, "a") is None
-    assert forecast([steady, [0.0] * 60], [10, 0], 10, "a") == (10, 10)
+    def end(second: float, *remaining: int) -> float | None:
+        found = forecast([[10.0] * 60, [second] * 60], remaining, 10, "a")
+        return found and found.p90
+
+    assert end(0.0, 1_000, 0) == 1_000
+    assert end(1.0, 10, 100) == 1_000
+    assert end(0.0, 10, 100) is None
+    assert end(0.0, 10, 0) == 10
 
 
 class Crew:
@@ -180,7 +182,7 @@ def test_an_estimate_reads_no_item(ledger_db: str, clock: Clock) -> None:
     crew.works(100, 4)
     sent: list[str] = []
 
-    def count(execute, sql, *rest):  # type: ignore[no-untyped-def]
+    def count(execute, sql, *rest):
         sent.append(sql)
         return execute(sql, *rest)
 

@@ -60,6 +60,15 @@ WORK_MAX = {"postgres": 10 * PROBE, "sqlite": 100 * PROBE}
 AUDIT_MAX = {"postgres": 20 * ITEMS, "sqlite": 300 * ITEMS}
 
 Reader = Callable[[int], object]
+SEARCHES: list[Reader] = [
+    *(
+        partial(search, filters=ItemFilters(state=state, stage="save", after=after))
+        for state in STATES
+        for after in (-1, ITEMS // 2)
+    ),
+    partial(search, filters=ItemFilters(after=ITEMS // 2, q="k")),
+    *(partial(search, filters=ItemFilters(worker="w", receipt=one)) for one in RECEIPTS),
+]
 READERS: dict[str, list[Reader]] = {
     "progress": [progress],
     "jobs": [
@@ -83,18 +92,7 @@ READERS: dict[str, list[Reader]] = {
     "throughput": [lambda job: throughput(job, "run")],
     "runs": [runs],
     "item": [partial(item, number=number) for number in (7, ITEMS - 1)],
-    "search": [
-        partial(search, filters=ItemFilters(state=state, stage="save", after=after))
-        for state in STATES
-        for after in (-1, ITEMS // 2)
-    ]
-    + [
-        partial(search, filters=ItemFilters(after=ITEMS // 2, q="k")),
-        *(
-            partial(search, filters=ItemFilters(worker="w", receipt=receipt))
-            for receipt in RECEIPTS
-        ),
-    ],
+    "search": SEARCHES,
     "items of a cause": [
         partial(items, cause=cause, state=state, stage=stage, after=after)
         for cause in (CAUSE, "0" * 16)

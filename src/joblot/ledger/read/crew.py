@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from django.db.models import Q
+
 from joblot.ledger.db.transactions import one_snapshot, repeated
 from joblot.ledger.read.workers import Holding, database_now, holdings, workers
 
@@ -39,7 +41,7 @@ def crew(projects: Collection[str] | None = None) -> list[Json]:
     found = workers()
     if projects is None:
         return found
-    held = holdings(database_now(), job__project__in=sorted(projects))
+    held = holdings(database_now(), which=Q(job__project__in=sorted(projects)))
     mine = ((one, held.get((one["owner"], one["instance"]))) for one in found)
     return [{**one, **_held(holding)} for one, holding in mine if holding is not None]
 
