@@ -78,7 +78,7 @@ def require_sight(request: HttpRequest, job_id: int) -> Job:
 
 
 def _wrapped(view: View) -> View:
-    answered = _answered(_with_session(_answered(view)))
+    answered = _answered(_with_session(_with_csrf(_answered(view))))
 
     @wraps(view)
     def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
