@@ -29,6 +29,31 @@ STATES = {
     "ready": Shown("ready", "·", "ready"),
 }
 
+# The parts of a stage, as a row of a table divides its items, and other states of an item.
+PARTS = {
+    "not_reached": Shown("not here yet", "·", "ready"),
+    "ready": STATES["ready"],
+    "waiting": STATES["waiting"],
+    "in_flight": STATES["in_flight"],
+    "succeeded": STATES["succeeded"],
+    "failed": STATES["failed"],
+    "lost": STATES["lost"],
+    "skipped": STATES["skipped"],
+    "cancelled_before_start": Shown("canceled before start", "–", "cancelled"),
+    "cancelled_in_flight": Shown("canceled in flight", "–", "cancelled"),
+    "finished_after_cancel": Shown("finished after cancel", "–", "cancelled"),
+}
+ITEMS = PARTS | {
+    "open": Shown("open", "·", "ready"),
+    "expired": Shown("lease expired", "?", "lost"),
+}
+
+WORKERS = {
+    "online": Shown("online", "✓", "succeeded"),
+    "quiet": Shown("quiet", "◷", "waiting"),
+    "offline": Shown("offline", "✕", "failed"),
+}
+
 STATUSES = {
     JobStatus.CREATED: Shown("Not started", "·", "ready"),
     JobStatus.PENDING: Shown("Waiting", "◷", "waiting"),

@@ -257,9 +257,11 @@ def test_any_fields_in_a_body(caller: Caller, path: str) -> None:
 
 
 QUERIES = {
-    "jobs": ["project", "status", "before", "limit"],
+    "jobs": ["project", "status", "before", "limit", "q", "since", "until", "sort", "after"],
+    "jobs/counts": ["status", "pipeline", "q"],
     "jobs/next": ["pipeline", "job"],
-    "jobs/{job}/items": ["state", "stage", "after", "limit"],
+    "jobs/{job}/items": ["state", "stage", "after", "limit", "worker", "attempt", "range", "q"],
+    "jobs/{job}/throughput": ["window"],
     "jobs/{job}/events": ["after", "limit"],
     "jobs/{job}/logs": ["after", "limit"],
 }

@@ -16,13 +16,21 @@ from joblot.api.metrics import all_gauges
 from joblot.errors import JoblotError
 from joblot.ledger.claim.availability import next_job
 from joblot.ledger.read.audit import audit
+from joblot.ledger.read.eta import eta
+from joblot.ledger.read.filters import ItemFilters, JobFilters
 from joblot.ledger.read.history import events
 from joblot.ledger.read.in_flight import in_flight
+from joblot.ledger.read.item import item
 from joblot.ledger.read.items import items, outputs
+from joblot.ledger.read.listing import counts, listing
 from joblot.ledger.read.log_lines import logs
 from joblot.ledger.read.map import job_map
+from joblot.ledger.read.partition import partition
 from joblot.ledger.read.progress import jobs, progress
 from joblot.ledger.read.pulse import overdue
+from joblot.ledger.read.runs import runs
+from joblot.ledger.read.search import search
+from joblot.ledger.read.throughput import throughput
 from joblot.ledger.read.why import why
 from joblot.ledger.read.workers import workers
 from joblot.states import JobStatus
@@ -38,6 +46,14 @@ READERS: dict[str, Reader] = {
     "progress": lambda s: progress(s.job.pk),
     "jobs": lambda s: jobs(),
     "jobs that are started": lambda s: jobs(status=JobStatus.STARTED),
+    "listing": lambda s: listing(JobFilters(sort="name")),
+    "counts": lambda s: {k.value: str(v) for k, v in counts(JobFilters()).items()},
+    "partition": lambda s: partition(s.job.pk),
+    "eta": lambda s: eta(s.job.pk),
+    "throughput": lambda s: throughput(s.job.pk, "run"),
+    "runs": lambda s: runs(s.job.pk),
+    "item": lambda s: item(s.job.pk, 0),
+    "search": lambda s: search(s.job.pk, ItemFilters(state="ready", q="k")),
     "items": lambda s: items(s.job.pk),
     "items that failed": lambda s: items(s.job.pk, state="failed"),
     "items that are open": lambda s: items(s.job.pk, state="open"),

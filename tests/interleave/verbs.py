@@ -31,6 +31,7 @@ from joblot.ledger.maintain.delivery import deliver
 from joblot.ledger.maintain.fold import fold
 from joblot.ledger.maintain.merge import merge_ranges
 from joblot.ledger.maintain.outbox import fan_out
+from joblot.ledger.maintain.sample import sample
 from joblot.ledger.report.group_commit import GroupCommit
 from joblot.ledger.report.pending_result import PendingResult
 from joblot.ledger.report.report import report_by
@@ -131,6 +132,7 @@ VERBS: dict[str, Verb] = {
     "merge": Verb("running", lambda s: merge_ranges()),
     "prune": Verb("failed last canceling deleted", lambda s: prune(ANY_AGE)),
     "remove": Verb("deleted", lambda s: go_on_removing(SECONDS)),
+    "sample": Verb("running deleted", lambda s: sample()),
     "fan_out": Verb("failed deleted", lambda s: fan_out()),
     "deliver": Verb("failed deleted", lambda s: (fan_out(), deliver())),
     "log": Verb("failed deleted", lambda s: log(s.job.pk, "a line")),

@@ -227,7 +227,7 @@ def test_a_dialog_asks_again_if_the_number_has_changed(
     window.allow("409")
     page = window.enter(token_file)
     page.goto(f"/jobs/{failed.pk}")
-    page.get_by_role("link", name="Retry").click()
+    page.get_by_role("link", name="Retry", exact=True).click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("Retry 2 failed items of tiles?")
     lifecycle.retry(failed.pk)
@@ -245,7 +245,7 @@ def test_acts_work_without_javascript(
 ) -> None:
     page = visit(java_script_enabled=False).enter(token_file)
     page.goto(f"/jobs/{failed.pk}")
-    page.get_by_role("link", name="Retry").click()
+    page.get_by_role("link", name="Retry", exact=True).click()
     expect(page.get_by_role("heading", name="Retry 2 failed items of tiles?")).to_be_visible()
     page.get_by_role("button", name="Retry 2 items").click()
     expect(page.get_by_text("Run 2 started with 2 items.")).to_be_visible()
@@ -260,7 +260,7 @@ def test_buttons_follow_the_job(page: Page, served: Served, job: Job) -> None:
     expect(pause).to_have_attribute(
         "title", "The job is paused; only one that is running can be paused."
     )
-    expect(page.get_by_role("link", name="Resume")).to_be_visible()
+    expect(page.get_by_role("link", name="Resume", exact=True)).to_be_visible()
 
 
 @pytest.mark.parametrize("act", ["cancel", "edit", "resume"])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Annotated, Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.encoding import iri_to_uri
-from ninja import Query, Router
+from ninja import Path, Query, Router
 
 from joblot.api.body import ITEMS_URL, NDJSON, JsonLines, json_of, takes_stream
 from joblot.api.jobs import JobIdInPath, to_change, to_read
@@ -16,21 +17,25 @@ from joblot.api.openapi import also, json_body
 from joblot.api.schemas import (
     BIGINT_MAX,
     EventsOut,
+    ItemDetailOut,
     ItemsAdded,
     ItemsIn,
     ItemsOut,
+    ItemsQuery,
     LogsOut,
-    Name,
 )
 from joblot.config import limits
 from joblot.errors import InvalidInput, InvalidItem
+from joblot.ledger.read.filters import ItemFilters
 from joblot.ledger.read.history import events as events_page
+from joblot.ledger.read.item import item
 from joblot.ledger.read.items import Page
-from joblot.ledger.read.items import items as items_page
 from joblot.ledger.read.log_lines import logs as logs_page
+from joblot.ledger.read.search import search as search_items
 from joblot.ledger.rows.job import read_job
 from joblot.ledger.submit.submit import add_items
 from joblot.shown import shown
+from joblot.wire import ITEM_MAX
 
 router = Router(tags=["items"])
 
@@ -41,6 +46,7 @@ SSE_RETRY_MS = 2_000  # how soon a browser reconnects after a lost connection
 
 Limit = Annotated[int, Query(ge=1, le=1_000)]
 After = Annotated[int, Query(ge=-1, le=BIGINT_MAX)]
+NumberInPath = Annotated[int, Path(ge=0, le=ITEM_MAX)]
 LineId = Annotated[int, Query(ge=0, le=BIGINT_MAX)]
 
 LINES = {NDJSON: {"schema": {"type": "string", "description": "one item per line"}}}
@@ -95,17 +101,19 @@ def list_items(
     request: HttpRequest,
     job_id: JobIdInPath,
     *,
-    state: str | None = None,
-    stage: Name | None = None,
-    cause: str | None = None,
+    filters: Annotated[ItemsQuery, Query()],
     after: After = -1,
     limit: Limit = 100,
 ) -> Any:
-    """Items by number; with `Accept: application/x-ndjson` all of them, one per line."""
+    """Items by a filter and by number; with `Accept: application/x-ndjson` all, one per line.
+
+    `attempt` and `range` are such as `3-`, `-7` or `480000-490000`; `q` begins the key.
+    """
     to_read(request, job_id)
     streaming = wants_lines(request)
     size = limits().page_items_max if streaming else limit
-    page = items_page(job_id, state=state, stage=stage, cause=cause, after=after, limit=size)
+    asked = replace(ItemFilters.of(filters.given()), after=after)
+    page = search_items(job_id, asked, limit=size)
     if not streaming:
         return {"items": page, "next": page.next, "as_of": page.as_of}
     return page_of_lines(request, page)
@@ -126,6 +134,13 @@ def page_of_lines(request: HttpRequest, page: Page) -> HttpResponse:
     answer["Link"] = f'<{iri_to_uri(request.path)}?{query}>; rel="next"'
     attach(answer, StreamPage(query))
     return answer
+
+
+@router.get("jobs/{job_id}/items/{number}", response=ItemDetailOut)
+def get_item(request: HttpRequest, job_id: JobIdInPath, number: NumberInPath) -> Any:
+    """One item: where it stands in each stage, its tries, and results that do not count."""
+    to_read(request, job_id)
+    return item(job_id, number)
 
 
 @router.get("jobs/{job_id}/events", response=EventsOut, openapi_extra=also(**_EVENTS))

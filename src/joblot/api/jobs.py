@@ -13,14 +13,21 @@ from joblot.api.schemas import (
     CancelIn,
     CausesOut,
     ChangeIn,
+    CountsOut,
+    CountsQuery,
     EditIn,
+    EstimateOut,
     JobIn,
     JobOut,
     JobsOut,
+    JobsQuery,
     MapOut,
     Name,
+    PartitionOut,
     RetryIn,
+    RunsOut,
     SealIn,
+    ThroughputOut,
     Why,
     WhyOut,
 )
@@ -30,17 +37,20 @@ from joblot.ledger.job import lifecycle
 from joblot.ledger.job.edit import edit
 from joblot.ledger.read.audit import audit as audit_job
 from joblot.ledger.read.causes import causes as causes_of_job
+from joblot.ledger.read.eta import eta
+from joblot.ledger.read.filters import JobFilters
+from joblot.ledger.read.listing import counts, listing
 from joblot.ledger.read.map import job_map
-from joblot.ledger.read.progress import jobs as jobs_page
+from joblot.ledger.read.partition import partition
 from joblot.ledger.read.progress import progress
+from joblot.ledger.read.runs import runs
+from joblot.ledger.read.throughput import throughput
 from joblot.ledger.read.why import why as why_job
 from joblot.ledger.rows.author import AuthorFields
 from joblot.ledger.rows.job import read_job
-from joblot.ledger.rows.names import checked_name
 from joblot.ledger.submit.submit import seal as seal_job
 from joblot.ledger.submit.submit import submit
 from joblot.models import Job
-from joblot.states import JobStatus
 from joblot.wire import ITEM_MAX
 
 router = Router(tags=["jobs"])
@@ -107,19 +117,33 @@ def create_job(request: HttpRequest, body: JobIn) -> Any:
 @router.get("jobs", response=JobsOut)
 def list_jobs(
     request: HttpRequest,
-    project: Name | None = None,
-    status: JobStatus | None = None,
+    filters: Annotated[JobsQuery, Query()],
     before: Annotated[int | None, Query(ge=1, le=BIGINT_MAX)] = None,
     limit: Annotated[int, Query(ge=1, le=1_000)] = 50,
 ) -> Any:
-    """The newest jobs first, a page at a time."""
+    """Jobs by a filter, the newest first unless `sort` says otherwise, a page at a time.
+
+    `status`, `project` and `pipeline` are lists such as `STARTED,FAILURE`; `since` and `until` are
+    times, or how long ago, such as `7d`.
+    """
     caller = caller_with(request, Scope.READ, Scope.SUBMIT)
-    if project is not None:
-        checked_name(project, "project")
-    page = jobs_page(
-        project=project, projects=caller.projects, status=status, before=before, limit=limit
-    )
-    return {"jobs": page, "next": page[-1]["id"] if len(page) == limit else None}
+    asked = JobFilters.of(filters.given())
+    page = listing(asked, projects=caller.projects, before=before, limit=limit)
+    by_id = page[-1]["id"] if page.next and asked.sort == "-created" else None
+    return {"jobs": page, "next": by_id, "after": page.next}
+
+
+@router.get("jobs/counts", response=CountsOut)
+def count_jobs(request: HttpRequest, filters: Annotated[CountsQuery, Query()]) -> Any:
+    """How many jobs the same filter would show for each status; counting ends at a limit."""
+    caller = caller_with(request, Scope.READ, Scope.SUBMIT)
+    found = counts(JobFilters.of(filters.given()), projects=caller.projects)
+    return {
+        "counts": {
+            status.value: {"jobs": count.jobs, "over": count.over}
+            for status, count in found.items()
+        }
+    }
 
 
 @router.get("jobs/{job_id}", response=JobOut)
@@ -245,6 +269,34 @@ def get_map(
     """A stage's items by number, in cells; reads the outcomes of the items it covers."""
     to_read(request, job_id)
     return job_map(job_id, stage=stage, first=first, last=last, cells=cells)
+
+
+@router.get("jobs/{job_id}/stages", response=PartitionOut)
+def get_stages(request: HttpRequest, job_id: JobIdInPath) -> Any:
+    """The items of each stage, divided into parts that add up to its total."""
+    to_read(request, job_id)
+    return partition(job_id)
+
+
+@router.get("jobs/{job_id}/eta", response=EstimateOut)
+def get_eta(request: HttpRequest, job_id: JobIdInPath) -> Any:
+    """When the job will be done, from its last 15 minutes; or why that is not known."""
+    to_read(request, job_id)
+    return eta(job_id)
+
+
+@router.get("jobs/{job_id}/throughput", response=ThroughputOut)
+def get_throughput(request: HttpRequest, job_id: JobIdInPath, window: str = "15m") -> Any:
+    """What was settled in each of 60 parts of the last `15m`, `1h`, `6h`, or of the whole `run`."""
+    to_read(request, job_id)
+    return throughput(job_id, window)
+
+
+@router.get("jobs/{job_id}/runs", response=RunsOut)
+def get_runs(request: HttpRequest, job_id: JobIdInPath) -> Any:
+    """The runs of the job and the revisions of their reports, newest first."""
+    to_read(request, job_id)
+    return {"runs": runs(job_id)}
 
 
 @router.get("jobs/{job_id}/audit", response=AuditOut)

@@ -141,10 +141,112 @@ class JobOut(Schema):
 
 
 class JobsOut(Schema):
-    """`next` is the `before` of the next page, null on the last one."""
+    """`after` is the `after` of the next page, and `next` its `before` if the newest come first;
+    null on the last page.
+    """
 
     jobs: list[JobOut]
     next: int | None
+    after: str | None
+
+
+class CountsQuery(Schema):
+    """A filter of jobs, as texts; `ledger.read.filters` reads them."""
+
+    status: str | None = None
+    project: str | None = None
+    pipeline: str | None = None
+    q: str | None = None
+    since: str | None = None
+    until: str | None = None
+
+    def given(self) -> dict[str, str]:
+        return self.dict(exclude_none=True)
+
+
+class JobsQuery(CountsQuery):
+    sort: str | None = None
+    after: str | None = None
+
+
+class CountOut(Schema):
+    """If `over`, there are more than this number of jobs."""
+
+    jobs: int
+    over: bool
+
+
+class CountsOut(Schema):
+    counts: dict[str, CountOut]
+
+
+class PartsOut(StageOut):
+    """A stage; the numbers from `ready` to `skipped`, without `cancelled`, and these add up."""
+
+    waiting: int
+    not_reached: int
+    cancelled_before_start: int
+    cancelled_in_flight: int
+    finished_after_cancel: int
+
+
+class PartitionOut(JobOut):
+    stages: list[PartsOut]  # type: ignore[assignment]
+
+
+class EstimateOut(Schema):
+    """Seconds from now, and moments; null where `text` says why."""
+
+    kind: str
+    text: str
+    p50: float | None
+    p90: float | None
+    p50_at: str | None
+    p90_at: str | None
+    items_per_second: float | None
+    workers: int | None
+
+
+class BucketOut(Schema):
+    at: str
+    succeeded: int
+    failed: int
+    workers: int
+    paused: bool
+
+
+class ThroughputOut(Schema):
+    """`seconds` is the length of a bucket."""
+
+    as_of: str
+    window: str
+    seconds: float
+    buckets: list[BucketOut]
+
+
+class RevisionStageOut(Schema):
+    name: str
+    succeeded: int
+    failed: int
+    lost: int
+    skipped: int
+    changes: dict[str, list[int]]
+
+
+class RevisionOut(Schema):
+    """`changes` has [before, after] for what the revision before had recorded differently."""
+
+    run: int
+    revision: int
+    status: str
+    started_at: str | None
+    at: str | None
+    actor: str
+    stages: list[RevisionStageOut]
+
+
+class RunsOut(Schema):
+    runs: list[RevisionOut]
 
 
 class NextJobOut(Schema):
@@ -200,6 +302,63 @@ class ItemOut(Schema):
     state: str
     outcomes: list[OutcomeOut]
     attempts: list[AttemptOut]
+
+
+class ItemsQuery(Schema):
+    """A filter of items, as texts; `ledger.read.filters` reads them."""
+
+    state: str | None = None
+    stage: str | None = None
+    cause: str | None = None
+    worker: str | None = None
+    receipt: str | None = None
+    attempt: str | None = None
+    range: str | None = None
+    q: str | None = None
+
+    def given(self) -> dict[str, str]:
+        return self.dict(exclude_none=True)
+
+
+class StandingOut(Schema):
+    stage: str
+    state: str
+    worker: str = ""
+    until: str | None = None
+
+
+class TryOut(Schema):
+    """`receipt` is null for a lease that expired: nothing was reported."""
+
+    stage: str
+    run: int
+    worker: str
+    leased_at: str | None
+    reported_at: str
+    outcome: str
+    receipt: str | None
+    error: ErrorOut | None
+
+
+class UncountedOut(Schema):
+    stage: str
+    run: int
+    receipt: str
+    reason: str
+    worker: str
+    output: Any
+    output_ref: str | None
+    at: str
+
+
+class ItemDetailOut(ItemOut):
+    run: int
+    stages: list[StandingOut]
+    tries: list[TryOut]
+    uncounted: list[UncountedOut]
+    previous_failed: int | None
+    next_failed: int | None
+    as_of: str
 
 
 class ItemsOut(Schema):

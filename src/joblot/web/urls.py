@@ -9,6 +9,9 @@ from joblot.web import (
     acts,
     assets,
     enter,
+    export,
+    item,
+    items,
     job,
     job_map,
     jobs,
@@ -17,6 +20,7 @@ from joblot.web import (
     revoke,
     sign_in,
     webhooks,
+    workers,
 )
 
 app_name = "joblot_web"
@@ -39,6 +43,11 @@ urlpatterns = [
     path("workers/revoke", revoke.revoke, name="revoke"),
     path("webhooks", webhooks.webhooks, name="webhooks"),
     path("webhooks/deliveries/<int:delivery_id>/resend", webhooks.resend, name="resend"),
+    path("jobs/<int:job_id>/items", items.items, name="items"),
+    path("jobs/<int:job_id>/items.csv", export.as_csv, name="csv"),
+    path("jobs/<int:job_id>/items.ndjson", export.as_json_lines, name="ndjson"),
+    path("jobs/<int:job_id>/items/<int:number>", item.item, name="item"),
+    path("workers", workers.workers, name="workers"),
     path("sign-in", sign_in.sign_in, name="sign_in"),
     path("sign-out", sign_in.sign_out, name="sign_out"),
     path("enter/<str:secret>", enter.enter, name="enter"),

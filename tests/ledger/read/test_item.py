@@ -58,7 +58,7 @@ def test_its_tries_have_worker_times_receipt_and_error(ledger_db: str) -> None:
         (2, "gpu-3", "expired", None),
         (2, "gpu-4", "succeeded", "counted"),
     ]
-    assert tries[0]["error"] == {"type": "Timeout", "message": "slow"}
+    assert (tries[0]["error"]["type"], tries[0]["error"]["message"]) == ("Timeout", "slow")
     assert all(
         one["leased_at"] <= one["reported_at"] for one in tries if one["leased_at"] is not None
     )

@@ -23,14 +23,22 @@ from joblot.ledger.claim.availability import next_job, ready_for
 from joblot.ledger.claim.candidates import Wanted
 from joblot.ledger.read.audit import audit
 from joblot.ledger.read.causes import causes
+from joblot.ledger.read.eta import eta
+from joblot.ledger.read.filters import RECEIPTS, STATES, ItemFilters, JobFilters
 from joblot.ledger.read.health import health
 from joblot.ledger.read.history import events
 from joblot.ledger.read.in_flight import in_flight
+from joblot.ledger.read.item import item
 from joblot.ledger.read.items import items, outputs
+from joblot.ledger.read.listing import counts, listing
 from joblot.ledger.read.log_lines import logs
 from joblot.ledger.read.map import job_map
+from joblot.ledger.read.partition import partition
 from joblot.ledger.read.progress import jobs, progress
 from joblot.ledger.read.pulse import overdue, require_database
+from joblot.ledger.read.runs import runs
+from joblot.ledger.read.search import search
+from joblot.ledger.read.throughput import throughput
 from joblot.ledger.read.why import why
 from joblot.ledger.read.workers import online, workers
 from joblot.ledger.rows.job import read_job, stages_of
@@ -62,6 +70,28 @@ READERS: dict[str, list[Reader]] = {
         for state in (None, *(one.name.lower() for one in ItemState))
         for stage in (None, "read", "save")
         for after in (-1, ITEMS // 2)
+    ],
+    "listing": [
+        lambda job: listing(JobFilters(q="small", pipeline=("elsewhere",))),
+        lambda job: listing(JobFilters(status=(JobStatus.STARTED,), sort="name")),
+    ],
+    "counts": [lambda job: counts(JobFilters())],
+    "partition": [partition],
+    "eta": [eta],
+    "throughput": [lambda job: throughput(job, "run")],
+    "runs": [runs],
+    "item": [partial(item, number=number) for number in (7, ITEMS - 1)],
+    "search": [
+        partial(search, filters=ItemFilters(state=state, stage="save", after=after))
+        for state in STATES
+        for after in (-1, ITEMS // 2)
+    ]
+    + [
+        partial(search, filters=ItemFilters(after=ITEMS // 2, q="k")),
+        *(
+            partial(search, filters=ItemFilters(worker="w", receipt=receipt))
+            for receipt in RECEIPTS
+        ),
     ],
     "items of a cause": [
         partial(items, cause=cause, state=state, stage=stage, after=after)

@@ -56,6 +56,10 @@ def test_each_condition_finds_its_items(job: Job, limit: int) -> None:
     assert these(range="10-", q="b11") == [11]
     assert these(state="failed") == [2]
     assert these(state="failed", range="3-") == []
+    assert these(state="failed", range="-1") == []
+    assert these(state="failed", range="-2") == [2]
+    assert these(state="open", range="-6") == [1, 3, 4, 5, 6]
+    assert these(state="ready", stage="read", range="-8") == [7, 8]
     assert these(worker="gpu-1") == [0, 1, 2, 3]
     assert these(worker="gpu-3") == [0]
     assert these(worker="gpu-3", stage="read") == []
@@ -98,7 +102,7 @@ def test_a_page_examines_a_bounded_number_of_items(job: Job, configure) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"status": "failed"}, "'status': expected a parameter of stage, state, worker, receipt, "),
+        ({"status": "failed"}, "'status': expected a parameter of stage, state, cause, worker, "),
         ({"state": "broken"}, "state: expected one of open, ready, waiting, .*, got 'broken'"),
         ({"receipt": "duplicate"}, "receipt: expected one of counted, requeued, late, confl"),
         ({"range": "a-b"}, "range: expected a range such as 3-, -7 or 480000-490000"),

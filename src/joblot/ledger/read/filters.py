@@ -92,6 +92,7 @@ class ItemFilters:
 
     stage: str | None = None
     state: str | None = None
+    cause: str | None = None
     worker: str | None = None
     receipt: str | None = None
     attempt: Bounds = Bounds()
@@ -107,6 +108,7 @@ class ItemFilters:
         return cls(
             stage=_text("stage", given.get("stage", "")) or None,
             state=_one_of("state", state.lower(), STATES) if state else None,
+            cause=_text("cause", given.get("cause", "")) or None,
             worker=_text("worker", given.get("worker", "")) or None,
             receipt=_one_of("receipt", receipt, RECEIPTS) if receipt else None,
             attempt=_bounds("attempt", given.get("attempt", "")),

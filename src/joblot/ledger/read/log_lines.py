@@ -63,6 +63,13 @@ def logs(
     return _merged([*events, *_lines(asked)], horizon, asked, size)
 
 
+@repeated
+def event_lines(job_id: int, *, limit: int = 50) -> list[dict[str, Any]]:
+    """The newest events of a job, newest first, as lines of its log."""
+    rows = Event.ledger.using(alias()).filter(job_id=job_id).order_by("-pk")
+    return [_of_event(event) for event in rows[: max(1, min(limit, limits().page_items_max))]]
+
+
 @dataclass(frozen=True, slots=True)
 class _Asked:
     job_id: int

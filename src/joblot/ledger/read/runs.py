@@ -19,7 +19,7 @@ _COUNTS = ("succeeded", "failed", "lost", "skipped")
 @one_snapshot()
 def runs(job_id: int) -> list[Json]:
     """The last revisions, newest first: `{"run", "revision", "status", "started_at", "at",
-    "stages"}`.
+    "actor", "stages"}`.
 
     Each stage has its counts and, in `changes`, `{"failed": [12, 9]}` for what the revision before
     had recorded differently. A run that has not ended has revision 0 and no counts. At most
@@ -43,6 +43,7 @@ def runs(job_id: int) -> list[Json]:
                 "status": job.status,
                 "started_at": started.get(job.run),
                 "at": None,
+                "actor": "",
                 "stages": [],
             }
         )
@@ -57,6 +58,7 @@ def _revision(event: Event, started_at: str | None, before: list[Json] | None) -
         "status": event.data["status"],
         "started_at": started_at,
         "at": event.at.isoformat(),
+        "actor": event.actor,
         "stages": [
             {**stage, "changes": _changes(before[position] if before else stage, stage)}
             for position, stage in enumerate(stages)

@@ -82,9 +82,9 @@ def course(job: dict[str, Any]) -> Course:
     points = [Point(row.at.timestamp(), tuple(map(tuple, row.stages)), row.workers) for row in rows]
     ends_at = _seconds(job["finished_at"] or job["as_of"])
     points = sorted((one for one in points if one.at < ends_at), key=lambda one: one.at)
-    if not points and job["started_at"] and job["run"] == 1:
-        # In a later run, what had been settled before it is not known by stage.
-        points = [Point(_seconds(job["started_at"]), ((0, 0, 0),) * len(job["stages"]), 0)]
+    if job["started_at"] and job["run"] == 1:
+        # Of a later run it is not known what had been settled in each stage before it began.
+        points.insert(0, Point(_seconds(job["started_at"]), ((0, 0, 0),) * len(job["stages"]), 0))
     now = tuple(
         (stage["succeeded"], stage["failed"] + stage["lost"], stage["skipped"])
         for stage in job["stages"]

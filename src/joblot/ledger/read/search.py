@@ -50,16 +50,24 @@ def _found(seen: JobSnapshot, filters: ItemFilters, size: int) -> Found:
     if filters.range.last is not None:
         within = replace(seen, total=min(seen.total, filters.range.last + 1))
     if not filters.narrows:
-        return _standing(within, filters, after, size)
-    examined = _standing(within, filters, after, limits().page_probe_items)
+        return _within(within, _standing(within, filters, after, size))
+    examined = _within(within, _standing(within, filters, after, limits().page_probe_items))
     kept = _narrowed(seen, filters, examined.numbers, size)
     return Found(kept, kept[-1] if len(kept) == size else examined.next)
 
 
+def _within(seen: JobSnapshot, found: Found) -> Found:
+    """Without what lies behind the last item that is looked for."""
+    numbers = [n for n in found.numbers if n < seen.total]
+    goes_on = found.next is not None and found.next < seen.total - 1
+    return Found(numbers, found.next if goes_on else None)
+
+
 def _standing(seen: JobSnapshot, filters: ItemFilters, after: int, size: int) -> Found:
     """The first `size` items in the filter's state."""
-    if filters.state not in OF_A_STAGE:
-        return standing(seen, Asked.of(filters.state, filters.stage, seen.names), after, size)
+    if filters.state not in OF_A_STAGE or filters.cause is not None:
+        asked = Asked.of(filters.state, filters.stage, seen.names, filters.cause)
+        return standing(seen, asked, after, size)
     stage = Asked.of(None, filters.stage, seen.names).position or 0
     if find := _FINDERS.get(str(filters.state)):
         return find(seen, stage, after, size)

@@ -16,7 +16,7 @@ from joblot.ledger.read.acts import Act
 from joblot.states import JobStatus
 from joblot.web import bars
 from joblot.web.assets import asset_url
-from joblot.words import STATES, STATUSES
+from joblot.words import ITEMS, STATES, STATUSES, Shown
 
 register = template.Library()
 register.simple_tag(asset_url, name="asset")
@@ -40,7 +40,22 @@ def status(name: str) -> SafeString:
 @register.simple_tag
 def state(name: str) -> SafeString:
     """An item's state: sign and word."""
-    shown = STATES[name]
+    return _shown(STATES[name])
+
+
+@register.simple_tag
+def part(name: str) -> SafeString:
+    """An item's state in a stage, or how a try ended: sign and word."""
+    return _shown(ITEMS[name])
+
+
+@register.simple_tag
+def word(name: str) -> SafeString:
+    """A job's status at a time that is over: sign and word."""
+    return _shown(STATUSES[JobStatus(name)])
+
+
+def _shown(shown: Shown) -> SafeString:
     return format_html(
         '<span class="status"><span class="glyph g-{}" aria-hidden="true">{}</span> {}</span>',
         shown.color,

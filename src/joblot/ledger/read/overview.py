@@ -1,0 +1,47 @@
+"""What the page of a job shows, in one snapshot: its parts, why it waits, when it ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from joblot.ledger.db.transactions import one_snapshot, repeated
+from joblot.ledger.read.causes import causes
+from joblot.ledger.read.crew import crew_of
+from joblot.ledger.read.eta import eta_of
+from joblot.ledger.read.log_lines import event_lines, logs
+from joblot.ledger.read.partition import partition
+from joblot.ledger.read.reasons.reason import NOBODY
+from joblot.ledger.read.receipts import receipts_of
+from joblot.ledger.read.runs import runs
+from joblot.ledger.read.throughput import throughput_of
+from joblot.ledger.read.why import why
+from joblot.ledger.rows.job import read_job
+
+LINES_SHOWN = 200
+CAUSES_SHOWN = 50
+
+
+@repeated
+@one_snapshot()
+def overview(
+    job_id: int, *, window: str = "15m", level: str | None = None, search: str = ""
+) -> dict[str, Any]:
+    """`partition` as `job`, and `why`, `eta`, `throughput`, `causes`, `receipts`, `workers`,
+    `logs`, `events`, `runs`, `config` and `policy`. Raises NotFound, InvalidInput.
+    """
+    row = read_job(job_id)
+    job = partition(job_id)
+    return {
+        "job": job,
+        "why": why(job_id, owner=NOBODY)["reasons"],
+        "eta": eta_of(job),
+        "throughput": throughput_of(job, window),
+        "causes": causes(job_id, limit=CAUSES_SHOWN),
+        "receipts": receipts_of(job),
+        "workers": crew_of(job_id),
+        "logs": logs(job_id, newest=True, level=level, search=search, limit=LINES_SHOWN),
+        "events": event_lines(job_id),
+        "runs": runs(job_id),
+        "config": row.config,
+        "policy": row.policy,
+    }

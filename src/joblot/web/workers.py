@@ -1,0 +1,71 @@
+"""The page of workers, grouped by the pipelines that they serve."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.http import HttpRequest, HttpResponseBase
+from django.views.decorators.http import require_safe
+
+from joblot.identity.caller import Scope
+from joblot.ledger.read.crew import crew
+from joblot.ledger.read.workers import database_now
+from joblot.web.page import caller_of, page
+from joblot.web.shell import render
+from joblot.words import WORKERS
+
+Json = dict[str, Any]
+
+GONE_AFTER = timedelta(days=7)
+
+
+@page
+@require_safe
+def workers(request: HttpRequest) -> HttpResponseBase:
+    wanted = request.GET.get("pipeline")
+    now = database_now()
+    found = [
+        one
+        for one in crew(caller_of(request).projects)
+        if wanted is None or wanted in one["pipelines"]
+    ]
+    shown = [_shown(one) for one in found if one["state"] != "offline" or one["items"]]
+    resting = [one for one in found if one["state"] == "offline" and not one["items"]]
+    context = {
+        "title": "Workers",
+        "here": "workers",
+        "wanted": wanted,
+        "may_revoke": Scope.ADMIN in caller_of(request).scopes,
+        "as_of": now.astimezone(UTC).isoformat(),
+        "groups": _groups(shown),
+        "folded": [one for one in resting if _at(one["last_seen_at"]) > now - GONE_AFTER],
+    }
+    return render(request, "joblot/workers.html", context)
+
+
+def _shown(one: Json) -> Json:
+    words = WORKERS[one["state"]]
+    note = "still holds its items" if one["state"] == "offline" and one["items"] else ""
+    return {**one, "glyph": words.glyph, "color": words.color, "note": note}
+
+
+def _groups(found: list[Json]) -> list[Json]:
+    """Workers of the same pipelines together; in a group, the worst first."""
+    groups: dict[str, list[Json]] = {}
+    for one in found:
+        groups.setdefault(", ".join(sorted(one["pipelines"])), []).append(one)
+    order = list(WORKERS)[::-1]
+    return [
+        {
+            "pipelines": name,
+            "workers": sorted(
+                members, key=lambda one: (order.index(one["state"]), one["instance"])
+            ),
+        }
+        for name, members in sorted(groups.items())
+    ]
+
+
+def _at(iso: str) -> datetime:
+    return datetime.fromisoformat(iso)
