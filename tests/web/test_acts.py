@@ -260,7 +260,7 @@ def test_buttons_follow_the_job(page: Page, served: Served, job: Job) -> None:
     expect(pause).to_have_attribute(
         "title", "The job is paused; only one that is running can be paused."
     )
-    expect(page.get_by_role("link", name="Resume")).to_be_visible()
+    expect(page.get_by_role("link", name="Resume", exact=True)).to_be_visible()
 
 
 @pytest.mark.parametrize("act", ["cancel", "edit", "resume"])

@@ -20,6 +20,7 @@ HIDDEN = (NAME, PROJECT, KEY, PIPELINE, WORKER)
 
 # Addresses that name no job. A new one belongs into one of the two, or its route has `job_id`.
 LISTS = {"home", "jobs", "job_counts", "snapshots", "workers"}  # only what a visitor may see
+ADMIN = {"revoke", "webhooks", "resend"}  # for administrators of all projects
 OPEN = {"sign_in", "sign_out", "enter", "prefer", "asset"}  # show nothing of any job
 
 OF_A_JOB = sorted({p.name or "" for p in urls.urlpatterns if "job_id" in p.pattern.converters})
@@ -43,7 +44,7 @@ def address(name: str, job_id: int) -> str:
 def test_every_address_is_covered() -> None:
     """A new one shows a job that it names, is a list, or is open to all: see above."""
     names = {pattern.name for pattern in _patterns()}
-    assert names == {*OF_A_JOB, *LISTS, *OPEN}
+    assert names == {*OF_A_JOB, *LISTS, *ADMIN, *OPEN}
 
 
 def test_every_page_is_wrapped() -> None:
@@ -104,6 +105,17 @@ def test_nobody_is_shown_anything(hidden: int, name: str) -> None:
     script = Client().get(where)
     assert script.status_code == 401
     assert script.json()["code"] == "not_authenticated"
+    assert browser_like().post(where).status_code in {401, 405}
+
+
+@pytest.mark.parametrize("name", sorted(ADMIN))
+def test_an_operator_of_a_project_is_no_administrator(hidden: int, name: str) -> None:
+    (pattern,) = (p for p in urls.urlpatterns if p.name == name)
+    where = reverse(f"joblot_web:{name}", kwargs=dict.fromkeys(pattern.pattern.converters, 1))
+    operator = person("eve", "operator", PROJECT)
+    assert operator.get(where).status_code == 403
+    assert operator.post(where).status_code in {403, 405}
+    assert browser_like().get(where)["Location"].startswith("/sign-in?next=")
     assert browser_like().post(where).status_code in {401, 405}
 
 

@@ -30,12 +30,9 @@ class Estimate(Schema):
 
     kind: str
     text: str
-    p50: float | None
-    p90: float | None
     p50_at: str | None
     p90_at: str | None
-    items_per_second: float | None
-    workers: int | None
+    basis: str
 
 
 class ShownOut(Schema):
@@ -69,6 +66,7 @@ class SnapshotOut(Schema):
     sealed: bool
     finishing: bool
     shown: ShownOut
+    standing: str
     total: int
     settled: int
     unsettled: int

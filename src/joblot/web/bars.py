@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 from joblot.words import STATES
 
 UNITS = 120  # of a bar; it is never shown narrower than as many pixels
-RECT = '<rect class="s-{}" data-state="{}" data-word="{}" x="{}" width="{}" height="{}"/>'
+RECT = '<rect class="s-{0}" data-state="{0}" data-word="{1}" x="{2}" width="{3}" height="{4}"/>'
 PART_UNITS_MIN = 2  # of a state with at least one item, so that one failure is seen
 
 
@@ -18,12 +18,13 @@ def bar(counts: Mapping[str, int], *, height: int = 8, stage: int | None = None)
     """A bar of the states in their order, with their counts as its text.
 
     With `stage`, the position of a stage, the bar follows the snapshots of its job; so there is a
-    part for each state, even if it is empty.
+    part for each state, even if it is empty. What has not reached the stage is ready in the bar.
     """
     parts = [(name, counts.get(name, 0)) for name in STATES]
+    parts[-1] = ("ready", counts.get("ready", 0) + counts.get("not_reached", 0))
     rects, x = [], 0.0
     for (name, _), width in zip(parts, part_widths([count for _, count in parts]), strict=True):
-        rects.append((name, name, STATES[name].word, f"{x:g}", f"{width:g}", height))
+        rects.append((name, STATES[name].word, f"{x:g}", f"{width:g}", height))
         x += width
     told = ", ".join(f"{count:,} {STATES[name].word}" for name, count in parts if count)
     return format_html(

@@ -8,6 +8,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponseBase
 from django.views.decorators.http import require_safe
 
+from joblot.identity.caller import Scope
 from joblot.ledger.read.crew import crew
 from joblot.ledger.read.workers import database_now
 from joblot.web.page import caller_of, page
@@ -35,6 +36,7 @@ def workers(request: HttpRequest) -> HttpResponseBase:
         "title": "Workers",
         "here": "workers",
         "wanted": wanted,
+        "may_revoke": Scope.ADMIN in caller_of(request).scopes,
         "as_of": now.astimezone(UTC).isoformat(),
         "groups": _groups(shown),
         "folded": [one for one in resting if _at(one["last_seen_at"]) > now - GONE_AFTER],

@@ -10,10 +10,11 @@ from joblot.ledger.read.crew import crew_of
 from joblot.ledger.read.eta import eta_of
 from joblot.ledger.read.log_lines import event_lines, logs
 from joblot.ledger.read.partition import partition
+from joblot.ledger.read.reasons.reason import NOBODY
 from joblot.ledger.read.receipts import receipts_of
 from joblot.ledger.read.runs import runs
-from joblot.ledger.read.snapshot import snapshot
 from joblot.ledger.read.throughput import throughput_of
+from joblot.ledger.read.why import why
 from joblot.ledger.rows.job import read_job
 
 LINES_SHOWN = 200
@@ -25,13 +26,14 @@ CAUSES_SHOWN = 50
 def overview(
     job_id: int, *, window: str = "15m", level: str | None = None, search: str = ""
 ) -> dict[str, Any]:
-    """`partition` and `snapshot` as `job`, and `eta`, `throughput`, `causes`, `receipts`,
-    `workers`, `logs`, `events`, `runs`, `config`, `policy`. Raises NotFound, InvalidInput.
+    """`partition` as `job`, and `why`, `eta`, `throughput`, `causes`, `receipts`, `workers`,
+    `logs`, `events`, `runs`, `config` and `policy`. Raises NotFound, InvalidInput.
     """
     row = read_job(job_id)
     job = partition(job_id)
     return {
-        "job": {**job, **snapshot(job_id), "stages": job["stages"]},
+        "job": job,
+        "why": why(job_id, owner=NOBODY)["reasons"],
         "eta": eta_of(job),
         "throughput": throughput_of(job, window),
         "causes": causes(job_id, limit=CAUSES_SHOWN),

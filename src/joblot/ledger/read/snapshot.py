@@ -13,21 +13,23 @@ from typing import Any, NamedTuple, Self
 
 from joblot.errors import InvalidInput
 from joblot.ledger.db.transactions import alias, one_snapshot, repeated
-from joblot.ledger.read.acts import acts
+from joblot.ledger.read.acts import Act, acts
 from joblot.ledger.read.eta import eta_of
 from joblot.ledger.read.partition import partition
 from joblot.ledger.read.progress import progress_of
+from joblot.ledger.read.reasons.reason import NOBODY
 from joblot.ledger.read.why import why
 from joblot.models import Job
+from joblot.sentences import basis, standing
 from joblot.shown import shown
 from joblot.states import TERMINAL, JobStatus
 from joblot.words import STATUSES
 
-NOBODY = -1  # holds no leases
 NEWER_MAX = 100
 
 _KEY = re.compile(r"(\d{1,10})\.(\d{1,10})\.(\d{1,18})", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ESTIMATE = ("kind", "text", "p50_at", "p90_at")
 _SHOWN = ("id", "run", "revision", "status", "sealed", "finishing", "total", "percent")
 
 
@@ -65,10 +67,11 @@ def snapshot(job_id: int) -> dict[str, Any]:
     All viewers of the job may see it: of the workers, it names only those that hold its leases.
     """
     state = partition(job_id)
-    reasons = why(job_id, owner=NOBODY)["reasons"]
+    reasons, eta = why(job_id, owner=NOBODY)["reasons"], eta_of(state)
     return {
         **_numbers(state),
-        "eta": eta_of(state),
+        "standing": standing(state),
+        "eta": {**{name: eta[name] for name in _ESTIMATE}, "basis": basis(eta)},
         "why": [_reason(one) for one in reasons],
         "acts": acts(state),
     }
@@ -105,7 +108,11 @@ def _numbers(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def _reason(reason: dict[str, Any]) -> dict[str, Any]:
-    return {name: reason[name] for name in ("code", "text", "act", "link") if name in reason}
+    """Without an act that is not one of a page's, such as a repair."""
+    kept = {name: reason[name] for name in ("code", "text", "act", "link") if name in reason}
+    if kept.get("act") not in set(Act):
+        kept.pop("act", None)
+    return kept
 
 
 def _stage(stage: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@
 //   data-as="percent"              how that is written: percent, clock, or as it is; numbers get
 //                                  their thousands separated
 //   data-f-attr="datetime:as_of"   attributes, as name:path, separated by spaces
+//   data-f-href="link"             an address, which is relative to the job
 //   data-f-if="why.0"              the element is hidden unless there is such a value
 //   data-f-list="why"              a child for each entry, made from the element's <template>, in
 //                                  which a path begins at the entry, and "." is the entry itself
@@ -41,6 +42,7 @@ function writeFields(root, values, isOwn) {
   const own = (selector) => [...root.querySelectorAll(selector)].filter(isOwn);
   for (const element of own("[data-f]")) setText(element, written(at(values, element.dataset.f), element.dataset.as));
   for (const element of own("[data-f-attr]")) writeAttributes(element, values);
+  for (const element of own("[data-f-href]")) setAttribute(element, "href", target(at(values, element.dataset.fHref)));
   for (const element of own("[data-f-if]")) setHidden(element, !at(values, element.dataset.fIf));
   for (const element of own("[data-f-glyph]")) writeGlyph(element, at(values, element.dataset.fGlyph));
   for (const element of own("[data-f-bar]")) writeBar(element, at(values, element.dataset.fBar));
@@ -70,6 +72,14 @@ function setHidden(element, hidden) {
   if (element.hidden !== hidden) element.hidden = hidden;
 }
 
+/** Where a reason leads from the page of its job. */
+function target(link) {
+  if (!link) return "";
+  if (link.startsWith("log")) return "#logs";
+  if (link.startsWith("workers")) return `../${link}`;
+  return `${location.pathname.split("/").pop()}/${link}`;
+}
+
 function writeAttributes(element, values) {
   for (const pair of element.dataset.fAttr.split(" ")) {
     const [name, path] = pair.split(":");
@@ -88,6 +98,7 @@ function writeList(list, entries) {
 
 function writeEntry(child, entry) {
   if (child.dataset.f) setText(child, written(at(entry, child.dataset.f), child.dataset.as));
+  if (child.dataset.fAttr) writeAttributes(child, entry);
   writeFields(child, entry, () => true);
 }
 
@@ -98,7 +109,7 @@ function writeGlyph(element, shown) {
 
 function writeBar(svg, counts) {
   const rects = [...svg.querySelectorAll("rect[data-state]")];
-  const parts = rects.map((rect) => counts?.[rect.dataset.state] ?? 0);
+  const parts = rects.map((rect) => part(counts ?? {}, rect.dataset.state));
   let x = 0;
   widths(parts, svg.viewBox.baseVal.width).forEach((width, n) => {
     setAttribute(rects[n], "x", String(x));
@@ -106,10 +117,15 @@ function writeBar(svg, counts) {
     x = Math.round((x + width) * 1000) / 1000;
   });
   const shown = rects.filter((_, n) => parts[n]);
-  const text = shown.map((rect) => `${NUMBER.format(counts[rect.dataset.state])} ${rect.dataset.word}`).join(", ");
+  const text = shown.map((rect) => `${NUMBER.format(part(counts, rect.dataset.state))} ${rect.dataset.word}`).join(", ");
   setAttribute(svg, "aria-label", text || "no items");
   const title = svg.querySelector("title");
   if (title) setText(title, text || "no items");
+}
+
+/** What has not reached the stage is ready in the bar. */
+function part(counts, state) {
+  return (counts[state] ?? 0) + (state === "ready" ? (counts.not_reached ?? 0) : 0);
 }
 
 /** In proportion, filling the bar; what there is at all is never too narrow to be seen. */

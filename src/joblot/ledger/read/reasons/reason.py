@@ -10,6 +10,8 @@ from joblot.models import Job
 
 Reason = dict[str, Any]
 
+NOBODY = -1  # an owner without workers: for an answer that many people share
+
 # Worst first: what is broken, what only a person can change, what changes by itself.
 _CODES = (
     *("missing", "overdue", "deferred", "sweep_fails", "kills", "silent", "unserved"),

@@ -12,7 +12,7 @@ from django.db.models import F, Max, Min, Q, Sum
 from joblot import clock
 from joblot.config import limits
 from joblot.ledger.db.transactions import alias
-from joblot.ledger.read.reasons.reason import Asked, Reason, reason
+from joblot.ledger.read.reasons.reason import NOBODY, Asked, Reason, reason
 from joblot.ledger.read.workers import holdings, serving
 from joblot.ledger.rows.job import policy_of
 from joblot.ledger.rows.ranges import ALONE, RELEASED
@@ -144,8 +144,10 @@ def _unserved(asked: Asked, ready: dict[int, int]) -> Iterator[tuple[int, Reason
         items = ready[position]
         text = (
             f"{counted_and(items, 'item', 'waits', 'wait')} for pipeline '{pipeline}'; no worker "
-            f"has {_asked_for(asked, last)}; {_who_serves(served)}"
+            f"has {_asked_for(asked, last)}"
         )
+        if asked.owner != NOBODY:
+            text += f"; {_who_serves(served)}"
         yield position, reason("unserved", text, items, since=last, link="workers")
 
 
