@@ -5,8 +5,28 @@ from __future__ import annotations
 from typing import Any
 
 from joblot.shown import counted
+from joblot.states import JobStatus
 
 Json = dict[str, Any]
+
+
+def standing(job: Json) -> str:
+    """Behind the word for the status: `620,000 of 1,000,000 settled, 2,793 not well`."""
+    stages = job["stages"]
+    settled = min(_settled(stage) for stage in stages)
+    not_well = sum(stage["failed"] + stage["lost"] for stage in stages)
+    of = f"{job['total']:,}" if job["sealed"] else f"at least {job['total']:,}"
+    text = f"{settled:,} of {of} settled"
+    if not_well:
+        text += f", {not_well:,} not well"
+    if job["status"] == JobStatus.REVOKED:
+        text += f", {stages[0]['total'] - _settled(stages[0]):,} not begun or not finished"
+    return text
+
+
+def done_in(eta: Json) -> str:
+    """The estimate; beside it the page shows the moments."""
+    return "" if eta["kind"] == "ended" else str(eta["text"])
 
 
 def basis(eta: Json) -> str:
@@ -22,3 +42,7 @@ def share(part: int, whole: int) -> str:
     """In percent, rounded down; what there is, is never 0 %."""
     percent = part * 100 // max(1, whole)
     return f"{percent} %" if percent or not part else "under 1 %"
+
+
+def _settled(stage: Json) -> int:
+    return sum(int(stage[part]) for part in ("succeeded", "failed", "lost", "skipped"))
