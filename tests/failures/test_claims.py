@@ -7,8 +7,9 @@ from typing import Any
 
 from joblot.ledger.claim.claim import claim
 from joblot.ledger.job.lifecycle import cancel, pause, resume
-from joblot.ledger.read.history import events, logs
+from joblot.ledger.read.history import events
 from joblot.ledger.read.items import items
+from joblot.ledger.read.log_lines import logs
 from joblot.ledger.read.progress import jobs, progress
 from joblot.ledger.read.why import why
 from joblot.ledger.submit.submit import submit
