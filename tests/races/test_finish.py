@@ -136,7 +136,9 @@ class TestAFinishStalledInsideItsStatement:
                 "status = 'FAILURE', revision = 1, finished_at = now(), recorded = '[]'",
                 (
                     "status = 'CREATED', run = 2, revision = 0, recorded = NULL, "
-                    'finished_at = NULL, reopening = \'{"stage": 0, "number": 0, "start": true}\''
+                    "finished_at = NULL, reopening = "
+                    '\'{"stage": 0, "number": 0, "start": true, '
+                    '"by": {"actor": "", "reason": ""}}\''
                 ),
             ):
                 cursor.execute(f"UPDATE joblot_job SET version = version + 1, {change}")

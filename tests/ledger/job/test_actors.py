@@ -20,7 +20,7 @@ from tests.ledger import worker
 from tests.ledger.statuses import job_in
 from tests.ledger.worker import fail, keys
 
-ANA = {"actor": "ana", "reason": "the disk is full"}
+ANA: dict[str, Any] = {"actor": "ana", "reason": "the disk is full"}
 
 # The verb, a status in which it changes a job that is not sealed, and the event of the change.
 VERBS: list[tuple[Callable[..., Any], JobStatus, str]] = [

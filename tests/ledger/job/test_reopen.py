@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -168,7 +169,12 @@ def test_a_retry_whose_process_died_is_gone_on_with(ledger_db: str, goes_on: str
     assert worker.nothing()
     with pytest.raises(WrongStatus):
         add_items(job.pk, ["not now"])
-    {"retry": retry, "start": start, "sweep": lambda _: sweep()}[goes_on](job.pk)
+    how: dict[str, Callable[[int], object]] = {
+        "retry": retry,
+        "start": start,
+        "sweep": lambda _: sweep(),
+    }
+    how[goes_on](job.pk)
     assert Job.objects.get().run == 2
     assert sorted(worker.numbers(worker.lease())) == [0, 1]
     assert status(job) == "STARTED"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from joblot.errors import InvalidInput, NotFound
+from joblot.ledger.claim.claim import claim
 from joblot.ledger.job.edit import edit
 from joblot.ledger.job.lifecycle import cancel, delete, pause, resume, retry, start
 from joblot.ledger.lease import expire
@@ -15,7 +16,7 @@ from joblot.ledger.maintain.sweep import sweep
 from joblot.ledger.read.log_lines import logs
 from joblot.ledger.rows.log import Line, append, log
 from joblot.ledger.submit.submit import seal, submit
-from joblot.models import Event, Job, Log
+from joblot.models import Event, Job, Lease, Log
 from tests.ledger import worker
 from tests.ledger.worker import TWO_STAGES, fail, keys, succeed
 
@@ -36,8 +37,8 @@ def walk(job: Job, size: int, *, backwards: bool, **asked: Any) -> list[int]:
         found += [line["id"] for line in page]
         if page.next is None:
             return found
-        following = {"before": page.next} if backwards else {"after": page.next}
-        page = logs(job.pk, limit=size, **following, **asked)
+        where: dict[str, Any] = {"before": page.next} if backwards else {"after": page.next}
+        page = logs(job.pk, limit=size, **where, **asked)
 
 
 def test_a_line_has_its_stage_item_worker_lease_and_source(ledger_db: str) -> None:
@@ -75,7 +76,7 @@ def test_the_log_has_a_sentence_for_each_event(ledger_db: str) -> None:
     job = submit(
         "night", keys(2), pipeline="p", start=False, seal=False, policy={"alert_failed_items": 0}
     )
-    ana = {"actor": "ana", "reason": "disk full"}
+    ana: dict[str, Any] = {"actor": "ana", "reason": "disk full"}
     start(job.pk, actor="bert")
     lease = worker.lease()
     pause(job.pk, **ana)
@@ -86,8 +87,7 @@ def test_the_log_has_a_sentence_for_each_event(ledger_db: str) -> None:
     seal(job.pk, actor="ana")
     retry(job.pk, reason="again")
     cancel(job.pk, grace_seconds=0, **ana)
-    delete_text = of_events(job)
-    assert delete_text == [
+    assert of_events(job) == [
         ("info", "created"),
         ("info", "started by bert"),
         ("info", "the first lease was granted"),
@@ -115,7 +115,7 @@ def test_an_amendment_and_a_failure_are_lines_too(ledger_db: str) -> None:
     lease = worker.lease()
     for _ in range(2):
         expire(lease.token)
-        if leases := worker.claim("p").leases:
+        if leases := claim("p").leases:
             expire(leases[0].token)
     assert of_events(job)[-1] == ("error", "ended as FAILURE (0 of 1 item succeeded)")
     succeed(lease)
@@ -239,7 +239,7 @@ def test_what_the_sweep_expires_is_one_line_for_each_worker(ledger_db: str, cloc
 
 def test_a_lost_item_is_named_in_the_log(ledger_db: str) -> None:
     job = submit("lost", keys(1), pipeline="p", policy={"expiries_max": 1})
-    while leases := worker.claim("p", worker="gpu-1").leases:
+    while leases := claim("p", worker="gpu-1").leases:
         expire(leases[0].token, "the worker was killed")
     last = [line for line in logs(job.pk) if line["source"] == "sweep"][-1]
     assert (last["level"], last["item"], last["lease"]) == ("error", 0, leases_of(job)[-1])
@@ -250,8 +250,6 @@ def test_a_lost_item_is_named_in_the_log(ledger_db: str) -> None:
 
 
 def leases_of(job: Job) -> list[str]:
-    from joblot.models import Lease
-
     rows = Lease.objects.filter(job_id=job.pk).order_by("claimed_at")
     return [str(row.pk)[:8] for row in rows]
 
