@@ -40,7 +40,9 @@ from joblot.ledger.report.report import report
 from joblot.ledger.submit.submit import add_items, seal, submit
 from joblot.models import Job as JobRow
 from joblot.models import Lease as LeaseRow
+from joblot.models import Outcome
 from joblot.states import (
+    AMENDABLE,
     CANCELABLE,
     FILLABLE,
     RETRYABLE,
@@ -153,7 +155,7 @@ class Ledger(RuleBasedStateMachine):
     # Work is drawn as often as all verbs on whole jobs together, or little would be done.
     @rule(
         verb=st.sampled_from(
-            ["add", "seal", "start", "pause", "resume", "resume", "cancel", "retry", "retry"]
+            ["add", "seal", "start", "pause", "resume", "resume", "cancel", "retry", "retry_cause"]
         ),
         number=PICK,
         amount=st.integers(0, 4),
@@ -211,6 +213,18 @@ class Ledger(RuleBasedStateMachine):
         if self.attempt(job, allowed, lambda: lifecycle.retry(job_id)):
             job.retry()
 
+    def retry_cause(self, number: int, which: int) -> None:
+        job_id, job = self.pick(number)
+        failed = Outcome.objects.filter(job_id=job_id, error_cause__isnull=False)
+        if job.deleted or not failed:
+            return
+        causes = sorted({one.error_cause for one in failed})
+        cause = causes[which % len(causes)]
+        chosen = frozenset((o.stage, o.number) for o in failed if o.error_cause == cause)
+        verb = lambda: lifecycle.retry(job_id, cause=cause, expected=len(chosen))  # noqa: E731
+        if self.attempt(job, job.status in AMENDABLE, verb):
+            job.retry(chosen)
+
     def delete(self, number: int, _: int) -> None:
         job_id, job = self.pick(number)
         if self.attempt(job, True, lambda: lifecycle.delete(job_id)):
@@ -257,7 +271,7 @@ class Ledger(RuleBasedStateMachine):
         return [
             success(number, output, {"bytes": len(output)})
             if outcome is ReportedOutcome.SUCCEEDED
-            else failure(number, "Bad", retryable=retryable)
+            else failure(number, ("Bad", "Worse")[number % 2], retryable=retryable)
             for number, outcome, output, retryable in given
         ]
 

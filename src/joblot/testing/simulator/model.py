@@ -74,6 +74,7 @@ class Job:
     sealed: bool = False
     deleted: bool = False  # its removal has begun
     reopening: bool | None = None  # during a retry: whether it will start the run
+    chosen: frozenset[Place] | None = None  # what a retry reopens; None: all that did not succeed
     closes_at: int = 0
     hooked: frozenset[int] = frozenset()  # the stages whose results a hook saves
     asked: tuple[object, ...] = ()  # with its key, apart from the items
@@ -131,17 +132,17 @@ class Job:
             self.recorded, self.revision = self.counts(), 1
             self._become(S.REVOKED, "finished")
 
-    def retry(self) -> None:
-        self.begin_run()
+    def retry(self, chosen: frozenset[Place] | None = None) -> None:
+        self.begin_run(chosen)
         self.go_on_reopening()
 
-    def begin_run(self, *, start: bool = True) -> None:
+    def begin_run(self, chosen: frozenset[Place] | None = None, *, start: bool = True) -> None:
         """The first half of a retry: begin the next run, without reopening any item yet."""
         if self.status is S.CREATED and self.reopening is not None:
             return
         assert self.status in RETRYABLE
         self.run, self.revision, self.recorded = self.run + 1, 0, None
-        self.reopening = start
+        self.reopening, self.chosen = start, chosen
         self._become(S.CREATED, "retried")
 
     def go_on_reopening(self) -> None:
@@ -149,13 +150,17 @@ class Job:
         if self.reopening is None or self.status is not S.CREATED:
             return
         self._close()
-        self.settled = {p: s for p, s in self.settled.items() if s[0] is ItemState.SUCCEEDED}
+        self.settled = {place: s for place, s in self.settled.items() if self._stays(place, s[0])}
         self._recount()
         self.waiting = {place: Waiting() for place in self.open_places()}
         starts, self.reopening = self.reopening, None
         if starts:
             self._become(S.PENDING, "started")
         self.reconcile()
+
+    def _stays(self, place: Place, state: ItemState) -> bool:
+        among_others = self.chosen is not None and place not in self.chosen
+        return state is ItemState.SUCCEEDED or among_others
 
     def delete(self, now: int) -> None:
         if self.status not in TERMINAL:
