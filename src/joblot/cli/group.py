@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-from typer.main import get_command
+from typer.main import get_command, get_group
 
 from joblot.cli.exits import DEBUG, Commands
 from joblot.cli.printable import say
@@ -45,13 +45,15 @@ class LoadedWhenUsed(dict[str, Any]):
 def _loaded(name: str, place: str) -> Any:
     module, _, attribute = place.partition(":")
     found = getattr(import_module(module), attribute)
-    if not isinstance(found, typer.Typer):
-        alone = typer.Typer(add_completion=False)
-        alone.command(name)(found)
-        found = alone
-    command = get_command(found)
+    command = get_group(found) if isinstance(found, typer.Typer) else _alone(name, found)
     command.name = name
     return command
+
+
+def _alone(name: str, function: Callable[..., Any]) -> Any:
+    made = typer.Typer(add_completion=False)
+    made.command(name)(function)
+    return get_command(made)
 
 
 def group(kind: type[Commands]) -> typer.Typer:

@@ -17,7 +17,6 @@ from joblot.cli.printable import say, say_json
 token = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
     help="Create, list and revoke API tokens.",
 )
 

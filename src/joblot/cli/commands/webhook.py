@@ -15,7 +15,6 @@ from joblot.cli.printable import say, say_json
 webhook = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
     help="Create, list and end webhooks; list and resend their deliveries.",
 )
 
