@@ -356,7 +356,7 @@ def test_a_revoked_worker_ends_and_another_is_not_refused_for_its_results(
 
     def work(n: int) -> int:
         if n == 1:
-            revoke_worker(Lease.objects.values_list("owner", flat=True)[0], "gpu-1")
+            revoke_worker(Lease.objects.values_list("owner", flat=True)[0] or 0, "gpu-1")
         return n
 
     with HttpClient(scene.server.url, secret, "gpu-1") as client:
