@@ -21,7 +21,7 @@ def test_a_sweep_does_what_is_due(ledger_db: str):
     with set_clock(datetime.now(UTC) + timedelta(days=1)):
         assert read("sweep")["leases_expired"] == 1
         assert "leases expired: 0" in call("sweep").stdout
-        assert {one["code"] for one in read("why", job)["reasons"]} == {"ready"}
+        assert {one["code"] for one in read("why", job)["reasons"]} == {"unserved"}
 
 
 def test_what_goes_on_for_ever_has_no_json_to_tell(sqlite_only: str):

@@ -58,7 +58,7 @@ def test_CT4_a_heartbeat_that_can_not_be_written_harms_no_claim(
     submit("night", keys(3), pipeline="p")
 
     def breaks(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        if WorkerInstance._meta.db_table in sql:
+        if f'"{WorkerInstance._meta.db_table}"' in sql:  # a claim's own statements don't quote it
             raise OperationalError("no room for heartbeats")
         return execute(sql, params, many, context)
 
@@ -98,11 +98,11 @@ def test_SN1_a_sweep_that_stands_still_is_told(
     submit("night", keys(2), pipeline="p", policy={"lease_seconds": 1})
     held = lease()
     clock.forward(2)
-    for what in ("leases that have expired are still live", "this process has not swept"):
+    for what in ("2 items are held by a lease that expired", "this process has not swept"):
         eventually(partial(is_told, served, what))
     sweep()
     pulse.beat()
-    assert not any("leases" in one for one in unhealthy(served))
+    assert not any("held by" in one for one in unhealthy(served))
     assert succeed(held) == ["counted"] * 2
 
 

@@ -372,26 +372,6 @@ def test_a_deferred_result_is_posted_again_and_computed_once(ledger_db: str, sce
     assert scene.left() == []
 
 
-def test_the_log_says_why_results_are_deferred_and_not_each_time(
-    ledger_db: str, scene: Scene, caplog: pytest.LogCaptureFixture
-):
-    calls = []
-
-    @hooks.on_result("p")
-    def save(results: Any) -> None:
-        calls.append(len(results))
-        if len(calls) <= 3:
-            raise KeyError("x")
-
-    job = submit("j", numbered(1), pipeline="p")
-    with scene.serving():
-        assert ended(job.pk)["status"] == "SUCCESS"
-    assert len(calls) == 4
-    lines = [record.message for record in caplog.records if "deferred: " in record.message]
-    why = "on_result('p') raised KeyError: 'x'; post it again later"
-    assert lines == [f"1 result is deferred: {why}"]
-
-
 def test_a_revoked_worker_ends_and_another_is_not_refused_for_its_results(
     ledger_db: str, scene: Scene, in_thread
 ):
@@ -400,7 +380,7 @@ def test_a_revoked_worker_ends_and_another_is_not_refused_for_its_results(
 
     def work(n: int) -> int:
         if n == 1:
-            revoke_worker(Lease.objects.values_list("owner", flat=True)[0], "gpu-1")
+            revoke_worker(Lease.objects.values_list("owner", flat=True)[0] or 0, "gpu-1")
         return n
 
     with HttpClient(scene.server.url, secret, "gpu-1") as client:

@@ -193,6 +193,26 @@ def test_a_deferred_result_is_posted_again_and_computed_once(
     assert len(saved) == 2
 
 
+def test_the_log_says_why_results_are_deferred_and_not_each_time(
+    ledger_db: str, working: Working, own_hooks: None, caplog: pytest.LogCaptureFixture
+):
+    calls = []
+
+    @hooks.on_result("p")
+    def save(results: Sequence[hooks.SettledResult]) -> None:
+        calls.append(len(results))
+        if len(calls) <= 3:
+            raise KeyError("x")
+
+    job = submit("j", ["one"], pipeline="p")
+    with working(each(len)):
+        assert ended(job.pk)["status"] == "SUCCESS"
+    assert len(calls) == 4
+    lines = [record.message for record in caplog.records if "deferred: " in record.message]
+    why = "on_result('p') raised KeyError: 'x'; post it again later"
+    assert lines == [f"1 result is deferred: {why}"]
+
+
 class _Away(LocalClient):
     """The ledger, behind a link that is down at first, or loses answers."""
 

@@ -23,7 +23,8 @@ from django.db.models.functions import Coalesce
 from joblot import clock
 from joblot.config import limits
 from joblot.errors import InvalidInput, InvalidResult, WorkerRevoked
-from joblot.ledger.db.transactions import alias, repeated
+from joblot.ledger.db.statements import fetch, moment
+from joblot.ledger.db.transactions import alias, connection, repeated
 from joblot.ledger.rows.names import checked_name
 from joblot.models import PipelineAsked, WorkerInstance
 from joblot.shown import to_the_second
@@ -83,9 +84,11 @@ def revoked_at() -> Subquery:
 @repeated
 def require_not_revoked(owner: int | None, instance: str) -> None:
     """Raises WorkerRevoked."""
-    mine = _revoked().using(alias()).filter(owner=owner or NO_OWNER, instance=instance)
-    if instance and (at := mine.values_list("revoked_at", flat=True).first()):
-        raise refusal(instance, at)
+    if not instance:
+        return
+    key = {"owner": owner or NO_OWNER, "instance": instance}
+    for (at,) in fetch(connection(), "rows/revoked_at", **key):
+        raise refusal(instance, moment(at))
 
 
 def refusal(instance: str, at: datetime) -> WorkerRevoked:
