@@ -27,7 +27,10 @@ from tests.web.browser import Visit, check_page
 
 NOTICE_MS = 25_000  # until a page says that it is not live
 BACK_MS = 6_000  # until it is live again
-PARTS = ("ready", "in_flight", "succeeded", "failed", "lost", "skipped", "not_reached")
+PARTS = (
+    *("not_reached", "ready", "waiting", "in_flight"),
+    *("succeeded", "failed", "lost", "skipped"),
+)
 FINISHED = "Done, not all well"
 
 # What the page shows, whenever anything has changed on it.
@@ -105,7 +108,7 @@ def test_bars_and_reasons_are_written_as_the_server_writes_them(
     assert (page.evaluate(bars), page.evaluate(seen).split("Why is it not finished?")[1]) == before
 
 
-def worked(job: Job, batch: int = 200) -> None:
+def worked(job: Job, batch: int = 50) -> None:
     """Work until nothing is ready; one item in fifty fails for good."""
     for pipeline in ("p", "q"):
         while leases := claim(pipeline, batch).leases:
