@@ -108,7 +108,7 @@ def test_bars_and_reasons_are_written_as_the_server_writes_them(
     assert (page.evaluate(bars), page.evaluate(seen).split("Why is it not finished?")[1]) == before
 
 
-def worked(job: Job, batch: int = 50) -> None:
+def worked(job: Job, batch: int = 25) -> None:
     """Work until nothing is ready; one item in fifty fails for good."""
     for pipeline in ("p", "q"):
         while leases := claim(pipeline, batch).leases:
