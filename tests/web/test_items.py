@@ -40,7 +40,7 @@ def job(ledger_db: str) -> Job:
     lease = worker.lease("p", 10, worker="gpu-7")
     receipts(lease, *(failure(n, "Bad", "<b>broken</b>") for n in (1, 4, 7)))
     succeed(lease, 0, 2)
-    receipts(worker.lease("q", 1, worker="cpu-1"), success(0, {"sum": 3}, {"rows": 12}))
+    receipts(worker.lease("q", 2, worker="cpu-1"), success(0, {"sum": 3}, {"rows": 12}))
     return job
 
 

@@ -104,7 +104,7 @@ def test_bars_and_reasons_are_written_as_the_server_writes_them(
     assert (page.evaluate(bars), page.evaluate(seen)) == before
 
 
-def worked(job: Job, batch: int = 200) -> None:
+def worked(job: Job, batch: int = 25) -> None:
     """Work until nothing is ready; one item in fifty fails for good."""
     for pipeline in ("p", "q"):
         while leases := claim(pipeline, batch).leases:
