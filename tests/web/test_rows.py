@@ -37,7 +37,7 @@ def test_a_row_follows_its_job_until_it_has_ended(jobs: list[Job], page: Page) -
     drain("p1")
     expect(row(page, jobs[1])).to_contain_text("Succeeded")
     expect(row(page, jobs[1])).to_contain_text("4 of 4")
-    expect(row(page, jobs[0])).to_contain_text("Waiting for a worker")
+    expect(row(page, jobs[0])).to_contain_text("Waiting")
     with page.expect_request("**/snapshots.json*"):
         pass
     assert str(jobs[1].pk) in asked[0].partition("ids=")[2]

@@ -109,7 +109,9 @@ def _numbers(state: dict[str, Any]) -> dict[str, Any]:
 
 def _reason(reason: dict[str, Any]) -> dict[str, Any]:
     """Without an act that is not one of a page's, such as a repair."""
-    kept = {name: reason[name] for name in ("code", "text", "act", "link") if name in reason}
+    kept: dict[str, Any] = {
+        name: reason[name] for name in ("code", "text", "act", "link") if name in reason
+    }
     if kept.get("act") not in set(Act):
         kept.pop("act", None)
     return kept
