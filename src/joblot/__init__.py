@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from joblot.ledger.claim.availability import Next, NextJob, next_job
     from joblot.ledger.claim.claim import claim
     from joblot.ledger.job.edit import edit
-    from joblot.ledger.job.lifecycle import cancel, delete, pause, resume, retry, start
+    from joblot.ledger.job.lifecycle import cancel, delete, pause, resume, start
+    from joblot.ledger.job.retry import retry
     from joblot.ledger.lease import release, renew, renew_many
     from joblot.ledger.read.causes import causes
     from joblot.ledger.read.history import events
@@ -41,9 +42,9 @@ else:
                 "pause",
                 "resume",
                 "cancel",
-                "retry",
                 "delete",
             ],
+            "joblot.ledger.job.retry": ["retry"],
             "joblot.ledger.job.edit": ["edit"],
             "joblot.ledger.read.progress": ["progress", "jobs"],
             "joblot.ledger.read.items": ["items", "outputs"],

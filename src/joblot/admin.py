@@ -20,6 +20,7 @@ from django.utils.html import format_html
 from joblot.errors import JoblotError
 from joblot.identity.tokens import revoke
 from joblot.ledger.job import lifecycle
+from joblot.ledger.job.retry import retry
 from joblot.models import Event, Job, Log, Token, Webhook, WorkerInstance
 from joblot.webhooks.subscriptions import end
 
@@ -142,7 +143,7 @@ class JobAdmin(ReadOnlyAdmin):
     @admin.action(description="Retry what did not succeed", permissions=["change"])
     def retry(self, request: HttpRequest, rows: Any) -> HttpResponse | None:
         means = "The next run begins, with the items that did not succeed."
-        return self.confirmed(request, rows, "retry", means, _by(request, lifecycle.retry))
+        return self.confirmed(request, rows, "retry", means, _by(request, retry))
 
 
 @admin.register(Event)

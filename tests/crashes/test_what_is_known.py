@@ -17,7 +17,7 @@ from joblot.contrib.antenna.entries import entries
 from joblot.contrib.antenna.intake import Intake
 from joblot.contrib.antenna.subjects import Subject
 from joblot.errors import Unavailable
-from joblot.ledger.job.lifecycle import retry
+from joblot.ledger.job.retry import retry
 from joblot.ledger.maintain.sweep import sweep
 from joblot.ledger.report import group_commit
 from joblot.ledger.report.report import report

@@ -9,7 +9,8 @@ from django.db import OperationalError, connections
 
 from joblot.errors import LeaseEnded, Unavailable
 from joblot.ledger.claim.claim import claim
-from joblot.ledger.job.lifecycle import cancel, retry
+from joblot.ledger.job.lifecycle import cancel
+from joblot.ledger.job.retry import retry
 from joblot.ledger.lease import renew
 from joblot.ledger.maintain.sweep import sweep
 from joblot.ledger.read.items import items

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from joblot.ledger.job.lifecycle import cancel, retry
+from joblot.ledger.job.lifecycle import cancel
+from joblot.ledger.job.retry import retry
 from joblot.ledger.read.progress import progress
 from joblot.ledger.submit.submit import add_items, seal, submit
 from joblot.models import Item, ItemRange, Job

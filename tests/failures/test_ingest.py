@@ -10,7 +10,8 @@ from django.db import connections
 
 from joblot import faults
 from joblot.errors import InvalidResult, LedgerOwned, PermanentError
-from joblot.ledger.job.lifecycle import cancel, retry
+from joblot.ledger.job.lifecycle import cancel
+from joblot.ledger.job.retry import retry
 from joblot.ledger.lease import expire_overdue
 from joblot.ledger.maintain.sweep import sweep
 from joblot.ledger.read.items import items

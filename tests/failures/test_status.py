@@ -9,7 +9,8 @@ import pytest
 from joblot import faults
 from joblot.errors import NotFound, WrongStatus
 from joblot.ledger.claim.claim import claim
-from joblot.ledger.job.lifecycle import cancel, delete, retry, start
+from joblot.ledger.job.lifecycle import cancel, delete, start
+from joblot.ledger.job.retry import retry
 from joblot.ledger.maintain.sweep import sweep
 from joblot.ledger.read.progress import progress
 from joblot.ledger.report.hooks import on_event, on_late

@@ -12,7 +12,7 @@ from joblot import faults
 from joblot.config import Limits, Policy
 from joblot.errors import Unavailable
 from joblot.ledger.claim.claim import claim
-from joblot.ledger.job.lifecycle import retry
+from joblot.ledger.job.retry import retry
 from joblot.ledger.lease import expire_overdue, renew
 from joblot.ledger.maintain.sweep import sweep
 from joblot.ledger.read.items import items

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from joblot import faults
-from joblot.ledger.job.lifecycle import cancel, delete, pause, retry
+from joblot.ledger.job.lifecycle import cancel, delete, pause
+from joblot.ledger.job.retry import retry
 from joblot.ledger.lease import expire
 from joblot.ledger.submit.submit import add_items, seal, submit
 from joblot.models import Job

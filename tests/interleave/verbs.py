@@ -13,19 +13,11 @@ from joblot.fingerprint import cause_of
 from joblot.ledger.claim.claim import claim
 from joblot.ledger.db.transactions import connection
 from joblot.ledger.job.edit import edit
-from joblot.ledger.job.lifecycle import (
-    cancel,
-    delete,
-    end_cancel,
-    go_on_reopening,
-    pause,
-    resume,
-    retry,
-    start,
-)
+from joblot.ledger.job.lifecycle import cancel, delete, end_cancel, pause, resume, start
 from joblot.ledger.job.prune import prune
 from joblot.ledger.job.reconcile import reconcile
 from joblot.ledger.job.removal import go_on as go_on_removing
+from joblot.ledger.job.retry import go_on_reopening, retry
 from joblot.ledger.lease import expire_overdue, release, renew
 from joblot.ledger.maintain.delivery import deliver
 from joblot.ledger.maintain.fold import fold

@@ -29,6 +29,7 @@ from joblot.errors import LeaseEnded, WrongStatus
 from joblot.ledger.claim import queue
 from joblot.ledger.claim.claim import claim
 from joblot.ledger.job import lifecycle
+from joblot.ledger.job.retry import retry
 from joblot.ledger.lease import expire, release, renew
 from joblot.ledger.maintain.fold import fold
 from joblot.ledger.maintain.merge import merge_ranges
@@ -210,7 +211,7 @@ class Ledger(RuleBasedStateMachine):
     def retry(self, number: int, _: int) -> None:
         job_id, job = self.pick(number)
         allowed = job.status in RETRYABLE
-        if self.attempt(job, allowed, lambda: lifecycle.retry(job_id)):
+        if self.attempt(job, allowed, lambda: retry(job_id)):
             job.retry()
 
     def retry_cause(self, number: int, which: int) -> None:
@@ -221,7 +222,7 @@ class Ledger(RuleBasedStateMachine):
         causes = sorted({one.error_cause for one in failed})
         cause = causes[which % len(causes)]
         chosen = frozenset((o.stage, o.number) for o in failed if o.error_cause == cause)
-        verb = lambda: lifecycle.retry(job_id, cause=cause, expected=len(chosen))  # noqa: E731
+        verb = lambda: retry(job_id, cause=cause, expected=len(chosen))  # noqa: E731
         if self.attempt(job, job.status in AMENDABLE, verb):
             job.retry(chosen)
 

@@ -15,6 +15,7 @@ FUNCTION_LINES_MAX = 60
 
 # A place (file or file::function) and why it may be longer. Unneeded entries fail the test.
 LONGER_FOR_A_REASON: dict[str, str] = {
+    "src/joblot/migrations/0001_initial.py": "it creates every table",
     "tests/ledger/test_model.py": "the rules of one state machine are in one class",
 }
 

@@ -15,8 +15,9 @@ from django.db import connections
 
 from joblot.errors import WrongStatus
 from joblot.ledger.claim.claim import claim
-from joblot.ledger.job.lifecycle import cancel, end_cancel, go_on_reopening, pause, retry, start
+from joblot.ledger.job.lifecycle import cancel, end_cancel, pause, start
 from joblot.ledger.job.reconcile import reconcile
+from joblot.ledger.job.retry import go_on_reopening, retry
 from joblot.ledger.lease import expire, expire_overdue, renew
 from joblot.ledger.maintain.fold import fold
 from joblot.ledger.maintain.merge import merge_ranges

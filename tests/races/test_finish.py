@@ -9,8 +9,8 @@ import pytest
 from django.db import connections
 
 from joblot import faults
-from joblot.ledger.job.lifecycle import retry
 from joblot.ledger.job.reconcile import reconcile
+from joblot.ledger.job.retry import retry
 from joblot.ledger.lease import expire
 from joblot.ledger.maintain.delivery import deliver
 from joblot.ledger.maintain.fold import fold

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from joblot.errors import NotFound
-from joblot.ledger.job.lifecycle import cancel, end_cancel, go_on_reopening, retry, start
+from joblot.ledger.job.lifecycle import cancel, end_cancel, start
 from joblot.ledger.job.prune import prune
+from joblot.ledger.job.retry import go_on_reopening, retry
 from joblot.ledger.lease import release, renew
 from joblot.ledger.submit.submit import submit
 from joblot.models import Job

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from joblot.ledger.job.lifecycle import cancel, retry
+from joblot.ledger.job.lifecycle import cancel
+from joblot.ledger.job.retry import retry
 from joblot.ledger.lease import expire, expire_overdue, renew
 from joblot.ledger.maintain.sweep import sweep
 from joblot.ledger.report.hooks import on_result

@@ -13,8 +13,9 @@ from django.db import OperationalError, connections, transaction
 
 from joblot.ledger.claim.claim import claim
 from joblot.ledger.job.close import close_leases
-from joblot.ledger.job.lifecycle import cancel, pause, retry
+from joblot.ledger.job.lifecycle import cancel, pause
 from joblot.ledger.job.reconcile import reconcile
+from joblot.ledger.job.retry import retry
 from joblot.ledger.lease import expire
 from joblot.ledger.report.hooks import on_result
 from joblot.ledger.rows.due import decide, read_snapshot

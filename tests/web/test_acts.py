@@ -12,6 +12,7 @@ from django.test import Client
 from playwright.sync_api import Page, expect
 
 from joblot.ledger.job import lifecycle
+from joblot.ledger.job.retry import retry
 from joblot.ledger.read.acts import Act
 from joblot.ledger.read.causes import causes
 from joblot.ledger.read.history import events
@@ -110,7 +111,7 @@ def test_a_retry_names_its_run_and_number(ana: Client, failed: Job) -> None:
 
 def test_another_number_asks_again_and_nothing_was_changed(ana: Client, failed: Job) -> None:
     """The page was opened when two had failed; then a third did."""
-    lifecycle.retry(failed.pk)
+    retry(failed.pk)
     worker.fail(worker.lease(limit=2))
     asked = ana.get(f"/jobs/{failed.pk}/retry")
     assert "Retry 2 failed items" in text(asked)
@@ -230,7 +231,7 @@ def test_a_dialog_asks_again_if_the_number_has_changed(
     page.get_by_role("link", name="Retry", exact=True).click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("Retry 2 failed items of tiles?")
-    lifecycle.retry(failed.pk)
+    retry(failed.pk)
     worker.fail(worker.lease(limit=1))
     drain("p")
     dialog.get_by_role("button", name="Retry 2 items").click()

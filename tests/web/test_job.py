@@ -9,7 +9,8 @@ import pytest
 from django.test import Client
 from playwright.sync_api import Page
 
-from joblot.ledger.job.lifecycle import cancel, pause, retry
+from joblot.ledger.job.lifecycle import cancel, pause
+from joblot.ledger.job.retry import retry
 from joblot.ledger.maintain.sample import sample
 from joblot.ledger.submit.submit import submit
 from joblot.models import Job

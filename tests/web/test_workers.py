@@ -10,7 +10,7 @@ from django.test import Client
 from playwright.sync_api import Page
 
 from joblot.ledger.claim.claim import claim
-from joblot.ledger.rows.workers import asked, forget, seen
+from joblot.ledger.rows.workers import ANY_JOB, asked, forget, seen
 from joblot.ledger.submit.submit import submit
 from tests.ledger.worker import keys
 from tests.web.browser import check_page
@@ -24,8 +24,8 @@ def two_workers(ledger_db: str) -> None:
     forget()
     seen(1, "gpu-7", {"host": "alpha", "version": "0.1.0"})
     seen(1, "idle-1", {"host": "beta"})
-    asked(1, "gpu-7", ["shrink"])
-    asked(1, "idle-1", ["draw"])
+    asked(1, "gpu-7", ["shrink"], ANY_JOB)
+    asked(1, "idle-1", ["draw"], ANY_JOB)
     assert claim(["shrink"], owner=1, worker="gpu-7", limit=4).leases
 
 

@@ -13,8 +13,9 @@ from django.db import connections, transaction
 
 from joblot.clock import now as clock_now
 from joblot.errors import NotDurable
-from joblot.ledger.job.lifecycle import cancel, retry
+from joblot.ledger.job.lifecycle import cancel
 from joblot.ledger.job.prune import prune
+from joblot.ledger.job.retry import retry
 from joblot.ledger.maintain.outbox import fan_out
 from joblot.ledger.read.progress import progress
 from joblot.ledger.submit.submit import submit

@@ -14,16 +14,10 @@ from joblot.api.body import ITEMS_URL, NDJSON, JsonLines, json_of, takes_stream
 from joblot.api.jobs import JobIdInPath, to_change, to_read
 from joblot.api.long_polling import BlockAdded, StreamPage, ViewCall, attach, query_of_next_page
 from joblot.api.openapi import also, json_body
-from joblot.api.schemas import (
-    BIGINT_MAX,
-    EventsOut,
-    ItemDetailOut,
-    ItemsAdded,
-    ItemsIn,
-    ItemsOut,
-    ItemsQuery,
-    LogsOut,
-)
+from joblot.api.schemas.common import BIGINT_MAX
+from joblot.api.schemas.items import ItemDetailOut, ItemsOut, ItemsQuery
+from joblot.api.schemas.jobs import ItemsAdded, ItemsIn
+from joblot.api.schemas.reading import EventsOut, LogsOut
 from joblot.config import limits
 from joblot.errors import InvalidInput, InvalidItem
 from joblot.ledger.read.filters import ItemFilters

@@ -7,35 +7,36 @@ from typing import Annotated, Any
 from django.http import HttpRequest
 from ninja import Path, Query, Router, Status
 
-from joblot.api.schemas import (
-    BIGINT_MAX,
-    AuditOut,
+from joblot.api.schemas.common import BIGINT_MAX, Name, Why
+from joblot.api.schemas.jobs import (
     CancelIn,
-    CausesOut,
     ChangeIn,
     CountsOut,
     CountsQuery,
     EditIn,
-    EstimateOut,
     JobIn,
     JobOut,
     JobsOut,
     JobsQuery,
-    MapOut,
-    Name,
     PartitionOut,
     RetryIn,
-    RunsOut,
     SealIn,
+)
+from joblot.api.schemas.reading import (
+    AuditOut,
+    CausesOut,
+    EstimateOut,
+    MapOut,
+    RunsOut,
     SummaryOut,
     ThroughputOut,
-    Why,
     WhyOut,
 )
 from joblot.errors import InvalidInput
 from joblot.identity.caller import Caller, Scope
 from joblot.ledger.job import lifecycle
 from joblot.ledger.job.edit import edit
+from joblot.ledger.job.retry import retry
 from joblot.ledger.read.audit import audit as audit_job
 from joblot.ledger.read.causes import causes as causes_of_job
 from joblot.ledger.read.eta import eta
@@ -225,7 +226,7 @@ def retry_job(request: HttpRequest, job_id: JobIdInPath, body: RetryIn | None = 
     """Begin the next run, of what did not succeed, or only of what failed for one cause."""
     to_change(request, job_id)
     asked = body or RetryIn()
-    lifecycle.retry(
+    retry(
         job_id,
         cause=asked.cause,
         expected=asked.expected,

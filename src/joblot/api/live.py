@@ -16,9 +16,9 @@ from ninja import Router
 
 from joblot.api.items import SSE
 from joblot.api.jobs import JobIdInPath, to_read
-from joblot.api.live_schemas import SnapshotOut
 from joblot.api.long_polling import Followed, attach, by_gateway
 from joblot.api.openapi import also
+from joblot.api.schemas.live import SnapshotOut
 from joblot.ledger.read.snapshot import Key, snapshot
 
 router = Router(tags=["jobs"])

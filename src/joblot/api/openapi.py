@@ -9,7 +9,7 @@ from ninja import NinjaAPI, Schema
 from ninja.openapi.schema import OpenAPISchema
 
 from joblot.api.problems import TITLES
-from joblot.api.schemas import Problem
+from joblot.api.schemas.common import Problem
 
 REFUSALS = (400, 401, 403, 404, 409, 413, 422, 429, 503)
 _REF = "#/components/schemas/{model}"

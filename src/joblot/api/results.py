@@ -10,7 +10,8 @@ from ninja import Router, Schema
 from joblot.api.items import LINES, After, page_of_lines, wants_lines
 from joblot.api.jobs import JobIdInPath, to_read
 from joblot.api.openapi import also
-from joblot.api.schemas import ErrorOut, Name
+from joblot.api.schemas.common import Name
+from joblot.api.schemas.items import ErrorOut
 from joblot.ledger.read.results import results_page
 
 router = Router(tags=["items"])

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from joblot.api.jobs import JobIdInPath, caller_with, require_sight
 from joblot.api.request_shapes import Shape
-from joblot.api.schemas import AuditOut
+from joblot.api.schemas.reading import AuditOut
 from joblot.api.work import LeaseToken
 from joblot.config import limits
 from joblot.errors import NotAllowed

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from joblot.api.jobs import caller_with
 from joblot.api.request_shapes import Shape
-from joblot.api.schemas import BIGINT_MAX, Name
+from joblot.api.schemas.common import BIGINT_MAX, Name
 from joblot.errors import NotFound
 from joblot.identity.caller import Caller, Scope
 from joblot.webhooks import delivery, subscriptions

@@ -12,11 +12,10 @@ from joblot.api.body import json_of
 from joblot.api.jobs import caller_with, require_sight
 from joblot.api.long_polling import Granted, NoWork, attach
 from joblot.api.openapi import json_body
-from joblot.api.schemas import (
-    BIGINT_MAX,
+from joblot.api.schemas.common import BIGINT_MAX, Name
+from joblot.api.schemas.work import (
     ClaimIn,
     ClaimOut,
-    Name,
     NextOut,
     ReleaseOut,
     RenewIn,

@@ -18,6 +18,7 @@ from joblot.errors import InvalidInput, NumberChanged
 from joblot.ledger.job import lifecycle
 from joblot.ledger.job.edit import edit
 from joblot.ledger.job.reopen import to_reopen
+from joblot.ledger.job.retry import retry
 from joblot.ledger.read.acts import Act
 from joblot.ledger.read.snapshot import snapshot
 from joblot.ledger.rows.author import AuthorFields
@@ -146,7 +147,7 @@ def _cancel(job: Job, asked: Asked) -> str:
 
 
 def _retry(job: Job, asked: Asked) -> str:
-    begun = lifecycle.retry(job.pk, cause=asked.cause, expected=asked.expected, **asked.by)
+    begun = retry(job.pk, cause=asked.cause, expected=asked.expected, **asked.by)
     return f"Run {begun.run} started with {counted(asked.expected, 'item')}."
 
 

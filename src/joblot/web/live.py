@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.views.decorators.http import require_safe
 
 from joblot.api.live import live_stream
-from joblot.api.schemas import BIGINT_MAX
+from joblot.api.schemas.common import BIGINT_MAX
 from joblot.errors import InvalidInput
 from joblot.ledger.read.snapshot import newer_jobs, snapshot, snapshots
 from joblot.shown import shown

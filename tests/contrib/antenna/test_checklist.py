@@ -10,7 +10,8 @@ import pytest
 from django.test import override_settings
 
 from joblot.contrib.antenna.limits import AntennaLimits
-from joblot.ledger.job.lifecycle import cancel, delete, pause, retry
+from joblot.ledger.job.lifecycle import cancel, delete, pause
+from joblot.ledger.job.retry import retry
 from joblot.ledger.read.progress import progress
 from joblot.ledger.read.workers import workers
 from joblot.ledger.submit.submit import submit

@@ -202,7 +202,7 @@ GUARDS = (
     ),
     Guard(
         "A retry closes the leases of the previous run before it reopens items.",
-        "job/lifecycle.py",
+        "job/retry.py",
         "    close_leases(job_id, job.run - 1)\n",
         "",
         "ledger/job/test_reopen.py"
@@ -231,7 +231,7 @@ GUARDS = (
     ),
     Guard(
         "A retry that expects another number of items is rolled back.",
-        "job/lifecycle.py",
+        "job/retry.py",
         "        if expected is not None and items != expected:\n",
         "        if False:\n",
         "ledger/job/test_retry_cause.py::test_another_number_than_expected_changes_nothing",
@@ -322,7 +322,7 @@ GUARDS = (
     ),
     Guard(
         "A retry that names a run begins no later run.",
-        "job/lifecycle.py",
+        "job/retry.py",
         "    if run is not None and run <= job.run:\n        return True\n",
         "    run = None\n",
         "ledger/submit/test_keys.py::test_a_retry_begins_the_run_that_is_named_once",

@@ -13,7 +13,8 @@ from django.test.utils import CaptureQueriesContext
 
 from joblot.ledger.claim.claim import claim
 from joblot.ledger.db.transactions import one_snapshot
-from joblot.ledger.job.lifecycle import delete, retry, start
+from joblot.ledger.job.lifecycle import delete, start
+from joblot.ledger.job.retry import retry
 from joblot.ledger.read.audit import audit
 from joblot.ledger.read.items import items
 from joblot.ledger.read.progress import jobs, progress

@@ -11,6 +11,7 @@ from django.db import connections
 
 from joblot.errors import Unavailable
 from joblot.ledger.job import lifecycle
+from joblot.ledger.job.retry import retry
 from joblot.ledger.lease import expire, release, renew
 from joblot.ledger.maintain.repair import repair
 from joblot.ledger.maintain.sweep import sweep
@@ -80,7 +81,7 @@ def test_a_retry_and_a_delete_that_are_cut_say_so(ledger_db: str) -> None:
     job = submit("cut", keys(4), pipeline="p")
     worker.fail(worker.lease())
     with befalling(Trouble(Kind.CUT)), pytest.raises(Unavailable):
-        lifecycle.retry(job.pk)
+        retry(job.pk)
     with befalling(Trouble(Kind.CUT)), pytest.raises(Unavailable):
         lifecycle.delete(job.pk)
     lifecycle.delete(job.pk)

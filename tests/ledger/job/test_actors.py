@@ -10,7 +10,8 @@ import pytest
 from joblot.errors import InvalidInput
 from joblot.ledger.job import lifecycle
 from joblot.ledger.job.edit import edit
-from joblot.ledger.job.lifecycle import cancel, delete, retry
+from joblot.ledger.job.lifecycle import cancel, delete
+from joblot.ledger.job.retry import retry
 from joblot.ledger.maintain.sweep import sweep
 from joblot.ledger.read.history import events
 from joblot.ledger.submit.submit import add_items, seal, submit
@@ -28,7 +29,7 @@ VERBS: list[tuple[Callable[..., Any], JobStatus, str]] = [
     (lifecycle.pause, JobStatus.STARTED, "paused"),
     (lifecycle.resume, JobStatus.PAUSED, "resumed"),
     (lifecycle.cancel, JobStatus.STARTED, "canceling"),
-    (lifecycle.retry, JobStatus.FAILURE, "retried"),
+    (retry, JobStatus.FAILURE, "retried"),
     (lifecycle.delete, JobStatus.FAILURE, "deleted"),
     (lambda job_id, **by: edit(job_id, priority=7, **by), JobStatus.STARTED, "edited"),
 ]

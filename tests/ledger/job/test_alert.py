@@ -9,8 +9,9 @@ from django.db import IntegrityError, transaction
 
 from joblot import faults
 from joblot.errors import InvalidPolicy
-from joblot.ledger.job.lifecycle import cancel, pause, retry
+from joblot.ledger.job.lifecycle import cancel, pause
 from joblot.ledger.job.reconcile import write
+from joblot.ledger.job.retry import retry
 from joblot.ledger.lease import expire
 from joblot.ledger.read.history import events
 from joblot.ledger.rows.due import Counts, decide, read_snapshot

@@ -9,8 +9,9 @@ import pytest
 from django.db import connections, transaction
 
 from joblot.errors import NotDurable, NotFound, WrongStatus
-from joblot.ledger.job.lifecycle import cancel, delete, pause, resume, retry, start
+from joblot.ledger.job.lifecycle import cancel, delete, pause, resume, start
 from joblot.ledger.job.reconcile import reconcile
+from joblot.ledger.job.retry import retry
 from joblot.ledger.lease import expire
 from joblot.ledger.maintain.sweep import sweep
 from joblot.ledger.read.items import items

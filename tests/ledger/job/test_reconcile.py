@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from joblot import faults
-from joblot.ledger.job.lifecycle import cancel, pause, retry, start
+from joblot.ledger.job.lifecycle import cancel, pause, start
 from joblot.ledger.job.reconcile import reconcile, write
+from joblot.ledger.job.retry import retry
 from joblot.ledger.lease import expire
 from joblot.ledger.maintain.sweep import sweep
 from joblot.ledger.read.history import events

@@ -18,6 +18,7 @@ from joblot.errors import NotFound, Unavailable
 from joblot.ledger.job import lifecycle, removal
 from joblot.ledger.job.prune import prune
 from joblot.ledger.job.reconcile import reconcile
+from joblot.ledger.job.retry import retry
 from joblot.ledger.lease import expire, renew
 from joblot.ledger.maintain.sweep import sweep
 from joblot.ledger.report.hooks import on_event
@@ -76,7 +77,7 @@ def test_a_job_that_is_being_removed_is_refused_by_every_verb(ledger_db: str, wa
     verbs: list[Callable[[], object]] = [
         *(lambda verb=verb: verb(job.pk) for verb in (lifecycle.start, lifecycle.pause)),
         *(lambda verb=verb: verb(job.pk) for verb in (lifecycle.resume, lifecycle.cancel)),
-        *(lambda verb=verb: verb(job.pk) for verb in (lifecycle.retry, lifecycle.delete, seal)),
+        *(lambda verb=verb: verb(job.pk) for verb in (retry, lifecycle.delete, seal)),
         lambda: add_items(job.pk, ["more"]),
     ]
     before = Job.objects.values().get()

@@ -9,7 +9,8 @@ import pytest
 
 from joblot import faults
 from joblot.errors import WrongStatus
-from joblot.ledger.job.lifecycle import cancel, retry, start
+from joblot.ledger.job.lifecycle import cancel, start
+from joblot.ledger.job.retry import retry
 from joblot.ledger.lease import expire
 from joblot.ledger.maintain.sweep import sweep
 from joblot.ledger.read.items import items

@@ -11,7 +11,8 @@ from joblot import faults
 from joblot.errors import InvalidInput, NotFound, NumberChanged, WrongStatus
 from joblot.fingerprint import cause_of
 from joblot.ledger.claim.claim import claim
-from joblot.ledger.job.lifecycle import cancel, retry, start
+from joblot.ledger.job.lifecycle import cancel, start
+from joblot.ledger.job.retry import retry
 from joblot.ledger.lease import expire
 from joblot.ledger.maintain.sweep import sweep
 from joblot.ledger.read.causes import causes

@@ -11,7 +11,8 @@ from django.db.transaction import atomic
 
 from joblot import clock
 from joblot.errors import NotDurable
-from joblot.ledger.job.lifecycle import cancel, retry
+from joblot.ledger.job.lifecycle import cancel
+from joblot.ledger.job.retry import retry
 from joblot.ledger.maintain.outbox import fan_out
 from joblot.ledger.maintain.sweep import sweep
 from joblot.ledger.read.progress import progress

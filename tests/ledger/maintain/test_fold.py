@@ -7,7 +7,8 @@ from typing import Any
 from django.db.models import Count
 
 from joblot import faults
-from joblot.ledger.job.lifecycle import cancel, retry
+from joblot.ledger.job.lifecycle import cancel
+from joblot.ledger.job.retry import retry
 from joblot.ledger.maintain.fold import fold
 from joblot.ledger.maintain.sweep import sweep
 from joblot.ledger.read.progress import progress

@@ -16,8 +16,9 @@ from joblot import faults
 from joblot.config import limits
 from joblot.errors import Unavailable
 from joblot.ledger.claim.claim import claim
-from joblot.ledger.job.lifecycle import cancel, delete, end_cancel, pause, resume, retry
+from joblot.ledger.job.lifecycle import cancel, delete, end_cancel, pause, resume
 from joblot.ledger.job.prune import prune
+from joblot.ledger.job.retry import retry
 from joblot.ledger.maintain.sweep import sweep
 from joblot.ledger.read.health import health
 from joblot.ledger.read.pulse import overdue

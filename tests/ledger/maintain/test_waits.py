@@ -8,7 +8,8 @@ import pytest
 
 from joblot.config import limits
 from joblot.ledger.claim.claim import claim
-from joblot.ledger.job.lifecycle import cancel, retry
+from joblot.ledger.job.lifecycle import cancel
+from joblot.ledger.job.retry import retry
 from joblot.ledger.lease import expire, release, renew
 from joblot.ledger.maintain.delivery import deliver
 from joblot.ledger.maintain.sweep import sweep

@@ -9,6 +9,7 @@ import pytest
 
 from joblot.errors import WrongStatus
 from joblot.ledger.job import lifecycle
+from joblot.ledger.job.retry import retry
 from joblot.ledger.read.acts import Act, acts
 from joblot.ledger.read.history import events
 from joblot.ledger.read.progress import progress
@@ -24,7 +25,7 @@ VERBS: dict[Act, Callable[[int], Any]] = {
     Act.RESUME: lifecycle.resume,
     Act.SEAL: seal,
     Act.CANCEL: lifecycle.cancel,
-    Act.RETRY: lifecycle.retry,
+    Act.RETRY: retry,
 }
 
 

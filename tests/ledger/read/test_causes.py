@@ -9,7 +9,7 @@ import pytest
 
 from joblot.errors import InvalidInput, NotFound, PermanentError
 from joblot.fingerprint import cause_of
-from joblot.ledger.job.lifecycle import retry
+from joblot.ledger.job.retry import retry
 from joblot.ledger.lease import expire
 from joblot.ledger.read.causes import causes
 from joblot.ledger.read.items import items

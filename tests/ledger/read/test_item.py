@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from joblot.errors import NotFound
-from joblot.ledger.job.lifecycle import cancel, retry
+from joblot.ledger.job.lifecycle import cancel
+from joblot.ledger.job.retry import retry
 from joblot.ledger.lease import expire
 from joblot.ledger.read.item import item
 from joblot.ledger.read.runs import runs

@@ -10,7 +10,8 @@ import pytest
 from joblot.errors import InvalidInput, NotFound
 from joblot.ledger.claim.claim import claim
 from joblot.ledger.job.edit import edit
-from joblot.ledger.job.lifecycle import cancel, delete, pause, resume, retry, start
+from joblot.ledger.job.lifecycle import cancel, delete, pause, resume, start
+from joblot.ledger.job.retry import retry
 from joblot.ledger.lease import expire
 from joblot.ledger.maintain.sweep import sweep
 from joblot.ledger.read.log_lines import logs

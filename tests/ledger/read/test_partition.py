@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from joblot.ledger.job.lifecycle import cancel, retry
+from joblot.ledger.job.lifecycle import cancel
+from joblot.ledger.job.retry import retry
 from joblot.ledger.lease import expire, release
 from joblot.ledger.read.filters import ItemFilters
 from joblot.ledger.read.partition import PARTS, partition

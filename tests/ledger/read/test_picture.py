@@ -9,7 +9,8 @@ import pytest
 
 from joblot.errors import InvalidInput, NotFound
 from joblot.ledger.claim.claim import claim
-from joblot.ledger.job.lifecycle import cancel, retry
+from joblot.ledger.job.lifecycle import cancel
+from joblot.ledger.job.retry import retry
 from joblot.ledger.lease import expire, release
 from joblot.ledger.maintain.sweep import sweep
 from joblot.ledger.read.partition import partition

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from joblot.errors import NotFound
-from joblot.ledger.job.lifecycle import retry
+from joblot.ledger.job.retry import retry
 from joblot.ledger.read import pictures as module
 from joblot.ledger.read.picture import picture
 from joblot.ledger.read.pictures import Pictures, Shown

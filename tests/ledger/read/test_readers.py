@@ -11,7 +11,8 @@ from django.test.utils import CaptureQueriesContext
 
 from joblot.errors import InvalidInput, NotFound
 from joblot.ledger.claim.claim import claim
-from joblot.ledger.job.lifecycle import cancel, pause, resume, retry
+from joblot.ledger.job.lifecycle import cancel, pause, resume
+from joblot.ledger.job.retry import retry
 from joblot.ledger.lease import expire
 from joblot.ledger.maintain.sweep import sweep
 from joblot.ledger.read.audit import audit

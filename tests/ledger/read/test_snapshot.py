@@ -7,7 +7,7 @@ import json
 import pytest
 
 from joblot.errors import InvalidInput, NotFound
-from joblot.ledger.job import lifecycle
+from joblot.ledger.job.retry import retry
 from joblot.ledger.read.partition import PARTS
 from joblot.ledger.read.progress import progress
 from joblot.ledger.read.snapshot import Key, snapshot
@@ -36,7 +36,7 @@ def test_a_later_snapshot_has_a_greater_key(ledger_db: str) -> None:
     found = [snapshot(job.pk)]
     worker.fail(worker.lease())
     found.append(snapshot(job.pk))
-    lifecycle.retry(job.pk)
+    retry(job.pk)
     found.append(snapshot(job.pk))
     read = [Key.parse(one["key"]) for one in found]
     assert read == sorted(set(read))

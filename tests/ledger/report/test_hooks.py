@@ -11,7 +11,8 @@ from django.db import OperationalError, connections
 from django.db.transaction import atomic
 
 from joblot.errors import PermanentError, Unavailable
-from joblot.ledger.job.lifecycle import cancel, delete, retry
+from joblot.ledger.job.lifecycle import cancel, delete
+from joblot.ledger.job.retry import retry
 from joblot.ledger.lease import expire
 from joblot.ledger.maintain.sweep import sweep
 from joblot.ledger.read.items import items

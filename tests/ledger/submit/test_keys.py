@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from joblot import faults
 from joblot.errors import KeyConflict, NotFound, WrongStatus
 from joblot.ledger.claim.claim import claim
-from joblot.ledger.job.lifecycle import cancel, delete, retry
+from joblot.ledger.job.lifecycle import cancel, delete
+from joblot.ledger.job.retry import retry
 from joblot.ledger.lease import expire
 from joblot.ledger.submit.items import Seen
 from joblot.ledger.submit.submit import add_items, seal, submit

@@ -19,7 +19,8 @@ from joblot.errors import (
     NotFound,
     WrongStatus,
 )
-from joblot.ledger.job.lifecycle import cancel, delete, retry
+from joblot.ledger.job.lifecycle import cancel, delete
+from joblot.ledger.job.retry import retry
 from joblot.ledger.submit.submit import add_items, seal, submit
 from joblot.models import Item, ItemRange, Job
 from tests.ledger import worker

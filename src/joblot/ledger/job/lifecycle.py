@@ -1,4 +1,4 @@
-"""What a producer or an operator does to a whole job: start, pause, resume, cancel, retry, delete.
+"""What a producer or an operator does to a whole job: start, pause, resume, cancel, delete.
 
 Each verb first changes the status by compare-and-set, then does the rest in repeatable steps: if a
 process dies in between, the sweep continues. So two processes may do the same at once, and each
@@ -16,23 +16,28 @@ from typing import Any
 from django.db.models import Q
 from django.db.models.functions import Coalesce
 
-from joblot import clock, faults, telemetry
+from joblot import clock, telemetry
 from joblot.config import limits
-from joblot.errors import InvalidInput, NotFound, NumberChanged, Unavailable, WrongStatus
-from joblot.fingerprint import is_cause
+from joblot.errors import WrongStatus
 from joblot.ledger.db.transactions import alias, durable, knowing, repeated
 from joblot.ledger.job import removal
 from joblot.ledger.job.close import close_leases, drain_claims
 from joblot.ledger.job.reconcile import reconcile
-from joblot.ledger.job.reopen import reopen, to_reopen
+from joblot.ledger.job.retry import go_on_reopening
 from joblot.ledger.job.unsettled import require_unsettled, still_unsettled
 from joblot.ledger.rows.author import Author, author_of
 from joblot.ledger.rows.claimable import note_claimable
-from joblot.ledger.rows.job import advance, policy_of, read_job, record_event, require_transition
+from joblot.ledger.rows.job import (
+    advance,
+    overtaken,
+    policy_of,
+    read_job,
+    record_event,
+    require_transition,
+)
 from joblot.ledger.rows.tallies import settled
-from joblot.models import LIVE, Event, Job, Lease
-from joblot.shown import counted, shown
-from joblot.states import AMENDABLE, CLAIMABLE, RETRYABLE, TERMINAL, JobStatus, JobTransition
+from joblot.models import LIVE, Job, Lease
+from joblot.states import CLAIMABLE, TERMINAL, JobStatus, JobTransition
 
 _CONTINUES = "the next sweep continues what was begun, and repeating the request is safe"
 
@@ -124,7 +129,7 @@ def _close_by(job_id: int, run: int, grace_seconds: float) -> None:
             return
         if _advance_durably(job, cancel_closes_at=clock.after(grace_seconds)):
             return
-    raise _overtaken(job_id)
+    raise overtaken(job_id)
 
 
 @repeated
@@ -147,142 +152,6 @@ def _cancel_is_due(job_id: int) -> bool:
         return True
     live = Lease.ledger.using(alias()).filter(LIVE, job_id=job_id).order_by("stage")
     return canceling.filter(cancel_closes_at__isnull=False).exists() and not live[:1]
-
-
-@telemetry.verb("retry")
-@knowing(lambda: "the next sweep continues a run that was begun; check which run the job is in")
-def retry(
-    job_id: int,
-    *,
-    cause: str | None = None,
-    expected: int | None = None,
-    config: Any = None,
-    start_now: bool = True,
-    run: int | None = None,
-    actor: str = "",
-    reason: str = "",
-) -> Job:
-    """Begin the next run of a job that has ended, with only the items that did not succeed.
-
-    With a `cause`, as in the answer of `causes`, only with the items that failed for it; all others
-    stay as they are, so a job that was canceled can't be retried by cause. `expected` is how many
-    items the run must begin with: if the number is another one, nothing is changed, and
-    NumberChanged is raised. `config` replaces the job's config for the new run. With `run`, the
-    number of the run to begin, repeating the call does not begin a further run. Raises WrongStatus
-    for a job that is active, that succeeded, or whose run was begun with another config or cause;
-    NotFound if no item failed for the cause; InvalidInput if `run` is not the next one. May be
-    called again after a crash: it continues where it stopped.
-    """
-    if cause is not None and not is_cause(cause):
-        raise InvalidInput(f"cause: expected 16 hexadecimal digits, got {shown(cause)}")
-    by = author_of(actor, reason)
-    _begin_run(job_id, config, by, start_now=start_now, run=run, cause=cause, expected=expected)
-    go_on_reopening(job_id)
-    return read_job(job_id)
-
-
-def go_on_reopening(job_id: int) -> None:
-    """Finish a retry that was begun; does nothing if there is none.
-
-    Closes the leases first: a result of the previous run must not settle a reopened item.
-    """
-    job = read_job(job_id)
-    if job.reopening is None:
-        return
-    close_leases(job_id, job.run - 1)
-    reopen(job_id, job.run)
-    note_claimable()
-    reconcile(job_id)
-
-
-def _begin_run(
-    job_id: int,
-    config: Any,
-    by: Author,
-    *,
-    start_now: bool,
-    run: int | None,
-    cause: str | None,
-    expected: int | None,
-) -> None:
-    """Terminal -> CREATED in the next run; does nothing if that run has already begun."""
-    for _ in range(limits().reconcile_rounds_max):
-        job = read_job(job_id)
-        if _has_begun(job, run):
-            if config is not None and config != job.config:
-                raise WrongStatus(f"job {job_id}: run {job.run} was begun with another config")
-            if cause is not None and cause != _begun_for(job):
-                raise WrongStatus(f"job {job_id}: run {job.run} was begun for another cause")
-            return
-        if run is not None and run != job.run + 1:
-            raise InvalidInput(f"run: expected {job.run + 1}, the next run, got {run}")
-        _require_retryable(job, cause)
-        next_run = _next_run(job, config, start_now, cause, by)
-        if _begin_once(job, cause, expected, next_run, by):
-            faults.point("retry: next run begun")
-            return
-    raise _overtaken(job_id)
-
-
-def _require_retryable(job: Job, cause: str | None) -> None:
-    """All items of a run that has finished are settled; only then may those of a cause go alone."""
-    among, what = (RETRYABLE, "a retry") if cause is None else (AMENDABLE, "a retry by cause")
-    if job.status not in among:
-        allowed = ", ".join(sorted(among))
-        raise WrongStatus(f"job {job.pk} is {job.status}; {what} is possible in {allowed} only")
-
-
-@repeated
-def _begin_once(
-    job: Job, cause: str | None, expected: int | None, next_run: dict[str, Any], by: Author
-) -> bool:
-    """Counts after the change, in its transaction, so that what is counted is what is changed."""
-    with durable():
-        if not advance(job.pk, job.version, **next_run):
-            return False
-        items = to_reopen(job, cause)
-        if expected is not None and items != expected:
-            raise NumberChanged(
-                f"job {job.pk}: expected to retry {counted(expected, 'item')}, but it would be "
-                f"{items:,} now; look again, and repeat the request with this number",
-                expected,
-                items,
-            )
-        if cause is not None and not items:
-            raise NotFound(f"job {job.pk}: no item failed for cause {cause}")
-        data = {"items": items} | ({} if cause is None else {"cause": cause})
-        record_event(job.pk, next_run["run"], next_run["revision"], "retried", data, by=by)
-    return True
-
-
-@repeated
-def _begun_for(job: Job) -> str | None:
-    """The cause for which the job's run was begun; None if for all items."""
-    begun = Event.ledger.using(alias()).filter(job_id=job.pk, run=job.run, kind="retried").first()
-    return begun.data.get("cause") if begun else None
-
-
-def _has_begun(job: Job, run: int | None) -> bool:
-    if run is not None and run <= job.run:
-        return True
-    return job.status == JobStatus.CREATED and job.reopening is not None and run is None
-
-
-def _next_run(
-    job: Job, config: Any, start_now: bool, cause: str | None, by: Author
-) -> dict[str, Any]:
-    reopening = {"stage": 0, "number": 0, "start": start_now, "by": by.fields()}
-    return {
-        "status": require_transition(job, JobTransition.RETRY).value,
-        "run": job.run + 1,
-        "revision": 0,
-        "recorded": None,
-        "reopening": reopening if cause is None else reopening | {"cause": cause},
-        "started_at": None,
-        "finished_at": None,
-        "cancel_closes_at": None,
-        "config": job.config if config is None else config,
-    }
 
 
 @telemetry.verb("delete")
@@ -332,7 +201,7 @@ def _change(
         if _change_once(job, kind, data, by, only, status=target.value, **changes):
             note_claimable()
             return
-    raise _overtaken(job_id)
+    raise overtaken(job_id)
 
 
 @repeated
@@ -345,10 +214,3 @@ def _change_once(
             run, revision = changes.get("run", job.run), changes.get("revision", job.revision)
             record_event(job.pk, run, revision, kind, data, by=by)
     return won
-
-
-def _overtaken(job_id: int) -> Unavailable:
-    return Unavailable(
-        f"job {job_id}: {limits().reconcile_rounds_max} tries were overtaken by other changes; "
-        "try again"
-    )

@@ -18,10 +18,11 @@ from joblot.config import limits
 from joblot.errors import Unavailable
 from joblot.ledger.db.statements import fetch
 from joblot.ledger.db.transactions import alias, connection, repeated
-from joblot.ledger.job.lifecycle import end_cancel, go_on_reopening
+from joblot.ledger.job.lifecycle import end_cancel
 from joblot.ledger.job.reconcile import reconcile
 from joblot.ledger.job.removal import go_on as go_on_removing
 from joblot.ledger.job.removal import go_on_with
+from joblot.ledger.job.retry import go_on_reopening
 from joblot.ledger.lease import expire_overdue, expire_overdue_of
 from joblot.ledger.maintain.fold import fold
 from joblot.ledger.maintain.merge import merge_ranges, merge_ranges_of

@@ -10,8 +10,8 @@ from typing import Any
 from django.db.models import F, Q
 
 from joblot import clock
-from joblot.config import Policy
-from joblot.errors import NotFound, WrongStatus
+from joblot.config import Policy, limits
+from joblot.errors import NotFound, Unavailable, WrongStatus
 from joblot.ledger.db.transactions import alias, repeated
 from joblot.ledger.rows.author import NOBODY, Author
 from joblot.models import Event, Job, Stage
@@ -89,4 +89,12 @@ def record_event(
         reason=by.reason,
         at=clock.now(),
         next_try_at=clock.now(),
+    )
+
+
+def overtaken(job_id: int) -> Unavailable:
+    """The error of a compare-and-set that lost every round."""
+    return Unavailable(
+        f"job {job_id}: {limits().reconcile_rounds_max} tries were overtaken by other changes; "
+        "try again"
     )

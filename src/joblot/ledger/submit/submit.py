@@ -71,7 +71,6 @@ def submit(
         "policy": Policy.of(policy, default_policy()).as_json(),
         "idempotency_key": idempotency_key and checked_name(idempotency_key, "idempotency_key"),
         "status": (JobStatus.PENDING if start else JobStatus.CREATED).value,
-        "trace": telemetry.traceparent(),
     }
     named = _stages(pipeline, stages)
     if idempotency_key is not None:
@@ -257,7 +256,9 @@ def _by_key(fields: Mapping[str, Any]) -> Job | None:
 
 def _create(fields: Mapping[str, Any], stages: Sequence[tuple[str, str]], by: Author) -> Job:
     with transaction.atomic(using=alias()):
-        job: Job = Job.ledger.using(alias()).create(**fields, created_at=clock.now())
+        job: Job = Job.ledger.using(alias()).create(
+            **fields, trace=telemetry.traceparent(), created_at=clock.now()
+        )
         Stage.ledger.using(alias()).bulk_create(
             Stage(job_id=job.pk, position=position, name=name, pipeline=pipeline)
             for position, (name, pipeline) in enumerate(stages)

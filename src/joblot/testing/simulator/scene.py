@@ -11,6 +11,7 @@ from typing import Any
 from joblot.ledger.claim.claim import claim
 from joblot.ledger.job import lifecycle
 from joblot.ledger.job.prune import prune
+from joblot.ledger.job.retry import retry
 from joblot.ledger.lease import expire, release, renew
 from joblot.ledger.maintain.delivery import deliver
 from joblot.ledger.maintain.file_removal import remove_files
@@ -30,7 +31,7 @@ VERBS: Mapping[str, Callable[..., Any]] = {
     "pause": lifecycle.pause,
     "resume": lifecycle.resume,
     "cancel": lifecycle.cancel,
-    "retry": lifecycle.retry,
+    "retry": retry,
     "delete": lifecycle.delete,
     "claim": claim,
     "report": report,

@@ -1,0 +1,150 @@
+"""The shapes of the workers' requests and answers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from ninja import Schema
+from pydantic import Field
+
+from joblot.api.request_shapes import Shape
+from joblot.api.schemas.common import BIGINT_MAX, JobId, Name, Whole
+
+
+class NextJobOut(Schema):
+    id: int
+    name: str
+    project: str
+    pipeline: str
+    stage: str
+
+
+class NextOut(Schema):
+    """The job that a claim would be served from now; null, and why, if there is none."""
+
+    job: NextJobOut | None
+    reason: str
+    retry_after_seconds: float
+
+
+class ClaimIn(Shape):
+    """`about` is what the worker says about itself: version, host, hardware."""
+
+    pipelines: Annotated[list[Name], Field(min_length=1, fail_fast=True)]
+    limit: Annotated[Whole, Field(ge=1, le=BIGINT_MAX)] = 16
+    wait_seconds: Annotated[float, Field(ge=0, le=BIGINT_MAX)] = 0.0
+    job: Annotated[JobId, Field(strict=True)] | None = None
+    idempotency_key: Annotated[str, Field(min_length=1, max_length=150)] | None = None
+    about: dict[str, Any] | None = None
+
+
+class ClaimedItemOut(Schema):
+    id: int
+    key: str
+    payload: Any
+    input: Any
+    attempt: int
+
+
+class LeaseOut(Schema):
+    token: str
+    job: int
+    run: int
+    stage: str
+    pipeline: str
+    expires_at: str
+    lease_seconds: float
+    traceparent: str = ""
+    config: Any
+    items: list[ClaimedItemOut]
+
+
+class ClaimOut(Schema):
+    """Leases, or the reason why there are none and when to ask again."""
+
+    leases: list[LeaseOut]
+    reason: str
+    retry_after_seconds: float
+
+
+class RenewIn(Shape):
+    seconds: Annotated[float, Field(gt=0, le=7 * 86_400)] | None = None
+
+
+class RenewOut(Schema):
+    expires_at: str
+
+
+class ReleaseOut(Schema):
+    released: int
+
+
+class ResultError(Schema):
+    type: str = "Error"
+    message: str = ""
+    traceback: str = ""
+
+
+class ResultIn(Schema):
+    """One result. `metrics` are whole numbers; `retryable` matters for a failure only."""
+
+    item: Annotated[int, Field(ge=0, le=2**31 - 1)]
+    outcome: Literal["succeeded", "failed"]
+    output: Any = None
+    metrics: dict[str, int] = Field(default_factory=dict)
+    error: ResultError | None = None
+    retryable: bool = False
+
+
+class ReportIn(Schema):
+    lease: str
+    results: list[ResultIn]
+
+
+class ReceiptOut(Schema):
+    item: int | None
+    receipt: str
+    reason: str
+
+
+class ReportOut(Schema):
+    receipts: list[ReceiptOut]
+
+
+class WorkerOut(Schema):
+    """`until` is when the last of its leases ends; `items` are those that they hold."""
+
+    owner: int
+    instance: str
+    host: str
+    version: str
+    about: dict[str, Any]
+    pipelines: list[str]
+    state: Literal["online", "quiet", "offline"]
+    first_seen_at: str
+    last_seen_at: str
+    leases: int
+    items: int
+    until: str | None
+    items_per_minute: float | None
+    failed_last_hour: int | None
+    last_error: str | None
+    revoked_at: str | None
+
+
+class WorkerIn(Shape):
+    """The worker to revoke or to restore, as `GET workers` lists it."""
+
+    owner: int = Field(ge=0, le=BIGINT_MAX)
+    instance: Name
+    reason: str = Field("", max_length=1_000)
+
+
+class RevokedOut(Schema):
+    """How many items the worker has given back."""
+
+    released: int
+
+
+class WorkersOut(Schema):
+    workers: list[WorkerOut]
