@@ -51,7 +51,7 @@ class LocalLedger:
 
     def submit(self, items: Iterable[Any] | None, **asked: Any) -> Row:
         asked["project"] = asked["project"] or "default"
-        return verbs.progress(verbs.submit(items=items, **asked).pk)
+        return verbs.progress(verbs.submit(items=items, actor=operator(), **asked).pk)
 
     def start(self, job: int, *, reason: str) -> Row:
         return verbs.progress(verbs.start(job, actor=operator(), reason=reason).pk)
