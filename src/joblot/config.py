@@ -203,7 +203,7 @@ class Limits:
     drift_jobs_max: int = 500  # the newest ended jobs whose counts /metrics compares
     picture_items_max: int = 10_000_000  # of a job, in one picture of all items
     picture_seconds_min: float = 2.0  # between two pictures that one server builds of a job
-    picture_rest_factor: float = 20.0  # times what a picture took to build, before the next
+    picture_rest_factor_min: float = 20.0  # times what a picture took to build, before the next
     picture_changes_max: int = 20_000  # runs of changed items; for more, the whole picture is sent
     picture_cache_bytes_max: int = 67_108_864  # of pictures that one server keeps, a byte per item
     gauge_rows_max: int = 100_000  # counted for one gauge of /metrics, even if there are more

@@ -69,7 +69,7 @@ def test_an_error_is_one_line(job: int) -> None:
 def test_the_summary_of_a_run_is_a_line_for_each_item(joblot: Joblot) -> None:
     joblot.write("evil.py", f"def fails(key):\n    raise ValueError({EVIL!r})\n")
     done = joblot("run", "evil:fails", "--lines", joblot.write("names", "a\n"), expect=1)
-    assert f"  a: ValueError: {SHOWN}" in done.stderr.splitlines()
+    assert f"  1 item (100 %): ValueError: {SHOWN}" in done.stderr.splitlines()
 
 
 def test_nothing_prints_past_the_one_place(tmp_path: Path) -> None:

@@ -52,7 +52,8 @@ def test_a_running_job_has_results(job: int):
         "metrics": {"bytes": 7},
         "error": None,
     }
-    assert rows[2]["error"] == {"type": "ValueError", "message": "bad, really"}
+    error = rows[2]["error"]
+    assert (error["type"], error["message"]) == ("ValueError", "bad, really")
     assert (rows[3]["state"], rows[3]["output"]) == ("open", None)
     (failed,) = lines(job, "--state", "failed")
     assert json.loads(failed) == rows[2]

@@ -197,4 +197,5 @@ def test_RP7_a_failure_needs_a_report(ledger_db: str) -> None:
     job = submit("rp7", keys(2), pipeline="p")
     fail(worker.lease(), 0)
     (failed,) = items(job.pk, state="failed")
-    assert failed["outcomes"][0]["error"] == {"type": "Bad", "message": "broken"}
+    error = failed["outcomes"][0]["error"]
+    assert (error["type"], error["message"]) == ("Bad", "broken")

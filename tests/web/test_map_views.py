@@ -55,7 +55,7 @@ def test_a_browser_that_has_the_picture_is_not_sent_it_again(job: Job, ana: Clie
 def test_changes_come_with_the_tag_of_what_they_lead_to(
     job: Job, ana: Client, configure: Callable[..., None]
 ) -> None:
-    configure(picture_seconds_min=1e-9, picture_rest_factor=1e-9)
+    configure(picture_seconds_min=1e-9, picture_rest_factor_min=1e-9)
     first = ana.get(f"/jobs/{job.pk}/map.bin")
     worker.lease("p", 20)
     base = first["ETag"].strip('"')
@@ -83,7 +83,7 @@ def test_the_picture_of_a_job_that_has_ended_is_kept_under_its_version(
 def test_a_retried_or_canceled_job_is_not_kept(
     ledger_db: str, ana: Client, configure: Callable[..., None]
 ) -> None:
-    configure(picture_seconds_min=1e-9, picture_rest_factor=1e-9)
+    configure(picture_seconds_min=1e-9, picture_rest_factor_min=1e-9)
     job = submit("two", keys(2), pipeline="p")
     worker.receipts(worker.lease("p"), success(0), failure(1, "Bad"))
     retry(job.pk)

@@ -44,7 +44,9 @@ def test_every_link_and_file_is_below_the_prefix(boss: Client) -> None:
     job = submit("tiles", keys(2), pipeline="p")
     for path in ("/counts/", "/counts/jobs", f"/counts/jobs/{job.pk}"):
         content = boss.get(path).content.decode()
-        found = re.findall(r'(?<![-\w])(?:href|src|action|data-root|data-counts)="([^"#]+)"', content)
+        found = re.findall(
+            r'(?<![-\w])(?:href|src|action|data-root|data-counts)="([^"#]+)"', content
+        )
         assert len(found) > 5
         assert [one for one in found if not one.startswith("/counts/")] == []
         for asset in {one for one in found if "/assets/" in one}:

@@ -29,10 +29,10 @@ def paragraphs(
         message = f"{cause['type']}: {cause['message']}" if cause["message"] else cause["type"]
         lines = [f"{counted(cause['items'], 'item')} ({share} %): {message}"]
         lines += [f"  {line}" for line in (examples(job, cause), circumstances(cause))]
-        if with_traceback or only:
-            lines += [f"  {line}" for line in cause["traceback"].splitlines()]
         for line in lines:
-            console.print(f"  {line}", soft_wrap=True)
+            console.print(f"  {line}")
+        for line in cause["traceback"].splitlines() if with_traceback or only else ():
+            console.print(f"    {line}", soft_wrap=True)
 
 
 def examples(job: int, cause: Cause) -> str:

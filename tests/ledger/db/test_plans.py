@@ -74,6 +74,12 @@ COPIES = {
 }
 
 
+WORKERS = """
+    INSERT INTO joblot_worker (owner, instance, about, pipelines)
+    SELECT -n, 'gone', '{}', '[]' FROM generate_series(2, 5000) n
+"""
+
+
 @dataclass(frozen=True)
 class Plan:
     """The plan of one statement: the tables it scans, the indexes it uses."""
@@ -156,8 +162,9 @@ def crowd() -> None:
                 f"INSERT INTO {table} ({quoted}) OVERRIDING SYSTEM VALUE "
                 f"SELECT {values} FROM {rows} r JOIN crowd c ON c.old = {job}"
             )
+        cursor.execute(WORKERS)
         cursor.execute("COMMIT")
-        cursor.execute(f"ANALYZE {', '.join(COPIES)}")
+        cursor.execute(f"ANALYZE joblot_worker, {', '.join(COPIES)}")
 
 
 @pytest.fixture
@@ -175,6 +182,7 @@ def job(postgres_only: str) -> Iterator[Job]:
         for table in COPIES:
             column = "id" if table == "joblot_job" else "job_id"
             cursor.execute(f"DELETE FROM {table} WHERE {column} < 0")
+        cursor.execute("DELETE FROM joblot_worker WHERE owner < -1")
         cursor.execute("COMMIT")
 
 

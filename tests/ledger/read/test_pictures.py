@@ -32,7 +32,7 @@ def job(ledger_db: str) -> Job:
 @pytest.fixture
 def at_once(configure: Callable[..., None]) -> None:
     """Every look finds a picture due."""
-    configure(picture_seconds_min=1e-9, picture_rest_factor=1e-9)
+    configure(picture_seconds_min=1e-9, picture_rest_factor_min=1e-9)
 
 
 def settle(items: int) -> None:
@@ -49,7 +49,7 @@ def test_a_picture_is_shown_until_the_next_is_due(job: Job, configure: Callable[
 
 
 def test_what_takes_long_to_build_rests_longer(job: Job, configure: Callable[..., None]) -> None:
-    configure(picture_seconds_min=1e-9, picture_rest_factor=1e9)
+    configure(picture_seconds_min=1e-9, picture_rest_factor_min=1e9)
     pictures = Pictures()
     first = pictures.latest(Shown(job.pk))
     second = pictures.latest(Shown(job.pk))
@@ -86,7 +86,7 @@ def test_the_whole_is_sent_where_the_base_is_unknown(job: Job) -> None:
 def test_the_whole_is_sent_where_too_much_has_changed(
     job: Job, configure: Callable[..., None]
 ) -> None:
-    configure(picture_seconds_min=1e-9, picture_rest_factor=1e-9, picture_changes_max=1)
+    configure(picture_seconds_min=1e-9, picture_rest_factor_min=1e-9, picture_changes_max=1)
     pictures = Pictures()
     before, _ = pictures.latest(Shown(job.pk))
     lease = worker.lease("p", 10)

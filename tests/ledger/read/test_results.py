@@ -42,7 +42,7 @@ def test_a_result_is_of_the_last_stage_or_of_the_one_that_failed(ledger_db: str)
         (1, "open", None),
         (2, "failed", None),
     ]
-    assert rows[2]["error"] == {"type": "E", "message": "no"}
+    assert (rows[2]["error"]["type"], rows[2]["error"]["message"]) == ("E", "no")
     one = [(row["state"], row["output"]) for row in results(job, stage="one")]
     assert one == [("succeeded", "a0"), ("succeeded", "a1"), ("failed", None)]
     two = [row["state"] for row in results(job, stage="two")]

@@ -46,7 +46,7 @@ def gauge() -> float:
 
 
 def lines(job: Job) -> list[str]:
-    return [line["message"] for line in logs(job.pk)]
+    return [line["message"] for line in logs(job.pk, level="warning")]
 
 
 def noted(job: Job) -> list[tuple[int, str, str]]:

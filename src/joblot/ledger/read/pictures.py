@@ -1,8 +1,8 @@
 """The pictures that this process has built, for everyone who looks at them.
 
 A picture costs work per item, so it is built only when someone asks for it, and no more than a
-twentieth of the time is spent on those of one job (`picture_rest_factor`). Until then viewers get
-the last one, which says of when it is.
+twentieth of the time is spent on those of one job (`picture_rest_factor_min`). Until then viewers
+get the last one, which says of when it is.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class Pictures:
         kept.state = _State(versions, {})
         # The first one reads everything, so it says nothing of what the next will cost.
         took = 0.0 if known is None else time.monotonic() - began
-        rest = max(limits().picture_seconds_min, limits().picture_rest_factor * took)
+        rest = max(limits().picture_seconds_min, limits().picture_rest_factor_min * took)
         kept.due_at = time.monotonic() + rest
         self._forget(kept)
 
