@@ -54,6 +54,7 @@ def draw(page: Page, base: str) -> None:
             page.get_by_role("button", name=theme.capitalize(), exact=True).click()
             page.wait_for_load_state("networkidle")
             page.mouse.move(0, 0)
+            page.evaluate("document.activeElement.blur(); scrollTo(0, 0)")
             page.screenshot(path=FOLDER / f"{name}-{theme}.png")
             print(FOLDER / f"{name}-{theme}.png")
 
