@@ -37,8 +37,10 @@ from joblot.ledger.read.partition import partition
 from joblot.ledger.read.picture import picture
 from joblot.ledger.read.progress import jobs, progress
 from joblot.ledger.read.pulse import overdue, require_database
+from joblot.ledger.read.results import results, results_page
 from joblot.ledger.read.runs import runs
 from joblot.ledger.read.search import search
+from joblot.ledger.read.snapshot import snapshot
 from joblot.ledger.read.summary import summary
 from joblot.ledger.read.throughput import throughput
 from joblot.ledger.read.why import why
@@ -100,6 +102,9 @@ READERS: dict[str, list[Reader]] = {
         for after in (-1, ITEMS // 2)
     ],
     "summary": [summary],
+    "snapshot": [snapshot],
+    "results": [lambda job: next(results(job))],
+    "results_page": [lambda job: results_page(job, state="failed")],
     "causes": [causes, lambda job: causes(job, stage="save")],
     "outputs": [lambda job: next(outputs(job)), lambda job: next(outputs(job, stage="read"))],
     "events": [events],
@@ -144,6 +149,8 @@ WHOLE: dict[str, Reader] = {
 OTHERS = {
     *("submit", "add_items", "seal", "start", "pause", "resume", "cancel", "retry", "delete"),
     "edit",
+    *("prune_for", "revoke_worker", "restore_worker"),
+    "described",  # a value of a worker's row
     *("claim", "report", "release", "renew", "renew_many", "renew_ahead", "expire", "repair"),
     *("sweep", "sweep_until", "send_until", "migration_lock"),
     *("issue", "revoke", "authenticate", "subscribe", "end", "resend"),

@@ -107,6 +107,14 @@ def _revoked() -> Any:
     return WorkerInstance.ledger.filter(revoked_at__isnull=False)
 
 
+@repeated
+def remove(prefix: str) -> None:
+    """Remove the rows of workers without a token whose names begin so, which will not return."""
+    WorkerInstance.ledger.using(alias()).filter(
+        owner=NO_OWNER, instance__startswith=prefix
+    ).delete()
+
+
 def forget() -> None:
     """Forget what was written, when this process is pointed at another database."""
     with _lock:

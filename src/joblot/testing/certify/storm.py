@@ -21,6 +21,7 @@ from joblot.ledger.job.removal import finish
 from joblot.ledger.lease import expire
 from joblot.ledger.read.progress import progress
 from joblot.ledger.read.why import why
+from joblot.ledger.rows import workers
 from joblot.ledger.submit.submit import add_items, seal, submit
 from joblot.models import Lease
 from joblot.states import TERMINAL, LeaseState
@@ -88,7 +89,7 @@ class Storm:
         add_items(self.job_id, self.plan.portion(self.fates, len(self.wounds)))
         if len(self.wounds) == self.plan.kills:
             seal(self.job_id)
-        name = f"worker-{len(self.tasks) + 1}"
+        name = _name(self.plan, len(self.tasks) + 1)
         task = {**self.tasks[0], "name": name}
         task["record"] = str(Path(task["record"]).with_name(f"{name}.jsonl"))
         self.tasks.append(task)
@@ -183,10 +184,16 @@ def _job(plan: Plan, *, keep: bool) -> Iterator[int]:
         if not keep:
             delete(job.pk)
             finish(job.pk)
+            workers.remove(_name(plan))
+
+
+def _name(plan: Plan, n: int | str = "") -> str:
+    """Of the nth worker; without `n`, what the names of all begin with, and of no other worker."""
+    return f"certify-{plan.tag}-worker-{n}"
 
 
 def _task(plan: Plan, n: int, setup: Mapping[str, Any], folder: str) -> dict[str, Any]:
-    name = f"worker-{n}"
+    name = _name(plan, n)
     return {
         "name": name,
         "setup": dict(setup),
