@@ -39,7 +39,9 @@ READ = BEGIN.split("from joblot import submit", maxsplit=1)[0] + "from joblot im
 
 
 def run(program: str, database: Path) -> str:
-    command = [sys.executable, "-W", "error::ResourceWarning", "-c", program, str(database)]
+    # Python 3.12 and newer warn of any fork beside a thread; that this one is safe is shown here.
+    options = ["-W", "error::ResourceWarning", "-W", "ignore:This process:DeprecationWarning"]
+    command = [sys.executable, *options, "-c", program, str(database)]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=60, check=False, env={**os.environ}
     )

@@ -88,7 +88,7 @@ def test_what_the_sweep_continues_of_a_retry_names_who_retried(
     job = submit("failed", keys(1), pipeline="p")
     fail(worker.lease())
     with monkeypatch.context() as dying:
-        dying.setattr(lifecycle, "go_on_reopening", lambda job_id: None)
+        dying.setattr("joblot.ledger.job.retry.go_on_reopening", lambda job_id: None)
         retry(job.pk, **ANA)
     assert authors(job)[-1] == ("retried", "ana", "the disk is full")
     sweep()
