@@ -212,7 +212,7 @@ GUARDS = (
         "Of two concurrent reopenings, each chunk is taken by one, under the job's row lock.",
         "job/reopen.py",
         "        job = lock_job(job_id)\n",
-        '        job = __import__("joblot.ledger.rows.job").ledger.jobs.read_job(job_id)\n',
+        '        job = __import__("joblot.ledger.rows.job").ledger.rows.job.read_job(job_id)\n',
         pair("retrying-reopen-reopen-postgres"),
     ),
     Guard(
@@ -287,7 +287,7 @@ GUARDS = (
         "Of two concurrent submissions to a job, one numbers its items after the other.",
         "submit/items.py",
         "lock_job(self._job_id)\n",
-        '__import__("joblot.ledger.rows.job").ledger.jobs.read_job(self._job_id)\n',
+        '__import__("joblot.ledger.rows.job").ledger.rows.job.read_job(self._job_id)\n',
         pair("filling-add_items-add_items-postgres"),
     ),
     Guard(
