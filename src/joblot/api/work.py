@@ -38,7 +38,6 @@ from joblot.ledger.read.workers import workers as all_workers
 from joblot.ledger.report.group_commit import report_grouped
 from joblot.ledger.rows import workers
 from joblot.ledger.rows.names import checked_name
-from joblot.ledger.rows.workers import NO_OWNER
 from joblot.states import NoLease
 from joblot.wire import receipts_json
 
@@ -175,8 +174,7 @@ def list_workers(request: HttpRequest) -> Any:
 def revoke(request: HttpRequest, body: WorkerIn) -> Any:
     """Refuse the worker's claims, renewals and reports, and release its leases."""
     caller = caller_with(request, Scope.ADMIN)
-    by = _actor(caller)
-    released = revoke_worker(body.owner, body.instance, actor=by, reason=body.reason)
+    released = revoke_worker(body.owner, body.instance, actor=caller.actor, reason=body.reason)
     return {"released": released}
 
 
@@ -184,9 +182,5 @@ def revoke(request: HttpRequest, body: WorkerIn) -> Any:
 def restore(request: HttpRequest, body: WorkerIn) -> Any:
     """Undo a revocation."""
     caller = caller_with(request, Scope.ADMIN)
-    restore_worker(body.owner, body.instance, actor=_actor(caller), reason=body.reason)
+    restore_worker(body.owner, body.instance, actor=caller.actor, reason=body.reason)
     return Status(204, None)
-
-
-def _actor(caller: Caller) -> str:
-    return "local" if caller.owner == NO_OWNER else f"token:{caller.name}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -126,7 +126,7 @@ def open_ledger(db: Path | None, url: str | None, *, create: bool = False) -> It
     if server is not None:
         from joblot.cli.remote import RemoteLedger  # noqa: PLC0415 (slow to load)
 
-        with RemoteLedger(server) as remote:
+        with closing(RemoteLedger(server)) as remote:
             yield remote
         return
     from joblot.cli import database, local_ledger  # noqa: PLC0415 (they need Django)
