@@ -9,12 +9,13 @@ from joblot.ledger.read.causes import causes
 from joblot.ledger.read.crew import crew_of
 from joblot.ledger.read.eta import eta_of
 from joblot.ledger.read.log_lines import event_lines, logs
-from joblot.ledger.read.partition import partition
+from joblot.ledger.read.partition import parts_of
+from joblot.ledger.read.progress import progress
 from joblot.ledger.read.reasons.reason import NOBODY
 from joblot.ledger.read.receipts import receipts_of
 from joblot.ledger.read.runs import runs
 from joblot.ledger.read.throughput import throughput_of
-from joblot.ledger.read.why import why
+from joblot.ledger.read.why import reasons_of
 from joblot.ledger.rows.job import read_job
 
 LINES_SHOWN = 200
@@ -29,11 +30,11 @@ def overview(
     """`partition` as `job`, and `why`, `eta`, `throughput`, `causes`, `receipts`, `workers`,
     `logs`, `events`, `runs`, `config` and `policy`. Raises NotFound, InvalidInput.
     """
-    row = read_job(job_id)
-    job = partition(job_id)
+    row, found = read_job(job_id), progress(job_id)
+    job = parts_of(found)
     return {
         "job": job,
-        "why": why(job_id, owner=NOBODY)["reasons"],
+        "why": reasons_of(found, owner=NOBODY),
         "eta": eta_of(job),
         "throughput": throughput_of(job, window),
         "causes": causes(job_id, limit=CAUSES_SHOWN),

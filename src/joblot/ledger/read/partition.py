@@ -34,7 +34,12 @@ def partition(job_id: int) -> dict[str, Any]:
     canceled job, an item with a late result has finished after the cancel, else one in a lease that
     the cancel closed was in flight, else it had not started. Raises NotFound.
     """
-    job = progress(job_id)
+    return parts_of(progress(job_id))
+
+
+def parts_of(state: dict[str, Any]) -> dict[str, Any]:
+    """The partition of a job whose progress is `state`, read in the same snapshot."""
+    job = {**state, "stages": [dict(stage) for stage in state["stages"]]}
     if job["status"] == JobStatus.REVOKED:
         _divide_canceled(job)
     else:

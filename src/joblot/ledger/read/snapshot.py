@@ -15,10 +15,10 @@ from joblot.errors import InvalidInput
 from joblot.ledger.db.transactions import alias, one_snapshot, repeated
 from joblot.ledger.read.acts import Act, acts
 from joblot.ledger.read.eta import eta_of
-from joblot.ledger.read.partition import partition
-from joblot.ledger.read.progress import progress_of
+from joblot.ledger.read.partition import parts_of
+from joblot.ledger.read.progress import progress, progress_of
 from joblot.ledger.read.reasons.reason import NOBODY
-from joblot.ledger.read.why import why
+from joblot.ledger.read.why import reasons_of
 from joblot.models import Job
 from joblot.sentences import basis, standing
 from joblot.shown import shown
@@ -66,8 +66,9 @@ def snapshot(job_id: int) -> dict[str, Any]:
 
     All viewers of the job may see it: of the workers, it names only those that hold its leases.
     """
-    state = partition(job_id)
-    reasons, eta = why(job_id, owner=NOBODY)["reasons"], eta_of(state)
+    found = progress(job_id)
+    state, reasons = parts_of(found), reasons_of(found, owner=NOBODY)
+    eta = eta_of(state)
     return {
         **_numbers(state),
         "standing": standing(state),

@@ -7,7 +7,7 @@ from typing import Any
 from joblot.ledger.db.transactions import one_snapshot, repeated
 from joblot.ledger.read.causes import causes
 from joblot.ledger.read.progress import progress
-from joblot.ledger.read.why import why
+from joblot.ledger.read.why import reasons_of
 
 CAUSES_MAX = 5
 
@@ -19,8 +19,9 @@ def summary(job_id: int, *, owner: int | None = None) -> dict[str, Any]:
 
     As `progress`, `why` and `causes` answer; only the most frequent causes. Raises NotFound.
     """
+    job = progress(job_id)
     return {
-        "job": progress(job_id),
-        "reasons": why(job_id, owner=owner)["reasons"],
+        "job": job,
+        "reasons": reasons_of(job, owner=owner),
         "causes": causes(job_id, limit=CAUSES_MAX),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from joblot.ledger.db.transactions import one_snapshot, repeated
 from joblot.ledger.read.progress import progress
@@ -32,7 +33,12 @@ def why(job_id: int, *, owner: int | None = None) -> dict[str, list[Reason]]:
 
     Momentary and for people; no decision depends on it. Raises NotFound.
     """
-    asked = Asked(read_job(job_id), progress(job_id), database_now(), owner)
+    return {"reasons": reasons_of(progress(job_id), owner=owner)}
+
+
+def reasons_of(state: dict[str, Any], *, owner: int | None = None) -> list[Reason]:
+    """The reasons of a job whose progress is `state`, read in the same snapshot."""
+    asked = Asked(read_job(state["id"]), state, database_now(), owner)
     reasons = [
         *of_job(asked),
         *_of_sweep(asked),
@@ -42,7 +48,7 @@ def why(job_id: int, *, owner: int | None = None) -> dict[str, list[Reason]]:
         *of_queue(asked),
         *_of_events(asked),
     ]
-    return {"reasons": worst_first(reasons, REASONS_SHOWN_MAX)}
+    return worst_first(reasons, REASONS_SHOWN_MAX)
 
 
 def _of_sweep(asked: Asked) -> Iterator[Reason]:
