@@ -109,7 +109,7 @@ def test_a_database_without_tables_is_to_be_migrated(joblot: Joblot):
 def test_the_database_of_a_project_is_used_where_there_is_one(joblot: Joblot):
     joblot.write(
         "settings_of_theirs.py",
-        "from joblot.standalone import sqlite\nfrom pathlib import Path\n"
+        "from joblot.database_url import sqlite\nfrom pathlib import Path\n"
         "INSTALLED_APPS = ['joblot']\nUSE_TZ = True\n"
         "DATABASES = {'default': sqlite(Path('theirs.sqlite3'))}\n",
     )
@@ -124,7 +124,7 @@ def test_the_database_of_a_project_is_used_where_there_is_one(joblot: Joblot):
 
 PROJECT = (
     "from pathlib import Path\n"
-    "from joblot.standalone import sqlite\n"
+    "from joblot.database_url import sqlite\n"
     "INSTALLED_APPS = ['joblot', 'shop']\n"
     "ROOT_URLCONF, USE_TZ, SECRET_KEY, ALLOWED_HOSTS = 'joblot.api.urls', True, 's', ['*']\n"
     "DATABASES = {'default': sqlite(Path(__file__).parent / 'shop.sqlite3')}\n"

@@ -11,15 +11,12 @@ import pytest
 from django.db import connections
 
 from joblot.config import default_policy
+from joblot.database_url import SILENCE_SLACK_SECONDS
 from joblot.ledger.claim.claim import claim
 from joblot.ledger.read.progress import progress
 from joblot.ledger.submit.submit import submit
 from joblot.server import gateway
-from joblot.standalone import (
-    SERVED_STATEMENT_SECONDS_MAX,
-    SILENCE_SLACK_SECONDS,
-    database_of,
-)
+from joblot.standalone import SERVED_STATEMENT_SECONDS_MAX, database_of
 from joblot.testing.postgres import PORT, PostgresServer
 from tests.polling import eventually
 from tests.server.served import Served
