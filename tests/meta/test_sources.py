@@ -76,7 +76,7 @@ def test_files_and_functions_fit_one_look():
 
 @pytest.mark.parametrize(
     "path",
-    sorted((ROOT / "src/joblot/ledger").rglob("*.sql")),
+    sorted((ROOT / "src/joblot").rglob("*.sql")),
     ids=lambda path: f"{path.parent.name}/{path.stem}",
 )
 def test_a_statement_tells_its_purpose_guard_and_locks(path):
