@@ -201,9 +201,12 @@ class Gateway:
 async def _send(send: Send, answer: WholeResponse, body: IncomingBody) -> None:
     """Send a whole answer; it ends when the request has ended too."""
     await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-    await send({"type": "http.response.body", "body": answer.body, "more_body": True})
-    await body.drain()
-    await send({"type": "http.response.body", "body": b""})
+    await send(
+        {"type": "http.response.body", "body": answer.body, "more_body": not body.is_complete}
+    )
+    if not body.is_complete:
+        await body.drain()
+        await send({"type": "http.response.body", "body": b""})
 
 
 def _brings_stream(scope: Scope) -> bool:

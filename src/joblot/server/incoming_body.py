@@ -36,7 +36,8 @@ class IncomingBody:
         """The pieces as they arrive, until the body is complete. Raises Gone, Silent."""
         while self._more:
             try:
-                message = await asyncio.wait_for(self._receive(), silence_seconds_max)
+                async with asyncio.timeout(silence_seconds_max):
+                    message = await self._receive()
             except TimeoutError:
                 raise Silent from None
             if message["type"] == "http.disconnect":
@@ -64,6 +65,11 @@ class IncomingBody:
             raise
         whole.seek(0)
         return whole
+
+    @property
+    def is_complete(self) -> bool:
+        """True if all of it has been read."""
+        return not self._more
 
     async def drain(self) -> None:
         """Read and discard the rest, so that a client that reads only after it has sent everything
