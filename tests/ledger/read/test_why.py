@@ -12,7 +12,9 @@ from joblot.ledger.job.lifecycle import cancel, pause, resume
 from joblot.ledger.lease import expire, release, renew
 from joblot.ledger.maintain.repair import repair
 from joblot.ledger.maintain.sweep import sweep
+from joblot.ledger.read.reasons.reason import NOBODY
 from joblot.ledger.read.why import why
+from joblot.ledger.read.workers import serving
 from joblot.ledger.report.hooks import SettledResult, on_result
 from joblot.ledger.rows import workers
 from joblot.ledger.submit.submit import add_items, submit
@@ -201,6 +203,46 @@ def test_a_claim_without_a_name_and_one_of_this_job_count_too(ledger_db: str) ->
     assert "unserved" in reasons(other)  # that claim would never get its items
     claim("p", 1)
     assert "unserved" not in reasons(other)
+
+
+def test_only_workers_that_may_work_on_the_project_count(ledger_db: str) -> None:
+    alps, andes = (submit("why", keys(2), pipeline="p", project=one) for one in ("alps", "andes"))
+    claim("q", projects=["alps", "andes"], worker="gpu-1")
+    claim("p", 1, projects=["andes", "urals"], worker="gpu-2")
+    claim("p", 1, projects=["andes"])
+    assert reasons(alps)["unserved"]["text"] == (
+        "2 items wait for pipeline 'p'; no worker has ever asked for it; workers online serve 'q' "
+        "(1)"
+    )
+    assert "unserved" not in reasons(andes)
+    claim("p", 1, projects=["alps"])
+    assert "unserved" not in reasons(alps)
+
+
+def test_a_worker_whose_token_is_for_all_projects_again_counts(ledger_db: str) -> None:
+    claim("p", projects=["andes"], worker="gpu-1")
+    job = submit("why", keys(2), pipeline="p", project="alps")
+    assert "unserved" in reasons(job)
+    claim("p", 1, worker="gpu-1")
+    assert "unserved" not in reasons(job)
+    assert serving("alps") == serving("andes") == {"p": 1}
+
+
+def test_what_viewers_share_names_no_worker_and_says_the_same(ledger_db: str, clock: Clock) -> None:
+    """A worker serves the pipeline, so its items do not wait in vain, whoever looks."""
+    claim("p", worker="gpu-1", owner=3)
+    job = submit("why", keys(2), pipeline="p")
+    clock.forward(90)
+    claim("q", worker="gpu-2", owner=3)
+    named, shared = (why(job.pk, owner=one)["reasons"] for one in (None, NOBODY))
+    assert "workers online serve 'q' (1)" in named[0]["text"]
+    assert shared[0]["text"] == (
+        "2 items wait for pipeline 'p'; no worker has asked for it for 90 s"
+    )
+    workers.forget()
+    workers.seen(3, "gpu-1")
+    assert [one["code"] for one in why(job.pk, owner=NOBODY)["reasons"]] == ["ready"]
+    assert why(job.pk) == why(job.pk, owner=NOBODY) == why(job.pk, owner=7)
 
 
 def test_while_workers_are_busy_on_the_job_its_pipeline_is_served(

@@ -77,8 +77,8 @@ def test_a_claim_records_its_worker_and_the_pipelines_it_asked_for_last(ledger_d
     claim("r", worker="gpu-1", owner=5)
     claim("s", worker="gpu-1")
     assert [(one["owner"], one["pipelines"]) for one in workers()] == [(0, ["s"]), (5, ["r"])]
-    assert serving() == {"r": 1, "s": 1}
-    assert serving(5) == {"r": 1}
+    assert serving("default") == {"r": 1, "s": 1}
+    assert serving("default", 5) == {"r": 1}
 
 
 def test_what_a_worker_says_about_itself_survives_its_claims(ledger_db: str) -> None:

@@ -16,9 +16,10 @@ from joblot.config import limits
 from joblot.gauge import Gauge
 from joblot.ledger.db.statements import fetch, moment
 from joblot.ledger.db.transactions import alias, connection, one_snapshot, repeated
-from joblot.ledger.read import pulse
+from joblot.ledger.read import pulse, workers
 from joblot.ledger.read.drift import double_finals, drifted_jobs
 from joblot.ledger.read.undelivered import open_deliveries
+from joblot.ledger.read.worker_figures import failing
 from joblot.ledger.rows.deferrals import recent
 from joblot.ledger.rows.outputs import marked
 from joblot.ledger.rows.sweep_failures import failures
@@ -32,7 +33,8 @@ def gauges() -> list[Gauge]:
     """The work in progress, and how far the sweep is behind. Raises Unavailable."""
     ((now,),) = fetch(connection(), "db/clock")
     at = moment(now)
-    return [*_jobs(), *_leases(at), *_events(at), *_files(at), *_sweep(), *_finals(), *_deferred()]
+    work = [*_jobs(), *_leases(at), *_events(at), *_files(at)]
+    return [*work, *_sweep(), *_finals(), *_deferred(), *_workers()]
 
 
 def overdue_seconds(rows: Any, by: str, now: datetime) -> float:
@@ -106,6 +108,15 @@ def _finals() -> Iterator[Gauge]:
 def _deferred() -> Iterator[Gauge]:
     means = "Results that a hook or the storage refused within the last minute."
     yield Gauge("deferred_results", count(recent()), means)
+
+
+def _workers() -> Iterator[Gauge]:
+    yield Gauge("online_workers", workers.online(), "Workers that were seen recently.")
+    means = "Workers that were not, and are not removed yet; without revoked ones."
+    yield Gauge("offline_workers", workers.away(), means)
+    yield Gauge("revoked_workers", workers.revoked(), "Workers that an operator has revoked.")
+    means = "Workers that reported more failures than successes in the last hour."
+    yield Gauge("failing_workers", failing(), means)
 
 
 def _files(now: datetime) -> Iterator[Gauge]:
