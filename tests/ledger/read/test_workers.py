@@ -9,7 +9,7 @@ import pytest
 from joblot.config import limits
 from joblot.ledger.claim.claim import claim
 from joblot.ledger.lease import renew
-from joblot.ledger.read.workers import online, serving, workers
+from joblot.ledger.read.workers import presence, serving, workers
 from joblot.ledger.rows.workers import ANY_JOB, asked, forget, seen
 from joblot.ledger.submit.submit import submit
 from tests.ledger import worker
@@ -36,7 +36,7 @@ def test_of_two_workers_exactly_the_dead_one_goes_offline(
     seen(1, "gpu-2")
     clock.forward(2)
     assert states() == {"gpu-1": "quiet", "gpu-2": "online"}
-    assert online() == 1
+    assert presence() == {"online": 1, "offline": 1, "revoked": 0}
     clock.forward(58)
     assert states() == {"gpu-1": "quiet", "gpu-2": "quiet"}
     clock.forward(59)

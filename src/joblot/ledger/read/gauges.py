@@ -16,10 +16,11 @@ from joblot.config import limits
 from joblot.gauge import Gauge
 from joblot.ledger.db.statements import fetch, moment
 from joblot.ledger.db.transactions import alias, connection, one_snapshot, repeated
-from joblot.ledger.read import pulse, workers
+from joblot.ledger.read import pulse
 from joblot.ledger.read.drift import double_finals, drifted_jobs
 from joblot.ledger.read.undelivered import open_deliveries
 from joblot.ledger.read.worker_figures import failing
+from joblot.ledger.read.workers import presence
 from joblot.ledger.rows.deferrals import recent
 from joblot.ledger.rows.outputs import marked
 from joblot.ledger.rows.sweep_failures import failures
@@ -34,7 +35,7 @@ def gauges() -> list[Gauge]:
     ((now,),) = fetch(connection(), "db/clock")
     at = moment(now)
     work = [*_jobs(), *_leases(at), *_events(at), *_files(at)]
-    return [*work, *_sweep(), *_finals(), *_deferred(), *_workers()]
+    return [*work, *_sweep(), *_finals(), *_deferred(), *_workers(at)]
 
 
 def overdue_seconds(rows: Any, by: str, now: datetime) -> float:
@@ -110,13 +111,14 @@ def _deferred() -> Iterator[Gauge]:
     yield Gauge("deferred_results", count(recent()), means)
 
 
-def _workers() -> Iterator[Gauge]:
-    yield Gauge("online_workers", workers.online(), "Workers that were seen recently.")
+def _workers(now: datetime) -> Iterator[Gauge]:
+    found = presence()
+    yield Gauge("online_workers", found["online"], "Workers that were seen recently.")
     means = "Workers that were not, and are not removed yet; without revoked ones."
-    yield Gauge("offline_workers", workers.away(), means)
-    yield Gauge("revoked_workers", workers.revoked(), "Workers that an operator has revoked.")
+    yield Gauge("offline_workers", found["offline"], means)
+    yield Gauge("revoked_workers", found["revoked"], "Workers that an operator has revoked.")
     means = "Workers that reported more failures than successes in the last hour."
-    yield Gauge("failing_workers", failing(), means)
+    yield Gauge("failing_workers", failing(now), means)
 
 
 def _files(now: datetime) -> Iterator[Gauge]:

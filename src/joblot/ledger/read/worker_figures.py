@@ -12,13 +12,12 @@ from typing import Any
 
 from django.db.models import F, Max, Q, Sum
 
-from joblot.ledger.db.transactions import alias, repeated
+from joblot.ledger.db.transactions import alias
 from joblot.ledger.rows.worker_figures import (
     MINUTE_SECONDS,
     SHOWN_MINUTES,
     Worker,
     minute_of,
-    this_minute,
 )
 from joblot.models import WorkerMinute
 
@@ -64,10 +63,9 @@ def figures(now: datetime, owner: int | None = None) -> dict[Worker, Figures]:
     }
 
 
-@repeated
-def failing() -> int:
+def failing(now: datetime) -> int:
     """How many workers reported more failures than successes in the last hour."""
-    sums = _rows(this_minute()).order_by().values("owner", "instance")
+    sums = _rows(minute_of(now)).order_by().values("owner", "instance")
     sums = sums.annotate(bad=Sum("failed"), good=Sum("succeeded"))
     return int(sums.filter(bad__gt=F("good")).count())
 

@@ -175,20 +175,16 @@ def _state(heard: datetime, now: datetime, interval: float) -> str:
 
 
 @repeated
-def online() -> int:
-    """How many were seen within `worker_offline_seconds`."""
-    return int(_rows().filter(_is_recent()).count())
-
-
-@repeated
-def away() -> int:
-    """How many were not seen for longer, and are not removed yet; without revoked ones."""
-    return int(_rows().exclude(_is_recent()).filter(revoked_at__isnull=True).count())
-
-
-@repeated
-def revoked() -> int:
-    return int(_rows().filter(revoked_at__isnull=False).count())
+def presence() -> dict[str, int]:
+    """How many are online (seen within `worker_offline_seconds`), offline, and revoked."""
+    revoked = Q(revoked_at__isnull=False)
+    return dict(
+        _rows().aggregate(
+            online=Count("pk", filter=_is_recent() & ~revoked),
+            offline=Count("pk", filter=~_is_recent() & ~revoked),
+            revoked=Count("pk", filter=revoked),
+        )
+    )
 
 
 def serving(project: str, owner: int | None = None) -> Counter[str]:
