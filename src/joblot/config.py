@@ -199,6 +199,7 @@ class Limits:
     worker_about_bytes_max: int = 8_192
     worker_seen_seconds: float = 10.0  # between writes of when a worker was last seen
     worker_offline_seconds: float = 60.0  # after it was last seen
+    worker_kept_seconds: float = 604_800.0  # after it was last seen; then it is removed
     map_items_max: int = 1_000_000  # of a job, covered by one map
     drift_jobs_max: int = 500  # the newest ended jobs whose counts /metrics compares
     picture_items_max: int = 10_000_000  # of a job, in one picture of all items

@@ -15,8 +15,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from joblot.cli.app import app
+from joblot.errors import WorkerRevoked
 from joblot.identity.tokens import issue, revoke
 from joblot.ledger.claim.claim import claim
+from joblot.ledger.lease import release
 from joblot.ledger.read.items import items
 from joblot.ledger.read.progress import progress
 from joblot.ledger.report.report import report
@@ -138,6 +140,34 @@ def test_a_lease_is_expired_and_old_jobs_are_pruned(ledger_db: str, remote: Remo
     assert "0 jobs removed" in remote("prune", "--older-than", "1h", "--yes").stdout
     assert "1 job removed" in remote("prune", "--older-than", "0s", "--yes").stdout
     assert call("show", made).exit_code == 3
+
+
+def test_a_worker_is_revoked_and_restored(ledger_db: str, remote: Remote):
+    submit("held", ["a", "b", "c"], pipeline="p")
+    for name, owner in (("here", 0), ("there", 0), ("twin", 1), ("twin", 2)):
+        seen(owner, name)
+    for name, run, held in (("here", call, 2), ("there", remote, 1)):
+        claim("p", held, worker=name)
+        done = run("revoke-worker", name, "--reason", "too hot")
+        assert f"worker {name} was revoked; {held} item" in done.stdout, done.output
+        with pytest.raises(WorkerRevoked):
+            claim("p", worker=name)
+        assert "revoked" in run("workers").stdout
+        assert run("restore-worker", name).stdout == f"worker {name} may work again\n"
+        (lease,) = claim("p", held, worker=name).leases
+        release(lease.token)
+    for command in (
+        ["revoke-worker", "twin"],
+        ["revoke-worker", "twin", "--owner", "2"],
+        ["restore-worker", "twin", "--owner", "2"],
+        ["restore-worker", "twin", "--owner", "3"],
+        ["revoke-worker", "nobody"],
+    ):
+        here, there = call(*command), remote(*command)
+        assert said(there) == said(here), command
+    assert call("revoke-worker", "twin").exit_code == 2
+    assert "expected one of 1, 2" in call("revoke-worker", "twin").stderr
+    assert call("revoke-worker", "nobody").exit_code == 3
 
 
 def test_webhooks_are_kept_on_the_server(ledger_db: str, remote: Remote):

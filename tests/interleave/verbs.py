@@ -18,7 +18,7 @@ from joblot.ledger.job.prune import prune
 from joblot.ledger.job.reconcile import reconcile
 from joblot.ledger.job.removal import go_on as go_on_removing
 from joblot.ledger.job.retry import go_on_reopening, retry
-from joblot.ledger.lease import expire_overdue, release, renew
+from joblot.ledger.lease import expire_overdue, release, renew, renew_many
 from joblot.ledger.maintain.delivery import deliver
 from joblot.ledger.maintain.fold import fold
 from joblot.ledger.maintain.merge import merge_ranges
@@ -56,6 +56,10 @@ def live(scene: Scene) -> Any:
 def expired(scene: Scene) -> Any:
     assert scene.expired
     return scene.expired
+
+
+def renew_both(scene: Scene) -> int:
+    return renew_many([UUID(lease.token) for lease in (live(scene), expired(scene))], 5000)
 
 
 def together(scene: Scene) -> list[str]:
@@ -109,6 +113,7 @@ VERBS: dict[str, Verb] = {
     # a worker
     "claim": Verb("running filling staged", lambda s: claim(["p", "q"], 2)),
     "renew": Verb("running last canceling deleted", lambda s: renew(live(s).token, 5000)),
+    "renew_many": Verb("running last canceling", renew_both),
     "release": Verb("running last canceling", lambda s: release(live(s).token)),
     "report": Verb(
         "last running filling staged canceling paused deleted failed",

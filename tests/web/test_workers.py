@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from html import unescape
 
 import pytest
@@ -10,8 +11,13 @@ from django.test import Client
 from playwright.sync_api import Page
 
 from joblot.ledger.claim.claim import claim
+from joblot.ledger.maintain.revocation import revoke_worker
+from joblot.ledger.report.report import report
+from joblot.ledger.rows import worker_figures
 from joblot.ledger.rows.workers import ANY_JOB, asked, forget, seen
 from joblot.ledger.submit.submit import submit
+from joblot.models import WorkerInstance
+from joblot.wire import failure, success
 from tests.ledger.worker import keys
 from tests.web.browser import check_page
 from tests.web.people import person
@@ -33,13 +39,18 @@ def shown(client: Client, where: str = "/workers") -> str:
     return unescape(client.get(where).content.decode())
 
 
+def row_of(worker: str, page: str) -> str:
+    found = re.search(rf'id="worker-{worker}">.*?</tr>', page, re.DOTALL)
+    assert found is not None
+    return found[0]
+
+
 def test_each_worker_is_under_its_pipelines_with_what_it_holds(two_workers: None) -> None:
     page = shown(person("ana", "operator"))
     assert re.search(r"shrink</h2>.*gpu-7.*alpha", page, re.DOTALL)
-    row = re.search(r'id="worker-gpu-7">.*?</tr>', page, re.DOTALL)
-    assert row is not None
-    assert 'data-label="Items" class="num">4<' in row[0]
-    assert "online" in row[0]
+    row = row_of("gpu-7", page)
+    assert 'data-label="Items" class="num">4<' in row
+    assert "online" in row
     assert "idle-1" in page
     assert "idle-1" not in shown(person("ben"), "/workers?pipeline=shrink")
 
@@ -49,6 +60,35 @@ def test_a_member_of_a_project_sees_who_works_on_it_and_nobody_else(two_workers:
     assert "gpu-7" in page
     assert "idle-1" not in page
     assert "gpu-7" not in shown(person("eve", "reader", "andes"))
+
+
+def test_a_worker_is_shown_with_how_fast_it_is_and_how_it_fails(two_workers: None) -> None:
+    (lease,) = claim(["shrink"], owner=1, worker="gpu-7", limit=4).leases
+    report(lease.token, [success(4), success(5), failure(6, "CudaError", "no <memory>")])
+    worker_figures.write(older_than=0.0)
+    row = row_of("gpu-7", shown(person("ana", "operator")))
+    assert 'data-label="Per minute" class="num">3.0<' in row
+    assert re.search(r'data-label="Failed \(1 h\)" class="num"><span class="bad">1<', row)
+    assert "CudaError: no <memory>" in row
+    row = row_of("gpu-7", shown(person("ben", "reader", "alps")))
+    assert 'data-label="Per minute" class="num">–<' in row  # they would be of all projects
+    assert "CudaError" not in row
+
+
+def test_workers_that_are_away_are_folded_by_how_long(ledger_db: str) -> None:
+    for name, hours in (("old", 25), ("bad", 25), ("lately", 23), ("here", 0)):
+        seen(1, name)
+        at = datetime.now(UTC) - timedelta(hours=hours)
+        WorkerInstance.ledger.filter(instance=name).update(last_seen_at=at)
+    revoke_worker(1, "bad")
+    page = shown(person("ana", "operator"))
+    folds = dict(re.findall(r"<summary>(.*?)</summary><ul>(.*?)</ul>", page, re.DOTALL))
+    assert {title: re.findall(r"<li>(\S+),", names) for title, names in folds.items()} == {
+        "1 offline in the last 24 h, holding nothing": ["lately"],
+        "1 offline for longer, holding nothing": ["old"],
+        "1 revoked and offline, holding nothing": ["bad"],
+    }
+    assert "online" in row_of("here", page)
 
 
 def test_everybody_can_use_the_page_of_workers(page: Page, two_workers: None) -> None:

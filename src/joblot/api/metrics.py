@@ -11,7 +11,6 @@ from joblot.gauge import Gauge
 from joblot.identity.caller import Scope
 from joblot.ledger.db.transactions import one_snapshot
 from joblot.ledger.read.gauges import gauges
-from joblot.ledger.read.workers import online
 from joblot.webhooks.delivery import waiting
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -29,5 +28,4 @@ def metrics(request: HttpRequest) -> HttpResponse:
 @one_snapshot()
 def all_gauges() -> list[Gauge]:
     """All of them, at one instant. Raises Unavailable."""
-    seen = Gauge("online_workers", online(), "Workers that were seen recently.")
-    return [*gauges(), *waiting(), seen]
+    return [*gauges(), *waiting()]

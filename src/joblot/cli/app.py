@@ -22,6 +22,8 @@ COMMANDS = {
     "logs": "joblot.cli.commands.read:logs",
     "events": "joblot.cli.commands.events:events",
     "workers": "joblot.cli.commands.read:workers",
+    "revoke-worker": "joblot.cli.commands.revoke:revoke_worker",
+    "restore-worker": "joblot.cli.commands.revoke:restore_worker",
     "start": "joblot.cli.commands.change:start",
     "seal": "joblot.cli.commands.change:seal",
     "cancel": "joblot.cli.commands.change:cancel",

@@ -56,6 +56,11 @@ class Ledger(Protocol):
 
     def workers(self) -> Sequence[Row]: ...
 
+    def revoke_worker(self, owner: int, worker: str, *, reason: str) -> int:
+        """How many items the worker has given back."""
+
+    def restore_worker(self, owner: int, worker: str, *, reason: str) -> None: ...
+
     def submit(self, items: Iterable[Any] | None, **asked: Any) -> Row:
         """`asked` are the other arguments of joblot's `submit`."""
 

@@ -49,6 +49,12 @@ class LocalLedger:
     def workers(self) -> Sequence[Row]:
         return verbs.workers()
 
+    def revoke_worker(self, owner: int, worker: str, *, reason: str) -> int:
+        return verbs.revoke_worker(owner, worker, actor=operator(), reason=reason)
+
+    def restore_worker(self, owner: int, worker: str, *, reason: str) -> None:
+        verbs.restore_worker(owner, worker, actor=operator(), reason=reason)
+
     def submit(self, items: Iterable[Any] | None, **asked: Any) -> Row:
         asked["project"] = asked["project"] or "default"
         return verbs.progress(verbs.submit(items=items, actor=operator(), **asked).pk)

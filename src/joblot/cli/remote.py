@@ -74,6 +74,14 @@ class RemoteLedger:
     def workers(self) -> Sequence[Row]:
         return self._get("workers")["workers"]  # type: ignore[no-any-return]
 
+    def revoke_worker(self, owner: int, worker: str, *, reason: str) -> int:
+        asked = {"owner": owner, "instance": worker, "reason": reason}
+        return int(self._ask("POST", "workers/revoke", asked)["released"])
+
+    def restore_worker(self, owner: int, worker: str, *, reason: str) -> None:
+        asked = {"owner": owner, "instance": worker, "reason": reason}
+        self._ask("POST", "workers/restore", asked)
+
     def submit(self, items: Iterable[Any] | None, **asked: Any) -> Row:
         """Post the first items with the job; stream the others into it, then seal it.
 

@@ -134,7 +134,8 @@ def event_line(event: Row) -> str:
 
 
 def workers(page: Sequence[Row]) -> None:
-    titles = ["worker", "state", "host", "version", "pipelines", "items", "last seen (UTC)"]
+    titles = ["worker", "state", "host", "version", "pipelines", "items", "per min"]
+    titles += ["failed (1 h)", "last seen (UTC)", "last error"]
     table(titles, map(_worker_cells, page))
 
 
@@ -146,7 +147,10 @@ def _worker_cells(worker: Row) -> list[Any]:
         worker["version"],
         ", ".join(worker["pipelines"]),
         worker["items"],
+        worker["items_per_minute"],
+        worker["failed_last_hour"],
         worker["last_seen_at"][:19],
+        worker["last_error"],
     ]
 
 

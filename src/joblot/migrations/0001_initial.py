@@ -149,6 +149,7 @@ class Migration(migrations.Migration):
                 ('instance', models.CharField(max_length=200)),
                 ('about', models.JSONField(default=dict)),
                 ('pipelines', models.JSONField(default=list)),
+                ('projects', models.JSONField(null=True)),
                 ('first_seen_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('last_seen_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('revoked_at', models.DateTimeField(null=True)),
@@ -160,11 +161,27 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='WorkerMinute',
+            fields=[
+                ('pk', models.CompositePrimaryKey('minute', 'owner', 'instance', blank=True, editable=False, primary_key=True, serialize=False)),
+                ('minute', models.BigIntegerField()),
+                ('owner', models.BigIntegerField()),
+                ('instance', models.CharField(max_length=200)),
+                ('succeeded', models.IntegerField()),
+                ('failed', models.IntegerField()),
+                ('error', models.TextField(null=True)),
+            ],
+            options={
+                'db_table': 'joblot_worker_minute',
+            },
+        ),
+        migrations.CreateModel(
             name='PipelineAsked',
             fields=[
-                ('pk', models.CompositePrimaryKey('pipeline', 'job_id', blank=True, editable=False, primary_key=True, serialize=False)),
+                ('pk', models.CompositePrimaryKey('pipeline', 'job_id', 'project', blank=True, editable=False, primary_key=True, serialize=False)),
                 ('pipeline', models.CharField(max_length=200)),
                 ('job_id', models.BigIntegerField()),
+                ('project', models.CharField(max_length=200)),
                 ('asked_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
             options={

@@ -4,7 +4,7 @@ Hot tables have no foreign-key constraints: checking one would share-lock the jo
 result may wait for another.
 """
 
-from joblot.models.access import PipelineAsked, Token, WorkerInstance
+from joblot.models.access import NO_OWNER, PipelineAsked, Token, WorkerInstance, WorkerMinute
 from joblot.models.history import Deferral, Delivery, Event, Log, SweepFailure
 from joblot.models.job import Job, JobQuerySet, Stage
 from joblot.models.queue import LIVE, LIVE_BY_TIME, Item, ItemRange, Lease
@@ -14,6 +14,7 @@ from joblot.models.webhook import Webhook, WebhookDelivery
 __all__ = [
     "LIVE",
     "LIVE_BY_TIME",
+    "NO_OWNER",
     "Attempt",
     "Deferral",
     "Delivery",
@@ -37,4 +38,5 @@ __all__ = [
     "Webhook",
     "WebhookDelivery",
     "WorkerInstance",
+    "WorkerMinute",
 ]

@@ -9,6 +9,8 @@ from django.db.models.functions import Now
 from joblot.guards import LedgerModel
 from joblot.models.stored_json import StoredJSON
 
+NO_OWNER = 0  # the owner of workers in this process, as of those with the local token
+
 
 class Token(models.Model):
     """The right to use the API. The secret itself is shown once and not stored.
@@ -34,14 +36,16 @@ class Token(models.Model):
 class WorkerInstance(LedgerModel):
     """A worker: a token and the instance id that the worker sends.
 
-    `owner` 0 is the local token, and a process that calls joblot directly. `pipelines` are those
-    that it asked for last. While `revoked_at` is set, its claims, renewals and reports are refused.
+    `owner` is the token's id, or NO_OWNER. `pipelines` are those
+    that it asked for last, of jobs of `projects`; null means all. While `revoked_at` is set, its
+    claims, renewals and reports are refused.
     """
 
     owner = models.BigIntegerField()
     instance = models.CharField(max_length=200)
     about = StoredJSON(default=dict)  # version, host, hardware: as sent by the worker
     pipelines = models.JSONField(default=list)
+    projects = models.JSONField(null=True)
     first_seen_at = models.DateTimeField(db_default=Now())
     last_seen_at = models.DateTimeField(db_default=Now())
     revoked_at = models.DateTimeField(null=True)
@@ -60,12 +64,34 @@ class WorkerInstance(LedgerModel):
         ]
 
 
-class PipelineAsked(LedgerModel):
-    """When a claim last asked for a pipeline: of any job (`job_id` 0), or of one."""
+class WorkerMinute(LedgerModel):
+    """What a worker has reported in a minute: results that were recorded, and the last error.
 
-    pk = models.CompositePrimaryKey("pipeline", "job_id")
+    `minute` numbers the minutes since 1970. `failed` includes failures that will be retried.
+    """
+
+    pk = models.CompositePrimaryKey("minute", "owner", "instance")
+    minute = models.BigIntegerField()
+    owner = models.BigIntegerField()
+    instance = models.CharField(max_length=200)
+    succeeded = models.IntegerField()
+    failed = models.IntegerField()
+    error = models.TextField(null=True)
+
+    class Meta:
+        db_table = "joblot_worker_minute"
+
+
+class PipelineAsked(LedgerModel):
+    """When a claim last asked for a pipeline: of any job (`job_id` 0), or of one.
+
+    If of any, `project` is the project whose jobs it might get, or "" for all projects.
+    """
+
+    pk = models.CompositePrimaryKey("pipeline", "job_id", "project")
     pipeline = models.CharField(max_length=200)
     job_id = models.BigIntegerField()
+    project = models.CharField(max_length=200)
     asked_at = models.DateTimeField(db_default=Now())
 
     class Meta:

@@ -17,7 +17,8 @@ from joblot.words import WORKERS
 
 Json = dict[str, Any]
 
-GONE_AFTER = timedelta(days=7)
+FOLDED = timedelta(hours=24)
+FOLDS = ("offline in the last 24 h", "offline for longer", "revoked and offline")
 
 
 @page
@@ -30,8 +31,8 @@ def workers(request: HttpRequest) -> HttpResponseBase:
         for one in crew(caller_of(request).projects)
         if wanted is None or wanted in one["pipelines"]
     ]
-    shown = [_shown(one) for one in found if one["state"] != "offline" or one["items"]]
     resting = [one for one in found if one["state"] == "offline" and not one["items"]]
+    shown = [_shown(one) for one in found if one not in resting]
     context = {
         "title": "Workers",
         "here": "workers",
@@ -39,9 +40,18 @@ def workers(request: HttpRequest) -> HttpResponseBase:
         "may_revoke": Scope.ADMIN in caller_of(request).scopes,
         "as_of": now.astimezone(UTC).isoformat(),
         "groups": _groups(shown),
-        "folded": [one for one in resting if _at(one["last_seen_at"]) > now - GONE_AFTER],
+        "folds": _folds(resting, now),
     }
     return render(request, "joblot/workers.html", context)
+
+
+def _folds(resting: list[Json], now: datetime) -> list[Json]:
+    """Offline workers that hold nothing: lately, earlier, and, whenever that was, revoked ones."""
+    folds: dict[str, list[Json]] = {title: [] for title in FOLDS}
+    for one in resting:
+        lately = _at(one["last_seen_at"]) > now - FOLDED
+        folds[FOLDS[2] if one["revoked_at"] else FOLDS[0] if lately else FOLDS[1]].append(one)
+    return [{"title": title, "workers": members} for title, members in folds.items() if members]
 
 
 def _shown(one: Json) -> Json:

@@ -44,7 +44,7 @@ from joblot.ledger.read.snapshot import snapshot
 from joblot.ledger.read.summary import summary
 from joblot.ledger.read.throughput import throughput
 from joblot.ledger.read.why import why
-from joblot.ledger.read.workers import online, workers
+from joblot.ledger.read.workers import workers
 from joblot.ledger.rows.job import read_job, stages_of
 from joblot.ledger.submit.submit import submit
 from joblot.states import ItemState, JobStatus
@@ -127,7 +127,6 @@ READERS: dict[str, list[Reader]] = {
     "others_wait": [lambda job: others_wait(job, ["p"], None)],
     "held_ahead": [lambda job: held_ahead(job, "w", 60)],
     "workers": [lambda job: workers()],
-    "online": [lambda job: online()],
     "webhooks": [lambda job: webhooks()],
     "webhook": [lambda job: webhook(webhooks()[0]["id"])],
     "deliveries": [lambda job: deliveries(webhooks()[0]["id"], state="pending")],

@@ -19,7 +19,7 @@ from joblot.ledger.submit.submit import add_items, submit
 from joblot.models import ItemRange, Job
 from tests.ledger import worker
 from tests.ledger.conftest import Clock
-from tests.ledger.worker import TWO_STAGES, fail, keys, succeed
+from tests.ledger.worker import fail, keys, succeed
 
 NEVER = "ready and not claimed yet"
 RETURNED = "back from expired leases, and not claimed again yet"
@@ -158,63 +158,6 @@ def test_an_item_that_kills_its_workers_is_named(served: None) -> None:
     worker.lease("p", limit=1)
     worker.lease("p", limit=1)
     assert reasons(job)["kills"]["text"] == kills["text"]  # also while it is leased
-
-
-# Pipelines
-
-
-def test_a_pipeline_that_nobody_has_ever_asked_for(ledger_db: str) -> None:
-    claim("shrink", worker="gpu-1")
-    claim("shrink", worker="gpu-2")
-    job = submit("why", keys(20), pipeline="shrnik")
-    assert texts(job) == [
-        (
-            "20 items wait for pipeline 'shrnik'; no worker has ever asked for it; workers online "
-            "serve 'shrink' (2)"
-        )
-    ]
-    assert reasons(job)["unserved"]["count"] == 20
-    assert texts(job, owner=7) == [
-        "20 items wait for pipeline 'shrnik'; no worker has ever asked for it; no worker is online"
-    ]
-
-
-def test_a_pipeline_that_nobody_asks_for_any_more(ledger_db: str, clock: Clock) -> None:
-    claim("detect", worker="gpu-1")
-    job = submit("why", keys(2), pipeline="detect")
-    assert texts(job) == ["2 items are ready and not claimed yet"]
-    clock.forward(3 * 3600 + 20)
-    assert texts(job) == [
-        (
-            "2 items wait for pipeline 'detect'; no worker has asked for it for 3 h; no worker is "
-            "online"
-        )
-    ]
-
-
-def test_a_claim_without_a_name_and_one_of_this_job_count_too(ledger_db: str) -> None:
-    job = submit("why", keys(2), pipeline="p")
-    assert "unserved" in reasons(job)
-    release(worker.lease("p", job=job.pk).token)
-    assert "unserved" not in reasons(job)
-    other = submit("other", keys(2), pipeline="p")
-    assert "unserved" in reasons(other)  # that claim would never get its items
-    claim("p", 1)
-    assert "unserved" not in reasons(other)
-
-
-def test_while_workers_are_busy_on_the_job_its_pipeline_is_served(
-    ledger_db: str, clock: Clock
-) -> None:
-    job = submit("why", keys(3), stages=TWO_STAGES, policy={"lease_seconds": 3600})
-    lease = worker.lease("p", limit=2, worker="gpu-1")
-    for _ in range(4):
-        clock.forward(50)
-        renew(lease.token)
-    assert [one["code"] for one in why(job.pk)["reasons"]] == ["in_flight", "ready"]
-    succeed(lease, 0)
-    assert reasons(job)["unserved"]["text"].startswith("1 item waits for pipeline 'q'; no worker")
-    assert reasons(job)["ready"]["count"] == 1
 
 
 # Damage

@@ -9,7 +9,7 @@ import pytest
 from joblot.config import limits
 from joblot.ledger.claim.claim import claim
 from joblot.ledger.lease import renew
-from joblot.ledger.read.workers import online, serving, workers
+from joblot.ledger.read.workers import presence, serving, workers
 from joblot.ledger.rows.workers import ANY_JOB, asked, forget, seen
 from joblot.ledger.submit.submit import submit
 from tests.ledger import worker
@@ -36,7 +36,7 @@ def test_of_two_workers_exactly_the_dead_one_goes_offline(
     seen(1, "gpu-2")
     clock.forward(2)
     assert states() == {"gpu-1": "quiet", "gpu-2": "online"}
-    assert online() == 1
+    assert presence() == {"online": 1, "offline": 1, "revoked": 0}
     clock.forward(58)
     assert states() == {"gpu-1": "quiet", "gpu-2": "quiet"}
     clock.forward(59)
@@ -77,8 +77,8 @@ def test_a_claim_records_its_worker_and_the_pipelines_it_asked_for_last(ledger_d
     claim("r", worker="gpu-1", owner=5)
     claim("s", worker="gpu-1")
     assert [(one["owner"], one["pipelines"]) for one in workers()] == [(0, ["s"]), (5, ["r"])]
-    assert serving() == {"r": 1, "s": 1}
-    assert serving(5) == {"r": 1}
+    assert serving("default") == {"r": 1, "s": 1}
+    assert serving("default", 5) == {"r": 1}
 
 
 def test_what_a_worker_says_about_itself_survives_its_claims(ledger_db: str) -> None:

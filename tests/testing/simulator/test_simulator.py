@@ -29,6 +29,17 @@ def test_everything_holds_for_a_known_seed(ledger_db: str, seed: int) -> None:
     assert not Job.objects.exists()  # it leaves nothing behind
 
 
+def test_a_job_that_ended_while_the_clock_was_ahead_is_cleared_away(ledger_db: str) -> None:
+    simulate(1, replay="10:99 4: 10:")  # the clock jumps, an empty job is submitted, it jumps back
+    assert not Job.objects.exists()
+
+
+def test_a_retry_that_was_killed_once_begun_goes_on(ledger_db: str) -> None:
+    """Seed 7: from then on its items are reopened, and its settled items become fewer."""
+    done = simulate(7)
+    assert done.figures["retried by cause"] > 0
+
+
 def test_everything_holds_for_a_fresh_seed(ledger_db: str) -> None:
     seed = secrets.randbelow(10**6)
     sys.stdout.write(f"fresh seed: {seed}\n")

@@ -112,7 +112,11 @@ class ReportOut(Schema):
 
 
 class WorkerOut(Schema):
-    """`until` is when the last of its leases ends; `items` are those that they hold."""
+    """`until` is when the last of its leases ends; `items` are those that they hold.
+
+    `items_per_minute` is over the last five minutes, `failed_last_hour` and `last_error` over the
+    last hour.
+    """
 
     owner: int
     instance: str
@@ -126,8 +130,8 @@ class WorkerOut(Schema):
     leases: int
     items: int
     until: str | None
-    items_per_minute: float | None
-    failed_last_hour: int | None
+    items_per_minute: float
+    failed_last_hour: int
     last_error: str | None
     revoked_at: str | None
 

@@ -76,7 +76,7 @@ def claim(
     for one in answer.leases:  # only now it is known whose trace the claim belongs to
         telemetry.ended_span("claim", began, one.traceparent, job=one.job, items=len(one.items))
     of_job = workers.ANY_JOB if job is None else job if answer.leases else None
-    workers.asked(owner, worker, wanted.pipelines, of_job)
+    workers.asked(owner, worker, wanted.pipelines, of_job, wanted.projects)
     return answer
 
 

@@ -17,8 +17,7 @@ from joblot.errors import NotFound
 from joblot.ledger.db.transactions import alias, durable, repeated
 from joblot.ledger.lease import release
 from joblot.ledger.rows import workers
-from joblot.ledger.rows.workers import NO_OWNER
-from joblot.models import LIVE_BY_TIME, Lease, WorkerInstance
+from joblot.models import LIVE_BY_TIME, NO_OWNER, Lease, WorkerInstance
 
 logger = logging.getLogger("joblot.ledger")
 

@@ -25,12 +25,14 @@ from joblot.ledger.job.removal import go_on_with
 from joblot.ledger.job.retry import go_on_reopening
 from joblot.ledger.lease import expire_overdue, expire_overdue_of
 from joblot.ledger.maintain.fold import fold
+from joblot.ledger.maintain.gone_workers import remove_gone_workers, remove_old_figures
 from joblot.ledger.maintain.merge import merge_ranges, merge_ranges_of
 from joblot.ledger.maintain.outbox import fan_out
 from joblot.ledger.maintain.revocation import release_revoked
 from joblot.ledger.maintain.sample import sample, sample_of
 from joblot.ledger.maintain.waits import shorten_waits, shorten_waits_of
 from joblot.ledger.read.pulse import beat, rest
+from joblot.ledger.rows import worker_figures
 from joblot.ledger.rows.deferrals import forget_old
 from joblot.ledger.rows.outputs import mark_unreferenced
 from joblot.ledger.rows.sweep_failures import Step, each, put_off, try_again
@@ -49,14 +51,15 @@ class Swept:
     events_fanned_out: int
 
 
-def sweep(*, checks_waits: bool = True) -> Swept:
+def sweep(*, thorough: bool = True) -> Swept:
     """One round: expire leases, continue cancels and retries, reconcile, merge, sample, fan out,
     remove.
 
-    Steps that failed for a job in an earlier round come last. With `checks_waits`, first brings
-    forward what was scheduled too late while the clock was ahead. Raises Unavailable.
+    Steps that failed for a job in an earlier round come last. If `thorough`, first brings forward
+    what was scheduled too late while the clock was ahead, and removes the workers that are gone.
+    Raises Unavailable.
     """
-    if checks_waits:
+    if thorough:
         shorten_waits()
     expired = expire_overdue()
     release_revoked()
@@ -71,6 +74,9 @@ def sweep(*, checks_waits: bool = True) -> Swept:
     go_on_removing(limits().removal_seconds_per_sweep)
     mark_unreferenced(limits().removal_seconds_per_sweep)
     forget_old()
+    if thorough:
+        remove_gone_workers()
+        remove_old_figures()
     try_again(_AGAIN)
     return Swept(expired, len(due), fanned_out)
 
@@ -103,7 +109,8 @@ def sweep_until(stop: threading.Event) -> None:
         began = time.monotonic()
         is_due = began - checked_at >= limits().clock_check_seconds
         try:
-            sweep(checks_waits=is_due)
+            sweep(thorough=is_due)
+            worker_figures.write()
             checked_at = began if is_due else checked_at
             beat()
         except Unavailable as error:
@@ -111,6 +118,7 @@ def sweep_until(stop: threading.Event) -> None:
         except Exception:
             logger.exception("sweep failed; it continues in the next round")
         stop.wait(max(0.0, limits().sweep_seconds - (time.monotonic() - began)))
+    worker_figures.write(older_than=0.0)
     rest()
     connection().close()
 

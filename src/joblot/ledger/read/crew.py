@@ -12,6 +12,8 @@ from joblot.ledger.read.workers import Holding, database_now, holdings, workers
 
 Json = dict[str, Any]
 
+_UNKNOWN = dict.fromkeys(("items_per_minute", "failed_last_hour", "last_error"))
+
 
 @repeated
 @one_snapshot()
@@ -36,14 +38,14 @@ def crew_of(job_id: int) -> list[Json]:
 @one_snapshot()
 def crew(projects: Collection[str] | None = None) -> list[Json]:
     """All workers as `workers` returns them; with `projects`, only those that hold items of these
-    projects' jobs, and only these items.
+    projects' jobs, only these items, and no figures, since they are of all projects.
     """
     found = workers()
     if projects is None:
         return found
-    held = holdings(database_now(), which=Q(job__project__in=sorted(projects)))
-    mine = ((one, held.get((one["owner"], one["instance"]))) for one in found)
-    return [{**one, **_held(holding)} for one, holding in mine if holding is not None]
+    held_by = holdings(database_now(), which=Q(job__project__in=sorted(projects)))
+    mine = ((one, held_by.get((one["owner"], one["instance"]))) for one in found)
+    return [{**one, **_held(held), **_UNKNOWN} for one, held in mine if held is not None]
 
 
 def _held(one: Holding) -> Json:

@@ -19,6 +19,8 @@ from joblot.ledger.db.transactions import alias, connection, one_snapshot, repea
 from joblot.ledger.read import pulse
 from joblot.ledger.read.drift import double_finals, drifted_jobs
 from joblot.ledger.read.undelivered import open_deliveries
+from joblot.ledger.read.worker_figures import failing
+from joblot.ledger.read.workers import presence
 from joblot.ledger.rows.deferrals import recent
 from joblot.ledger.rows.outputs import marked
 from joblot.ledger.rows.sweep_failures import failures
@@ -32,7 +34,8 @@ def gauges() -> list[Gauge]:
     """The work in progress, and how far the sweep is behind. Raises Unavailable."""
     ((now,),) = fetch(connection(), "db/clock")
     at = moment(now)
-    return [*_jobs(), *_leases(at), *_events(at), *_files(at), *_sweep(), *_finals(), *_deferred()]
+    work = [*_jobs(), *_leases(at), *_events(at), *_files(at)]
+    return [*work, *_sweep(), *_finals(), *_deferred(), *_workers(at)]
 
 
 def overdue_seconds(rows: Any, by: str, now: datetime) -> float:
@@ -106,6 +109,16 @@ def _finals() -> Iterator[Gauge]:
 def _deferred() -> Iterator[Gauge]:
     means = "Results that a hook or the storage refused within the last minute."
     yield Gauge("deferred_results", count(recent()), means)
+
+
+def _workers(now: datetime) -> Iterator[Gauge]:
+    found = presence()
+    yield Gauge("online_workers", found["online"], "Workers that were seen recently.")
+    means = "Workers that were not, and are not removed yet; without revoked ones."
+    yield Gauge("offline_workers", found["offline"], means)
+    yield Gauge("revoked_workers", found["revoked"], "Workers that an operator has revoked.")
+    means = "Workers that reported more failures than successes in the last hour."
+    yield Gauge("failing_workers", failing(now), means)
 
 
 def _files(now: datetime) -> Iterator[Gauge]:

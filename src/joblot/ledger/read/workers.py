@@ -15,8 +15,9 @@ from joblot import clock
 from joblot.config import limits
 from joblot.ledger.db.statements import fetch, moment
 from joblot.ledger.db.transactions import alias, connection, one_snapshot, repeated
-from joblot.ledger.rows.workers import NO_OWNER
-from joblot.models import LIVE, LIVE_BY_TIME, Job, Lease, WorkerInstance
+from joblot.ledger.read.worker_figures import Figures, figures
+from joblot.ledger.rows.worker_figures import minute_of
+from joblot.models import LIVE, LIVE_BY_TIME, NO_OWNER, Job, Lease, WorkerInstance
 
 RENEWALS_PER_LEASE = 3  # of joblot's workers
 RENEW_SECONDS_MAX = 60.0  # between two of them
@@ -126,16 +127,23 @@ def workers(owner: int | None = None) -> list[dict[str, Any]]:
     """Workers ever seen, last seen first, at most `page_items_max`; of one owner, or all.
 
     `state` is online, quiet or offline, by the worker's own interval between signs of life: that of
-    renewals while it holds leases, otherwise that of claims.
+    renewals while it holds leases, otherwise that of claims. `items_per_minute` is over the last
+    five minutes, `failed_last_hour` and `last_error` over the last hour, by what the worker
+    reported; they may be too low for `worker_seen_seconds`.
     """
     now = database_now()
     rows = _rows() if owner is None else _rows().filter(owner=owner)
     page = list(rows.order_by("-last_seen_at", "-pk")[: limits().page_items_max])
-    held = holdings(now, owner=owner)
-    return [_shown(row, held.get((row.owner, row.instance)), now) for row in page]
+    held, did = holdings(now, owner=owner), figures(now, owner)
+    idle = Figures(minute_of(now))
+    keys = [(row.owner, row.instance) for row in page]
+    return [
+        _shown(row, held.get(key), did.get(key, idle), now)
+        for row, key in zip(page, keys, strict=True)
+    ]
 
 
-def _shown(row: Any, held: Holding | None, now: datetime) -> dict[str, Any]:
+def _shown(row: Any, held: Holding | None, did: Figures, now: datetime) -> dict[str, Any]:
     about = row.about if isinstance(row.about, Mapping) else {}
     heard = max(row.last_seen_at, held.heard_at) if held else row.last_seen_at
     return {
@@ -151,9 +159,9 @@ def _shown(row: Any, held: Holding | None, now: datetime) -> dict[str, Any]:
         "leases": held.leases if held else 0,
         "items": held.items if held else 0,
         "until": held.until.isoformat() if held else None,
-        "items_per_minute": None,  # no index leads from a worker to its results
-        "failed_last_hour": None,
-        "last_error": None,
+        "items_per_minute": did.per_minute(now, row.first_seen_at),
+        "failed_last_hour": did.failed,
+        "last_error": did.error,
         "revoked_at": row.revoked_at and row.revoked_at.isoformat(),
     }
 
@@ -167,17 +175,31 @@ def _state(heard: datetime, now: datetime, interval: float) -> str:
 
 
 @repeated
-def online() -> int:
-    """How many were seen within `worker_offline_seconds`."""
-    return int(_rows().filter(_is_recent()).count())
+def presence() -> dict[str, int]:
+    """How many are online (seen within `worker_offline_seconds`), offline, and revoked."""
+    revoked = Q(revoked_at__isnull=False)
+    return dict(
+        _rows().aggregate(
+            online=Count("pk", filter=_is_recent() & ~revoked),
+            offline=Count("pk", filter=~_is_recent() & ~revoked),
+            revoked=Count("pk", filter=revoked),
+        )
+    )
 
 
-def serving(owner: int | None = None) -> Counter[str]:
-    """How many workers that were seen recently serve each pipeline; of one owner, or all."""
+def serving(project: str, owner: int | None = None) -> Counter[str]:
+    """How many workers that were seen recently, and may work on jobs of the project, serve each
+    pipeline; of one owner, or all.
+    """
     rows = _rows().filter(_is_recent(), revoked_at__isnull=True)
     rows = rows if owner is None else rows.filter(owner=owner)
-    served = rows.order_by("-last_seen_at").values_list("pipelines", flat=True)
-    return Counter(name for names in served[: limits().page_items_max] for name in names)
+    recent = rows.order_by("-last_seen_at").values_list("pipelines", "projects")
+    able = (
+        pipelines
+        for pipelines, projects in recent[: limits().page_items_max]
+        if projects is None or project in projects
+    )
+    return Counter(name for names in able for name in names)
 
 
 @repeated

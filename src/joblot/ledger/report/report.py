@@ -7,7 +7,6 @@ for each other only if they share a lease, an item or, for the length of a commi
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ from joblot.ledger.db.transactions import (
 )
 from joblot.ledger.job.reconcile import reconcile
 from joblot.ledger.report import hooks, settlement
+from joblot.ledger.report.count import count
 from joblot.ledger.report.hook_calls import HookStopped
 from joblot.ledger.report.pending_result import PendingResult, rows_of
 from joblot.ledger.report.write import Settled, settle_at_once
@@ -99,18 +99,8 @@ def _reported(
             reconcile(due)
     answers = {id(one): receipt for one_round in rounds for one, receipt in one_round.answers()}
     receipts = [one if isinstance(one, ItemReceipt) else answers[id(one)] for one in prepared]
-    _count(prepared, receipts)
+    count(known, prepared, receipts)
     return receipts
-
-
-def _count(prepared: Sequence[object], receipts: Sequence[ItemReceipt]) -> None:
-    """Count the receipts by the outcome that was reported; a result that is bad has none."""
-    outcomes = (
-        one.result.outcome.value if isinstance(one, PendingResult) else "" for one in prepared
-    )
-    kinds = Counter(zip((one.receipt.value for one in receipts), outcomes, strict=True))
-    for (kind, outcome), amount in kinds.items():
-        telemetry.count("receipts", amount, receipt=kind, outcome=outcome)
 
 
 def _recorded(prepared: Sequence[object], rounds: Sequence[_Round]) -> str:

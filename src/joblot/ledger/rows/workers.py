@@ -14,7 +14,8 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from itertools import product
+from typing import Any, NamedTuple
 
 from django.db import DatabaseError
 from django.db.models import OuterRef, Subquery
@@ -25,30 +26,38 @@ from joblot.config import limits
 from joblot.errors import InvalidInput, InvalidResult, WorkerRevoked
 from joblot.ledger.db.statements import fetch, moment
 from joblot.ledger.db.transactions import alias, connection, repeated
+from joblot.ledger.rows import worker_figures
 from joblot.ledger.rows.names import checked_name
-from joblot.models import PipelineAsked, WorkerInstance
+from joblot.models import NO_OWNER, PipelineAsked, WorkerInstance
 from joblot.shown import to_the_second
 from joblot.wire import canonical
 
 logger = logging.getLogger("joblot.ledger")
 
 ANY_JOB = 0  # the job of a pipeline that was asked for without naming one
-NO_OWNER = 0  # the owner of workers in this process, as of those with the local token
+ANY_PROJECT = ""  # its project, if it was asked for in all projects
 _REMEMBERED_MAX = 100_000
+
+
+class Serves(NamedTuple):
+    """What a claim has asked for; `projects` None: of all."""
+
+    pipelines: tuple[str, ...]
+    projects: tuple[str, ...] | None
 
 
 @dataclass(slots=True)
 class _Seen:
     at: float = float("-inf")
     about: Any = None
-    pipelines: tuple[str, ...] = ()
+    serves: Serves | None = None
 
 
 _lock = threading.Lock()
 # Threads: read and changed under the lock only.
 _seen: dict[tuple[str, int, str], _Seen] = {}
 # Threads: as above.
-_asked_at: dict[tuple[str, str, int], float] = {}
+_asked_at: dict[tuple[str, str, int, str], float] = {}
 
 
 def seen(owner: int, instance: str, about: Any = None) -> None:
@@ -59,17 +68,27 @@ def seen(owner: int, instance: str, about: Any = None) -> None:
         _try(instance, lambda: _write(owner, instance, **news))
 
 
-def asked(owner: int | None, instance: str, pipelines: Collection[str], job: int | None) -> None:
+def asked(
+    owner: int | None,
+    instance: str,
+    pipelines: Collection[str],
+    job: int | None,
+    projects: tuple[str, ...] | None = None,
+) -> None:
     """Record that a claim has asked for these pipelines; `instance` is "" if it named no worker.
 
     `job`: the job that it has named and got items of, ANY_JOB, or None if it got none: what is
-    asked of one job is kept with its rows.
+    asked of one job is kept with its rows. `projects`: those whose jobs it might get; None: all.
     """
-    wanted, key = tuple(pipelines), (owner or NO_OWNER, instance)
-    if news := _news(*key, pipelines=wanted) if instance else {}:
+    key = (owner or NO_OWNER, instance)
+    serves = Serves(tuple(pipelines), projects)
+    if news := _news(*key, serves=serves) if instance else {}:
         _try(instance, lambda: _write(*key, **news))
-    if job is not None and (due := [name for name in wanted if _is_due(name, job)]):
-        _try(instance, lambda: _write_asked(due, job))
+    if job is None:
+        return
+    of = (ANY_PROJECT,) if job != ANY_JOB or serves.projects is None else serves.projects
+    if due := [one for one in product(serves.pipelines, of) if _is_due(job, *one)]:
+        _try(instance, lambda: _write_asked(job, due))
 
 
 def revoked_at() -> Subquery:
@@ -117,6 +136,7 @@ def remove(prefix: str) -> None:
 
 def forget() -> None:
     """Forget what was written, when this process is pointed at another database."""
+    worker_figures.forget()
     with _lock:
         _seen.clear()
         _asked_at.clear()
@@ -139,6 +159,8 @@ def _news(owner: int, instance: str, **told: Any) -> dict[str, Any]:
         if len(_seen) >= _REMEMBERED_MAX:
             _seen.clear()
         known = _seen.setdefault((alias(), owner, instance), _Seen())
+        if now - known.at > limits().worker_kept_seconds / 2:
+            known.about = known.serves = None  # its row may have been removed
         given = {name: value for name, value in told.items() if value is not None}
         changed = {name: value for name, value in given.items() if getattr(known, name) != value}
         if not changed and now - known.at < limits().worker_seen_seconds:
@@ -149,8 +171,8 @@ def _news(owner: int, instance: str, **told: Any) -> dict[str, Any]:
     return {"last_seen_at": clock.now()} | changed
 
 
-def _is_due(pipeline: str, job: int) -> bool:
-    key, now = (alias(), pipeline, job), time.monotonic()
+def _is_due(job: int, pipeline: str, project: str) -> bool:
+    key, now = (alias(), pipeline, job, project), time.monotonic()
     with _lock:
         if now - _asked_at.get(key, float("-inf")) < limits().worker_seen_seconds:
             return False
@@ -175,8 +197,8 @@ def _checked_about(about: Any) -> Any:
 
 
 def _write(owner: int, instance: str, **changes: Any) -> None:
-    if "pipelines" in changes:
-        changes["pipelines"] = list(changes["pipelines"])
+    if serves := changes.pop("serves", None):
+        changes |= serves._asdict()
     rows = WorkerInstance.ledger.using(alias())
     if rows.filter(owner=owner, instance=instance).update(**changes):
         return
@@ -184,10 +206,14 @@ def _write(owner: int, instance: str, **changes: Any) -> None:
     rows.bulk_create([row], ignore_conflicts=True)
 
 
-def _write_asked(pipelines: Collection[str], job: int) -> None:
+def _write_asked(job: int, due: Collection[tuple[str, str]]) -> None:
+    rows = [
+        PipelineAsked(pipeline=pipeline, job_id=job, project=project, asked_at=clock.now())
+        for pipeline, project in due
+    ]
     PipelineAsked.ledger.using(alias()).bulk_create(
-        [PipelineAsked(pipeline=name, job_id=job, asked_at=clock.now()) for name in pipelines],
+        rows,
         update_conflicts=True,
-        unique_fields=["pipeline", "job_id"],
+        unique_fields=["pipeline", "job_id", "project"],
         update_fields=["asked_at"],
     )

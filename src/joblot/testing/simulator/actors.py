@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from joblot.states import CANCELABLE, FILLABLE, RETRYABLE, TERMINAL, JobStatus
+from joblot.states import AMENDABLE, CANCELABLE, FILLABLE, RETRYABLE, TERMINAL, JobStatus
 from joblot.testing.simulator import model
 from joblot.testing.simulator.history import Draws
 from joblot.testing.simulator.trouble import CALM, Trouble
@@ -85,11 +86,20 @@ class Operator:
             world.compare(known)
 
     def retry(self, job_id: int, job: model.Job, draw: Draws) -> None:
+        """All that did not succeed, or one cause; a retry that was begun is continued as it is."""
         half = job.status is JobStatus.CREATED and job.reopening is not None
-        allowed = job.status in RETRYABLE or half
         trouble = trouble_of(self.world, draw, BEGUN)
-        begun = job.begin_run if trouble.point and not half else None
-        self._insist(job_id, "retry", allowed, job.retry, trouble, halfway=begun)
+        causes = {} if half else self.world.causes(job_id)
+        chosen, ask = None, {}
+        if causes and draw.chance(50):
+            cause = draw.pick(sorted(causes))
+            chosen = causes[cause]
+            ask = {"cause": cause, "expected": len(chosen)}
+        allowed = half or job.status in (RETRYABLE if chosen is None else AMENDABLE)
+        then = partial(job.retry, chosen)
+        begun = partial(job.begin_run, chosen) if trouble.point and not half else None
+        self._insist(job_id, "retry", allowed, then, trouble, halfway=begun, **ask)
+        self.world.figures["retried by cause"] += int(allowed and chosen is not None)
 
     def expire(self, job_id: int, job: model.Job, draw: Draws) -> None:
         """Expire a lease as if its worker were dead, whether it is or not."""

@@ -14,11 +14,12 @@ from django.test import override_settings
 from joblot import config
 from joblot.config import limits
 from joblot.ledger.claim import queue
+from joblot.ledger.rows import workers
 from joblot.ledger.rows.claimable import note_claimable
 from joblot.models import Job as JobRow
 from joblot.states import FILLABLE, TERMINAL, JobStatus
 from joblot.testing.simulator import model
-from joblot.testing.simulator.actors import Operator, Sweeper, Weather
+from joblot.testing.simulator.actors import JUMP, Operator, Sweeper, Weather
 from joblot.testing.simulator.audits import audit_all, events_are_delivered, no_file_is_left
 from joblot.testing.simulator.deliverer import Deliverer
 from joblot.testing.simulator.history import Draws, Step
@@ -108,6 +109,7 @@ def _stage(scene: Scene) -> Iterator[World]:
     level = logger.level
     logger.setLevel(logging.CRITICAL)  # hooks fail on purpose
     queue.forget()
+    workers.forget()
     note_claimable()
     world = World(scene)
     memory = {"BACKEND": "joblot.testing.simulator.hooks.SimulatedStorage"}
@@ -122,9 +124,12 @@ def _stage(scene: Scene) -> Iterator[World]:
 
 
 def _clear(world: World) -> None:
-    """Remove every job in any state, with the ledger's own verbs, not those under test."""
+    """Remove every job in any state, with the ledger's own verbs, not those under test.
+
+    Some may have ended while the clock was ahead, and are pruned only once it has passed that.
+    """
     calm = World(Scene())
-    calm.now = world.now + 1
+    calm.now = world.now + JUMP + 1
     for job in JobRow.ledger.filter(deleted_at__isnull=True).values_list("pk", flat=True):
         calm.say("clear")
         calm.call("delete", job)

@@ -69,6 +69,7 @@ REPEATABLE: Mapping[str, Any] = {
     "removal_seconds_aimed": 86_400.0,
     "removal_seconds_per_sweep": 86_400.0,
     "sweep_backoff_seconds": 1e-9,  # a history's clock stands still during a sweep
+    "worker_seen_seconds": 86_400.0,
 }
 
 

@@ -35,7 +35,7 @@ class Post:
         return [
             success(number, output, {"bytes": len(output)})
             if outcome is ReportedOutcome.SUCCEEDED
-            else failure(number, "Bad", retryable=retryable)
+            else failure(number, ("Bad", "Worse")[number % 2], retryable=retryable)
             for number, outcome, output, retryable in self.given
         ]
 

@@ -27,7 +27,8 @@ from joblot.ledger.read.history import events
 from joblot.ledger.read.progress import progress
 from joblot.models import Job as JobRow
 from joblot.models import Lease as LeaseRow
-from joblot.states import TERMINAL, JobStatus, LeaseState
+from joblot.models import Outcome as OutcomeRow
+from joblot.states import TERMINAL, ItemState, JobStatus, LeaseState
 from joblot.testing.simulator import model
 from joblot.testing.simulator.hooks import Adopter
 from joblot.testing.simulator.rival import Rival
@@ -175,6 +176,20 @@ class World:
         if (row.status, row.revision) != (job.status, job.revision):
             job.reconcile()
 
+    def causes(self, job_id: int) -> dict[str, frozenset[model.Place]]:
+        """What failed or was lost, by the cause that the ledger has recorded.
+
+        Raises Violation if that is not what the model has given up.
+        """
+        rows = OutcomeRow.ledger.using(alias()).filter(job_id=job_id, error_cause__isnull=False)
+        found: dict[str, set[model.Place]] = {}
+        for row in rows:
+            found.setdefault(row.error_cause, set()).add((row.stage, row.number))
+        settled = self.jobs[job_id].settled.items()
+        expected = {place for place, (state, _) in settled if state is not ItemState.SUCCEEDED}
+        self._same(self.name(job_id), "items with a cause", set().union(*found.values()), expected)
+        return {cause: frozenset(places) for cause, places in found.items()}
+
     def ended_before(self, seconds: int) -> list[int]:
         """The jobs that have ended by the model, and long enough ago by the ledger."""
         moment = self.moment - timedelta(seconds=seconds)
@@ -236,12 +251,11 @@ class World:
 
     def _never_back(self, job_id: int, known: dict[str, Any]) -> None:
         """Without the model: in a run, settled counts don't decrease, and an end stays."""
-        before, self._seen[job_id] = self._seen.get(job_id), known
-        if (
-            before is None
-            or before["run"] != known["run"]
-            or self.jobs[job_id].reopening is not None
-        ):
+        before = self._seen.pop(job_id, None)
+        if self.jobs[job_id].reopening is not None:
+            return  # its items are still being reopened, so the run's counts have not begun
+        self._seen[job_id] = known
+        if before is None or before["run"] != known["run"]:
             return
         name = self.name(job_id)
         for was, now in zip(before["stages"], known["stages"], strict=True):

@@ -16,7 +16,7 @@ from joblot.ledger.read.reasons.reason import NOBODY, Asked, Reason, reason
 from joblot.ledger.read.workers import holdings, serving
 from joblot.ledger.rows.job import policy_of
 from joblot.ledger.rows.ranges import ALONE, RELEASED
-from joblot.ledger.rows.workers import ANY_JOB
+from joblot.ledger.rows.workers import ANY_JOB, ANY_PROJECT
 from joblot.models import ItemRange, PipelineAsked
 from joblot.shown import at, counted, counted_and, lasting
 from joblot.states import ACCEPTING, CLAIMABLE, FINALIZABLE
@@ -130,13 +130,16 @@ def _claimable(asked: Asked, stages: dict[int, Waiting]) -> Iterator[Reason]:
 
 
 def _unserved(asked: Asked, ready: dict[int, int]) -> Iterator[tuple[int, Reason]]:
-    """By stage, that no worker asks for its pipeline, and none is at work on it."""
+    """By stage, that no worker that may asks for its pipeline, and none is at work on it.
+
+    Whether that is so is the same for everybody; which workers are named is not.
+    """
     known, long_ago = _last_asked(asked), limits().worker_offline_seconds
     by_stage = {position: known.get(asked.stages[position]["pipeline"]) for position in ready}
     quiet = {p: last for p, last in by_stage.items() if _seconds_since(asked, last) > long_ago}
     if not quiet:
         return
-    served = serving(asked.owner)
+    served = serving(asked.job.project)
     for position, last in quiet.items():
         pipeline = asked.stages[position]["pipeline"]
         if served[pipeline] or _is_worked_on(asked, position):
@@ -147,14 +150,16 @@ def _unserved(asked: Asked, ready: dict[int, int]) -> Iterator[tuple[int, Reason
             f"has {_asked_for(asked, last)}"
         )
         if asked.owner != NOBODY:
-            text += f"; {_who_serves(served)}"
+            named = served if asked.owner is None else serving(asked.job.project, asked.owner)
+            text += f"; {_who_serves(named)}"
         yield position, reason("unserved", text, items, since=last, link="workers")
 
 
 def _last_asked(asked: Asked) -> dict[str, datetime]:
     pipelines = {stage["pipeline"] for stage in asked.stages}
+    of_any = Q(job_id=ANY_JOB, project__in=[ANY_PROJECT, asked.job.project])
     rows = PipelineAsked.ledger.using(alias()).filter(
-        pipeline__in=pipelines, job_id__in=[ANY_JOB, asked.job.pk]
+        of_any | Q(job_id=asked.job.pk), pipeline__in=pipelines
     )
     return dict(rows.order_by().values_list("pipeline").annotate(last=Max("asked_at")))
 
