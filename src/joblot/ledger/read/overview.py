@@ -1,4 +1,4 @@
-"""What the page of a job shows, in one snapshot: its parts, why it waits, when it ends."""
+"""What the page of a job, or of one of its items, shows, in one snapshot."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from joblot.ledger.db.transactions import one_snapshot, repeated
 from joblot.ledger.read.causes import causes
 from joblot.ledger.read.crew import crew_of
 from joblot.ledger.read.eta import eta_of
+from joblot.ledger.read.item import item
 from joblot.ledger.read.log_lines import event_lines, logs
 from joblot.ledger.read.partition import parts_of
+from joblot.ledger.read.picture import picture
 from joblot.ledger.read.progress import progress
 from joblot.ledger.read.reasons.reason import NOBODY
 from joblot.ledger.read.receipts import receipts_of
@@ -20,6 +22,7 @@ from joblot.ledger.rows.job import read_job
 
 LINES_SHOWN = 200
 CAUSES_SHOWN = 50
+NEIGHBORS_SHOWN = 20  # of an item, before and after it
 
 
 @repeated
@@ -45,4 +48,19 @@ def overview(
         "runs": runs(job_id),
         "config": row.config,
         "policy": row.policy,
+    }
+
+
+@repeated
+@one_snapshot()
+def item_overview(job_id: int, number: int) -> dict[str, Any]:
+    """`item`, `logs` (its own newest lines, newest first), and `picture`, of it and its neighbors.
+    Raises NotFound.
+    """
+    found = item(job_id, number)
+    first, last = max(0, number - NEIGHBORS_SHOWN), number + NEIGHBORS_SHOWN
+    return {
+        "item": found,
+        "logs": logs(job_id, newest=True, item=number, limit=LINES_SHOWN),
+        "picture": picture(job_id, first=first, last=last),
     }
