@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from joblot.ledger.db.transactions import one_snapshot, repeated
@@ -28,10 +29,11 @@ NEIGHBORS_SHOWN = 20  # of an item, before and after it
 @repeated
 @one_snapshot()
 def overview(
-    job_id: int, *, window: str = "15m", level: str | None = None, search: str = ""
+    job_id: int, *, window: str = "15m", log: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """`partition` as `job`, and `why`, `eta`, `throughput`, `causes`, `receipts`, `workers`,
-    `logs`, `events`, `runs`, `config` and `policy`. Raises NotFound, InvalidInput.
+    `logs`, `events`, `runs`, `config` and `policy`. `log` is the filter of the `logs`, as their
+    reader takes it. Raises NotFound, InvalidInput.
     """
     row, found = read_job(job_id), progress(job_id)
     job = parts_of(found)
@@ -43,7 +45,7 @@ def overview(
         "causes": causes(job_id, limit=CAUSES_SHOWN),
         "receipts": receipts_of(job),
         "workers": crew_of(job_id),
-        "logs": logs(job_id, newest=True, level=level, search=search, limit=LINES_SHOWN),
+        "logs": logs(job_id, newest=True, limit=LINES_SHOWN, **(log or {})),
         "events": event_lines(job_id),
         "runs": runs(job_id),
         "config": row.config,

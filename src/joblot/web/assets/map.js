@@ -13,6 +13,7 @@ const FAILED = 4;
 const LOST = 5;
 const HEIGHT_SHARE = 0.65; // of the window, at most
 const HEIGHT_MIN = 120;
+const CENTERED_ZOOM = 16; // device pixels per item, at which its sign is drawn
 
 export class ItemMap {
   constructor(root) {
@@ -51,6 +52,7 @@ export class ItemMap {
     this.says.forget();
     this.note("");
     if (isNew) this.fitAnew();
+    if (this.data.centered) this.center(Number(this.data.centered) - this.first);
     this.draw();
     requestAnimationFrame(() => this.painted(picture));
   }
@@ -76,6 +78,17 @@ export class ItemMap {
   fitAnew() {
     [this.view.columns, this.view.rows] = [this.layers.columns, this.layers.rows];
     this.resize();
+  }
+
+  /** Begin at the item that the address names, in the middle and large enough to be seen. */
+  center(number) {
+    delete this.data.centered;
+    if (number < 0 || number >= this.layers.items) return;
+    while (this.view.zoom < CENTERED_ZOOM) this.view.step(1);
+    this.view.centerOn((number % this.view.columns) + 0.5, Math.floor(number / this.view.columns) + 0.5);
+    this.current = number;
+    this.element.focus();
+    this.go(number);
   }
 
   /** The canvas is as high as the picture at the zoom at which it fits, within the window. */
