@@ -53,6 +53,7 @@ urlpatterns = [
         for act in Act
     ),
     path("workers/revoke", revoke.revoke, name="revoke"),
+    path("workers/restore", revoke.restore, name="restore"),
     path("webhooks", webhooks.webhooks, name="webhooks"),
     path("webhooks/deliveries/<int:delivery_id>/resend", webhooks.resend, name="resend"),
     path("sign-in", sign_in.sign_in, name="sign_in"),

@@ -111,10 +111,14 @@ export class ItemMap {
     if (this.drawing) return;
     this.drawing = requestAnimationFrame(() => {
       this.drawing = 0;
-      this.canvas.draw(this.usesKeys && document.activeElement === this.element ? this.current : -1);
-      this.small.draw();
-      this.showScale();
+      this.drawNow();
     });
+  }
+
+  drawNow() {
+    this.canvas.draw(this.usesKeys && document.activeElement === this.element ? this.current : -1);
+    this.small.draw();
+    this.showScale();
   }
 
   showScale() {
@@ -151,6 +155,10 @@ export class ItemMap {
     }).observe(this.element.parentElement);
     new MutationObserver(() => this.readTheme()).observe(document.documentElement, { attributeFilter: ["data-theme"] });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.readTheme());
+    window.addEventListener("beforeprint", () => {
+      this.readTheme();
+      this.drawNow();
+    });
     for (const kind of ["focus", "blur"]) this.element.addEventListener(kind, () => this.draw());
     this.element.addEventListener("focus", () => this.focused());
   }
