@@ -10,7 +10,7 @@ const SHOWN_CHARS_MAX = 20_000_000;
 class Value {
   constructor(root) {
     this.root = root;
-    this.code = root.querySelector("code");
+    this.code = root.querySelector("pre code");
     this.fold = root.querySelector("[data-value-fold]");
     this.fold?.addEventListener("toggle", () => this.fold.open && this.show());
     const copy = root.querySelector("[data-value-copy]");
