@@ -13,11 +13,9 @@ import pytest
 from django.test import Client
 from playwright.sync_api import Page
 
-from joblot.ledger.job.lifecycle import cancel
 from joblot.ledger.submit.submit import submit
 from joblot.models import Job
 from joblot.server.bridge import WholeResponse
-from joblot.web.item import FOLDED_CHARS, shown_json
 from joblot.wire import failure, success
 from tests.ledger import worker
 from tests.ledger.worker import TWO_STAGES, receipts, succeed
@@ -86,42 +84,6 @@ def test_pages_follow_one_another(ana: Client, job: Job, monkeypatch: pytest.Mon
     assert found == list(range(12))
 
 
-def test_an_item_shows_its_tries_and_where_the_others_are(ana: Client, job: Job) -> None:
-    page = shown(ana, f"/jobs/{job.pk}/items/4")
-    assert "Failed in read: Bad" in page
-    assert "gpu-7" in page
-    assert "<b>broken</b>" not in ana.get(f"/jobs/{job.pk}/items/4").content.decode()
-    assert f'data-failed="previous" href="/jobs/{job.pk}/items/1"' in page
-    assert f'data-failed="next" href="/jobs/{job.pk}/items/7"' in page
-    same = re.search(r'href="([^"]+cause=[^"]+)">Same cause', page)
-    assert same is not None
-    assert ids(shown(ana, same[1])) == [1, 4, 7]
-    done = shown(ana, f"/jobs/{job.pk}/items/0")
-    assert "Succeeded in all stages" in done
-    assert '"sum": 3' in done
-    assert "<dt>rows</dt><dd>12</dd>" in done
-    assert "has no item 12" in shown(ana, f"/jobs/{job.pk}/items/12", 404)
-
-
-def test_results_that_do_not_count_are_shown_with_why(ana: Client, job: Job) -> None:
-    lease = worker.lease("p", 1, worker="slow")
-    cancel(job.pk, grace_seconds=0)
-    number = lease.items[0].id
-    receipts(lease, success(number, "after the end"))
-    page = shown(ana, f"/jobs/{job.pk}/items/{number}")
-    assert "Finished after cancel" in page
-    assert "it came when nothing counted any more" in page
-    assert "after the end" in page
-
-
-def test_a_long_value_is_folded_and_a_huge_one_is_cut() -> None:
-    assert not shown_json("x" * 100)["folded"]
-    assert shown_json("x" * FOLDED_CHARS)["folded"]
-    huge = shown_json("x" * 5_000_000)
-    assert len(huge["text"]) == 1_000_000
-    assert "of which the first 1,000,000" in huge["size"]
-
-
 def exported(client: Client, job: Job, kind: str, query: str = "") -> tuple[Any, str]:
     answer = client.get(f"/jobs/{job.pk}/items.{kind}{query}")
     assert answer.status_code == 200
@@ -172,7 +134,7 @@ def test_a_download_from_a_serving_process_is_whole(
     assert [item["id"] for item in items] == list(range(4, 12))
 
 
-@pytest.mark.parametrize("where", ["items", "items?state=failed", "items/4", "items/0"])
+@pytest.mark.parametrize("where", ["items", "items?state=failed"])
 def test_everybody_can_use_the_pages_of_items(page: Page, job: Job, where: str) -> None:
     page.goto(f"/jobs/{job.pk}/{where}")
     check_page(page)

@@ -20,7 +20,7 @@ HIDDEN = (NAME, PROJECT, KEY, PIPELINE, WORKER)
 
 # Addresses that name no job. A new one belongs into one of the two, or its route has `job_id`.
 LISTS = {"home", "jobs", "job_counts", "snapshots", "workers"}  # only what a visitor may see
-ADMIN = {"revoke", "webhooks", "resend"}  # for administrators of all projects
+ADMIN = {"revoke", "restore", "webhooks", "resend"}  # for administrators of all projects
 OPEN = {"sign_in", "sign_out", "enter", "prefer", "asset"}  # show nothing of any job
 
 OF_A_JOB = sorted({p.name or "" for p in urls.urlpatterns if "job_id" in p.pattern.converters})

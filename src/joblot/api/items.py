@@ -159,6 +159,7 @@ def list_logs(
     newest: bool = False,
     level: str | None = None,
     search: Annotated[str, Query(max_length=200)] = "",
+    item: Annotated[int | None, Query(ge=0, le=ITEM_MAX)] = None,
     limit: Limit = 100,
 ) -> Any:
     """The job's log with its events, oldest line first; with `newest` or `before` newest first."""
@@ -170,6 +171,7 @@ def list_logs(
         newest=newest,
         level=level,
         search=search,
+        item=item,
         limit=limit,
     )
     return {"logs": page, "next": page.next}

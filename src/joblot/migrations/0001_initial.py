@@ -319,7 +319,7 @@ class Migration(migrations.Migration):
                 ('job', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='joblot.job')),
             ],
             options={
-                'indexes': [models.Index(fields=['job', 'event_id', 'id'], name='joblot_log_job')],
+                'indexes': [models.Index(fields=['job', 'event_id', 'id'], name='joblot_log_job'), models.Index(condition=models.Q(('number__isnull', False)), fields=['job', 'number', 'event_id', 'id'], name='joblot_log_item')],
                 'constraints': [models.UniqueConstraint(condition=models.Q(('source', 'joblot.full')), fields=('job',), name='joblot_log_full_once')],
             },
         ),

@@ -155,7 +155,14 @@ class Log(LedgerModel):
     event_id = models.BigIntegerField(db_default=0)
 
     class Meta:
-        indexes = [models.Index(fields=["job", "event_id", "id"], name="joblot_log_job")]
+        indexes = [
+            models.Index(fields=["job", "event_id", "id"], name="joblot_log_job"),
+            models.Index(
+                fields=["job", "number", "event_id", "id"],
+                name="joblot_log_item",
+                condition=Q(number__isnull=False),
+            ),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["job"], name="joblot_log_full_once", condition=Q(source="joblot.full")

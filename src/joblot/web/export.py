@@ -5,20 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponseBase
 from django.views.decorators.http import require_safe
 
-from joblot.api.long_polling import StreamPage, ViewCall, attach, query_of_next_page
+from joblot.api.long_polling import ViewCall
 from joblot.config import limits
 from joblot.ledger.read.filters import ItemFilters
 from joblot.ledger.read.items import Page
 from joblot.ledger.read.search import search
 from joblot.models import Job
+from joblot.web.download import download
 from joblot.web.page import page, require_sight
 
 Json = dict[str, Any]
@@ -28,22 +29,6 @@ COLUMNS = (
     *("cause", "payload", "output", "output_ref"),
 )
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")
-
-
-class Pages(StreamingHttpResponse):
-    """All pages, one after another. The gateway takes the first one, and asks for the next ones."""
-
-    def __init__(self, first: bytes, following: Iterator[bytes], **how: Any) -> None:
-        self._first = first
-
-        def content() -> Iterator[bytes]:
-            yield first
-            yield from following
-
-        super().__init__(content(), **how)
-
-    def getvalue(self) -> bytes:
-        return self._first
 
 
 @page
@@ -69,26 +54,23 @@ def _exported(request: HttpRequest, job_id: int, kind: str) -> HttpResponseBase:
     filters = ItemFilters.of(given)
     found = _page(job_id, filters)
     first = (opening(job, found, given) if is_first else "") + _text(found, record)
-    answer = Pages(
-        first.encode(), _following(job_id, filters, found.next, record), content_type=content_type
+
+    def read(after: int) -> tuple[str, int | None]:
+        following = _page(job_id, replace(filters, after=after))
+        return _text(following, record), following.next
+
+    return download(
+        request,
+        first,
+        found.next,
+        read,
+        content_type=content_type,
+        name=f"{_name(job, found, filters)}.{kind}",
     )
-    answer["Content-Disposition"] = f'attachment; filename="{_name(job, found, filters)}.{kind}"'
-    after = None if found.next is None else query_of_next_page(request, found.next)
-    attach(answer, StreamPage(after))  # type: ignore[arg-type]
-    return answer
 
 
 def _page(job_id: int, filters: ItemFilters) -> Page:
     return search(job_id, filters, limit=limits().page_items_max)
-
-
-def _following(
-    job_id: int, filters: ItemFilters, after: int | None, record: Callable[[Json], str]
-) -> Iterator[bytes]:
-    while after is not None:
-        found = _page(job_id, replace(filters, after=after))
-        yield _text(found, record).encode()
-        after = found.next
 
 
 def _text(found: Page, record: Callable[[Json], str]) -> str:

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
 from django.views.decorators.http import require_safe
 
-from joblot.ledger.read.item import item as read_item
-from joblot.web.page import page, require_sight
+from joblot.ledger.read.acts import Act, acts
+from joblot.ledger.read.overview import item_overview
+from joblot.models import Job
+from joblot.states import JobStatus
+from joblot.web.item_value import folded
+from joblot.web.log_panel import LogFilter, newest_panel
+from joblot.web.neighbors import strip
+from joblot.web.page import caller_of, page, require_sight
 from joblot.web.shell import render
+from joblot.web.visitor import Visitor
 from joblot.words import ITEMS
 
 Json = dict[str, Any]
-
-FOLDED_CHARS = 65_536
-SHOWN_CHARS_MAX = 1_000_000  # of one value; the export has all of it
 
 
 @page
 @require_safe
 def item(request: HttpRequest, job_id: int, number: int) -> HttpResponseBase:
     job = require_sight(request, job_id)
-    found = read_item(job_id, number)
+    overview = item_overview(job_id, number)
+    found = overview["item"]
+    value = partial(folded, job_id, number)
     context = {
         "title": f"Item {number:,} of {job.name}",
         "here": "jobs",
@@ -32,19 +38,37 @@ def item(request: HttpRequest, job_id: int, number: int) -> HttpResponseBase:
         "item": found,
         "standing": standing(found),
         "cause": next((one for one in map(_cause, found["outcomes"]) if one), ""),
+        "may_retry": _may_retry(job, caller_of(request)),
+        "previous": number - 1 if number else None,
+        "next": number + 1 if number + 1 < overview["picture"].total else None,
+        "strip": strip(overview["picture"], number),
+        "strip_first": overview["picture"].first,
+        "strip_last": overview["picture"].first + len(overview["picture"].cells) - 1,
         "tries": [{**one, "seconds": _seconds(one)} for one in found["tries"]],
-        "payload": shown_json(found["payload"]),
-        "outputs": [
-            {**one, "shown": shown_json(one["output"], one["output_ref"])}
+        "payload": value(found["payload"], of="payload"),
+        "results": [
+            {
+                **one,
+                "output": value(one["output"], one["output_ref"], of="output", stage=one["stage"]),
+                "metrics": one["metrics"]
+                and value(one["metrics"], of="metrics", stage=one["stage"]),
+            }
             for one in found["outcomes"]
             if one["state"] == "succeeded"
         ],
         "uncounted": [
-            {**one, "shown": shown_json(one["output"], one["output_ref"])}
-            for one in found["uncounted"]
+            {**one, "output": value(one["output"], one["output_ref"], of="uncounted", n=n)}
+            for n, one in enumerate(found["uncounted"])
         ],
+        "log": newest_panel(job_id, LogFilter(item=number), overview["logs"]),
     }
     return render(request, "joblot/item.html", context)
+
+
+def _may_retry(job: Job, caller: Visitor) -> bool:
+    """A canceled job is retried as a whole only, so not by the cause of a failure."""
+    allowed = acts({"status": job.status, "sealed": job.sealed})[Act.RETRY] == ""
+    return allowed and job.status != JobStatus.REVOKED and caller.may_operate(job.project)
 
 
 def standing(found: Json) -> str:
@@ -59,15 +83,6 @@ def standing(found: Json) -> str:
         text += f", with {telling['worker']}"
     error = next((one["error"] for one in found["outcomes"] if one["error"]), None)
     return f"{text}: {error['type']}" if error and error["type"] else text
-
-
-def shown_json(value: Any, ref: str | None = None) -> Json:
-    """A value as indented JSON; what is long is folded, and cut where nobody would read on."""
-    text = "" if ref else json.dumps(value, indent=2, ensure_ascii=False, default=str)
-    size = f"{len(text):,} characters"
-    if len(text) > SHOWN_CHARS_MAX:
-        text, size = text[:SHOWN_CHARS_MAX], f"{size}, of which the first {SHOWN_CHARS_MAX:,}"
-    return {"text": text, "ref": ref, "size": size, "folded": len(text) > FOLDED_CHARS}
 
 
 def _cause(outcome: Json) -> str:

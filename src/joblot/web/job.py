@@ -13,9 +13,9 @@ from joblot.ledger.read.acts import Act, acts
 from joblot.ledger.read.overview import overview
 from joblot.ledger.read.snapshot import Key
 from joblot.ledger.read.throughput import WINDOWS
-from joblot.ledger.rows.log import LEVELS
 from joblot.sentences import basis, done_in, share, standing
 from joblot.web import chart
+from joblot.web.log_panel import LogFilter, newest_panel
 from joblot.web.map_panel import asked, panel
 from joblot.web.page import caller_of, page, require_sight
 from joblot.web.shell import render
@@ -27,8 +27,8 @@ from joblot.web.stages import rows_of
 def job(request: HttpRequest, job_id: int) -> HttpResponseBase:
     row = require_sight(request, job_id)
     window = request.GET.get("window", "15m")
-    level, search = request.GET.get("level") or None, request.GET.get("search", "")
-    found = overview(job_id, window=window, level=level, search=search)
+    log_filter = LogFilter.of(request.GET.dict())
+    found = overview(job_id, window=window, log=log_filter.read)
     shown = found["job"]
     for cause in found["causes"]["causes"]:
         cause["share_percent"] = share(cause["items"], found["causes"]["total"])
@@ -44,9 +44,7 @@ def job(request: HttpRequest, job_id: int) -> HttpResponseBase:
         "config_text": json.dumps(found["config"], indent=2, ensure_ascii=False, default=str),
         "chart": chart.of(found["throughput"]),
         "windows": list(WINDOWS),
-        "levels": LEVELS,
-        "level": level or "",
-        "search": search,
+        "log": newest_panel(job_id, log_filter, found["logs"]),
         "live": {**shown, "key": str(Key.of(shown)), "acts": acts(shown)},
         "map": panel(row, asked(row, {})) if row.total else None,
         "may_operate": caller_of(request).may_operate(row.project),

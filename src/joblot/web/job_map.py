@@ -16,7 +16,7 @@ from joblot.ledger.read.items import items
 from joblot.ledger.read.picture import Picture
 from joblot.ledger.read.picture_format import MEDIA_TYPE
 from joblot.ledger.read.pictures import PICTURES
-from joblot.web.map_panel import asked, panel, version_of
+from joblot.web.map_panel import asked, centered, panel, version_of
 from joblot.web.page import page, require_sight
 from joblot.web.shell import render
 
@@ -30,7 +30,8 @@ def map_page(request: HttpRequest, job_id: int) -> HttpResponseBase:
     shown = asked(job, request.GET)
     picture, _ = PICTURES.latest(shown)
     context = {"title": f"Map of {job.name}", "here": "jobs", "job": job}
-    return render(request, "joblot/map.html", {**context, "map": panel(job, shown, picture)})
+    context |= {"map": panel(job, shown, picture), "centered": centered(job, request.GET)}
+    return render(request, "joblot/map.html", context)
 
 
 @page

@@ -10,12 +10,14 @@ from urllib.parse import urlencode
 from django.urls import reverse
 
 from joblot.config import limits
+from joblot.errors import InvalidInput
 from joblot.ledger.read.filters import ItemFilters
 from joblot.ledger.read.picture import MEANINGS, Legend, Picture
 from joblot.ledger.read.picture_cells import Code
 from joblot.ledger.read.pictures import Shown
 from joblot.ledger.rows.job import stages_of
 from joblot.models import Job
+from joblot.shown import shown as text_shown
 from joblot.states import JobStatus
 from joblot.words import STATES
 from joblot.words import Shown as Words
@@ -85,7 +87,8 @@ class Panel:
 
 
 def asked(job: Job, query: Mapping[str, str]) -> Shown:
-    """Which items `?stage=` and `?range=` name; without a range, all, or as many as can be shown.
+    """Which items `?stage=` and `?range=` name; without a range, all, or as many as can be shown:
+    the first, or those around `?item=`.
 
     Raises InvalidInput.
     """
@@ -94,8 +97,19 @@ def asked(job: Job, query: Mapping[str, str]) -> Shown:
     first, last = filters.range.first or 0, filters.range.last
     most = limits().picture_items_max
     if not named.get("range") and job.total > most:
-        last = most - 1
+        first = (centered(job, query) or 0) // most * most
+        last = first + most - 1
     return Shown(job.pk, filters.stage, first, last)
+
+
+def centered(job: Job, query: Mapping[str, str]) -> int | None:
+    """The item that `?item=` puts in the middle. Raises InvalidInput."""
+    given = query.get("item", "")
+    if not given:
+        return None
+    if given.isascii() and given.isdigit() and len(given) < 11 and int(given) < job.total:
+        return int(given)
+    raise InvalidInput(f"item: expected 0 to {job.total - 1}, got {text_shown(given, 40)}")
 
 
 def panel(job: Job, shown: Shown, picture: Picture | None = None) -> Panel:
@@ -119,6 +133,11 @@ def panel(job: Job, shown: Shown, picture: Picture | None = None) -> Panel:
     )
 
 
+def words_of(meaning: str) -> Words:
+    """The word, sign and color of what a code means."""
+    return OWN_WORDS.get(meaning) or STATES[meaning]
+
+
 def version_of(picture: Picture) -> str:
     return f"{picture.run}.{picture.revision}"
 
@@ -126,7 +145,7 @@ def version_of(picture: Picture) -> str:
 def _entries(legend: Legend, picture: Picture | None) -> Iterator[Entry]:
     for code in ORDER:
         if name := MEANINGS[legend][code]:
-            words = OWN_WORDS.get(name) or STATES[name]
+            words = words_of(name)
             count = None if picture is None else picture.counts[code]
             yield Entry(code, name, *words, count)
 

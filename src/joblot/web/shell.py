@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import resolve_url
 from django.template.backends.django import DjangoTemplates
@@ -32,11 +34,21 @@ def render(
         "version": version("joblot"),
         "here": "",
         "now": f"{time.time():.3f}",
+        "loaded_at": datetime.now(UTC),
         "path": request.get_full_path(),
+        "address": _address(request),
         "said": said(request),
     }
     content = _engine().get_template(template).render({**shared, **context}, request)
     return HttpResponse(content, status=status)
+
+
+def _address(request: HttpRequest) -> str:
+    """The page's address, for print; without the host if this is not one of the project's."""
+    try:
+        return request.build_absolute_uri()
+    except DisallowedHost:
+        return request.get_full_path()
 
 
 def sign_in_url(request: HttpRequest) -> str:

@@ -9,7 +9,9 @@ from joblot.ledger.job.lifecycle import cancel
 from joblot.ledger.job.retry import retry
 from joblot.ledger.lease import expire
 from joblot.ledger.read.item import item
+from joblot.ledger.read.overview import item_overview
 from joblot.ledger.read.runs import runs
+from joblot.ledger.rows.log import log
 from joblot.ledger.submit.submit import submit
 from joblot.wire import failure, success
 from tests.ledger import worker
@@ -59,12 +61,42 @@ def test_its_tries_have_worker_times_receipt_and_error(ledger_db: str) -> None:
         (2, "gpu-3", "expired", None),
         (2, "gpu-4", "succeeded", "counted"),
     ]
+    assert [one["reason"] for one in tries] == [
+        "a failure within the item's budget: it is tried again",
+        "it settled the item, and a retry opened it again",
+        "nothing was reported before the lease expired",
+        "it settled the item",
+    ]
     assert (tries[0]["error"]["type"], tries[0]["error"]["message"]) == ("Timeout", "slow")
     assert all(
         one["leased_at"] <= one["reported_at"] for one in tries if one["leased_at"] is not None
     )
     assert tries[3]["leased_at"] is not None
     assert found["outcomes"][0]["output"] == {"size": 3}
+
+
+def test_a_success_after_the_end_of_its_run_is_an_amendment(ledger_db: str) -> None:
+    job = submit("x", keys(2), pipeline="p").pk
+    lease = worker.lease("p", worker="gpu-1")
+    fail(lease, 0, 1)
+    assert receipts(lease, success(0)) == ["amended"]
+    (one,) = item(job, 0)["tries"]
+    assert (one["outcome"], one["receipt"]) == ("succeeded", "amended")
+    (other,) = item(job, 1)["tries"]
+    assert (other["outcome"], other["receipt"]) == ("failed", "counted")
+
+
+def test_an_item_is_shown_with_its_own_log_and_its_neighbors(ledger_db: str) -> None:
+    job = submit("x", keys(60), pipeline="p").pk
+    fail(worker.lease("p", limit=30), 11, 29)
+    log(job, "slow", number=11)
+    log(job, "of another", number=12)
+    found = item_overview(job, 11)
+    assert [line["message"] for line in found["logs"]] == ["slow"]
+    assert found["item"]["state"] == "failed"
+    shown = found["picture"]
+    assert (shown.first, len(shown.cells)) == (0, 32)
+    assert [n for n, code in enumerate(shown.cells) if shown.meanings[code] == "failed"] == [11, 29]
 
 
 def test_results_that_do_not_count_are_shown(ledger_db: str) -> None:

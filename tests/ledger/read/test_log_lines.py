@@ -270,3 +270,12 @@ def test_an_event_is_stored_once_and_no_line_repeats_it(ledger_db: str) -> None:
     job = submit("once", keys(1), pipeline="p")
     worker.drain()
     assert (Event.objects.count(), Log.objects.count(), len(logs(job.pk))) == (3, 0, 3)
+
+
+def test_the_log_of_an_item_has_its_lines_and_no_events(ledger_db: str) -> None:
+    job = submit("lines", keys(3), pipeline="p")
+    for number in (0, 1, 0, None, 0):
+        log(job.pk, f"about {number}", level="debug" if number else "info", number=number)
+    assert texts(job, item=0) == ["about 0"] * 3
+    assert texts(job, item=1, level="info") == []
+    assert walk(job, 2, backwards=True, item=0) == walk(job, 2, backwards=False, item=0)[::-1]

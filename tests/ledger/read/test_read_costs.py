@@ -113,6 +113,7 @@ READERS: dict[str, list[Reader]] = {
         lambda job: logs(job, newest=True, limit=200),
         lambda job: logs(job, before=logs(job, newest=True)[-1]["id"]),
         lambda job: logs(job, after=logs(job)[-1]["id"], level="info"),
+        lambda job: logs(job, newest=True, item=7),
     ],
     "why": [why],
     "job_map": [lambda job: job_map(job, stage="save", first=ITEMS // 2, last=ITEMS // 2 + 999)],

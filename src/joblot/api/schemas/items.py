@@ -79,6 +79,7 @@ class TryOut(Schema):
     reported_at: str
     outcome: str
     receipt: str | None
+    reason: str
     error: ErrorOut | None
 
 

@@ -8,12 +8,13 @@ from joblot import clock
 from joblot.errors import NotFound
 from joblot.ledger.db.statements import fetch, moment
 from joblot.ledger.db.transactions import alias, connection, one_snapshot, repeated
+from joblot.ledger.read.item_tries import tries_of
 from joblot.ledger.read.items import described, seen_of_job
 from joblot.ledger.read.partition import cut_off_items, late_items
 from joblot.ledger.rows.due import JobSnapshot
 from joblot.ledger.rows.ranges import Span
 from joblot.models import LIVE, ItemRange, Lease, Uncounted
-from joblot.states import ItemState, JobStatus, Receipt
+from joblot.states import JobStatus, Receipt
 
 Json = dict[str, Any]
 
@@ -26,16 +27,17 @@ def item(job_id: int, number: int) -> Json:
     """The item as `items` returns it, and more.
 
     `stages` has its state in each stage, and in `until` or `worker` what an open one waits for;
-    `tries` are all attempts, oldest first, with `worker`, `leased_at`, `reported_at`, `receipt` and
-    `error`; `uncounted` are results that were kept and do not count; `previous_failed` and
-    `next_failed` are the numbers of the nearest items that failed or were lost. Raises NotFound.
+    `tries` are all attempts, oldest first, with `worker`, `leased_at`, `reported_at`, `receipt`,
+    its `reason` and `error`; `uncounted` are results that were kept and do not count;
+    `previous_failed` and `next_failed` are the numbers of the nearest items that failed or were
+    lost. Raises NotFound.
     """
     seen = seen_of_job(job_id)
     if not 0 <= number < seen.total:
         raise NotFound(f"job {job_id} has no item {number}; its items are 0 to {seen.total - 1}")
     (found,) = described(seen, [number])
     found["stages"] = _stages(seen, found)
-    found["tries"] = _tries(seen, found)
+    found["tries"] = tries_of(seen, found)
     found["uncounted"] = _uncounted(seen, number)
     ((before, behind),) = fetch(connection(), "read/neighbors", job=job_id, number=number)
     found["previous_failed"], found["next_failed"] = before, behind
@@ -85,48 +87,6 @@ def _canceled_state(seen: JobSnapshot, stage: int, number: int) -> str:
     if (stage, number) in cut_off_items(seen.job_id, seen.run):
         return "cancelled_in_flight"
     return "cancelled_before_start"
-
-
-def _tries(seen: JobSnapshot, found: Json) -> list[Json]:
-    """What did not settle the item, then what did, by the time of the report."""
-    tries = [_unsettling(attempt) for attempt in found["attempts"]]
-    rows = fetch(connection(), "read/settled_by", job=seen.job_id, number=found["id"])
-    leases = {seen.names[stage]: (worker, at) for stage, worker, at, _ in rows}
-    for outcome in found["outcomes"]:
-        worker, leased_at = leases.get(outcome["stage"], ("", None))
-        lost = outcome["state"] == ItemState.LOST.name.lower()
-        tries.append(
-            {
-                "stage": outcome["stage"],
-                "run": outcome["run"],
-                "worker": worker,
-                "leased_at": None if leased_at is None else moment(leased_at).isoformat(),
-                "reported_at": outcome["settled_at"],
-                "outcome": outcome["state"],
-                "receipt": None if lost else Receipt.COUNTED.value,
-                "error": outcome["error"],
-            }
-        )
-    return sorted(tries, key=lambda one: one["reported_at"])
-
-
-_RECEIPTS = {"failed": Receipt.REQUEUED.value}  # an expired lease and a loss have no report
-
-
-def _unsettling(attempt: Json) -> Json:
-    """An attempt of an earlier run had settled the item; the retry reopened it."""
-    reopened = attempt["leased_at"] is None
-    receipt = Receipt.COUNTED.value if reopened else _RECEIPTS.get(attempt["cause"])
-    return {
-        "stage": attempt["stage"],
-        "run": attempt["run"],
-        "worker": attempt["worker"],
-        "leased_at": attempt["leased_at"],
-        "reported_at": attempt["at"],
-        "outcome": attempt["cause"],
-        "receipt": None if attempt["cause"] == "lost" else receipt,
-        "error": attempt["error"],
-    }
 
 
 def _uncounted(seen: JobSnapshot, number: int) -> list[Json]:

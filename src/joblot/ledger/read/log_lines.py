@@ -43,14 +43,15 @@ def logs(
     newest: bool = False,
     level: str | None = None,
     search: str = "",
+    item: int | None = None,
     limit: int = 100,
 ) -> LogPage:
     """A page of the job's log: what was logged, and its events.
 
     Oldest first, `after` a line's id; with `newest` newest first, or `before` a line's id. `level`
     is the least one shown (debug, info, warning, error); `search` a part of the message, ignoring
-    case. A page of a search may be short; its `next` says where to continue. Raises NotFound,
-    InvalidInput.
+    case; `item` shows the lines about the item with this number, and no events. A page of a search
+    may be short; its `next` says where to continue. Raises NotFound, InvalidInput.
     """
     read_job(job_id)
     size = max(1, min(limit, limits().page_items_max))
@@ -58,7 +59,7 @@ def logs(
     start = before if backwards else after
     edge = _END if backwards else _BEGINNING
     place = _place(job_id, start) if start else edge
-    asked = _Asked(job_id, place, backwards, _levels(level), search, size + 1)
+    asked = _Asked(job_id, place, backwards, _levels(level), search, item, size + 1)
     events, horizon = _events(asked)
     return _merged([*events, *_lines(asked)], horizon, asked, size)
 
@@ -77,6 +78,7 @@ class _Asked:
     backwards: bool
     levels: Sequence[str]
     search: str
+    item: int | None
     rows: int
 
     @property
@@ -113,6 +115,8 @@ def _events(asked: _Asked) -> tuple[list[tuple[Place, dict[str, Any]]], Place | 
 
     The text of an event is not stored, so a search reads up to a page of events.
     """
+    if asked.item is not None:
+        return [], None
     event_id, line = asked.place
     mine = Event.ledger.using(alias()).filter(job_id=asked.job_id)
     if asked.backwards:
@@ -138,6 +142,8 @@ def _lines(asked: _Asked) -> list[tuple[Place, dict[str, Any]]]:
         mine = mine.filter(Q(event_id__lt=event_id) | Q(event_id=event_id, pk__lt=line))
     else:
         mine = mine.filter(Q(event_id__gt=event_id) | Q(event_id=event_id, pk__gt=line))
+    if asked.item is not None:
+        mine = mine.filter(number=asked.item)
     if len(asked.levels) < len(LEVELS):
         mine = mine.filter(level__in=asked.levels)
     if asked.search:

@@ -4,6 +4,7 @@ import { prefer, shownTheme } from "./preferences.js";
 
 const root = document.documentElement;
 const PREFIX_MS = 1500;
+const LINKS = { m: "map", l: "logs", w: "why", f: "next-failed", F: "previous-failed" };
 const handlers = new Map();
 let prefixUntil = 0;
 
@@ -22,7 +23,7 @@ export function startKeys() {
   onKey("k", () => step(-1));
   onKey("Enter", open);
   onKey("x", select);
-  for (const [key, name] of [["m", "map"], ["l", "logs"], ["w", "why"]]) onKey(key, () => follow(name));
+  for (const [key, name] of Object.entries(LINKS)) onKey(key, () => follow(name));
   document.addEventListener("keydown", pressed);
   document.querySelector("[data-close]")?.addEventListener("click", () => help().close());
   for (const link of document.querySelectorAll(".keys-link")) {
@@ -60,7 +61,7 @@ function go(name) {
   if (link) location.href = link.href;
 }
 
-/** Follow the page's own link to a section or a page: the map, the logs, the reasons. */
+/** Follow the page's own link with this `data-key`: to a section, or to another page. */
 function follow(name) {
   const link = document.querySelector(`a[data-key="${name}"]`);
   if (!link) return false;

@@ -13,6 +13,7 @@ const FAILED = 4;
 const LOST = 5;
 const HEIGHT_SHARE = 0.65; // of the window, at most
 const HEIGHT_MIN = 120;
+const CENTERED_ZOOM = 16; // device pixels per item, at which its sign is drawn
 
 export class ItemMap {
   constructor(root) {
@@ -51,6 +52,7 @@ export class ItemMap {
     this.says.forget();
     this.note("");
     if (isNew) this.fitAnew();
+    if (this.data.centered) this.center(Number(this.data.centered) - this.first);
     this.draw();
     requestAnimationFrame(() => this.painted(picture));
   }
@@ -78,6 +80,17 @@ export class ItemMap {
     this.resize();
   }
 
+  /** Begin at the item that the address names, in the middle and large enough to be seen. */
+  center(number) {
+    delete this.data.centered;
+    if (number < 0 || number >= this.layers.items) return;
+    while (this.view.zoom < CENTERED_ZOOM) this.view.step(1);
+    this.view.centerOn((number % this.view.columns) + 0.5, Math.floor(number / this.view.columns) + 0.5);
+    this.current = number;
+    this.element.focus();
+    this.go(number);
+  }
+
   /** The canvas is as high as the picture at the zoom at which it fits, within the window. */
   resize() {
     const ratio = devicePixelRatio || 1;
@@ -98,10 +111,14 @@ export class ItemMap {
     if (this.drawing) return;
     this.drawing = requestAnimationFrame(() => {
       this.drawing = 0;
-      this.canvas.draw(this.usesKeys && document.activeElement === this.element ? this.current : -1);
-      this.small.draw();
-      this.showScale();
+      this.drawNow();
     });
+  }
+
+  drawNow() {
+    this.canvas.draw(this.usesKeys && document.activeElement === this.element ? this.current : -1);
+    this.small.draw();
+    this.showScale();
   }
 
   showScale() {
@@ -138,6 +155,10 @@ export class ItemMap {
     }).observe(this.element.parentElement);
     new MutationObserver(() => this.readTheme()).observe(document.documentElement, { attributeFilter: ["data-theme"] });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.readTheme());
+    window.addEventListener("beforeprint", () => {
+      this.readTheme();
+      this.drawNow();
+    });
     for (const kind of ["focus", "blur"]) this.element.addEventListener(kind, () => this.draw());
     this.element.addEventListener("focus", () => this.focused());
   }

@@ -59,6 +59,7 @@ class Rows {
       write(row, job);
       if (job.is_final) row.dataset.isFinal = "";
     }
+    document.dispatchEvent(new CustomEvent("joblot:rows", { detail: jobs }));
   }
 
   /** The list does not move by itself. */

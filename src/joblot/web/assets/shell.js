@@ -3,7 +3,9 @@
 import { startKeys } from "./keys.js";
 import { startTimes } from "./times.js";
 import { startPreferences } from "./preferences.js";
+import { startPrint } from "./print.js";
 
 startPreferences();
 startTimes();
 startKeys();
+startPrint();
