@@ -46,6 +46,21 @@ class TestAFilter:
         assert ids(pipeline="p,q", status="CREATED") == [other.pk]
         assert ids() == [other.pk, started.pk, done.pk]
 
+    def test_names_owners(self) -> None:
+        """The owner is who submitted the job; `me` stands for the names of who asks."""
+        anas = submit("a", keys(1), pipeline="p", actor="ana", idempotency_key="k")
+        ci = submit("b", keys(1), pipeline="p", actor="token:ci")
+        nobodys = submit("c", keys(1), pipeline="p")
+        submit("a", keys(1), pipeline="p", actor="bob", idempotency_key="k")  # the same job
+        assert ids(owner="ana") == [anas.pk]
+        assert ids(owner="ana,token:ci") == [ci.pk, anas.pk]
+        assert ids(owner="bob") == []
+        asked = JobFilters.of({"owner": "me"}, me=("ana", "root"))
+        assert [(job["id"], job["owner"]) for job in listing(asked)] == [(anas.pk, "ana")]
+        assert counts(asked)[JobStatus.PENDING].jobs == 1
+        assert [job["owner"] for job in listing(JobFilters())] == ["", "token:ci", "ana"]
+        assert nobodys.owner == ""
+
     def test_finds_a_part_of_a_name_or_an_id(self) -> None:
         tiles = submit("Night TILES 100%", keys(1), pipeline="p")
         other = submit("birds", keys(1), pipeline="p")
@@ -108,7 +123,7 @@ def test_a_count_is_the_number_of_jobs_behind_it(ledger_db: str, configure) -> N
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"colour": "red"}, "'colour': expected a parameter of status, project, pipeline, q, "),
+        ({"colour": "red"}, "'colour': expected a parameter of status, project, pipeline, owner, "),
         ({"status": "started,red"}, "status: expected one of CREATED, PENDING, .*, got 'RED'"),
         ({"since": "yesterday"}, "since: expected a time such as 2026-11-24"),
         ({"sort": "age"}, "sort: expected one of -created, created, name, -name, got 'age'"),
@@ -134,7 +149,8 @@ def test_a_cursor_of_another_sort_is_refused(ledger_db: str) -> None:
 
 def test_a_page_of_many_jobs_is_quick(ledger_db: str) -> None:
     """100,000 jobs: each page in less than 150 ms."""
-    template = submit("template", keys(1), pipeline="p")
+    submit("of bob", keys(1), pipeline="p", actor="bob")
+    template = submit("template", keys(1), pipeline="p", actor="ana")
     drain("p")
     _many(ledger_db, template, 100_000)
     slow = {}
@@ -146,6 +162,9 @@ def test_a_page_of_many_jobs_is_quick(ledger_db: str) -> None:
         {"q": "99999"},
         {"pipeline": "p"},
         {"pipeline": "nobody"},
+        {"owner": "ana"},
+        {"owner": "bob"},
+        {"owner": "ana,bob,eve"},
         {"project": "none"},
         {"until": "1d"},
         {"since": "1d", "sort": "created"},
@@ -176,7 +195,8 @@ def _many(using: str, template: Job, jobs: int) -> None:
     }[vendor]
     with connections[using].cursor() as cursor:
         columns = (
-            "project, priority, status, run, revision, version, sealed, total, policy, recorded"
+            "project, priority, owner, status, run, revision, version, sealed, total, policy, "
+            "recorded"
         )
         cursor.execute(
             f"INSERT INTO joblot_job (id, name, created_at, {columns}) "

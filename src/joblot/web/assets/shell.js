@@ -1,9 +1,11 @@
 // What every page runs: the switches of the header, the keys, the times.
 
 import { startKeys } from "./keys.js";
+import { startMenus } from "./menus.js";
 import { startTimes } from "./times.js";
 import { startPreferences } from "./preferences.js";
 
 startPreferences();
 startTimes();
 startKeys();
+startMenus();

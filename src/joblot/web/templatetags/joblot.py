@@ -169,6 +169,20 @@ def clock(value: datetime | str) -> SafeString:
     return _time(moment, f"{moment:%H:%M}", kind="clock")
 
 
+@register.simple_tag
+def soon(value: datetime | str | None, field: str) -> SafeString:
+    """The same of a moment that follows the job, and may become known or unknown."""
+    moment = _moment(value) if value else None
+    return format_html(
+        '<time datetime="{}" data-time="clock" data-f="{}" data-as="minute" '
+        'data-f-attr="datetime:{}">{}</time>',
+        moment.isoformat(timespec="seconds") if moment else "",
+        field,
+        field,
+        f"{moment:%H:%M}" if moment else "–",
+    )
+
+
 def _time(moment: datetime, told: str, *, kind: str) -> SafeString:
     return format_html(
         '<time datetime="{}" title="{}" data-time="{}">{}</time>',
