@@ -114,7 +114,7 @@ def _question(
             (
                 *choice.hidden(),
                 ("mark", mark_of(found.jobs)),
-                ("items", str(_items(act, found))),
+                ("expected_items", str(_items(act, found))),
                 ("next", next_path(request)),
             )
         ),
@@ -129,7 +129,7 @@ def _question(
 
 def _changed(form: QueryDict, act: Act, found: Chosen) -> str:
     """What differs from what was seen; "" if nothing does. Raises InvalidInput."""
-    jobs, items = _number(form, "expected"), _number(form, "items")
+    jobs, items = _number(form, "expected"), _number(form, "expected_items")
     now = _items(act, found)
     if jobs != len(found.jobs):
         return _sentence("jobs", jobs, len(found.jobs))

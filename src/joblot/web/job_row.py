@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from joblot.ledger.read.pace import Pace
+from joblot.sentences import at_least, of
 from joblot.states import TERMINAL, JobStatus
 
 SETTLED = ("succeeded", "failed", "lost", "skipped")
@@ -28,6 +29,14 @@ class JobRow:
     @property
     def not_well(self) -> int:
         return sum(int(stage["failed"] + stage["lost"]) for stage in self.job["stages"])
+
+    @property
+    def of(self) -> str:
+        return of(self.job)
+
+    @property
+    def at_least(self) -> str:
+        return at_least(self.job)
 
     @property
     def is_over(self) -> bool:

@@ -22,7 +22,7 @@ from joblot.ledger.read.partition import parts_of
 from joblot.ledger.read.progress import progress, progress_of
 from joblot.ledger.read.reasons.reason import NOBODY
 from joblot.ledger.read.why import reasons_of
-from joblot.sentences import basis, standing
+from joblot.sentences import at_least, basis, of, standing
 from joblot.shown import shown
 from joblot.states import TERMINAL, JobStatus
 from joblot.words import STATUSES
@@ -88,7 +88,13 @@ def snapshots(job_ids: Sequence[int]) -> list[dict[str, Any]]:
     found = progress_of(job_ids)
     pace = paces(found)
     return [
-        {**_numbers(state), "project": state["project"], "pace": pace[state["id"]]._asdict()}
+        {
+            **_numbers(state),
+            "project": state["project"],
+            "of": of(state),
+            "at_least": at_least(state),
+            "pace": pace[state["id"]]._asdict(),
+        }
         for state in found
     ]
 
