@@ -89,9 +89,10 @@ def _left(jobs: Sequence[Job], affected: Sequence[Job]) -> str:
 
 
 def _statuses(jobs: Iterable[Job]) -> str:
+    """`7 paused, 2 succeeded`; without a number if they are all the same."""
     found = Counter(JobStatus(job["status"]) for job in jobs)
-    words = ((STATUSES[one].word.lower(), found[one]) for one in STATUSES if found[one])
-    return ", ".join(f"{number:,} {word}" for word, number in words)
+    words = [(STATUSES[one].word.lower(), found[one]) for one in STATUSES if found[one]]
+    return words[0][0] if len(words) == 1 else ", ".join(f"{n:,} {word}" for word, n in words)
 
 
 def _flying(act: Act, affected: Iterable[Job]) -> str:

@@ -3,7 +3,7 @@
 // Without this, or if anything fails, a link leads to that page.
 
 const ASKS = "form[data-question]";
-const SAYS = "section[data-result]";
+const SAYS = "[data-result]";
 
 /** Show the question at this address; `opener` gets the focus back. */
 async function ask(url, opener) {
