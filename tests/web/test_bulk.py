@@ -262,7 +262,7 @@ def test_a_form_without_what_was_seen_is_refused(
 
 def test_where_none_can_be_changed_there_is_no_button(ana: Client, jobs: list[Job]) -> None:
     answer = ana.get("/jobs/resume", ids(jobs))
-    assert "The 4 jobs are not paused: 2 waiting, 1 working, 1 succeeded." in text(answer)
+    assert "None of the 4 jobs is paused: 2 waiting, 1 working, 1 succeeded." in text(answer)
     assert b'name="reason"' not in answer.content
     assert ana.post("/jobs/resume", ids(jobs)).status_code == 422
 

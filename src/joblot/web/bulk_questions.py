@@ -17,10 +17,10 @@ Job = dict[str, Any]  # as `progress` returns it
 
 _VERBS = {Act.PAUSE: "Pause", Act.RESUME: "Resume", Act.CANCEL: "Cancel", Act.RETRY: "Retry"}
 _DONE = {
-    Act.PAUSE: ("paused", "not running"),
-    Act.RESUME: ("resumed", "not paused"),
-    Act.CANCEL: ("canceled", "not open any more"),
-    Act.RETRY: ("retried", "not to be retried"),
+    Act.PAUSE: ("paused", "running"),
+    Act.RESUME: ("resumed", "paused"),
+    Act.CANCEL: ("canceled", "open any more"),
+    Act.RETRY: ("retried", "to be retried"),
 }
 _MEANS = {
     Act.PAUSE: "No more of their items are handed out until they are resumed.",
@@ -55,16 +55,19 @@ def refusal(act: Act, jobs: Sequence[Job]) -> str:
         return ""
     if not jobs:
         return "There is no such job any more."
-    return f"{_they(len(jobs))} {_DONE[act][1]}: {_statuses(jobs)}."
+    state, statuses = _DONE[act][1], _statuses(jobs)
+    if len(jobs) == 1:
+        return f"The job is not {state}: {statuses}."
+    return f"None of the {len(jobs):,} jobs is {state}: {statuses}."
 
 
 def told(act: Act, outcomes: Iterable[Outcome]) -> str:
     """`41 paused, 9 were not running.`"""
     fates = Counter(one.fate for one in outcomes)
-    done, otherwise = _DONE[act]
+    done, needed = _DONE[act]
     parts = [f"{fates[Fate.DONE]:,} {done}"]
     if left := fates[Fate.LEFT]:
-        parts.append(f"{_were(left)} {otherwise}")
+        parts.append(f"{_were(left)} not {needed}")
     if failed := fates[Fate.FAILED]:
         parts.append(f"{failed:,} failed")
     if rest := fates[Fate.NOT_REACHED]:
@@ -74,7 +77,7 @@ def told(act: Act, outcomes: Iterable[Outcome]) -> str:
 
 def _number(act: Act, jobs: Sequence[Job], affected: Sequence[Job]) -> str:
     of = counted(len(jobs), "job")
-    of = of if len(jobs) == len(affected) else f"{len(affected):,} of {of}"
+    of = f"{len(affected):,} of {of}" if 0 < len(affected) < len(jobs) else of
     items = sum(items_of(job, act) for job in affected)
     if act is Act.CANCEL:
         return f"{of} with {counted(items, 'unsettled item')}"
@@ -89,19 +92,15 @@ def _left(jobs: Sequence[Job], affected: Sequence[Job]) -> str:
 
 
 def _statuses(jobs: Iterable[Job]) -> str:
-    """`7 paused, 2 succeeded`; without a number if they are all the same."""
+    """`7 paused, 2 succeeded`; without a number for a single job."""
     found = Counter(JobStatus(job["status"]) for job in jobs)
     words = [(STATUSES[one].word.lower(), found[one]) for one in STATUSES if found[one]]
-    return words[0][0] if len(words) == 1 else ", ".join(f"{n:,} {word}" for word, n in words)
+    return words[0][0] if found.total() == 1 else ", ".join(f"{n:,} {word}" for word, n in words)
 
 
 def _flying(act: Act, affected: Iterable[Job]) -> str:
     items = sum(in_flight(job) for job in affected)
     return f"{counted(items, 'item')} in flight: {_FLYING[act]}." if items else ""
-
-
-def _they(number: int) -> str:
-    return "The job is" if number == 1 else f"The {number:,} jobs are"
 
 
 def _were(number: int) -> str:

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connections
+from django.test.utils import CaptureQueriesContext
 
 from joblot.errors import InvalidInput
 from joblot.ledger.job.lifecycle import cancel, delete, pause
@@ -102,6 +103,15 @@ def test_all_pages_have_each_job_once(ledger_db: str, sort: str) -> None:
     found = list(walked(3, sort=sort))
     order = {job.pk: (job.name, job.pk) if "name" in sort else job.pk for job in made}
     assert found == sorted(order, key=lambda pk: order[pk], reverse=sort.startswith("-"))
+
+
+def test_a_page_is_two_statements(ledger_db: str) -> None:
+    for n in range(60):
+        submit(f"job {n}", keys(1), pipeline="p", actor="ana")
+    for given in ({}, {"sort": "name"}, {"owner": "ana"}, {"q": "job", "status": "pending"}):
+        with CaptureQueriesContext(connections[ledger_db]) as asked:
+            assert len(listing(JobFilters.of(given))) == 50
+        assert len([one for one in asked if "joblot_job" in one["sql"]]) == len(asked) == 2
 
 
 def test_a_count_is_the_number_of_jobs_behind_it(ledger_db: str, configure) -> None:

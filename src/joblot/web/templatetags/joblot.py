@@ -110,8 +110,8 @@ def number(value: float | None) -> str:
 
 @register.filter
 def rounded(value: float) -> str:
-    """About: no decimals from ten on."""
-    return f"{value:,.1f}" if value < 10 else f"{value:,.0f}"
+    """About: one decimal below ten, none from there on."""
+    return f"{value:,.1f}".removesuffix(".0") if value < 10 else f"{value:,.0f}"
 
 
 @register.filter
