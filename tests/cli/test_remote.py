@@ -93,7 +93,10 @@ READS = [
 ]
 
 
-def test_ones_own_jobs_are_those_of_the_token_or_of_the_user(ledger_db: str, remote: Remote):
+def test_ones_own_jobs_are_those_of_the_token_or_of_the_user(
+    ledger_db: str, remote: Remote, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("JOBLOT_TOKEN", issue("ci", ["admin"])[0])
     made = call("submit", "by hand", "--pipeline", "p")
     there = remote("submit", "by token", "--pipeline", "p")
     assert (made.exit_code, there.exit_code) == (0, 0)

@@ -63,11 +63,11 @@ class Choice:
         gone = len(self.ids) - found
         return f"{gone:,} of those selected can't be found, or not changed by you." if gone else ""
 
-    def hidden(self) -> list[tuple[str, str]]:
+    def hidden(self) -> dict[str, str]:
         """As fields of the form."""
         if self.filter is not None:
-            return [("all", "1"), ("filter", self.filter)]
-        return [("id", ",".join(map(str, self.ids)))]
+            return {"all": "1", "filter": self.filter}
+        return {"id": ",".join(map(str, self.ids))}
 
 
 @page
@@ -102,28 +102,24 @@ def _question(
 ) -> HttpResponse:
     given = request.POST if request.method == "POST" else request.GET
     affected = concerned(found.jobs, act)
+    items = _items(act, found)
+    asks = question(act, found.jobs, choice.sentence(len(found.jobs)))
+    seen = {"mark": mark_of(found.jobs), "expected_items": str(items), "next": next_path(request)}
     context = {
+        "title": asks.title,
         "here": "jobs",
         "action": request.path,
         "back": next_path(request),
         "back_word": "Jobs",
-        "asks": question(act, found.jobs, choice.sentence(len(found.jobs))),
+        "asks": asks,
         "refusal": _refusal(act, found),
         "number": len(found.jobs),
-        "hidden": dict(
-            (
-                *choice.hidden(),
-                ("mark", mark_of(found.jobs)),
-                ("expected_items", str(_items(act, found))),
-                ("next", next_path(request)),
-            )
-        ),
+        "hidden": choice.hidden() | seen,
         "jobs": affected,
-        "type_number": len(affected) if _is_typed(_items(act, found), act) else None,
+        "type_number": len(affected) if _is_typed(items, act) else None,
         "reason": given.get("reason", ""),
         "wrong": wrong,
     }
-    context["title"] = context["asks"].title
     return render(request, "joblot/act.html", context, status=status)
 
 

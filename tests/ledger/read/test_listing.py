@@ -111,7 +111,7 @@ def test_a_page_is_two_statements(ledger_db: str) -> None:
     for given in ({}, {"sort": "name"}, {"owner": "ana"}, {"q": "job", "status": "pending"}):
         with CaptureQueriesContext(connections[ledger_db]) as asked:
             assert len(listing(JobFilters.of(given))) == 50
-        assert len([one for one in asked if "joblot_job" in one["sql"]]) == len(asked) == 2
+        assert len([one for one in asked if "SELECT" in one["sql"]]) == 2
 
 
 def test_a_count_is_the_number_of_jobs_behind_it(ledger_db: str, configure) -> None:
@@ -182,8 +182,18 @@ def test_a_page_of_many_jobs_is_quick(ledger_db: str) -> None:
         seconds = _seconds(JobFilters.of(given))
         if seconds > 0.150:
             slow[str(given)] = seconds
-    databases.empty(ledger_db)  # the copies have no events, which the audit would miss
+    _remove(ledger_db)
     assert slow == {}
+
+
+def _remove(using: str) -> None:
+    """Remove the copies: they have no events, which the audit would miss. Later tests that count
+    what a plan touches would count what is dead.
+    """
+    databases.empty(using)
+    if connections[using].vendor == "postgresql":
+        with connections[using].cursor() as cursor:
+            cursor.execute("VACUUM ANALYZE joblot_job, joblot_stage, joblot_item")
 
 
 def _seconds(filters: JobFilters) -> float:
