@@ -189,6 +189,9 @@ class Limits:
     wait_seconds_max: float = 30.0  # that a claim may wait for work; shorter than any lease
     events_poll_seconds: float = 1.0  # between checks of an event stream for the next event
     cancel_named_items: int = 10_000  # unsettled; to cancel more on a page, type the job's name
+    projects_listed_max: int = 100  # in the menu of a page
+    bulk_jobs_max: int = 1_000  # that one act on a list of jobs changes
+    bulk_seconds_max: float = 20.0  # after which such an act begins no further job
     live_seconds: float = 1.0  # between reads of a watched job, for all viewers of a process
     live_final_seconds: float = 10.0  # the same, once its run has ended; below the page's patience
     live_rights_seconds: float = 30.0  # between checks of a viewer's rights

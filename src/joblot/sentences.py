@@ -15,13 +15,21 @@ def standing(job: Json) -> str:
     stages = job["stages"]
     settled = min(_settled(stage) for stage in stages)
     not_well = sum(stage["failed"] + stage["lost"] for stage in stages)
-    of = f"{job['total']:,}" if job["sealed"] else f"at least {job['total']:,}"
-    text = f"{settled:,} of {of} settled"
+    text = f"{settled:,} of {of(job)} settled"
     if not_well:
         text += f", {not_well:,} not well"
     if job["status"] == JobStatus.REVOKED:
         text += f", {stages[0]['total'] - _settled(stages[0]):,} not begun or not finished"
     return text
+
+
+def of(job: Json) -> str:
+    """How many items there are: `1,000,000`, or at least so many while more can be added."""
+    return f"{at_least(job)}{job['total']:,}"
+
+
+def at_least(job: Json) -> str:
+    return "" if job["sealed"] else "at least "
 
 
 def done_in(eta: Json) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from joblot.identity.tokens import issue
 from joblot.ledger.maintain.sample import sample
 from joblot.ledger.submit.submit import submit
 from tests.api.conftest import Api
@@ -23,6 +24,16 @@ def test_jobs_are_filtered_sorted_and_paged(admin: Api) -> None:
     assert by_name["next"] is None
     counts = admin.get("jobs/counts", {"q": "tiles", "since": "1h"})["counts"]
     assert counts["PENDING"] == {"jobs": 5, "over": False}
+
+
+def test_the_owner_of_a_job_is_who_submitted_it(ledger_db: str) -> None:
+    ci, other = (Api(issue(name, ["submit"])[0]) for name in ("ci", "other"))
+    mine = ci.post("jobs", {"name": "tiles", "pipeline": "p", "items": []})
+    theirs = other.post("jobs", {"name": "tiles", "pipeline": "p", "items": []})
+    assert (mine["owner"], theirs["owner"]) == ("token:ci", "token:other")
+    for owner, expected in {"me": mine, "token:ci": mine, "token:other": theirs}.items():
+        assert [job["id"] for job in ci.get("jobs", {"owner": owner})["jobs"]] == [expected["id"]]
+    assert ci.get("jobs/counts", {"owner": "me"})["counts"]["SUCCESS"]["jobs"] == 1
 
 
 def test_an_unknown_value_is_refused_with_those_known(admin: Api) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from joblot import operator_name
 from joblot.cli.app import app
 from joblot.errors import WorkerRevoked
 from joblot.identity.tokens import issue, revoke
@@ -73,6 +74,7 @@ def said(done: Result) -> tuple[int, str, str]:
 READS = [
     ["jobs"],
     ["jobs", "--status", "STARTED", "--json"],
+    ["jobs", "--owner", "ana", "--project", "default"],
     ["show", "JOB"],
     ["show", "JOB", "--json"],
     ["why", "JOB"],
@@ -91,6 +93,20 @@ READS = [
     ["show", "999999"],
     ["results", "999999"],
 ]
+
+
+def test_ones_own_jobs_are_those_of_the_token_or_of_the_user(
+    ledger_db: str, remote: Remote, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("JOBLOT_TOKEN", issue("ci", ["admin"])[0])
+    made = call("submit", "by hand", "--pipeline", "p")
+    there = remote("submit", "by token", "--pipeline", "p")
+    assert (made.exit_code, there.exit_code) == (0, 0)
+    for ask, name, other in ((call, "by hand", "by token"), (remote, "by token", "by hand")):
+        shown = ask("jobs", "--owner", "me").stdout
+        assert name in shown
+        assert other not in shown
+    assert "by hand" in remote("jobs", "--owner", operator_name.operator()).stdout
 
 
 def test_what_is_read_is_the_same(ledger_db: str, remote: Remote):

@@ -90,7 +90,10 @@ def test_an_address_becomes_the_box_and_back(given: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
-        ("colour=red", "expected a parameter of status, project, pipeline, q, since, until, sort"),
+        (
+            "colour=red",
+            "expected a parameter of status, project, pipeline, owner, q, since, until, sort",
+        ),
         ("status=done", "status: expected one of CREATED, PENDING, STARTED"),
         ("since=soon", "since: expected a time such as 2026-11-24"),
         ("after=x", "after: expected the cursor"),

@@ -20,6 +20,7 @@ HIDDEN = (NAME, PROJECT, KEY, PIPELINE, WORKER)
 
 # Addresses that name no job. A new one belongs into one of the two, or its route has `job_id`.
 LISTS = {"home", "jobs", "job_counts", "snapshots", "workers"}  # only what a visitor may see
+BULK = {f"{act}_jobs" for act in ("pause", "resume", "cancel", "retry")}  # of many jobs
 ADMIN = {"revoke", "restore", "webhooks", "resend"}  # for administrators of all projects
 OPEN = {"sign_in", "sign_out", "enter", "prefer", "asset"}  # show nothing of any job
 
@@ -44,7 +45,7 @@ def address(name: str, job_id: int) -> str:
 def test_every_address_is_covered() -> None:
     """A new one shows a job that it names, is a list, or is open to all: see above."""
     names = {pattern.name for pattern in _patterns()}
-    assert names == {*OF_A_JOB, *LISTS, *ADMIN, *OPEN}
+    assert names == {*OF_A_JOB, *LISTS, *BULK, *ADMIN, *OPEN}
 
 
 def test_every_page_is_wrapped() -> None:
@@ -86,6 +87,32 @@ def test_a_list_shows_a_stranger_nothing(hidden: int, name: str) -> None:
     assert answer.status_code == 200
     _shows_nothing(answer)
     assert NAME in person("ana", "reader", PROJECT).get(reverse("joblot_web:jobs")).content.decode()
+
+
+@pytest.mark.parametrize("name", sorted(BULK))
+@pytest.mark.parametrize("all_that_match", [True, False])
+def test_an_act_on_many_is_none_on_a_strangers(
+    hidden: int, name: str, all_that_match: bool
+) -> None:
+    """Neither does it tell whether the job exists."""
+    where, before = reverse(f"joblot_web:{name}"), _without_clock(hidden)
+    stranger = person("eve", "operator", "another")
+
+    def answers(job_id: int) -> list[Any]:
+        choice = {"all": "1", "filter": ""} if all_that_match else {"id": str(job_id)}
+        seen = {"expected": "1", "expected_items": "2", "mark": ""}
+        asked = stranger.get(where, choice), stranger.post(where, choice | seen)
+        for answer in asked:
+            _shows_nothing(answer)
+        return [one.status_code for one in asked]
+
+    assert answers(hidden) == answers(hidden + 1) == [200, 409]
+    reader = person("ana", "reader", PROJECT)
+    assert reader.get(where, {"id": str(hidden)}).status_code == 403
+    assert reader.post(where, {"id": str(hidden)}).status_code == 403
+    assert browser_like().get(where).status_code == 302
+    assert browser_like().post(where).status_code == 401
+    assert _without_clock(hidden) == before
 
 
 def test_a_stranger_does_not_even_count_it(hidden: int) -> None:

@@ -126,11 +126,11 @@ def list_jobs(
 ) -> Any:
     """Jobs by a filter, the newest first unless `sort` says otherwise, a page at a time.
 
-    `status`, `project` and `pipeline` are lists such as `STARTED,FAILURE`; `since` and `until` are
-    times, or how long ago, such as `7d`.
+    `status`, `project`, `pipeline` and `owner` are lists such as `STARTED,FAILURE`; the owner `me`
+    is the caller. `since` and `until` are times, or how long ago, such as `7d`.
     """
     caller = caller_with(request, Scope.READ, Scope.SUBMIT)
-    asked = JobFilters.of(filters.given())
+    asked = JobFilters.of(filters.given(), me=caller.names)
     page = listing(asked, projects=caller.projects, before=before, limit=limit)
     by_id = page[-1]["id"] if page.next and asked.sort == "-created" else None
     return {"jobs": page, "next": by_id, "after": page.next}
@@ -140,7 +140,8 @@ def list_jobs(
 def count_jobs(request: HttpRequest, filters: Annotated[CountsQuery, Query()]) -> Any:
     """How many jobs the same filter would show for each status; counting ends at a limit."""
     caller = caller_with(request, Scope.READ, Scope.SUBMIT)
-    found = counts(JobFilters.of(filters.given()), projects=caller.projects)
+    asked = JobFilters.of(filters.given(), me=caller.names)
+    found = counts(asked, projects=caller.projects)
     return {
         "counts": {
             status.value: {"jobs": count.jobs, "over": count.over}

@@ -24,9 +24,8 @@ Row = dict[str, Any]
 class Ledger(Protocol):
     """What commands read and change. Answers are JSON; a change of a job answers its progress."""
 
-    def jobs(
-        self, *, project: str | None, status: str | None, before: int | None, limit: int
-    ) -> Sequence[Row]: ...
+    def jobs(self, *, before: int | None, limit: int, **filters: str) -> Sequence[Row]:
+        """A page, the newest first; the filters are those of `JobFilters`."""
 
     def progress(self, job: int) -> Row: ...
 

@@ -8,18 +8,16 @@ from typing import Any
 
 from joblot.cli import plan, verbs
 from joblot.cli.ledger import Row
-from joblot.cli.operator_name import operator
-from joblot.states import JobStatus
+from joblot.ledger.read.filters import JobFilters
+from joblot.operator_name import operator, own_names
 
 
 class LocalLedger:
     """A `Ledger`."""
 
-    def jobs(
-        self, *, project: str | None, status: str | None, before: int | None, limit: int
-    ) -> Sequence[Row]:
-        wanted = None if status is None else JobStatus(status)
-        return verbs.jobs(project=project, status=wanted, before=before, limit=limit)
+    def jobs(self, *, before: int | None, limit: int, **filters: str) -> Sequence[Row]:
+        wanted = JobFilters.of(filters, me=own_names())
+        return verbs.listing(wanted, before=before, limit=limit)
 
     def progress(self, job: int) -> Row:
         return verbs.progress(job)

@@ -36,11 +36,9 @@ class RemoteLedger:
     def close(self) -> None:
         self._server.close()
 
-    def jobs(
-        self, *, project: str | None, status: str | None, before: int | None, limit: int
-    ) -> Sequence[Row]:
-        asked = {"project": project, "status": status, "before": before, "limit": limit}
-        return self._get("jobs", **asked)["jobs"]  # type: ignore[no-any-return]
+    def jobs(self, *, before: int | None, limit: int, **filters: str) -> Sequence[Row]:
+        page = self._get("jobs", before=before, limit=limit, **filters)
+        return page["jobs"]  # type: ignore[no-any-return]
 
     def progress(self, job: int) -> Row:
         return self._get(f"jobs/{job}")  # type: ignore[no-any-return]

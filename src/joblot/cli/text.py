@@ -48,12 +48,16 @@ def _cell(value: Any) -> str:
 
 
 def jobs(page: Sequence[Row]) -> None:
-    table(["job", "name", "status", "done", "total", "created (UTC)"], map(_job_cells, page))
+    titles = ["job", "name", "status", "done", "total", "created (UTC)", "owner"]
+    table(titles, map(_job_cells, page))
 
 
 def _job_cells(job: Row) -> list[Any]:
-    done = f"{job['percent']:g} %"
-    return [str(job["id"]), job["name"], job["status"], done, job["total"], job["created_at"][:19]]
+    done, created = f"{job['percent']:g} %", job["created_at"][:19]
+    return [
+        *(str(job["id"]), job["name"], job["status"]),
+        *(done, job["total"], created, job["owner"]),
+    ]
 
 
 def job(state: Row) -> None:

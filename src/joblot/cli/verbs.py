@@ -19,7 +19,6 @@ if TYPE_CHECKING:
         delete,
         events,
         items,
-        jobs,
         logs,
         outputs,
         pause,
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from joblot.ledger.db.transactions import alias, database_files, location, migration_lock
     from joblot.ledger.job.edit import edit
     from joblot.ledger.read.in_flight import in_flight
+    from joblot.ledger.read.listing import listing
     from joblot.ledger.read.results import results
     from joblot.ledger.read.summary import summary
     from joblot.ledger.read.workers import workers
@@ -71,7 +71,6 @@ else:
                 "delete",
                 "events",
                 "items",
-                "jobs",
                 "logs",
                 "outputs",
                 "pause",
@@ -97,6 +96,7 @@ else:
             ],
             "joblot.ledger.job.edit": ["edit"],
             "joblot.ledger.read.in_flight": ["in_flight"],
+            "joblot.ledger.read.listing": ["listing"],
             "joblot.ledger.read.summary": ["summary"],
             "joblot.ledger.read.results": ["results"],
             "joblot.ledger.rows.job": ["read_job"],
@@ -149,7 +149,7 @@ __all__ = [
     "in_flight",
     "issue",
     "items",
-    "jobs",
+    "listing",
     "location",
     "logs",
     "migration_lock",

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from joblot import operator_name
 from joblot.errors import NotAllowed, NotFound
 from joblot.shown import shown
 
@@ -19,11 +20,14 @@ class Scope(StrEnum):
     ADMIN = "admin"  # all of these, and tokens, workers, webhooks
 
 
+LOCAL_OWNER = 0  # this machine's user, by the local token
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """The rights of a request. None for `projects` or `pipelines` means all of them."""
 
-    owner: int  # on leases: 0 is this machine's user, by the local token
+    owner: int  # on leases
     name: str
     scopes: frozenset[Scope]
     projects: frozenset[str] | None = None
@@ -32,6 +36,11 @@ class Caller:
     requests_per_minute_max: int | None = None
     body_bytes_max: int | None = None
     actor: str = ""  # its name in the events of what it changes
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the owners of its jobs; this machine's user also submits by the command line."""
+        return operator_name.own_names() if self.owner == LOCAL_OWNER else (self.actor,)
 
     def require(self, *scopes: Scope) -> None:
         """Raises NotAllowed unless the token has one of these scopes."""
@@ -73,4 +82,9 @@ class Caller:
             )
 
 
-LOCAL = Caller(owner=0, name="local", scopes=frozenset(Scope), actor="local")
+LOCAL = Caller(
+    owner=LOCAL_OWNER,
+    name=operator_name.LOCAL,
+    scopes=frozenset(Scope),
+    actor=operator_name.LOCAL,
+)

@@ -55,6 +55,7 @@ class Migration(migrations.Migration):
                 ('name', models.CharField(max_length=200)),
                 ('project', models.CharField(default='default', max_length=200)),
                 ('priority', models.IntegerField(default=0)),
+                ('owner', models.CharField(default='', max_length=200)),
                 ('idempotency_key', models.CharField(max_length=200, null=True)),
                 ('asked', models.JSONField(null=True)),
                 ('status', models.CharField(choices=[('CREATED', 'CREATED'), ('PENDING', 'PENDING'), ('STARTED', 'STARTED'), ('PAUSED', 'PAUSED'), ('CANCELING', 'CANCELING'), ('SUCCESS', 'SUCCESS'), ('COMPLETED_WITH_ERRORS', 'COMPLETED_WITH_ERRORS'), ('FAILURE', 'FAILURE'), ('REVOKED', 'REVOKED')], default='CREATED', max_length=24)),
@@ -75,7 +76,7 @@ class Migration(migrations.Migration):
                 ('deleted_at', models.DateTimeField(null=True)),
             ],
             options={
-                'indexes': [models.Index(fields=['status'], name='joblot_job_status_idx'), models.Index(fields=['name', 'id'], name='joblot_job_name'), models.Index(condition=models.Q(('deleted_at__isnull', False)), fields=['total'], name='joblot_job_removal')],
+                'indexes': [models.Index(fields=['status'], name='joblot_job_status_idx'), models.Index(fields=['name', 'id'], name='joblot_job_name'), models.Index(fields=['owner', 'id'], name='joblot_job_owner'), models.Index(condition=models.Q(('deleted_at__isnull', False)), fields=['total'], name='joblot_job_removal')],
                 'constraints': [models.UniqueConstraint(fields=('project', 'idempotency_key'), name='joblot_job_idempotency_key'), models.CheckConstraint(condition=models.Q(('status__in', ['CREATED', 'PENDING', 'STARTED', 'PAUSED', 'CANCELING', 'SUCCESS', 'COMPLETED_WITH_ERRORS', 'FAILURE', 'REVOKED'])), name='joblot_job_status'), models.CheckConstraint(condition=models.Q(('revision__gte', 0), ('run__gte', 1), ('total__gte', 0)), name='joblot_job_counts')],
             },
         ),

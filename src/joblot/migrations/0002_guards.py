@@ -39,6 +39,7 @@ TRANSITIONS = [
 ]
 
 OWNED = [
+    "owner",
     "idempotency_key",
     "asked",
     "status",

@@ -47,6 +47,8 @@ class Job(LedgerModel):
     name = models.CharField(max_length=200)
     project = models.CharField(max_length=200, default="default")
     priority = models.IntegerField(default=0)
+    # Who submitted it: the actor of its first event; "" if that is not known. Never changes.
+    owner = models.CharField(max_length=200, default="")
     idempotency_key = models.CharField(max_length=200, null=True)
     # What was requested with the key, as hashes by `asked.fingerprints`; never changes.
     asked = models.JSONField(null=True)
@@ -94,6 +96,7 @@ class Job(LedgerModel):
         indexes = [
             models.Index(fields=["status"], name="joblot_job_status_idx"),
             models.Index(fields=["name", "id"], name="joblot_job_name"),
+            models.Index(fields=["owner", "id"], name="joblot_job_owner"),
             models.Index(
                 fields=["total"], name="joblot_job_removal", condition=Q(deleted_at__isnull=False)
             ),

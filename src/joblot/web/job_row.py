@@ -1,11 +1,12 @@
-"""A job as a row of the list: what it shows, from what `progress` says."""
+"""A job as a row of the list: what it shows, from what the ledger says of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
+from joblot.ledger.read.pace import Pace
+from joblot.sentences import at_least, of
 from joblot.states import TERMINAL, JobStatus
 
 SETTLED = ("succeeded", "failed", "lost", "skipped")
@@ -13,9 +14,11 @@ SETTLED = ("succeeded", "failed", "lost", "skipped")
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
-    """`settled`, `not_well` and `total` count items, each once; `rate` counts them per stage."""
+    """`settled`, `not_well` and `total` count items, each once; the pace counts them per stage."""
 
     job: dict[str, Any]
+    pace: Pace
+    is_mine_to_change: bool
 
     @property
     def settled(self) -> int:
@@ -28,26 +31,13 @@ class JobRow:
         return sum(int(stage["failed"] + stage["lost"]) for stage in self.job["stages"])
 
     @property
+    def of(self) -> str:
+        return of(self.job)
+
+    @property
+    def at_least(self) -> str:
+        return at_least(self.job)
+
+    @property
     def is_over(self) -> bool:
         return JobStatus(self.job["status"]) in TERMINAL
-
-    @property
-    def per_minute(self) -> float | None:
-        """In this run so far; None while the rate is unknown."""
-        eta = self.job["eta"]
-        if not eta or not eta["p50"]:
-            return None
-        left = sum(stage["ready"] + stage["in_flight"] for stage in self.job["stages"])
-        return float(left / eta["p50"] * 60)
-
-    @property
-    def ends(self) -> tuple[datetime, datetime] | None:
-        """The moments by which half, and nine in ten, of such jobs are done."""
-        eta = self.job["eta"]
-        if not eta or self.job["status"] == JobStatus.PAUSED:
-            return None
-        now = datetime.fromisoformat(self.job["as_of"])
-        try:
-            return now + timedelta(seconds=eta["p50"]), now + timedelta(seconds=eta["p90"])
-        except OverflowError:
-            return None

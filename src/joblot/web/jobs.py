@@ -7,19 +7,24 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect, JsonResponse
-from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from joblot.errors import InvalidInput
-from joblot.ledger.read.filters import JobFilters
-from joblot.ledger.read.listing import counts, listing
+from joblot.ledger.job.bulk import BULK
+from joblot.ledger.read.chosen import count_chosen
+from joblot.ledger.read.filters import ME, JobFilters
+from joblot.ledger.read.listing import JobsPage, counts, listing
+from joblot.ledger.read.pace import paces
 from joblot.web import find
 from joblot.web.job_row import JobRow
 from joblot.web.page import caller_of, page
+from joblot.web.paths import jobs_url
 from joblot.web.shell import render
+from joblot.web.visitor import Visitor
 from joblot.words import STATUSES
 
 JOBS_PER_PAGE = 50
+OF_THE_PAGE = ("sort", "after")  # parameters that do not change which jobs match
 SORTS = ("name", "created")
 
 
@@ -39,39 +44,50 @@ def jobs(request: HttpRequest) -> HttpResponseBase:
         "filters": _without_each(given),
         "chips": _chips(given),
         "counts_url": jobs_url(given, "joblot_web:job_counts"),
+        "mine": _mine(given),
         "sorts": {
             name: jobs_url(given | {"sort": _turned(given, name), "after": ""}) for name in SORTS
         },
     }
+    caller = caller_of(request)
     try:
-        found = listing(
-            JobFilters.of(given), projects=caller_of(request).projects, limit=JOBS_PER_PAGE
-        )
+        filters = JobFilters.of(given, me=caller.names)
+        found = listing(filters, projects=caller.projects, limit=JOBS_PER_PAGE)
     except InvalidInput as error:
         return render(request, "joblot/jobs.html", shown | {"wrong": str(error)}, status=422)
-    shown["rows"] = [JobRow(job) for job in found]
-    shown["as_of"] = found.as_of
-    is_newest_first = not {*given} - {"sort"} and given.get("sort", "-created") == "-created"
-    shown["newest"] = found[0]["id"] if found and is_newest_first else None
-    shown["next"] = jobs_url(given | {"after": found.next}) if found.next else ""
-    shown["first"] = jobs_url(given | {"after": ""}) if given.get("after") else ""
-    return render(request, "joblot/jobs.html", shown)
+    return render(request, "joblot/jobs.html", shown | _page(caller, given, found))
+
+
+def _page(caller: Visitor, given: Mapping[str, str], found: JobsPage) -> dict[str, Any]:
+    pace = paces(found)
+    rows = [JobRow(job, pace[job["id"]], caller.may_operate(job["project"])) for job in found]
+    filter_ = {name: value for name, value in given.items() if name not in OF_THE_PAGE and value}
+    is_first = not given.get("after") and given.get("sort", "-created") == "-created"
+    return {
+        "rows": rows,
+        "as_of": found.as_of,
+        "filter": urlencode(filter_, safe=","),
+        "newest": found[0]["id"] if found and is_first else None,
+        "selects": any(row.is_mine_to_change for row in rows),
+        "acts": BULK,
+        "next": jobs_url({**given, "after": found.next}) if found.next else "",
+        "first": jobs_url({**given, "after": ""}) if given.get("after") else "",
+    }
 
 
 @page
 @require_safe
 def job_counts(request: HttpRequest) -> HttpResponseBase:
-    """How many jobs of the filter each status has, for the chips, once the rows are there."""
-    filters = JobFilters.of(request.GET.dict() | {"after": ""})
-    found = counts(filters, projects=caller_of(request).projects)
-    return JsonResponse({status.value: str(count) for status, count in found.items()})
-
-
-def jobs_url(given: Mapping[str, str], name: str = "joblot_web:jobs") -> str:
-    """The address of the list with these parameters; a comma in a list stays readable."""
-    kept = {name: value for name, value in given.items() if value}
-    where = reverse(name)
-    return f"{where}?{urlencode(kept, safe=',')}" if kept else where
+    """For the chips, once the rows are there: how many jobs of the filter each status has; and how
+    many `match` it that the person may change.
+    """
+    caller = caller_of(request)
+    filters = JobFilters.of(request.GET.dict() | {"after": ""}, me=caller.names)
+    found = counts(filters, projects=caller.projects)
+    shown = {status.value: str(count) for status, count in found.items()}
+    if caller.operates_any:
+        shown["match"] = str(count_chosen(filters, projects=caller.operates))
+    return JsonResponse(shown)
 
 
 def _chips(given: dict[str, str]) -> list[dict[str, Any]]:
@@ -87,12 +103,18 @@ def _chips(given: dict[str, str]) -> list[dict[str, Any]]:
     return chips
 
 
+def _mine(given: Mapping[str, str]) -> dict[str, Any]:
+    """The chip that shows only the person's own jobs."""
+    is_on = given.get("owner") == ME
+    return {"url": jobs_url({**given, "owner": "" if is_on else ME, "after": ""}), "on": is_on}
+
+
 def _without_each(given: Mapping[str, str]) -> list[dict[str, str]]:
     """Each filter, and the address of the list without it."""
     return [
         {"text": find.text_of({name: value}), "url": jobs_url({**given, name: "", "after": ""})}
         for name, value in given.items()
-        if value and name not in ("sort", "after")
+        if value and name not in OF_THE_PAGE
     ]
 
 

@@ -18,7 +18,9 @@ from django.shortcuts import resolve_url
 from django.template.backends.django import DjangoTemplates
 from django.urls import NoReverseMatch, Resolver404, resolve, reverse
 
+from joblot.identity.caller import Scope
 from joblot.web.preferences import preferred
+from joblot.web.projects import project_menu
 from joblot.web.said import said
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -28,8 +30,11 @@ def render(
     request: HttpRequest, template: str, context: Mapping[str, Any], *, status: int = 200
 ) -> HttpResponse:
     """A page. `context` may name `title`, and `here`: the entry of the navigation that it is."""
+    caller = getattr(request, "joblot_caller", None)
     shared = {
-        "caller": getattr(request, "joblot_caller", None),
+        "caller": caller,
+        "administers": caller is not None and Scope.ADMIN in caller.scopes,
+        "projects": None,
         "prefer": preferred(request),
         "version": version("joblot"),
         "here": "",
@@ -39,6 +44,8 @@ def render(
         "address": _address(request),
         "said": said(request),
     }
+    if caller and "problem" not in context:  # which may be that the database does not answer
+        shared["projects"] = project_menu(request, caller, _project_of(context))
     content = _engine().get_template(template).render({**shared, **context}, request)
     return HttpResponse(content, status=status)
 
@@ -49,6 +56,12 @@ def _address(request: HttpRequest) -> str:
         return request.build_absolute_uri()
     except DisallowedHost:
         return request.get_full_path()
+
+
+def _project_of(context: Mapping[str, Any]) -> str:
+    """The project of the job that the page is about; "" for any other page."""
+    job = context.get("job")
+    return str(job["project"]) if isinstance(job, Mapping) and "project" in job else ""
 
 
 def sign_in_url(request: HttpRequest) -> str:

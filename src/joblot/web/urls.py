@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from django.urls import path
 
+from joblot.ledger.job.bulk import BULK
 from joblot.ledger.read.acts import Act
 from joblot.web import (
     acts,
     assets,
+    bulk,
     enter,
     export,
     item,
@@ -52,6 +54,7 @@ urlpatterns = [
         path(f"jobs/<int:job_id>/{act.value}", acts.act, {"act": act}, name=act.value)
         for act in Act
     ),
+    *(path(f"jobs/{act.value}", bulk.bulk, {"act": act}, name=f"{act.value}_jobs") for act in BULK),
     path("workers/revoke", revoke.revoke, name="revoke"),
     path("workers/restore", revoke.restore, name="restore"),
     path("webhooks", webhooks.webhooks, name="webhooks"),

@@ -8,9 +8,9 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from joblot import local
+from joblot import local, operator_name
 from joblot.errors import NotAllowed
-from joblot.identity.caller import Caller, Scope
+from joblot.identity.caller import LOCAL_OWNER, Caller, Scope
 from joblot.identity.local import local_mark
 from joblot.web.models import Membership
 
@@ -31,6 +31,17 @@ class Visitor(Caller):
     def may_operate(self, project: str) -> bool:
         return self.operates is None or project in self.operates
 
+    def require_operator_somewhere(self) -> None:
+        """Raises NotAllowed."""
+        if not self.operates_any:
+            raise NotAllowed(
+                f"{self.name} may see jobs, but change none; that takes the role operator"
+            )
+
+    @property
+    def operates_any(self) -> bool:
+        return self.operates is None or bool(self.operates)
+
     def require_operator(self, project: str) -> None:
         """Raises NotAllowed."""
         if not self.may_operate(project):
@@ -40,7 +51,13 @@ class Visitor(Caller):
             )
 
 
-LOCAL = Visitor(owner=0, name="local", scopes=frozenset(Scope), operates=None, actor="local")
+LOCAL = Visitor(
+    owner=LOCAL_OWNER,
+    name=operator_name.LOCAL,
+    scopes=frozenset(Scope),
+    operates=None,
+    actor=operator_name.LOCAL,
+)
 
 
 def visitor_of(request: HttpRequest) -> Visitor | None:

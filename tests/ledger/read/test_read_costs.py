@@ -23,6 +23,7 @@ from joblot.ledger.claim.availability import next_job, ready_for
 from joblot.ledger.claim.candidates import Wanted
 from joblot.ledger.read.audit import audit
 from joblot.ledger.read.causes import causes
+from joblot.ledger.read.chosen import chosen, count_chosen
 from joblot.ledger.read.eta import eta
 from joblot.ledger.read.filters import RECEIPTS, STATES, ItemFilters, JobFilters
 from joblot.ledger.read.health import health
@@ -33,14 +34,16 @@ from joblot.ledger.read.items import items, outputs
 from joblot.ledger.read.listing import counts, listing
 from joblot.ledger.read.log_lines import logs
 from joblot.ledger.read.map import job_map
+from joblot.ledger.read.pace import paces
 from joblot.ledger.read.partition import partition
 from joblot.ledger.read.picture import picture
 from joblot.ledger.read.progress import jobs, progress
+from joblot.ledger.read.projects import project_names
 from joblot.ledger.read.pulse import overdue, require_database
 from joblot.ledger.read.results import results, results_page
 from joblot.ledger.read.runs import runs
 from joblot.ledger.read.search import search
-from joblot.ledger.read.snapshot import snapshot
+from joblot.ledger.read.snapshot import newer_jobs, snapshot, snapshots
 from joblot.ledger.read.summary import summary
 from joblot.ledger.read.throughput import throughput
 from joblot.ledger.read.why import why
@@ -88,6 +91,13 @@ READERS: dict[str, list[Reader]] = {
         lambda job: listing(JobFilters(q="small", pipeline=("elsewhere",))),
         lambda job: listing(JobFilters(status=(JobStatus.STARTED,), sort="name")),
     ],
+    "listing of an owner": [lambda job: listing(JobFilters(owner=("ana",)))],
+    "chosen": [lambda job: chosen(JobFilters()), lambda job: chosen([job], projects=["default"])],
+    "count_chosen": [lambda job: count_chosen(JobFilters(status=(JobStatus.STARTED,)))],
+    "paces": [lambda job: paces([progress(job)])],
+    "snapshots": [lambda job: snapshots([job])],
+    "newer_jobs": [lambda job: newer_jobs(job - 5, JobFilters(q="small"))],
+    "project_names": [lambda job: project_names()],
     "counts": [lambda job: counts(JobFilters())],
     "partition": [partition],
     "eta": [eta],

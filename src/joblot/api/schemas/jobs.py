@@ -116,6 +116,7 @@ class JobOut(Schema):
     name: str
     project: str
     priority: int
+    owner: str
     status: str
     run: int
     revision: int
@@ -148,6 +149,7 @@ class CountsQuery(Schema):
     status: str | None = None
     project: str | None = None
     pipeline: str | None = None
+    owner: str | None = None
     q: str | None = None
     since: str | None = None
     until: str | None = None

@@ -24,6 +24,10 @@ def jobs(
     status: Annotated[
         JobStatus | None, typer.Option("--status", help="Only in this status.")
     ] = None,
+    owner: Annotated[
+        str | None,
+        typer.Option("--owner", metavar="NAME", help="Only submitted by NAME; `me`: by you."),
+    ] = None,
     before: Annotated[
         int | None,
         typer.Option("--before", metavar="JOB", max=ID_MAX, help="Only older jobs: the next page."),
@@ -34,9 +38,10 @@ def jobs(
     url: Url = None,
 ) -> None:
     """List jobs, the newest first."""
-    wanted = None if status is None else status.value
+    given = {"project": project, "status": status and status.value, "owner": owner}
+    filters = {name: value for name, value in given.items() if value is not None}
     with open_ledger(db, url) as ledger:
-        page = ledger.jobs(project=project, status=wanted, before=before, limit=limit)
+        page = ledger.jobs(before=before, limit=limit, **filters)
     say_json(page) if as_json else text.jobs(page)
 
 

@@ -28,6 +28,7 @@ _RANGE = re.compile(r"([0-9]{1,10})?-([0-9]{1,10})?|([0-9]{1,10})")
 _LIST_MAX = 100
 _TEXT_CHARS_MAX = 512
 
+ME = "me"  # the owner that asks
 SORTS = ("-created", "created", "name", "-name")
 
 # The states of an item in a stage that a filter may name. The last three divide the items that a
@@ -57,6 +58,7 @@ class JobFilters:
     status: tuple[JobStatus, ...] = ()
     project: tuple[str, ...] = ()
     pipeline: tuple[str, ...] = ()
+    owner: tuple[str, ...] = ()
     q: str = ""
     since: When | None = None
     until: When | None = None
@@ -64,14 +66,15 @@ class JobFilters:
     after: tuple[Any, int] | None = None
 
     @classmethod
-    def of(cls, given: Mapping[str, str]) -> JobFilters:
-        """From the parameters of a query. Raises InvalidInput."""
+    def of(cls, given: Mapping[str, str], *, me: Collection[str] = ()) -> JobFilters:
+        """From the parameters of a query; the owner `me` has these names. Raises InvalidInput."""
         _require_known(given, cls)
         sort = _one_of("sort", given.get("sort") or "-created", SORTS)
         return cls(
             status=tuple(JobStatus(one) for one in _statuses(given.get("status", ""))),
             project=_list("project", given.get("project", "")),
             pipeline=_list("pipeline", given.get("pipeline", "")),
+            owner=_owners(given.get("owner", ""), me),
             q=_text("q", given.get("q", "")),
             since=_when("since", given.get("since", "")),
             until=_when("until", given.get("until", "")),
@@ -138,6 +141,11 @@ def _one_of(name: str, given: str, allowed: Collection[str]) -> str:
 def _statuses(given: str) -> list[str]:
     allowed = [one.value for one in JobStatus]
     return [_one_of("status", one.upper(), allowed) for one in _list("status", given)]
+
+
+def _owners(given: str, me: Collection[str]) -> tuple[str, ...]:
+    names = _list("owner", given)
+    return tuple(name for one in names for name in (me if one == ME and me else (one,)))
 
 
 def _list(name: str, given: str) -> tuple[str, ...]:

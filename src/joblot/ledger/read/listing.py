@@ -50,12 +50,12 @@ def listing(
     the id of the last job, so each job is on one page, whatever they have in common.
     """
     size = max(1, min(limit, limits().page_items_max))
-    rows = _matching(filters, projects, filters.status)
+    rows = matching(filters, projects, filters.status)
     if before is not None:
         rows = rows.filter(pk__lt=before)
     found = list(_ordered(rows, filters).values_list("pk", flat=True)[: size + 1])
     page = JobsPage(progress_of(found[:size]) if found else ())
-    page.as_of = _now().isoformat()
+    page.as_of = page[0]["as_of"] if page else _now().isoformat()
     page.next = filters.cursor(page[-1]) if len(found) > size else None
     return page
 
@@ -71,14 +71,15 @@ def counts(
     """
     most = limits().jobs_counted_max
     found = {
-        status: _matching(filters, projects, (status,))[: most + 1].count() for status in JobStatus
+        status: matching(filters, projects, (status,))[: most + 1].count() for status in JobStatus
     }
     return {status: Count(min(jobs, most), jobs > most) for status, jobs in found.items()}
 
 
-def _matching(
+def matching(
     filters: JobFilters, projects: Collection[str] | None, statuses: Collection[JobStatus]
 ) -> QuerySet[Any]:
+    """The jobs of these statuses that match the rest of the filter, in no order."""
     rows: QuerySet[Any] = Job.ledger.using(alias()).filter(deleted_at__isnull=True)
     if statuses:
         rows = rows.filter(status__in=[one.value for one in statuses])
@@ -89,6 +90,8 @@ def _matching(
     if filters.pipeline:
         stages = Stage.ledger.filter(pipeline__in=filters.pipeline)
         rows = rows.filter(pk__in=stages.values("job_id"))
+    if filters.owner:
+        rows = rows.filter(owner__in=filters.owner)
     if filters.q:
         rows = rows.filter(_named(filters.q))
     if filters.since is not None:

@@ -8,7 +8,7 @@ SELECT j.version, j.run, j.revision, j.status, j.sealed, j.total, j.recorded, j.
            ORDER BY l.state, l.stage LIMIT 1
        ) IS NULL AS drained,
        s.position, s.name, t.succeeded, t.failed, t.lost, t.skipped,
-       j.id, j.name, j.project, j.priority, j.created_at, j.started_at, j.finished_at,
+       j.id, j.name, j.project, j.priority, j.owner, j.created_at, j.started_at, j.finished_at,
        s.pipeline, t.late,
        (SELECT COALESCE(SUM(l.open), 0) FROM joblot_lease l
         WHERE l.job_id = j.id AND l.state = {LIVE} AND l.stage = s.position) AS in_flight,

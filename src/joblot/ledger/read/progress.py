@@ -30,6 +30,7 @@ class _Row(NamedTuple):
     name: str
     project: str
     priority: int
+    owner: str
     created_at: Any
     started_at: Any
     finished_at: Any
@@ -104,6 +105,7 @@ def _described(job_id: int, rows: list[tuple[Any, ...]]) -> dict[str, Any]:
         "name": job.name,
         "project": job.project,
         "priority": job.priority,
+        "owner": job.owner,
         "status": seen.status.value,
         "run": seen.run,
         "revision": seen.revision,

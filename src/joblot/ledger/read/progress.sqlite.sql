@@ -9,7 +9,7 @@ SELECT j.version, j.run, j.revision, j.status, j.sealed, j.total, j.recorded, j.
        ) IS NULL AS drained,
        s.position, s.name, COALESCE(SUM(t.succeeded), 0), COALESCE(SUM(t.failed), 0),
        COALESCE(SUM(t.lost), 0), COALESCE(SUM(t.skipped), 0),
-       j.id, j.name, j.project, j.priority, j.created_at, j.started_at, j.finished_at,
+       j.id, j.name, j.project, j.priority, j.owner, j.created_at, j.started_at, j.finished_at,
        s.pipeline, COALESCE(SUM(t.late), 0),
        (SELECT COALESCE(SUM(l.open), 0) FROM joblot_lease l
         WHERE l.job_id = j.id AND l.state = {LIVE} AND l.stage = s.position) AS in_flight,

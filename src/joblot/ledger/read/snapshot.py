@@ -12,15 +12,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Self
 
 from joblot.errors import InvalidInput
-from joblot.ledger.db.transactions import alias, one_snapshot, repeated
+from joblot.ledger.db.transactions import one_snapshot, repeated
 from joblot.ledger.read.acts import Act, acts
 from joblot.ledger.read.eta import eta_of
+from joblot.ledger.read.filters import JobFilters
+from joblot.ledger.read.listing import matching
+from joblot.ledger.read.pace import paces
 from joblot.ledger.read.partition import parts_of
 from joblot.ledger.read.progress import progress, progress_of
 from joblot.ledger.read.reasons.reason import NOBODY
 from joblot.ledger.read.why import reasons_of
-from joblot.models import Job
-from joblot.sentences import basis, standing
+from joblot.sentences import at_least, basis, of, standing
 from joblot.shown import shown
 from joblot.states import TERMINAL, JobStatus
 from joblot.words import STATUSES
@@ -80,16 +82,27 @@ def snapshot(job_id: int) -> dict[str, Any]:
 
 @repeated
 def snapshots(job_ids: Sequence[int]) -> list[dict[str, Any]]:
-    """Some jobs for a list, as of one instant, without reasons and acts; none for missing jobs."""
-    return [{**_numbers(state), "project": state["project"]} for state in progress_of(job_ids)]
+    """Some jobs for a list, as of one instant, with their pace, without reasons and acts; none for
+    missing jobs. Two statements, however many jobs.
+    """
+    found = progress_of(job_ids)
+    pace = paces(found)
+    return [
+        {
+            **_numbers(state),
+            "project": state["project"],
+            "of": of(state),
+            "at_least": at_least(state),
+            "pace": pace[state["id"]]._asdict(),
+        }
+        for state in found
+    ]
 
 
 @repeated
-def newer_jobs(job_id: int, *, projects: Collection[str] | None = None) -> int:
-    """How many jobs of these projects (None: of all) are newer than this one; counted to 100."""
-    rows = Job.ledger.using(alias()).filter(deleted_at__isnull=True, pk__gt=job_id)
-    if projects is not None:
-        rows = rows.filter(project__in=sorted(projects))
+def newer_jobs(job_id: int, filters: JobFilters, *, projects: Collection[str] | None = None) -> int:
+    """How many jobs that match are newer than this one; counted to 100."""
+    rows = matching(filters, projects, filters.status).filter(pk__gt=job_id)
     return int(rows[:NEWER_MAX].count())
 
 

@@ -257,7 +257,7 @@ def _by_key(fields: Mapping[str, Any]) -> Job | None:
 def _create(fields: Mapping[str, Any], stages: Sequence[tuple[str, str]], by: Author) -> Job:
     with transaction.atomic(using=alias()):
         job: Job = Job.ledger.using(alias()).create(
-            **fields, trace=telemetry.traceparent(), created_at=clock.now()
+            **fields, owner=by.actor, trace=telemetry.traceparent(), created_at=clock.now()
         )
         Stage.ledger.using(alias()).bulk_create(
             Stage(job_id=job.pk, position=position, name=name, pipeline=pipeline)

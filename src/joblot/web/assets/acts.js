@@ -1,44 +1,52 @@
-// Acts in a dialog: the same form as on the page that asks, fetched when it is needed.
+// Acts in a dialog: the same form as on the page that asks, fetched when it is needed; by a link with
+// data-act, or by a form with data-act-form that names the jobs.
 // Without this, or if anything fails, a link leads to that page.
 
-/** Show the question that a link leads to. */
-async function ask(link) {
-  const found = await load(fetch(link.href, { headers: { Accept: "text/html" }, cache: "no-store" }));
-  if (!found) return follow(link.href);
+const ASKS = "form[data-question]";
+const SAYS = "[data-result]";
+
+/** Show the question at this address; `opener` gets the focus back. */
+async function ask(url, opener) {
+  const found = await load(fetch(url, { headers: { Accept: "text/html" }, cache: "no-store" }));
+  if (!found?.matches(ASKS)) return follow(url);
   const dialog = document.createElement("dialog");
   dialog.setAttribute("aria-labelledby", "question");
   document.body.append(dialog);
   dialog.addEventListener("close", () => {
     dialog.remove();
-    link.focus();
+    if (dialog.dataset.leadsTo) follow(dialog.dataset.leadsTo);
+    else opener.focus();
   });
   show(dialog, found);
   dialog.showModal();
   dialog.querySelector("[data-back]").focus();
 }
 
-/** The form of an answer; null if it has none. */
+/** The part of an answer that people read: a question, what was done, or an error; or null. */
 async function load(request) {
   try {
     const answer = await request;
     if (answer.redirected) return null;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    return page.querySelector("form[data-question]");
+    return page.querySelector(`${ASKS}, ${SAYS}, [data-error]`);
   } catch {
     return null;
   }
 }
 
-function show(dialog, form) {
-  dialog.replaceChildren(document.adoptNode(form));
-  form.querySelector("h1").setAttribute("tabindex", "-1");
-  form.querySelector("[data-back]").addEventListener("click", (event) => {
+/** What was done leads to the page that shows it, however the dialog is closed. */
+function show(dialog, part) {
+  dialog.replaceChildren(document.adoptNode(part));
+  part.querySelector("h1").setAttribute("tabindex", "-1");
+  const back = part.querySelector("[data-back]");
+  if (part.matches(SAYS)) dialog.dataset.leadsTo = back.href;
+  back.addEventListener("click", (event) => {
     event.preventDefault();
     dialog.close();
   });
-  form.addEventListener("submit", (event) => {
+  part.addEventListener("submit", (event) => {
     event.preventDefault();
-    send(dialog, form);
+    send(dialog, part);
   });
 }
 
@@ -58,6 +66,7 @@ async function send(dialog, form) {
   if (where) return follow(where);
   const again = await load(answer);
   if (!again) return follow(form.action);
+  if (again.matches("[data-error]")) return complain(form, again.querySelector("p").textContent);
   show(dialog, again);
   (dialog.querySelector("[role=alert]") ?? dialog).scrollIntoView({ block: "nearest" });
   dialog.querySelector("[data-back]").focus();
@@ -79,5 +88,13 @@ document.addEventListener("click", (event) => {
   const link = event.target.closest?.("a[data-act]");
   if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
-  ask(link);
+  ask(link.href, link);
+});
+
+document.addEventListener("submit", (event) => {
+  if (!event.target.matches("[data-act-form]")) return;
+  event.preventDefault();
+  const url = new URL(event.submitter.formAction);
+  url.search = new URLSearchParams(new FormData(event.target));
+  ask(url.href, event.submitter);
 });

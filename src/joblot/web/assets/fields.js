@@ -1,11 +1,13 @@
 // Writes a snapshot into a page. An element says by its attributes what it shows:
 //
 //   data-f="stages.0.failed"       its text: a path into the snapshot
-//   data-as="percent"              how that is written: percent, clock, or as it is; numbers get
-//                                  their thousands separated
+//   data-as="percent"              how that is written: percent, rounded, clock, minute, or as it
+//                                  is; numbers get their thousands separated
 //   data-f-attr="datetime:as_of"   attributes, as name:path, separated by spaces
 //   data-f-href="link"             an address, which is relative to the job
 //   data-f-if="why.0"              the element is hidden unless there is such a value
+//   data-f-unless="sealed"         the element is hidden if there is
+//   data-f-class="bad:not_well"    a class that it has if there is such a value, and it isn't 0
 //   data-f-list="why"              a child for each entry, made from the element's <template>, in
 //                                  which a path begins at the entry, and "." is the entry itself
 //   data-f-glyph="shown"           a status's sign and color
@@ -14,6 +16,8 @@
 //
 // The paths are those of GET /api/v1/jobs/{id}/live. Only what differs is written, as text and
 // attributes, never as HTML; nothing is computed or guessed between two snapshots.
+
+import { moment } from "./times.js";
 
 const NUMBER = new Intl.NumberFormat("en-US");
 const LEAST_UNITS = 2; // of a state with at least one item, as in web/bars.py
@@ -32,10 +36,10 @@ export function isSelected(root) {
 }
 
 /** The time of day with its zone, UTC or local as the person prefers. */
-export function clock(moment) {
+export function clock(value) {
   const timeZone = document.documentElement.dataset.clock === "local" ? undefined : "UTC";
   const format = { hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short", timeZone };
-  return new Date(moment).toLocaleTimeString("en-GB", format);
+  return new Date(value).toLocaleTimeString("en-GB", format);
 }
 
 function writeFields(root, values, isOwn) {
@@ -44,6 +48,8 @@ function writeFields(root, values, isOwn) {
   for (const element of own("[data-f-attr]")) writeAttributes(element, values);
   for (const element of own("[data-f-href]")) setAttribute(element, "href", target(at(values, element.dataset.fHref)));
   for (const element of own("[data-f-if]")) setHidden(element, !at(values, element.dataset.fIf));
+  for (const element of own("[data-f-unless]")) setHidden(element, Boolean(at(values, element.dataset.fUnless)));
+  for (const element of own("[data-f-class]")) writeClass(element, values);
   for (const element of own("[data-f-glyph]")) writeGlyph(element, at(values, element.dataset.fGlyph));
   for (const element of own("[data-f-bar]")) writeBar(element, at(values, element.dataset.fBar));
   for (const element of own("[data-f-act]")) writeAct(element, at(values, `acts.${element.dataset.fAct}`));
@@ -56,7 +62,9 @@ function at(values, path) {
 function written(value, as) {
   if (value === null || value === undefined) return "–"; // as the server writes what is not known
   if (as === "percent") return `${Math.floor(value * 10) / 10} %`;
+  if (as === "rounded") return NUMBER.format(value < 10 ? Math.round(value * 10) / 10 : Math.round(value));
   if (as === "clock") return clock(value);
+  if (as === "minute") return moment(new Date(value)).slice(11, 16);
   return typeof value === "number" ? NUMBER.format(value) : String(value);
 }
 
@@ -100,6 +108,11 @@ function writeEntry(child, entry) {
   if (child.dataset.f) setText(child, written(at(entry, child.dataset.f), child.dataset.as));
   if (child.dataset.fAttr) writeAttributes(child, entry);
   writeFields(child, entry, () => true);
+}
+
+function writeClass(element, values) {
+  const [name, path] = element.dataset.fClass.split(":");
+  element.classList.toggle(name, Boolean(at(values, path)));
 }
 
 function writeGlyph(element, shown) {

@@ -3,7 +3,9 @@
 async function fillCounts(chips) {
   const answer = await fetch(chips.dataset.counts, { headers: { Accept: "application/json" } });
   if (!answer.ok) return;
-  for (const [status, count] of Object.entries(await answer.json())) {
+  const { match, ...counts } = await answer.json();
+  document.dispatchEvent(new CustomEvent("joblot:match", { detail: match }));
+  for (const [status, count] of Object.entries(counts)) {
     const place = chips.querySelector(`[data-count="${status}"]`);
     place.textContent = count;
     place.closest(".chip").classList.toggle("none", count === "0");

@@ -49,12 +49,13 @@ function pressed(event) {
 }
 
 function isTyping(target) {
-  return target.closest?.("input, select, textarea, [contenteditable], [role=application]") !== null;
+  const typed = "input:not([type=checkbox]), select, textarea, [contenteditable], [role=application]";
+  return target.closest?.(typed) !== null;
 }
 
 const help = () => document.getElementById("keys-help");
 const rows = () => [...document.querySelectorAll("[data-row]")];
-const current = () => document.querySelector("[data-row].current");
+const current = () => document.querySelector("[data-row].current") ?? document.activeElement.closest("[data-row]");
 
 function go(name) {
   const link = document.querySelector(`nav [data-go="${name}"]`);
@@ -81,7 +82,7 @@ function step(by) {
 
 /** Enter on a focused control is the browser's own. */
 function open(event) {
-  if (event.target.closest("a, button, summary")) return false;
+  if (event.target.closest("a, button, summary, input")) return false;
   const link = current()?.querySelector("a");
   if (!link) return false;
   link.click();

@@ -1,12 +1,14 @@
 // A list of jobs that keeps up: only the unfinished rows that can be seen, by one request.
 // Rows change in place and never move.
 //
-//   data-rows="…"        the URL of the snapshots, on the element that holds all rows
+//   data-rows="…"        the URL of the snapshots, on the element that holds all rows, with
+//   data-as-of="…"       when they were read,
+//   data-filter-of-rows  and the filter of the list, by which new jobs are counted
 //   data-job="7"         a row, with its fields (see fields.js)
 //   data-is-final        a row of a job whose run has ended
 //   data-rows-newest="9" a hidden link, which says how many jobs are newer than this, and shows them
 
-import { isSelected, write } from "./fields.js";
+import { clock, isSelected, write } from "./fields.js";
 import { onKey } from "./keys.js";
 
 const EVERY_MS = 2_000;
@@ -19,6 +21,7 @@ class Rows {
     this.visible = new Set();
     this.keys = new Map();
     this.isPaused = false;
+    this.asOf = root.dataset.asOf;
     this.newest = document.querySelector("[data-rows-newest]");
     this.answeredAt = performance.now();
     const seen = new IntersectionObserver((entries) => {
@@ -40,14 +43,16 @@ class Rows {
     const url = new URL(this.root.dataset.rows, location.href);
     url.searchParams.set("ids", rows.map((row) => row.dataset.job).join(","));
     if (this.newest) url.searchParams.set("newest", this.newest.dataset.rowsNewest);
+    if (this.newest) url.searchParams.set("filter", this.root.dataset.filterOfRows);
     const { status, jobs, newer } = await ask(url);
     if (status === 200) {
       this.answeredAt = performance.now();
       this.show(rows, jobs);
       this.announce(newer);
+      if (jobs.length) this.asOf = jobs[0].as_of;
       this.say("live", "Live");
     } else if (status === 401 || status === 403) this.say("signed-out", "Signed out. Reload the page to sign in.");
-    else if (performance.now() - this.answeredAt > LOST_MS) this.say("lost", "Not live. Retrying.");
+    else if (performance.now() - this.answeredAt > LOST_MS) this.lose();
   }
 
   /** A row that is selected is left as it is; so is one whose job is gone. */
@@ -70,12 +75,16 @@ class Rows {
     this.newest.hidden = false;
   }
 
+  lose() {
+    this.say("lost", `Not live. Last true at ${clock(this.asOf)}. Retrying.`);
+  }
+
   pause() {
     this.isPaused = !this.isPaused;
     for (const button of document.querySelectorAll("[data-live-pause]")) {
       button.setAttribute("aria-pressed", String(this.isPaused));
     }
-    if (this.isPaused) this.say("paused", "Paused");
+    if (this.isPaused) this.say("paused", `Paused. True at ${clock(this.asOf)}.`);
     else this.update();
   }
 
@@ -109,5 +118,7 @@ if (root) {
     button.addEventListener("click", () => rows.pause());
   }
   onKey("p", () => rows.pause());
+  window.addEventListener("offline", () => rows.lose());
+  window.addEventListener("online", () => rows.update());
   setTimeout(() => run(rows), EVERY_MS);
 }

@@ -1,6 +1,7 @@
 // What every page runs: the switches of the header, the keys, the times.
 
 import { startKeys } from "./keys.js";
+import { startMenus } from "./menus.js";
 import { startTimes } from "./times.js";
 import { startPreferences } from "./preferences.js";
 import { startPrint } from "./print.js";
@@ -9,3 +10,4 @@ startPreferences();
 startTimes();
 startKeys();
 startPrint();
+startMenus();

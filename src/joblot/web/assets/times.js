@@ -44,6 +44,7 @@ const ahead = Number(root.dataset.now) * 1000 - Date.now() || 0;
 export function showTimes(below = document) {
   const now = Date.now() + ahead;
   for (const element of below.querySelectorAll("time[data-time]")) {
+    if (!element.dateTime) continue; // not known yet
     const date = new Date(element.dateTime);
     const absolute = moment(date);
     element.title = absolute;

@@ -110,8 +110,8 @@ def number(value: float | None) -> str:
 
 @register.filter
 def rounded(value: float) -> str:
-    """About: no decimals from ten on."""
-    return f"{value:,.1f}" if value < 10 else f"{value:,.0f}"
+    """About: one decimal below ten, none from there on."""
+    return f"{value:,.1f}".removesuffix(".0") if value < 10 else f"{value:,.0f}"
 
 
 @register.filter
@@ -167,6 +167,20 @@ def clock(value: datetime | str) -> SafeString:
     """The time of day of a moment that is near: 16:14."""
     moment = _moment(value)
     return _time(moment, f"{moment:%H:%M}", kind="clock")
+
+
+@register.simple_tag
+def soon(value: datetime | str | None, field: str) -> SafeString:
+    """The same of a moment that follows the job, and may become known or unknown."""
+    moment = _moment(value) if value else None
+    return format_html(
+        '<time datetime="{}" data-time="clock" data-f="{}" data-as="minute" '
+        'data-f-attr="datetime:{}">{}</time>',
+        moment.isoformat(timespec="seconds") if moment else "",
+        field,
+        field,
+        f"{moment:%H:%M}" if moment else "–",
+    )
 
 
 def _time(moment: datetime, told: str, *, kind: str) -> SafeString:
