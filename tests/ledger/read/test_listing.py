@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.db import connections
@@ -19,6 +19,7 @@ from joblot.states import JobStatus
 from tests import databases
 from tests.ledger.large import NOW
 from tests.ledger.statuses import job_in
+from tests.ledger.work import work
 from tests.ledger.worker import drain, keys
 
 
@@ -132,39 +133,46 @@ def test_a_cursor_of_another_sort_is_refused(ledger_db: str) -> None:
         JobFilters.of({"after": cursor})
 
 
-def test_a_page_of_many_jobs_is_quick(ledger_db: str) -> None:
-    """100,000 jobs: each page in less than 150 ms."""
+# Rows that PostgreSQL touches, or steps of SQLite.
+ONE_PASS = {"postgres": 101_000, "sqlite": 1_000_000}
+FEW = {"postgres": 2_000, "sqlite": 50_000}
+COUNTED_MAX = {"postgres": 101_000, "sqlite": 120_000}  # a generic plan may pass all rows
+
+
+def test_pages_and_counts_of_many_jobs_read_few_of_them(ledger_db: str) -> None:
+    """100,000 jobs. A page reads about what it shows, and a count of a status stops at its limit:
+    whatever the machine, they take about as long as with 1,000 jobs.
+    """
     template = submit("template", keys(1), pipeline="p")
     drain("p")
     _many(ledger_db, template, 100_000)
-    slow = {}
-    for given in (
-        {},
-        {"sort": "name"},
-        {"status": "success"},
-        {"status": "paused"},
-        {"q": "99999"},
-        {"pipeline": "p"},
-        {"pipeline": "nobody"},
-        {"project": "none"},
-        {"until": "1d"},
-        {"since": "1d", "sort": "created"},
+    found: dict[str, int] = {}
+    for given, most in (
+        ({}, FEW),
+        ({"sort": "name"}, FEW),
+        ({"status": "success"}, FEW),
+        ({"since": "1d", "sort": "created"}, FEW),
+        ({"status": "paused"}, ONE_PASS),
+        ({"pipeline": "p"}, ONE_PASS),
+        ({"pipeline": "nobody"}, ONE_PASS),
+        ({"q": "99999"}, ONE_PASS),
+        ({"project": "none"}, ONE_PASS),
+        ({"until": "1d"}, ONE_PASS),
     ):
-        seconds = _seconds(JobFilters.of(given))
-        if seconds > 0.150:
-            slow[str(given)] = seconds
+        filters = JobFilters.of(given)
+        done = max(work(ledger_db, partial(listing, filters)).values())
+        if done > most[ledger_db]:
+            found[f"a page of {given}"] = done
+    for given in ({}, {"project": "default"}, {"project": "none"}):
+        filters = JobFilters.of(given)
+        done = max(work(ledger_db, partial(counts, filters)).values())
+        if done > COUNTED_MAX[ledger_db]:
+            found[f"counts of {given}"] = done
+    shown = counts(JobFilters())
+    assert str(shown[JobStatus.SUCCESS]) == "over 10,000"
+    assert str(shown[JobStatus.REVOKED]) == "10,000"
     databases.empty(ledger_db)  # the copies have no events, which the audit would miss
-    assert slow == {}
-
-
-def _seconds(filters: JobFilters) -> float:
-    """Of the quickest of five tries."""
-    best = float("inf")
-    for _ in range(5):
-        began = time.monotonic()
-        assert len(listing(filters)) <= 50
-        best = min(best, time.monotonic() - began)
-    return best
+    assert found == {}
 
 
 def _many(using: str, template: Job, jobs: int) -> None:
@@ -175,12 +183,13 @@ def _many(using: str, template: Job, jobs: int) -> None:
         f"WHERE n < {jobs}) SELECT n FROM c",
     }[vendor]
     with connections[using].cursor() as cursor:
-        columns = (
-            "project, priority, status, run, revision, version, sealed, total, policy, recorded"
+        columns = "project, priority, run, revision, version, sealed, total, policy, recorded"
+        status = (
+            "CASE WHEN n % 10 = 0 THEN 'REVOKED' WHEN n % 10 < 4 THEN 'FAILURE' ELSE status END"
         )
         cursor.execute(
-            f"INSERT INTO joblot_job (id, name, created_at, {columns}) "
-            f"SELECT {template.pk} + n, 'job ' || n, {NOW[vendor]}, {columns} "
+            f"INSERT INTO joblot_job (id, name, created_at, status, {columns}) "
+            f"SELECT {template.pk} + n, 'job ' || n, {NOW[vendor]}, {status}, {columns} "
             f"FROM joblot_job, ({numbers}) s WHERE id = {template.pk}"
         )
         cursor.execute(
@@ -191,4 +200,4 @@ def _many(using: str, template: Job, jobs: int) -> None:
             "INSERT INTO joblot_item (job_id, number, key) "
             f"SELECT {template.pk} + n, 0, 'k0' FROM ({numbers}) s"
         )
-        cursor.execute("ANALYZE")
+        cursor.execute("VACUUM ANALYZE" if vendor == "postgresql" else "ANALYZE")
