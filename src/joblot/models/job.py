@@ -94,7 +94,8 @@ class Job(LedgerModel):
             ),
         ]
         indexes = [
-            models.Index(fields=["status"], name="joblot_job_status_idx"),
+            # Also counts of each status, of all projects or of some, without reading the rows.
+            models.Index(fields=["status", "deleted_at", "project"], name="joblot_job_status_idx"),
             models.Index(fields=["name", "id"], name="joblot_job_name"),
             models.Index(fields=["owner", "id"], name="joblot_job_owner"),
             models.Index(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.db import connections
@@ -20,6 +20,7 @@ from joblot.states import JobStatus
 from tests import databases
 from tests.ledger.large import NOW
 from tests.ledger.statuses import job_in
+from tests.ledger.work import work
 from tests.ledger.worker import drain, keys
 
 
@@ -157,33 +158,50 @@ def test_a_cursor_of_another_sort_is_refused(ledger_db: str) -> None:
         JobFilters.of({"after": cursor})
 
 
-def test_a_page_of_many_jobs_is_quick(ledger_db: str) -> None:
-    """100,000 jobs: each page in less than 150 ms."""
+# Rows that PostgreSQL touches, or steps of SQLite.
+ONE_PASS = {"postgres": 101_000, "sqlite": 1_000_000}
+FEW = {"postgres": 2_000, "sqlite": 50_000}
+COUNTED_MAX = {"postgres": 101_000, "sqlite": 120_000}  # a generic plan may pass all rows
+
+
+def test_pages_and_counts_of_many_jobs_read_few_of_them(ledger_db: str) -> None:
+    """100,000 jobs. A page reads about what it shows, and a count of a status stops at its limit:
+    whatever the machine, they take about as long as with 1,000 jobs.
+    """
     submit("of bob", keys(1), pipeline="p", actor="bob")
     template = submit("template", keys(1), pipeline="p", actor="ana")
     drain("p")
     _many(ledger_db, template, 100_000)
-    slow = {}
-    for given in (
-        {},
-        {"sort": "name"},
-        {"status": "success"},
-        {"status": "paused"},
-        {"q": "99999"},
-        {"pipeline": "p"},
-        {"pipeline": "nobody"},
-        {"owner": "ana"},
-        {"owner": "bob"},
-        {"owner": "ana,bob,eve"},
-        {"project": "none"},
-        {"until": "1d"},
-        {"since": "1d", "sort": "created"},
+    found: dict[str, int] = {}
+    for given, most in (
+        ({}, FEW),
+        ({"sort": "name"}, FEW),
+        ({"status": "success"}, FEW),
+        ({"since": "1d", "sort": "created"}, FEW),
+        ({"status": "paused"}, ONE_PASS),
+        ({"pipeline": "p"}, ONE_PASS),
+        ({"pipeline": "nobody"}, ONE_PASS),
+        ({"q": "99999"}, ONE_PASS),
+        ({"owner": "ana"}, ONE_PASS),
+        ({"owner": "bob"}, FEW),
+        ({"owner": "ana,bob,eve"}, ONE_PASS),
+        ({"project": "none"}, ONE_PASS),
+        ({"until": "1d"}, ONE_PASS),
     ):
-        seconds = _seconds(JobFilters.of(given))
-        if seconds > 0.150:
-            slow[str(given)] = seconds
+        filters = JobFilters.of(given)
+        done = max(work(ledger_db, partial(listing, filters)).values())
+        if done > most[ledger_db]:
+            found[f"a page of {given}"] = done
+    for given in ({}, {"project": "default"}, {"project": "none"}):
+        filters = JobFilters.of(given)
+        done = max(work(ledger_db, partial(counts, filters)).values())
+        if done > COUNTED_MAX[ledger_db]:
+            found[f"counts of {given}"] = done
+    shown = counts(JobFilters())
+    assert str(shown[JobStatus.SUCCESS]) == "over 10,000"
+    assert str(shown[JobStatus.REVOKED]) == "10,000"
     _remove(ledger_db)
-    assert slow == {}
+    assert found == {}
 
 
 def _remove(using: str) -> None:
@@ -196,16 +214,6 @@ def _remove(using: str) -> None:
             cursor.execute("VACUUM ANALYZE joblot_job, joblot_stage, joblot_item")
 
 
-def _seconds(filters: JobFilters) -> float:
-    """Of the quickest of five tries."""
-    best = float("inf")
-    for _ in range(5):
-        began = time.monotonic()
-        assert len(listing(filters)) <= 50
-        best = min(best, time.monotonic() - began)
-    return best
-
-
 def _many(using: str, template: Job, jobs: int) -> None:
     vendor = connections[using].vendor
     numbers = {
@@ -215,12 +223,14 @@ def _many(using: str, template: Job, jobs: int) -> None:
     }[vendor]
     with connections[using].cursor() as cursor:
         columns = (
-            "project, priority, owner, status, run, revision, version, sealed, total, policy, "
-            "recorded"
+            "project, priority, owner, run, revision, version, sealed, total, policy, recorded"
+        )
+        status = (
+            "CASE WHEN n % 10 = 0 THEN 'REVOKED' WHEN n % 10 < 4 THEN 'FAILURE' ELSE status END"
         )
         cursor.execute(
-            f"INSERT INTO joblot_job (id, name, created_at, {columns}) "
-            f"SELECT {template.pk} + n, 'job ' || n, {NOW[vendor]}, {columns} "
+            f"INSERT INTO joblot_job (id, name, created_at, status, {columns}) "
+            f"SELECT {template.pk} + n, 'job ' || n, {NOW[vendor]}, {status}, {columns} "
             f"FROM joblot_job, ({numbers}) s WHERE id = {template.pk}"
         )
         cursor.execute(
@@ -231,4 +241,4 @@ def _many(using: str, template: Job, jobs: int) -> None:
             "INSERT INTO joblot_item (job_id, number, key) "
             f"SELECT {template.pk} + n, 0, 'k0' FROM ({numbers}) s"
         )
-        cursor.execute("ANALYZE")
+        cursor.execute("VACUUM ANALYZE" if vendor == "postgresql" else "ANALYZE")
