@@ -150,10 +150,11 @@ def postgres_server() -> Iterator[PostgresServer]:
 @pytest.fixture(scope="session")
 def postgres_database(
     postgres_server: PostgresServer, django_db_blocker: DjangoDbBlocker
-) -> PostgresServer:
+) -> Iterator[PostgresServer]:
     """A migrated database on the suite's own server."""
     _open_database(postgres_server, django_db_blocker)
-    return postgres_server
+    yield postgres_server
+    databases.end_emptying()
 
 
 @pytest.fixture

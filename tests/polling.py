@@ -9,15 +9,19 @@ from typing import TypeVar
 T = TypeVar("T")
 
 SECONDS_MAX = 60.0
-POLL_SECONDS = 0.01
+# A look may cost as much as a request, so the pause grows with the time that was waited.
+PAUSE_SECONDS = (0.005, 0.05)
+PAUSE_PER_WAITED = 0.1
 
 
 def eventually(look: Callable[[], T | None], *, seconds_max: float = SECONDS_MAX) -> T:
     """Poll `look` until its value is true, and return it; the test fails if it never is."""
-    deadline = time.monotonic() + seconds_max
+    began = time.monotonic()
+    shortest, longest = PAUSE_SECONDS
     while True:
         if seen := look():
             return seen
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > seconds_max:
             raise AssertionError(f"still not true after {seconds_max} s: {seen!r}")
-        time.sleep(POLL_SECONDS)
+        time.sleep(min(max(shortest, waited * PAUSE_PER_WAITED), longest))

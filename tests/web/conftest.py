@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from joblot.ledger.read.pictures import PICTURES
 from joblot.local import ACCEPTED
@@ -43,15 +43,23 @@ def chromium_address() -> Iterator[str]:
         yield address
 
 
-@pytest.fixture
-def browser(chromium_address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
-    """Playwright's client, for this test only: while it runs, this thread has an event loop.
+@pytest.fixture(scope="session")
+def client_of_chromium(chromium_address: str) -> Iterator[chromium.Client]:
+    with chromium.connected(chromium_address) as client:
+        yield client
 
-    It never runs beside the test's own code, so the test may use Django's ORM.
+
+@pytest.fixture
+def browser(
+    client_of_chromium: chromium.Client, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Browser]:
+    """Chromium. While a test uses it, this thread has an event loop.
+
+    The loop never runs beside the test's own code, so the test may use Django's ORM.
     """
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-    with sync_playwright() as playwright:
-        yield playwright.chromium.connect_over_cdp(chromium_address)
+    with client_of_chromium.shown() as browser:
+        yield browser
 
 
 @pytest.fixture

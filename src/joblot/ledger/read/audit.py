@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.db.models import Count, Sum
@@ -36,6 +36,15 @@ from joblot.states import FINALIZABLE, TERMINAL, ItemState, JobStatus, LeaseStat
 Check = dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class _Truth:
+    """What the rows of a job say about its tallies."""
+
+    stages: list[Counts]
+    late_kept: Counter[str]  # by stage
+    late_tallied: Counter[str]
+
+
 @repeated
 def audit(job_id: int) -> dict[str, Any]:
     """Check the invariants of one job: `{"ok", "count_drift", "checks": [{"invariant", "ok", …}]}`.
@@ -48,8 +57,10 @@ def audit(job_id: int) -> dict[str, Any]:
         seen = read_snapshot(job_id)
         if seen is None:
             raise unknown_job(job_id)
-        drift = count_drift(seen)
-        checks = [*_counts(seen), *_metrics(seen), *_items(seen), *_events(seen), *_queue(seen)]
+        truth = _truth(seen)
+        drift = _drift(seen, truth)
+        checks = [*_counts(seen, truth), *_metrics(seen), *_items(seen), *_events(seen)]
+        checks += _queue(seen)
     total = sum(abs(items) for columns in drift.values() for items in columns.values())
     return {"ok": all(check["ok"] for check in checks), "count_drift": total, "checks": checks}
 
@@ -66,26 +77,33 @@ def _check(invariant: str, expected: Any, found: Any) -> Check:
     return {"invariant": invariant, "ok": expected == found, "expected": expected, "found": found}
 
 
-def _counts(seen: JobSnapshot) -> Iterator[Check]:
+def _truth(seen: JobSnapshot) -> _Truth:
+    return _Truth(recount(seen), _late_kept(seen), _late_tallied(seen))
+
+
+def _counts(seen: JobSnapshot, truth: _Truth) -> Iterator[Check]:
     """The tallies equal the recount, and the recorded counts equal the tallies."""
-    for name, tallied, truth in zip(seen.names, seen.stages, recount(seen), strict=True):
-        yield _check(f"tallies of {name} equal the recount", asdict(truth), asdict(tallied))
+    for name, tallied, found in zip(seen.names, seen.stages, truth.stages, strict=True):
+        yield _check(f"tallies of {name} equal the recount", asdict(found), asdict(tallied))
         yield _check(f"settled in {name} is at most the total", True, tallied.settled <= seen.total)
-    kept, counted = _late_kept(seen), _late_tallied(seen)
-    yield _check("late results that are counted are kept", dict(kept), dict(counted))
+    kept, counted = dict(truth.late_kept), dict(truth.late_tallied)
+    yield _check("late results that are counted are kept", kept, counted)
     if seen.recorded is not None and decide(seen) is None:
         yield _check("recorded counts equal the tallies", seen.counts, seen.recorded)
 
 
 def count_drift(seen: JobSnapshot) -> dict[int, Counter[str]]:
     """By stage, what must be added to its tallies to equal the recount; empty if exact."""
-    kept, counted = _late_kept(seen), _late_tallied(seen)
+    return _drift(seen, _truth(seen))
+
+
+def _drift(seen: JobSnapshot, truth: _Truth) -> dict[int, Counter[str]]:
     drift: dict[int, Counter[str]] = {}
-    for stage, recounted in enumerate(recount(seen)):
-        truth, tallied = asdict(recounted), asdict(seen.stages[stage])
-        differs = Counter({name: truth[name] - tallied[name] for name in truth})
+    for stage, recounted in enumerate(truth.stages):
+        found, tallied = asdict(recounted), asdict(seen.stages[stage])
+        differs = Counter({name: found[name] - tallied[name] for name in found})
         name = seen.names[stage]
-        differs["late"] = kept[name] - counted[name]
+        differs["late"] = truth.late_kept[name] - truth.late_tallied[name]
         if any(differs.values()):
             drift[stage] = differs
     return drift
