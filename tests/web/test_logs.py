@@ -134,10 +134,10 @@ def test_a_download_has_all_lines_of_the_filter(
     name = rf'attachment; filename="joblot-{job.pk}-run1-rev0-log-\d{{8}}T\d{{4}}Z\.txt"'
     assert re.fullmatch(name, answer["Content-Disposition"])
     _, text = downloaded(ana, f"/jobs/{job.pk}/logs.ndjson")
-    about, *lines = map(json.loads, text.splitlines())
+    about, *parsed = map(json.loads, text.splitlines())
     assert (about["job"], about["filter"]) == (job.pk, {})
-    assert [line["message"] for line in lines][-LINES:] == all_lines()
-    assert len({line["id"] for line in lines}) == LINES + 1
+    assert [line["message"] for line in parsed][-LINES:] == all_lines()
+    assert len({line["id"] for line in parsed}) == LINES + 1
 
 
 def test_a_server_takes_one_page_of_a_download_at_a_time(
