@@ -13,10 +13,10 @@ from typing import Any
 from joblot import clock
 from joblot.config import limits
 from joblot.errors import Unavailable
-from joblot.ledger.db.transactions import alias, durable, repeated
+from joblot.ledger.db.transactions import alias, repeated
 from joblot.ledger.rows.author import NOBODY, Author
 from joblot.ledger.rows.due import Due, JobSnapshot, decide, read_snapshot
-from joblot.ledger.rows.job import advance, record_event
+from joblot.ledger.rows.job import NewEvent, advance_and_record
 from joblot.models import Event
 from joblot.states import JobStatus
 
@@ -54,20 +54,15 @@ def write(found: JobSnapshot, due: Due) -> bool:
         }
     if due.kind == "finished":
         changes["finished_at"] = clock.now()
-    with durable():
-        won = advance(found.job_id, found.version, **changes)
-        if won:
-            data = {
-                "status": due.status.value,
-                "total": found.total,
-                "stages": [
-                    {"name": name} | counts
-                    for name, counts in zip(found.names, found.counts, strict=True)
-                ],
-            }
-            by = _author_of(found, due)
-            record_event(found.job_id, found.run, due.revision, due.kind, data, by=by)
-    return won
+    data = {
+        "status": due.status.value,
+        "total": found.total,
+        "stages": [
+            {"name": name} | counts for name, counts in zip(found.names, found.counts, strict=True)
+        ],
+    }
+    event = NewEvent(found.run, due.revision, due.kind, data, _author_of(found, due))
+    return advance_and_record(found.job_id, found.version, event, **changes)
 
 
 def _author_of(found: JobSnapshot, due: Due) -> Author:
