@@ -22,6 +22,7 @@ from tests.races.meeting import COMMIT, Gate, holding, until_waiting, waiting
 TAKES_THE_JOB = "FOR NO KEY UPDATE"
 CHANGES_THE_JOB = "WITH changed"
 CLOSES = "UPDATE joblot_lease"
+RECONCILES = "AS drained"
 
 
 def state(lease: Any) -> LeaseState:
@@ -142,13 +143,16 @@ class TestAnAmendmentThroughOneThatIsNotClosed:
 
     def test_while_the_cancel_has_read_the_counts_is_counted_by_it(self, in_thread: Any) -> None:
         job, lease = half_failed()
-        gate = Gate(CHANGES_THE_JOB, nth=2)  # the cancel is about to write the end of the run
-        a = in_thread(gate.through(lambda: cancel_now(job)))
-        gate.wait()
-        assert succeed(lease) == ["amended", "amended"]
-        gate.open()
+        ends, reconciles = Gate(CHANGES_THE_JOB, nth=2), Gate(RECONCILES)
+        a = in_thread(ends.through(lambda: cancel_now(job)))
+        ends.wait()
+        b = in_thread(reconciles.through(lambda: succeed(lease)))
+        reconciles.wait()  # the amendment is committed
+        ends.open()
         assert a.result() == "REVOKED"
         assert Job.objects.get().recorded[0]["succeeded"] == 2
+        reconciles.open()
+        assert b.result() == ["amended", "amended"]
 
     def test_that_a_retry_has_overtaken_is_late(self, in_thread: Any) -> None:
         job = submit("retried", keys(2), pipeline="p")

@@ -127,8 +127,8 @@ GUARDS = (
     Guard(
         "A reconciliation that wrote, or lost its compare-and-set, is repeated.",
         "job/reconcile.py",
-        "        write(found, due)\n",
-        "        write(found, due)\n        return found.status\n",
+        "        if write(found, due) and due.kind",
+        "        if write(found, due) or True or due.kind",
         pair("last-pause-report-sqlite"),
     ),
     Guard(

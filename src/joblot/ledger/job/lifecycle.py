@@ -91,7 +91,7 @@ def cancel(
     change.
     """
     by, canceled = author_of(actor, reason), {JobStatus.CANCELING, JobStatus.REVOKED}
-    _change(
+    job = _change(
         job_id,
         JobTransition.CANCEL,
         "canceling",
@@ -101,23 +101,26 @@ def cancel(
         or_fewer=or_fewer,
         cancel_closes_at=None,
     )
-    return end_cancel(job_id, grace_seconds=grace_seconds)
+    return _go_on_canceling(job, grace_seconds)
 
 
 def end_cancel(job_id: int, *, grace_seconds: float | None = None) -> Job:
     """Continue a cancel: drain the claims, and once the grace period is over, close and revoke."""
-    job = read_job(job_id, deleted=True)
+    return _go_on_canceling(read_job(job_id, deleted=True), grace_seconds)
+
+
+def _go_on_canceling(job: Job, grace_seconds: float | None) -> Job:
     if job.status == JobStatus.CANCELING:
         if job.cancel_closes_at is None:
-            drain_claims(job_id, job.run)
+            drain_claims(job.pk, job.run)
             if grace_seconds is None:
                 grace_seconds = policy_of(job).cancel_grace_seconds
         if grace_seconds is not None:
             _close_by(job, grace_seconds)
-    if _cancel_is_due(job_id):
-        close_leases(job_id, job.run, unsettled=True)
-        reconcile(job_id)
-    return read_job(job_id, deleted=True)
+        if grace_seconds == 0 or _cancel_is_due(job.pk):
+            close_leases(job.pk, job.run, unsettled=True)
+            reconcile(job.pk)
+    return read_job(job.pk, deleted=True)
 
 
 def _close_by(job: Job, grace_seconds: float) -> None:
@@ -181,15 +184,16 @@ def _change(
     expected: int | None = None,
     or_fewer: bool = False,
     **changes: Any,
-) -> None:
+) -> Job:
     """Make `transition`, with its event in the outbox; retried while overtaken.
 
     Does nothing in a status of `unless`, in which the requested change has already happened.
+    Returns the job as it is then, but for times that the database sets.
     """
     for _ in range(limits().reconcile_rounds_max):
         job = read_job(job_id)
         if job.status in unless:
-            return
+            return job
         if transition is JobTransition.START and job.reopening is not None:
             go_on_reopening(job_id)
             continue
@@ -202,7 +206,8 @@ def _change(
             only = still_unsettled(job, expected, or_fewer=or_fewer)
         if _change_once(job, kind, data, by, only, status=target.value, **changes):
             note_claimable()
-            return
+            job.status, job.version = target, job.version + 1
+            return job
     raise overtaken(job_id)
 
 

@@ -18,7 +18,7 @@ from joblot.ledger.rows.author import NOBODY, Author
 from joblot.ledger.rows.due import Due, JobSnapshot, decide, read_snapshot
 from joblot.ledger.rows.job import NewEvent, advance_and_record
 from joblot.models import Event
-from joblot.states import JobStatus
+from joblot.states import AMENDABLE, JobStatus
 
 
 def reconcile(job_id: int) -> JobStatus | None:
@@ -32,7 +32,8 @@ def reconcile(job_id: int) -> JobStatus | None:
         due = decide(found) if found else None
         if found is None or due is None:
             return found.status if found else None
-        write(found, due)
+        if write(found, due) and due.kind == "finished" and due.status not in AMENDABLE:
+            return due.status  # nothing can be due after this
     raise Unavailable(
         f"job {job_id}: {limits().reconcile_rounds_max} tries to reconcile it were overtaken by "
         "other changes; try again"
