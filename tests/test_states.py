@@ -138,7 +138,7 @@ def test_the_trigger_owns_every_column_that_adopters_do_not() -> None:
 
 def test_lease_sets() -> None:
     assert set(HELD) == states.HOLDING
-    assert set(LeaseState) - {LeaseState.CLOSED} == states.UNCLOSED
+    assert set(LeaseState) - {LeaseState.CLOSED, LeaseState.SPENT} == states.CAN_SETTLE
     assert set(states.ItemState) - {states.ItemState.OPEN} == states.SETTLED
 
 

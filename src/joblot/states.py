@@ -129,7 +129,9 @@ class LeaseState(IntEnum):
 
 
 HOLDING = frozenset({LeaseState.LIVE, LeaseState.SPENT})
-UNCLOSED = frozenset({LeaseState.LIVE, LeaseState.SPENT, LeaseState.EXPIRED})
+# An open item may be settled through any of these; of those that are spent, only through one that
+# gave an item back.
+CAN_SETTLE = frozenset({LeaseState.LIVE, LeaseState.EXPIRED})
 
 
 class FileState(IntEnum):

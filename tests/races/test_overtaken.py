@@ -26,7 +26,7 @@ from tests.races.meeting import Gate
 pytestmark = pytest.mark.usefixtures("postgres_only")
 
 ANY_AGE = timedelta(seconds=-1)
-DRAIN = 'DELETE FROM "joblot_range"'
+DRAIN = "DELETE FROM joblot_range"
 READ_JOB = 'FROM "joblot_job"'
 
 
@@ -90,7 +90,7 @@ def test_a_start_that_meets_a_retry_leaves_the_reopening_to_it(in_thread: Any) -
 
 
 class TestAPruneThatWasOvertakenByARetry:
-    @pytest.mark.parametrize("before", ['FROM "joblot_lease"', 'UPDATE "joblot_job"'])
+    @pytest.mark.parametrize("before", ["FROM joblot_lease", 'UPDATE "joblot_job"'])
     def test_leaves_the_job_and_what_it_has_counted_alone(
         self, in_thread: Any, before: str
     ) -> None:
@@ -109,7 +109,7 @@ class TestAPruneThatWasOvertakenByARetry:
 
 
 @pytest.mark.parametrize(
-    ("verb", "before"), [(renew, 'UPDATE "joblot_lease"'), (release, "FOR UPDATE")]
+    ("verb", "before"), [(renew, "UPDATE joblot_lease"), (release, "FOR UPDATE")]
 )
 def test_a_worker_whose_job_is_pruned_meanwhile_is_told_so(
     in_thread: Any, verb: Callable[[str], Any], before: str

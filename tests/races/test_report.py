@@ -14,7 +14,9 @@ from joblot.ledger.report.hooks import on_result
 from joblot.ledger.submit.submit import submit
 from tests.ledger import worker
 from tests.ledger.worker import counts, fail, keys, kinds, nothing, numbers, status, succeed
-from tests.races.meeting import COMMIT, Gate, until_waiting
+from tests.races.meeting import COMMIT, Gate, holding, until_waiting
+
+THE_LEASE = "SELECT 1 FROM joblot_lease FOR UPDATE"
 
 pytestmark = pytest.mark.usefixtures("postgres_only")
 
@@ -144,15 +146,16 @@ class TestReportAndCancel:
         assert (a.result(), b.result()) == (["counted", "counted"], "REVOKED")
         assert counts(job) == {"succeeded": 2}
 
-    def test_a_report_that_waits_for_the_closing_is_late(self, in_thread: Any) -> None:
+    def test_a_report_that_waits_for_the_closing_is_late(
+        self, in_thread: Any, connect: Any
+    ) -> None:
         job = submit("meet", keys(4), pipeline="p")
         lease = worker.lease(limit=2)
-        gate = Gate('UPDATE "joblot_lease"')
-        a = in_thread(gate.through(lambda: cancel(job.pk, grace_seconds=0).status))
-        gate.wait()
-        b = in_thread(lambda: succeed(lease))
-        until_waiting()
-        gate.open()
+        with holding(connect(), THE_LEASE):
+            a = in_thread(lambda: cancel(job.pk, grace_seconds=0).status)
+            until_waiting()
+            b = in_thread(lambda: succeed(lease))
+            until_waiting(2)
         assert (a.result(), b.result()) == ("REVOKED", ["late", "late"])
         assert counts(job) == {}
 
@@ -261,14 +264,13 @@ class TestReportAndRetry:
         assert numbers(worker.lease()) == [1]
         assert counts(job) == {"succeeded": 1}
 
-    def test_one_that_waits_for_the_closing_is_late(self, in_thread: Any) -> None:
+    def test_one_that_waits_for_the_closing_is_late(self, in_thread: Any, connect: Any) -> None:
         job, late = self.failed()
-        gate = Gate('UPDATE "joblot_lease"')
-        a = in_thread(gate.through(lambda: retry(job.pk).run))
-        gate.wait()
-        b = in_thread(lambda: succeed(late, 0))
-        until_waiting()
-        gate.open()
+        with holding(connect(), THE_LEASE):
+            a = in_thread(lambda: retry(job.pk).run)
+            until_waiting()
+            b = in_thread(lambda: succeed(late, 0))
+            until_waiting(2)
         assert (a.result(), b.result()) == (2, ["late"])
         assert numbers(worker.lease()) == [0, 1]
         assert kinds(job).count("finished") == 1

@@ -16,20 +16,22 @@ from django.db.models import Q
 
 from joblot import clock, telemetry
 from joblot.config import limits
-from joblot.errors import InvalidInput, LeaseEnded, NotFound
+from joblot.errors import InvalidInput, LeaseEnded
 from joblot.fingerprint import cause_of
-from joblot.ledger.db.transactions import alias, durable, repeated
+from joblot.ledger.db.statements import fetch, moment
+from joblot.ledger.db.transactions import alias, connection, durable, repeated, require_durable
 from joblot.ledger.job.reconcile import reconcile
 from joblot.ledger.rows import workers
 from joblot.ledger.rows.expiries import Expired, log_expiries
 from joblot.ledger.rows.items import settled_among
 from joblot.ledger.rows.job import policy_of, read_job, stages_of
+from joblot.ledger.rows.lease import find, key_of, state_of
 from joblot.ledger.rows.ranges import ALONE, RELEASED, Span, enqueue, islands
 from joblot.ledger.rows.sweep_failures import Step, failed, put_off
 from joblot.ledger.rows.tallies import Deltas
 from joblot.models import LIVE, Attempt, Job, Lease, Outcome
 from joblot.shown import shown
-from joblot.states import HOLDING, ItemState, LeaseState
+from joblot.states import ItemState, LeaseState
 
 EXPIRED = "LeaseExpired"  # the type of the error of an expired lease
 
@@ -46,21 +48,17 @@ def renew(token: str | UUID, seconds: float | None = None) -> str:
     """
     if seconds is not None:
         _check_seconds(seconds)
-    lease = _find(token)
-    if seconds is None:
-        seconds = policy_of(read_job(lease.job_id, deleted=True)).lease_seconds
-    rows = Lease.ledger.using(alias()).filter(pk=lease.pk, state__in=HOLDING)
-    rows = rows.annotate(revoked_at=workers.revoked_at()).filter(revoked_at__isnull=True)
-    with durable():
-        if not rows.update(expires_at=clock.after(seconds)):
-            lease = _find(lease.pk)  # it may have been pruned in the meantime
-            workers.require_not_revoked(lease.owner, lease.worker)
-            raise LeaseEnded(
-                f"lease {lease.pk} has {LeaseState(lease.state).name.lower()}: stop working on its "
-                "open items; results that are done may still be reported"
-            )
-        lease.refresh_from_db(using=alias())
-    return lease.expires_at.isoformat()
+    pk, conn = key_of(token), connection()
+    require_durable(conn)
+    for (expires_at,) in fetch(conn, "renew", token=pk, seconds=seconds):
+        return moment(expires_at).isoformat()
+    lease = find(pk)
+    workers.require_not_revoked(lease.owner, lease.worker)
+    state = state_of(lease, read_job(lease.job_id, deleted=True))
+    raise LeaseEnded(
+        f"lease {pk} has {state.name.lower()}: stop working on its open items; results that are "
+        "done may still be reported"
+    )
 
 
 @repeated
@@ -72,12 +70,9 @@ def renew_many(tokens: Collection[UUID], seconds: float) -> int:
     for `seconds` as `renew` does.
     """
     _check_seconds(seconds)
-    deadline = clock.after(seconds)
-    due = Lease.ledger.using(alias()).filter(LIVE, pk__in=tokens, expires_at__lt=deadline)
-    due = due.annotate(revoked_at=workers.revoked_at()).filter(revoked_at__isnull=True)
-    with durable():
-        held = list(due.select_for_update(skip_locked=True).values_list("pk", flat=True))
-        return Lease.ledger.using(alias()).filter(pk__in=held).update(expires_at=deadline)
+    conn = connection()
+    require_durable(conn)
+    return len(fetch(conn, "renew_many", tokens=list(tokens), seconds=seconds))
 
 
 def _check_seconds(seconds: Any) -> None:
@@ -97,7 +92,7 @@ def release(token: str | UUID) -> int:
     A success that is reported later still counts. Releasing an ended lease does nothing.
     """
     with durable():
-        lease = _find(token, locked=True)
+        lease = find(token, locked=True)
         if lease.state != LeaseState.LIVE:
             return 0
         spans = [
@@ -115,7 +110,7 @@ def expire(token: str | UUID, cause: str = "the worker is gone") -> bool:
 
     Costs its items as much as a missed deadline. False if the lease was no longer live.
     """
-    pk = _find(token).pk
+    pk = find(token).pk
     expired = _expire_one(Q(pk=pk), cause, skip_locked=False)
     if expired is not None:
         log_expiries([expired], cause)
@@ -288,17 +283,3 @@ def _note_expiry(lease: Lease, numbers: list[int], cause: str) -> None:
         leased_at=lease.claimed_at,
         at=clock.now(),
     )
-
-
-@repeated
-def _find(token: str | UUID, *, locked: bool = False) -> Lease:
-    try:
-        pk = token if isinstance(token, UUID) else UUID(str(token))
-    except ValueError:
-        pk = None
-    leases = Lease.ledger.using(alias())
-    leases = leases.select_for_update() if locked else leases
-    found: Lease | None = leases.filter(pk=pk).first() if pk else None
-    if found is None:
-        raise NotFound("unknown lease: expected the token of a claim; claim again")
-    return found

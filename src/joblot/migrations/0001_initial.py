@@ -299,7 +299,7 @@ class Migration(migrations.Migration):
                 ('job', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='joblot.job')),
             ],
             options={
-                'indexes': [models.Index(fields=['job', 'state', 'stage'], name='joblot_lease_job_state'), models.Index(condition=models.Q(('owner__isnull', False), ('state', 0)), fields=['owner'], name='joblot_lease_owner'), models.Index(condition=models.Q(('expires_at__isnull', False), ('state', 0)), fields=['expires_at'], name='joblot_lease_expiry'), models.Index(condition=models.Q(('open__gt', 0), ('state', 3)), fields=['job', 'run', 'stage'], name='joblot_lease_cut_off')],
+                'indexes': [models.Index(fields=['job', 'state', 'stage'], name='joblot_lease_job_state'), models.Index(condition=models.Q(('owner__isnull', False), ('state', 0)), fields=['owner'], name='joblot_lease_owner'), models.Index(condition=models.Q(('expires_at__isnull', False), ('state', 0)), fields=['expires_at'], name='joblot_lease_expiry'), models.Index(condition=models.Q(('open__gt', 0), ('state', 3)), fields=['job', 'run', 'stage'], name='joblot_lease_cut_off'), models.Index(condition=models.Q(('state', 1), models.Q(('gone', []), _negated=True)), fields=['job'], name='joblot_lease_gave_back')],
                 'constraints': [models.UniqueConstraint(condition=models.Q(('idempotency_key__isnull', False)), fields=('idempotency_key',), name='joblot_lease_idempotency_key')],
             },
         ),

@@ -7,13 +7,14 @@ result may wait for another.
 from joblot.models.access import NO_OWNER, PipelineAsked, Token, WorkerInstance, WorkerMinute
 from joblot.models.history import Deferral, Delivery, Event, Log, SweepFailure
 from joblot.models.job import Job, JobQuerySet, Stage
-from joblot.models.queue import LIVE, LIVE_BY_TIME, Item, ItemRange, Lease
+from joblot.models.queue import LIVE, LIVE_BY_TIME, MAY_SETTLE, Item, ItemRange, Lease
 from joblot.models.record import Attempt, Metric, Outcome, Sample, StoredOutput, Tally, Uncounted
 from joblot.models.webhook import Webhook, WebhookDelivery
 
 __all__ = [
     "LIVE",
     "LIVE_BY_TIME",
+    "MAY_SETTLE",
     "NO_OWNER",
     "Attempt",
     "Deferral",

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from joblot.guards import LedgerModel
 from joblot.models.job import job_key
 from joblot.models.stored_json import StoredJSON
-from joblot.states import LeaseState
+from joblot.states import CAN_SETTLE, LeaseState
 
 
 class Item(LedgerModel):
@@ -97,6 +97,13 @@ class Lease(LedgerModel):
                 name="joblot_lease_cut_off",
                 condition=Q(state=LeaseState.CLOSED.value, open__gt=0),
             ),
+            # Leases that hold nothing and gave something back: a cancel closes these, and leaves
+            # those that have settled all of their items, of which a large job has many.
+            models.Index(
+                fields=["job"],
+                name="joblot_lease_gave_back",
+                condition=Q(state=LeaseState.SPENT.value) & ~Q(gone=[]),
+            ),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -116,3 +123,5 @@ LIVE = Q(state=Func(template=str(LeaseState.LIVE.value), output_field=models.Sma
 LIVE_BY_TIME = LIVE & Q(
     expires_at__gt=Func(template="'1970-01-01'", output_field=models.DateTimeField())
 )
+# Leases through which an open item may be settled: those that hold one, or gave one back.
+MAY_SETTLE = Q(state__in=CAN_SETTLE) | (Q(state=LeaseState.SPENT) & ~Q(gone=[]))

@@ -173,7 +173,7 @@ class Watched:
     def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         done = execute(sql, params, many, context)
         if sql.startswith("DELETE"):
-            table = sql.split('"')[1]
+            table = sql.split()[2].strip('"')
             self.rows[table] += context["cursor"].rowcount
             self.rows_max = max(self.rows_max, context["cursor"].rowcount)
         return done

@@ -52,7 +52,7 @@ class SQLite(Dialect):
         if isinstance(value, UUID):
             return value.hex
         if isinstance(value, list):
-            return json.dumps(value)
+            return json.dumps([self.adapted(conn, one) for one in value])
         return value
 
     def insert(

@@ -26,11 +26,12 @@ from joblot.bounded_json import stored
 from joblot.ledger.db.base import Dialect
 from joblot.ledger.db.dialect import dialect_of
 from joblot.states import (
+    CAN_SETTLE,
     CLAIMABLE,
     COUNTED,
     FINALIZABLE,
+    HOLDING,
     TERMINAL,
-    UNCLOSED,
     FileState,
     ItemState,
     LeaseState,
@@ -62,11 +63,12 @@ _STATES = {
         for kind in (ItemState, LeaseState, FileState)
         for state in kind
     },
+    "CAN_SETTLE": _sql_set(CAN_SETTLE),
     "CLAIMABLE": _sql_set(CLAIMABLE),
     "COUNTED": _counted(),
     "FINALIZABLE": _sql_set(FINALIZABLE),
+    "HOLDING": _sql_set(HOLDING),
     "TERMINAL": _sql_set(TERMINAL),
-    "UNCLOSED": _sql_set(UNCLOSED),
 }
 
 
@@ -140,6 +142,14 @@ def _executed(
     with connection.cursor() as cursor:
         cursor.execute(text(name, dialect, frozen=moment is not None, given=given), adapted)
         yield cursor
+
+
+def now_of(connection: BaseDatabaseWrapper) -> tuple[str, list[Any]]:
+    """The time in a statement that is put together, and its parameter, if it has one."""
+    dialect, moment = dialect_of(connection), clock.frozen()
+    if moment is None:
+        return dialect.now, []
+    return "%s", [dialect.adapted(connection, moment)]
 
 
 def moment(value: Any) -> datetime:

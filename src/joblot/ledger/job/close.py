@@ -2,56 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
-from django.db.models import Exists, OuterRef
-
 from joblot.config import limits
-from joblot.ledger.db.transactions import alias, durable, repeated
-from joblot.models import ItemRange, Job, Lease
-from joblot.states import UNCLOSED, JobStatus, LeaseState
+from joblot.ledger.db.dialect import dialect_of
+from joblot.ledger.db.statements import execute, fetch
+from joblot.ledger.db.transactions import connection, repeated, require_durable
 
 
 @repeated
-def drain_claims(job_id: int, statuses: Collection[JobStatus], run: int) -> None:
+def drain_claims(job_id: int, run: int, *, ended: bool = False) -> None:
     """Delete the ranges, and so wait for every claim that read an earlier status.
 
-    One statement: it sees no range of a later run while it sees the job in this run, and in one of
-    these statuses, in which no claim is granted.
+    The job must be CANCELING, or have `ended`, and be in this run: otherwise nothing is deleted.
     """
-    drained = Job.ledger.filter(pk=OuterRef("job_id"), status__in=statuses, run=run)
-    with durable():
-        ItemRange.ledger.using(alias()).filter(Exists(drained), job_id=job_id).delete()
+    conn = connection()
+    require_durable(conn)
+    which = {"ended": True} if ended else {"canceling": True}
+    execute(conn, "job/drain_ranges", job=job_id, run=run, **which)
 
 
-def close_leases(job_id: int, run: int) -> None:
+def close_leases(job_id: int, run: int, *, unsettled: bool = False) -> None:
     """Close every lease of the job up to this run, in short batches; waits for reports in flight.
 
-    Closes expired leases too: a success through one would count. Leases of a later run stay: the
-    caller may have been overtaken, with its run over and the next begun. `open` stays as well, and
-    so says which items were in flight.
+    Closes expired leases too: a success through one would count. With `unsettled`, the leases that
+    have settled all of their items stay as they are, so that a cancel takes no longer the more is
+    settled; nothing but an amendment can come through one of these, and that takes the job's row.
+    A retry closes them all, because it reopens items.
 
-    A lease that was live keeps the number of items that it held, so that a cancel can be explained.
+    Leases of a later run stay: the caller may have been overtaken, with its run over and the next
+    begun. `open` stays as well, and so says which items were in flight.
 
     Holds no lock while it waits: each batch skips locked leases, and when only locked ones are left
     it waits for one at a time.
     """
     batch = limits().close_leases_batch
-    while _close_batch(job_id, run, batch, skip_locked=True) == batch:
-        pass
-    while _close_batch(job_id, run, 1, skip_locked=False):
-        pass
+    asked = {"job": job_id, "run": run} | ({"unsettled": True} if unsettled else {})
+    while True:
+        while _close("job/close_leases", size=batch, **asked) >= batch:
+            pass
+        if not dialect_of(connection()).locks_rows or not _close("job/close_next_lease", **asked):
+            return
 
 
 @repeated
-def _close_batch(job_id: int, run: int, size: int, *, skip_locked: bool) -> int:
-    with durable():
-        unclosed = Lease.ledger.using(alias()).filter(
-            job_id=job_id, run__lte=run, state__in=UNCLOSED
-        )
-        locked = unclosed.order_by("state", "stage").select_for_update(skip_locked=skip_locked)
-        tokens = list(locked.values_list("pk", flat=True)[:size])
-        if not tokens:
-            return 0
-        closed = Lease.ledger.using(alias()).filter(pk__in=tokens)
-        return closed.update(state=LeaseState.CLOSED)
+def _close(statement: str, **asked: int) -> int:
+    """How many leases the statement has closed."""
+    conn = connection()
+    require_durable(conn)
+    return len(fetch(conn, statement, **asked))

@@ -19,7 +19,7 @@ from django.db.models.functions import Coalesce
 from joblot import clock, telemetry
 from joblot.config import limits
 from joblot.errors import WrongStatus
-from joblot.ledger.db.transactions import alias, durable, knowing, repeated
+from joblot.ledger.db.transactions import alias, connection, knowing, repeated, require_durable
 from joblot.ledger.job import removal
 from joblot.ledger.job.close import close_leases, drain_claims
 from joblot.ledger.job.reconcile import reconcile
@@ -28,11 +28,12 @@ from joblot.ledger.job.unsettled import require_unsettled, still_unsettled
 from joblot.ledger.rows.author import Author, author_of
 from joblot.ledger.rows.claimable import note_claimable
 from joblot.ledger.rows.job import (
+    NewEvent,
     advance,
+    advance_and_record,
     overtaken,
     policy_of,
     read_job,
-    record_event,
     require_transition,
 )
 from joblot.ledger.rows.tallies import settled
@@ -90,7 +91,7 @@ def cancel(
     change.
     """
     by, canceled = author_of(actor, reason), {JobStatus.CANCELING, JobStatus.REVOKED}
-    _change(
+    job = _change(
         job_id,
         JobTransition.CANCEL,
         "canceling",
@@ -100,36 +101,40 @@ def cancel(
         or_fewer=or_fewer,
         cancel_closes_at=None,
     )
-    return end_cancel(job_id, grace_seconds=grace_seconds)
+    return _go_on_canceling(job, grace_seconds)
 
 
 def end_cancel(job_id: int, *, grace_seconds: float | None = None) -> Job:
     """Continue a cancel: drain the claims, and once the grace period is over, close and revoke."""
-    job = read_job(job_id, deleted=True)
+    return _go_on_canceling(read_job(job_id, deleted=True), grace_seconds)
+
+
+def _go_on_canceling(job: Job, grace_seconds: float | None) -> Job:
     if job.status == JobStatus.CANCELING:
         if job.cancel_closes_at is None:
-            drain_claims(job_id, {JobStatus.CANCELING}, job.run)
+            drain_claims(job.pk, job.run)
             if grace_seconds is None:
                 grace_seconds = policy_of(job).cancel_grace_seconds
         if grace_seconds is not None:
-            _close_by(job_id, job.run, grace_seconds)
-    if _cancel_is_due(job_id):
-        close_leases(job_id, job.run)
-        reconcile(job_id)
-    return read_job(job_id, deleted=True)
+            _close_by(job, grace_seconds)
+        if grace_seconds == 0 or _cancel_is_due(job.pk):
+            close_leases(job.pk, job.run, unsettled=True)
+            reconcile(job.pk)
+    return read_job(job.pk, deleted=True)
 
 
-def _close_by(job_id: int, run: int, grace_seconds: float) -> None:
+def _close_by(job: Job, grace_seconds: float) -> None:
     """Set the deadline of this run's cancel, or bring it forward; never postpones it."""
+    run = job.run
     for _ in range(limits().reconcile_rounds_max):
-        job = read_job(job_id, deleted=True)
         if (job.status, job.run) != (JobStatus.CANCELING, run):
             return
-        if _closes_before(job, grace_seconds):
+        if job.cancel_closes_at is not None and _closes_before(job, grace_seconds):
             return
         if _advance_durably(job, cancel_closes_at=clock.after(grace_seconds)):
             return
-    raise overtaken(job_id)
+        job = read_job(job.pk, deleted=True)
+    raise overtaken(job.pk)
 
 
 @repeated
@@ -140,8 +145,8 @@ def _closes_before(job: Job, seconds: float) -> bool:
 
 @repeated
 def _advance_durably(job: Job, **changes: Any) -> bool:
-    with durable():
-        return advance(job.pk, job.version, **changes)
+    require_durable(connection())
+    return advance(job.pk, job.version, **changes)
 
 
 @repeated
@@ -179,15 +184,16 @@ def _change(
     expected: int | None = None,
     or_fewer: bool = False,
     **changes: Any,
-) -> None:
+) -> Job:
     """Make `transition`, with its event in the outbox; retried while overtaken.
 
     Does nothing in a status of `unless`, in which the requested change has already happened.
+    Returns the job as it is then, but for times that the database sets.
     """
     for _ in range(limits().reconcile_rounds_max):
         job = read_job(job_id)
         if job.status in unless:
-            return
+            return job
         if transition is JobTransition.START and job.reopening is not None:
             go_on_reopening(job_id)
             continue
@@ -200,7 +206,8 @@ def _change(
             only = still_unsettled(job, expected, or_fewer=or_fewer)
         if _change_once(job, kind, data, by, only, status=target.value, **changes):
             note_claimable()
-            return
+            job.status, job.version = target, job.version + 1
+            return job
     raise overtaken(job_id)
 
 
@@ -208,9 +215,5 @@ def _change(
 def _change_once(
     job: Job, kind: str, data: dict[str, Any], by: Author, only: Q | None = None, **changes: Any
 ) -> bool:
-    with durable():
-        won = advance(job.pk, job.version, only, **changes)
-        if won:
-            run, revision = changes.get("run", job.run), changes.get("revision", job.revision)
-            record_event(job.pk, run, revision, kind, data, by=by)
-    return won
+    event = NewEvent(job.run, job.revision, kind, data, by)
+    return advance_and_record(job.pk, job.version, event, only, **changes)

@@ -13,12 +13,12 @@ from typing import Any
 from joblot import clock
 from joblot.config import limits
 from joblot.errors import Unavailable
-from joblot.ledger.db.transactions import alias, durable, repeated
+from joblot.ledger.db.transactions import alias, repeated
 from joblot.ledger.rows.author import NOBODY, Author
 from joblot.ledger.rows.due import Due, JobSnapshot, decide, read_snapshot
-from joblot.ledger.rows.job import advance, record_event
+from joblot.ledger.rows.job import NewEvent, advance_and_record
 from joblot.models import Event
-from joblot.states import JobStatus
+from joblot.states import AMENDABLE, JobStatus
 
 
 def reconcile(job_id: int) -> JobStatus | None:
@@ -32,7 +32,8 @@ def reconcile(job_id: int) -> JobStatus | None:
         due = decide(found) if found else None
         if found is None or due is None:
             return found.status if found else None
-        write(found, due)
+        if write(found, due) and due.kind == "finished" and due.status not in AMENDABLE:
+            return due.status  # nothing can be due after this
     raise Unavailable(
         f"job {job_id}: {limits().reconcile_rounds_max} tries to reconcile it were overtaken by "
         "other changes; try again"
@@ -54,20 +55,15 @@ def write(found: JobSnapshot, due: Due) -> bool:
         }
     if due.kind == "finished":
         changes["finished_at"] = clock.now()
-    with durable():
-        won = advance(found.job_id, found.version, **changes)
-        if won:
-            data = {
-                "status": due.status.value,
-                "total": found.total,
-                "stages": [
-                    {"name": name} | counts
-                    for name, counts in zip(found.names, found.counts, strict=True)
-                ],
-            }
-            by = _author_of(found, due)
-            record_event(found.job_id, found.run, due.revision, due.kind, data, by=by)
-    return won
+    data = {
+        "status": due.status.value,
+        "total": found.total,
+        "stages": [
+            {"name": name} | counts for name, counts in zip(found.names, found.counts, strict=True)
+        ],
+    }
+    event = NewEvent(found.run, due.revision, due.kind, data, _author_of(found, due))
+    return advance_and_record(found.job_id, found.version, event, **changes)
 
 
 def _author_of(found: JobSnapshot, due: Due) -> Author:

@@ -67,7 +67,7 @@ def begin(job_id: int, due: Q = ENDED, *, by: Author | None = None) -> bool:
             return False
         if seen.deleted_at is not None:
             return True
-        drain_claims(job_id, TERMINAL, run=seen.run)
+        drain_claims(job_id, seen.run, ended=True)
         close_leases(job_id, seen.run)
         reconcile(job_id)
         now = _due(job_id, due)

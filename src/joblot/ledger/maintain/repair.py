@@ -27,8 +27,8 @@ from joblot.ledger.rows.job import advance, lock_job
 from joblot.ledger.rows.log import log
 from joblot.ledger.rows.ranges import RELEASED, Span, enqueue, islands
 from joblot.ledger.rows.tallies import Deltas
-from joblot.models import Lease
-from joblot.states import TRANSITIONS, UNCLOSED, JobStatus, JobTransition
+from joblot.models import MAY_SETTLE, Lease
+from joblot.states import TRANSITIONS, JobStatus, JobTransition
 
 Change = dict[str, Any]
 
@@ -113,14 +113,14 @@ def _queue(seen: JobSnapshot) -> list[Change]:
 
 
 def _close(job_id: int) -> list[Change]:
-    """Close the leases of a canceled job, through which a result could still count."""
+    """Close the leases of a canceled job through which an item could still be settled."""
     seen = read_snapshot(job_id)
     if seen is None or seen.status is not JobStatus.REVOKED:
         return []
-    unclosed = Lease.ledger.using(alias()).filter(job_id=job_id, state__in=UNCLOSED).count()
+    unclosed = Lease.ledger.using(alias()).filter(MAY_SETTLE, job_id=job_id).count()
     if not unclosed:
         return []
-    close_leases(job_id, seen.run)
+    close_leases(job_id, seen.run, unsettled=True)
     return [_change("leases of a revoked job that are not closed", unclosed, 0)]
 
 

@@ -21,6 +21,7 @@ from joblot.ledger.rows.job import unknown_job
 from joblot.ledger.rows.ranges import Span
 from joblot.models import (
     LIVE,
+    MAY_SETTLE,
     Event,
     Item,
     ItemRange,
@@ -31,7 +32,7 @@ from joblot.models import (
     Tally,
     Uncounted,
 )
-from joblot.states import FINALIZABLE, TERMINAL, ItemState, JobStatus, LeaseState, Receipt
+from joblot.states import FINALIZABLE, TERMINAL, ItemState, JobStatus, Receipt
 
 Check = dict[str, Any]
 
@@ -184,8 +185,7 @@ def _events(seen: JobSnapshot) -> Iterator[Check]:
 def _queue(seen: JobSnapshot) -> Iterator[Check]:
     """Each open item of a running job is in exactly one range or live lease."""
     if seen.status is JobStatus.REVOKED:
-        unclosed = Lease.ledger.using(alias()).filter(job_id=seen.job_id)
-        found = unclosed.exclude(state=LeaseState.CLOSED).count()
+        found = Lease.ledger.using(alias()).filter(MAY_SETTLE, job_id=seen.job_id).count()
         yield _check("leases of a revoked job that are not closed", 0, found)
     for stage, places in places_of_open(seen).items():
         wrong = [number for number, count in places.items() if count != 1]

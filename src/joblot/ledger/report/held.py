@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 from uuid import UUID
 
@@ -13,10 +13,11 @@ from joblot.ledger.report.judge import View
 from joblot.ledger.report.pending_result import PendingResult
 from joblot.ledger.rows import workers
 from joblot.ledger.rows.items import OutcomeRow, outcomes_by_number
-from joblot.ledger.rows.job import policy_of, read_job, stages_of
+from joblot.ledger.rows.job import advance, policy_of, read_job, stages_of
+from joblot.ledger.rows.lease import state_of
 from joblot.ledger.rows.ranges import Span
 from joblot.models import Job, Lease
-from joblot.states import LeaseState
+from joblot.states import JobStatus, LeaseState
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,21 @@ class Held:
         return self.lease.stage
 
     @property
+    def state(self) -> LeaseState:
+        return state_of(self.lease, self.job)
+
+    def in_its_run(self) -> Self:
+        """The same with the job as it is now, its row locked: no cancel or retry ends the run now.
+
+        A cancel that has begun reads the counts again before it ends, for its version has changed.
+        """
+        jobs = Job.ledger.using(alias()).select_for_update(no_key=True)
+        job: Job = jobs.get(pk=self.job_id)
+        if job.status == JobStatus.CANCELING:
+            advance(job.pk, job.version)
+        return replace(self, job=job)
+
+    @property
     def is_live(self) -> bool:
         return bool(self.lease.state == LeaseState.LIVE)
 
@@ -76,7 +92,7 @@ class Held:
             one.number for one in pending if self._may_be_kept(one, outcomes.get(one.number))
         ]
         return View(
-            lease=LeaseState(self.lease.state),
+            lease=self.state,
             spans=self.spans,
             given_up=frozenset(self.lease.gone),
             failures_max=policy_of(self.job).failures_max,
@@ -89,5 +105,5 @@ class Held:
     def _may_be_kept(self, one: PendingResult, outcome: OutcomeRow | None) -> bool:
         """Whether it may have to be kept uncounted: no repeat, and nothing open that counts."""
         if outcome is None:
-            return one.succeeded and bool(self.lease.state == LeaseState.CLOSED)
+            return one.succeeded and self.state is LeaseState.CLOSED
         return one.succeeded and outcome.hash != one.hash

@@ -68,7 +68,7 @@ def unknown_lease(pending: Iterable[PendingResult]) -> Settled:
     return Settled({one.number: ItemReceipt(one.number, receipt, reason) for one in pending})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Settlement:
     held: Held
     hooks: HooksOf
@@ -80,12 +80,20 @@ class _Settlement:
         lacking: list[PendingResult] = []
         left = _with_files_held(pending)
         while left:
-            judged = judge(left, self.held.view(left))
+            judged = self._judged(left)
             lacking += [decision.pending for decision in judged if decision.lacks_file]
             done, left = self._carry_out([one for one in judged if not one.lacks_file])
             decided += done
         write.follow_up(self.held, decided)
         return decided, lacking
+
+    def _judged(self, pending: Sequence[PendingResult]) -> tuple[Decision, ...]:
+        """An amendment is judged again with the job's row, whose end may have left the lease."""
+        judged = judge(pending, self.held.view(pending))
+        if any(one.receipt is Receipt.AMENDED for one in judged):
+            self.held = self.held.in_its_run()
+            judged = judge(pending, self.held.view(pending))
+        return judged
 
     def _carry_out(self, judged: Sequence[Decision]) -> Done:
         write.requeue(self.held, [one for one in judged if one.receipt is Receipt.REQUEUED])

@@ -5,14 +5,17 @@ Invariant: every change of an owned column names the version that was read, and 
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import Any, NamedTuple
 
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet, sql
 
 from joblot import clock
 from joblot.config import Policy, limits
 from joblot.errors import NotFound, Unavailable, WrongStatus
-from joblot.ledger.db.transactions import alias, repeated
+from joblot.ledger.db.dialect import dialect_of
+from joblot.ledger.db.statements import now_of
+from joblot.ledger.db.transactions import alias, connection, durable, repeated, require_durable
 from joblot.ledger.rows.author import NOBODY, Author
 from joblot.models import Event, Job, Stage
 from joblot.states import TRANSITIONS, JobStatus, JobTransition, sources
@@ -50,8 +53,45 @@ def policy_of(job: Job) -> Policy:
 
 def advance(job_id: int, version: int, only: Q | None = None, **changes: Any) -> bool:
     """Change the job if it still has `version`, and `only` holds. Returns whether this won."""
-    row = Job.ledger.using(alias()).filter(pk=job_id, version=version)
-    return row.filter(only or Q()).update(version=F("version") + 1, **changes) == 1
+    row = _at_version(job_id, version, only)
+    return row.update(version=F("version") + 1, **changes) == 1
+
+
+def advance_and_record(
+    job_id: int, version: int, event: NewEvent, only: Q | None = None, **changes: Any
+) -> bool:
+    """The same, with its event, in a transaction of its own; on PostgreSQL in one statement."""
+    conn = connection()
+    require_durable(conn)
+    if not dialect_of(conn).writes_in_with:
+        with durable():
+            won = advance(job_id, version, only, **changes)
+            if won:
+                record_event(job_id, *event[:4], by=event.by)
+        return won
+    update, params = _update_of(_at_version(job_id, version, only), changes)
+    now, at = now_of(conn)
+    with conn.cursor() as cursor:
+        cursor.execute(
+            f"WITH changed AS ({update} RETURNING 1) INSERT INTO joblot_event "  # noqa: S608 (Django's)
+            "(job_id, run, revision, kind, data, actor, reason, at, next_try_at) "
+            f"SELECT %s, %s, %s, %s, %s::jsonb, %s, %s, {now}, {now} FROM changed",
+            [*params, job_id, *event.columns(), *at, *at],
+        )
+        return bool(cursor.rowcount)
+
+
+def _at_version(job_id: int, version: int, only: Q | None) -> QuerySet[Job]:
+    rows: QuerySet[Job] = Job.ledger.using(alias()).filter(pk=job_id, version=version)
+    return rows.filter(only or Q())
+
+
+def _update_of(row: QuerySet[Job], changes: dict[str, Any]) -> tuple[str, tuple[Any, ...]]:
+    """The statement that `row.update()` would run."""
+    query = row.query.chain(sql.UpdateQuery)
+    query.add_update_values({"version": F("version") + 1, **changes})
+    text, params = query.get_compiler(alias()).as_sql()
+    return text, tuple(params)
 
 
 def require_transition(job: Job, transition: JobTransition) -> JobStatus:
@@ -67,6 +107,20 @@ def require_transition(job: Job, transition: JobTransition) -> JobStatus:
         )
     (target,) = targets
     return target
+
+
+class NewEvent(NamedTuple):
+    """An event of a job that is about to be recorded."""
+
+    run: int
+    revision: int
+    kind: str
+    data: dict[str, Any]
+    by: Author = NOBODY
+
+    def columns(self) -> tuple[Any, ...]:
+        data = json.dumps(self.data)
+        return self.run, self.revision, self.kind, data, self.by.actor, self.by.reason
 
 
 def record_event(
