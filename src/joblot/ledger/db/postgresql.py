@@ -26,6 +26,7 @@ class PostgreSQL(Dialect):
     oldest = "15"
     locks_rows = True
     writes_in_with = True
+    has_functions = True
     nests_json_as_text = False
     now = "statement_timestamp()"
     frozen_now = "%(clock)s::timestamptz"

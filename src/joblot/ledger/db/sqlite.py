@@ -28,6 +28,7 @@ class SQLite(Dialect):
     oldest = "3.35"
     locks_rows = False
     writes_in_with = False
+    has_functions = False
     nests_json_as_text = True
     now = "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"
     frozen_now = "%(clock)s"

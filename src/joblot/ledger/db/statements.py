@@ -78,7 +78,12 @@ def text(name: str, dialect: Dialect, *, frozen: bool, given: frozenset[str] = f
         line for line, wanted in _lines(name, dialect.name) if wanted is None or wanted in given
     ]
     now = dialect.frozen_now if frozen else dialect.now
-    return "\n".join(lines).format(now=now, slot=dialect.slot, **_STATES)
+    return filled("\n".join(lines), now=now, slot=dialect.slot)
+
+
+def filled(text: str, *, now: str, slot: str) -> str:
+    """The text with its `{NAME}` placeholders replaced."""
+    return text.format(now=now, slot=slot, **_STATES)
 
 
 # Threads: as above.
