@@ -13,18 +13,12 @@ and every `range_floor_seconds` the search starts over from the beginning.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
-
-from django.db import OperationalError
-from django.db.models import F
 
 from joblot.config import limits
 from joblot.ledger.db.dialect import dialect_of
 from joblot.ledger.db.statements import fetch
-from joblot.ledger.db.transactions import alias, connection, is_conflict, savepoint
-from joblot.ledger.rows.ranges import Span
-from joblot.models import ItemRange
+from joblot.ledger.db.transactions import alias, connection
 
 _CURSORS_MAX = 4_096
 
@@ -53,87 +47,23 @@ class _Cursor:
 _cursors: dict[tuple[str, StageKey], _Cursor] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class LockedRange:
-    """A range of the queue, locked."""
-
-    id: int
-    next: int
-    last: int
-    failures: int
-    expiries: int
-    returns: int
-
-    def piece(self, items_max: int) -> Piece:
-        """Its first items, at most `items_max`."""
-        last = min(self.last, self.next + items_max - 1)
-        span = Span(self.next, last, self.failures, self.expiries, self.returns)
-        return Piece(self, span)
+def walks(stage: StageKey) -> list[int]:
+    """The ids behind which to search for a range, in order."""
+    return _cursor(stage).walks()
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """What a claim takes from one range."""
-
-    source: LockedRange
-    span: Span
-
-    def __len__(self) -> int:
-        return len(self.span)
-
-    @property
-    def whole(self) -> bool:
-        return self.span.last == self.source.last
-
-    @property
-    def came_back(self) -> bool:
-        """True if another lease once held these items, and may have settled some since."""
-        return self.source.returns != 0 or self.source.failures > 0
+def start(stage: StageKey) -> int:
+    """The id behind which the live ranges begin."""
+    return _cursor(stage).floor
 
 
-def lock_free(stages: Sequence[StageKey]) -> tuple[int, LockedRange] | None:
-    """Lock a free range, of the first of these stages that has one.
-
-    Returns the stage's index in `stages` and the range, or None if no stage has a free range.
-    """
-    walks = [
-        (place, after) for place, stage in enumerate(stages) for after in _cursor(stage).walks()
-    ]
-    rows = fetch(
-        connection(),
-        "claim/lock_free_range",
-        jobs=[stages[place][0] for place, _ in walks],
-        stages=[stages[place][1] for place, _ in walks],
-        afters=[after for _, after in walks],
-    )
-    if not rows:
-        return None
-    walk, *found = rows[0]
-    place = walks[walk - 1][0]
-    return place, _taken(stages[place], LockedRange(*found))
-
-
-def lock_held(stage: StageKey) -> LockedRange | None:
-    """Wait for a range of this stage that another claim holds, and lock it.
-
-    None if there is none, or if it was used up, or not unlocked within `range_wait_seconds`.
-    """
-    dialect = dialect_of(connection())
-    if not dialect.locks_rows:
-        return None
-    job_id, position = stage
-    after = _cursor(stage).floor
-    try:
-        with savepoint():
-            dialect.limit_lock_wait(connection(), limits().range_wait_seconds)
-            rows = fetch(
-                connection(), "claim/wait_for_range", job=job_id, stage=position, after=after
-            )
-    except OperationalError as error:
-        if is_conflict(error):
-            return None
-        raise
-    return _taken(stage, LockedRange(*rows[0])) if rows else None
+def took(stage: StageKey, range_id: int) -> None:
+    """Note that a claim took this range: the next search begins behind it."""
+    cursor = _cursor(stage)
+    wrapped = range_id <= cursor.after
+    cursor.after = range_id
+    if wrapped:
+        _raise_floor(stage, cursor)
 
 
 def floors() -> list[dict[str, int]]:
@@ -144,39 +74,6 @@ def floors() -> list[dict[str, int]]:
         for (at, (job_id, stage)), cursor in list(_cursors.items())
         if at == using and cursor.floor and now < cursor.floor_ends
     ]
-
-
-def lock_small(stage: StageKey, after: int, items: int) -> list[LockedRange]:
-    """Lock further ranges behind `after`, none larger than `items` or to be leased alone."""
-    rows = fetch(
-        connection(),
-        "claim/lock_small_ranges",
-        job=stage[0],
-        stage=stage[1],
-        after=after,
-        items=items,
-        ranges=items,
-    )
-    return [LockedRange(*row) for row in rows]
-
-
-def cut(pieces: list[Piece]) -> None:
-    """Take the pieces out of the queue. The caller has locked their ranges."""
-    ranges = ItemRange.ledger.using(alias())
-    if whole := [piece.source.id for piece in pieces if piece.whole]:
-        ranges.filter(pk__in=whole).delete()
-    for piece in pieces:
-        if not piece.whole:
-            ranges.filter(pk=piece.source.id).update(next=F("next") + len(piece))
-
-
-def _taken(stage: StageKey, found: LockedRange) -> LockedRange:
-    cursor = _cursor(stage)
-    wrapped = found.id <= cursor.after
-    cursor.after = found.id
-    if wrapped:
-        _raise_floor(stage, cursor)
-    return found
 
 
 def _raise_floor(stage: StageKey, cursor: _Cursor) -> None:

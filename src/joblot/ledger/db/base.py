@@ -25,6 +25,8 @@ class Dialect(ABC):
     locks_rows: ClassVar[bool]
     # A statement that only reads may change rows in its WITH clauses.
     writes_in_with: ClassVar[bool]
+    # Verbs of several statements are functions in the database: see `functions`.
+    has_functions: ClassVar[bool]
     # JSON values nested in JSON that a statement builds are returned as text.
     nests_json_as_text: ClassVar[bool]
     # What replaces `{now}` in a statement's file (`frozen_now` with a clock set by a test), and
@@ -52,6 +54,10 @@ class Dialect(ABC):
     @abstractmethod
     def adapted(self, conn: BaseDatabaseWrapper, value: Any) -> Any:
         """A statement's parameter in the form that the driver accepts."""
+
+    @abstractmethod
+    def cursor(self, conn: BaseDatabaseWrapper) -> AbstractContextManager[Any]:
+        """A cursor of the driver, for one statement; what it returns is read inside the block."""
 
     @abstractmethod
     def insert(

@@ -7,7 +7,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ class SQLite(Dialect):
     oldest = "3.35"
     locks_rows = False
     writes_in_with = False
+    has_functions = False
     nests_json_as_text = True
     now = "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"
     frozen_now = "%(clock)s"
@@ -54,6 +55,9 @@ class SQLite(Dialect):
         if isinstance(value, list):
             return json.dumps([self.adapted(conn, one) for one in value])
         return value
+
+    def cursor(self, conn: BaseDatabaseWrapper) -> AbstractContextManager[Any]:
+        return contextlib.closing(conn.create_cursor())
 
     def insert(
         self, conn: BaseDatabaseWrapper, table: str, columns: str, rows: Iterable[tuple[Any, ...]]

@@ -40,7 +40,7 @@ logger = logging.getLogger("joblot.ledger")
 
 _CONFLICTS = frozenset({"40001", "40P01", "55P03"})  # serialization, deadlock, lock not available
 _OF_CONTENT = frozenset({"22", "54"})  # classes: data exception, program limit exceeded
-_MISSING = frozenset({"42P01", "42703"})  # table, column
+_MISSING = frozenset({"42P01", "42703", "42883"})  # table, column, function
 
 
 def alias() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from joblot.ledger.db import functions
 from joblot.ledger.db.dialect import dialect_of
 from joblot.ledger.db.statements import fetch, moment
 from joblot.ledger.db.transactions import connection, one_snapshot, repeated
@@ -38,7 +39,8 @@ def health() -> list[Check]:
 
     Raises Unavailable if the database does not answer.
     """
-    return [_version(), _guards(), _clock(), _leases(), _sweep(), _handlers(), _outputs()]
+    database = [_version(), _guards(), _functions(), _clock()]
+    return [*database, _leases(), _sweep(), _handlers(), _outputs()]
 
 
 def check(name: str, ok: bool, found: str, advice: str) -> Check:
@@ -61,6 +63,18 @@ def _guards() -> Check:
         f"missing: {', '.join(missing)}" if missing else "in place",
         "the triggers that guard a job's row are missing or disabled; run `joblot migrate`, or "
         "create them as joblot's migrations do",
+    )
+
+
+def _functions() -> Check:
+    missing = functions.missing(connection())
+    return check(
+        "functions",
+        not missing,
+        f"missing: {', '.join(missing)}" if missing else "in place",
+        "verbs call these functions: run `joblot migrate`; if a dump without functions was "
+        "restored, create them as joblot's migrations do; and let the connection's search_path "
+        "contain the schema of joblot's tables",
     )
 
 

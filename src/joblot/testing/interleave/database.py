@@ -28,6 +28,9 @@ class Performer(Protocol):
     ) -> Result:
         """Stop, then call. While that raises an error that `is_busy` accepts, stop and retry."""
 
+    def step(self, statement: Statement, go_on: Callable[[], None]) -> None:
+        """Stop inside the statement that is performed, before a part of it, then go on."""
+
 
 class Database(Protocol):
     """One database (alias) and how its connections are watched."""

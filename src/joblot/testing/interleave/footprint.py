@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from joblot.testing.interleave.statement import COMMENT, STATEMENTS_KEPT_MAX, Statement
+from joblot.testing.interleave.steps import RETURN
 
 Tables = frozenset[str]
 NOTHING: Tables = frozenset()
@@ -91,7 +92,7 @@ TYPES = """
     bigint char character decimal integer numeric time timestamp timestamptz varchar
 """
 FUNCTIONS = """
-    abs array_agg avg bool_and bool_or cast ceil char_length coalesce concat count date
+    abs array_agg avg bool_and bool_or cardinality cast ceil char_length coalesce concat count date
     date_trunc decode dense_rank django_date_extract django_date_trunc django_datetime_extract
     django_datetime_trunc django_format_dtdelta django_timestamp_diff encode extract floor
     generate_series greatest hex ifnull iif json json_agg json_array json_array_length
@@ -122,6 +123,8 @@ class Reader:
 
     def __call__(self, statement: Statement) -> Footprint:
         if statement.ends_transaction or statement.local or statement.plain == "BEGIN IMMEDIATE":
+            return NOTHING_TOUCHED
+        if statement.stepped or statement.plain == RETURN:
             return NOTHING_TOUCHED
         return self._of_text(statement.sql)
 

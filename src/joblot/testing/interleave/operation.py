@@ -76,6 +76,7 @@ class Operation:
         self._commands: SimpleQueue[Command] = SimpleQueue()
         self._connection: BaseDatabaseWrapper | None = None
         self._silent = True
+        self._performed: Statement | None = None
         self._dead = False
         self._thread = threading.Thread(target=self._serve, name=f"operation-{letter}", daemon=True)
         self._thread.start()
@@ -113,16 +114,24 @@ class Operation:
         if self._silent:
             return call()
         self._stop(statement)
-        self._silent = True
+        self._silent, self._performed = True, statement
         try:
             result = self._repeat_while_busy(call, is_busy)
         except Exception as error:
-            statement.error = error
+            (self.next or statement).error = error  # perhaps of its last step
             raise
         finally:
-            self._silent = False
+            self._silent, self._performed = False, None
         self.statements_run += 1
         return result
+
+    def step(self, statement: Statement, go_on: Callable[[], None]) -> None:
+        """Stop inside the statement that is performed, before a part of it, then go on."""
+        if self._performed is not None:
+            self._performed.stepped = True
+            self._stop(statement)
+            self.statements_run += 1
+        go_on()
 
     def _stop(self, statement: Statement) -> None:
         if self._dead:

@@ -13,6 +13,7 @@ from psycopg.pq import PipelineStatus, TransactionStatus
 
 from joblot.testing.interleave.database import HOLD, Performer
 from joblot.testing.interleave.psycopg_watch import WatchedConnection
+from joblot.testing.interleave.steps import Gates
 from joblot.testing.interleave.wrapper import watched
 
 # After waiting this long, a connection checks for a deadlock. Short, so that a deadlock costs a
@@ -23,6 +24,11 @@ WAIT_SETTLES_SECONDS = 0.003
 GONE_SECONDS_MAX = 10.0
 
 WAITS = "SELECT pid, pg_catalog.pg_blocking_pids(pid) FROM unnest(%s::int[]) AS pid"
+# A process that waits for a lock does not notice that its client is gone.
+END_AT_STEP = """
+    SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
+    WHERE pid = %s AND wait_event_type = 'Lock' AND wait_event = 'advisory'
+"""
 ALIVE = "SELECT 1 FROM pg_catalog.pg_stat_activity WHERE pid = %s"
 
 # The connection parameters that only Django can use.
@@ -35,14 +41,16 @@ class PostgresDatabase:
     def __init__(self, alias: str) -> None:
         self.alias = alias
         self._model = connections[alias]
-        self._monitor = self._connect("interleave monitor")
-        self._holder = self._connect("interleave hold")
+        self._monitor = plain_connection(self._model, "interleave monitor")
+        self._holder = plain_connection(self._model, "interleave hold")
+        self._keeper = plain_connection(self._model, "interleave steps")
+        self._gates = Gates(self._keeper)
         self._waits_since: dict[tuple[str, int, frozenset[int]], float] = {}
 
     def open(self, operation: Performer) -> BaseDatabaseWrapper:
         def watch(raw: Any) -> None:
             quicken_deadlocks(raw)
-            WatchedConnection.watch(raw, operation)
+            WatchedConnection.watch(raw, operation, self._gates)
             operation.backend_id = raw.info.backend_pid
 
         options = {"application_name": f"interleave {operation.letter}"}
@@ -67,7 +75,10 @@ class PostgresDatabase:
     def waits(
         self, running: Sequence[Performer], everybody: Sequence[Performer]
     ) -> dict[str, set[str]]:
-        """A wait counts once the server has also checked it for a deadlock."""
+        """A wait counts once the server has also checked it for a deadlock.
+
+        One at a step is none: the operation is about to stop.
+        """
         letters = {op.backend_id: op.letter for op in everybody}
         letters[self._holder.info.backend_pid] = HOLD
         by_pid = {op.backend_id: op for op in running}
@@ -76,7 +87,7 @@ class PostgresDatabase:
         met = {
             (by_pid[pid].letter, id(by_pid[pid].next), frozenset(blockers))
             for pid, blockers in rows
-            if blockers
+            if blockers and self._gates.process not in blockers
         }
         self._waits_since = {wait: self._waits_since.get(wait, now) for wait in met}
         return {
@@ -87,6 +98,7 @@ class PostgresDatabase:
 
     def wait_until_gone(self, operation: Performer) -> None:
         deadline = time.monotonic() + GONE_SECONDS_MAX
+        self._monitor.execute(END_AT_STEP, [operation.backend_id])
         while self._monitor.execute(ALIVE, [operation.backend_id]).fetchone():
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the server still runs the connection of {operation.letter}")
@@ -109,12 +121,14 @@ class PostgresDatabase:
     def close(self) -> None:
         self._monitor.close()
         self._holder.close()
+        self._keeper.close()
 
-    def _connect(self, name: str) -> psycopg.Connection[Any]:
-        """Bypass Django: no pool, no wrappers, only explicit transactions."""
-        given = self._model.get_connection_params()
-        plain = {key: value for key, value in given.items() if key not in DJANGO_ONLY}
-        return psycopg.connect(**plain, autocommit=True, application_name=name)
+
+def plain_connection(model: BaseDatabaseWrapper, name: str) -> psycopg.Connection[Any]:
+    """Another connection, without Django: no pool, no wrappers, only explicit transactions."""
+    given = model.get_connection_params()
+    plain = {key: value for key, value in given.items() if key not in DJANGO_ONLY}
+    return psycopg.connect(**plain, autocommit=True, application_name=name)
 
 
 def quicken_deadlocks(raw: psycopg.Connection[Any]) -> None:

@@ -7,7 +7,8 @@ started, its arguments hold the statement.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from functools import partial
 from types import GeneratorType
 from typing import Any
 
@@ -16,6 +17,7 @@ from psycopg.pq import TransactionStatus
 
 from joblot.testing.interleave.database import Performer
 from joblot.testing.interleave.statement import ROWS_SHOWN_MAX, Statement
+from joblot.testing.interleave.steps import Gates, step_of
 
 Arguments = dict[str, Any]
 Name = Callable[["WatchedConnection", Arguments], Statement | None]
@@ -25,14 +27,18 @@ class WatchedConnection(psycopg.Connection[Any]):
     """A psycopg connection whose operation stops it before each statement."""
 
     operation: Performer
+    gates: Gates
+    steps: list[tuple[int, str]]  # inside functions, that were reported but not stopped at yet
     sent_in_pipeline = False  # since the last sync
 
     @classmethod
-    def watch(cls, raw: Any, operation: Performer) -> None:
+    def watch(cls, raw: Any, operation: Performer, gates: Gates) -> None:
         """Change the class of a live connection: Django offers no way to choose it beforehand."""
+        gates.keep(raw)
         kind = type(raw)
         raw.__class__ = cls if kind is psycopg.Connection else type(cls.__name__, (cls, kind), {})
-        raw.operation = operation
+        raw.operation, raw.gates, raw.steps = operation, gates, []
+        raw.add_notice_handler(raw.note_step)
 
     def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
         statement = self._statement_of(gen)
@@ -41,12 +47,30 @@ class WatchedConnection(psycopg.Connection[Any]):
         cursor = gen.gi_frame.f_locals["self"]
 
         def send() -> Any:
-            answer = super(WatchedConnection, self).wait(gen, *args, **kwargs)
+            stepping = self._stepping(gen)
+            answer = super(WatchedConnection, self).wait(stepping, *args, **kwargs)
             self._finish_pipelined()
             note_result(statement, cursor)
             return answer
 
         return self.operation.perform(statement, send, never_busy)
+
+    def note_step(self, notice: psycopg.errors.Diagnostic) -> None:
+        if step := step_of(notice.message_primary):
+            self.steps.append(step)
+
+    def _stepping(self, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        """The same generator, which stops at each step that the server reports meanwhile."""
+        try:
+            wanted = next(gen)
+            while True:
+                wanted = gen.send((yield wanted))
+                for number, code in self.steps:
+                    go_on = partial(self.gates.open, self.info.backend_pid, number)
+                    self.operation.step(Statement.of(code), go_on)
+                self.steps.clear()
+        except StopIteration as end:
+            return end.value
 
     def _statement_of(self, gen: Any) -> Statement | None:
         """None if this is no statement, or part of one that has already stopped."""

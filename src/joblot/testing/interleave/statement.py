@@ -28,12 +28,14 @@ class Statement:
     """A statement at which an operation was stopped.
 
     `sql` is the text as written, `plain` the same on one line, without comments and quotes.
-    `waited_for` names the operations (or `!`, the hold) whose locks it waited for.
+    `waited_for` names the operations (or `!`, the hold) whose locks it waited for. `stepped`: it
+    called a function in which the operation was stopped again, before anything else.
     """
 
     sql: str
     plain: str
     local: bool = False
+    stepped: bool = False
     params: object = None
     in_transaction: bool = False
     row_count: int | None = None
@@ -46,7 +48,7 @@ class Statement:
     def of(cls, query: object, params: object = None, prefix: str = "") -> Statement:
         sql = as_text(query)
         plain, local = read_off(sql)
-        return cls(sql, prefix + plain, local, copy(params))
+        return cls(sql, prefix + plain, local, params=copy(params))
 
     @property
     def text(self) -> str:

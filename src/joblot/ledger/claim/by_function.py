@@ -1,0 +1,117 @@
+"""One attempt to claim where the database has functions: one statement, its own transaction.
+
+A refusal is an answer, not a rollback: at a ROLLBACK psycopg drops every prepared statement.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import uuid4
+
+from joblot.bounded_json import is_text_too_deep
+from joblot.config import limits
+from joblot.ledger.claim import queue
+from joblot.ledger.claim.candidates import Candidate
+from joblot.ledger.claim.grant import Attempt, Grant, Holder
+from joblot.ledger.db.statements import fetch, json_value
+from joblot.ledger.db.transactions import connection
+from joblot.ledger.rows.items import ItemRow, items_by_number
+from joblot.ledger.rows.outputs import readable_output
+from joblot.ledger.rows.ranges import Span
+from joblot.states import JobStatus
+
+
+def attempt(
+    asked: Sequence[Candidate], limit: int, holder: Holder, *, wait: bool
+) -> Attempt | None:
+    """Claim from the first of these that has a free range; None if none has.
+
+    With `wait`, wait for a range of the first one that another claim holds.
+    """
+    walks = _waiting(asked[0]) if wait else _walks(asked)
+    token = uuid4()
+    (row,) = fetch(
+        connection(),
+        "claim/claim",
+        clock=None,
+        jobs=[one.stage[0] for one, _ in walks],
+        stages=[one.stage[1] for one, _ in walks],
+        afters=[after for _, after in walks],
+        wanted=[min(limit, one.items_max or limit) for one, _ in walks],
+        lock_wait=f"{limits().range_wait_seconds}s" if wait else None,
+        token=token,
+        worker=holder.worker,
+        owner=holder.owner,
+        owner_items_max=holder.items_max,
+        key=holder.idempotency_key,
+        asked=holder.asked,
+    )
+    outcome, place, range_id, *granted = row
+    if outcome == "none":
+        return None
+    candidate, _ = walks[place - 1]
+    queue.took(candidate.stage, range_id)
+    if outcome != "granted":
+        return Attempt(candidate, refused=outcome != "settled")
+    return Attempt(candidate, _grant(token, candidate, *granted))
+
+
+def _walks(asked: Sequence[Candidate]) -> list[tuple[Candidate, int]]:
+    return [(one, after) for one in asked for after in queue.walks(one.stage)]
+
+
+def _waiting(best: Candidate) -> list[tuple[Candidate, int]]:
+    return [(best, queue.start(best.stage))]
+
+
+def _grant(token: Any, candidate: Candidate, *row: Any) -> Grant:
+    run, expires_at, status, version, config, trace, seconds, name, pipeline, *texts = row
+    job_id, stage = candidate.stage
+    spans = [Span(*span) for span in json.loads(texts[0])]
+    return Grant(
+        token=token,
+        job_id=job_id,
+        run=run,
+        stage=stage,
+        spans=spans,
+        expires_at=expires_at,
+        job_status=JobStatus(status),
+        job_version=version,
+        config=json_value(config),
+        trace=trace,
+        lease_seconds=seconds,
+        stage_name=name,
+        pipeline=pipeline,
+        items=_items(job_id, spans, texts[1]),
+        inputs=_inputs(texts[2]) if stage else {},
+    )
+
+
+def _items(job_id: int, spans: list[Span], text: str) -> list[ItemRow]:
+    """The items of `[[number, key, payload], …]`. If one of them can't be read, each is read
+    separately, so that the others can be.
+    """
+    if (items := _read(text)) is not None:
+        return [ItemRow(*item) for item in items]
+    return items_by_number(job_id, (number for span in spans for number in span.numbers))
+
+
+def _inputs(text: str | None) -> Mapping[int, Any] | None:
+    """The inputs of `[[number, output, its file], …]`; None if one of them can't be read."""
+    outputs = _read(text or "[]")
+    if outputs is None:
+        return None
+    return {number: readable_output(output, ref) for number, output, ref in outputs}
+
+
+def _read(text: str) -> list[list[Any]] | None:
+    """A list of lists that end in values of any depth; None if a value can't be read."""
+    if is_text_too_deep(text, around=2):
+        return None
+    try:
+        read: list[list[Any]] = json.loads(text)
+    except ValueError:
+        return None
+    return read

@@ -1,0 +1,76 @@
+"""One claim's search of the candidates, until something is granted or nothing is ready."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from joblot.config import limits
+from joblot.ledger.claim import by_function, by_statements, candidates
+from joblot.ledger.claim.candidates import Candidate, Snapshot, Wanted
+from joblot.ledger.claim.grant import Attempt, Holder
+from joblot.ledger.claim.queue import StageKey
+from joblot.ledger.db.dialect import dialect_of
+from joblot.ledger.db.transactions import connection, repeated
+
+
+def attempts(wanted: Wanted, limit: int, holder: Holder) -> Iterator[Attempt]:
+    """Attempt to claim from each candidate with a free range, in order. Stop at the first grant
+    that is good enough: the search goes on only if asked to.
+
+    If other claims hold every ready range, waits for one: busy does not mean empty.
+    """
+    search = _Search(limit, holder)
+    cache, until = candidates.cache_for(wanted), time.monotonic() + limits().range_wait_seconds
+    turn, known = cache.take_turn(), cache.fresh()
+    if known is not None:
+        yield from search.free(known, turn, cache)
+    while True:
+        snapshot = cache.read(wanted)
+        yield from search.free(snapshot, turn, cache)
+        best = next((one for one in search.left(snapshot, turn) if one.ready), None)
+        if best is None or time.monotonic() >= until:
+            return
+        yield from search.tried([best], wait=True)
+
+
+class _Search:
+    """Tries candidates, but none that has refused already."""
+
+    def __init__(self, limit: int, holder: Holder) -> None:
+        self._limit = limit
+        self._holder = holder
+        self._refused: set[StageKey] = set()
+
+    def left(self, snapshot: Snapshot, turn: float) -> Iterator[Candidate]:
+        return (one for one in snapshot.in_order(turn) if one.stage not in self._refused)
+
+    def free(
+        self, snapshot: Snapshot, turn: float, cache: candidates.CandidatesCache
+    ) -> Iterator[Attempt]:
+        """From the first stage that has a free range; each statement tries several stages."""
+        left, passed_over = self.left(snapshot, turn), 0
+        while asked := list(islice(left, limits().claim_stages_batch)):
+            for one in self.tried(asked):
+                if one.grant is not None:
+                    cache.passed_over(snapshot, passed_over)
+                yield one
+            passed_over += len(asked)
+
+    def tried(self, asked: Sequence[Candidate], *, wait: bool = False) -> Iterator[Attempt]:
+        while asked and (one := _attempt(asked, self._limit, self._holder, wait=wait)):
+            if one.refused:
+                self._refused.add(one.candidate.stage)
+                asked = [other for other in asked if other != one.candidate]
+            yield one
+
+
+@repeated
+def _attempt(
+    asked: Sequence[Candidate], limit: int, holder: Holder, *, wait: bool
+) -> Attempt | None:
+    dialect = dialect_of(connection())
+    if dialect.has_functions:
+        return by_function.attempt(asked, limit, holder, wait=wait)
+    return None if wait else by_statements.attempt(asked, limit, holder)

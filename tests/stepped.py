@@ -1,0 +1,30 @@
+"""The test build of joblot's functions: the same source, with a stop at each of its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import connections
+
+from joblot.ledger.db import functions
+from joblot.ledger.db.dialect import dialect_of
+from joblot.testing.interleave.steps import DROP_FUNCTION, FUNCTION, with_steps
+
+
+@contextmanager
+def stepped(alias: str) -> Iterator[None]:
+    """Inside the block the functions of this database have their steps."""
+    if not dialect_of(connections[alias]).has_functions:
+        yield
+        return
+    sources = [functions.source(name) for name in functions.NAMES]
+    _run(alias, [FUNCTION, *map(with_steps, sources)])
+    yield
+    _run(alias, [*sources, DROP_FUNCTION])
+
+
+def _run(alias: str, statements: list[str]) -> None:
+    with connections[alias].cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
