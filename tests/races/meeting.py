@@ -13,18 +13,24 @@ from typing import Any, TypeVar
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from joblot.ledger.db.transactions import connection
+from joblot.testing.interleave.postgres import plain_connection
+from joblot.testing.interleave.psycopg_watch import WatchedConnection
+from joblot.testing.interleave.statement import Statement
+from joblot.testing.interleave.steps import Gates
 from tests.polling import eventually
 
 T = TypeVar("T")
 
 SECONDS_MAX = 30
 COMMIT = "COMMIT"
+END = "-- step: end"  # of a function that is its own transaction: then it is committed
 
 
 class Gate:
     """Stops a connection before a statement, until the gate is opened.
 
-    `before` is a part of the statement's text, or COMMIT; `nth` says which of them, from 1.
+    `before` is a part of the statement's text, or COMMIT; `nth` says which of them, from 1. The
+    statement may be one of a function's, with `tests.stepped`.
     """
 
     def __init__(self, before: str, nth: int = 1) -> None:
@@ -32,6 +38,7 @@ class Gate:
         self._left = nth
         self._reached = threading.Event()
         self._opened = threading.Event()
+        self._around: Any = None
 
     def through(self, act: Callable[[], T]) -> Callable[[], T]:
         """Run `act`, stopping at this gate; call it in a separate thread."""
@@ -40,6 +47,7 @@ class Gate:
             with ExitStack() as stack:
                 stack.enter_context(connection().execute_wrapper(self._at_statement))
                 stack.enter_context(self._at_commit(connection()))
+                stack.enter_context(self._at_steps(connection()))
                 return act()
 
         return stopping
@@ -71,6 +79,41 @@ class Gate:
         finally:
             conn._commit = plain
 
+    @contextmanager
+    def _at_steps(self, conn: BaseDatabaseWrapper) -> Iterator[None]:
+        if conn.vendor != "postgresql":
+            yield
+            return
+        conn.ensure_connection()
+        raw: Any = conn.connection
+        if isinstance(raw, WatchedConnection):  # another gate is around this one
+            self._around, raw.operation = raw.operation, self
+            yield
+            raw.operation = self._around
+            return
+        kind = type(raw)
+        with plain_connection(conn, "keeper of a gate") as keeper:
+            gates = Gates(keeper)
+            WatchedConnection.watch(raw, self, gates)
+            yield
+            if not raw.closed:
+                gates.let_go(raw)
+                raw.remove_notice_handler(raw.note_step)
+                raw.__class__ = kind
+
+    def perform(self, statement: Statement, call: Callable[[], T], is_busy: object) -> T:
+        return call()
+
+    def step(self, statement: Statement, go_on: Callable[[], None]) -> None:
+        """A connection has reached a step of a function."""
+        is_last = END in statement.sql and not connection().in_atomic_block
+        if self._before in statement.sql or (is_last and self._before == COMMIT):
+            self._stand()
+        if self._around is None:
+            go_on()
+        else:
+            self._around.step(statement, go_on)
+
     def _stand(self) -> None:
         self._left -= 1
         if self._left == 0:
@@ -86,8 +129,8 @@ def until_waiting(backends: int = 1) -> None:
 def waiting() -> int:
     with connection().cursor() as cursor:
         cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+            "AND wait_event_type = 'Lock' AND wait_event <> 'advisory'"  # at a step of a function
         )
         return int(cursor.fetchone()[0])
 

@@ -19,7 +19,8 @@ from tests.races.meeting import COMMIT, Gate, holding, until_waiting
 
 pytestmark = pytest.mark.usefixtures("postgres_only")
 
-GRANT = "INSERT INTO joblot_lease"
+LOCKED = "-- step: read the job"  # the claim has locked its ranges, and read nothing else
+COUNTING = "-- step: count the owner's items in flight"  # it has locked a range
 JOB_LOCKS = """
 SELECT count(*) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
 WHERE c.relname = 'joblot_job' AND l.mode NOT IN ('AccessShareLock')
@@ -45,6 +46,19 @@ def test_a_claim_waits_for_the_only_range_rather_than_say_there_is_none(in_threa
     until_waiting()
     gate.open()
     assert sorted(numbers(a.result()) + numbers(b.result())) == list(range(10))
+
+
+def test_no_two_claims_take_the_same_small_range(in_thread: Any, configure: Any) -> None:
+    configure(range_wait_seconds=0.1)
+    submit("meet", keys(6), pipeline="p")
+    for lease in [worker.lease(limit=2) for _ in range(3)]:
+        release(lease.token)
+    gate = Gate(COMMIT)
+    a = in_thread(gate.through(lambda: worker.lease(limit=6)))
+    gate.wait()
+    assert not claim("p").leases
+    gate.open()
+    assert sorted(numbers(a.result())) == list(range(6))
 
 
 def test_a_claim_that_waits_too_long_says_there_is_none(
@@ -92,9 +106,9 @@ def test_a_claim_whose_range_was_used_up_while_it_waited_finds_the_next_one(
 
 class TestClaimAndCaps:
     def test_a_claim_that_was_granted_meanwhile_counts(self, in_thread: Any) -> None:
-        """It is counted in the granting statement, behind the lock, not when the claim began."""
+        """It is counted behind the lock, not when the claim began."""
         submit("capped", keys(200), pipeline="p", policy={"in_flight_items_max": 5})
-        gate = Gate(GRANT)
+        gate = Gate(LOCKED)
         a = in_thread(gate.through(lambda: claim("p", owner=1, owner_items_max=50)))
         gate.wait()
         assert len(worker.lease().items) == 5
@@ -104,7 +118,7 @@ class TestClaimAndCaps:
     def test_an_owners_lease_that_was_granted_meanwhile_counts(self, in_thread: Any) -> None:
         submit("many", keys(200), pipeline="p")
         capped: dict[str, Any] = {"owner": 7, "owner_items_max": 5}
-        gate = Gate(GRANT)
+        gate = Gate(COUNTING)
         a = in_thread(gate.through(lambda: claim("p", **capped)))
         gate.wait()
         assert len(worker.lease(**capped).items) == 5
@@ -117,7 +131,7 @@ class TestClaimAndCancel:
         self, in_thread: Any
     ) -> None:
         job = submit("meet", keys(20), pipeline="p")
-        gate = Gate(GRANT)
+        gate = Gate(LOCKED)
         a = in_thread(gate.through(lambda: claim("p")))
         gate.wait()
         b = in_thread(lambda: cancel(job.pk, grace_seconds=0).status)
@@ -151,7 +165,7 @@ class TestClaimAndCancel:
     ) -> None:
         """The cancel's change of status waits for none of 32 concurrent claims."""
         job = submit("meet", keys(64 * 32), pipeline="p")
-        gates = [Gate(GRANT) for _ in range(32)]
+        gates = [Gate(LOCKED) for _ in range(32)]
         claims = [in_thread(gate.through(lambda: claim("p"))) for gate in gates]
         for gate in gates:
             gate.wait()
@@ -171,7 +185,7 @@ class TestClaimAndPause:
         self, in_thread: Any
     ) -> None:
         job = submit("meet", keys(20), pipeline="p")
-        gate = Gate(GRANT)
+        gate = Gate(LOCKED)
         a = in_thread(gate.through(lambda: claim("p")))
         gate.wait()
         pause(job.pk)
@@ -204,7 +218,7 @@ class TestClaimAndMerge:
 
     def test_a_merge_leaves_alone_what_a_claim_holds(self, in_thread: Any, configure: Any) -> None:
         self.crowd(configure)
-        gate = Gate(GRANT)
+        gate = Gate(LOCKED)
         a = in_thread(gate.through(lambda: worker.lease(limit=2)))
         gate.wait()
         merge_ranges()

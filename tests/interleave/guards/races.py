@@ -30,20 +30,6 @@ GUARDS = (
         pair("running-requeue-expire-postgres"),
     ),
     Guard(
-        "Nothing is granted to a revoked worker.",
-        "claim/grant_if_claimable.postgresql.sql",
-        "                AND w.revoked_at IS NOT NULL\n",
-        "                AND false\n",
-        f"{REVOCATION}::test_its_next_claim_is_refused_whether_or_not_there_is_work[postgres-7]",
-    ),
-    Guard(
-        "Nor on SQLite.",
-        "claim/grant_if_claimable.sqlite.sql",
-        "            AND w.revoked_at IS NOT NULL\n",
-        "            AND false\n",
-        f"{REVOCATION}::test_its_next_claim_is_refused_whether_or_not_there_is_work[sqlite-7]",
-    ),
-    Guard(
         "Nothing is settled at once for a revoked worker.",
         "report/settle.postgresql.sql",
         "                AND w.revoked_at IS NOT NULL LIMIT 1\n",
@@ -148,20 +134,6 @@ GUARDS = (
         "l.state IN ({UNCLOSED})",
         "false",
         pair("last-cancel-reconcile-sqlite"),
-    ),
-    Guard(
-        "A claim locks its range.",
-        "claim/lock_free_range.postgresql.sql",
-        "\n    FOR UPDATE SKIP LOCKED",
-        "",
-        pair("running-claim-claim-postgres"),
-    ),
-    Guard(
-        "A claim reads the job's status after it has locked its range.",
-        "claim/grant_if_claimable.postgresql.sql",
-        " AND j.status IN ({CLAIMABLE})",
-        "",
-        "races/test_explored.py::test_a_claim_grants_nothing_after_the_pause",
     ),
     Guard(
         "A cancel deletes the ranges, and so waits for concurrent claims.",

@@ -49,9 +49,9 @@ GUARDS = (
     ),
     Guard(
         "An unreadable item of a grant does not prevent reading the others.",
-        "claim/grant.py",
-        "    elif is_text_too_deep(items, around=2):\n",
-        "    elif False:\n",
+        "claim/by_function.py",
+        "    if is_text_too_deep(text, around=2):\n",
+        "    if False:\n",
         "ledger/claim/test_unreadable.py"
         "::test_a_payload_fails_its_item_and_the_others_are_served[postgres-990]",
     ),

@@ -20,9 +20,9 @@ def without_unreadable(lease: GrantedLease) -> GrantedLease:
 
     If the process dies in between, they return to the queue with the lease, for the next claim.
     """
-    causes = {item.id: cause for item in lease.items if (cause := _cause(lease, item))}
-    if not causes:
+    if not (_is_bad(lease.config) or any(map(_has_bad, lease.items))):
         return lease
+    causes = {item.id: cause for item in lease.items if (cause := _cause(lease, item))}
     about = {"job": lease.job, "lease": lease.token}
     logger.warning("job %s: items can't be read and fail: %s", lease.job, causes, extra=about)
     report(lease.token, [failure(number, "Unreadable", why) for number, why in causes.items()])
@@ -34,6 +34,10 @@ def _cause(lease: GrantedLease, item: ClaimedItem) -> str:
     parts = {"payload": item.payload, "input": item.input, "config of its job": lease.config}
     causes = (f"the {part} can't be read: {why}" for part, why in parts.items() if _is_bad(why))
     return "; ".join(causes)
+
+
+def _has_bad(item: ClaimedItem) -> bool:
+    return _is_bad(item.payload) or _is_bad(item.input)
 
 
 def _is_bad(value: object) -> bool:

@@ -56,6 +56,10 @@ class Dialect(ABC):
         """A statement's parameter in the form that the driver accepts."""
 
     @abstractmethod
+    def cursor(self, conn: BaseDatabaseWrapper) -> AbstractContextManager[Any]:
+        """A cursor of the driver, for one statement; what it returns is read inside the block."""
+
+    @abstractmethod
     def insert(
         self, conn: BaseDatabaseWrapper, table: str, columns: str, rows: Iterable[tuple[Any, ...]]
     ) -> None:

@@ -18,6 +18,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from joblot.ledger.db.base import SLOTS, Dialect
 
 _CANCEL_SECONDS_MAX = 5.0
+_CURSOR = "_joblot_cursor"  # an attribute of the driver's connection
 _MIGRATION_KEY = 0x6A6F626C6F74  # "joblot"
 
 
@@ -55,6 +56,21 @@ class PostgreSQL(Dialect):
         if isinstance(value, list) and all(isinstance(one, int | UUID) for one in value):
             return f"{{{','.join(map(str, value))}}}"
         return value
+
+    @contextmanager
+    def cursor(self, conn: BaseDatabaseWrapper) -> Iterator[Any]:
+        """One for all statements of the connection, since a cursor learns how to convert each type;
+        unless threads share the connection. The result's memory is freed.
+        """
+        link = conn.connection
+        kept = None if conn.allow_thread_sharing else getattr(link, _CURSOR, None)
+        cursor = conn.create_cursor() if kept is None else kept
+        setattr(link, _CURSOR, cursor)
+        try:
+            yield cursor
+        finally:
+            if cursor.pgresult is not None:
+                cursor.pgresult.clear()
 
     def insert(
         self, conn: BaseDatabaseWrapper, table: str, columns: str, rows: Iterable[tuple[Any, ...]]

@@ -7,7 +7,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,9 @@ class SQLite(Dialect):
         if isinstance(value, list):
             return json.dumps(value)
         return value
+
+    def cursor(self, conn: BaseDatabaseWrapper) -> AbstractContextManager[Any]:
+        return contextlib.closing(conn.create_cursor())
 
     def insert(
         self, conn: BaseDatabaseWrapper, table: str, columns: str, rows: Iterable[tuple[Any, ...]]

@@ -41,9 +41,9 @@ class PostgresDatabase:
     def __init__(self, alias: str) -> None:
         self.alias = alias
         self._model = connections[alias]
-        self._monitor = self._connect("interleave monitor")
-        self._holder = self._connect("interleave hold")
-        self._keeper = self._connect("interleave steps")
+        self._monitor = plain_connection(self._model, "interleave monitor")
+        self._holder = plain_connection(self._model, "interleave hold")
+        self._keeper = plain_connection(self._model, "interleave steps")
         self._gates = Gates(self._keeper)
         self._waits_since: dict[tuple[str, int, frozenset[int]], float] = {}
 
@@ -123,11 +123,12 @@ class PostgresDatabase:
         self._holder.close()
         self._keeper.close()
 
-    def _connect(self, name: str) -> psycopg.Connection[Any]:
-        """Bypass Django: no pool, no wrappers, only explicit transactions."""
-        given = self._model.get_connection_params()
-        plain = {key: value for key, value in given.items() if key not in DJANGO_ONLY}
-        return psycopg.connect(**plain, autocommit=True, application_name=name)
+
+def plain_connection(model: BaseDatabaseWrapper, name: str) -> psycopg.Connection[Any]:
+    """Another connection, without Django: no pool, no wrappers, only explicit transactions."""
+    given = model.get_connection_params()
+    plain = {key: value for key, value in given.items() if key not in DJANGO_ONLY}
+    return psycopg.connect(**plain, autocommit=True, application_name=name)
 
 
 def quicken_deadlocks(raw: psycopg.Connection[Any]) -> None:

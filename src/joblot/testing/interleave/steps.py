@@ -1,10 +1,10 @@
 """Stops inside PL/pgSQL functions, at comments `-- step: NAME` in their source.
 
 `with_steps` replaces each by a call that waits until the operation may go on. An operation's server
-process counts its steps in a sequence, which no rollback turns back. At step n it reports n, and the
-code up to the next step, in a notice, which reaches the client at once. Then it waits for lock n % 2,
-which the explorer holds. To let it go on, the explorer takes the other lock, which is free by now,
-and releases this one.
+process counts its steps in a sequence, which no rollback turns back. At step n it reports n, and
+the code up to the next step, in a notice, which reaches the client at once. Then it waits for lock
+n % 2, which the explorer holds. To let it go on, the explorer takes the other lock, which is free
+by now, and releases this one.
 """
 
 from __future__ import annotations
@@ -58,13 +58,13 @@ def with_steps(source: str) -> str:
     ends = [*(mark.start() for mark in marks[1:]), len(source)]
     parts = [source[: marks[0].start()]]
     for mark, end in zip(marks, ends, strict=True):
-        code = f"{mark[0].strip()}\n{_as_sql(source[mark.end() : end])}"
+        code = f"{mark[0].strip()}\n{as_sql(source[mark.end() : end])}"
         parts.append(f"PERFORM interleave_step($code${code}$code$);\n")
         parts.append(source[mark.end() : end])
     return "".join(parts)
 
 
-def _as_sql(segment: str) -> str:
+def as_sql(segment: str) -> str:
     """The segment's only statement, as plain SQL; the segment as it is if it has several."""
     found = STATEMENT.match(segment)
     if found is None:

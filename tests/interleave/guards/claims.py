@@ -1,0 +1,94 @@
+"""Guards of claims."""
+
+from __future__ import annotations
+
+from tests.interleave.guards.guard import Guard, pair
+
+FUNCTION = "claim/claim_1.function.postgresql.sql"
+REVOKED = (
+    "ledger/maintain/test_revocation.py"
+    "::test_its_next_claim_is_refused_whether_or_not_there_is_work"
+)
+
+GUARDS = (
+    Guard(
+        "Nothing is granted to a revoked worker.",
+        FUNCTION,
+        "              AND w.revoked_at IS NOT NULL;\n",
+        "              AND false;\n",
+        f"{REVOKED}[postgres-7]",
+    ),
+    Guard(
+        "Nor on SQLite.",
+        "claim/grant_if_claimable.sqlite.sql",
+        "            AND w.revoked_at IS NOT NULL\n",
+        "            AND false\n",
+        f"{REVOKED}[sqlite-7]",
+    ),
+    Guard(
+        "A claim locks its range.",
+        FUNCTION,
+        "            LIMIT 1\n            FOR UPDATE SKIP LOCKED;\n",
+        "            LIMIT 1;\n",
+        pair("running-claim-claim-postgres"),
+    ),
+    Guard(
+        "So does one that takes several.",
+        FUNCTION,
+        "            LIMIT left_over - (held.last - held.next + 1)\n"
+        "            FOR UPDATE SKIP LOCKED\n",
+        "            LIMIT left_over - (held.last - held.next + 1)\n",
+        "races/test_claim.py::test_no_two_claims_take_the_same_small_range",
+    ),
+    Guard(
+        "A claim reads the job's status after it has locked its range.",
+        FUNCTION,
+        "        IF (status IN ({CLAIMABLE})) IS NOT TRUE THEN\n",
+        "        IF false THEN\n",
+        "races/test_claim.py::TestClaimAndPause"
+        "::test_a_claim_that_has_its_range_grants_nothing_after_the_pause",
+    ),
+    Guard(
+        "It is still claimable then, or a cancel that waits for the range would close no lease.",
+        FUNCTION,
+        "        IF (status IN ({CLAIMABLE})) IS NOT TRUE THEN\n",
+        "        IF false THEN\n",
+        pair("running-cancel-claim-postgres"),
+    ),
+    Guard(
+        "A claim leaves out what was settled since it came back.",
+        FUNCTION,
+        "    IF came_back THEN\n",
+        "    IF false THEN\n",
+        pair("running-claim-amend-postgres"),
+    ),
+    Guard(
+        "A claim takes what it leases out of the queue.",
+        FUNCTION,
+        "        DELETE FROM joblot_range WHERE id = ANY (used_up);\n",
+        "",
+        pair("running-claim-claim-postgres"),
+    ),
+    Guard(
+        "A claim counts the items in flight behind the lock.",
+        FUNCTION,
+        "            IF in_flight >= job_items_max THEN\n",
+        "            IF false THEN\n",
+        "races/test_claim.py::TestClaimAndCaps::test_a_claim_that_was_granted_meanwhile_counts",
+    ),
+    Guard(
+        "So it does with its owner's.",
+        FUNCTION,
+        "        IF in_flight >= owner_items_max THEN\n",
+        "        IF false THEN\n",
+        "races/test_claim.py::TestClaimAndCaps"
+        "::test_an_owners_lease_that_was_granted_meanwhile_counts",
+    ),
+    Guard(
+        "On SQLite a claim reads the job's status in the statement that grants.",
+        "claim/grant_if_claimable.sqlite.sql",
+        " AND j.status IN ({CLAIMABLE})",
+        "",
+        "races/test_explored.py::test_a_claim_grants_nothing_after_the_pause",
+    ),
+)
