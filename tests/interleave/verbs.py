@@ -69,10 +69,10 @@ def together(scene: Scene) -> list[str]:
     if connection().vendor == "postgresql":
         for token in map(UUID, leases):
             joined[token] = group.join(token, [PendingResult(success(0), "null", NULL_HASH)])
-        group.lead(joined[UUID(leases[0])])
+        group.lead()
 
     def at_once(token: UUID, pending: object) -> Settled | None:
-        return joined[token].answer()
+        return joined[token].settled
 
     answers = [report_by(at_once, token, [success(0)]) for token in leases]
     return [one.receipt.value for (one,) in answers]

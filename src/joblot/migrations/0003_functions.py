@@ -10,7 +10,13 @@ from django.db import migrations
 
 from joblot.ledger.db import functions
 
-FUNCTIONS = ["claim/claim_1"]
+FUNCTIONS = [
+    "claim/claim_1",
+    "report/settle_1",
+    "report/count_1",
+    "report/may_be_due_1",
+    "report/report_1",
+]
 
 
 def create(apps: Any, schema_editor: Any) -> None:

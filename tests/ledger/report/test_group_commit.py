@@ -26,7 +26,7 @@ from tests.races.meeting import Gate
 
 pytestmark = pytest.mark.usefixtures("postgres_only")
 
-STATEMENT = "WITH asked"
+STATEMENT = "CALL joblot_report_1"
 
 
 @pytest.fixture(autouse=True)

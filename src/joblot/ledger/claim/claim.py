@@ -21,7 +21,7 @@ from joblot.ledger.claim.search import attempts
 from joblot.ledger.claim.unreadable import without_unreadable
 from joblot.ledger.db.transactions import alias, connection, durable, repeated, require_durable
 from joblot.ledger.lease import release
-from joblot.ledger.rows import workers
+from joblot.ledger.rows import pipelines_claimed, workers
 from joblot.ledger.rows.asked import claim_hash, require_same_claim
 from joblot.ledger.rows.items import ItemRow, items_by_number, outputs_by_number
 from joblot.ledger.rows.job import advance, policy_of, record_event
@@ -111,6 +111,7 @@ def _served(granted: Grant) -> Claim | None:
 
 @repeated
 def _answer(granted: Grant) -> Claim:
+    pipelines_claimed.note(granted.token, granted.pipeline)
     if granted.job_status in sources(JobTransition.CLAIM):
         _start(granted)
     lease = GrantedLease(

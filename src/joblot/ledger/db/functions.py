@@ -26,7 +26,14 @@ _SLOT = f"(pg_backend_pid() % {SLOTS} + 1)"
 _NOW = "COALESCE(clock, statement_timestamp())"
 _MISSING = "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regproc(name) IS NULL"
 
-NAMES = ("claim/claim_1",)  # that this version calls
+# That this version calls; one that another calls comes first.
+NAMES = (
+    "claim/claim_1",
+    "report/settle_1",
+    "report/count_1",
+    "report/may_be_due_1",
+    "report/report_1",
+)
 
 
 def called(name: str) -> str:

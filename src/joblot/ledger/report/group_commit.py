@@ -11,8 +11,9 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -22,9 +23,11 @@ from joblot.config import limits
 from joblot.errors import JoblotError
 from joblot.ledger.db.transactions import alias
 from joblot.ledger.job.reconcile import reconcile
+from joblot.ledger.report import hooks
+from joblot.ledger.report.at_once import goes_in_parts, may_be_due, settle_alone
 from joblot.ledger.report.pending_result import PendingResult, rows_of
-from joblot.ledger.report.report import report_by, settle_alone
-from joblot.ledger.report.write import Settled, settle_together
+from joblot.ledger.report.report import report_by
+from joblot.ledger.report.write import Settled, counted, settle_together
 from joblot.wire import ItemReceipt, Result
 
 logger = logging.getLogger("joblot.ledger")
@@ -41,21 +44,14 @@ def report_grouped(
 class PendingReport:
     """Simple results of a lease that wait to be settled. `leads` once it is its thread's turn.
 
-    `failed`: what was shared failed, for all. Otherwise it is `settled`, or its lease was held.
+    What is not `settled` by the shared commit goes alone: the commit failed, or left the lease out.
     """
 
     token: UUID
-    rows: str
+    pending: Sequence[PendingResult]
     woken: threading.Event = field(default_factory=threading.Event)
     leads: bool = False
-    failed: bool = False
     settled: Settled | None = None
-
-    def answer(self) -> Settled | None:
-        """What was settled; only the thread that has led has a job to reconcile."""
-        return (
-            self.settled if self.leads or not self.settled else replace(self.settled, job_id=None)
-        )
 
 
 class GroupCommit:
@@ -67,35 +63,36 @@ class GroupCommit:
         self._under_way = False
 
     def settle(self, token: UUID, pending: Sequence[PendingResult]) -> Settled | None:
-        """Settle them in a shared commit; None if they are to be judged instead."""
+        """Settle them in a shared commit, or else alone; None if they are to be judged instead."""
+        if goes_in_parts(token):
+            return settle_alone(token, pending)
         mine = self.join(token, pending)
         if not mine.leads:
             mine.woken.wait()
         if mine.leads:
-            self.lead(mine)
-        return settle_alone(token, pending) if mine.failed else mine.answer()
+            self.lead()
+        return mine.settled or settle_alone(token, pending)
 
     def join(self, token: UUID, pending: Sequence[PendingResult]) -> PendingReport:
         """Wait for the next commit; the report that `leads` makes it."""
-        mine = PendingReport(token, rows_of(pending))
+        mine = PendingReport(token, pending)
         with self._lock:
             self._waiting.append(mine)
             mine.leads = not self._under_way
             self._under_way = True
         return mine
 
-    def lead(self, mine: PendingReport) -> None:
+    def lead(self) -> None:
         """Settle the waiting reports, this thread's own included, and let the next one lead.
 
         The leader has waited longest, so its report is part of the batch.
         """
-        batch = self._take()
+        batch, jobs = self._take(), {}
         try:
-            _settle_together(batch)
+            jobs = _settle_together(batch)
         finally:
             self._hand_over(batch)
-        own = mine.settled.job_id if mine.settled else None
-        _reconcile({one.settled.job_id for one in batch if one.settled} - {None, own})
+        _reconcile(jobs)
 
     def _take(self) -> list[PendingReport]:
         """The longest waiting, one per lease: a repeat is judged after the first."""
@@ -118,23 +115,31 @@ class GroupCommit:
             one.woken.set()
 
 
-def _settle_together(batch: Sequence[PendingReport]) -> None:
+def _settle_together(batch: Sequence[PendingReport]) -> dict[int, int]:
+    """Settle them, and return the jobs that may be due, with how many of their items failed."""
     try:
-        settled = settle_together({one.token: one.rows for one in batch})
+        if len(batch) == 1:
+            (one,) = batch
+            one.settled = settle_alone(one.token, one.pending, shared=True)
+            return {}
+        reports = {one.token: rows_of(one.pending) for one in batch}
+        settled = settle_together(reports, hooks.hooked_pipelines())
     except (JoblotError, DatabaseError) as error:
         logger.debug("%d reports go alone: %s", len(batch), error)
-        for one in batch:
-            one.failed = True
-        return
+        return {}
+    jobs: Counter[int] = Counter()
     for one in batch:
-        one.settled = settled.get(one.token)
+        if found := settled.get(one.token):
+            one.settled = counted(found.moved, None)
+            jobs[found.job_id] += found.failed
+    return dict(jobs)
 
 
-def _reconcile(jobs: Iterable[int | None]) -> None:
+def _reconcile(jobs: Mapping[int, int]) -> None:
     """For reports that are already answered; if it fails, the sweep reconciles the job."""
-    for job_id in jobs:
+    for job_id, failed in jobs.items():
         try:
-            if job_id is not None:
+            if may_be_due(job_id, failed):
                 reconcile(job_id)
         except (JoblotError, DatabaseError):
             about = {"job": job_id}

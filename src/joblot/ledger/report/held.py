@@ -9,6 +9,7 @@ from uuid import UUID
 
 from joblot.ledger.db.transactions import alias
 from joblot.ledger.report import uncounted
+from joblot.ledger.report.hook_calls import HookScope
 from joblot.ledger.report.judge import View
 from joblot.ledger.report.pending_result import PendingResult
 from joblot.ledger.rows import workers
@@ -52,6 +53,12 @@ class Held:
             pipeline=stages[lease.stage].pipeline,
             stages_total=len(stages),
         )
+
+    @property
+    def scope(self) -> HookScope:
+        lease = self.lease
+        config = self.job.config if self.job.run == lease.run else None
+        return HookScope(self.job_id, lease.run, self.stage, self.stage_name, self.pipeline, config)
 
     @property
     def job_id(self) -> int:

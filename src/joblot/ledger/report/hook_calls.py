@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import InternalError
 from django.db.transaction import TransactionManagementError
@@ -14,11 +15,22 @@ from joblot.errors import Unavailable
 from joblot.ledger.db.time_limit import Running, ended_after, seconds_within
 from joblot.ledger.db.transactions import brief, connection, hook_savepoint, is_conflict
 from joblot.ledger.report import hooks
-from joblot.ledger.report.held import Held
 from joblot.ledger.report.pending_result import PendingResult
 from joblot.ledger.room import room
 from joblot.ledger.rows.deferrals import raised
-from joblot.ledger.rows.items import items_by_number
+from joblot.ledger.rows.items import ItemRow, items_by_number
+
+
+@dataclass(frozen=True, slots=True)
+class HookScope:
+    """Where the results of a hook come from. `config` is that of their run, or None."""
+
+    job_id: int
+    run: int
+    stage: int
+    stage_name: str
+    pipeline: str
+    config: Any
 
 
 class HookFailed(Exception):
@@ -28,9 +40,9 @@ class HookFailed(Exception):
 class HookStopped(Unavailable):
     """A hook ended the transaction of its report, or could not begin; `cause` says which."""
 
-    def __init__(self, message: str, held: Held, hook: str, cause: str) -> None:
+    def __init__(self, message: str, scope: HookScope, hook: str, cause: str) -> None:
         super().__init__(message)
-        self.held, self.hook, self.cause = held, hook, cause
+        self.scope, self.hook, self.cause = scope, hook, cause
 
 
 class _TransactionLost(Unavailable):
@@ -41,14 +53,22 @@ class _TransactionLost(Unavailable):
 class HooksOf:
     """The hooks of a lease's pipeline, while they run for one report."""
 
-    held: Held
+    scope: HookScope
     on_result: hooks.ResultHook | None
     on_late: hooks.ResultHook | None
     running: Running | None = None
 
-    def call(self, hook: hooks.ResultHook | None, successes: Iterable[PendingResult]) -> None:
-        """Call the hook, if there is one, and anything for it. Raises HookFailed, Unavailable."""
-        results = self._results(successes) if hook else []
+    def call(
+        self,
+        hook: hooks.ResultHook | None,
+        successes: Iterable[PendingResult],
+        items: Sequence[ItemRow] | None = None,
+    ) -> None:
+        """Call the hook, if there is one, and anything for it. Raises HookFailed, Unavailable.
+
+        `items`: those of the successes, if they were read already.
+        """
+        results = self._results(successes, items) if hook else []
         if hook is None or not results:
             return
         if self.running and self.running.is_ended:
@@ -60,45 +80,47 @@ class HooksOf:
                 raise
             raise HookFailed from error
 
-    def _results(self, successes: Iterable[PendingResult]) -> list[hooks.SettledResult]:
+    def _results(
+        self, successes: Iterable[PendingResult], items: Sequence[ItemRow] | None
+    ) -> list[hooks.SettledResult]:
         """The results as a hook gets them, by number, except those of pruned items."""
-        held, by_number = self.held, {one.number: one.result for one in successes}
-        if not by_number:
-            return []
+        scope, by_number = self.scope, {one.number: one.result for one in successes}
+        if items is None:
+            items = items_by_number(scope.job_id, by_number) if by_number else []
         return [
             hooks.SettledResult(
-                job_id=held.job_id,
-                run=held.lease.run,
-                stage=held.stage_name,
+                job_id=scope.job_id,
+                run=scope.run,
+                stage=scope.stage_name,
                 number=item.number,
                 key=item.key,
                 payload=item.payload,
                 output=by_number[item.number].output,
                 metrics=by_number[item.number].metrics,
-                config=held.job.config if held.job.run == held.lease.run else None,
+                config=scope.config,
             )
-            for item in items_by_number(held.job_id, by_number)
+            for item in items
         ]
 
 
 @contextmanager
-def hooks_of(held: Held) -> Iterator[HooksOf]:
+def hooks_of(scope: HookScope) -> Iterator[HooksOf]:
     """All hooks of this report together hold its locks for `hook_seconds_max`.
 
     Raises HookStopped if they took longer, if they lost the transaction, or if too many hang
     already for this one to begin.
     """
-    found = HooksOf(held, hooks.result_hook(held.pipeline), hooks.late_hook(held.pipeline))
+    found = HooksOf(scope, hooks.result_hook(scope.pipeline), hooks.late_hook(scope.pipeline))
     if found.on_result is None and found.on_late is None:
         yield found
         return
     seconds = seconds_within(limits().hook_seconds_max)
-    what = f"the hook of pipeline {held.pipeline}, job {held.job_id}"
+    what = f"the hook of pipeline {scope.pipeline}, job {scope.job_id}"
     hook = "on_result" if found.on_result else "on_late"
-    name, running = f"{hook}('{held.pipeline}')", None
+    name, running = f"{hook}('{scope.pipeline}')", None
     try:
         with room(), ended_after(seconds, what) as running:
-            yield HooksOf(held, found.on_result, found.on_late, running)
+            yield HooksOf(scope, found.on_result, found.on_late, running)
     except Unavailable as error:
         if running is None:
             cause = f"{name} could not begin: {error}"
@@ -108,7 +130,7 @@ def hooks_of(held: Held) -> Iterator[HooksOf]:
             cause = raised(name, error.__cause__)
         else:
             raise
-        raise HookStopped(str(error), held, hook, cause) from error
+        raise HookStopped(str(error), scope, hook, cause) from error
 
 
 @contextmanager

@@ -56,7 +56,7 @@ class EventHandler:
 
 
 # Modules register when they are imported, which may be while others run: each is one assignment.
-_on_result: dict[str, ResultHook] = {}  # Threads: single look-ups, nobody iterates
+_on_result: dict[str, ResultHook] = {}  # Threads: single look-ups; list() copies at once
 _on_late: dict[str, ResultHook] = {}  # Threads: single look-ups, nobody iterates
 _on_event: dict[str, EventHandler] = {}  # Threads: a reader iterates over a copy
 _on_fan_out: list[tuple[frozenset[str], EventHook]] = []  # Threads: a reader iterates over a copy
@@ -122,8 +122,9 @@ def on_fan_out(*kinds: str) -> Callable[[Hook], Hook]:
     return register
 
 
-def any_result_hook() -> bool:
-    return bool(_on_result)
+def hooked_pipelines() -> list[str]:
+    """The pipelines with a hook for results that are counted."""
+    return list(_on_result)
 
 
 def result_hook(pipeline: str) -> ResultHook | None:

@@ -7,8 +7,8 @@ for each other only if they share a lease, an item or, for the length of a commi
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -17,7 +17,6 @@ from joblot import faults, telemetry, wire
 from joblot.config import limits
 from joblot.errors import InvalidResult, NotStorable, Unavailable
 from joblot.ledger.db.dialect import dialect_of
-from joblot.ledger.db.statements import fetch
 from joblot.ledger.db.transactions import (
     alias,
     connection,
@@ -26,11 +25,12 @@ from joblot.ledger.db.transactions import (
     require_durable,
 )
 from joblot.ledger.job.reconcile import reconcile
-from joblot.ledger.report import hooks, settlement
-from joblot.ledger.report.count import count
+from joblot.ledger.report import settlement
+from joblot.ledger.report.at_once import settle_alone
+from joblot.ledger.report.figures import note_figures
 from joblot.ledger.report.hook_calls import HookStopped
-from joblot.ledger.report.pending_result import PendingResult, rows_of
-from joblot.ledger.report.write import Settled, settle_at_once
+from joblot.ledger.report.pending_result import PendingResult
+from joblot.ledger.report.write import Settled
 from joblot.ledger.rows import deferrals, outputs
 from joblot.ledger.rows.deferrals import Deferred, raised
 from joblot.models import Job, Lease
@@ -56,11 +56,6 @@ def report(token: str | UUID, results: Iterable[Result | Mapping[str, Any]]) -> 
     NotDurable inside a transaction.
     """
     return report_by(settle_alone, token, results)
-
-
-def settle_alone(token: UUID, pending: Sequence[PendingResult]) -> Settled | None:
-    """One report in one statement, which waits for the lease."""
-    return settle_at_once(token, rows_of(pending))
 
 
 def report_by(
@@ -99,7 +94,7 @@ def _reported(
             reconcile(due)
     answers = {id(one): receipt for one_round in rounds for one, receipt in one_round.answers()}
     receipts = [one if isinstance(one, ItemReceipt) else answers[id(one)] for one in prepared]
-    count(known, prepared, receipts)
+    note_figures(known, prepared, receipts)
     return receipts
 
 
@@ -184,8 +179,9 @@ class _Round:
             return
         require_durable(connection())
         simple = [one for one in self.left if one.is_simple]
-        if simple and _may_be_at_once(token):
-            with suppress(NotStorable):  # then none was settled; the cause is found below
+        if simple and dialect_of(connection()).has_functions:
+            # If the database refuses a value, none was settled; which one it is, is found below.
+            with suppress(NotStorable), _noting_stopped(simple):
                 self._note(at_once(token, simple))
         if left := self.left:
             self._settle_judged(token, left)
@@ -219,7 +215,8 @@ class _Round:
         otherwise, and then nothing refers to the file.
         """
         for _ in range(limits().output_rounds_max):
-            settled = self._settled(token, left)
+            with _noting_stopped(left):
+                settled = settlement.settle(token, left)
             self._note(settled)
             self._give_up(settled.unused)
             deferred = list(settled.deferred)
@@ -231,15 +228,6 @@ class _Round:
             if not left:
                 return
         raise Unavailable("large outputs were removed as fast as they were stored; try again later")
-
-    def _settled(self, token: UUID, left: Sequence[PendingResult]) -> Settled:
-        """Settle them in one transaction. If a hook ended it, notes that all were deferred."""
-        try:
-            return settlement.settle(token, left)
-        except HookStopped as error:
-            deferred = [Deferred(one.number, error.hook, error.cause) for one in left]
-            deferrals.note(error.held.job_id, error.held.stage, deferred)
-            raise
 
     def _stored(self, one: PendingResult, deferred: list[Deferred]) -> PendingResult | None:
         """The result with its output stored; None if that failed, which is its answer."""
@@ -269,18 +257,13 @@ class _Round:
         self.receipts[one.number] = ItemReceipt(one.number, receipt, reason)
 
 
-def _may_be_at_once(token: UUID) -> bool:
-    """True if simple results can be settled in one statement: no hook runs in its transaction."""
-    if not dialect_of(connection()).writes_in_with:
-        return False
-    if not hooks.any_result_hook():
-        return True
-    pipeline = _pipeline_of(token)
-    return pipeline is None or hooks.result_hook(pipeline) is None
-
-
-@repeated
-def _pipeline_of(token: UUID) -> str | None:
-    """The pipeline of a lease; None for one that is unknown."""
-    rows = fetch(connection(), "report/pipeline_of_lease", token=token)
-    return str(rows[0][0]) if rows else None
+@contextmanager
+def _noting_stopped(left: Sequence[PendingResult]) -> Iterator[None]:
+    """If a hook ends the transaction of these results, note that all of them were deferred."""
+    try:
+        yield
+    except HookStopped as error:
+        scope = error.scope
+        deferred = [Deferred(one.number, error.hook, error.cause) for one in left]
+        deferrals.note(scope.job_id, scope.stage, deferred)
+        raise

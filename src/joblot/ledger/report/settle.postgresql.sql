@@ -1,28 +1,29 @@
--- purpose: whole reports of one or several leases in one statement: settle, queue the next stage,
---          credit the leases, count
+-- purpose: whole reports of several leases in one statement: settle, queue the next stage, credit
+--          the leases, count; `report_1` is the same for one lease
 -- guard: what the receipt table counts (COUNTED), of items the lease was granted; an item that has
---        an outcome in this stage is left alone. A lease of several that another transaction holds
---        is skipped, and its report goes alone; so is the lease of a revoked worker
--- note: one lease has lines of its own; the general ones cost a third more
--- locks: own leases, items by job, stage and number, slots by job and stage (tallies, then
---        metrics); of several leases none is waited for
+--        an outcome in this stage is left alone. A lease that another transaction holds is skipped,
+--        and its report goes alone; so is one of a pipeline with a hook, or of a revoked worker
+-- locks: own leases, without waiting; items by job, stage and number, slots by job and stage
+--        (tallies, then metrics)
 WITH asked AS MATERIALIZED (
-    SELECT %(token)s::uuid AS token, %(results)s::jsonb AS results -- if token
-    SELECT a.token, a.results -- if reports
-    FROM jsonb_to_recordset(%(reports)s::jsonb) AS a (token uuid, results jsonb) -- if reports
+    SELECT a.token, a.results
+    FROM jsonb_to_recordset(%(reports)s::jsonb) AS a (token uuid, results jsonb)
 ), held AS MATERIALIZED (
     SELECT l.token, l.job_id, l.run, l.stage, l.state, l.ranges, l.gone,
            (SELECT max(s.position) FROM joblot_stage s WHERE s.job_id = l.job_id) AS last_stage
     FROM joblot_lease l
-    WHERE l.token = %(token)s::uuid -- if token
-    WHERE l.token = ANY (%(tokens)s::uuid[]) -- if reports
+    WHERE l.token = ANY (%(tokens)s::uuid[])
       AND (
           SELECT w.revoked_at FROM joblot_worker w
           WHERE w.owner = COALESCE(l.owner, 0) AND w.instance = l.worker
                 AND w.revoked_at IS NOT NULL LIMIT 1
       ) IS NULL
-    FOR UPDATE
-    SKIP LOCKED -- if shared
+      AND NOT EXISTS ( -- if hooked
+          SELECT 1 FROM joblot_stage s -- if hooked
+          WHERE s.job_id = l.job_id AND s.position = l.stage -- if hooked
+                AND s.pipeline = ANY (%(hooked)s::text[]) -- if hooked
+      ) -- if hooked
+    FOR UPDATE SKIP LOCKED
 ), moved AS (
     INSERT INTO joblot_outcome (
         job_id, stage, number, run, state, hash, output, output_ref, metrics,
@@ -102,5 +103,6 @@ WITH asked AS MATERIALIZED (
         value = joblot_metric.value + excluded.value
 )
 SELECT h.token, h.job_id,
-       (SELECT array_agg(m.number) FROM moved m WHERE m.lease_token = h.token) AS moved
+       (SELECT array_agg(m.number) FROM moved m WHERE m.lease_token = h.token) AS moved,
+       COALESCE((SELECT c.failed FROM counts c WHERE c.token = h.token), 0) AS failed
 FROM held h

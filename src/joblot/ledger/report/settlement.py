@@ -37,7 +37,7 @@ def settle(token: UUID, pending: Sequence[PendingResult]) -> Settled:
         held = Held.lock(token)
         if held is None:
             return unknown_lease(pending)
-        with hooks_of(held) as found:
+        with hooks_of(held.scope) as found:
             settlement = _Settlement(held, found)
             decisions, lacking = settlement.settle(pending)
     receipts = {decision.number: decision.answer() for decision in decisions}

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
 from uuid import UUID
 
 from joblot import clock
@@ -45,29 +44,32 @@ class Settled:
     deferred: Sequence[Deferred] = ()
 
 
-@repeated
-def settle_at_once(token: UUID, rows: str) -> Settled | None:
-    """Settle results of a lease, as `rows_of` has them, in one statement and transaction.
+def counted(numbers: Iterable[int], job_id: int | None) -> Settled:
+    """The receipts of items that were settled; `job_id` if the job may be due."""
+    return Settled({number: ItemReceipt(number, Receipt.COUNTED) for number in numbers}, job_id)
 
-    What it leaves alone has no receipt. None for an unknown lease. Waits for the lease.
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What a shared commit has settled of one lease: the numbers, and how many of them failed."""
+
+    job_id: int
+    moved: Sequence[int]
+    failed: int
+
+
+@repeated
+def settle_together(reports: Mapping[UUID, str], hooked: Sequence[str]) -> dict[UUID, Shared]:
+    """Settle results of several leases, as `rows_of` has them, in one statement and transaction.
+
+    What it leaves alone has no receipt. Leases that another transaction holds are absent, and so
+    are those of a `hooked` pipeline.
     """
-    return _settled(token=token, results=rows).get(token)
-
-
-@repeated
-def settle_together(reports: Mapping[UUID, str]) -> dict[UUID, Settled]:
-    """The same for several leases; those that another transaction holds are absent, too."""
-    if len(reports) == 1:
-        ((token, rows),) = reports.items()
-        return _settled(token=token, results=rows, shared=True)
     given = ",".join(f'{{"token":"{token}","results":{rows}}}' for token, rows in reports.items())
-    return _settled(reports=f"[{given}]", tokens=list(reports), shared=True)
-
-
-def _settled(**asked: Any) -> dict[UUID, Settled]:
+    asked = {"reports": f"[{given}]", "tokens": list(reports), "hooked": list(hooked) or None}
     return {
-        token: Settled({n: ItemReceipt(n, Receipt.COUNTED) for n in moved or ()}, int(job_id))
-        for token, job_id, moved in fetch(connection(), "report/settle", **asked)
+        token: Shared(job_id, moved or (), failed)
+        for token, job_id, moved, failed in fetch(connection(), "report/settle", **asked)
     }
 
 

@@ -16,7 +16,9 @@ _RECORDED = (Receipt.COUNTED.value, Receipt.AMENDED.value, Receipt.REQUEUED.valu
 _SUCCEEDED, _FAILED = ReportedOutcome.SUCCEEDED.value, ReportedOutcome.FAILED.value
 
 
-def count(token: UUID | None, prepared: Sequence[object], receipts: Sequence[ItemReceipt]) -> None:
+def note_figures(
+    token: UUID | None, prepared: Sequence[object], receipts: Sequence[ItemReceipt]
+) -> None:
     """Count the receipts by the outcome that was reported; a result that is bad has none."""
     outcomes = (
         one.result.outcome.value if isinstance(one, PendingResult) else "" for one in prepared

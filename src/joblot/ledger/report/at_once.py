@@ -1,0 +1,111 @@
+"""Simple results of one lease, settled without being judged: by functions of the database.
+
+Without a hook, one call of a procedure settles them, commits, and then checks whether anything may
+be due for the job. With a hook, which runs in the transaction that counts its items, and in a
+test's transaction, the same functions are called one by one. What they leave alone is judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db import InternalError
+
+from joblot.ledger.db.statements import execute, fetch, json_value
+from joblot.ledger.db.transactions import connection, durable, repeated
+from joblot.ledger.report import hooks
+from joblot.ledger.report.hook_calls import HookFailed, HookScope, hooks_of
+from joblot.ledger.report.pending_result import PendingResult, rows_of
+from joblot.ledger.report.write import Settled, counted
+from joblot.ledger.rows import pipelines_claimed
+from joblot.ledger.rows.items import ItemRow
+
+
+def settle_alone(
+    token: UUID, pending: Sequence[PendingResult], *, shared: bool = False
+) -> Settled | None:
+    """Settle what is open and counts; the rest has no receipt. None if nothing may be settled.
+
+    Waits for the lease; with `shared`, returns None if another transaction holds it, or if there
+    is a hook. Raises Unavailable, NotStorable; HookStopped, if the hook ended the transaction.
+    """
+    rows = rows_of(pending)
+    if not goes_in_parts(token):
+        ((job_id, moved, has_hook, due),) = _report(token, rows, shared)
+        if not has_hook:
+            return None if job_id is None else counted(moved or (), job_id if due else None)
+        if shared:
+            return None
+    try:
+        settled = _settle_in_parts(token, rows, pending)
+    except HookFailed:  # for some of them; which ones, is found out item by item
+        return None
+    if settled is None:
+        return None
+    job_id, moved, failed = settled
+    return counted(moved, job_id if may_be_due(job_id, failed) else None)
+
+
+def goes_in_parts(token: UUID) -> bool:
+    """Whether the report is no single call, as far as is known: it has a hook, or is in a test."""
+    pipeline = pipelines_claimed.of(token)
+    hooked = pipeline is not None and hooks.result_hook(pipeline) is not None
+    return hooked or connection().in_atomic_block
+
+
+@repeated
+def _report(token: UUID, rows: str, shared: bool) -> list[tuple[Any, ...]]:
+    hooked = hooks.hooked_pipelines() or None
+    asked = {"token": token, "results": rows, "shared": shared, "hooked": hooked}
+    return fetch(connection(), "report/report", clock=None, **asked)
+
+
+@repeated
+def may_be_due(job_id: int, failed: int) -> bool:
+    """Whether the job is to be reconciled after a report that failed so many of its items.
+
+    Ask after the commit: only then is the last report to commit the one that sees the sum of all.
+    """
+    ((due,),) = fetch(connection(), "report/may_be_due", job=job_id, failed=failed)
+    return bool(due)
+
+
+@repeated
+def _settle_in_parts(
+    token: UUID, rows: str, pending: Sequence[PendingResult]
+) -> tuple[int, list[int], int] | None:
+    """The job, the items that are settled, and how many of them failed; None if none is.
+
+    Raises HookFailed, and has then done nothing.
+    """
+    with durable():
+        (settled,) = fetch(
+            connection(), "report/settle_in_part", clock=None, token=token, results=rows
+        )
+        job_id, run, stage, moved, succeeded, failed, metrics, *read = settled
+        if moved is None:
+            return None
+        name, pipeline, config, *columns = read
+        if succeeded and hooks.result_hook(pipeline) is not None:
+            items = [ItemRow(*row) for row in zip(*columns, strict=True)] if columns[0] else []
+            scope = HookScope(job_id, run, stage, name, pipeline, json_value(config))
+            _call_hook(scope, pending, items)
+        amounts = {"succeeded": succeeded, "failed": failed, "metrics": metrics}
+        try:
+            execute(connection(), "report/count", job=job_id, stage=stage, **amounts)
+        except InternalError as error:  # the transaction has failed, in the hook
+            raise HookFailed from error
+    return job_id, moved, failed
+
+
+def _call_hook(
+    scope: HookScope, pending: Sequence[PendingResult], items: Sequence[ItemRow]
+) -> None:
+    """Raises HookFailed, also if the hook swallowed a database error; HookStopped."""
+    given = [ItemRow(number, key, json_value(payload)) for number, key, payload in items]
+    with hooks_of(scope) as found:
+        found.call(found.on_result, pending, given)
+        if connection().needs_rollback:
+            raise HookFailed

@@ -1,0 +1,7 @@
+-- purpose: a whole report of one lease in one round trip, outside of any transaction
+-- guard: in the procedure
+-- locks: in the procedure
+CALL joblot_report_1(
+    %(clock)s::timestamptz, %(token)s::uuid, %(results)s::jsonb, %(shared)s::boolean,
+    %(hooked)s::text[], NULL, NULL, NULL, NULL
+)
