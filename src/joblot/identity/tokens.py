@@ -91,14 +91,16 @@ def _authenticate(text: str) -> Caller:
             "expected a token that is known, not revoked and not expired, as "
             "`Authorization: Bearer joblot_…`; `joblot token create` makes one"
         )
-    owner, _, name, scopes, projects, pipelines, *limits_of_token = row
+    owner, _, name, scopes, projects, pipelines, items_max, requests_max, bytes_max = row
     return Caller(
-        owner,
-        name,
-        frozenset(map(Scope, json_value(scopes))),
-        _set_of(projects),
-        _set_of(pipelines),
-        *limits_of_token,
+        owner=owner,
+        name=name,
+        scopes=frozenset(map(Scope, json_value(scopes))),
+        projects=_set_of(projects),
+        pipelines=_set_of(pipelines),
+        in_flight_items_max=items_max,
+        requests_per_minute_max=requests_max,
+        body_bytes_max=bytes_max,
         actor=f"token:{name}",
     )
 
