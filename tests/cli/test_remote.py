@@ -168,7 +168,9 @@ def test_a_worker_is_revoked_and_restored(ledger_db: str, remote: Remote):
         assert f"worker {name} was revoked; {held} item" in done.stdout, done.output
         with pytest.raises(WorkerRevoked):
             claim("p", worker=name)
-        assert "revoked" in run("workers").stdout
+        (row,) = (one for one in json.loads(run("workers", "--json").stdout) if one["revoked_at"])
+        assert row["revoked_reason"] == "too hot"
+        assert row["revoked_by"]
         assert run("restore-worker", name).stdout == f"worker {name} may work again\n"
         (lease,) = claim("p", held, worker=name).leases
         release(lease.token)

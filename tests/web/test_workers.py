@@ -80,7 +80,7 @@ def test_workers_that_are_away_are_folded_by_how_long(ledger_db: str) -> None:
         seen(1, name)
         at = datetime.now(UTC) - timedelta(hours=hours)
         WorkerInstance.ledger.filter(instance=name).update(last_seen_at=at)
-    revoke_worker(1, "bad")
+    revoke_worker(1, "bad", actor="ana", reason="computes <garbage>")
     page = shown(person("ana", "operator"))
     folds = dict(re.findall(r"<summary>(.*?)</summary><ul>(.*?)</ul>", page, re.DOTALL))
     assert {title: re.findall(r"<li>(\S+),", names) for title, names in folds.items()} == {
@@ -88,6 +88,7 @@ def test_workers_that_are_away_are_folded_by_how_long(ledger_db: str) -> None:
         "1 offline for longer, holding nothing": ["old"],
         "1 revoked and offline, holding nothing": ["bad"],
     }
+    assert "by ana: computes <garbage>" in folds["1 revoked and offline, holding nothing"]
     assert "online" in row_of("here", page)
 
 

@@ -154,6 +154,8 @@ class Migration(migrations.Migration):
                 ('first_seen_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('last_seen_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('revoked_at', models.DateTimeField(null=True)),
+                ('revoked_by', models.CharField(db_default='', max_length=200)),
+                ('revoked_reason', models.TextField(db_default='')),
             ],
             options={
                 'db_table': 'joblot_worker',

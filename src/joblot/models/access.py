@@ -49,6 +49,8 @@ class WorkerInstance(LedgerModel):
     first_seen_at = models.DateTimeField(db_default=Now())
     last_seen_at = models.DateTimeField(db_default=Now())
     revoked_at = models.DateTimeField(null=True)
+    revoked_by = models.CharField(max_length=200, db_default="")
+    revoked_reason = models.TextField(db_default="")
 
     class Meta:
         db_table = "joblot_worker"

@@ -111,9 +111,10 @@ def test_results_from_before_stay(ledger_db: str) -> None:
 
 def test_it_is_listed_as_revoked_and_serves_no_pipeline(ledger_db: str, clock: Clock) -> None:
     claim("p", worker="gpu-1")
-    revoke_worker(0, "gpu-1")
+    revoke_worker(0, "gpu-1", actor="ana", reason="too\nhot")
     (one,) = workers()
     assert one["revoked_at"] == "2030-01-01T00:00:00+00:00"
+    assert (one["revoked_by"], one["revoked_reason"]) == ("ana", "too hot")
     job = submit("revoked", keys(1), pipeline="q")
     assert why(job.pk)["reasons"][0]["text"].endswith("no worker is online")
 

@@ -134,6 +134,8 @@ class WorkerOut(Schema):
     failed_last_hour: int
     last_error: str | None
     revoked_at: str | None
+    revoked_by: str
+    revoked_reason: str
 
 
 class WorkerIn(Shape):

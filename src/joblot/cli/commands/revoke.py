@@ -8,7 +8,7 @@ import typer
 
 from joblot.cli import text
 from joblot.cli.ledger import Ledger, open_ledger
-from joblot.cli.options import ID_MAX, Db, Reason, Url
+from joblot.cli.options import ID_MAX, Db, Url
 from joblot.cli.printable import printable
 from joblot.errors import InvalidInput
 from joblot.shown import counted
@@ -25,6 +25,9 @@ Owner = Annotated[
         max=ID_MAX,
         help="The owner of its token, as in `joblot workers --json`, if several have this name.",
     ),
+]
+Reason = Annotated[
+    str, typer.Option("--reason", metavar="TEXT", help="Why; shown in the list of workers.")
 ]
 
 
@@ -47,7 +50,7 @@ def restore_worker(
     worker: Instance,
     *,
     owner: Owner = None,
-    reason: Reason = "",
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; logged.")] = "",
     db: Db = None,
     url: Url = None,
 ) -> None:

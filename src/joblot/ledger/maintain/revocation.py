@@ -17,6 +17,7 @@ from joblot.errors import NotFound
 from joblot.ledger.db.transactions import alias, durable, repeated
 from joblot.ledger.lease import release
 from joblot.ledger.rows import workers
+from joblot.ledger.rows.author import NOBODY, Author, author_of
 from joblot.models import LIVE_BY_TIME, NO_OWNER, Lease, WorkerInstance
 
 logger = logging.getLogger("joblot.ledger")
@@ -29,18 +30,21 @@ def revoke_worker(owner: int, instance: str, *, actor: str = "", reason: str = "
 
     They go back to the queue at no cost to their budgets. Results that it has reported before stay.
     `owner` is that of its token; 0 for the local token and for workers in a process that calls
-    joblot directly. Raises NotFound if no such worker was ever seen.
+    joblot directly. The list of workers shows the actor and the reason. Raises NotFound if no such
+    worker was ever seen.
     """
-    _mark(owner, instance, clock.now())
+    by = author_of(actor, reason)
+    _mark(owner, instance, clock.now(), by)
     faults.point("revocation: marked, not released")
-    logger.warning("worker %s was revoked%s", instance, _by(actor, reason))
+    logger.info("worker %s was revoked%s", instance, _by(by))
     return sum(release(token) for token in _leases(_of(owner, instance)))
 
 
 def restore_worker(owner: int, instance: str, *, actor: str = "", reason: str = "") -> None:
     """Undo `revoke_worker`: the worker may claim and report again. Raises NotFound."""
-    _mark(owner, instance, None)
-    logger.warning("worker %s was restored%s", instance, _by(actor, reason))
+    by = author_of(actor, reason)
+    _mark(owner, instance, None, NOBODY)
+    logger.info("worker %s was restored%s", instance, _by(by))
 
 
 def release_revoked() -> int:
@@ -51,10 +55,10 @@ def release_revoked() -> int:
 
 
 @repeated
-def _mark(owner: int, instance: str, at: Any) -> None:
+def _mark(owner: int, instance: str, at: Any, by: Author) -> None:
     with durable():
         rows = WorkerInstance.ledger.using(alias()).filter(owner=owner, instance=instance)
-        if not rows.update(revoked_at=at):
+        if not rows.update(revoked_at=at, revoked_by=by.actor, revoked_reason=by.reason):
             raise NotFound(
                 f"worker {instance!r:.200} of owner {owner} was never seen; `joblot workers` lists "
                 "those that were"
@@ -73,5 +77,5 @@ def _leases(which: Q) -> list[Any]:
     return list(live.order_by("expires_at").values_list("pk", flat=True)[:LEASES_BATCH])
 
 
-def _by(actor: str, reason: str) -> str:
-    return (f" by {actor}" if actor else "") + (f": {reason}" if reason else "")
+def _by(one: Author) -> str:
+    return (f" by {one.actor}" if one.actor else "") + (f": {one.reason}" if one.reason else "")

@@ -163,6 +163,8 @@ def _shown(row: Any, held: Holding | None, did: Figures, now: datetime) -> dict[
         "failed_last_hour": did.failed,
         "last_error": did.error,
         "revoked_at": row.revoked_at and row.revoked_at.isoformat(),
+        "revoked_by": row.revoked_by,
+        "revoked_reason": row.revoked_reason,
     }
 
 
