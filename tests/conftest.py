@@ -7,6 +7,7 @@ for one database.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
@@ -106,10 +107,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = f"{Path(__file__).parent}/"
     for item in items:
-        file = item.path.relative_to(Path(__file__).parent).as_posix()
+        file = str(item.path).removeprefix(here)
         if f"{file}::{item.name}".startswith(SLOW):
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish() -> None:
+    """Leave the thousands of collected tests out of each garbage collection."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
