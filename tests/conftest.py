@@ -25,6 +25,7 @@ from joblot.testing.postgres import PostgresServer
 from tests import databases
 from tests.threads import Threads
 
+MIGRATED = "migrated.sqlite3"
 ONLY = {"sqlite_only": "sqlite", "postgres_only": "postgres"}
 
 # These make Rich and Typer write as for a terminal, or one of this width. The tests have none.
@@ -144,8 +145,16 @@ def sqlite_database(
     with django_db_blocker.unblock():
         databases.point("sqlite", {"NAME": str(path)})
         databases.migrate("sqlite")
+        with connections["sqlite"].cursor() as cursor:
+            cursor.execute("VACUUM INTO %s", [str(path.with_name(MIGRATED))])
     path.chmod(0o600)  # as `joblot doctor` requires it
     return path
+
+
+@pytest.fixture(scope="session")
+def migrated_file(sqlite_database: Path) -> Path:
+    """An SQLite file to copy: migrated, and no row was ever written."""
+    return sqlite_database.with_name(MIGRATED)
 
 
 @pytest.fixture(scope="session")
