@@ -24,10 +24,10 @@ demo: $(DEMO_READY) ## Count 1,797 real digits exactly, with faults injected (DB
 
 test: $(DEV_READY) ## Run the tests on SQLite and PostgreSQL
 	scripts/chromium || true
-	$(BIN)/pytest -n $(JOBS) -m "not slow" $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not slow" $(ARGS)
 
 test-slow: $(DEV_READY) ## Run the slow tests: real limits, many processes, a large job
-	$(BIN)/pytest -n $(JOBS) -m slow $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m slow $(ARGS)
 
 test-newest: ## Run the tests on the newest Python, Django, PostgreSQL (needs root)
 	JOBS=$(JOBS) scripts/newest $(ARGS)

@@ -7,6 +7,7 @@ for one database.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
@@ -24,6 +25,7 @@ from joblot.testing.postgres import PostgresServer
 from tests import databases
 from tests.threads import Threads
 
+MIGRATED = "migrated.sqlite3"
 ONLY = {"sqlite_only": "sqlite", "postgres_only": "postgres"}
 
 # These make Rich and Typer write as for a terminal, or one of this width. The tests have none.
@@ -106,10 +108,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = f"{Path(__file__).parent}/"
     for item in items:
-        file = item.path.relative_to(Path(__file__).parent).as_posix()
+        file = str(item.path).removeprefix(here)
         if f"{file}::{item.name}".startswith(SLOW):
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish() -> None:
+    """Leave the thousands of collected tests out of each garbage collection."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -136,8 +145,16 @@ def sqlite_database(
     with django_db_blocker.unblock():
         databases.point("sqlite", {"NAME": str(path)})
         databases.migrate("sqlite")
+        with connections["sqlite"].cursor() as cursor:
+            cursor.execute("VACUUM INTO %s", [str(path.with_name(MIGRATED))])
     path.chmod(0o600)  # as `joblot doctor` requires it
     return path
+
+
+@pytest.fixture(scope="session")
+def migrated_file(sqlite_database: Path) -> Path:
+    """An SQLite file to copy: migrated, and no row was ever written."""
+    return sqlite_database.with_name(MIGRATED)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 
 from django.apps import apps
@@ -95,8 +96,9 @@ def empty(alias: str) -> None:
             lock_ms = int(LOCK_SECONDS_MAX * 1000)
             _run(_opened_emptying(connection), f"SELECT pg_temp.empty({lock_ms})")
         else:
-            _run(connection, "BEGIN", *_deletes(connection), "COMMIT")
+            _run(connection, "BEGIN", *_deletes(), "COMMIT")
     except DatabaseError as error:
+        end_emptying()
         raise AssertionError(
             f"the tables could not be emptied in {LOCK_SECONDS_MAX} s: the test left a"
             f" transaction open in a thread or a process ({error})"
@@ -122,20 +124,20 @@ def _opened_emptying(connection: BaseDatabaseWrapper) -> BaseDatabaseWrapper:
         _run(
             _emptying,
             "SET session_replication_role = replica",
-            MAKE_EMPTYING.format(deletes="; ".join(_deletes(connection))),
+            MAKE_EMPTYING.format(deletes="; ".join(_deletes())),
         )
     return _emptying
 
 
-def _deletes(connection: BaseDatabaseWrapper) -> list[str]:
+@cache
+def _deletes() -> list[str]:
     models = [
         model
         for label in ("joblot", "joblot_web", "auth", "sessions")
         for model in apps.get_app_config(label).get_models(include_auto_created=True)
         if model._meta.label not in KEPT
     ]
-    tables = sorted({connection.ops.quote_name(model._meta.db_table) for model in models})
-    return [f"DELETE FROM {table}" for table in tables]
+    return [f'DELETE FROM "{table}"' for table in sorted({one._meta.db_table for one in models})]
 
 
 def _run(connection: BaseDatabaseWrapper, *statements: str) -> None:

@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -18,6 +19,12 @@ from joblot.errors import InvalidInput
 from joblot.standalone import database_of
 from tests.cli.conftest import Joblot
 from tests.server.process import Serving
+
+
+@pytest.fixture
+def joblot(make_joblot: Callable[..., Joblot]) -> Joblot:
+    """Its database is made by the first command that needs it."""
+    return make_joblot()
 
 
 def _submit(joblot: Joblot, path: Path, given: str, **options: object):
@@ -77,6 +84,20 @@ def test_a_url_without_a_scheme_is_told_so(joblot: Joblot):
     done = joblot("jobs", expect=2, JOBLOT_DATABASE_URL="user:secret@nonsense")
     assert "got text without a scheme" in done.stderr
     assert "secret" not in done.stderr
+
+
+def schema(file: Path) -> set[str]:
+    with closing(sqlite3.connect(file)) as opened:
+        rows = opened.execute("SELECT sql FROM sqlite_master WHERE sql NOT NULL").fetchall()
+    return {sql for (sql,) in rows}
+
+
+def test_other_tests_start_with_what_a_command_makes(joblot: Joblot, migrated_file: Path):
+    """Their copy has the tables of a server as well."""
+    joblot("migrate")
+    made = schema(joblot.folder / "data" / "joblot" / "joblot.sqlite3")
+    assert len(made) > 50
+    assert made <= schema(migrated_file)
 
 
 def test_a_database_without_tables_is_to_be_migrated(joblot: Joblot):

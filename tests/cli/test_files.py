@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +16,12 @@ from tests.polling import eventually
 from tests.server.process import Serving
 
 LARGE = "def large(key):\n    return key * 100_000\n"  # stored in its own file
+
+
+@pytest.fixture
+def joblot(make_joblot: Callable[..., Joblot]) -> Joblot:
+    """Its database is made by the first command that needs it."""
+    return make_joblot()
 
 
 @pytest.fixture(autouse=True)

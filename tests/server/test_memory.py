@@ -32,30 +32,35 @@ def many(text: str, times: int = MANY) -> str:
     return ",".join([text] * times)
 
 
-BODIES: dict[str, tuple[str, str]] = {
-    "items of a job": ("jobs", f'{{"name":"n","pipeline":"p","items":[{many("{}")}]}}'),
-    "few enough": ("jobs", f'{{"name":"n","pipeline":"p","items":[{many("{}", FEW)}]}}'),
-    "stages": ("jobs", f'{{"name":"n","stages":[{many("{}", FEW)}]}}'),
-    "no fields": ("jobs", "{" + ",".join(f'"k{n}":0' for n in range(MANY)) + "}"),
-    "a policy": ("jobs", f'{{"name":"n","pipeline":"p","policy":{{"a":[{many("{}")}]}}}}'),
-    "pipelines": ("claims", f'{{"pipelines":[{many("1", 2 * MANY)}]}}'),
-    "about": ("claims", f'{{"pipelines":["p"],"about":{{"a":[{many("{}", FEW)}]}}}}'),
-    "results": ("results", f'{{"lease":"x","results":[{many("{}")}]}}'),
-    "an output": ("results", f'{{"lease":"x","results":[{{"output":[{many("{}")}]}}]}}'),
-    "items": ("jobs/{job}/items", f'{{"items":[{many("{}")}]}}'),
-    "one line": ("jobs/{job}/items", many("[" * 50 + "]" * 50, 100_000)),
-    "kinds": ("webhooks", f'{{"url":"https://x/","kinds":[{many("1", 2 * MANY)}]}}'),
-    "renewal": ("leases/x/renew", f'{{"seconds":[{many("{}")}]}}'),
-    "grace": ("jobs/{job}/cancel", f"[{many('{}')}]"),
-    "brackets": ("results", "[" * 60_000_000),
-    "the older fleet's": ("/antenna/api/v2/jobs/{job}/result/", f'{{"results":[{many("[]")}]}}'),
-    "one of its results": (
-        "/antenna/api/v2/jobs/{job}/result/",
-        f'{{"results":[{{"result":[{many("[]")}]}}]}}',
-    ),
-    "its brackets": ("/antenna/api/v2/jobs/{job}/result/", '{"results":' + "[" * 200_000_000),
-    "its registration": ("/antenna/api/v2/projects/{project}/pipelines/", f"[{many('[]')}]"),
-}
+def bodies() -> dict[str, tuple[str, str]]:
+    """By name, a path and what is posted there: 700 MB in all, so they are made when needed."""
+    return {
+        "items of a job": ("jobs", f'{{"name":"n","pipeline":"p","items":[{many("{}")}]}}'),
+        "few enough": ("jobs", f'{{"name":"n","pipeline":"p","items":[{many("{}", FEW)}]}}'),
+        "stages": ("jobs", f'{{"name":"n","stages":[{many("{}", FEW)}]}}'),
+        "no fields": ("jobs", "{" + ",".join(f'"k{n}":0' for n in range(MANY)) + "}"),
+        "a policy": ("jobs", f'{{"name":"n","pipeline":"p","policy":{{"a":[{many("{}")}]}}}}'),
+        "pipelines": ("claims", f'{{"pipelines":[{many("1", 2 * MANY)}]}}'),
+        "about": ("claims", f'{{"pipelines":["p"],"about":{{"a":[{many("{}", FEW)}]}}}}'),
+        "results": ("results", f'{{"lease":"x","results":[{many("{}")}]}}'),
+        "an output": ("results", f'{{"lease":"x","results":[{{"output":[{many("{}")}]}}]}}'),
+        "items": ("jobs/{job}/items", f'{{"items":[{many("{}")}]}}'),
+        "one line": ("jobs/{job}/items", many("[" * 50 + "]" * 50, 100_000)),
+        "kinds": ("webhooks", f'{{"url":"https://x/","kinds":[{many("1", 2 * MANY)}]}}'),
+        "renewal": ("leases/x/renew", f'{{"seconds":[{many("{}")}]}}'),
+        "grace": ("jobs/{job}/cancel", f"[{many('{}')}]"),
+        "brackets": ("results", "[" * 60_000_000),
+        "the older fleet's": (
+            "/antenna/api/v2/jobs/{job}/result/",
+            f'{{"results":[{many("[]")}]}}',
+        ),
+        "one of its results": (
+            "/antenna/api/v2/jobs/{job}/result/",
+            f'{{"results":[{{"result":[{many("[]")}]}}]}}',
+        ),
+        "its brackets": ("/antenna/api/v2/jobs/{job}/result/", '{"results":' + "[" * 200_000_000),
+        "its registration": ("/antenna/api/v2/projects/{project}/pipelines/", f"[{many('[]')}]"),
+    }
 
 
 def memory(pid: int, name: str = "VmRSS") -> int:
@@ -91,7 +96,7 @@ def test_no_small_request_takes_much_time_or_memory(server: Serving) -> None:
     (project,) = server.http.get(f"{server.url}/antenna/api/v2/projects/").json()["results"]
     pid = server.process.pid
     before = memory(pid)
-    for name, (path, text) in BODIES.items():
+    for name, (path, text) in bodies().items():
         kind = "application/x-ndjson" if name == "one line" else "application/json"
         began = cpu_seconds(pid)
         answer = post(server, path.format(job=job, project=project["id"]), text, kind)
@@ -109,7 +114,7 @@ def test_the_same_many_times_takes_no_more_than_once(
     server: Serving, name: str, times: int
 ) -> None:
     """Whichever thread answers: an error does not keep the refused value alive."""
-    pid, (path, text) = server.process.pid, BODIES[name]
+    pid, (path, text) = server.process.pid, bodies()[name]
     zipped = gzip.compress(text.encode(), 6)
     before = memory(pid)
     for _ in range(times):

@@ -102,7 +102,10 @@ def stop_with_reports_in_flight(joblot: Joblot, server: Serving) -> None:
         assert "Traceback" not in OF_PYTHON.sub("", "".join(server.said))
 
 
-def test_two_servers_make_the_tables_together_and_one_stops(joblot: Joblot) -> None:
+def test_two_servers_make_the_tables_together_and_one_stops(
+    make_joblot: Callable[..., Joblot],
+) -> None:
+    joblot = make_joblot()
     with Serving(joblot) as server, Serving(joblot) as other:
         assert [one.health().status_code for one in (server, other)] == [200, 200]
         stop_with_reports_in_flight(joblot, server)

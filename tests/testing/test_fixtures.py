@@ -34,6 +34,12 @@ def test_emptying_removes_what_was_committed(ledger_db):
     assert not Job.objects.exists()
 
 
+def test_emptying_leaves_the_connection_of_a_test_and_its_plans_alone(postgres_only):
+    connections[postgres_only].close()
+    databases.empty(postgres_only)
+    assert connections[postgres_only].connection is None
+
+
 def test_emptying_tells_of_a_transaction_that_was_left_open(postgres_only, connect, monkeypatch):
     monkeypatch.setattr(databases, "LOCK_SECONDS_MAX", 0.01)
     Job.ledger.bulk_create([Job(name="locked")])
