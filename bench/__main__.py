@@ -25,6 +25,12 @@ FULL = (
     ("older_fleet.py",),
     ("million.py",),
     ("million.py", "--db", "postgres"),
+    ("viewers.py",),
+    ("listing.py",),
+    ("listing.py", "--db", "postgres"),
+    ("picture.py",),
+    ("picture.py", "--db", "postgres"),
+    ("map.py",),
 )
 QUICK = (
     ("hot_job.py", "--rounds", "1", "--seconds", "1"),

@@ -55,12 +55,13 @@ SLOW = (
     "interleave/test_outputs.py",
     "interleave/test_readers.py",
     "interleave/test_triples.py",
-    "ledger/read/test_listing.py::test_a_page_of_many_jobs_is_quick",
+    "ledger/read/test_listing.py::test_pages_and_counts_of_many_jobs_read_few_of_them",
     "ledger/read/test_read_costs.py",
     "ledger/db/test_time_limit.py",
     "server/test_memory.py",
     "server/test_strangers.py::test_a_stranger_is_refused_everywhere",
     "web/test_map_of_a_million.py",
+    "web/test_soak.py",
     "testing/simulator/test_simulator.py::test_what_fails_is_shrunk_to_a_history_that_replays",
 )
 

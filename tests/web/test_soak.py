@@ -1,0 +1,164 @@
+"""An hour of people who watch jobs, in minutes: memory stays flat, and no stream stays behind."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, CDPSession, Page, expect
+
+from joblot.api.live import Message
+from joblot.ledger.submit.submit import submit
+from joblot.models import Job
+from joblot.server import live
+from tests.ledger.worker import TWO_STAGES, drain, keys, lease, succeed
+from tests.polling import eventually
+from tests.server.raw import Raw, request
+from tests.server.served import Served
+from tests.web.browser import Visit
+from tests.web.test_live import hide, state
+
+PARTS = 12  # of the hour
+SNAPSHOTS = 300  # in each: one a second for five minutes
+WARM = 3  # parts until everything that is kept is there
+VIEWERS = 10  # that come and go in each part, beside the browser
+TABS = 8
+ITEMS = 20_000
+
+# Bytes; keeping every snapshot would take 3 MB in either.
+SERVER_GROWTH_MAX = 2_000_000
+HEAP_GROWTH_MAX = 500_000
+NODES_GROWTH_MAX = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is held at the end of a part."""
+
+    server: int  # resident bytes of this process, in which the server runs
+    heap: int  # used by the browser's scripts
+    nodes: int
+    listeners: int
+
+
+@pytest.fixture
+def read(served: Served, configure: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """How often each watched job was read: far more often than once a second."""
+    configure(live_seconds=0.001, live_final_seconds=0.1, live_rights_seconds=2.0)
+    monkeypatch.setattr(live, "LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(live, "SHARE_MAX", 0.8)
+    counted: dict[int, int] = {}
+    original = served.process.live._read
+
+    async def counting(job_id: int) -> Message:
+        message = await original(job_id)
+        counted[job_id] = counted.get(job_id, 0) + 1
+        return message
+
+    monkeypatch.setattr(served.process.live, "_read", counting)
+    return counted
+
+
+@pytest.mark.timeout(900)
+def test_an_hour_of_watching_keeps_memory_flat(
+    sqlite_only: str,
+    visit: Callable[..., Visit],
+    token_file: Path,
+    served: Served,
+    read: dict[int, int],
+) -> None:
+    """One browser with eight tabs, one of them visible, stays on a job all the time. Others come,
+    leave and return, while jobs begin and end. SNAPSHOTS of each part are those of its minutes.
+    """
+    window = visit()
+    window.enter(token_file)
+    job = submit("long", keys(ITEMS), stages=TWO_STAGES)
+    tabs = [_tab(window.context, job) for _ in range(TABS)]
+    session = window.context.new_cdp_session(tabs[0])
+    found = []
+    for part in range(PARTS):
+        shown = tabs[part % TABS]
+        hide(shown, hidden=False)
+        short = submit(f"short {part}", keys(20), pipeline="short")
+        _come_and_go(served, [job, short], drain_after=part % 2)
+        eventually(lambda n=part: read.get(job.pk, 0) >= SNAPSHOTS * (n + 1), seconds_max=300)
+        expect(shown.locator("[data-f='stages.0.succeeded']")).to_have_text(_settled(part))
+        hide(shown, hidden=True)
+        eventually(lambda: served.process.live.viewers == 0)
+        assert served.process.live._jobs == {}
+        found.append(_held(session))
+    _require_flat(found)
+
+
+def _tab(context: BrowserContext, job: Job) -> Page:
+    tab = context.new_page()
+    tab.goto(f"/jobs/{job.pk}")
+    expect(state(tab)).to_have_text("Live")
+    hide(tab, hidden=True)
+    return tab
+
+
+def _settled(part: int) -> str:
+    return f"{100 * (part + 1):,}"
+
+
+def _come_and_go(served: Served, jobs: list[Job], *, drain_after: int) -> None:
+    """Viewers get a snapshot; half of them leave without a word, and return with what they saw."""
+    long, short = jobs
+    for n in range(VIEWERS):
+        seen = _view(served, jobs[n % 2], "")
+        if n % 2:
+            _view(served, jobs[n % 2], seen)
+        succeed(lease("p", 100 // VIEWERS, job=long.pk))
+    if drain_after:
+        drain("short")
+    with Raw(served.port) as viewer:
+        _ask(viewer, short, "")
+        drain("short")
+        while b'"is_final":true' not in viewer.socket.recv(65_536):
+            pass
+
+
+def _view(served: Served, job: Job, seen: str) -> str:
+    """Follow the job until its next snapshot has come; returns its key."""
+    with Raw(served.port) as viewer:
+        return _ask(viewer, job, seen)
+
+
+def _ask(viewer: Raw, job: Job, seen: str) -> str:
+    path = f"/api/v1/jobs/{job.pk}/live" + (f"?last_event_id={seen}" if seen else "")
+    viewer.send(request("GET", path, Accept="text/event-stream"))
+    head = b""
+    while b"\ndata: " not in head:
+        head += viewer.socket.recv(65_536)
+    return head.partition(b"\nid: ")[2].partition(b"\n")[0].decode()
+
+
+def _held(session: CDPSession) -> Held:
+    session.send("HeapProfiler.enable")
+    session.send("HeapProfiler.collectGarbage")
+    session.send("Performance.enable")
+    metrics = session.send("Performance.getMetrics")["metrics"]
+    page = {one["name"]: int(one["value"]) for one in metrics}
+    gc.collect()
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return Held(pages * 4_096, page["JSHeapUsedSize"], page["Nodes"], page["JSEventListeners"])
+
+
+def _require_flat(found: list[Held]) -> None:
+    begun, ended = found[WARM : WARM + 3], found[-3:]
+
+    def growth(name: str) -> float:
+        return median(getattr(one, name) for one in ended) - median(
+            getattr(one, name) for one in begun
+        )
+
+    assert growth("server") < SERVER_GROWTH_MAX, found
+    assert growth("heap") < HEAP_GROWTH_MAX, found
+    assert growth("nodes") < NODES_GROWTH_MAX, found
+    assert growth("listeners") <= 0, found
