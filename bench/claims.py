@@ -53,10 +53,9 @@ def _measure(items: int, handlers: int, only: Sequence[str]) -> dict[str, tuple[
         "usual queue": _usual_queue,
     }
     rates: dict[str, tuple[float, float]] = {}
-    wanted = {name for name in cases if not only or name in {*only, "usual queue"}}
-    for name, make in ((name, cases[name]) for name in cases if name in wanted):
+    for name in [name for name in cases if not only or name in {*only, "usual queue"}]:
         for old_snapshot in (False, True):
-            prepare = make(items)
+            prepare = cases[name](items)
             with _old_snapshot(held=old_snapshot):
                 case = f"{name}, old snapshot" if old_snapshot else name
                 rates[case] = _drain(prepare, items, handlers)

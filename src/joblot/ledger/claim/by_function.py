@@ -50,9 +50,11 @@ def take(asked: Sequence[Candidate], limit: int, holder: Holder, *, wait: bool) 
     if outcome == "none":
         return None
     candidate, _ = walks[place - 1]
+    if outcome not in {"granted", "settled"}:
+        return Taken(candidate, refused=True)
     queue.took(candidate.stage, range_id)
-    if outcome != "granted":
-        return Taken(candidate, refused=outcome != "settled")
+    if outcome == "settled":
+        return Taken(candidate)
     return Taken(candidate, _grant(token, candidate, *granted))
 
 

@@ -1,6 +1,6 @@
 """The statements written in SQL: one per file, beside the verb that runs it, named after its guard.
 
-`claim/lock_free_range` is `claim/lock_free_range.postgresql.sql` on PostgreSQL; a statement that
+`claim/is_ready` is `claim/is_ready.postgresql.sql` on PostgreSQL; a statement that
 both databases run has no suffix.
 
 A file holds `%(name)s` parameters, and `{NAME}` placeholders for what differs by database or comes
