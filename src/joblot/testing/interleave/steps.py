@@ -94,7 +94,7 @@ class Gates:
     @property
     def process(self) -> int:
         """The server process that those at a step wait for."""
-        return self._keeper.info.backend_pid
+        return int(self._keeper.info.backend_pid)
 
     def keep(self, raw: Any) -> None:
         """From now on the connection waits at steps."""
