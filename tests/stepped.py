@@ -9,7 +9,7 @@ from django.db import connections
 
 from joblot.ledger.db import functions
 from joblot.ledger.db.dialect import dialect_of
-from joblot.testing.interleave.steps import DROP_FUNCTION, FUNCTION, with_steps
+from joblot.testing.interleave.steps import DROP_STEP_FUNCTION, step_function, with_steps
 
 
 @contextmanager
@@ -19,9 +19,9 @@ def stepped(alias: str) -> Iterator[None]:
         yield
         return
     sources = [functions.source(name) for name in functions.NAMES]
-    _run(alias, [FUNCTION, *map(with_steps, sources)])
+    _run(alias, [step_function(), *map(with_steps, sources)])
     yield
-    _run(alias, [*sources, DROP_FUNCTION])
+    _run(alias, [*sources, DROP_STEP_FUNCTION])
 
 
 def _run(alias: str, statements: list[str]) -> None:

@@ -87,14 +87,15 @@ class Gate:
         conn.ensure_connection()
         raw: Any = conn.connection
         if isinstance(raw, WatchedConnection):  # another gate is around this one
-            self._around, raw.operation = raw.operation, self
+            self._around = raw.operation
+            raw.operation = self  # type: ignore[assignment] # in what is called here
             yield
             raw.operation = self._around
             return
         kind = type(raw)
         with plain_connection(conn, "keeper of a gate") as keeper:
             gates = Gates(keeper)
-            WatchedConnection.watch(raw, self, gates)
+            WatchedConnection.watch(raw, self, gates)  # type: ignore[arg-type] # as above
             yield
             if not raw.closed:
                 gates.let_go(raw)

@@ -53,7 +53,7 @@ def test_no_two_claims_take_the_same_small_range(in_thread: Any, configure: Any)
     submit("meet", keys(6), pipeline="p")
     for lease in [worker.lease(limit=2) for _ in range(3)]:
         release(lease.token)
-    gate = Gate(COMMIT)
+    gate = Gate(LOCKED)
     a = in_thread(gate.through(lambda: worker.lease(limit=6)))
     gate.wait()
     assert not claim("p").leases

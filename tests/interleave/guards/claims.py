@@ -49,18 +49,12 @@ GUARDS = (
         "::test_a_claim_that_has_its_range_grants_nothing_after_the_pause",
     ),
     Guard(
-        "It is still claimable then, or a cancel that waits for the range would close no lease.",
-        FUNCTION,
-        "        IF (status IN ({CLAIMABLE})) IS NOT TRUE THEN\n",
-        "        IF false THEN\n",
-        pair("running-cancel-claim-postgres"),
-    ),
-    Guard(
         "A claim leaves out what was settled since it came back.",
         FUNCTION,
         "    IF came_back THEN\n",
         "    IF false THEN\n",
-        pair("running-claim-amend-postgres"),
+        "ledger/report/test_settlement.py"
+        "::test_settled_items_are_in_no_range_that_is_served[postgres]",
     ),
     Guard(
         "A claim takes what it leases out of the queue.",

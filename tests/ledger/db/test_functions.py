@@ -92,9 +92,8 @@ def test_they_are_made_in_the_schema_of_the_tables_and_removed_with_them(
     postgres_server: PostgresServer, django_db_blocker: object
 ) -> None:
     """Here in a schema that is not `public`, where nothing else of joblot is."""
-    settings = postgres_server.create_database("elsewhere") and postgres_server.django_settings(
-        "elsewhere"
-    )
+    postgres_server.create_database("elsewhere")
+    settings = postgres_server.django_settings("elsewhere")
     options = connections.settings["postgres"]["OPTIONS"]
     plain = options["options"]
     with django_db_blocker.unblock(), databases.using("postgres"):  # type: ignore[attr-defined]

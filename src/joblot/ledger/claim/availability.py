@@ -10,8 +10,9 @@ from typing import Any
 from joblot.config import limits
 from joblot.ledger.claim import candidates
 from joblot.ledger.claim.candidates import Wanted
-from joblot.ledger.db.statements import fetch
+from joblot.ledger.db.statements import fetch, moment
 from joblot.ledger.db.transactions import alias, connection, one_snapshot, repeated
+from joblot.ledger.rows import workers
 from joblot.models import Stage
 from joblot.states import NoLease
 from joblot.wire import Claim
@@ -74,15 +75,22 @@ def _nothing(empty: Claim) -> Next:
 
 
 @repeated
-def no_lease(wanted: Wanted) -> Claim:
-    """A Claim without leases, with its reason. Momentary; decided by one statement."""
+def no_lease(wanted: Wanted, owner: int | None = None, worker: str = "") -> Claim:
+    """A Claim without leases, with its reason. Momentary; decided by one statement.
+
+    Raises WorkerRevoked.
+    """
     rows = fetch(
         connection(),
         "claim/why_no_lease",
         **wanted.as_params(),
         rows=limits().claim_reason_rows_max,
+        owner=owner or workers.NO_OWNER,
+        worker=worker,
     )
-    is_known, is_paused, is_open, at_limit, seconds = rows[0]
+    is_known, is_paused, is_open, at_limit, seconds, revoked_at = rows[0]
+    if revoked_at is not None:
+        raise workers.refusal(worker, moment(revoked_at))
     if at_limit:
         reason = NoLease.AT_LIMIT
     elif is_open:

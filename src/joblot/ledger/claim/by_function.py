@@ -1,4 +1,4 @@
-"""One attempt to claim where the database has functions: one statement, its own transaction.
+"""Taking a range where the database has functions: one statement, its own transaction.
 
 A refusal is an answer, not a rollback: at a ROLLBACK psycopg drops every prepared statement.
 """
@@ -14,7 +14,7 @@ from joblot.bounded_json import is_text_too_deep
 from joblot.config import limits
 from joblot.ledger.claim import queue
 from joblot.ledger.claim.candidates import Candidate
-from joblot.ledger.claim.grant import Attempt, Grant, Holder
+from joblot.ledger.claim.grant import Grant, Holder, Taken
 from joblot.ledger.db.statements import fetch, json_value
 from joblot.ledger.db.transactions import connection
 from joblot.ledger.rows.items import ItemRow, items_by_number
@@ -23,9 +23,7 @@ from joblot.ledger.rows.ranges import Span
 from joblot.states import JobStatus
 
 
-def attempt(
-    asked: Sequence[Candidate], limit: int, holder: Holder, *, wait: bool
-) -> Attempt | None:
+def take(asked: Sequence[Candidate], limit: int, holder: Holder, *, wait: bool) -> Taken | None:
     """Claim from the first of these that has a free range; None if none has.
 
     With `wait`, wait for a range of the first one that another claim holds.
@@ -52,10 +50,12 @@ def attempt(
     if outcome == "none":
         return None
     candidate, _ = walks[place - 1]
+    if outcome not in {"granted", "settled"}:
+        return Taken(candidate, refused=True)
     queue.took(candidate.stage, range_id)
-    if outcome != "granted":
-        return Attempt(candidate, refused=outcome != "settled")
-    return Attempt(candidate, _grant(token, candidate, *granted))
+    if outcome == "settled":
+        return Taken(candidate)
+    return Taken(candidate, _grant(token, candidate, *granted))
 
 
 def _walks(asked: Sequence[Candidate]) -> list[tuple[Candidate, int]]:

@@ -1,4 +1,4 @@
-"""One attempt to claim where the database has no functions: several statements, one transaction.
+"""Taking a range where the database has no functions: several statements, one transaction.
 
 The transaction holds the database's only write lock from its start. So no range is ever locked by
 another one, and none has to be waited for.
@@ -16,7 +16,7 @@ from django.db.models import F
 
 from joblot.ledger.claim import availability, queue
 from joblot.ledger.claim.candidates import Candidate
-from joblot.ledger.claim.grant import Attempt, Grant, Holder
+from joblot.ledger.claim.grant import Grant, Holder, Taken
 from joblot.ledger.claim.queue import StageKey
 from joblot.ledger.db.statements import fetch, json_value, moment
 from joblot.ledger.db.transactions import alias, connection, durable
@@ -64,7 +64,7 @@ class Piece:
         return self.source.returns != 0 or self.source.failures > 0
 
 
-def attempt(asked: Sequence[Candidate], limit: int, holder: Holder) -> Attempt | None:
+def take(asked: Sequence[Candidate], limit: int, holder: Holder) -> Taken | None:
     """Claim from the first of these that has a range that is due; None if none has."""
     with durable() as conn:
         candidate, first = _first(asked)
@@ -80,7 +80,7 @@ def attempt(asked: Sequence[Candidate], limit: int, holder: Holder) -> Attempt |
             transaction.set_rollback(True, using=conn.alias)
         else:
             _cut(pieces)
-    return Attempt(candidate, granted, refused=granted is None and (bool(spans) or not pieces))
+    return Taken(candidate, granted, refused=granted is None and (bool(spans) or not pieces))
 
 
 def _first(asked: Sequence[Candidate]) -> tuple[Candidate, Range | None]:

@@ -1,4 +1,4 @@
--- purpose: one attempt to claim, in one round trip; the function does the work and says how
+-- purpose: claim from the first free range, in one round trip; the function does the work and says how
 -- guard: in the function
 -- locks: in the function
 SELECT outcome, place, range_id, run, expires_at, status, version, config, trace, lease_seconds,

@@ -17,7 +17,7 @@ from joblot.errors import InvalidInput, KeyConflict, Unavailable
 from joblot.ledger.claim import availability
 from joblot.ledger.claim.candidates import Wanted
 from joblot.ledger.claim.grant import Grant, Holder
-from joblot.ledger.claim.search import attempts
+from joblot.ledger.claim.search import search
 from joblot.ledger.claim.unreadable import without_unreadable
 from joblot.ledger.db.transactions import alias, connection, durable, repeated, require_durable
 from joblot.ledger.lease import release
@@ -78,15 +78,18 @@ def claim(
 
 
 def _claim(wanted: Wanted, limit: int, holder: Holder) -> Claim:
-    for attempt in attempts(wanted, limit, holder):
-        if attempt.grant is not None and (answer := _served(attempt.grant)):
+    for taken in search(wanted, limit, holder):
+        if taken.grant is not None and (answer := _served(taken.grant)):
             return answer
-        if attempt.refused and (answer := _refused_to(holder)):
+        if taken.refused and (answer := _refused_to(holder)):
             return answer
     # The first answer was lost, perhaps: its lease may hold the last items, or fill the cap.
-    if answer := _answer_by_key(holder):
+    if holder.idempotency_key and (answer := _answer_by_key(holder)):
         return answer
-    return availability.no_lease(wanted) if _has_room(holder) else availability.at_limit()
+    if _has_room(holder):
+        return availability.no_lease(wanted, holder.owner, holder.worker)
+    workers.require_not_revoked(holder.owner, holder.worker)
+    return availability.at_limit()
 
 
 def _refused_to(holder: Holder) -> Claim | None:

@@ -1,4 +1,4 @@
-"""What a claim is made with, and what an attempt to claim results in."""
+"""What a claim is made with, and what becomes of a range that it takes."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class Taken:
     """What became of a free range: a lease, a refusal, or neither if all was settled already."""
 
     candidate: Candidate

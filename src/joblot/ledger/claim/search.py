@@ -9,33 +9,33 @@ from itertools import islice
 from joblot.config import limits
 from joblot.ledger.claim import by_function, by_statements, candidates
 from joblot.ledger.claim.candidates import Candidate, Snapshot, Wanted
-from joblot.ledger.claim.grant import Attempt, Holder
+from joblot.ledger.claim.grant import Holder, Taken
 from joblot.ledger.claim.queue import StageKey
 from joblot.ledger.db.dialect import dialect_of
 from joblot.ledger.db.transactions import connection, repeated
 
 
-def attempts(wanted: Wanted, limit: int, holder: Holder) -> Iterator[Attempt]:
-    """Attempt to claim from each candidate with a free range, in order. Stop at the first grant
+def search(wanted: Wanted, limit: int, holder: Holder) -> Iterator[Taken]:
+    """Take a range of each candidate that has a free one, in order. Stop at the first grant
     that is good enough: the search goes on only if asked to.
 
     If other claims hold every ready range, waits for one: busy does not mean empty.
     """
-    search = _Search(limit, holder)
+    taking = _Taking(limit, holder)
     cache, until = candidates.cache_for(wanted), time.monotonic() + limits().range_wait_seconds
     turn, known = cache.take_turn(), cache.fresh()
     if known is not None:
-        yield from search.free(known, turn, cache)
+        yield from taking.free(known, turn, cache)
     while True:
         snapshot = cache.read(wanted)
-        yield from search.free(snapshot, turn, cache)
-        best = next((one for one in search.left(snapshot, turn) if one.ready), None)
+        yield from taking.free(snapshot, turn, cache)
+        best = next((one for one in taking.left(snapshot, turn) if one.ready), None)
         if best is None or time.monotonic() >= until:
             return
-        yield from search.tried([best], wait=True)
+        yield from taking.tried([best], wait=True)
 
 
-class _Search:
+class _Taking:
     """Tries candidates, but none that has refused already."""
 
     def __init__(self, limit: int, holder: Holder) -> None:
@@ -48,7 +48,7 @@ class _Search:
 
     def free(
         self, snapshot: Snapshot, turn: float, cache: candidates.CandidatesCache
-    ) -> Iterator[Attempt]:
+    ) -> Iterator[Taken]:
         """From the first stage that has a free range; each statement tries several stages."""
         left, passed_over = self.left(snapshot, turn), 0
         while asked := list(islice(left, limits().claim_stages_batch)):
@@ -58,8 +58,8 @@ class _Search:
                 yield one
             passed_over += len(asked)
 
-    def tried(self, asked: Sequence[Candidate], *, wait: bool = False) -> Iterator[Attempt]:
-        while asked and (one := _attempt(asked, self._limit, self._holder, wait=wait)):
+    def tried(self, asked: Sequence[Candidate], *, wait: bool = False) -> Iterator[Taken]:
+        while asked and (one := _take(asked, self._limit, self._holder, wait=wait)):
             if one.refused:
                 self._refused.add(one.candidate.stage)
                 asked = [other for other in asked if other != one.candidate]
@@ -67,10 +67,8 @@ class _Search:
 
 
 @repeated
-def _attempt(
-    asked: Sequence[Candidate], limit: int, holder: Holder, *, wait: bool
-) -> Attempt | None:
+def _take(asked: Sequence[Candidate], limit: int, holder: Holder, *, wait: bool) -> Taken | None:
     dialect = dialect_of(connection())
     if dialect.has_functions:
-        return by_function.attempt(asked, limit, holder, wait=wait)
-    return None if wait else by_statements.attempt(asked, limit, holder)
+        return by_function.take(asked, limit, holder, wait=wait)
+    return None if wait else by_statements.take(asked, limit, holder)

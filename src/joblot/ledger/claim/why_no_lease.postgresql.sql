@@ -1,6 +1,6 @@
 -- purpose: why a claim found nothing: whether the pipelines are known, and what blocks their open
 --          items; and in how many seconds something may be ready, judged by a bounded number of
---          ranges and leases
+--          ranges and leases; and when the worker that asks was revoked
 -- guard: none
 -- locks: none
 WITH served AS MATERIALIZED (
@@ -25,7 +25,10 @@ SELECT EXISTS (
            SELECT COALESCE(sum(l.open), 0) FROM joblot_lease l
            WHERE l.job_id = o.job AND l.state = {LIVE}
        )), false),
-       EXTRACT(EPOCH FROM min(LEAST(o.due, o.ends)) FILTER (WHERE o.status <> 'PAUSED') - {now})
+       EXTRACT(EPOCH FROM min(LEAST(o.due, o.ends)) FILTER (WHERE o.status <> 'PAUSED') - {now}),
+       (SELECT w.revoked_at FROM joblot_worker w
+        WHERE w.owner = %(owner)s::bigint AND w.instance = %(worker)s::varchar
+          AND w.revoked_at IS NOT NULL)
 FROM (
     SELECT j.job, j.status, j.items_max, waiting.due, held.ends
     FROM served j

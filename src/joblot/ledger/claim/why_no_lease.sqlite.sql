@@ -1,6 +1,6 @@
 -- purpose: why a claim found nothing: whether the pipelines are known, and what blocks their open
 --          items; and in how many seconds something may be ready, judged by a bounded number of
---          ranges and leases
+--          ranges and leases; and when the worker that asks was revoked
 -- guard: none
 -- locks: none
 SELECT EXISTS (
@@ -14,7 +14,9 @@ SELECT EXISTS (
            WHERE l.job_id = o.job AND l.state = {LIVE}
        )), 0),
        (julianday(min(COALESCE(min(o.due, o.ends), o.due, o.ends))
-            FILTER (WHERE o.status <> 'PAUSED')) - julianday({now})) * 86400.0
+            FILTER (WHERE o.status <> 'PAUSED')) - julianday({now})) * 86400.0,
+       (SELECT w.revoked_at FROM joblot_worker w
+        WHERE w.owner = %(owner)s AND w.instance = %(worker)s AND w.revoked_at IS NOT NULL)
 FROM (
     SELECT j.id AS job, j.status,
            json_extract(j.policy, '$.in_flight_items_max') AS items_max,

@@ -59,13 +59,10 @@ class PostgreSQL(Dialect):
 
     @contextmanager
     def cursor(self, conn: BaseDatabaseWrapper) -> Iterator[Any]:
-        """One for all statements of the connection, since a cursor learns how to convert each type;
-        unless threads share the connection. The result's memory is freed.
+        """One for all statements of a connection that no threads share, since a cursor learns how
+        to convert each type. The memory of its result is freed.
         """
-        link = conn.connection
-        kept = None if conn.allow_thread_sharing else getattr(link, _CURSOR, None)
-        cursor = conn.create_cursor() if kept is None else kept
-        setattr(link, _CURSOR, cursor)
+        cursor = conn.create_cursor() if conn.allow_thread_sharing else _kept_cursor(conn)
         try:
             yield cursor
         finally:
@@ -113,6 +110,13 @@ class PostgreSQL(Dialect):
 
     def _number(self, conn: BaseDatabaseWrapper) -> int:
         return int(getattr(conn, "pg_version", 0))
+
+
+def _kept_cursor(conn: BaseDatabaseWrapper) -> Any:
+    link: Any = conn.connection
+    if not hasattr(link, _CURSOR):
+        setattr(link, _CURSOR, conn.create_cursor())
+    return getattr(link, _CURSOR)
 
 
 def _copy_in(

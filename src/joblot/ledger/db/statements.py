@@ -1,7 +1,7 @@
 """The statements written in SQL: one per file, beside the verb that runs it, named after its guard.
 
-`claim/lock_free_range` is `claim/lock_free_range.postgresql.sql` on PostgreSQL; a statement that
-both databases run has no suffix. A name that begins with `../` is that of another package.
+`claim/is_ready` is `claim/is_ready.postgresql.sql` on PostgreSQL; a statement that both databases
+run has no suffix. A name that begins with `../` is that of another package.
 
 A file holds `%(name)s` parameters, and `{NAME}` placeholders for what differs by database or comes
 from `states`: `{now}`, `{slot}`, sets such as `{CLAIMABLE}`, and single states. A line that ends in

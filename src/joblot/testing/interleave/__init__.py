@@ -19,6 +19,7 @@ from joblot.testing.interleave.explore import explore
 from joblot.testing.interleave.operation import Killed, OperationOutcome
 from joblot.testing.interleave.report import Report
 from joblot.testing.interleave.run import Hold
+from joblot.testing.interleave.steps import step_function, with_steps
 
 __all__ = [
     "Cast",
@@ -30,4 +31,6 @@ __all__ = [
     "ScheduleFailed",
     "Stuck",
     "explore",
+    "step_function",
+    "with_steps",
 ]

@@ -12,13 +12,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import psycopg
-
 MARK = re.compile(r"^[ \t]*-- step: .+\n", re.MULTILINE)
 RETURN = "RETURN"  # the code of a step that touches nothing
 
-# What a test's database needs; elsewhere, and on other connections, it does nothing.
-FUNCTION = """
+_STEP_FUNCTION = """
 CREATE OR REPLACE FUNCTION interleave_step(code text) RETURNS void LANGUAGE plpgsql AS $step$
 DECLARE
     number bigint;
@@ -32,7 +29,7 @@ BEGIN
     PERFORM pg_advisory_unlock(pg_backend_pid(), mod(number, 2)::int);
 END $step$
 """
-DROP_FUNCTION = "DROP FUNCTION IF EXISTS interleave_step(text)"
+DROP_STEP_FUNCTION = "DROP FUNCTION IF EXISTS interleave_step(text)"
 
 COUNTED = "CREATE TEMP SEQUENCE interleave_steps"
 SWITCHED_ON = "SET interleave.steps = 'on'"
@@ -44,6 +41,14 @@ STATEMENT = re.compile(
 )
 INTO = re.compile(r"(?<!INSERT )\bINTO\s+(?:STRICT\s+)?[\w.]+(?:\s*,\s*[\w.]+)*")
 MORE = re.compile(r"\b(?:SELECT|PERFORM|WITH|INSERT|UPDATE|DELETE|MERGE|EXECUTE|CALL|FROM)\b")
+
+
+def step_function() -> str:
+    """The statement that creates the function that the steps call, in a test's database.
+
+    On connections that no explorer watches it does nothing.
+    """
+    return _STEP_FUNCTION
 
 
 def with_steps(source: str) -> str:
@@ -83,22 +88,22 @@ def step_of(message: str | None) -> tuple[int, str] | None:
 class Gates:
     """Keeps watched connections waiting at their steps. `keeper` is a connection of its own."""
 
-    def __init__(self, keeper: psycopg.Connection[Any]) -> None:
+    def __init__(self, keeper: Any) -> None:
         self._keeper = keeper
 
     @property
     def process(self) -> int:
         """The server process that those at a step wait for."""
-        return self._keeper.info.backend_pid
+        return int(self._keeper.info.backend_pid)
 
-    def keep(self, raw: psycopg.Connection[Any]) -> None:
+    def keep(self, raw: Any) -> None:
         """From now on the connection waits at steps."""
         raw.execute(COUNTED)
         raw.execute(SWITCHED_ON)
         raw.commit()
         self._keeper.execute("SELECT pg_advisory_lock(%s, 1)", [raw.info.backend_pid])
 
-    def let_go(self, raw: psycopg.Connection[Any]) -> None:
+    def let_go(self, raw: Any) -> None:
         raw.execute(SWITCHED_OFF)
         raw.commit()
         self._keeper.execute("SELECT pg_advisory_unlock_all()")
