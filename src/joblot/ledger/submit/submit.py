@@ -246,11 +246,10 @@ def _find_or_create(
 
 
 def _by_key(fields: Mapping[str, Any]) -> Job | None:
-    key = fields["idempotency_key"]
-    if key is None:
+    if (key := fields["idempotency_key"]) is None:
         return None
-    jobs = Job.ledger.using(alias())
-    found: Job | None = jobs.filter(project=fields["project"], idempotency_key=key).first()
+    jobs = Job.ledger.using(alias()).filter(project=fields["project"], idempotency_key=key)
+    found: Job | None = jobs.first()
     return found
 
 
