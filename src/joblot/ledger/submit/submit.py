@@ -129,9 +129,7 @@ class _Submission:
     def __init__(
         self, fields: Mapping[str, Any], stages: Sequence[tuple[str, str]], by: Author
     ) -> None:
-        self._fields = fields
-        self._stages = stages
-        self._by = by
+        self._fields, self._stages, self._by = fields, stages, by
         self._key: str | None = fields["idempotency_key"]
         self._job_id: int | None = None
         self._filling: Filling | None = None
