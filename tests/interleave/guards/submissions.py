@@ -41,4 +41,19 @@ GUARDS = (
         "with context",
         "ledger/submit/test_filling.py::test_a_conflict_is_repeated",
     ),
+    Guard(
+        "Items of a job that takes no more are compared before they are added.",
+        "submit/items.py",
+        "if compare or not _takes_items(job) else",
+        "if compare else",
+        pair("filling-submit-submit-sqlite"),
+    ),
+    Guard(
+        "A chunk with an item that the job has is compared and added again.",
+        "submit/items.py",
+        "            with suppress(IntegrityError):  # rolled back: an item exists\n",
+        "            if True:\n",
+        "ledger/submit/test_keys.py::TestTheSameSubmission"
+        "::test_may_give_its_items_in_another_order_and_twice",
+    ),
 )

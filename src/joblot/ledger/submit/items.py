@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from joblot import faults, wire
 from joblot.config import limits
@@ -28,7 +28,10 @@ from joblot.models import Job
 from joblot.shown import shown
 from joblot.states import FILLABLE
 
+_CHARACTER_BYTES_MAX = 4  # in UTF-8
+
 Chunk = dict[str, "NewItem"]  # by key
+Taken = tuple[int, list[int]]  # how many of a chunk were new, and the numbers of all of them
 
 
 def chunks_of(items: Iterable[Given]) -> Iterator[Chunk]:
@@ -51,6 +54,7 @@ class Filling:
         self.seen = Seen()
         self._job_id = job_id
         self._lacks = lacks
+        self._compares = False  # the last chunk had items that the job has
 
     def take(self, chunks: Iterable[Chunk]) -> None:
         """Compare with the existing items and add the missing ones, chunk by chunk.
@@ -58,22 +62,37 @@ class Filling:
         Raises WrongStatus; KeyConflict at the first item with another payload.
         """
         for chunk in chunks:
-            added, numbers = self._take_chunk(chunk)
+            added, numbers = self._take(chunk)
             self.added += added
             for number in numbers:
                 self.seen.add(number)
             faults.point("submit: chunk added")
 
+    def _take(self, chunk: Chunk) -> Taken:
+        """Insert it as it is, and look for items that the job has only after one was found.
+
+        Items that the job has come together: where a chunk has some, the next one is compared
+        first. Where it has none, the next one is inserted as it is again.
+        """
+        if not self._compares:
+            with suppress(IntegrityError):  # rolled back: an item exists
+                return self._take_chunk(chunk, compare=False)
+        added, numbers = self._take_chunk(chunk, compare=True)
+        self._compares = added < len(chunk)
+        return added, numbers
+
     @repeated
-    def _take_chunk(self, given: Chunk) -> tuple[int, list[int]]:
+    def _take_chunk(self, given: Chunk, *, compare: bool) -> Taken:
         """How many items were new, and the numbers of all of them in the job.
 
-        Locks the job's row, so that concurrent streams into one job number their items one after
-        the other, and a job whose removal has begun is not mistaken for one without the items.
+        Without `compare`, all must be new if the job takes items: raises IntegrityError if one is
+        not. Locks the job's row, so that concurrent streams into one job number their items one
+        after the other, and a job whose removal has begun is not mistaken for one without the
+        items.
         """
         with transaction.atomic(using=alias()):
             job = lock_job(self._job_id)
-            numbers = _compared(job, given)
+            numbers = _compared(job, given) if compare or not _takes_items(job) else {}
             new = [item for key, item in given.items() if key not in numbers]
             if new:
                 self._require_open(job, new[0])
@@ -86,11 +105,15 @@ class Filling:
     def _require_open(self, job: Job, new: NewItem) -> None:
         if job.sealed:
             raise self._lacks(job, new.key)
-        if job.status not in FILLABLE or job.reopening is not None:
+        if not _takes_items(job):
             raise WrongStatus(
                 f"job {job.pk} is {job.status} and takes no items now; "
                 f"expected one of {', '.join(sorted(FILLABLE))}"
             )
+
+
+def _takes_items(job: Job) -> bool:
+    return not job.sealed and job.status in FILLABLE and job.reopening is None
 
 
 def _chunks(items: Iterable[NewItem]) -> Iterator[list[NewItem]]:
@@ -167,8 +190,7 @@ def _spans(first: int, items: int) -> Iterator[Span]:
 Given = Mapping[str, Any] | str
 
 
-@dataclass(frozen=True, slots=True)
-class NewItem:
+class NewItem(NamedTuple):
     """A key and its payload as JSON text, or None without a payload."""
 
     key: str
@@ -198,9 +220,10 @@ def _new_item(given: Given) -> NewItem:
         text = wire.canonical(payload)
     except InvalidResult as error:
         raise InvalidItem(f"payload of {shown(key)}: {error}") from error
-    if len(text.encode()) > limits().payload_bytes_max:
+    most = limits().payload_bytes_max
+    if len(text) * _CHARACTER_BYTES_MAX > most and len(text.encode()) > most:
         raise InvalidItem(
-            f"payload of {shown(key)}: expected at most {limits().payload_bytes_max} bytes, got "
+            f"payload of {shown(key)}: expected at most {most} bytes, got "
             f"{len(text.encode())}; put the data elsewhere and its address into the payload"
         )
     return NewItem(key, text)

@@ -129,9 +129,7 @@ class _Submission:
     def __init__(
         self, fields: Mapping[str, Any], stages: Sequence[tuple[str, str]], by: Author
     ) -> None:
-        self._fields = fields
-        self._stages = stages
-        self._by = by
+        self._fields, self._stages, self._by = fields, stages, by
         self._key: str | None = fields["idempotency_key"]
         self._job_id: int | None = None
         self._filling: Filling | None = None
@@ -246,11 +244,10 @@ def _find_or_create(
 
 
 def _by_key(fields: Mapping[str, Any]) -> Job | None:
-    key = fields["idempotency_key"]
-    if key is None:
+    if (key := fields["idempotency_key"]) is None:
         return None
-    jobs = Job.ledger.using(alias())
-    found: Job | None = jobs.filter(project=fields["project"], idempotency_key=key).first()
+    jobs = Job.ledger.using(alias()).filter(project=fields["project"], idempotency_key=key)
+    found: Job | None = jobs.first()
     return found
 
 
