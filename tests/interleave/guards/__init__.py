@@ -6,12 +6,22 @@ docs/explanation/guards.md is generated from this table.
 
 from __future__ import annotations
 
-from tests.interleave.guards import claims, handlers, races, readers, removal, submissions, values
+from tests.interleave.guards import (
+    claims,
+    handlers,
+    races,
+    readers,
+    removal,
+    reports,
+    submissions,
+    values,
+)
 from tests.interleave.guards.guard import Guard
 
 GUARDS: tuple[Guard, ...] = (
     *races.GUARDS,
     *claims.GUARDS,
+    *reports.GUARDS,
     *submissions.GUARDS,
     *removal.GUARDS,
     *handlers.GUARDS,
