@@ -16,6 +16,7 @@ HERE = Path(__file__).parent
 FULL = (
     ("hot_job.py",),
     ("hot_job.py", "--commit-delay-us", "2000"),
+    ("reports.py",),
     ("claims.py", "--items", "160000", "--handlers", "32"),
     ("crowd.py",),
     ("fair.py", "--handlers", "32"),
@@ -34,6 +35,7 @@ FULL = (
 )
 QUICK = (
     ("hot_job.py", "--rounds", "1", "--seconds", "1"),
+    ("reports.py", "--rounds", "2", "--sizes", "16"),
     ("claims.py", "--items", "8000", "--handlers", "8"),
     ("crowd.py", "--rounds", "2"),
     ("fair.py", "--jobs", "300", "--rounds", "2", "--seconds", "1"),

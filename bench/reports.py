@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -107,15 +108,15 @@ def _cost(prepare: Callable[[int], Act]) -> Cost:
     for _ in range(ACTS):
         act()
     client, server = time.process_time() - began, _used(backend) - server
-    hooks._on_result.clear()
+    hooks._on_result.clear()  # noqa: SLF001 (there is no other way to unregister one)
     return Cost(1e3 * client / ACTS, 1e3 * server / ACTS)
 
 
 def _used(process: psutil.Process) -> float:
     """Seconds of processor time, more precise than psutil where the kernel says so."""
     try:
-        with open(f"/proc/{process.pid}/schedstat", encoding="ascii") as file:
-            return int(file.read().split()[0]) / 1e9
+        text = Path(f"/proc/{process.pid}/schedstat").read_text(encoding="ascii")
+        return int(text.split()[0]) / 1e9
     except OSError:
         times = process.cpu_times()
         return float(times.user + times.system)
@@ -198,6 +199,7 @@ def _granted(pipeline: str, size: int, acts: int) -> Iterator[tuple[UUID, int]]:
     from django.db import connection
 
     from joblot import clock, submit
+    from joblot.ledger.rows import pipelines_claimed
     from joblot.models import Lease
 
     job = submit("bench", map(str, range((acts + 1) * size)), pipeline=pipeline)
@@ -216,6 +218,8 @@ def _granted(pipeline: str, size: int, acts: int) -> Iterator[tuple[UUID, int]]:
         )
         for token, first in mine
     )
+    for token, _ in mine:
+        pipelines_claimed.note(token, pipeline)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE joblot_lease, joblot_item, joblot_outcome, joblot_tally")
         cursor.execute("CHECKPOINT")

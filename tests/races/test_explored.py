@@ -58,10 +58,8 @@ class Scene(SimpleNamespace):
             setup=reset,
             check=checked,
             using=self.db,
-            schedules_max=ORDERS,
-            samples=SAMPLES,
             seed=1,
-            **more,
+            **({"schedules_max": ORDERS, "samples": SAMPLES} | more),
         )
 
 
@@ -152,6 +150,28 @@ def test_a_report_and_an_expiry(scene: Scene) -> None:
         {"A": lambda: succeed(scene.a), "expire": lambda: expire(scene.a.token)},
         lambda: two_leases(scene),
         check,
+    )
+
+
+def test_a_report_and_the_claim_and_report_of_all_others(scene: Scene) -> None:
+    """What the report still saw in the queue before its commit may be settled when it commits."""
+
+    def set_up() -> None:
+        scene.job = submit("explored", keys(2), pipeline="p")
+        scene.a = worker.lease(limit=1)
+
+    def check(values: Any) -> None:
+        assert values == {"A": ["counted"], "others": ["counted"]}
+        assert (status(scene.job), kinds(scene.job).count("finished")) == ("SUCCESS", 1)
+
+    scene.explore(
+        {"A": lambda: succeed(scene.a), "others": lambda: succeed(worker.lease())},
+        set_up,
+        check,
+        schedules_max=100,
+        samples=0,
+        preemptions=1,
+        reduced=True,
     )
 
 

@@ -13,6 +13,7 @@ from tests.interleave.guards import (
     races,
     readers,
     removal,
+    reports,
     submissions,
     values,
 )
@@ -22,6 +23,7 @@ GUARDS: tuple[Guard, ...] = (
     *races.GUARDS,
     *claims.GUARDS,
     *leases.GUARDS,
+    *reports.GUARDS,
     *submissions.GUARDS,
     *removal.GUARDS,
     *handlers.GUARDS,

@@ -9,32 +9,11 @@ MEANWHILE = "test_a_lease_that_was_granted_meanwhile_is_of_no_use_and_released_b
 
 GUARDS = (
     Guard(
-        "A report counts only through a lease that is not closed.",
-        "report/settle.postgresql.sql",
-        "(h.state, h.gone @> to_jsonb(p.number), p.state) IN ({COUNTED})",
-        "true",
-        pair("last-cancel-report-postgres"),
-    ),
-    Guard(
-        "So does one that shares a commit with others.",
-        "report/settle.postgresql.sql",
-        "(h.state, h.gone @> to_jsonb(p.number), p.state) IN ({COUNTED})",
-        "true",
-        pair("last-cancel-together-postgres"),
-    ),
-    Guard(
         "A report locks its lease before it judges.",
         "report/held.py",
         "Lease.ledger.using(alias()).select_for_update().filter(pk=token)",
         "Lease.ledger.using(alias()).filter(pk=token)",
         pair("running-requeue-expire-postgres"),
-    ),
-    Guard(
-        "Nothing is settled at once for a revoked worker.",
-        "report/settle.postgresql.sql",
-        "                AND w.revoked_at IS NOT NULL LIMIT 1\n",
-        "                AND false\n",
-        f"{REVOCATION}::test_its_next_report_is_refused_and_counts_nothing[postgres-report]",
     ),
     Guard(
         "Nothing of a revoked worker is judged.",
@@ -49,13 +28,6 @@ GUARDS = (
         "    release_revoked()\n",
         "",
         f"{REVOCATION}::{MEANWHILE}[postgres]",
-    ),
-    Guard(
-        "Of two results of an item one is counted.",
-        "report/settle.postgresql.sql",
-        "    ON CONFLICT (job_id, stage, number) DO NOTHING\n",
-        "",
-        pair("last-report-amend-postgres"),
     ),
     Guard(
         "A lease remembers what it gave back.",
@@ -246,28 +218,5 @@ GUARDS = (
         " AND o.state = a.was",
         "",
         pair("failed-report-amend-postgres"),
-    ),
-    Guard(
-        "A report that shares a commit waits for no lease.",
-        "report/settle.postgresql.sql",
-        "    SKIP LOCKED -- if shared\n",
-        "",
-        "ledger/report/test_group_commit.py::test_a_lease_that_somebody_holds_keeps_no_other_waiting",
-    ),
-    Guard(
-        "Reports that share a commit are answered before any job is reconciled.",
-        "report/group_commit.py",
-        "        finally:\n            self._hand_over(batch)\n",
-        "        finally:\n"
-        "            _reconcile({one.settled.job_id for one in batch if one.settled})\n"
-        "            self._hand_over(batch)\n",
-        "ledger/report/test_group_commit.py::test_who_waits_is_answered_before_the_job_is_reconciled",
-    ),
-    Guard(
-        "The jobs of reports that were answered are reconciled.",
-        "report/group_commit.py",
-        "        _reconcile({one.settled.job_id for one in batch if one.settled} - {None, own})\n",
-        "",
-        "ledger/report/test_group_commit.py::test_each_job_of_those_that_were_answered_is_finished",
     ),
 )

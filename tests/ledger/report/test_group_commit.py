@@ -8,21 +8,24 @@ from typing import Any
 
 import pytest
 from django.db import connections, transaction
+from django.db.models.functions import Now
 
+from joblot.errors import WorkerRevoked
 from joblot.ledger.lease import expire
 from joblot.ledger.read.progress import progress
 from joblot.ledger.report import group_commit
 from joblot.ledger.report.hooks import on_result
+from joblot.ledger.rows import pipelines_claimed
 from joblot.ledger.submit.submit import submit
 from joblot.models import Lease as LeaseRow
-from joblot.models import Outcome
+from joblot.models import Outcome, WorkerInstance
 from joblot.wire import GrantedLease, failure, success
 from tests.ledger import worker
 from tests.ledger.report import test_report
 from tests.ledger.report.test_report import *  # noqa: F403 (the same behavior, through group commit)
 from tests.ledger.worker import TWO_STAGES, counts, keys, kinds, metrics, numbers, status
 from tests.polling import eventually
-from tests.races.meeting import Gate
+from tests.races.meeting import Gate, until_waiting
 
 pytestmark = pytest.mark.usefixtures("postgres_only")
 
@@ -153,6 +156,47 @@ def test_a_lease_that_somebody_holds_keeps_no_other_waiting(pile: Pile) -> None:
         assert not pile._behind[0].done
     assert pile._behind[0].result() == ["counted"] * 2
     assert pile._first.result() == ["counted"]
+
+
+def test_a_report_that_is_alone_in_its_commit_does_not_wait_either(in_thread: Any) -> None:
+    """It would keep those from beginning that come meanwhile."""
+    held, free = leases_of(1, 2)
+    with transaction.atomic(using="postgres"):
+        LeaseRow.ledger.using("postgres").select_for_update().get(pk=held.token)
+        waits = in_thread(lambda: receipts(held, *map(success, numbers(held))))
+        until_waiting()
+        report = in_thread(lambda: receipts(free, *map(success, numbers(free))))
+        assert report.result() == ["counted"] * 2
+        assert not waits.done
+    assert waits.result() == ["counted"] * 2
+
+
+def test_a_revoked_worker_is_refused_in_a_shared_commit(pile: Pile) -> None:
+    submit("night", keys(3), pipeline="p")
+    first, revoked, other = (worker.lease(limit=1, worker=name) for name in ("a", "b", "c"))
+    pile.first(first, success(0))
+    refused = pile.behind(revoked, success(1))
+    answered = pile.behind(other, success(2))
+    WorkerInstance.ledger.using("postgres").filter(instance="b").update(revoked_at=Now())
+    pile.go_first()
+    assert answered.result() == ["counted"]
+    assert isinstance(refused.error(), WorkerRevoked)
+    assert LeaseRow.objects.get(pk=revoked.token).open == 1
+
+
+def test_a_hook_of_one_of_them_is_called(pile: Pile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process has claimed its lease, so only the database knows of which pipeline it is."""
+    got: list[str] = []
+    on_result("q")(lambda results: got.extend(one.key for one in results))
+    first, plain = leases_of(1, 2)
+    submit("hooked", ["hooked"], pipeline="q")
+    hooked = worker.lease("q")
+    monkeypatch.setattr(pipelines_claimed, "_pipelines", {})
+    pile.first(first, success(0))
+    pile.behind(hooked, success(0))
+    pile.behind(plain, *map(success, numbers(plain)))
+    assert pile.go() == (["counted"], [["counted"], ["counted"] * 2])
+    assert got == ["hooked"]
 
 
 def test_each_goes_alone_when_the_shared_statement_fails(pile: Pile, connect: Any) -> None:

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.db import InternalError
 
+from joblot.errors import Unavailable
 from joblot.ledger.db.statements import execute, fetch, json_value
 from joblot.ledger.db.transactions import connection, durable, repeated
 from joblot.ledger.report import hooks
@@ -45,7 +46,11 @@ def settle_alone(
     if settled is None:
         return None
     job_id, moved, failed = settled
-    return counted(moved, job_id if may_be_due(job_id, failed) else None)
+    try:
+        due = may_be_due(job_id, failed)
+    except Unavailable:  # they are committed
+        due = True
+    return counted(moved, job_id if due else None)
 
 
 def goes_in_parts(token: UUID) -> bool:

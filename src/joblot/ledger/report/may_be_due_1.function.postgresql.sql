@@ -11,7 +11,9 @@ CREATE OR REPLACE FUNCTION joblot_may_be_due_1(
 BEGIN
     IF failed > 0 THEN
         -- step: look for an alert
-        PERFORM 1 FROM joblot_job j WHERE j.id = job AND j.policy ->> 'alert_failed_items' IS NOT NULL;
+        PERFORM 1
+        FROM joblot_job j
+        WHERE j.id = job AND j.policy ->> 'alert_failed_items' IS NOT NULL;
         IF FOUND THEN
             RETURN true;
         END IF;
@@ -19,12 +21,12 @@ BEGIN
     -- step: look for a range that was never granted
     PERFORM 1
     FROM (
-        SELECT r.failures, r.expiries, r.returns
+        SELECT r.failures, r.returns
         FROM joblot_range r
         WHERE (r.job_id, r.stage, r.id) >= (job, 0, 0) AND (r.job_id, r.stage) <= (job, 32767)
         ORDER BY r.job_id DESC, r.stage DESC, r.id DESC
         LIMIT 8
     ) newest
-    WHERE newest.failures = 0 AND newest.expiries = 0 AND newest.returns = 0;
+    WHERE newest.failures = 0 AND newest.returns = 0;
     RETURN NOT FOUND;
 END $due$;

@@ -18,6 +18,7 @@ CREATE OR REPLACE PROCEDURE joblot_report_1(
 ) LANGUAGE plpgsql AS $report$
 DECLARE
     settled record;
+    counted int;
 BEGIN
     IF hooked IS NOT NULL THEN
         -- step: read the pipeline
@@ -36,7 +37,7 @@ BEGIN
     IF moved IS NULL THEN
         RETURN;
     END IF;
-    PERFORM joblot_count_1(
+    counted := joblot_count_1(
         settled.job, settled.stage, settled.succeeded, settled.failed, settled.metrics
     );
     -- step: commit
@@ -46,5 +47,4 @@ BEGIN
     EXCEPTION WHEN OTHERS OR query_canceled THEN
         due := true;
     END;
-    -- step: end
 END $report$;

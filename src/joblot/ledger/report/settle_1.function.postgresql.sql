@@ -147,5 +147,4 @@ BEGIN
             LIMIT 1
         ) i;
     END IF;
-    -- step: end
 END $settle$;

@@ -95,14 +95,14 @@ FUNCTIONS = """
     abs array_agg avg bool_and bool_or cardinality cast ceil char_length coalesce concat count date
     date_trunc decode dense_rank django_date_extract django_date_trunc django_datetime_extract
     django_datetime_trunc django_format_dtdelta django_timestamp_diff encode extract floor
-    generate_series greatest hex ifnull iif json json_agg json_array json_array_length
+    generate_series greatest hex ifnull iif int4range json json_agg json_array json_array_length
     json_build_array json_build_object json_each json_extract json_group_array json_group_object
-    json_object json_type julianday jsonb_agg jsonb_array_elements jsonb_array_elements_text
+    json_object json_type jsonb_agg jsonb_array_elements jsonb_array_elements_text
     jsonb_array_length jsonb_build_object jsonb_each jsonb_each_text jsonb_populate_recordset
-    jsonb_to_record jsonb_to_recordset lag lead least left length lower ltrim make_interval max
-    md5 min mod now nullif pg_backend_pid raise rank replace right round row row_number rtrim
-    statement_timestamp strftime string_agg strpos substr substring sum to_char to_json to_jsonb
-    transaction_timestamp trim unnest upper
+    jsonb_to_record jsonb_to_recordset julianday lag lead least left length lower ltrim
+    make_interval max md5 min mod now nullif pg_backend_pid raise range_agg rank replace right
+    round row row_number rtrim statement_timestamp strftime string_agg strpos substr substring sum
+    to_char to_json to_jsonb transaction_timestamp trim unnest upper
 """
 HARMLESS = frozenset(f"{WORDS} {TYPES} {FUNCTIONS}".split())
 
@@ -167,6 +167,7 @@ class Footprints:
         `in_transaction`: a transaction is open afterwards. `one_snapshot`: all its reads use the
         snapshot of the first, so every commit since then makes a difference.
         """
+        in_transaction = in_transaction and statement.plain != "COMMIT"  # one inside a procedure
         before = self._open.pop(letter, NOTHING_TOUCHED)
         own = self._read.of_run(statement)
         if before.everything or (in_transaction and one_snapshot):

@@ -37,7 +37,7 @@ SWITCHED_OFF = "RESET interleave.steps; DROP SEQUENCE pg_temp.interleave_steps"
 NOTICE = re.compile(r"interleave (\d+) (.*)", re.DOTALL)
 
 STATEMENT = re.compile(
-    r"\s*(?:--[^\n]*\n\s*)*((?:SELECT|PERFORM|WITH|INSERT|UPDATE|DELETE)\b[^;]*);"
+    r"\s*(?:--[^\n]*\n\s*)*((?:SELECT|PERFORM|WITH|INSERT|UPDATE|DELETE|COMMIT)\b[^;]*);"
 )
 INTO = re.compile(r"(?<!INSERT )\bINTO\s+(?:STRICT\s+)?[\w.]+(?:\s*,\s*[\w.]+)*")
 MORE = re.compile(r"\b(?:SELECT|PERFORM|WITH|INSERT|UPDATE|DELETE|MERGE|EXECUTE|CALL|FROM)\b")

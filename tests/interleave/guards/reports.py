@@ -1,0 +1,138 @@
+"""Guards of reports that are settled without being judged: by functions, or together."""
+
+from __future__ import annotations
+
+from tests.interleave.guards.guard import Guard, pair
+
+SETTLE = "report/settle_1.function.postgresql.sql"
+REPORT = "report/report_1.function.postgresql.sql"
+DUE = "report/may_be_due_1.function.postgresql.sql"
+TOGETHER = "report/settle.postgresql.sql"
+REVOCATION = "ledger/maintain/test_revocation.py"
+GROUP = "ledger/report/test_group_commit.py"
+
+GUARDS = (
+    Guard(
+        "A report counts only through a lease that is not closed.",
+        SETTLE,
+        "(held.state, p.number = ANY (held.given_back), p.state) IN ({COUNTED})",
+        "true",
+        pair("last-cancel-report-postgres"),
+    ),
+    Guard(
+        "So does one that shares a commit with others.",
+        TOGETHER,
+        "(h.state, h.gone @> to_jsonb(p.number), p.state) IN ({COUNTED})",
+        "true",
+        pair("last-cancel-together-postgres"),
+    ),
+    Guard(
+        "A report locks its lease before it settles.",
+        SETTLE,
+        "        WHERE l.token = joblot_settle_1.token\n        FOR UPDATE;\n",
+        "        WHERE l.token = joblot_settle_1.token;\n",
+        pair("last-report-expire-postgres"),
+    ),
+    Guard(
+        "Nothing is settled at once for a revoked worker.",
+        SETTLE,
+        "          AND w.revoked_at IS NOT NULL;\n",
+        "          AND false;\n",
+        f"{REVOCATION}::test_its_next_report_is_refused_and_counts_nothing[postgres-report]",
+    ),
+    Guard(
+        "Nor in a shared commit.",
+        TOGETHER,
+        "                AND w.revoked_at IS NOT NULL LIMIT 1\n",
+        "                AND false\n",
+        f"{GROUP}::test_a_revoked_worker_is_refused_in_a_shared_commit",
+    ),
+    Guard(
+        "Of two results of an item one is counted.",
+        SETTLE,
+        "        ON CONFLICT (job_id, stage, number) DO NOTHING\n",
+        "",
+        pair("last-report-amend-postgres"),
+    ),
+    Guard(
+        "Whether a job may be due is asked after the commit of the report.",
+        REPORT,
+        "    -- step: commit\n    COMMIT;\n    BEGIN\n"
+        "        due := joblot_may_be_due_1(job, settled.failed);\n",
+        "    due := joblot_may_be_due_1(job, settled.failed);\n"
+        "    -- step: commit\n    COMMIT;\n    BEGIN\n",
+        "races/test_due.py::test_what_was_open_before_the_commit_may_be_settled_by_then",
+    ),
+    Guard(
+        "The explorer sees that, too.",
+        REPORT,
+        "    -- step: commit\n    COMMIT;\n    BEGIN\n"
+        "        due := joblot_may_be_due_1(job, settled.failed);\n",
+        "    due := joblot_may_be_due_1(job, settled.failed);\n"
+        "    -- step: commit\n    COMMIT;\n    BEGIN\n",
+        "races/test_explored.py::test_a_report_and_the_claim_and_report_of_all_others",
+    ),
+    Guard(
+        "No error after the commit takes a receipt away.",
+        REPORT,
+        "    EXCEPTION WHEN OTHERS OR query_canceled THEN\n        due := true;\n",
+        "",
+        "ledger/report/test_at_once.py::test_an_error_after_the_commit_takes_no_receipt_away",
+    ),
+    Guard(
+        "Items that came back by expiry or release do not prove that a job is open.",
+        DUE,
+        " AND newest.returns = 0",
+        "",
+        "races/test_due.py::test_a_range_that_expired_may_hold_only_what_is_settled",
+    ),
+    Guard(
+        "Nor do those that failed and wait for their next attempt.",
+        DUE,
+        "newest.failures = 0 AND ",
+        "",
+        "races/test_due.py::test_so_may_an_item_that_failed_and_waits_for_its_next_attempt",
+    ),
+    Guard(
+        "An alert is not put off while items wait.",
+        DUE,
+        "    IF failed > 0 THEN\n",
+        "    IF false THEN\n",
+        "races/test_due.py::test_an_alert_is_due_while_items_wait",
+    ),
+    Guard(
+        "A report that shares a commit waits for no lease.",
+        TOGETHER,
+        "    FOR UPDATE SKIP LOCKED\n",
+        "    FOR UPDATE\n",
+        f"{GROUP}::test_a_lease_that_somebody_holds_keeps_no_other_waiting",
+    ),
+    Guard(
+        "Nor does one that is alone in it, and keeps the next one from beginning.",
+        SETTLE,
+        "        FOR UPDATE SKIP LOCKED;\n",
+        "        FOR UPDATE;\n",
+        f"{GROUP}::test_a_report_that_is_alone_in_its_commit_does_not_wait_either",
+    ),
+    Guard(
+        "A hook is called for nothing that a shared commit has settled without it.",
+        TOGETHER,
+        "                AND s.pipeline = ANY (%(hooked)s::text[]) -- if hooked\n",
+        "                AND false -- if hooked\n",
+        f"{GROUP}::test_a_hook_of_one_of_them_is_called",
+    ),
+    Guard(
+        "Reports that share a commit are answered before any job is reconciled.",
+        "report/group_commit.py",
+        "        finally:\n            self._hand_over(batch)\n",
+        "        finally:\n            _reconcile(jobs)\n            self._hand_over(batch)\n",
+        f"{GROUP}::test_who_waits_is_answered_before_the_job_is_reconciled",
+    ),
+    Guard(
+        "The jobs of reports that were answered are reconciled.",
+        "report/group_commit.py",
+        "            self._hand_over(batch)\n        _reconcile(jobs)\n",
+        "            self._hand_over(batch)\n",
+        f"{GROUP}::test_each_job_of_those_that_were_answered_is_finished",
+    ),
+)
