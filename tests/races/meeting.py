@@ -86,16 +86,17 @@ class Gate:
             return
         conn.ensure_connection()
         raw: Any = conn.connection
+        gate: Any = self  # it stops a connection as an operation of the explorer does
         if isinstance(raw, WatchedConnection):  # another gate is around this one
             self._around = raw.operation
-            raw.operation = self  # type: ignore[assignment] # in what is called here
+            raw.operation = gate
             yield
             raw.operation = self._around
             return
         kind = type(raw)
         with plain_connection(conn, "keeper of a gate") as keeper:
             gates = Gates(keeper)
-            WatchedConnection.watch(raw, self, gates)  # type: ignore[arg-type] # as above
+            WatchedConnection.watch(raw, gate, gates)
             yield
             if not raw.closed:
                 gates.let_go(raw)
