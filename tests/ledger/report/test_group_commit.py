@@ -25,7 +25,7 @@ from tests.ledger.report import test_report
 from tests.ledger.report.test_report import *  # noqa: F403 (the same behavior, through group commit)
 from tests.ledger.worker import TWO_STAGES, counts, keys, kinds, metrics, numbers, status
 from tests.polling import eventually
-from tests.races.meeting import Gate, until_waiting
+from tests.races.meeting import Gate, holding, until_waiting
 
 pytestmark = pytest.mark.usefixtures("postgres_only")
 
@@ -158,11 +158,13 @@ def test_a_lease_that_somebody_holds_keeps_no_other_waiting(pile: Pile) -> None:
     assert pile._first.result() == ["counted"]
 
 
-def test_a_report_that_is_alone_in_its_commit_does_not_wait_either(in_thread: Any) -> None:
+def test_a_report_that_is_alone_in_its_commit_does_not_wait_either(
+    in_thread: Any, connect: Any
+) -> None:
     """It would keep those from beginning that come meanwhile."""
     held, free = leases_of(1, 2)
-    with transaction.atomic(using="postgres"):
-        LeaseRow.ledger.using("postgres").select_for_update().get(pk=held.token)
+    lock = "SELECT 1 FROM joblot_lease WHERE token = %s FOR UPDATE"
+    with holding(connect(), lock, [held.token]):
         waits = in_thread(lambda: receipts(held, *map(success, numbers(held))))
         until_waiting()
         report = in_thread(lambda: receipts(free, *map(success, numbers(free))))
