@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 from uuid import uuid4
 
@@ -90,11 +91,11 @@ def _grant(token: Any, candidate: Candidate, *row: Any) -> Grant:
 
 
 def _items(job_id: int, spans: list[Span], text: str) -> list[ItemRow]:
-    """The items of `[[number, key, payload], …]`. If one of them can't be read, each is read
-    separately, so that the others can be.
+    """The items of `[[number, key, payload], …]`, by number. If one of them can't be read, each is
+    read separately, so that the others can be.
     """
     if (items := _read(text)) is not None:
-        return [ItemRow(*item) for item in items]
+        return [ItemRow(*item) for item in sorted(items, key=itemgetter(0))]
     return items_by_number(job_id, (number for span in spans for number in span.numbers))
 
 
