@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -86,7 +87,8 @@ def test_an_hour_of_watching_keeps_memory_flat(
         hide(shown, hidden=False)
         short = submit(f"short {part}", keys(20), pipeline="short")
         _come_and_go(served, [job, short], drain_after=part % 2)
-        eventually(lambda n=part: read.get(job.pk, 0) >= SNAPSHOTS * (n + 1), seconds_max=300)
+        wanted = SNAPSHOTS * (part + 1)
+        eventually(partial(_has_read, read, job.pk, wanted), seconds_max=300)
         expect(shown.locator("[data-f='stages.0.succeeded']")).to_have_text(_settled(part))
         hide(shown, hidden=True)
         eventually(lambda: served.process.live.viewers == 0)
@@ -101,6 +103,10 @@ def _tab(context: BrowserContext, job: Job) -> Page:
     expect(state(tab)).to_have_text("Live")
     hide(tab, hidden=True)
     return tab
+
+
+def _has_read(read: dict[int, int], job_id: int, times: int) -> bool:
+    return read.get(job_id, 0) >= times
 
 
 def _settled(part: int) -> str:
@@ -154,9 +160,10 @@ def _require_flat(found: list[Held]) -> None:
     begun, ended = found[WARM : WARM + 3], found[-3:]
 
     def growth(name: str) -> float:
-        return median(getattr(one, name) for one in ended) - median(
-            getattr(one, name) for one in begun
+        before, after = (
+            median(float(getattr(one, name)) for one in some) for some in (begun, ended)
         )
+        return after - before
 
     assert growth("server") < SERVER_GROWTH_MAX, found
     assert growth("heap") < HEAP_GROWTH_MAX, found

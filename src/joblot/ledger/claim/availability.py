@@ -13,7 +13,7 @@ from joblot.ledger.claim.candidates import Wanted
 from joblot.ledger.db.statements import fetch, moment
 from joblot.ledger.db.transactions import alias, connection, one_snapshot, repeated
 from joblot.ledger.rows import workers
-from joblot.models import Stage
+from joblot.models import NO_OWNER, Stage
 from joblot.states import NoLease
 from joblot.wire import Claim
 
@@ -85,7 +85,7 @@ def no_lease(wanted: Wanted, owner: int | None = None, worker: str = "") -> Clai
         "claim/why_no_lease",
         **wanted.as_params(),
         rows=limits().claim_reason_rows_max,
-        owner=owner or workers.NO_OWNER,
+        owner=owner or NO_OWNER,
         worker=worker,
     )
     is_known, is_paused, is_open, at_limit, seconds, revoked_at = rows[0]
