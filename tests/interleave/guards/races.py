@@ -130,7 +130,7 @@ GUARDS = (
     Guard(
         "A cancel deletes the ranges, and so waits for concurrent claims.",
         "job/lifecycle.py",
-        "            drain_claims(job_id, {JobStatus.CANCELING}, job.run)\n",
+        "            drain_claims(job.pk, job.run)\n",
         "",
         pair("running-cancel-claim-postgres"),
     ),
@@ -213,8 +213,8 @@ GUARDS = (
     Guard(
         "A release locks the lease before it reads its open items.",
         "lease.py",
-        "_find(token, locked=True)",
-        "_find(token)",
+        "find(token, locked=True)",
+        "find(token)",
         pair("running-release-requeue-postgres"),
     ),
     Guard(

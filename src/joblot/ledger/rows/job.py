@@ -88,7 +88,7 @@ def _at_version(job_id: int, version: int, only: Q | None) -> QuerySet[Job]:
 
 def _update_of(row: QuerySet[Job], changes: dict[str, Any]) -> tuple[str, tuple[Any, ...]]:
     """The statement that `row.update()` would run."""
-    query = row.query.chain(sql.UpdateQuery)
+    query: Any = row.query.chain(sql.UpdateQuery)
     query.add_update_values({"version": F("version") + 1, **changes})
     text, params = query.get_compiler(alias()).as_sql()
     return text, tuple(params)
