@@ -47,13 +47,13 @@ def gave_back() -> tuple[Job, Any]:
     return job, lease
 
 
-def cancel_now(job: Job) -> str:
-    return cancel(job.pk, grace_seconds=0).status
-
-
-def _succeeded_as_recorded() -> int:
+def recorded_successes() -> int:
     recorded: Any = Job.objects.get().recorded
     return int(recorded[0]["succeeded"])
+
+
+def cancel_now(job: Job) -> str:
+    return cancel(job.pk, grace_seconds=0).status
 
 
 class TestTheLeasesThatStayAsTheyAre:
@@ -134,7 +134,7 @@ class TestAnAmendmentThroughOneThatIsNotClosed:
         assert status(job) == "STARTED"
         gate.open()
         assert (a.result(), b.result()) == (["amended", "amended"], "REVOKED")
-        assert _succeeded_as_recorded() == 2
+        assert recorded_successes() == 2
 
     def test_that_comes_after_the_end_of_the_run_is_late(self, in_thread: Any) -> None:
         job, lease = half_failed()
@@ -155,7 +155,7 @@ class TestAnAmendmentThroughOneThatIsNotClosed:
         reconciles.wait()  # the amendment is committed
         ends.open()
         assert a.result() == "REVOKED"
-        assert _succeeded_as_recorded() == 2
+        assert recorded_successes() == 2
         reconciles.open()
         assert b.result() == ["amended", "amended"]
 

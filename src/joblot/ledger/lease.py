@@ -50,7 +50,7 @@ def renew(token: str | UUID, seconds: float | None = None) -> str:
         _check_seconds(seconds)
     pk, conn = key_of(token), connection()
     require_durable(conn)
-    for (expires_at,) in fetch(conn, "renew", token=pk, seconds=seconds):
+    for (expires_at,) in fetch(conn, "rows/renew", token=pk, seconds=seconds):
         return moment(expires_at).isoformat()
     lease = find(pk)
     workers.require_not_revoked(lease.owner, lease.worker)
@@ -72,7 +72,7 @@ def renew_many(tokens: Collection[UUID], seconds: float) -> int:
     _check_seconds(seconds)
     conn = connection()
     require_durable(conn)
-    return len(fetch(conn, "renew_many", tokens=list(tokens), seconds=seconds))
+    return len(fetch(conn, "rows/renew_many", tokens=list(tokens), seconds=seconds))
 
 
 def _check_seconds(seconds: Any) -> None:
