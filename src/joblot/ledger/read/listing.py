@@ -91,7 +91,7 @@ def matching(
         stages = Stage.ledger.filter(pipeline__in=filters.pipeline)
         rows = rows.filter(pk__in=stages.values("job_id"))
     if filters.owner:
-        rows = rows.filter(owner__in=filters.owner)
+        rows = rows.filter(_owned(filters.owner))
     if filters.q:
         rows = rows.filter(_named(filters.q))
     if filters.since is not None:
@@ -99,6 +99,12 @@ def matching(
     if filters.until is not None:
         rows = rows.filter(created_at__lt=_moment_of(filters.until))
     return rows
+
+
+def _owned(names: tuple[str, ...]) -> Q:
+    """One owner as a range of one value: PostgreSQL drops an equal column from the order."""
+    first, *others = names
+    return Q(owner__in=names) if others else Q(owner__range=(first, first))
 
 
 def _named(q: str) -> Q:
@@ -110,13 +116,18 @@ def _named(q: str) -> Q:
 
 
 def _ordered(rows: QuerySet[Any], filters: JobFilters) -> QuerySet[Any]:
-    """Jobs get their ids in the order in which they are created, so that order needs no time."""
+    """Jobs get their ids in the order in which they are created, so that order needs no time.
+
+    Those of one owner are ordered by the owner first, which changes nothing, but only their own
+    index serves it: a plan can't walk all jobs to find the few of an owner.
+    """
     field, downwards = filters.sort.lstrip("-"), filters.sort.startswith("-")
     minus, behind = ("-", "lt") if downwards else ("", "gt")
     if field == "name":
         rows = rows.order_by(f"{minus}name", f"{minus}pk")
     else:
-        rows = rows.order_by(f"{minus}pk")
+        of_one = [f"{minus}owner"] if len(filters.owner) == 1 else []
+        rows = rows.order_by(*of_one, f"{minus}pk")
     if filters.after is None:
         return rows
     value, job_id = filters.after
