@@ -49,6 +49,12 @@ def lease() -> str:
     return str(claim("p", job=job).leases[0].token)
 
 
+def worker() -> str:
+    job = submit("worked", ["a"], pipeline="p").pk
+    claim("p", job=job, worker="gpu-7/4f1c0a9be1d2")
+    return "gpu-7/4f1c0a9be1d2"
+
+
 def webhook() -> str:
     return str(webhooks.subscribe("https://receiver.example/")[1]["id"])
 
@@ -71,6 +77,7 @@ JOBS: dict[str, Callable[[], str]] = {
 def done(command: str) -> tuple[str, int, str]:
     words = shlex.split(command.partition("#")[0].partition(" > ")[0])[1:]
     makers = {"JOB": JOBS.get(words[0], plain), "TOKEN": lease, "WEBHOOK": webhook}
+    makers["WORKER"] = worker
     makers["DELIVERY"] = delivery
     args = [makers[word]() if word in makers else word for word in words]
     if words[0] == "prune":

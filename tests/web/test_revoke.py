@@ -79,7 +79,7 @@ def test_a_revoked_worker_that_is_long_offline_can_be_restored(worker: str, ledg
     long_ago = timezone.now() - timedelta(hours=3)
     WorkerInstance.ledger.using(ledger_db).update(last_seen_at=long_ago)
     page = ana.get("/workers").content.decode()
-    assert "1 offline in the last 7 days" in page
+    assert "1 revoked and offline" in page
     assert "/workers/restore?owner=0&amp;instance=gpu-7" in page
 
 
