@@ -35,8 +35,11 @@ def test_a_job_that_ended_while_the_clock_was_ahead_is_cleared_away(ledger_db: s
 
 
 def test_a_retry_that_was_killed_once_begun_goes_on(ledger_db: str) -> None:
-    """Seed 7: from then on its items are reopened, and its settled items become fewer."""
-    done = simulate(7)
+    """From then on its items are reopened, and its settled items become fewer.
+
+    A process is killed at a random statement, and the databases need different ones.
+    """
+    done = simulate({"postgres": 26, "sqlite": 7}[ledger_db])
     assert done.figures["retried by cause"] > 0
 
 
