@@ -50,11 +50,12 @@ def _rounds(given: Sequence[Given]) -> Iterator[list[Given]]:
 def _transactions(
     world: World, job: model.Job, lease: model.ModelLease, one_round: list[Given]
 ) -> Iterator[list[Given]]:
-    """On PostgreSQL without hooks, plainly counted results are settled first, in one statement.
+    """On PostgreSQL, plainly counted results are settled first, unless a hook refuses one of them.
 
     Successes with a stored output are settled last, since their files are written in between.
     """
-    at_once = connection().vendor == "postgresql" and not world.scene.hooked
+    refused = any(_is_refused(job, lease, one) for one in one_round)
+    at_once = connection().vendor == "postgresql" and not refused
     simple = [one for one in one_round if at_once and _is_simple(job, lease, one)]
     stored = [one for one in one_round if _is_stored(one)]
     rest = [one for one in one_round if one not in simple and one not in stored]
@@ -74,6 +75,14 @@ def _is_simple(job: model.Job, lease: model.ModelLease, one: Given) -> bool:
     _, outcome, _, retryable = one
     usual = outcome is ReportedOutcome.SUCCEEDED or not retryable
     return usual and not _is_stored(one) and job.judge(lease, one)[0] is Receipt.COUNTED
+
+
+def _is_refused(job: model.Job, lease: model.ModelLease, one: Given) -> bool:
+    """Whether the hook of its stage is called for this result, and fails."""
+    number, outcome, output, retryable = one
+    if lease.stage not in job.hooked or output not in (model.Job.REFUSED, model.Job.BUSY):
+        return False
+    return _is_simple(job, lease, (number, outcome, "accepted", retryable))
 
 
 def _is_committed(world: World, job_id: int, token: str, part: Sequence[Given]) -> bool:

@@ -228,6 +228,8 @@ class World:
             return
         known, kinds = self.seen(job_id)
         name = self.name(job_id)
+        if known["status"] == JobStatus.REVOKED.value and not self.in_flight(job_id, job):
+            job.end_cancel(self.now, in_flight=False)  # the last report may end it, or the sweep
         self._same(name, "status, run, revision", self._place(known), self._place_of(job))
         counted = [{n: stage[n] for n in model.COUNTS} for stage in known["stages"]]
         self._same(name, "counts", counted, job.counts())
