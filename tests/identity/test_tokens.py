@@ -34,15 +34,17 @@ def test_a_token_is_known_by_its_text_alone(
     assert found | {"last_used_at": None} == info
 
 
-def test_a_token_says_when_it_was_last_used(ledger_db: str, configure) -> None:
+def test_a_token_says_when_it_was_last_used(ledger_db: str, configure, clock) -> None:
     secret, info = issue("gpu", ["work"])
     assert info["last_used_at"] is None
+    clock.forward(1)
     authenticate(secret)
     (first,) = tokens()
     assert first["last_used_at"] > first["created_at"]
     authenticate(secret)
     assert tokens() == [first], "it is not written each time"
     configure(token_used_seconds=1e-9)
+    clock.forward(1)
     authenticate(secret)
     assert tokens()[0]["last_used_at"] > first["last_used_at"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from tests.web.browser import Visit, check_page
 NOTICE_MS = 25_000  # until a page says that it is not live
 BACK_MS = 6_000  # until it is live again
 FINISHED = "Done, not all well"
+BATCHES_PER_SNAPSHOT = 40
 
 # What the page shows, whenever anything has changed on it.
 RECORD = """
@@ -104,10 +106,22 @@ def test_bars_and_reasons_are_written_as_the_server_writes_them(
     assert (page.evaluate(bars), page.evaluate(seen)) == before
 
 
-def worked(job: Job, batch: int = 25) -> None:
-    """Work until nothing is ready; one item in fifty fails for good."""
+def wait_for_another(sent: list[dict[str, Any]]) -> None:
+    seen = len(sent)
+    eventually(lambda: len(sent) > seen)
+
+
+def worked(sent: list[dict[str, Any]], batch: int = 25) -> None:
+    """Work until nothing is ready; one item in fifty fails for good.
+
+    However fast that is, a snapshot is read now and then, while items are still open.
+    """
     for pipeline in ("p", "q"):
-        while leases := claim(pipeline, batch).leases:
+        for turn in count():
+            if not (leases := claim(pipeline, batch).leases):
+                break
+            if turn % BATCHES_PER_SNAPSHOT == 0:
+                wait_for_another(sent)
             bad = [n for n in worker.numbers(leases[0]) if n % 50 == 0]
             good = [n for n in worker.numbers(leases[0]) if n % 50]
             worker.fail(leases[0], *bad) if bad else None
@@ -151,7 +165,7 @@ def test_every_number_that_was_shown_was_true(
     job = submit("tiles", keys(10_000), stages=TWO_STAGES)
     page = follow(job)
     page.evaluate(RECORD)
-    work = in_thread(worked, job)
+    work = in_thread(worked, sent)
     expect(field(page, "shown.word")).to_have_text(FINISHED, timeout=60_000)
     work.result()
     expect(field(page, "stages.1.succeeded")).to_have_text("9,800")
