@@ -65,7 +65,7 @@ GUARDS = (
         "rows/due.sql",
         "l.state IN ({CAN_SETTLE})",
         "false",
-        pair("last-cancel-reconcile-sqlite"),
+        "ledger/job/test_lifecycle.py::test_a_cancel_with_grace_lets_leases_in_flight_report[sqlite]",
     ),
     Guard(
         "A cancel also closes expired leases.",
