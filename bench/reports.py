@@ -22,6 +22,7 @@ from uuid import UUID, uuid4
 
 import psutil
 from figures import figure, write
+from hot_job import _migrate
 
 from joblot import standalone
 from joblot.testing.postgres import PostgresServer
@@ -66,12 +67,10 @@ def main() -> None:
 
 
 def _set_up() -> None:
-    from django.core.management import call_command
     from django.db import connection
 
-    call_command("migrate", verbosity=0)
+    _migrate()
     with connection.cursor() as cursor:
-        cursor.execute("CREATE TABLE bare (LIKE joblot_outcome INCLUDING ALL)")
         cursor.execute("CREATE TABLE saved (key text PRIMARY KEY, label int)")
 
 

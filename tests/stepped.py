@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 from django.db import connections
 
 from joblot.ledger.db import functions
@@ -28,3 +29,13 @@ def _run(alias: str, statements: list[str]) -> None:
     with connections[alias].cursor() as cursor:
         for statement in statements:
             cursor.execute(statement)
+
+
+@pytest.fixture(autouse=True)
+def stop_at_steps(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The functions of the database stop at their steps."""
+    if "ledger_db" not in request.fixturenames:
+        yield
+        return
+    with stepped(request.getfixturevalue("ledger_db")):
+        yield

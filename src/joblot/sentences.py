@@ -13,13 +13,13 @@ Json = dict[str, Any]
 def standing(job: Json) -> str:
     """Behind the word for the status: `620,000 of 1,000,000 settled, 2,793 not well`."""
     stages = job["stages"]
-    settled = min(_settled(stage) for stage in stages)
+    settled = min(settled_of(stage) for stage in stages)
     not_well = sum(stage["failed"] + stage["lost"] for stage in stages)
     text = f"{settled:,} of {of(job)} settled"
     if not_well:
         text += f", {not_well:,} not well"
     if job["status"] == JobStatus.REVOKED:
-        text += f", {stages[0]['total'] - _settled(stages[0]):,} not begun or not finished"
+        text += f", {stages[0]['total'] - settled_of(stages[0]):,} not begun or not finished"
     return text
 
 
@@ -52,5 +52,6 @@ def share(part: int, whole: int) -> str:
     return f"{percent} %" if percent or not part else "under 1 %"
 
 
-def _settled(stage: Json) -> int:
+def settled_of(stage: Json) -> int:
+    """How many items of a stage have an outcome there, or never reach it."""
     return sum(int(stage[part]) for part in ("succeeded", "failed", "lost", "skipped"))

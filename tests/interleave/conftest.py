@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.interleave.play import Theatre
-from tests.stepped import stepped
+from tests.stepped import stop_at_steps
+
+__all__ = ["orders", "stop_at_steps", "theatre"]
 
 
 @pytest.fixture(scope="session")
@@ -21,13 +23,3 @@ def theatre(request: pytest.FixtureRequest) -> Iterator[Theatre]:
 def orders(request: pytest.FixtureRequest) -> str:
     """How many orders are tried: `quick`, `full` or `deep`."""
     return str(request.config.getoption("--interleave"))
-
-
-@pytest.fixture(autouse=True)
-def with_steps(request: pytest.FixtureRequest) -> Iterator[None]:
-    """The functions of the database stop at their steps."""
-    if "ledger_db" not in request.fixturenames:
-        yield
-        return
-    with stepped(request.getfixturevalue("ledger_db")):
-        yield

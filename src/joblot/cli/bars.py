@@ -14,7 +14,8 @@ from rich.live import Live
 from rich.text import Text
 
 from joblot.cli.printable import printable
-from joblot.cli.stages import IN_ORDER, counts, settled
+from joblot.cli.stages import IN_ORDER, counts
+from joblot.sentences import settled_of
 
 RATE_SECONDS = 20.0  # over which the rate is measured
 BAR_COLUMNS_MAX = 60
@@ -55,7 +56,7 @@ class LiveBars:
     def _rate(self, job: dict[str, Any]) -> float | None:
         """Items settled per second, over the last seconds; None at the beginning."""
         now = time.monotonic()
-        self._seen.append((now, sum(map(settled, job["stages"]))))
+        self._seen.append((now, sum(map(settled_of, job["stages"]))))
         while len(self._seen) > 2 and now - self._seen[0][0] > RATE_SECONDS:
             self._seen.popleft()
         (began, before), (_, done) = self._seen[0], self._seen[-1]

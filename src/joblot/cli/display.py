@@ -8,8 +8,9 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from joblot.cli.printable import say_aside
-from joblot.cli.stages import note, settled
+from joblot.cli.stages import note
 from joblot.cli.terminal import console, is_terminal
+from joblot.sentences import settled_of
 
 PLAIN_SECONDS = 10.0  # between two lines where there is no terminal
 
@@ -61,5 +62,5 @@ class PlainLines:
             return
         self._printed_at = now
         for stage in job["stages"]:
-            of = f"{settled(stage):,} of {stage['total']:,}"
+            of = f"{settled_of(stage):,} of {stage['total']:,}"
             say_aside(f"{stage['name']}: {of} {note(job, stage)}".rstrip())

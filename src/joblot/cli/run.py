@@ -23,10 +23,10 @@ from joblot.cli.display import Progress, progress_display
 from joblot.cli.plan import Plan
 from joblot.cli.pool import Pool, require_ready
 from joblot.cli.source import Source
-from joblot.cli.stages import settled
 from joblot.cli.submission import Submission, Submitted
 from joblot.cli.worker_process import RunOrder
 from joblot.errors import JoblotError, Refused, Unavailable
+from joblot.sentences import settled_of
 from joblot.states import TERMINAL
 from joblot.worker.ending import signals_that_end
 from joblot.worker.supervisor import Answered, Died
@@ -117,7 +117,7 @@ class Run:
         state = self._progress()
         if state is not None:
             display.update(state)
-            self._settled = sum(settled(stage) for stage in state["stages"])
+            self._settled = sum(settled_of(stage) for stage in state["stages"])
             if state["status"] in TERMINAL:
                 return True
         return self._stop.is_set() and not self._pool.supervisor.processes

@@ -42,10 +42,6 @@ def counts(stage: dict[str, Any]) -> dict[str, int]:
     return known
 
 
-def settled(stage: dict[str, Any]) -> int:
-    return int(stage["succeeded"] + sum(stage[name] for name in GAVE_UP))
-
-
 def note(job: dict[str, Any], stage: dict[str, Any]) -> str:
     """Anything unusual: failures, and a job that is paused or canceling."""
     parts = [f"{stage[name]:,} {name}" for name in GAVE_UP if stage[name]]

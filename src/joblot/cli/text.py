@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from joblot.cli.printable import json_text, printable, say_row
-from joblot.cli.stages import IN_ORDER, counts, settled
+from joblot.cli.stages import IN_ORDER, counts
 from joblot.cli.terminal import Lines, console, is_terminal
+from joblot.sentences import settled_of
 
 Row = dict[str, Any]
 
@@ -182,7 +183,7 @@ def progress_line(state: Row) -> str:
     for stage in state["stages"]:
         bad = [f"{stage[name]:,} {name}" for name in ("failed", "lost", "skipped") if stage[name]]
         note = f" ({', '.join(bad)})" if bad else ""
-        parts.append(f"{stage['name']} {settled(stage):,} of {stage['total']:,}{note}")
+        parts.append(f"{stage['name']} {settled_of(stage):,} of {stage['total']:,}{note}")
     return "; ".join(parts)
 
 

@@ -19,6 +19,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from joblot.sentences import settled_of
+
 LINE_SECONDS = 1.0
 
 
@@ -61,11 +63,6 @@ def _bars(console: Console) -> Progress:
     )
 
 
-def settled(stage: dict[str, Any]) -> int:
-    """How many items of a stage have an outcome."""
-    return sum(stage[outcome] for outcome in ("succeeded", "failed", "lost", "skipped"))
-
-
 class Bars:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -76,7 +73,9 @@ class Bars:
             name = stage["name"]
             if name not in self._tasks:
                 self._tasks[name] = self._progress.add_task(name)
-            self._progress.update(self._tasks[name], completed=settled(stage), total=stage["total"])
+            self._progress.update(
+                self._tasks[name], completed=settled_of(stage), total=stage["total"]
+            )
 
     def say(self, text: str) -> None:
         self._progress.console.print(f"[dim]{text}[/dim]", highlight=False)
@@ -94,8 +93,8 @@ class Lines:
         self._shown = now
         elapsed = now - self._began
         stages = [
-            f"{stage['name']} {settled(stage):,} of {stage['total']:,} "
-            f"({settled(stage) / elapsed:,.0f}/s)"
+            f"{stage['name']} {settled_of(stage):,} of {stage['total']:,} "
+            f"({settled_of(stage) / elapsed:,.0f}/s)"
             for stage in job["stages"]
         ]
         eta = f" · ETA {job['eta']['p50']:.0f} s" if job["eta"] else ""

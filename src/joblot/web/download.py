@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 
 from joblot.api.long_polling import StreamPage, attach, query_of_next_page
+from joblot.models import Job
 
 # The text of the page behind a record, and the `after` of the next one, None on the last.
 ReadPage = Callable[[int], tuple[str, int | None]]
@@ -27,6 +29,23 @@ class Pages(StreamingHttpResponse):
 
     def getvalue(self) -> bytes:
         return self._first
+
+
+def heading(job: Job, as_of: str, given: Mapping[str, str]) -> dict[str, Any]:
+    """The first record of a download: which job, run and revision, as of when, by which filter."""
+    return {
+        "job": job.pk,
+        "name": job.name,
+        "run": job.run,
+        "revision": job.revision,
+        "as_of": as_of,
+        "filter": dict(given),
+    }
+
+
+def file_name(job: Job, what: str, at: datetime, kind: str) -> str:
+    """`joblot-7-run2-rev1-failed-20261124T0012Z.csv`."""
+    return f"joblot-{job.pk}-run{job.run}-rev{job.revision}-{what}-{at:%Y%m%dT%H%MZ}.{kind}"
 
 
 def download(

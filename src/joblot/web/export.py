@@ -19,7 +19,7 @@ from joblot.ledger.read.filters import ItemFilters
 from joblot.ledger.read.items import Page
 from joblot.ledger.read.search import search
 from joblot.models import Job
-from joblot.web.download import download
+from joblot.web.download import download, file_name, heading
 from joblot.web.page import page, require_sight
 
 Json = dict[str, Any]
@@ -65,7 +65,7 @@ def _exported(request: HttpRequest, job_id: int, kind: str) -> HttpResponseBase:
         found.next,
         read,
         content_type=content_type,
-        name=f"{_name(job, found, filters)}.{kind}",
+        name=_name(job, found, filters, kind),
     )
 
 
@@ -77,26 +77,13 @@ def _text(found: Page, record: Callable[[Json], str]) -> str:
     return "".join(map(record, found))
 
 
-def _name(job: Job, found: Page, filters: ItemFilters) -> str:
-    """`joblot-7-run2-rev1-failed-20261124T0012Z`."""
-    at = datetime.fromisoformat(found.as_of)
+def _name(job: Job, found: Page, filters: ItemFilters, kind: str) -> str:
     which = filters.state or ("items" if not filters.cause else f"cause-{filters.cause}")
-    return f"joblot-{job.pk}-run{job.run}-rev{job.revision}-{which}-{at:%Y%m%dT%H%MZ}"
-
-
-def _heading(job: Job, found: Page, given: Mapping[str, str]) -> Json:
-    return {
-        "job": job.pk,
-        "name": job.name,
-        "run": job.run,
-        "revision": job.revision,
-        "as_of": found.as_of,
-        "filter": dict(given),
-    }
+    return file_name(job, which, datetime.fromisoformat(found.as_of), kind)
 
 
 def _json_opening(job: Job, found: Page, given: Mapping[str, str]) -> str:
-    return json.dumps(_heading(job, found, given)) + "\n"
+    return json.dumps(heading(job, found.as_of, given)) + "\n"
 
 
 def _json_record(item: Json) -> str:
@@ -104,8 +91,8 @@ def _json_record(item: Json) -> str:
 
 
 def _csv_opening(job: Job, found: Page, given: Mapping[str, str]) -> str:
-    heading = _heading(job, found, given)
-    told = [f"{name}={_cell(value)}" for name, value in heading.items()]
+    first = heading(job, found.as_of, given)
+    told = [f"{name}={_cell(value)}" for name, value in first.items()]
     return _csv_row(told) + _csv_row(COLUMNS)
 
 

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from joblot.ledger.read.pace import Pace
-from joblot.sentences import at_least, of
+from joblot.sentences import at_least, of, settled_of
 from joblot.states import TERMINAL, JobStatus
-
-SETTLED = ("succeeded", "failed", "lost", "skipped")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +21,7 @@ class JobRow:
     @property
     def settled(self) -> int:
         """An item is skipped in the stages behind the one that it failed in."""
-        last = self.job["stages"][-1]
-        return sum(int(last[name]) for name in SETTLED)
+        return settled_of(self.job["stages"][-1])
 
     @property
     def not_well(self) -> int:

@@ -16,10 +16,9 @@ from joblot.ledger.read.log_lines import logs as read_logs
 from joblot.ledger.read.overview import LINES_SHOWN
 from joblot.ledger.read.snapshot import snapshot
 from joblot.ledger.read.workers import database_now
-from joblot.models import Job
 from joblot.sentences import standing
 from joblot.shown import shown
-from joblot.web.download import download
+from joblot.web.download import download, file_name, heading
 from joblot.web.log_panel import FIELDS, LogFilter, panel, place
 from joblot.web.page import page, require_sight
 from joblot.web.shell import render
@@ -82,27 +81,16 @@ def _downloaded(request: HttpRequest, job_id: int, kind: str) -> HttpResponseBas
 
     is_first = ViewCall.of(request).is_first
     text, following = read(0 if is_first else place(given, "after"))
-    first = opening(_heading(job, now.isoformat(), log_filter)) if is_first else ""
-    name = f"joblot-{job.pk}-run{job.run}-rev{job.revision}-log-{now:%Y%m%dT%H%MZ}.{kind}"
+    first = opening(heading(job, now.isoformat(), log_filter.given)) if is_first else ""
+    name = file_name(job, "log", now, kind)
     return download(request, first + text, following, read, content_type=content_type, name=name)
 
 
-def _heading(job: Job, as_of: str, log_filter: LogFilter) -> Json:
-    return {
-        "job": job.pk,
-        "name": job.name,
-        "run": job.run,
-        "revision": job.revision,
-        "as_of": as_of,
-        "filter": log_filter.given,
-    }
-
-
-def _text_heading(heading: Json) -> str:
-    asked = ", ".join(f"{name} {value}" for name, value in heading["filter"].items())
+def _text_heading(first: Json) -> str:
+    asked = ", ".join(f"{name} {value}" for name, value in first["filter"].items())
     return (
-        f"# log of job {heading['job']}, {heading['name']}: run {heading['run']}, revision "
-        f"{heading['revision']}, as of {heading['as_of']}, {asked or 'all lines'}\n"
+        f"# log of job {first['job']}, {first['name']}: run {first['run']}, revision "
+        f"{first['revision']}, as of {first['as_of']}, {asked or 'all lines'}\n"
     )
 
 

@@ -15,7 +15,7 @@ from joblot.identity.local import local_mark
 from joblot.web.models import Membership
 
 LOCAL_SESSION = "joblot_local"  # in a session: the mark of the local token that it was begun under
-NO_OWNER = -1  # people hold no leases
+PERSON = -1  # the owner of no lease: people hold none
 
 READS = frozenset({Scope.READ})
 OPERATES = READS | {Scope.SUBMIT}
@@ -72,7 +72,7 @@ def of_user(user: Any) -> Visitor:
     """The rights of a user of Django's. Raises NotAllowed if there are none."""
     name = user.get_username()
     if user.has_perm("joblot_web.operate_jobs"):
-        return Visitor(owner=NO_OWNER, name=name, scopes=OPERATES_ALL, operates=None, actor=name)
+        return Visitor(owner=PERSON, name=name, scopes=OPERATES_ALL, operates=None, actor=name)
     roles = dict(Membership.objects.filter(user=user).values_list("project", "role"))
     if user.has_perm("joblot_web.view_jobs"):
         roles.setdefault(None, Membership.Role.READER)
@@ -83,7 +83,7 @@ def of_user(user: Any) -> Visitor:
     operates = {project for project, role in roles.items() if role == Membership.Role.OPERATOR}
     everywhere = None in operates
     return Visitor(
-        owner=NO_OWNER,
+        owner=PERSON,
         name=name,
         scopes=OPERATES_ALL if everywhere else OPERATES if operates else READS,
         projects=None if None in roles else frozenset(filter(None, roles)),

@@ -9,19 +9,18 @@ import json
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from joblot.bounded_json import is_text_too_deep
 from joblot.config import limits
 from joblot.ledger.claim import queue
 from joblot.ledger.claim.candidates import Candidate
 from joblot.ledger.claim.grant import Grant, Holder, Taken
-from joblot.ledger.db.statements import fetch, json_value
+from joblot.ledger.db.statements import fetch
 from joblot.ledger.db.transactions import connection
 from joblot.ledger.rows.items import ItemRow, items_by_number
 from joblot.ledger.rows.outputs import readable_output
 from joblot.ledger.rows.ranges import Span
-from joblot.states import JobStatus
 
 
 def take(asked: Sequence[Candidate], limit: int, holder: Holder, *, wait: bool) -> Taken | None:
@@ -67,27 +66,13 @@ def _waiting(best: Candidate) -> list[tuple[Candidate, int]]:
     return [(best, queue.start(best.stage))]
 
 
-def _grant(token: Any, candidate: Candidate, *row: Any) -> Grant:
-    run, expires_at, status, version, config, trace, seconds, name, pipeline, *texts = row
+def _grant(token: UUID, candidate: Candidate, *row: Any) -> Grant:
+    *known, spans_text, items_text, inputs_text = row
     job_id, stage = candidate.stage
-    spans = [Span(*span) for span in json.loads(texts[0])]
-    return Grant(
-        token=token,
-        job_id=job_id,
-        run=run,
-        stage=stage,
-        spans=spans,
-        expires_at=expires_at,
-        job_status=JobStatus(status),
-        job_version=version,
-        config=json_value(config),
-        trace=trace,
-        lease_seconds=seconds,
-        stage_name=name,
-        pipeline=pipeline,
-        items=_items(job_id, spans, texts[1]),
-        inputs=_inputs(texts[2]) if stage else {},
-    )
+    spans = [Span(*span) for span in json.loads(spans_text)]
+    items = _items(job_id, spans, items_text)
+    inputs = _inputs(inputs_text) if stage else {}
+    return Grant.of(token, candidate.stage, known, spans=spans, items=items, inputs=inputs)
 
 
 def _items(job_id: int, spans: list[Span], text: str) -> list[ItemRow]:

@@ -18,12 +18,11 @@ from joblot.ledger.claim import availability, queue
 from joblot.ledger.claim.candidates import Candidate
 from joblot.ledger.claim.grant import Grant, Holder, Taken
 from joblot.ledger.claim.queue import StageKey
-from joblot.ledger.db.statements import fetch, json_value, moment
+from joblot.ledger.db.statements import fetch, json_value
 from joblot.ledger.db.transactions import alias, connection, durable
 from joblot.ledger.rows.items import ItemRow, settled_among
 from joblot.ledger.rows.ranges import ALONE, Span, islands
 from joblot.models import ItemRange
-from joblot.states import JobStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,23 +152,8 @@ def _grant(stage: StageKey, spans: list[Span], holder: Holder) -> Grant | None:
     )
     if not rows:
         return None
-    run, expires_at, status, version, config, trace, seconds, name, pipeline, items = rows[0]
-    return Grant(
-        token=token,
-        job_id=stage[0],
-        run=run,
-        stage=stage[1],
-        spans=spans,
-        expires_at=moment(expires_at),
-        job_status=JobStatus(status),
-        job_version=version,
-        config=json_value(config),
-        trace=trace,
-        lease_seconds=seconds,
-        stage_name=name,
-        pipeline=pipeline,
-        items=_items(items),
-    )
+    *known, items = rows[0]
+    return Grant.of(token, stage, known, spans=spans, items=_items(items))
 
 
 def _items(text: str) -> list[ItemRow]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from joblot.ledger.claim.candidates import Candidate
+from joblot.ledger.claim.queue import StageKey
+from joblot.ledger.db.statements import json_value, moment
 from joblot.ledger.rows.items import ItemRow
 from joblot.ledger.rows.ranges import Span
 from joblot.states import JobStatus
@@ -50,6 +52,39 @@ class Grant:
     pipeline: str
     items: list[ItemRow]
     inputs: Mapping[int, Any] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        token: UUID,
+        stage: StageKey,
+        row: Sequence[Any],
+        *,
+        spans: list[Span],
+        items: list[ItemRow],
+        inputs: Mapping[int, Any] | None = None,
+    ) -> Self:
+        """From the columns that every way to grant returns: run, deadline, status and version of
+        the job, config, trace, seconds of the lease, name and pipeline of the stage.
+        """
+        run, expires_at, status, version, config, trace, seconds, name, pipeline = row
+        return cls(
+            token=token,
+            job_id=stage[0],
+            run=run,
+            stage=stage[1],
+            spans=spans,
+            expires_at=moment(expires_at),
+            job_status=JobStatus(status),
+            job_version=version,
+            config=json_value(config),
+            trace=trace,
+            lease_seconds=seconds,
+            stage_name=name,
+            pipeline=pipeline,
+            items=items,
+            inputs=inputs,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from joblot.ledger.job import lifecycle
 from joblot.ledger.job.retry import retry
 from joblot.ledger.read.acts import Act, acts
 from joblot.ledger.rows.author import AuthorFields
+from joblot.sentences import settled_of
 
 logger = logging.getLogger("joblot.bulk")
 
@@ -62,8 +63,9 @@ def concerned(jobs: Iterable[Job], act: Act) -> list[Job]:
 def items_of(job: Job, act: Act) -> int:
     """How many of its items the act concerns: those to cancel, or to try again."""
     last = job["stages"][-1]
-    names = {Act.RETRY: ("succeeded",), Act.CANCEL: ("succeeded", "failed", "lost", "skipped")}
-    return int(job["total"] - sum(last[name] for name in names[act])) if act in names else 0
+    if act is Act.RETRY:
+        return int(job["total"] - last["succeeded"])
+    return int(job["total"] - settled_of(last)) if act is Act.CANCEL else 0
 
 
 def act_on(jobs: Sequence[Job], act: Act, by: AuthorFields) -> list[Outcome]:

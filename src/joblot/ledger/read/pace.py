@@ -15,6 +15,7 @@ from joblot.ledger.db.statements import fetch, json_value, moment
 from joblot.ledger.db.transactions import connection, repeated
 from joblot.ledger.read.eta import SECONDS_MIN, SETTLED_MIN, WINDOW_TICKS
 from joblot.ledger.rows.sampling import SAMPLE_SECONDS
+from joblot.sentences import settled_of
 from joblot.states import JobStatus
 
 MOVING = frozenset({JobStatus.PENDING, JobStatus.STARTED})
@@ -80,7 +81,7 @@ def _pace(job: Job, since: _Since) -> Pace:
     elapsed = (now - since.at).total_seconds()
     if elapsed < SECONDS_FOR_A_RATE:
         return UNKNOWN
-    settled = [_settled(stage) for stage in job["stages"]]
+    settled = [settled_of(stage) for stage in job["stages"]]
     recent = [a - b for a, b in zip(settled, since.settled, strict=True)]
     per_minute = round(max(0, sum(recent)) / elapsed * 60, 1)
     if elapsed < SECONDS_MIN or sum(settled) < SETTLED_MIN:
@@ -109,10 +110,6 @@ def _after(now: datetime, seconds: Iterable[float]) -> str | None:
         return (now + timedelta(seconds=max(seconds))).isoformat(timespec="seconds")
     except OverflowError:
         return None
-
-
-def _settled(stage: dict[str, Any]) -> int:
-    return sum(int(stage[name]) for name in ("succeeded", "failed", "lost", "skipped"))
 
 
 def _at(iso: str) -> datetime:

@@ -22,7 +22,7 @@ from joblot.ledger.read.partition import parts_of
 from joblot.ledger.read.progress import progress, progress_of
 from joblot.ledger.read.reasons.reason import NOBODY
 from joblot.ledger.read.why import reasons_of
-from joblot.sentences import at_least, basis, of, standing
+from joblot.sentences import at_least, basis, of, settled_of, standing
 from joblot.shown import shown
 from joblot.states import TERMINAL, JobStatus
 from joblot.words import STATUSES
@@ -134,6 +134,6 @@ def _reason(reason: dict[str, Any]) -> dict[str, Any]:
 def _stage(stage: dict[str, Any]) -> dict[str, Any]:
     """The counts; what is `not_reached` is still in an earlier stage."""
     kept = {name: value for name, value in stage.items() if name not in ("pipeline", "metrics")}
-    settled = sum(stage[name] for name in ("succeeded", "failed", "lost", "skipped"))
+    settled = settled_of(stage)
     here = stage["ready"] + stage["in_flight"] + stage["cancelled"] + settled
     return {"not_reached": stage["total"] - here, **kept, "settled": settled}
