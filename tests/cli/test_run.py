@@ -48,6 +48,13 @@ def test_json_lines_from_stdin_in_batches_on_postgres(joblot_on_postgres: Joblot
     assert joblot.json("doctor")["ok"]
 
 
+def test_the_job_of_a_run_is_owned_by_its_user(joblot: Joblot):
+    joblot.write("names", "ann\n")
+    joblot("run", "work:upper", "--lines", "names", "--workers", "1")
+    (job,) = joblot.json("jobs", "--owner", "me")
+    assert job["name"] == "work:upper"
+
+
 def test_failed_items_are_told_with_their_causes(joblot: Joblot):
     joblot.write("names", "good\nbusy\n" + "".join(f"bad{n}\n" for n in range(12)))
     policy = ["--policy", "retry_backoff_seconds=0.01", "--policy", "failure_threshold=1"]

@@ -9,6 +9,7 @@ from typing import Any
 from joblot.cli import alive, verbs
 from joblot.cli.source import Source
 from joblot.errors import Refused, WrongStatus
+from joblot.operator_name import operator
 from joblot.states import TERMINAL, JobStatus
 
 EXPIRIES_MAX = 3  # a run's default: an item that alone has killed this many workers is lost
@@ -73,6 +74,7 @@ def begin(plan: Plan, *, name: str | None, policy: Mapping[str, Any]) -> int:
         config=plan.as_config(),
         policy={"expiries_max": EXPIRIES_MAX, **policy},
         seal=False,
+        actor=operator(),
     )
     return int(job.pk)
 
