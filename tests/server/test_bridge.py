@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import threading
 
 import pytest
 from django.http import FileResponse, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
-from joblot.server.bridge import WholeResponse
+from joblot.server.bridge import Bridge, WholeResponse
+from tests.polling import eventually
 
 ANSWERS = {
     "text": lambda: HttpResponse("moth"),
@@ -32,3 +34,17 @@ def test_cookies_are_sent_on() -> None:
         value for name, value in WholeResponse.of(response).headers if name == b"Set-Cookie"
     ]
     assert cookie.startswith(b"session=x")
+
+
+def test_a_server_starts_all_its_threads_at_once() -> None:
+    """A pool that starts them one by one may wait forever for the last one when it closes."""
+
+    def threads() -> int:
+        return sum(one.name.startswith("joblot-request") for one in threading.enumerate())
+
+    before = threads()
+    bridge = Bridge(5)
+    bridge.start()
+    eventually(lambda: threads() == before + 5)
+    bridge.close()
+    assert threads() == before

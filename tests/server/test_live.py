@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -183,6 +184,35 @@ def test_a_stop_ends_the_stream(served: Served, http: httpx.Client, quick: None)
         served.begin_stop()
         for _ in found:
             pass
+
+
+def test_the_reading_ends_before_the_threads_do(
+    served: Served, http: httpx.Client, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read after that would open a connection that nobody closes."""
+    job = submit("watched", keys(1), pipeline="p")
+    live = served.process.live
+    reads: list[int] = []
+
+    async def endless(job_id: int) -> Any:
+        reads.append(job_id)
+        await asyncio.Event().wait()
+
+    ended: list[bool] = []
+    close = served.process._bridge.close
+
+    def closed() -> None:
+        ended.append(live._reading is not None and live._reading.done())
+        close()
+
+    with http.stream("GET", path(job), headers=SSE, timeout=20) as answer:
+        lines = answer.iter_lines()
+        next(lines)
+        monkeypatch.setattr(live, "_read", endless)
+        monkeypatch.setattr(served.process._bridge, "close", closed)
+        eventually(lambda: reads)
+        served.stop()
+    assert ended == [True]
 
 
 def test_a_database_that_fails_sends_nothing_but_comments(

@@ -64,6 +64,10 @@ class Bridge(BaseHandler):
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="joblot-request")
 
+    def start(self) -> None:
+        """Start all threads."""
+        self._occupy_all(lambda: None)
+
     async def ask(self, scope: Scope, body: IO[bytes]) -> WholeResponse:
         """Django's response to the request; closes `body`."""
         loop = asyncio.get_running_loop()
@@ -75,16 +79,26 @@ class Bridge(BaseHandler):
         return await loop.run_in_executor(self._pool, partial(verb, *args, **kwargs))
 
     def close(self) -> None:
-        """Wait until the threads are idle; each closes its database connections."""
+        """Wait until the threads are idle; each closes its database connections. They must have
+        been started.
+        """
+        self._occupy_all(connections.close_all)
+        self._pool.shutdown(wait=True)
+
+    def _occupy_all(self, then: Callable[[], object]) -> None:
+        """Call `then` in each thread, once all of them wait for each other.
+
+        None of the threads may exist, or all: a pool that has started some may count one as idle
+        that has just taken a call, start too few others, and so wait forever.
+        """
         all_there = threading.Barrier(self._threads)
 
-        def end() -> None:
+        def occupy() -> None:
             all_there.wait()  # so that each thread gets one of these
-            connections.close_all()
+            then()
 
         for _ in range(self._threads):
-            self._pool.submit(end)
-        self._pool.shutdown(wait=True)
+            self._pool.submit(occupy)
 
     def _answer(self, scope: Scope, body: IO[bytes]) -> WholeResponse:
         with body:

@@ -89,6 +89,12 @@ class LiveJobs:
             if not job.viewers and self._jobs.get(job_id) is job:
                 del self._jobs[job_id]
 
+    async def stop(self) -> None:
+        """Read nothing from now on."""
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait({self._reading})
+
     async def _read_while_watched(self) -> None:
         while self._jobs:
             began = time.monotonic()

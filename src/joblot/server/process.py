@@ -65,12 +65,14 @@ class Process:
         await receive()
         self._stop_on_signals(asyncio.get_running_loop())
         _end_with_parent()
+        self._bridge.start()
         limit_to(self._hook_threads_max)
         for clock in self._clocks:
             clock.start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         self.stop()
+        await self.live.stop()
         await asyncio.to_thread(self._end)
         await send({"type": "lifespan.shutdown.complete"})
 
