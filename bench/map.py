@@ -53,7 +53,7 @@ def _painted(
     """For each round, milliseconds and bytes; the first one warms up."""
     found: list[tuple[float, int]] = []
     with sync_playwright() as playwright:
-        path = shutil.which("chromium") or shutil.which("google-chrome")
+        path = shutil.which("chromium-headless-shell") or shutil.which("chromium")
         browser = playwright.chromium.launch(executable_path=path, args=OPTIONS)
         for _ in range(rounds + 1):
             context = browser.new_context()

@@ -62,7 +62,7 @@ def draw(page: Page, base: str) -> None:
 def main() -> None:
     with demo() as link, sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium") or shutil.which("google-chrome"),
+            executable_path=shutil.which("chromium-headless-shell") or shutil.which("chromium"),
             args=["--no-sandbox", "--disable-background-networking", "--disable-component-update"],
         )
         page = browser.new_page(viewport=SIZE)

@@ -28,7 +28,7 @@ from joblot.entry import make_entry
 from tests.polling import eventually
 
 REQUIRED = "JOBLOT_BROWSER"  # in the environment: "required" makes a missing browser an error
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 OPTIONS = (
     "--headless=new",
     "--no-sandbox",
@@ -62,8 +62,8 @@ def find() -> str:
         if found := shutil.which(name):
             return found
     if os.environ.get(REQUIRED) == "required":
-        pytest.fail("Chromium is missing; install it (Debian: apt-get install chromium)")
-    pytest.skip("NO BROWSER: the pages are not tested; install it (Debian: chromium)")
+        pytest.fail("Chromium is missing; install it (Debian: apt-get install chromium-headless-shell)")
+    pytest.skip("NO BROWSER: the pages are not tested; install it (Debian: chromium-headless-shell)")
 
 
 @contextmanager
