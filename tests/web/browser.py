@@ -29,6 +29,7 @@ from tests.polling import eventually
 
 REQUIRED = "JOBLOT_BROWSER"  # in the environment: "required" makes a missing browser an error
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+INSTALL = "install it (Debian: apt-get install chromium-headless-shell)"
 OPTIONS = (
     "--headless=new",
     "--no-sandbox",
@@ -62,8 +63,8 @@ def find() -> str:
         if found := shutil.which(name):
             return found
     if os.environ.get(REQUIRED) == "required":
-        pytest.fail("Chromium is missing; install it (Debian: apt-get install chromium-headless-shell)")
-    pytest.skip("NO BROWSER: the pages are not tested; install it (Debian: chromium-headless-shell)")
+        pytest.fail(f"Chromium is missing; {INSTALL}")
+    pytest.skip(f"NO BROWSER: the pages are not tested; {INSTALL}")
 
 
 @contextmanager
