@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -74,13 +75,18 @@ def running() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="joblot-chromium-", ignore_cleanup_errors=True) as home:
         command = [path, *OPTIONS, f"--user-data-dir={home}", "about:blank"]
         process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=_environment(home)
+            command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=_environment(home),
+            start_new_session=True,
         )
         try:
             port = eventually(lambda: _port(Path(home) / "DevToolsActivePort"))
             yield f"http://127.0.0.1:{port}"
         finally:
-            process.terminate()
+            # The group: the command may be a script that waits for the browser.
+            os.killpg(process.pid, signal.SIGTERM)
             process.wait()
 
 

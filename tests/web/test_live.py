@@ -328,6 +328,7 @@ def test_a_session_that_ends_is_said(
 def test_a_deleted_job_is_said(
     visit: Callable[..., Visit], token_file: Path, quick: None, job: Job
 ) -> None:
+    drain("p", "q")  # an open job would be canceled first, and its page loaded again for that
     window = visit()
     window.allow("404")
     page = window.enter(token_file)
