@@ -39,7 +39,10 @@ SELECT extract(epoch FROM max(pg_xact_commit_timestamp(j.xmin)) - (
 ))
 FROM joblot_job j WHERE j.id = %(job)s AND j.finished_at IS NOT NULL
 """
-FINALS = "SELECT count(*) FROM joblot_event WHERE job_id = %(job)s AND kind = 'finished'"
+FINALS = """
+SELECT count(*) FROM joblot_event
+WHERE job_id = %(job)s AND kind = 'finished' AND data ->> 'status' <> 'REVOKED'
+"""
 
 
 class Ledger:
