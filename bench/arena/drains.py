@@ -15,11 +15,10 @@ from typing import Any
 
 from bench.arena.handlers import Crew, Task
 from bench.arena.rates import settled_count
-from bench.arena.servers import empty, set_commit_delay
+from bench.arena.servers import analyze, empty, set_commit_delay
 from bench.arena.truth import Truth
 from bench.strategies import BY_KEY
 from bench.strategies.shape import Batch, Strategy
-from bench.strategies.world import run
 
 SAMPLE_SECONDS = 0.1
 PATIENCE_SECONDS = 600
@@ -30,7 +29,7 @@ class Scene:
     """`jobs` jobs of `batches` batches each; `duplicates` is the share that comes twice."""
 
     jobs: int = 1
-    batches: int = 800
+    batches: int = 400
     size: int = 16
     handlers: int = 8
     delay: int = 0
@@ -68,12 +67,13 @@ def drain(key: str, scene: Scene) -> Drained:
         for number in range(scene.batches)
     ]
     strategy.setup([scene.batches * scene.size] * scene.jobs, batches)
-    run("ANALYZE")
+    analyze()
     set_commit_delay(scene.delay)
     with tempfile.TemporaryDirectory() as folder:
         truth = Truth(Path(folder) / "truth")
         task = Task(strategy, PATIENCE_SECONDS, warm=0, truth=truth)
         crew = Crew(task, dealt(batches, scene))
+        crew.warm_up()
         crew.begin()
         samples = sampled(crew, strategy, range(scene.jobs), truth)
         acts = crew.end()

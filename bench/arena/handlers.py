@@ -19,7 +19,7 @@ from django.db import connections
 from bench.arena.truth import Truth
 from bench.strategies.shape import Batch, Strategy
 
-WARM = 3  # batches of each handler before the clock starts
+WARM = 8  # batches of each handler before the clock starts
 PATIENCE_SECONDS = 120
 
 fork = multiprocessing.get_context("fork")
@@ -62,7 +62,7 @@ class Task:
 
 
 class Crew:
-    """The handlers of one run. `begin`, then look as often as wanted, then `end`."""
+    """The handlers of one run: `warm_up`, `begin`, look as often as wanted, `end`, `release`."""
 
     def __init__(self, task: Task, work: Sequence[Sequence[Batch]]) -> None:
         connections.close_all()  # a forked connection would be shared
@@ -88,8 +88,12 @@ class Crew:
         self._pipes.append(receiver)
         self._processes.append(process)
 
+    def warm_up(self) -> None:
+        """Wait until all are connected and warm; then they stand still."""
+        self._pass_gate()
+
     def begin(self) -> None:
-        """Start the clock once all are connected and warm."""
+        """Start the clock."""
         self._pass_gate()
         self._began = time.monotonic()
 
@@ -167,7 +171,8 @@ def _handle(gate: Any, sender: Connection, task: Task, crew: Sequence[Sequence[B
     for thread in threads:
         thread.start()
     steps.wait(PATIENCE_SECONDS)
-    gate.wait(PATIENCE_SECONDS)
+    gate.wait(PATIENCE_SECONDS)  # all processes are warm
+    gate.wait(PATIENCE_SECONDS)  # the servers' costs are known
     used = time.process_time()
     steps.wait()
     steps.wait()
@@ -197,6 +202,7 @@ def _repeat(
     gate: Any, sender: Connection, background: Callable[[], None], every: float, stop: Any
 ) -> None:
     background()
+    gate.wait(PATIENCE_SECONDS)
     gate.wait(PATIENCE_SECONDS)
     used = time.process_time()
     while not stop.wait(every):

@@ -1,4 +1,4 @@
-"""Which writers can still clobber a job: a handler after a cancel, and a stale save by other code."""
+"""Who can still clobber a job: a handler after a cancel, and a stale save by other code."""
 
 from __future__ import annotations
 
@@ -60,4 +60,3 @@ def _settle(strategy: Strategy) -> None:
     if background := strategy.background():
         for _ in range(3):
             background()
-

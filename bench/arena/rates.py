@@ -8,14 +8,13 @@ from typing import Any
 
 from bench.arena import cost
 from bench.arena.handlers import WARM, Crew, Task
-from bench.arena.servers import RedisServer, empty, set_commit_delay
+from bench.arena.servers import RedisServer, analyze, empty, set_commit_delay
 from bench.strategies import BY_KEY
 from bench.strategies.shape import Batch, Strategy
-from bench.strategies.world import run
 from joblot.testing.postgres import PostgresServer
 
 # Batches per second that are prepared, by results a batch. A faster strategy ends its slice early.
-PLENTY = {1: 6_000, 16: 4_000, 64: 1_600, 256: 500}
+PLENTY = {1: 4_000, 16: 2_500, 64: 1_000, 256: 300}
 SETTLE_ROUNDS = 200
 
 
@@ -62,12 +61,12 @@ class Rate:
         }
 
 
-def work_of(cell: Cell, seconds: float) -> tuple[list[list[Batch]], list[int]]:
+def work_of(cell: Cell, batches: float) -> tuple[list[list[Batch]], list[int]]:
     """The batches of each handler, which has one job, and the sizes of the jobs.
 
     The last batch of a job is given to nobody, as long as a job is not at its end.
     """
-    each = WARM + max(1, round(seconds * PLENTY[cell.size] / cell.handlers))
+    each = WARM + max(3, round(batches / cell.handlers))
     nexts = [0] * cell.jobs
     work: list[list[Batch]] = [[] for _ in range(cell.handlers)]
     for _ in range(each):
@@ -79,18 +78,27 @@ def work_of(cell: Cell, seconds: float) -> tuple[list[list[Batch]], list[int]]:
 
 
 def measure(
-    key: str, cell: Cell, seconds: float, postgres: PostgresServer, redis: RedisServer
+    key: str,
+    cell: Cell,
+    seconds: float,
+    postgres: PostgresServer,
+    redis: RedisServer,
+    *,
+    last: float | None = None,
 ) -> Rate:
+    """`last` is the rate found before: then no more is prepared than will be needed."""
     strategy = BY_KEY[key]()
+    expected = min(PLENTY[cell.size], 2 * last) if last else PLENTY[cell.size]
     set_commit_delay(0)  # the setup need not wait
     empty()
     redis.sync(cell.sync)
-    work, sizes = work_of(cell, seconds)
+    work, sizes = work_of(cell, seconds * expected)
     strategy.setup(sizes, [batch for mine in work for batch in mine])
-    run("ANALYZE")
+    analyze()
     set_commit_delay(cell.delay)
     before = cost.Written.now()
     crew = Crew(Task(strategy, seconds, WARM, None), work)
+    crew.warm_up()
     pids = (_postmaster(postgres), redis.pid)
     server, wal = cost.processor_seconds(*pids), cost.wal()
     crew.begin()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import tempfile
 import time
@@ -14,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from bench.strategies.redis_sets import SOCKET, client
-from bench.strategies.world import create_tables, empty_tables, run
+from bench.strategies.world import NAMES, create_tables, empty_tables, one, run
 from joblot.testing.postgres import PostgresServer
 
 START_SECONDS_MAX = 10
@@ -26,6 +25,10 @@ POSTGRES = {
     "shared_buffers": "512MB",
     "commit_siblings": "0",
 }
+
+
+# $1 = the server's pid, $2 = its folder. `read` returns when this process has ended.
+WATCHDOG = 'read -r _; kill -9 "$1"; rm -rf "$2"'
 
 
 class RedisServer:
@@ -40,7 +43,18 @@ class RedisServer:
         files = ["--dir", str(self._home), "--unixsocket", str(socket), "--port", "0"]
         durable = ["--save", "", "--appendonly", "yes", "--appendfsync", "always"]
         self._process = subprocess.Popen(
-            ["redis-server", *files, *durable], stdout=subprocess.DEVNULL, start_new_session=True
+            ["redis-server", *files, *durable],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self._watchdog = subprocess.Popen(
+            ["sh", "-c", WATCHDOG, "watchdog", str(self._process.pid), str(self._home)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         os.environ[SOCKET] = str(socket)
         deadline = time.monotonic() + START_SECONDS_MAX
@@ -51,12 +65,15 @@ class RedisServer:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
     ) -> None:
         assert self._process is not None
         self._process.kill()
         self._process.wait()
-        shutil.rmtree(self._home, ignore_errors=True)
+        self._watchdog.communicate()  # closes its pipe, and it removes the folder
 
     @property
     def pid(self) -> int:
@@ -92,7 +109,13 @@ def set_commit_delay(microseconds: int) -> None:
 
 def empty() -> None:
     """Let no strategy find the rows of another: a table that has grown costs more."""
-    tables = run("SELECT tablename FROM pg_tables WHERE tablename LIKE 'joblot\\_%%'")
-    run("TRUNCATE " + ", ".join(name for (name,) in tables))
+    if one("SELECT EXISTS (SELECT FROM joblot_job)"):
+        tables = run("SELECT tablename FROM pg_tables WHERE tablename LIKE 'joblot\\_%%'")
+        run("TRUNCATE " + ", ".join(name for (name,) in tables))
     empty_tables()
     client().flushall()
+
+
+def analyze() -> None:
+    """What autovacuum would have done by now, so that plans do not depend on when it runs."""
+    run(f"ANALYZE {NAMES}, joblot_lease, joblot_item, joblot_outcome, joblot_tally, joblot_range")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.strategies.shape import Batch
-from bench.strategies.world import Arena, finish, one, run, save, together
+from bench.strategies.world import Arena, finish, one, save, together
 from joblot import faults
 
 ADD = """

@@ -39,7 +39,9 @@ class JsonBlob(Arena):
             faults.point("arena: counted")
 
     def counts(self, job: int) -> int:
-        return int(one("SELECT progress ->> 'processed' FROM arena_job WHERE id = %(job)s", job=job))
+        return int(
+            one("SELECT progress ->> 'processed' FROM arena_job WHERE id = %(job)s", job=job)
+        )
 
 
 class LockedJson(JsonBlob):
