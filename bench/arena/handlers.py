@@ -5,6 +5,7 @@ They are processes, or the threads of one process. What runs beside them has a p
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import threading
 import time
@@ -66,6 +67,8 @@ class Crew:
 
     def __init__(self, task: Task, work: Sequence[Sequence[Batch]]) -> None:
         connections.close_all()  # a forked connection would be shared
+        gc.collect()
+        gc.freeze()  # else each handler copies the parent's memory in its first collection
         crews = [work] if task.strategy.one_process else [[mine] for mine in work]
         background = task.strategy.background()
         self._gate = fork.Barrier(len(crews) + (background is not None) + 1)
