@@ -38,7 +38,8 @@ def figure(name: str, ratios: Sequence[float], must: str) -> Figure:
     sign, bound = must.split()
     low, high = min(ratios), max(ratios)
     ok = high >= float(bound) if sign == ">=" else low <= float(bound)
-    return Figure(name, *(round(x, 3) for x in (statistics.median(ratios), low, high)), must, ok)
+    middle = statistics.median(ratios)
+    return Figure(name, round(middle, 3), round(low, 3), round(high, 3), must, ok)
 
 
 def write(name: str, figures: Sequence[Figure], measured: dict[str, Any]) -> None:

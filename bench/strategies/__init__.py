@@ -27,4 +27,4 @@ STRATEGIES: tuple[type[Strategy], ...] = (
     Ledger,
     SharedLedger,
 )
-BY_KEY = {one.key: one for one in (LIMIT, *STRATEGIES)}
+BY_KEY: dict[str, type[Strategy]] = {LIMIT.key: LIMIT} | {one.key: one for one in STRATEGIES}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import ClassVar
 
 from bench.strategies.shape import Batch
 from bench.strategies.world import Arena, finish, one, run, save, together
@@ -20,7 +21,7 @@ class JsonBlob(Arena):
 
     key = "A0"
     what = "JSON blob, no lock"
-    points = ("arena: saved", "arena: counted")
+    points: ClassVar[tuple[str, ...]] = ("arena: saved", "arena: counted")
     read = READ
 
     def handle(self, batch: Batch) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 from django.db import IntegrityError
 
-from bench.strategies.shape import Batch
+from bench.strategies.shape import Batch, Strategy
 from bench.strategies.world import one, run
 from joblot.wire import success
 
@@ -45,12 +45,12 @@ WHERE job_id = %(job)s AND kind = 'finished' AND data ->> 'status' <> 'REVOKED'
 """
 
 
-class Ledger:
+class Ledger(Strategy):
     """Handlers in processes of their own, each with its own leases."""
 
     key = "J"
     what = "joblot, called directly"
-    points: tuple[str, ...] = ("report: a round committed", "report: committed, not looked")
+    points = ("report: a round committed", "report: committed, not looked")
     needs_redis = False
     one_process = False
     every = 1.0
@@ -139,9 +139,6 @@ class Ledger:
     def lag(self, job: int) -> float | None:
         seconds = one(LAG, job=self._jobs[job])
         return None if seconds is None else float(seconds)
-
-    def __str__(self) -> str:
-        return f"{self.key} {self.what}"
 
 
 class SharedLedger(Ledger):

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db import connections, transaction
 
-from bench.strategies.shape import Batch
+from bench.strategies.shape import Batch, Strategy
 
 TABLES = """
 CREATE TABLE arena_job (
@@ -117,7 +117,7 @@ def finish(job: int, unless: str = "") -> None:
     run(FINISH.format(unless=unless), job=job)
 
 
-class Arena:
+class Arena(Strategy):
     """What the strategies on the shared tables have in common."""
 
     needs_redis = False
@@ -129,7 +129,7 @@ class Arena:
             run("INSERT INTO arena_job (id, total) VALUES (%(job)s, %(total)s)",
                 job=job, total=total)  # fmt: skip
 
-    def background(self) -> Any:
+    def background(self) -> Callable[[], None] | None:
         return None
 
     def finished(self, job: int) -> bool:
@@ -156,6 +156,3 @@ class Arena:
     def lag(self, job: int) -> float | None:
         seconds = one(LAG, job=job)
         return None if seconds is None else float(seconds)
-
-    def __str__(self) -> str:
-        return f"{self.key} {self.what}"  # type: ignore[attr-defined]
