@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from threading import Barrier
+from threading import Barrier, Event
 from typing import Any
 
 import pytest
 
 from bench.strategies import BY_KEY, STRATEGIES
 from bench.strategies.shape import Batch, Strategy
-from bench.strategies.world import create_tables, drop_tables
+from bench.strategies.world import create_tables, drop_tables, run
 from joblot import faults
+from tests.polling import eventually
 
 SIZE = 16
 FIRST, SECOND = Batch(0, 0, SIZE), Batch(0, SIZE, SIZE)
@@ -30,6 +31,10 @@ ALONE = {("A0", "arena: counted"), ("A1", "arena: counted"), ("A3", "arena: coun
          ("A2", "arena: counted"), ("A2u", "arena: counted")}  # fmt: skip
 MEETINGS = [(one.key, point) for one in STRATEGIES for point in one.points]
 SECONDS_MAX = 30
+WAITS_FOR_A_LOCK = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
 
 
 class Died(Exception):
@@ -109,6 +114,27 @@ def test_two_handlers_that_have_both_read_lose_an_increment(key, job, in_thread)
     strategy = job(key)
     meet(strategy, "arena: read", [FIRST, SECOND], in_thread)
     assert end_of(strategy) == (SIZE, False, 0)  # half is lost, so the job never ends
+
+
+@pytest.mark.parametrize(("key", "point"), [("A1", "arena: read"), ("A2", "arena: counted")])
+def test_behind_a_lock_the_second_waits_for_the_commit_of_the_first(key, point, job, in_thread):
+    strategy = job(key)
+    reached, passes = Event(), Event()
+
+    def stop_the_first() -> None:
+        if not reached.is_set():
+            reached.set()
+            assert passes.wait(SECONDS_MAX)
+
+    with faults.armed(point, stop_the_first):
+        first = in_thread(strategy.handle, FIRST)
+        assert reached.wait(SECONDS_MAX)
+        second = in_thread(strategy.handle, SECOND)
+        eventually(lambda: run(WAITS_FOR_A_LOCK) == [(1,)])
+        passes.set()
+        first.result()
+        second.result()
+    assert end_of(strategy) == RIGHT
 
 
 @pytest.mark.parametrize(
