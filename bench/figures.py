@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import statistics
 import subprocess
@@ -15,7 +16,9 @@ from typing import Any
 import django
 import psycopg
 
-RESULTS = Path(__file__).parent / "results"
+ROOT = Path(__file__).parents[1]
+KEPT = ROOT / "bench" / "results"  # the figures of the documentation
+RESULTS = Path(os.environ.get("BENCH_RESULTS", KEPT))  # `make bench-quick` writes elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +38,13 @@ def figure(name: str, ratios: Sequence[float], must: str) -> Figure:
     sign, bound = must.split()
     low, high = min(ratios), max(ratios)
     ok = high >= float(bound) if sign == ">=" else low <= float(bound)
-    return Figure(name, *(round(x, 3) for x in (statistics.median(ratios), low, high)), must, ok)
+    middle = statistics.median(ratios)
+    return Figure(name, round(middle, 3), round(low, 3), round(high, 3), must, ok)
 
 
 def write(name: str, figures: Sequence[Figure], measured: dict[str, Any]) -> None:
     """Write results/NAME.json and print the figures."""
-    RESULTS.mkdir(exist_ok=True)
+    RESULTS.mkdir(exist_ok=True, parents=True)
     document = {"about": _about(), "figures": [asdict(f) for f in figures], "measured": measured}
     (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
     for one in figures:
@@ -54,8 +58,15 @@ def _about() -> dict[str, str]:
     )
     return {
         "commit": commit.stdout.strip(),
-        "command": " ".join(sys.argv),
+        "command": " ".join([_program(Path(sys.argv[0])), *sys.argv[1:]]),
         "python": platform.python_version(),
         "django": django.get_version(),
         "psycopg": psycopg.__version__,
     }
+
+
+def _program(path: Path) -> str:
+    """As it is started from the repository's root."""
+    if path.is_absolute() and path.is_relative_to(ROOT):
+        path = path.relative_to(ROOT)
+    return f"-m {'.'.join(path.parent.parts)}" if path.name == "__main__.py" else str(path)

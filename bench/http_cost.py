@@ -24,7 +24,7 @@ from pathlib import Path
 import psutil
 from clients import request
 from figures import figure, write
-from hot_job import BATCH, _migrate
+from granted import BATCH, migrate
 from served import served
 
 from joblot import standalone
@@ -41,7 +41,7 @@ def main() -> None:
     with PostgresServer() as server:
         url = server.create_database("bench")
         standalone.setup(url)
-        _migrate()
+        migrate()
         from joblot.identity.tokens import issue
 
         token, _ = issue("bench", ["admin"])

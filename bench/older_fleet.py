@@ -21,7 +21,7 @@ from typing import Any
 
 import httpx
 from figures import figure, write
-from hot_job import _migrate
+from granted import migrate
 from served import served
 
 from joblot import standalone
@@ -42,7 +42,7 @@ def main() -> None:
         os.environ["XDG_DATA_HOME"] = outputs
         url = server.create_database("bench")
         standalone.setup(url)
-        _migrate()
+        migrate()
         from joblot.identity.tokens import issue
 
         with served(url) as (port, pid), _fleet(port, issue("fleet", ["work"])[0]) as client:

@@ -21,13 +21,15 @@ from pathlib import Path
 
 from clients import answer_of, http_storm, request
 from figures import figure, write
-from hot_job import BATCH, _granted, _migrate
+from granted import BATCH, granted, migrate
 from served import served
 
 from joblot import standalone
 from joblot.testing.postgres import PostgresServer
 
 WAITED_JOBS = 400
+CONNECTIONS = 32
+REPORTS_EACH = 300
 
 
 def main() -> None:
@@ -40,7 +42,7 @@ def main() -> None:
     with PostgresServer() as server:
         url = server.create_database("bench")
         standalone.setup(url)
-        _migrate()
+        migrate()
         from joblot.identity.tokens import issue
 
         token, _ = issue("bench", ["admin"])
@@ -58,6 +60,7 @@ def _allow_files(files: int) -> None:
 
 def _queues(token: str, path: str) -> list[list[bytes]]:
     """Each connection's requests, for leases granted beforehand."""
+    leases = granted("p", BATCH, CONNECTIONS * REPORTS_EACH)
     results = [{"outcome": "succeeded", "output": {"label": n}} for n in range(BATCH)]
     return [
         [
@@ -69,9 +72,9 @@ def _queues(token: str, path: str) -> list[list[bytes]]:
                 },
                 token,
             )
-            for lease, first in mine
+            for lease, first in leases[number::CONNECTIONS]
         ]
-        for mine in _granted(1)
+        for number in range(CONNECTIONS)
     ]
 
 

@@ -13,16 +13,16 @@ import argparse
 import json
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import psutil
 from figures import figure, write
-from hot_job import _migrate
+from granted import granted, migrate
 
 from joblot import standalone
 from joblot.testing.postgres import PostgresServer
@@ -69,8 +69,9 @@ def main() -> None:
 def _set_up() -> None:
     from django.db import connection
 
-    _migrate()
+    migrate()
     with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE bare (LIKE joblot_outcome INCLUDING ALL)")
         cursor.execute("CREATE TABLE saved (key text PRIMARY KEY, label int)")
 
 
@@ -151,7 +152,7 @@ def _reporter(pipeline: str, size: int, acts: int) -> Act:
     from joblot import report
     from joblot.wire import success
 
-    leases = iter(_granted(pipeline, size, acts))
+    leases = iter(granted(pipeline, size, acts))
 
     def act() -> None:
         token, first = next(leases)
@@ -191,38 +192,6 @@ def _saver() -> Act:
             cursor.execute(SAVE, [keys, list(range(HOOKED))])
 
     return act
-
-
-def _granted(pipeline: str, size: int, acts: int) -> Iterator[tuple[UUID, int]]:
-    """Leases of a new job as (token, first item), written as a claim would write them."""
-    from django.db import connection
-
-    from joblot import clock, submit
-    from joblot.ledger.rows import pipelines_claimed
-    from joblot.models import Lease
-
-    job = submit("bench", map(str, range((acts + 1) * size)), pipeline=pipeline)
-    mine = [(uuid4(), n * size) for n in range(acts)]
-    Lease.ledger.bulk_create(
-        Lease(
-            token=token,
-            job_id=job.pk,
-            run=1,
-            stage=0,
-            size=size,
-            open=size,
-            ranges=[[first, first + size - 1, 0, 0, 0]],
-            claimed_at=clock.now(),
-            expires_at=clock.after(3600),
-        )
-        for token, first in mine
-    )
-    for token, _ in mine:
-        pipelines_claimed.note(token, pipeline)
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE joblot_lease, joblot_item, joblot_outcome, joblot_tally")
-        cursor.execute("CHECKPOINT")
-    return iter(mine)
 
 
 def _tell(costs: dict[str, list[Cost]], sizes: list[int]) -> None:

@@ -29,7 +29,7 @@ from typing import Any
 
 from clients import http_storm
 from figures import figure, write
-from hot_job import _migrate
+from granted import migrate
 from over_http import _allow_files, _queues
 from served import served
 
@@ -56,7 +56,7 @@ def main() -> None:
     with PostgresServer() as server:
         url = server.create_database("bench")
         standalone.setup(url)
-        _migrate()
+        migrate()
         from joblot.identity.tokens import issue
 
         token, _ = issue("bench", ["admin"])
