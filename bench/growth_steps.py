@@ -30,6 +30,7 @@ LIVE = 16  # leases that are live when the job is cancelled
 FAILS = 100  # every such item
 JOBS = 50  # on a page
 PAGE = 10  # failed items; the smallest job has that many
+FOREVER = 1e9  # seconds
 WARM = 32  # leases of another job, so that the first claims do not pay for the connection
 
 INSERT = """
@@ -206,17 +207,15 @@ def _cancel(steps: Steps, job: int) -> None:
 
 
 def _remove(steps: Steps, job: int) -> None:
+    """The verb, then all that the sweeps do for this job, without the rest of a sweep."""
     from joblot import delete
     from joblot.ledger.job import removal
-    from joblot.maintenance import sweep
-    from joblot.models import Job
 
     def until_it_is_gone() -> None:
-        while Job.objects.get(pk=job).total:
-            sweep()
+        removal.go_on_with(job, FOREVER)
         assert removal.finish(job)
 
-    steps.call("delete", [spent(lambda: delete(job))])
+    steps.call("delete", [spent(partial(delete, job))])
     steps.item("removal", spent(until_it_is_gone), steps.items + OPEN)
 
 

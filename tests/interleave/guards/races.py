@@ -18,8 +18,8 @@ GUARDS = (
     Guard(
         "Nothing of a revoked worker is judged.",
         "report/held.py",
-        "        if lease.revoked_at is not None:\n",
-        "        if False:\n",
+        "        workers.require_not_revoked(lease.owner, lease.worker)\n",
+        "",
         f"{REVOCATION}::test_its_next_report_is_refused_and_counts_nothing[sqlite-report]",
     ),
     Guard(
@@ -32,8 +32,8 @@ GUARDS = (
     Guard(
         "A lease remembers what it gave back.",
         "report/write.py",
-        "gone=sorted(gone),",
-        "gone=[],",
+        "gone=json.dumps(sorted(gone)),",
+        'gone="[]",',
         pair("last-requeue-reconcile-sqlite"),
     ),
     Guard(

@@ -10,7 +10,7 @@ from `states`: `{now}`, `{slot}`, sets such as `{CLAIMABLE}`, and single states.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
@@ -120,17 +120,21 @@ def execute(connection: BaseDatabaseWrapper, name: str, /, **params: Any) -> Non
 
 
 def execute_many(
-    connection: BaseDatabaseWrapper, name: str, rows: Sequence[Mapping[str, Any]]
+    connection: BaseDatabaseWrapper,
+    name: str,
+    common: Mapping[str, Any],
+    rows: Iterable[Mapping[str, str | int | bytes | None]],
 ) -> None:
-    """Run the statement `name`, which returns no rows, for each of these parameters."""
+    """Run the statement `name`, which returns no rows, for each of these parameters and `common`.
+
+    Only those in `common` are adapted: of many rows it would cost more than the statement.
+    """
     dialect, moment = dialect_of(connection), clock.frozen()
-    frozen = {} if moment is None else {"clock": moment}
-    adapted = [
-        {key: dialect.adapted(connection, value) for key, value in {**row, **frozen}.items()}
-        for row in rows
-    ]
+    shared = dict(common) if moment is None else {**common, "clock": moment}
+    adapted = {key: dialect.adapted(connection, value) for key, value in shared.items()}
     with connection.cursor() as cursor:
-        cursor.executemany(text(name, dialect, frozen=moment is not None), adapted)
+        sql = text(name, dialect, frozen=moment is not None)
+        cursor.executemany(sql, [{**row, **adapted} for row in rows])
 
 
 @contextmanager

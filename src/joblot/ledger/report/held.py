@@ -14,7 +14,7 @@ from joblot.ledger.report.judge import View
 from joblot.ledger.report.pending_result import PendingResult
 from joblot.ledger.rows import workers
 from joblot.ledger.rows.items import OutcomeRow, outcomes_by_number
-from joblot.ledger.rows.job import advance, policy_of, read_job, stages_of
+from joblot.ledger.rows.job import advance, policy_of, read_job, stage_of
 from joblot.ledger.rows.lease import state_of
 from joblot.ledger.rows.ranges import Span
 from joblot.models import Job, Lease
@@ -36,22 +36,21 @@ class Held:
     def lock(cls, token: UUID) -> Self | None:
         """Lock the lease, the mutex between this report and expiry, cancel and retry.
 
-        Raises WorkerRevoked if its worker was revoked before this statement began.
+        Raises WorkerRevoked if its worker was revoked before that.
         """
         leases = Lease.ledger.using(alias()).select_for_update().filter(pk=token)
-        lease = leases.annotate(revoked_at=workers.revoked_at()).first()
+        lease = next(iter(leases), None)
         if lease is None:
             return None
-        if lease.revoked_at is not None:
-            raise workers.refusal(lease.worker, lease.revoked_at)
-        stages = stages_of(lease.job_id)
+        workers.require_not_revoked(lease.owner, lease.worker)
+        stage_name, pipeline, stages_total = stage_of(lease.job_id, lease.stage)
         return cls(
             lease=lease,
             job=read_job(lease.job_id, deleted=True),
             spans=tuple(Span(*span) for span in lease.ranges),
-            stage_name=stages[lease.stage].name,
-            pipeline=stages[lease.stage].pipeline,
-            stages_total=len(stages),
+            stage_name=stage_name,
+            pipeline=pipeline,
+            stages_total=stages_total,
         )
 
     @property

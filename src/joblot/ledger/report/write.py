@@ -5,6 +5,7 @@ Each statement says which items it has moved; what it left alone was overtaken, 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -12,7 +13,7 @@ from uuid import UUID
 
 from joblot import clock
 from joblot.ledger.db.dialect import dialect_of
-from joblot.ledger.db.statements import execute_many, fetch
+from joblot.ledger.db.statements import execute, execute_many, fetch
 from joblot.ledger.db.transactions import alias, connection, repeated
 from joblot.ledger.report.held import Held
 from joblot.ledger.report.judge import Decision
@@ -22,7 +23,7 @@ from joblot.ledger.rows.items import settled_among
 from joblot.ledger.rows.job import policy_of
 from joblot.ledger.rows.ranges import Span, enqueue, islands
 from joblot.ledger.rows.tallies import Deltas
-from joblot.models import Attempt, Lease
+from joblot.models import Attempt
 from joblot.states import LeaseState, Receipt
 from joblot.wire import ItemReceipt
 
@@ -100,7 +101,7 @@ def _written(name: str, held: Held, batch: Sequence[Decision]) -> set[int]:
     if dialect_of(connection()).writes_in_with:
         rows = f"[{','.join(_row(decision) for decision in batch)}]"
         return {number for (number,) in fetch(connection(), name, rows=rows, **own)}
-    execute_many(connection(), name, [own | d.pending.columns() | _judged(d) for d in batch])
+    execute_many(connection(), name, own, [d.pending.columns() | _judged(d) for d in batch])
     return {decision.number for decision in batch}
 
 
@@ -166,11 +167,15 @@ def _credit(held: Held, decisions: Iterable[Decision]) -> None:
         return
     gone = given_up.union(held.lease.gone)
     kept = {n for span in held.spans for n in span.numbers} - gone
-    left = len(kept - settled_among(held.job_id, held.stage, kept))
-    Lease.ledger.using(alias()).filter(pk=held.lease.pk).update(
-        open=left,
-        gone=sorted(gone),
-        state=LeaseState.LIVE if left else LeaseState.SPENT,
+    left = kept - settled
+    left = left and left - settled_among(held.job_id, held.stage, left)
+    execute(
+        connection(),
+        "report/credit_lease",
+        token=held.lease.pk,
+        open=len(left),
+        gone=json.dumps(sorted(gone)),
+        state=(LeaseState.LIVE if left else LeaseState.SPENT).value,
     )
 
 
