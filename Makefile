@@ -13,7 +13,7 @@ SETUP := pyproject.toml constraints.txt scripts/venv
 DEMO_READY := .venv/.ready-demo
 DEV_READY := .venv/.ready-dev
 
-.PHONY: help demo test test-slow test-newest interleave mutants screenshots check format bench bench-quick simulate constraints clean
+.PHONY: help demo test test-slow test-newest interleave mutants screenshots check format bench bench-quick bench-peers simulate constraints clean
 
 help: ## List the recipes
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,11 @@ bench: $(DEV_READY) ## Measure settling and claiming on PostgreSQL
 
 bench-quick: $(DEV_READY) ## Measure with fewer and shorter rounds, in a few minutes
 	$(BIN)/python -m bench --quick
+
+bench-peers: $(DEV_READY) ## Measure other frameworks beside joblot (installs them below bench/peers)
+	$(BIN)/python -m bench.peers.install
+	$(BIN)/python -m bench.peers $(ARGS)
+	$(BIN)/python -m bench.peers.page
 
 simulate: $(DEV_READY) ## Simulate workers, faults and sweeps, from SEED (ITEMS=100000: one large job)
 	$(BIN)/python -m joblot.testing.simulator --db $(DB) $(if $(SEED),--seed $(SEED)) $(if $(ITEMS),--items $(ITEMS)) $(ARGS)
