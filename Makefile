@@ -13,7 +13,7 @@ SETUP := pyproject.toml constraints.txt scripts/venv
 DEMO_READY := .venv/.ready-demo
 DEV_READY := .venv/.ready-dev
 
-.PHONY: help demo test test-slow test-newest interleave mutants screenshots check format bench bench-quick simulate constraints clean
+.PHONY: help demo test test-slow test-newest interleave mutants screenshots check format bench bench-quick bench-peers simulate constraints clean
 
 help: ## List the recipes
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,11 @@ bench: $(DEV_READY) ## Measure everything, beside other ways to count and their 
 bench-quick: $(DEV_READY) ## Measure less, in a few minutes; fails if a figure misses its bound
 	scripts/redis
 	$(BIN)/python -m bench --quick
+
+bench-peers: $(DEV_READY) ## Measure other frameworks beside joblot (installs them below bench/peers)
+	$(BIN)/python -m bench.peers.install
+	$(BIN)/python -m bench.peers $(ARGS)
+	$(BIN)/python -m bench.peers.page
 
 simulate: $(DEV_READY) ## Simulate workers, faults and sweeps, from SEED (ITEMS=100000: one large job)
 	$(BIN)/python -m joblot.testing.simulator --db $(DB) $(if $(SEED),--seed $(SEED)) $(if $(ITEMS),--items $(ITEMS)) $(ARGS)
