@@ -92,7 +92,7 @@ def _jobs(jobs: int) -> set[int]:
     first = submit("template", ["one"], pipeline="p").pk
     vendor = connection.vendor
     numbers = NUMBERS[vendor].format(jobs - 1)
-    kept = "priority, run, revision, version, sealed, total, policy, recorded"
+    kept = "owner, priority, run, revision, version, sealed, total, policy, recorded"
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO joblot_job (id, name, project, created_at, status, {kept}) "

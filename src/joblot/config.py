@@ -201,6 +201,7 @@ class Limits:
     pipelines_per_claim_max: int = 100
     worker_about_bytes_max: int = 8_192
     worker_seen_seconds: float = 10.0  # between writes of when a worker was last seen
+    unserved_stages_max: int = 100  # with waiting items and no worker, that a page reads
     worker_offline_seconds: float = 60.0  # after it was last seen
     worker_kept_seconds: float = 604_800.0  # after it was last seen; then it is removed
     map_items_max: int = 1_000_000  # of a job, covered by one map

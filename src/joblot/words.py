@@ -6,6 +6,7 @@ define them in `web/assets/app.css`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from joblot.states import JobStatus
@@ -65,3 +66,19 @@ STATUSES = {
     JobStatus.FAILURE: Shown("Failed", "✕", "failed"),
     JobStatus.REVOKED: Shown("Canceled", "–", "cancelled"),
 }
+
+
+def status_word(status: str) -> str:
+    """`Working`, for the code of a status, as JSON has it."""
+    return STATUSES[JobStatus(status)].word
+
+
+def quoted(status: str) -> str:
+    """The same within a sentence."""
+    return f"'{status_word(status)}'"
+
+
+def any_of(statuses: Iterable[JobStatus]) -> str:
+    """`'Waiting' or 'Working'`, in the order of a job's life."""
+    *first, last = (quoted(one) for one in STATUSES if one in set(statuses))
+    return f"{', '.join(first)} or {last}" if first else last

@@ -95,7 +95,7 @@ def shown(**settings: Any) -> str:
 
 def test_the_bars_say_the_status_and_when_it_ends():
     said = shown()
-    assert "job 7 tiles: STARTED, 63.4 %, done in about 2 h 10 min" in said
+    assert "job 7 tiles: Working, 63.4 %, done in about 2 h 10 min" in said
     assert "\x1b[38;2;" in said
 
 

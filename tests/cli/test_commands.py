@@ -110,12 +110,12 @@ def test_one_cause_is_retried(ledger_db: str):
 def test_no_line_is_broken_where_there_is_no_terminal(job: int, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("COLUMNS", "20")
     first, *_ = call("show", job).stdout.splitlines()
-    assert first == f"job {job} three: STARTED, 66.66 % of 3 items"
+    assert first == f"job {job} three: Working, 66.66 % of 3 items"
 
 
 def test_every_reading_command_says_it_for_people(job: int):
-    assert f"job {job} three: STARTED, 66.66 % of 3 items" in call("show", job).stdout
-    assert "three\tSTARTED\t66.66 %\t3" in call("jobs").stdout
+    assert f"job {job} three: Working, 66.66 % of 3 items" in call("show", job).stdout
+    assert "three\tWorking\t66.66 %\t3" in call("jobs").stdout
     assert "b\tfailed\tValueError: bad b" in call("items", job).stdout
     assert "half way" in call("logs", job).stdout
     assert "1 item is ready and not claimed yet (ready)" in call("why", job).stdout
@@ -138,10 +138,10 @@ def test_items_are_read_page_by_page(job: int):
 
 def test_a_job_is_paused_resumed_cancelled_retried_and_deleted(job: int):
     for command, status in [
-        (("pause", job), "PAUSED"),
-        (("resume", job), "STARTED"),
-        (("cancel", job, "--grace-seconds", 0), "REVOKED"),
-        (("retry", job, "--hold"), "CREATED"),
+        (("pause", job), "Paused"),
+        (("resume", job), "Working"),
+        (("cancel", job, "--grace-seconds", 0), "Canceled"),
+        (("retry", job, "--hold"), "Not started"),
     ]:
         done = call(*command)
         assert done.exit_code == 0, done.stderr
@@ -160,7 +160,7 @@ def test_a_sealed_job_takes_no_more_items_and_finishes(ledger_db: str):
     report(lease.token, [success(lease.items[0].id)])
     assert read("show", number)["status"] == "STARTED"
     done = call("seal", number)
-    assert f"job {number}: SUCCESS" in done.stdout
+    assert f"job {number}: Succeeded" in done.stdout
     assert call("seal", number).exit_code == 0
     assert call("seal", 999_999_999).exit_code == 3
 

@@ -294,7 +294,7 @@ def test_a_server_is_asked_without_django(ledger_db: str, served: Served, tmp_pa
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert f"job {made} three: STARTED" in done.stdout
+    assert f"job {made} three: Working" in done.stdout
 
 
 def _environment(folder: Path) -> dict[str, str]:

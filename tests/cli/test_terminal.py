@@ -62,5 +62,5 @@ def test_a_job_is_watched_until_it_ends(sqlite_only: str, sqlite_database: Path)
     (lease,) = claim("p").leases
     report(lease.token, [success(0)])
     said = CONTROL.sub("", on_a_terminal(str(sqlite_database), "watch", job))
-    assert f"job {job} tiles: SUCCESS, 100 %" in said
+    assert f"job {job} tiles: Succeeded, 100 %" in said
     assert "✓ 1 succeeded  = 1" in said

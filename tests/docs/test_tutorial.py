@@ -47,4 +47,4 @@ def test_the_tutorial_prints_what_it_says(tmp_path: Path) -> None:
     printed = _run(tmp_path, "tutorial.py").split(f"{MARK}\n")
     assert printed[:-1] == [text for _, text in steps]
     shown = _run(tmp_path, "-m", "joblot.cli", "show", "1", "--db", "tutorial.sqlite3")
-    assert "SUCCESS" in shown
+    assert "Succeeded" in shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from django.test import Client
 from playwright.sync_api import Page, expect
 
+from joblot.config import Policy
 from joblot.ledger.job import lifecycle
 from joblot.ledger.job.retry import retry
 from joblot.ledger.read.acts import Act
@@ -19,6 +21,7 @@ from joblot.ledger.read.history import events
 from joblot.ledger.read.progress import progress
 from joblot.ledger.submit.submit import add_items, submit
 from joblot.models import Job
+from joblot.policy_words import FIELDS
 from tests.ledger import worker
 from tests.ledger.worker import drain, keys
 from tests.server.served import Served
@@ -177,11 +180,25 @@ def test_an_edit_changes_only_what_the_person_has_changed(ana: Client, job: Job)
     assert (job.name, job.priority, job.policy["failures_max"]) == ("slates", 7, 5)
 
 
+def test_the_form_says_what_each_setting_means(ana: Client, job: Job) -> None:
+    html = ana.get(f"/jobs/{job.pk}/edit").content.decode()
+    settings = [f"policy.{one.name}" for one in fields(Policy)]
+    assert list(FIELDS) == ["name", "priority", *settings]
+    for name, field in FIELDS.items():
+        assert re.search(rf'<label for="f-{name}">{field.label}[ <]', html)
+        assert f'id="f-{name}"' in html
+        assert f'aria-describedby="h-{name}"' in html
+        assert f'<p class="hint" id="h-{name}">{field.help}</p>' in html
+    assert "(seconds)</span></label>" in html
+    policy = ana.get(f"/jobs/{job.pk}").content.decode().partition("<summary>Policy")[2]
+    assert all(f"<dt>{FIELDS[name].label}</dt>" in policy for name in settings)
+
+
 def test_an_edit_that_is_invalid_shows_the_form_again(ana: Client, job: Job) -> None:
     form = {"was_policy.failures_max": "3", "policy.failures_max": "many"}
     answer = ana.post(f"/jobs/{job.pk}/edit", form)
     assert answer.status_code == 422
-    assert "failures_max: expected a number" in text(answer)
+    assert "Tries after failures: expected a number" in text(answer)
     assert b'value="many"' in answer.content
 
 

@@ -24,13 +24,23 @@ from tests.web.people import person
 
 HUGE = 5_000_000  # characters of an output
 
-LONG_TASKS = """
-    window.longest = 0;
-    new PerformanceObserver((list) => {
-        const found = list.getEntries().map((one) => one.duration);
-        window.longest = Math.max(window.longest, ...found);
-    }).observe({type: "longtask", buffered: true});
+BLOCKS = "#output-1 ~ .value pre code"
+# How many blocks of text are added to the page by each step.
+ADDED = """
+    window.added = [];
+    new MutationObserver((list) => {
+        const texts = list.filter(
+            (one) => one.target.matches?.("pre code") && one.addedNodes.length
+        );
+        window.added.push(...texts.map((one) => one.addedNodes.length));
+    }).observe(document, {childList: true, subtree: true});
 """
+# The longest block, and whether the browser lays out only those that are seen.
+SHAPE = f"""(() => {{
+    const blocks = [...document.querySelectorAll("{BLOCKS} .block")];
+    const layouts = new Set(blocks.map((one) => getComputedStyle(one).contentVisibility));
+    return [Math.max(...blocks.map((one) => one.textContent.length)), [...layouts]];
+}})()"""
 
 
 @pytest.fixture
@@ -183,20 +193,29 @@ def huge(ledger_db: str, local_storage: None) -> Job:
     return job
 
 
-def test_an_output_of_5_mb_never_blocks_the_page(page: Page, huge: Job) -> None:
-    page.add_init_script(LONG_TASKS)
+def test_an_output_of_5_mb_is_fetched_when_opened_and_shown_a_little_at_a_time(
+    page: Page, huge: Job
+) -> None:
+    """So no task of the browser is long; `bench/value.py` measures the longest one."""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.add_init_script(ADDED)
     page.goto(f"/jobs/{huge.pk}/items/0")
-    page.get_by_text("Output, stored in a file").click()
-    code = "document.querySelector('#output-1 ~ .value pre code')"
-    eventually(lambda: page.evaluate(f"{code}.textContent.length") > HUGE)
-    expect(page.locator("#output-1 ~ .value pre")).to_contain_text('"rows": [')
-    assert page.locator("#output-1 ~ .value pre").evaluate("pre => pre.clientHeight") > 400
+    page.wait_for_load_state("networkidle")
     pre = page.locator("#output-1 ~ .value pre")
-    for share in (0.3, 0.9, 0.5):
-        pre.evaluate("(e, share) => { e.scrollTop = e.scrollHeight * share; }", share)
-        page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
-    longest = page.evaluate("window.longest")
-    assert longest <= 200, f"a task took {longest} ms"
+    assert pre.text_content() == ""
+    assert not any("value.json" in url for url in asked)
+    page.get_by_text("Output, stored in a file").click()
+    length = f"document.querySelector('{BLOCKS}').textContent.length"
+    eventually(lambda: page.evaluate(length) > HUGE)
+    expect(pre).to_contain_text('"rows": [')
+    assert sum("value.json" in url for url in asked) == 1
+    added, longest, layout = page.evaluate(f"[window.added, ...({SHAPE})]")
+    assert len(added) > 30
+    assert max(added) <= 16
+    assert longest <= 8_000
+    assert layout == ["auto"]
+    assert pre.evaluate("pre => pre.clientHeight") > 400
 
 
 def test_a_value_can_be_copied(page: Page, job: Job) -> None:

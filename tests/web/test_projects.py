@@ -48,6 +48,23 @@ def test_there_is_none_for_a_single_project(made: dict[str, int]) -> None:
     assert menu(person("eve", "reader", "ural"), "/jobs") == {}
 
 
+@pytest.mark.parametrize("projects", [(), ("alps", "a b", "ural")])
+def test_it_says_if_there_are_more_than_it_lists_and_leads_to_them(
+    made: dict[str, int], configure: Callable[..., None], projects: tuple[str, ...]
+) -> None:
+    configure(projects_listed_max=2)
+    ana = person("ana", "reader", *projects)
+    html = ana.get("/jobs?q=job&project=alps").content.decode()
+    assert list(menu(ana, "/jobs")) == ["All projects", "a b", "alps"]
+    form = html.partition('class="menu-more"')[2].partition("</form>")[0]
+    assert "The first 2 are listed. Another project:" in form
+    assert re.findall(r'name="([^"]+)" value="([^"]+)"', form) == [("q", "job")]
+    assert 'name="project"' in form
+    assert shown(ana, "/jobs?q=job&project=ural") == [made["ural"]]
+    configure(projects_listed_max=3)
+    assert "menu-more" not in ana.get("/jobs").content.decode()
+
+
 def test_it_keeps_the_filter_and_the_order_of_the_list(made: dict[str, int]) -> None:
     ana = person("ana")
     where = menu(ana, "/jobs?status=pending&q=job&sort=name&project=alps")

@@ -92,6 +92,25 @@ def test_workers_that_are_away_are_folded_by_how_long(ledger_db: str) -> None:
     assert "online" in row_of("here", page)
 
 
+def test_a_pipeline_that_nobody_serves_comes_before_all_workers(two_workers: None) -> None:
+    submit("y", keys(20), pipeline="shrnik & co", project="alps")
+    submit("z", keys(7), pipeline="secret", project="andes")
+    page = shown(person("ana", "operator"))
+    said = "20 items of 1 job wait; no worker has ever asked for it"
+    assert re.search(
+        r"2 pipelines without a worker</h2>.*pipeline=shrnik%20%26%20co\">shrnik & co</a>: "
+        rf"{said}.*secret</a>: 7 items.*shrink</h2>",
+        page,
+        re.DOTALL,
+    )
+    assert "joblot worker MODULE:FUNCTION --pipeline 'shrnik & co'" in page
+    assert "secret" not in shown(person("ben", "reader", "alps"))
+    only = shown(person("cho", "operator"), "/workers?pipeline=secret")
+    assert "1 pipeline without a worker" in only
+    assert "shrnik" not in only
+
+
 def test_everybody_can_use_the_page_of_workers(page: Page, two_workers: None) -> None:
+    submit("y", keys(20), pipeline="shrnik", project="alps")
     page.goto("/workers")
     check_page(page)

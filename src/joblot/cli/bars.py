@@ -16,6 +16,7 @@ from rich.text import Text
 from joblot.cli.printable import printable
 from joblot.cli.stages import IN_ORDER, counts
 from joblot.sentences import settled_of
+from joblot.words import status_word
 
 RATE_SECONDS = 20.0  # over which the rate is measured
 BAR_COLUMNS_MAX = 60
@@ -46,7 +47,10 @@ class LiveBars:
         self._live.update(shown, refresh=True)
 
     def _headline(self, job: dict[str, Any]) -> Text:
-        parts = [f"job {job['id']} {job['name']}: {job['status']}", f"{job['percent']:g} %"]
+        parts = [
+            f"job {job['id']} {job['name']}: {status_word(job['status'])}",
+            f"{job['percent']:g} %",
+        ]
         if (rate := self._rate(job)) is not None:
             parts.append(f"{rate:,.1f} items/s")
         if job["eta"]:

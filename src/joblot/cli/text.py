@@ -6,10 +6,11 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from joblot.cli.printable import json_text, printable, say_row
+from joblot.cli.printable import printable, say_row
 from joblot.cli.stages import IN_ORDER, counts
 from joblot.cli.terminal import Lines, console, is_terminal
 from joblot.sentences import settled_of
+from joblot.words import ITEMS, status_word
 
 Row = dict[str, Any]
 
@@ -56,7 +57,7 @@ def jobs(page: Sequence[Row]) -> None:
 def _job_cells(job: Row) -> list[Any]:
     done, created = f"{job['percent']:g} %", job["created_at"][:19]
     return [
-        *(str(job["id"]), job["name"], job["status"]),
+        *(str(job["id"]), job["name"], status_word(job["status"])),
         *(done, job["total"], created, job["owner"]),
     ]
 
@@ -65,8 +66,8 @@ def job(state: Row) -> None:
     run = f", run {state['run']}" if state["run"] > 1 else ""
     open_ = "" if state["sealed"] else ", still open for items"
     out().print(
-        f"job {state['id']} {state['name']}: {state['status']}, {state['percent']:g} % of "
-        f"{state['total']:,} items{run}{open_}"
+        f"job {state['id']} {state['name']}: {status_word(state['status'])}, "
+        f"{state['percent']:g} % of {state['total']:,} items{run}{open_}"
     )
     stages(state)
 
@@ -96,7 +97,10 @@ def reasons(answer: Row) -> None:
 def items(page: Sequence[Row]) -> None:
     table(
         ["item", "key", "state", "cause"],
-        ([str(item["id"]), item["key"], item["state"], why] for item, why in _causes(page)),
+        (
+            [str(item["id"]), item["key"], ITEMS[item["state"]].word, why]
+            for item, why in _causes(page)
+        ),
     )
 
 
@@ -131,11 +135,8 @@ def events(page: Sequence[Row]) -> None:
 
 
 def event_line(event: Row) -> str:
-    """`2026-11-24T12:00:04 run 2 paused by ana: disk full {"more": 1}`."""
-    by = f" by {event['actor']}" if event.get("actor") else ""
-    reason = f": {event['reason']}" if event.get("reason") else ""
-    data = f" {json_text(event['data'])}" if event["data"] else ""
-    return f"{event['at'][:19]} run {event['run']} {event['kind']}{by}{reason}{data}"
+    """`2026-11-24T12:00:04 run 2: paused by ana: disk full`."""
+    return f"{event['at'][:19]} run {event['run']}: {event['message']}"
 
 
 def workers(page: Sequence[Row]) -> None:

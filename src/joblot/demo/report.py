@@ -17,6 +17,7 @@ from joblot.demo.checks import OUTCOMES
 from joblot.demo.run import Run
 from joblot.states import Receipt
 from joblot.testing.check import Check
+from joblot.words import status_word
 
 PICTURE_COLUMNS = 92
 
@@ -54,7 +55,7 @@ def draw(run: Run, found: Sequence[Check], picture: Path, title: str) -> None:
 
 
 def _stages(run: Run) -> RenderableType:
-    title = f"job {run.job['id']}: {run.job['status']}"
+    title = f"job {run.job['id']}: {status_word(run.job['status'])}"
     table = Table("stage", title=title, title_justify="left", title_style="bold")
     for name in ("items", *OUTCOMES):
         table.add_column(name, justify="right")

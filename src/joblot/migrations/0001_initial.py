@@ -344,6 +344,7 @@ class Migration(migrations.Migration):
                 ('error_traceback', models.TextField(null=True)),
                 ('lease_token', models.UUIDField(null=True)),
                 ('settled_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('amends', models.SmallIntegerField(null=True)),
                 ('job', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='joblot.job')),
             ],
             options={

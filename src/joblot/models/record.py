@@ -31,6 +31,7 @@ class Outcome(LedgerModel):
     error_traceback = models.TextField(null=True)
     lease_token = models.UUIDField(null=True)
     settled_at = models.DateTimeField(db_default=Now())
+    amends = models.SmallIntegerField(null=True)  # what the item was, if a success has amended it
 
     class Meta:
         indexes = [

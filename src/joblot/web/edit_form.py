@@ -9,6 +9,7 @@ from typing import Any, Self
 from joblot.errors import InvalidInput
 from joblot.ledger.rows.job import policy_of
 from joblot.models import Job
+from joblot.policy_words import FIELDS, OF_POLICY, label_of
 from joblot.shown import shown
 
 
@@ -24,14 +25,14 @@ class EditForm:
     def of(cls, job: Job) -> Self:
         policy = policy_of(job).as_json()
         values = {"name": job.name, "priority": job.priority}
-        return cls(values | {f"policy.{name}": value for name, value in policy.items()})
+        return cls(values | {OF_POLICY + name: value for name, value in policy.items()})
 
     def shown(self, given: Mapping[str, Any]) -> list[dict[str, str]]:
-        """The fields, with what was given so far."""
+        """The fields, with their words and what was given so far."""
         return [
             {
                 "name": name,
-                "label": name.removeprefix("policy."),
+                **FIELDS[name]._asdict(),
                 "was": given.get(f"was_{name}", _text(value)),
                 "value": given.get(name, _text(value)),
             }
@@ -52,8 +53,8 @@ class EditForm:
             elif name == "priority":
                 found["priority"] = _number(name, text)
             else:
-                setting = name.removeprefix("policy.")
-                found["policy"][setting] = _number(setting, text) if text else None
+                setting = name.removeprefix(OF_POLICY)
+                found["policy"][setting] = _number(name, text) if text else None
         return found
 
 
@@ -68,4 +69,4 @@ def _number(name: str, text: str) -> float:
             return kind(text)
         except ValueError:
             continue
-    raise InvalidInput(f"{name}: expected a number, got {shown(text, 60)}")
+    raise InvalidInput(f"{label_of(name)}: expected a number, got {shown(text, 60)}")

@@ -13,6 +13,7 @@ from joblot.ledger.read.acts import Act, acts
 from joblot.ledger.read.overview import overview
 from joblot.ledger.read.snapshot import Key
 from joblot.ledger.read.throughput import WINDOWS
+from joblot.policy_words import FIELDS, OF_POLICY
 from joblot.sentences import basis, done_in, share, standing
 from joblot.web import chart
 from joblot.web.log_panel import LogFilter, newest_panel
@@ -42,6 +43,10 @@ def job(request: HttpRequest, job_id: int) -> HttpResponseBase:
         "rows": rows_of(shown),
         "why": [_shown(job_id, one) for one in found["why"]],
         "config_text": json.dumps(found["config"], indent=2, ensure_ascii=False, default=str),
+        "policy_facts": [
+            {**FIELDS[OF_POLICY + name]._asdict(), "value": value}
+            for name, value in found["policy"].items()
+        ],
         "chart": chart.of(found["throughput"]),
         "windows": list(WINDOWS),
         "log": newest_panel(job_id, log_filter, found["logs"]),

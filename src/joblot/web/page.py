@@ -20,6 +20,7 @@ from joblot.api.problems import ProblemResponse, of_error, of_path, of_surprise
 from joblot.errors import JoblotError, NotAllowed, NotAuthenticated
 from joblot.ledger.rows.job import read_job
 from joblot.models import Job
+from joblot.web.paths import came_from
 from joblot.web.shell import render, sign_in_url
 from joblot.web.visitor import Visitor, visitor_of
 
@@ -39,6 +40,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 READING = ("GET", "HEAD")
+TOO_MANY_REQUESTS = 429
 
 
 def page(view: View) -> View:
@@ -166,7 +168,12 @@ def _refusal(request: HttpRequest, problem: ProblemResponse) -> HttpResponse:
     if not _wants_page(request):
         return problem
     told = json.loads(problem.content)
-    response = render(request, "joblot/error.html", {"problem": told}, status=problem.status_code)
+    context = {
+        "problem": told,
+        "retries": problem.status_code >= 500 or problem.status_code == TOO_MANY_REQUESTS,
+        "back": came_from(request),
+    }
+    response = render(request, "joblot/error.html", context, status=problem.status_code)
     if "Retry-After" in problem.headers:
         response["Retry-After"] = problem["Retry-After"]
     return response

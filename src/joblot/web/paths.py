@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -16,6 +17,19 @@ def next_path(request: HttpRequest) -> str:
     if given.startswith("/") and url_has_allowed_host_and_scheme(given, allowed_hosts=None):
         return given
     return reverse("joblot_web:jobs")
+
+
+def came_from(request: HttpRequest) -> str:
+    """The path of the page from which a link led here; "" if it is not one of this server's."""
+    try:
+        given, here = urlsplit(request.headers.get("Referer", "")), request.get_host()
+    except (ValueError, DisallowedHost):
+        return ""
+    if not given.path.startswith("/") or given.netloc != here:
+        return ""
+    path = given._replace(scheme="", netloc="", fragment="").geturl()
+    known = url_has_allowed_host_and_scheme(path, allowed_hosts=None)
+    return path if known and path != request.get_full_path() else ""
 
 
 def jobs_url(given: Mapping[str, str], name: str = "joblot_web:jobs") -> str:

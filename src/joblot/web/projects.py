@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,13 +23,17 @@ class ProjectMenu:
 
     here: str
     links: tuple[dict[str, Any], ...]
+    kept: Mapping[str, str]  # the rest of the filter, for a project that is typed
+    listed: int | None = None  # how many are listed, if there are more
 
 
 def project_menu(request: HttpRequest, caller: Visitor, shown: str = "") -> ProjectMenu | None:
     """None for a person who sees fewer than two projects; `shown` is the project of the page."""
-    names = _names(caller)
-    if len(names) < 2:
+    most = limits().projects_listed_max
+    found = _names(caller, most + 1)
+    if len(found) < 2:
         return None
+    names = found[:most]
     kept = request.GET.dict() if _keeps(request) else {}
     kept = {name: value for name, value in kept.items() if name not in ("after", "find")}
     chosen = [one for one in kept.get("project", shown).split(",") if one]
@@ -38,13 +43,15 @@ def project_menu(request: HttpRequest, caller: Visitor, shown: str = "") -> Proj
         for name in names
     ]
     several = f"{len(chosen)} projects" if chosen else "All projects"
-    return ProjectMenu(chosen[0] if len(chosen) == 1 else several, tuple(links))
+    here = chosen[0] if len(chosen) == 1 else several
+    rest = {name: value for name, value in kept.items() if name != "project"}
+    return ProjectMenu(here, tuple(links), rest, most if len(found) > most else None)
 
 
-def _names(caller: Visitor) -> list[str]:
+def _names(caller: Visitor, most: int) -> list[str]:
     if caller.projects is None:
-        return project_names()
-    return sorted(caller.projects)[: limits().projects_listed_max]
+        return project_names(most)
+    return sorted(caller.projects)[:most]
 
 
 def _keeps(request: HttpRequest) -> bool:

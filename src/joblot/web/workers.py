@@ -1,7 +1,8 @@
-"""The page of workers, grouped by the pipelines that they serve."""
+"""The page of workers: first the pipelines that nobody serves, then workers by what they serve."""
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,9 @@ from django.views.decorators.http import require_safe
 
 from joblot.identity.caller import Scope
 from joblot.ledger.read.crew import crew
+from joblot.ledger.read.unserved import unserved
 from joblot.ledger.read.workers import database_now
+from joblot.shown import counted
 from joblot.web.page import caller_of, page
 from joblot.web.shell import render
 from joblot.words import WORKERS
@@ -26,11 +29,9 @@ FOLDS = ("offline in the last 24 h", "offline for longer", "revoked and offline"
 def workers(request: HttpRequest) -> HttpResponseBase:
     wanted = request.GET.get("pipeline")
     now = database_now()
-    found = [
-        one
-        for one in crew(caller_of(request).projects)
-        if wanted is None or wanted in one["pipelines"]
-    ]
+    projects = caller_of(request).projects
+    found = [one for one in crew(projects) if wanted is None or wanted in one["pipelines"]]
+    lonely = [one for one in unserved(projects) if wanted is None or wanted == one.pipeline]
     resting = [one for one in found if one["state"] == "offline" and not one["items"]]
     shown = [_shown(one) for one in found if one not in resting]
     context = {
@@ -39,6 +40,9 @@ def workers(request: HttpRequest) -> HttpResponseBase:
         "wanted": wanted,
         "may_revoke": Scope.ADMIN in caller_of(request).scopes,
         "as_of": now.astimezone(UTC).isoformat(),
+        "unserved": lonely,
+        "unserved_title": f"{counted(len(lonely), 'pipeline')} without a worker",
+        "serve": shlex.quote(lonely[0].pipeline) if lonely else "",
         "groups": _groups(shown),
         "folds": _folds(resting, now),
     }

@@ -146,7 +146,7 @@ def test_the_number_of_a_cancelled_job_includes_what_was_never_worked(ledger_db:
     with pytest.raises(NumberChanged) as raised:
         retry(job.pk, expected=1)
     assert raised.value.found == 4
-    with pytest.raises(WrongStatus, match="is REVOKED; a retry by cause is possible in COMPLETED"):
+    with pytest.raises(WrongStatus, match="is 'Canceled'; a retry by cause is possible only if"):
         retry(job.pk, cause=BAD)
     retry(job.pk, expected=4)
     assert worker.numbers(worker.lease()) == [1, 2, 3, 4]

@@ -75,6 +75,26 @@ def test_its_tries_have_worker_times_receipt_and_error(ledger_db: str) -> None:
     assert found["outcomes"][0]["output"] == {"size": 3}
 
 
+@pytest.mark.parametrize("was", ["failed", "lost"])
+def test_a_success_in_place_of_a_failure_is_an_amendment_before_the_end_too(
+    ledger_db: str, was: str
+) -> None:
+    """As its worker was told."""
+    policy = {"expiries_max": 1}
+    job = submit("x", keys(1), pipeline="p", policy=policy, seal=False).pk
+    lease = worker.lease("p", worker="gpu-1")
+    if was == "failed":
+        fail(lease)
+    else:
+        expire(lease.token)
+        expire(worker.lease("p").token)
+    assert item(job, 0)["state"] == was
+    assert receipts(lease, success(0)) == ["amended"]
+    (one,) = [one for one in item(job, 0)["tries"] if one["outcome"] == "succeeded"]
+    assert (one["receipt"], item(job, 0)["outcomes"][0]["amends"]) == ("amended", was)
+    assert one["reason"].endswith("and now it has succeeded")
+
+
 def test_a_success_after_the_end_of_its_run_is_an_amendment(ledger_db: str) -> None:
     job = submit("x", keys(2), pipeline="p").pk
     lease = worker.lease("p", worker="gpu-1")

@@ -97,17 +97,17 @@ def test_the_log_has_a_sentence_for_each_event(ledger_db: str) -> None:
         (
             "info",
             (
-                'edited by ana: disk full (name from "night" to "day"; '
-                "policy.in_flight_items_max from none to 5)"
+                'edited by ana: disk full (Name from "night" to "day"; '
+                "Most items in flight from none to 5)"
             ),
         ),
         ("warning", "failing (1 item failed or lost)"),
         ("info", "sealed by ana (2 items)"),
-        ("warning", "ended as COMPLETED_WITH_ERRORS (1 of 2 items succeeded)"),
+        ("warning", "ended as 'Done, not all well' (1 of 2 items succeeded)"),
         ("info", "retried, as run 2: again"),
         ("info", "run 2 started: again"),
         ("warning", "canceled by ana: disk full"),
-        ("warning", "ended as REVOKED by ana: disk full (1 of 2 items succeeded)"),
+        ("warning", "ended as 'Canceled' by ana: disk full (1 of 2 items succeeded)"),
     ]
 
 
@@ -118,9 +118,9 @@ def test_an_amendment_and_a_failure_are_lines_too(ledger_db: str) -> None:
         expire(lease.token)
         if leases := claim("p").leases:
             expire(leases[0].token)
-    assert of_events(job)[-1] == ("error", "ended as FAILURE (0 of 1 item succeeded)")
+    assert of_events(job)[-1] == ("error", "ended as 'Failed' (0 of 1 item succeeded)")
     succeed(lease)
-    assert of_events(job)[-1] == ("info", "amended to SUCCESS (1 of 1 item succeeded)")
+    assert of_events(job)[-1] == ("info", "amended to 'Succeeded' (1 of 1 item succeeded)")
 
 
 def test_a_line_stands_after_the_event_that_it_followed(ledger_db: str, clock: Any) -> None:
@@ -167,7 +167,7 @@ def test_a_level_is_the_least_that_is_shown(ledger_db: str) -> None:
     job = submit("levels", keys(1), pipeline="p")
     append(job.pk, [Line(one, level=one) for one in ("debug", "info", "warning", "error")])
     cancel(job.pk, grace_seconds=0)
-    ended = "ended as REVOKED (0 of 1 item succeeded)"
+    ended = "ended as 'Canceled' (0 of 1 item succeeded)"
     assert texts(job, level="error") == ["error"]
     assert texts(job, level="warning") == ["warning", "error", "canceled", ended]
     assert texts(job, level="info")[:2] == ["started", "info"]

@@ -46,6 +46,7 @@ from joblot.ledger.read.search import search
 from joblot.ledger.read.snapshot import newer_jobs, snapshot, snapshots
 from joblot.ledger.read.summary import summary
 from joblot.ledger.read.throughput import throughput
+from joblot.ledger.read.unserved import unserved
 from joblot.ledger.read.why import why
 from joblot.ledger.read.workers import workers
 from joblot.ledger.rows.job import read_job, stages_of
@@ -97,7 +98,7 @@ READERS: dict[str, list[Reader]] = {
     "paces": [lambda job: paces([progress(job)])],
     "snapshots": [lambda job: snapshots([job])],
     "newer_jobs": [lambda job: newer_jobs(job - 5, JobFilters(q="small"))],
-    "project_names": [lambda job: project_names()],
+    "project_names": [lambda job: project_names(100)],
     "counts": [lambda job: counts(JobFilters())],
     "partition": [partition],
     "eta": [eta],
@@ -138,6 +139,7 @@ READERS: dict[str, list[Reader]] = {
     "others_wait": [lambda job: others_wait(job, ["p"], None)],
     "held_ahead": [lambda job: held_ahead(job, "w", 60)],
     "workers": [lambda job: workers()],
+    "unserved": [lambda job: unserved(), lambda job: unserved(["default"])],
     "webhooks": [lambda job: webhooks()],
     "webhook": [lambda job: webhook(webhooks()[0]["id"])],
     "deliveries": [lambda job: deliveries(webhooks()[0]["id"], state="pending")],

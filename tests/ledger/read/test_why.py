@@ -223,7 +223,7 @@ def test_results_that_a_hook_defers_are_named_with_the_cause(served: None, clock
 def test_a_job_says_how_it_ended_and_why_so(served: None, clock: Clock) -> None:
     good = submit("good", keys(2), pipeline="p")
     succeed(worker.lease())
-    assert texts(good) == ["run 1 ended as SUCCESS at 00:00:00 UTC: 2 of 2 items succeeded"]
+    assert texts(good) == ["run 1 ended as 'Succeeded' at 00:00:00 UTC: 2 of 2 items succeeded"]
     bad = submit("bad", keys(4), pipeline="p")
     lease = worker.lease()
     fail(lease, 1, 2, 3)
@@ -231,8 +231,8 @@ def test_a_job_says_how_it_ended_and_why_so(served: None, clock: Clock) -> None:
     clock.forward(86_400)
     assert texts(bad) == [
         (
-            "run 1 ended as FAILURE at 2030-01-01 00:00 UTC: 1 of 4 items succeeded, and more than "
-            "50 % did not (failure_threshold)"
+            "run 1 ended as 'Failed' at 2030-01-01 00:00 UTC: 1 of 4 items succeeded, and more "
+            "than 50 % did not (failure_threshold)"
         )
     ]
     assert reasons(bad)["ended"]["act"] == "retry"
@@ -249,7 +249,10 @@ def test_a_canceled_job_says_until_when_and_then_that_it_was(served: None, clock
     clock.forward(31)
     sweep()
     assert texts(job) == [
-        "run 1 ended as REVOKED at 00:00:31 UTC: 0 of 5 items succeeded, and the job was canceled"
+        (
+            "run 1 ended as 'Canceled' at 00:00:31 UTC: 0 of 5 items succeeded, and the job was "
+            "canceled"
+        )
     ]
 
 

@@ -17,6 +17,8 @@ class ErrorOut(Schema):
 
 
 class OutcomeOut(Schema):
+    """`amends` is what the item was, failed or lost, if a success took the place of that."""
+
     stage: str
     state: str
     run: int
@@ -25,6 +27,7 @@ class OutcomeOut(Schema):
     metrics: dict[str, int]
     error: ErrorOut | None
     settled_at: str
+    amends: str | None
 
 
 class AttemptOut(Schema):

@@ -65,6 +65,8 @@ class RunsOut(Schema):
 
 
 class EventOut(Schema):
+    """`message` says for people what the rest says for programs."""
+
     id: int
     run: int
     revision: int
@@ -73,6 +75,7 @@ class EventOut(Schema):
     at: str
     actor: str
     reason: str
+    message: str
 
 
 class EventsOut(Schema):

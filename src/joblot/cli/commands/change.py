@@ -11,6 +11,7 @@ from joblot.cli.ledger import open_ledger
 from joblot.cli.options import CauseId, Db, JobId, Reason, Url, json_of
 from joblot.cli.printable import printable
 from joblot.shown import counted
+from joblot.words import status_word
 
 
 def start(job: JobId, *, reason: Reason = "", db: Db = None, url: Url = None) -> None:
@@ -133,4 +134,6 @@ def delete(
 
 
 def _print_progress(state: dict[str, Any]) -> None:
-    text.out().print(f"job {state['id']}: {state['status']}, {text.progress_line(state)}")
+    text.out().print(
+        f"job {state['id']}: {status_word(state['status'])}, {text.progress_line(state)}"
+    )

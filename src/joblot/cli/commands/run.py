@@ -23,6 +23,7 @@ from joblot.errors import InvalidInput, Unavailable
 from joblot.log_format import log_to_stderr
 from joblot.shown import counted
 from joblot.states import TERMINAL
+from joblot.words import status_word
 
 BATCH_MAX = 1000
 
@@ -138,7 +139,9 @@ def _work(
 
 def _end(one: Run, state: dict[str, Any], out: str | None, source: Source) -> int:
     """Print how the run ended; returns the exit code."""
-    text.err().print(f"job {state['id']}: {state['status']}, {text.progress_line(state)}")
+    text.err().print(
+        f"job {state['id']}: {status_word(state['status'])}, {text.progress_line(state)}"
+    )
     failures.brief(verbs.summary(state["id"]), text.err())
     if state["status"] in TERMINAL:
         if out is not None:

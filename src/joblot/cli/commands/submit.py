@@ -12,6 +12,7 @@ from joblot.cli.options import Db, JsonLines, Lines, Policies, Url, json_of, pol
 from joblot.cli.printable import say
 from joblot.cli.source import Source
 from joblot.errors import InvalidInput
+from joblot.words import status_word
 
 
 def submit(
@@ -72,7 +73,7 @@ def submit(
     }
     with open_ledger(db, url, create=True) as ledger:
         job = ledger.submit(source.items() if source.given else None, **asked)
-    text.err().print(f"job {job['id']}: {job['status']}, {job['total']:,} items")
+    text.err().print(f"job {job['id']}: {status_word(job['status'])}, {job['total']:,} items")
     say(str(job["id"]))
 
 

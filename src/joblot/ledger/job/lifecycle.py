@@ -39,6 +39,7 @@ from joblot.ledger.rows.job import (
 from joblot.ledger.rows.tallies import settled
 from joblot.models import LIVE, Job, Lease
 from joblot.states import CLAIMABLE, TERMINAL, JobStatus, JobTransition
+from joblot.words import quoted
 
 _CONTINUES = "the next sweep continues what was begun, and repeating the request is safe"
 
@@ -171,7 +172,7 @@ def delete(job_id: int, *, actor: str = "", reason: str = "") -> None:
         cancel(job_id, grace_seconds=0, actor=actor, reason=reason)
     if not removal.begin(job_id, by=by):
         status = read_job(job_id).status
-        raise WrongStatus(f"job {job_id} is {status} again; delete it again")
+        raise WrongStatus(f"job {job_id} is {quoted(status)} again; delete it again")
 
 
 def _change(

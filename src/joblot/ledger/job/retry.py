@@ -28,6 +28,7 @@ from joblot.ledger.rows.job import (
 from joblot.models import Event, Job
 from joblot.shown import counted, shown
 from joblot.states import AMENDABLE, RETRYABLE, JobStatus, JobTransition
+from joblot.words import any_of, quoted
 
 
 @telemetry.verb("retry")
@@ -109,8 +110,10 @@ def _require_retryable(job: Job, cause: str | None) -> None:
     """All items of a run that has finished are settled; only then may those of a cause go alone."""
     among, what = (RETRYABLE, "a retry") if cause is None else (AMENDABLE, "a retry by cause")
     if job.status not in among:
-        allowed = ", ".join(sorted(among))
-        raise WrongStatus(f"job {job.pk} is {job.status}; {what} is possible in {allowed} only")
+        raise WrongStatus(
+            f"job {job.pk} is {quoted(job.status)}; {what} is possible only if it is "
+            f"{any_of(among)}"
+        )
 
 
 @repeated

@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from joblot.models import Event
+from joblot.policy_words import label_of
 from joblot.shown import counted
+from joblot.words import quoted
 
 _LEVELS = {
     "canceling": "warning",
@@ -45,7 +47,7 @@ def _started(event: Event) -> _Text:
 
 def _edited(event: Event) -> _Text:
     changes = (
-        f"{field} from {_value(before)} to {_value(after)}"
+        f"{label_of(field)} from {_value(before)} to {_value(after)}"
         for field, (before, after) in event.data.items()
     )
     return "edited", "; ".join(changes)
@@ -62,11 +64,11 @@ def _failing(event: Event) -> _Text:
 
 
 def _ended(event: Event) -> _Text:
-    return f"ended as {event.data.get('status')}", _report(event.data)
+    return f"ended as {quoted(event.data['status'])}", _report(event.data)
 
 
 def _amended(event: Event) -> _Text:
-    return f"amended to {event.data.get('status')}", _report(event.data)
+    return f"amended to {quoted(event.data['status'])}", _report(event.data)
 
 
 def _report(data: Mapping[str, Any]) -> str:

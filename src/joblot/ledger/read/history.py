@@ -6,6 +6,7 @@ from typing import Any
 
 from joblot.config import limits
 from joblot.ledger.db.transactions import alias, one_snapshot, repeated
+from joblot.ledger.read.event_text import sentence
 from joblot.ledger.rows.job import read_job
 from joblot.models import Event
 
@@ -13,7 +14,9 @@ from joblot.models import Event
 @repeated
 @one_snapshot()
 def events(job_id: int, *, after: int = 0, limit: int = 100) -> list[dict[str, Any]]:
-    """A page of events, oldest first; the next page is `after` the last id. Raises NotFound."""
+    """A page of events, oldest first, each with a `message` for people; the next page is `after`
+    the last id. Raises NotFound.
+    """
     read_job(job_id)
     rows = Event.ledger.using(alias()).filter(job_id=job_id, pk__gt=after).order_by("pk")
     return [
@@ -26,6 +29,7 @@ def events(job_id: int, *, after: int = 0, limit: int = 100) -> list[dict[str, A
             "at": event.at.isoformat(),
             "actor": event.actor,
             "reason": event.reason,
+            "message": sentence(event),
         }
         for event in rows[: max(1, min(limit, limits().page_items_max))]
     ]

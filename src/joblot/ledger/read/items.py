@@ -46,6 +46,7 @@ class _Outcome(NamedTuple):
     error_cause: str | None
     error_traceback: str | None
     settled_at: Any
+    amends: int | None
 
 
 class _Attempt(NamedTuple):
@@ -168,6 +169,7 @@ def _outcome(outcome: _Outcome, names: Sequence[str]) -> dict[str, Any]:
         "metrics": json_value(outcome.metrics) or {},
         "error": None if succeeded else _error(outcome),
         "settled_at": moment(outcome.settled_at).isoformat(),
+        "amends": None if outcome.amends is None else ItemState(outcome.amends).name.lower(),
     }
 
 

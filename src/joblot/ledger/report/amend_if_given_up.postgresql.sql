@@ -19,7 +19,7 @@ UPDATE joblot_outcome o
 SET state = a.state, hash = decode(a.hash, 'hex'), output = a.output, output_ref = a.output_ref,
     metrics = a.metrics, error_type = NULL, error_message = NULL, error_cause = NULL,
     error_traceback = NULL,
-    lease_token = %(token)s::uuid, settled_at = {now}
+    lease_token = %(token)s::uuid, settled_at = {now}, amends = o.state
 FROM asked a
 JOIN still s ON s.number = a.number
 WHERE o.job_id = %(job)s AND o.stage = %(stage)s AND o.number = a.number AND o.state = a.was

@@ -19,6 +19,7 @@ from joblot.ledger.db.transactions import alias, connection, durable, repeated, 
 from joblot.ledger.rows.author import NOBODY, Author
 from joblot.models import Event, Job, Stage
 from joblot.states import TRANSITIONS, JobStatus, JobTransition, sources
+from joblot.words import any_of, quoted
 
 
 @repeated
@@ -108,9 +109,9 @@ def require_transition(job: Job, transition: JobTransition) -> JobStatus:
     """
     targets = TRANSITIONS.get((JobStatus(job.status), transition))
     if targets is None:
-        allowed = ", ".join(sorted(sources(transition)))
         raise WrongStatus(
-            f"job {job.pk} is {job.status}; {transition.value} is possible in {allowed} only"
+            f"job {job.pk} is {quoted(job.status)}; {transition.value} is possible only if it is "
+            f"{any_of(sources(transition))}"
         )
     (target,) = targets
     return target

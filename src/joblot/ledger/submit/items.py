@@ -27,6 +27,7 @@ from joblot.ledger.rows.ranges import Span, enqueue
 from joblot.models import Job
 from joblot.shown import shown
 from joblot.states import FILLABLE
+from joblot.words import any_of, quoted
 
 _CHARACTER_BYTES_MAX = 4  # in UTF-8
 
@@ -107,8 +108,8 @@ class Filling:
             raise self._lacks(job, new.key)
         if not _takes_items(job):
             raise WrongStatus(
-                f"job {job.pk} is {job.status} and takes no items now; "
-                f"expected one of {', '.join(sorted(FILLABLE))}"
+                f"job {job.pk} is {quoted(job.status)} and takes no items now; expected "
+                f"{any_of(FILLABLE)}"
             )
 
 

@@ -24,6 +24,7 @@ from joblot.ledger.submit.left_open import ADD_AGAIN, AGAIN_WITH_KEY, WITHOUT_KE
 from joblot.models import Job, Stage
 from joblot.shown import counted, shown
 from joblot.states import FILLABLE, JobStatus
+from joblot.words import quoted
 
 
 @telemetry.verb("submit")
@@ -209,7 +210,7 @@ def _seal(job_id: int, given: int | None = None, *, by: Author | None = None) ->
         if job.sealed:
             break
         if job.status not in FILLABLE:
-            raise WrongStatus(f"job {job_id} is {job.status}; it can't be sealed now")
+            raise WrongStatus(f"job {job_id} is {quoted(job.status)}; it can't be sealed now")
         if _seal_once(job, by):
             break
     else:

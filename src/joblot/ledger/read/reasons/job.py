@@ -14,6 +14,7 @@ from joblot.ledger.rows.job import policy_of
 from joblot.models import Event, ItemRange
 from joblot.shown import at, counted, counted_and
 from joblot.states import RETRYABLE, TERMINAL, JobStatus
+from joblot.words import quoted
 
 
 def of_job(asked: Asked) -> Iterator[Reason]:
@@ -41,7 +42,7 @@ def of_job(asked: Asked) -> Iterator[Reason]:
 def _ended(asked: Asked, status: JobStatus) -> Reason:
     job, last = asked.job, asked.stages[-1]
     when = f" at {at(job.finished_at, asked.now)}" if job.finished_at else ""
-    text = f"run {job.run} ended as {status}{when}: {_verdict(asked, status)}"
+    text = f"run {job.run} ended as {quoted(status)}{when}: {_verdict(asked, status)}"
     act = "retry" if status in RETRYABLE else None
     link = None if last["succeeded"] == job.total else "items?state=failed"
     return reason("ended", text, since=job.finished_at, act=act, link=link)
