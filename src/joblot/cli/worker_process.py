@@ -11,6 +11,7 @@ from joblot.cli import alive
 from joblot.cli.local_client import LocalClient
 from joblot.errors import JoblotError
 from joblot.log_format import log_to_stderr
+from joblot.search_path import add_working_folder
 from joblot.standalone import setup
 from joblot.worker import Worker, WorkerSettings, handler, load
 from joblot.worker.ending import drain_when_asked, ended_when_stuck, leave_frozen
@@ -40,6 +41,7 @@ def main() -> int:
     order = RunOrder(**given)
     try:
         setup(path=order.db)
+        add_working_folder()
         function = load(order.function)
     except JoblotError as error:
         supervised.answer(error=str(error), code=error.code)
