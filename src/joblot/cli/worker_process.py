@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from joblot.cli import alive
+from joblot.cli.bad_entries import failed_first
 from joblot.cli.local_client import LocalClient
 from joblot.errors import JoblotError
 from joblot.log_format import log_to_stderr
@@ -54,9 +55,10 @@ def main() -> int:
 
 
 def _work(order: RunOrder, function: Callable[..., Any], job: int, supervised: Supervised) -> int:
+    one = handler(order.pipeline, function, batch=order.batch)
     worker = Worker(
         LocalClient(),
-        [handler(order.pipeline, function, batch=order.batch)],
+        [replace(one, work=failed_first(one.work))],
         WorkerSettings(job=job, name=order.name, item_seconds_max=order.item_seconds_max),
         on_frozen=leave_frozen,
         pulse=Pulse(supervised.shared["pulse"]),
