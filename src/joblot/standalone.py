@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-import sys
-import sysconfig
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ from joblot import private
 from joblot.database_url import SQLITE, STATEMENT_SECONDS_MAX, database_of, sqlite
 from joblot.errors import InvalidInput, Unavailable
 from joblot.places import DATABASE_URL, data_folder
+from joblot.search_path import add_working_folder
 
 __all__ = [
     "database_of",
@@ -145,7 +144,7 @@ def is_embedded() -> bool:
 
 
 def _setup_project() -> None:
-    _add_working_folder()
+    add_working_folder()
     try:
         django.setup()
     except (ImportError, ImproperlyConfigured) as error:
@@ -154,19 +153,6 @@ def _setup_project() -> None:
             f"DJANGO_SETTINGS_MODULE={module} can't be used: {error}; correct it, or unset it to "
             "use joblot's own database"
         ) from error
-
-
-def _add_working_folder() -> None:
-    """Make a project importable from its folder, as manage.py does, but after the standard library,
-    so that no file in the folder shadows one of its modules.
-    """
-    folder = str(Path.cwd())
-    if folder in sys.path or "" in sys.path:
-        return
-    library = sysconfig.get_path("stdlib")
-    ours = {library, sysconfig.get_path("platstdlib"), str(Path(library) / "lib-dynload")}
-    behind = [n for n, place in enumerate(sys.path, start=1) if place in ours]
-    sys.path.insert(max(behind, default=len(sys.path)), folder)
 
 
 def _chosen(url: str | None, path: Path | str | None, statement_seconds_max: int) -> dict[str, Any]:

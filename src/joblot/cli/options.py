@@ -67,6 +67,13 @@ JsonLines = Annotated[
     str | None,
     typer.Option("--jsonl", metavar="FILE", help="One JSON item per line; - is stdin."),
 ]
+Null = Annotated[
+    bool,
+    typer.Option("--null", help="The lines end with a zero byte, as of find -print0."),
+]
+SkipBad = Annotated[
+    bool, typer.Option("--skip-bad", help="Leave out what can't be an item, and name it.")
+]
 CauseId = Annotated[
     str | None,
     typer.Option(

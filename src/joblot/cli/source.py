@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
 import os
@@ -13,20 +12,36 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from joblot.cli.patterns import is_pattern, matches
 from joblot.config import limits
-from joblot.errors import InvalidInput, InvalidItem
+from joblot.errors import InvalidInput
 
 STDIN = "-"
+READ_BYTES = 65_536
 NewItem = dict[str, Any] | str
 
 
 @dataclass(frozen=True, slots=True)
+class BadEntry:
+    """What can't be an item, and why. `key` names it, as text that every database can store."""
+
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
-    """The source of items: `files` (paths and globs), a file of `lines`, or one of `jsonl`."""
+    """The source of items: `files` (paths and globs), a file of `lines`, or one of `jsonl`.
+
+    With `null`, the lines end with a zero byte, as `find -print0` writes them. With `skip_bad`,
+    what can't be an item is left out.
+    """
 
     files: Sequence[str] = ()
     lines: str | None = None
     jsonl: str | None = None
+    null: bool = False
+    skip_bad: bool = False
 
     @property
     def given(self) -> bool:
@@ -38,37 +53,41 @@ class Source:
             raise InvalidInput("items: expected files, --lines FILE or --jsonl FILE")
         if sum([bool(self.files), self.lines is not None, self.jsonl is not None]) > 1:
             raise InvalidInput("items: expected files, or --lines, or --jsonl, got several")
-        for name in self.files:
-            _check_path(name)
+        if self.null and self.lines is None:
+            raise InvalidInput("--null: expected --lines FILE, whose names it separates")
         for listed in (self.lines, self.jsonl):
             if listed is not None and listed != STDIN:
                 _check_readable(listed)
+        if self.files:
+            _require_a_good_one(self.files)
 
-    def items(self) -> Iterator[NewItem]:
-        """Items as the ledger accepts them. Raises InvalidItem, naming the line."""
+    def entries(self) -> Iterator[NewItem | BadEntry]:
+        """Items as the ledger accepts them, and what can't be one, in the order given."""
         if self.lines is not None:
-            yield from _lines(self.lines)
+            yield from _lines(self.lines, b"\0" if self.null else b"\n")
         elif self.jsonl is not None:
             yield from _json_lines(self.jsonl)
         else:
             for name in self.files:
-                yield from _paths(name)
+                yield from _named(name)
 
     def arguments(self) -> str:
         """The source as command-line arguments, for a message that says how to continue."""
         if self.lines is not None:
-            return f"--lines {self.lines}"
+            return f"--lines {self.lines}{' --null' * self.null}"
         return f"--jsonl {self.jsonl}" if self.jsonl is not None else "ITEMS…"
 
 
-def _check_path(name: str) -> None:
-    _require_utf8(name)
-    if Path(name).exists():
-        return
-    if not glob.has_magic(name):
-        raise InvalidInput(f"items: there is no file {name}")
-    if next(_matches(name), None) is None:
-        raise InvalidInput(f"items: no file matches {name}")
+def _require_a_good_one(files: Sequence[str]) -> None:
+    """Nothing but bad entries is a mistake, and better refused than made into a job."""
+    first: BadEntry | None = None
+    for entry in (entry for name in files for entry in _named(name)):
+        if not isinstance(entry, BadEntry):
+            return
+        first = first or entry
+    if first is None:
+        raise InvalidInput(f"items: {files[0]} is a folder, expected files")
+    raise InvalidInput(f"items: {first.reason}")
 
 
 def _check_readable(name: str) -> None:
@@ -83,33 +102,41 @@ def _check_readable(name: str) -> None:
         raise InvalidInput(f"items: {name} can't be read: {error.strerror}") from error
 
 
-def _paths(name: str) -> Iterator[NewItem]:
-    if Path(name).exists():
-        yield _path(name)
+def _named(name: str) -> Iterator[NewItem | BadEntry]:
+    """The files that one argument names. Folders are left out, as they are no items."""
+    if os.path.lexists(name) or not is_pattern(name):
+        yield from _path(name)
         return
-    for found in _matches(name):
-        yield _path(found)
+    nothing = True
+    for found in matches(name):
+        nothing = False
+        yield from _path(found)
+    if nothing:
+        yield BadEntry(_storable(name), f"no file matches {_storable(name)}")
 
 
-def _matches(pattern: str) -> Iterator[str]:
-    found = glob.iglob(pattern, recursive=True)  # noqa: PTH207 (Path.glob refuses an absolute one)
-    return (name for name in found if not Path(name).is_dir())
+def _path(name: str) -> Iterator[NewItem | BadEntry]:
+    shown = _storable(name)
+    if Path(name).is_dir():
+        return
+    if shown != name:
+        reason = f"{shown}: expected a file name in UTF-8; rename the file, or leave it out"
+        yield BadEntry(shown, reason)
+    elif Path(name).exists():
+        yield keyed(name)
+    elif Path(name).is_symlink():
+        yield BadEntry(name, f"{name} is a link to a file that does not exist")
+    else:
+        yield BadEntry(name, f"there is no file {name}")
 
 
-def _path(name: str) -> NewItem:
-    _require_utf8(name)
-    return keyed(name)
-
-
-def _require_utf8(name: str) -> None:
-    """Raises InvalidItem otherwise: a key is text, and every database must be able to store it."""
+def _storable(name: str) -> str:
+    """The name, with bytes that are not UTF-8 as their escapes."""
     try:
         name.encode()
     except UnicodeEncodeError:
-        shown = repr(os.fsencode(name))[2:-1]
-        raise InvalidItem(
-            f"{shown}: expected a file name in UTF-8; rename the file, or leave it out"
-        ) from None
+        return repr(os.fsencode(name))[2:-1]
+    return name
 
 
 def keyed(text: str) -> NewItem:
@@ -124,36 +151,57 @@ def keyed(text: str) -> NewItem:
     return {"key": f"{text[: longest - 33]}…{digest}", "payload": text}
 
 
-def _lines(name: str) -> Iterator[NewItem]:
-    for _, line in _numbered(name):
-        yield keyed(line)
+def _lines(name: str, end: bytes) -> Iterator[NewItem | BadEntry]:
+    for _, line in _numbered(name, end):
+        yield line if isinstance(line, BadEntry) else keyed(line)
 
 
-def _json_lines(name: str) -> Iterator[NewItem]:
+def _json_lines(name: str) -> Iterator[NewItem | BadEntry]:
     for number, line in _numbered(name):
+        if isinstance(line, BadEntry):
+            yield line
+            continue
         try:
             value = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise InvalidItem(f"{name} line {number}: expected JSON: {error}") from None
+            yield _bad_line(name, number, f"expected JSON: {error}")
+            continue
         if isinstance(value, dict) and "key" in value and set(value) <= {"key", "payload"}:
             yield value
         else:
             yield {"key": str(number), "payload": value}
 
 
-def _numbered(name: str) -> Iterator[tuple[int, str]]:
+def _bad_line(name: str, number: int, reason: str) -> BadEntry:
+    return BadEntry(f"line {number}", f"{name} line {number}: {reason}")
+
+
+def _numbered(name: str, end: bytes = b"\n") -> Iterator[tuple[int, str | BadEntry]]:
     """The non-empty lines, without line ends, numbered from 1.
 
-    A byte order mark before the first line is dropped.
+    A byte order mark before the first line is dropped. Names that end with a zero byte are taken as
+    they are, since any other character may be a part of them.
     """
+    exact = end == b"\0"
     with _opened(name) as stream:
-        for number, raw in enumerate(stream, start=1):
+        for number, raw in enumerate(_split(stream, end) if exact else stream, start=1):
             try:
-                line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+                line = raw.decode("utf-8-sig" if number == 1 and not exact else "utf-8")
             except UnicodeDecodeError as error:
-                raise InvalidItem(f"{name} line {number}: expected UTF-8: {error}") from None
-            if line.strip():
+                yield number, _bad_line(name, number, f"expected UTF-8: {error}")
+                continue
+            line = line if exact else line.rstrip("\r\n")
+            if line if exact else line.strip():
                 yield number, line
+
+
+def _split(stream: IO[bytes], end: bytes) -> Iterator[bytes]:
+    rest = b""
+    while piece := stream.read1(READ_BYTES):  # type: ignore[attr-defined]
+        *whole, rest = (rest + piece).split(end)
+        yield from whole
+    if rest:
+        yield rest
 
 
 @contextmanager

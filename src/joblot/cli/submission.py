@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from django.db import Error, connections
 
 from joblot.cli import verbs
+from joblot.cli.bad_entries import checked, failing, skipping
 from joblot.cli.source import NewItem, Source
 from joblot.errors import JoblotError, Unavailable
 
@@ -61,7 +62,8 @@ class Submission:
         self._ended(Submitted(self.error))
 
     def _items(self) -> Iterator[NewItem]:
-        for item in self._source.items():
+        keep = skipping if self._source.skip_bad else failing
+        for item in keep(checked(self._source.entries(), verbs.checked_item)):
             if self._stop.is_set():
                 raise _Stopped
             self.given += 1

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from joblot.ledger.read.workers import workers
     from joblot.ledger.rows.job import read_job
     from joblot.ledger.rows.outputs import storage
+    from joblot.ledger.submit.items import checked_item
     from joblot.maintenance import (
         audit,
         audit_all,
@@ -101,6 +102,7 @@ else:
             "joblot.ledger.read.results": ["results"],
             "joblot.ledger.rows.job": ["read_job"],
             "joblot.ledger.rows.outputs": ["storage"],
+            "joblot.ledger.submit.items": ["checked_item"],
             "joblot.maintenance": [
                 "audit",
                 "audit_all",
@@ -136,6 +138,7 @@ __all__ = [
     "causes",
     "change_password",
     "change_role",
+    "checked_item",
     "claim",
     "database_files",
     "delete",

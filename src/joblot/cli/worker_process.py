@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from joblot.cli import alive
+from joblot.cli.bad_entries import failed_first
 from joblot.cli.local_client import LocalClient
 from joblot.errors import JoblotError
 from joblot.log_format import log_to_stderr
+from joblot.search_path import add_working_folder
 from joblot.standalone import setup
 from joblot.worker import Worker, WorkerSettings, handler, load
 from joblot.worker.ending import drain_when_asked, ended_when_stuck, leave_frozen
@@ -40,6 +42,7 @@ def main() -> int:
     order = RunOrder(**given)
     try:
         setup(path=order.db)
+        add_working_folder()
         function = load(order.function)
     except JoblotError as error:
         supervised.answer(error=str(error), code=error.code)
@@ -52,9 +55,10 @@ def main() -> int:
 
 
 def _work(order: RunOrder, function: Callable[..., Any], job: int, supervised: Supervised) -> int:
+    one = handler(order.pipeline, function, batch=order.batch)
     worker = Worker(
         LocalClient(),
-        [handler(order.pipeline, function, batch=order.batch)],
+        [replace(one, work=failed_first(one.work))],
         WorkerSettings(job=job, name=order.name, item_seconds_max=order.item_seconds_max),
         on_frozen=leave_frozen,
         pulse=Pulse(supervised.shared["pulse"]),

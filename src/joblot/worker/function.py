@@ -11,10 +11,12 @@ import importlib
 import inspect
 import json
 import logging
+import re
 import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from joblot import wire
@@ -160,7 +162,7 @@ def load(name: str) -> Callable[..., Any]:
         try:
             found = getattr(found, part)
         except AttributeError:
-            raise InvalidInput(f"function: {module_name} has no {path}") from None
+            raise InvalidInput(f"function: {module_name} has no {path}{_hidden(name)}") from None
     if not callable(found):
         raise InvalidInput(f"function: expected {name} to be callable, got {type(found).__name__}")
     return found  # type: ignore[no-any-return]
@@ -172,11 +174,21 @@ def load_module(name: str) -> Any:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
-            where = ", ".join(path or "." for path in sys.path[:1])
-            raise InvalidInput(f"function: no module named {name} in {where} or Python") from error
+            raise InvalidInput(
+                f"function: no module named {name} in {Path.cwd()} or Python{_hidden(name)}"
+            ) from error
         raise _not_importable(name, error) from error
     except BaseException as error:
         raise _not_importable(name, error) from error
+
+
+def _hidden(name: str) -> str:
+    """Says that a file of the working folder has the name of a standard module; else ""."""
+    top = re.split("[.:]", name)[0]
+    hidden = [file for file in (f"{top}.py", top) if Path(file).exists()]
+    if top not in sys.stdlib_module_names or not hidden:
+        return ""
+    return f"; {top} is a module of Python, which hides {hidden[0]} in {Path.cwd()}: rename that"
 
 
 def _not_importable(name: str, error: BaseException) -> InvalidInput:

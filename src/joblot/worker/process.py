@@ -10,6 +10,7 @@ import sys
 
 from joblot.errors import InvalidInput, JoblotError, Refused
 from joblot.log_format import log_to_stderr
+from joblot.search_path import add_working_folder
 from joblot.worker.ending import drain_when_asked
 from joblot.worker.handlers import by_pipeline
 from joblot.worker.loop import Worker
@@ -28,6 +29,7 @@ def main() -> int:
     order = Order(**given)
     log_to_stderr("joblot worker %(process)d")
     logging.getLogger("joblot").setLevel(logging.INFO if order.verbose else logging.WARNING)
+    add_working_folder()
     try:
         code = _serve(order, supervised)
     except JoblotError as error:

@@ -75,8 +75,9 @@ class Died:
 class Supervisor:
     """Starts `python -m module`, and kills a process whose watch says that it hangs.
 
-    `happened` is called from other threads. A process finds modules as Python does in `cwd`, or,
-    with `same_path`, on this process's search path.
+    `happened` is called from other threads. A process runs in `cwd`, but no file there replaces one
+    of the modules that joblot imports: the process adds this folder to its search path itself,
+    later. With `same_path`, it has this process's search path.
     """
 
     module: str
@@ -110,7 +111,7 @@ class Supervisor:
 
     def _popen(self, output: int, descriptors: Sequence[int]) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", self.module],
+            [sys.executable, "-P", "-m", self.module],
             cwd=self.cwd,
             env=os.environ | {"PYTHONPATH": _path()} if self.same_path else None,
             stdin=subprocess.PIPE,

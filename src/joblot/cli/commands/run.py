@@ -14,7 +14,16 @@ import typer
 from joblot.cli import failures, text, verbs
 from joblot.cli.database import make_database, open_database
 from joblot.cli.exits import exit_code_of
-from joblot.cli.options import Db, JsonLines, Lines, Policies, existing_id, policy_of
+from joblot.cli.options import (
+    Db,
+    JsonLines,
+    Lines,
+    Null,
+    Policies,
+    SkipBad,
+    existing_id,
+    policy_of,
+)
 from joblot.cli.plan import Plan, begin, reawaken, require_resumable
 from joblot.cli.printable import json_text
 from joblot.cli.run import Run, workers_default
@@ -82,6 +91,8 @@ def run(
     *,
     lines: Lines = None,
     jsonl: JsonLines = None,
+    null: Null = False,
+    skip_bad: SkipBad = False,
     batch: Batch = 0,
     workers: Workers = None,
     out: Out = None,
@@ -97,7 +108,7 @@ def run(
     """
     given = list(arguments or ())
     function = None if resume is not None else _function(given)
-    source = Source(given, lines, jsonl)
+    source = Source(given, lines, jsonl, null, skip_bad)
     source.check(needed=resume is None)
     _check_out(out)
     settings = policy_of(policy)

@@ -7,12 +7,32 @@ from typing import Annotated
 import typer
 
 from joblot.cli import text
+from joblot.cli.bad_entries import refusing, skipping
 from joblot.cli.ledger import open_ledger
-from joblot.cli.options import Db, JsonLines, Lines, Policies, Url, json_of, policy_of
+from joblot.cli.options import (
+    Db,
+    JsonLines,
+    Lines,
+    Null,
+    Policies,
+    SkipBad,
+    Url,
+    json_of,
+    policy_of,
+)
 from joblot.cli.printable import say
 from joblot.cli.source import Source
 from joblot.errors import InvalidInput
 from joblot.words import status_word
+
+Stages = Annotated[
+    list[str] | None,
+    typer.Option("--stage", metavar="NAME=PIPELINE", help="A stage; repeat for each, in order."),
+]
+Key = Annotated[
+    str | None,
+    typer.Option("--key", metavar="TEXT", help="Idempotency key: repeating it finds the same job."),
+]
 
 
 def submit(
@@ -25,14 +45,11 @@ def submit(
     pipeline: Annotated[
         str | None, typer.Option("--pipeline", help="The pipeline of a single stage.")
     ] = None,
-    stage: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--stage", metavar="NAME=PIPELINE", help="A stage; repeat for each, in order."
-        ),
-    ] = None,
+    stage: Stages = None,
     lines: Lines = None,
     jsonl: JsonLines = None,
+    null: Null = False,
+    skip_bad: SkipBad = False,
     project: Annotated[
         str | None, typer.Option("--project", help="The job's project (default).")
     ] = None,
@@ -43,12 +60,7 @@ def submit(
         str | None, typer.Option("--config", metavar="JSON", help="Settings passed to the workers.")
     ] = None,
     policy: Policies = None,
-    key: Annotated[
-        str | None,
-        typer.Option(
-            "--key", metavar="TEXT", help="Idempotency key: repeating it finds the same job."
-        ),
-    ] = None,
+    key: Key = None,
     hold: Annotated[bool, typer.Option("--hold", help="Do not start the job yet.")] = False,
     stay_open: Annotated[
         bool, typer.Option("--open", help="Leave the job open for more items.")
@@ -57,7 +69,7 @@ def submit(
     url: Url = None,
 ) -> None:
     """Create a job for workers to claim. Prints its number."""
-    source = Source(list(files or ()), lines, jsonl)
+    source = Source(list(files or ()), lines, jsonl, null, skip_bad)
     source.check(needed=False)
     asked = {
         "name": name,
@@ -72,7 +84,10 @@ def submit(
         "idempotency_key": key,
     }
     with open_ledger(db, url, create=True) as ledger:
-        job = ledger.submit(source.items() if source.given else None, **asked)
+        job = ledger.submit(
+            (skipping if skip_bad else refusing)(source.entries()) if source.given else None,
+            **asked,
+        )
     text.err().print(f"job {job['id']}: {status_word(job['status'])}, {job['total']:,} items")
     say(str(job["id"]))
 

@@ -202,12 +202,13 @@ def checked_items(items: Iterable[Given]) -> Iterator[NewItem]:
     """Raises InvalidItem for the first invalid item, with its position in the stream."""
     for position, given in enumerate(items):
         try:
-            yield _new_item(given)
+            yield checked_item(given)
         except InvalidItem as error:
             raise InvalidItem(f"item {position}: {error}") from error
 
 
-def _new_item(given: Given) -> NewItem:
+def checked_item(given: Given) -> NewItem:
+    """Raises InvalidItem."""
     key, payload = (given, None) if isinstance(given, str) else _key_and_payload(given)
     if not isinstance(key, str) or not 0 < len(key) <= limits().item_key_chars_max:
         raise InvalidItem(
