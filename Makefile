@@ -24,6 +24,7 @@ demo: $(DEMO_READY) ## Count 1,797 real digits exactly, with faults injected (DB
 
 test: $(DEV_READY) ## Run the tests on SQLite and PostgreSQL
 	scripts/chromium || true
+	scripts/redis || true
 	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not slow" $(ARGS)
 
 test-slow: $(DEV_READY) ## Run the slow tests: real limits, many processes, a large job

@@ -44,7 +44,7 @@ class Died(Exception):
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[None]:
     if shutil.which("redis-server") is None:
-        pytest.skip("there is no redis-server")
+        pytest.skip("NO REDIS: install it (Debian: apt-get install redis-server)")
     from bench.arena.servers import RedisServer
 
     with RedisServer():
