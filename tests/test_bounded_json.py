@@ -24,9 +24,10 @@ from joblot.bounded_json import (
     stored,
     within_bounds,
 )
+from joblot.canonical import canonical
 from joblot.config import CEILINGS, configure, limits
 from joblot.errors import InvalidPolicy, InvalidResult, JoblotError, TooLarge
-from joblot.wire import Error, canonical
+from joblot.wire import Error
 from tests.hostile import deep, nested
 
 STACK_BYTES = 131_072  # musl's default for a thread

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import OrderedDict
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from joblot.canonical import canonical, is_storable, result_hash
 from joblot.config import limits
 from joblot.errors import InvalidResult
 from joblot.states import Receipt, ReportedOutcome
@@ -20,13 +22,10 @@ from joblot.wire import (
     Error,
     GrantedLease,
     ItemReceipt,
-    canonical,
     failure,
-    is_storable,
     parse_result,
     parse_results,
     receipts_json,
-    result_hash,
     success,
 )
 
@@ -47,6 +46,26 @@ def test_canonical_text_is_json_of_the_same_value(value: Any) -> None:
     text = canonical(value)
     assert json.loads(text) == value
     assert canonical(json.loads(text)) == text
+
+
+ODD = [2**70, -0.0, 1e16, 1e-7, True, {1: 0, 3: {"b": (), "a": [None]}}, {True: 1}, {1.5: ""}]
+
+
+@given(JSON)
+@example(ODD)
+@example(ReportedOutcome.FAILED)
+@example(OrderedDict(b=1, a=2))
+def test_canonical_text_is_what_the_standard_library_writes(value: Any) -> None:
+    """With its own encoder, made anew for each value."""
+    compact: Any = {"separators": (",", ":"), "ensure_ascii": False}
+    assert canonical(value) == json.dumps(value, sort_keys=True, allow_nan=False, **compact)
+
+
+def test_a_value_that_contains_itself_is_refused() -> None:
+    around: list[Any] = []
+    around.append(around)
+    with pytest.raises(InvalidResult, match="nested"):
+        canonical(around)
 
 
 @given(st.dictionaries(TEXT, st.integers(), min_size=2))

@@ -16,6 +16,12 @@ _LEVELS_MAX = 20  # of a value that is shown: repr() is limited only by the stac
 def deeper_than(value: Any, levels_max: int) -> bool:
     """True if a value nests lists, tuples and dicts deeper than this. Does not recurse."""
     level, levels = [value] if isinstance(value, CONTAINERS) else [], 0
+    if (
+        level
+        and levels_max
+        and _SCALARS.issuperset(map(type, value.values() if isinstance(value, dict) else value))
+    ):
+        return False  # the usual one has a single level
     while level:
         levels += 1
         if levels > levels_max:

@@ -5,13 +5,11 @@ Shared by the ledger, the API and the worker, so it imports neither Django nor t
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from joblot.bounded_json import is_too_deep, too_deep
+from joblot.canonical import is_storable
 from joblot.config import limits
 from joblot.errors import InvalidResult
 from joblot.fingerprint import cause_of
@@ -123,8 +121,7 @@ class Result:
         return self.outcome is ReportedOutcome.SUCCEEDED
 
 
-@dataclass(frozen=True, slots=True)
-class ItemReceipt:
+class ItemReceipt(NamedTuple):
     """The answer to one result."""
 
     item: int | None
@@ -133,48 +130,6 @@ class ItemReceipt:
 
     def as_json(self) -> dict[str, Any]:
         return {"item": self.item, "receipt": self.receipt.value, "reason": self.reason}
-
-
-_ENCODER = json.JSONEncoder(
-    allow_nan=False, sort_keys=True, separators=(",", ":"), ensure_ascii=False
-)
-
-
-def canonical(value: Any) -> str:
-    """`value` as JSON text, identical for equal values.
-
-    Raises InvalidResult for what no database can store: NaN, infinities, U+0000, lone surrogates,
-    values nested too deeply, or anything that isn't JSON.
-    """
-    if is_too_deep(value):  # first: the encoder goes as deep as the stack, and a thread's is small
-        raise InvalidResult(too_deep())
-    try:
-        text = _ENCODER.encode(value)
-        text.encode()
-    except (TypeError, ValueError) as error:
-        raise InvalidResult(f"expected a JSON value: {error}") from error
-    return without_nul(text)
-
-
-def without_nul(text: str) -> str:
-    """Return the JSON text unchanged. Raises InvalidResult if it contains U+0000."""
-    if "\\u0000" in text and "\\u0000" in text.replace("\\\\", ""):
-        raise InvalidResult("expected text without the character U+0000; remove it")
-    return text
-
-
-def is_storable(text: str) -> bool:
-    """False for text with U+0000 or lone surrogates, which no database can store."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return "\x00" not in text
-
-
-def result_hash(canonical_output: str) -> bytes:
-    """Distinguishes a repeated success from a different one: 32 bytes of SHA-256."""
-    return hashlib.sha256(canonical_output.encode()).digest()
 
 
 def success(item: int, output: Any = None, metrics: Mapping[str, int] | None = None) -> Result:

@@ -1,4 +1,4 @@
-"""A process for tests to kill: `python -m tests.crashes.killed report|submit ARG`.
+"""A process for tests to kill: `python -m tests.crashes.killed ACT ARG`.
 
 It stops at a point in the middle of its act, says so on standard output, and waits there.
 """
@@ -16,7 +16,12 @@ ITEMS = 50
 
 def main() -> None:
     django.setup()
-    {"report": in_the_middle_of_a_report, "submit": in_the_middle_of_a_submission}[sys.argv[1]]()
+    acts = {
+        "report": in_the_middle_of_a_report,
+        "plain report": report_all,
+        "submit": in_the_middle_of_a_submission,
+    }
+    acts[sys.argv[1]]()
 
 
 def wait_to_be_killed() -> None:
@@ -31,6 +36,14 @@ def in_the_middle_of_a_report() -> None:
     from joblot.wire import success
 
     on_result("p")(lambda results: wait_to_be_killed())
+    report(sys.argv[2], [success(number) for number in range(ITEMS)])
+
+
+def report_all() -> None:
+    """Stops at no point of its own: the test keeps the database from answering."""
+    from joblot import report
+    from joblot.wire import success
+
     report(sys.argv[2], [success(number) for number in range(ITEMS)])
 
 

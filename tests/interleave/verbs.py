@@ -9,6 +9,7 @@ from itertools import combinations, combinations_with_replacement
 from typing import Any
 from uuid import UUID
 
+from joblot.canonical import result_hash
 from joblot.fingerprint import cause_of
 from joblot.ledger.claim.claim import claim
 from joblot.ledger.db.transactions import connection
@@ -31,7 +32,7 @@ from joblot.ledger.report.report import report_by
 from joblot.ledger.report.write import Settled
 from joblot.ledger.rows.log import log
 from joblot.ledger.submit.submit import add_items, seal, submit
-from joblot.wire import result_hash, success
+from joblot.wire import success
 from tests.interleave.scenes import KEY, SCENES, SECONDS, WORKER, Scene
 from tests.ledger.worker import fail, keys, succeed
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -12,8 +13,10 @@ from django.test.utils import CaptureQueriesContext
 from joblot.ledger.job.lifecycle import cancel
 from joblot.ledger.lease import renew, renew_many
 from joblot.ledger.read.progress import jobs, progress
+from joblot.ledger.rows.ranges import Span, enqueue
 from joblot.ledger.submit.submit import add_items, submit
-from joblot.models import Job, Lease
+from joblot.models import ItemRange, Job, Lease
+from joblot.wire import failure, success
 from tests.ledger import worker
 from tests.ledger.worker import keys, succeed
 
@@ -101,3 +104,43 @@ class TestItemsThatAreAdded:
         statements = sent(lambda: add_items(job.pk, keys(3)))
         assert looked_up(statements) == 1
         assert not any("joblot_item (" in sql for sql in statements)
+
+
+class TestResultsOfAllKinds:
+    """What is judged is written by one statement for each kind, for any number of results."""
+
+    @pytest.fixture
+    def report_of(self, clock: Any, sent: Sent) -> Callable[[int], list[str]]:
+        """Report `each` results of each of four kinds through one lease; returns what was sent."""
+
+        def reported(each: int) -> list[str]:
+            policy = {"failures_max": 9, "lease_seconds": 3600}
+            job = submit(f"{each} of each", keys(4 * each), pipeline="p", policy=policy)
+            ItemRange.ledger.filter(job_id=job.pk).delete()
+            failed = [Span(n, n, failures=n % 4) for n in range(each)]
+            enqueue(job.pk, 0, [*failed, Span(each, 4 * each - 1)])
+            lease = worker.lease(limit=4 * each)
+            again, amended, conflicting, new = (
+                range(first, first + each) for first in range(0, 4 * each, each)
+            )
+            worker.receipts(lease, *(failure(n, "Bad") for n in amended))
+            worker.receipts(lease, *(success(n, "first") for n in conflicting))
+            given = [
+                *(failure(n, "Bad", retryable=True) for n in again),
+                *(success(n, "other") for n in (*amended, *conflicting, *new)),
+            ]
+            got: list[str] = []
+            statements = sent(lambda: got.extend(worker.receipts(lease, *given)))
+            kinds = ("requeued", "amended", "conflicting", "counted")
+            assert got == [kind for kind in kinds for _ in range(each)]
+            return statements
+
+        return reported
+
+    def test_are_as_many_statements_for_64_results_as_for_4(
+        self, report_of: Callable[[int], list[str]]
+    ) -> None:
+        few, many = report_of(1), report_of(16)
+        assert len(many) == len(few)
+        waits = ItemRange.objects.filter(failures__gt=0).values_list("failures", "not_before")
+        assert len(set(waits)) == 4  # each with the wait that its failures have earned

@@ -13,8 +13,8 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from joblot.api import memory
 from joblot.bounded_json import is_too_deep, too_deep, within_bounds
+from joblot.canonical import canonical, without_nul
 from joblot.errors import InvalidResult, NotReadable
-from joblot.wire import canonical, without_nul
 
 _CACHED_BYTES_MAX = 1_048_576
 _BOM = "\ufeff"

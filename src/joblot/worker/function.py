@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from joblot import wire
+from joblot.canonical import canonical
 from joblot.errors import InvalidInput, RetryableError
 from joblot.wire import ClaimedItem, Result
 from joblot.worker.causes import Interrupted, kind_of, message_of, shown, trace_of
@@ -148,7 +149,7 @@ def _failure(
 
 def _frozen(value: Any) -> Any:
     """The value after a round trip through JSON. Raises InvalidResult."""
-    text = wire.canonical(value)
+    text = canonical(value)
     return value if type(value) in SCALARS else json.loads(text)
 
 

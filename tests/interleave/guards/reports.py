@@ -9,6 +9,7 @@ REPORT = "report/report_1.function.postgresql.sql"
 DUE = "report/may_be_due_1.function.postgresql.sql"
 TOGETHER = "report/settle.postgresql.sql"
 REVOCATION = "ledger/maintain/test_revocation.py"
+AFTER = "crashes/test_after_the_commit.py"
 GROUP = "ledger/report/test_group_commit.py"
 
 GUARDS = (
@@ -78,6 +79,13 @@ GUARDS = (
         "    EXCEPTION WHEN OTHERS OR query_canceled THEN\n        due := true;\n",
         "",
         "ledger/report/test_at_once.py::test_an_error_after_the_commit_takes_no_receipt_away",
+    ),
+    Guard(
+        "A report whose connection is lost after the commit says how much is recorded.",
+        "report/report.py",
+        "            known += len(settlement.settled_through(token, set(left) - answered))\n",
+        "            pass\n",
+        f"{AFTER}::test_a_report_whose_connection_ends_after_the_commit_says_that_all_is_recorded",
     ),
     Guard(
         "Items that came back by expiry or release do not prove that a job is open.",

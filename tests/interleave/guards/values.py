@@ -7,7 +7,7 @@ from tests.interleave.guards.guard import Guard
 GUARDS = (
     Guard(
         "An external value is nested no deeper than the limit, whatever its source.",
-        "../wire.py",
+        "../canonical.py",
         """\
     if is_too_deep(value):  # first: the encoder goes as deep as the stack, and a thread's is small
         raise InvalidResult(too_deep())

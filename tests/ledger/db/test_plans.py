@@ -41,7 +41,7 @@ from joblot.states import FileState
 from joblot.wire import GrantedLease, failure, success
 from tests import databases
 from tests.ledger import worker
-from tests.ledger.db.function_statements import statements_within
+from tests.ledger.db.function_statements import statements_within, types_of_records
 from tests.ledger.worker import TWO_STAGES, keys
 
 ITEMS = 4_000
@@ -107,7 +107,12 @@ class Plan:
         return cls(
             sql,
             frozenset(n["Relation Name"] for n in nodes if n["Node Type"] == "Seq Scan"),
-            frozenset(n["Index Name"] for n in nodes if "Index Name" in n),
+            frozenset(
+                name
+                for n in nodes
+                for name in (n.get("Index Name"), *n.get("Conflict Arbiter Indexes", ()))
+                if name is not None
+            ),
         )
 
 
@@ -140,7 +145,7 @@ def plans(act: Callable[[], object]) -> list[Plan]:
     sent: dict[str, None] = {}  # in their order
 
     def write_down(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        if sql.lstrip().split()[0] in {"SELECT", "WITH", "INSERT", "UPDATE", "DELETE"}:
+        if sql.lstrip().split()[0] in {"SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "CALL"}:
             sent[sql] = None
         return execute(sql, params, many, context)
 
@@ -148,7 +153,8 @@ def plans(act: Callable[[], object]) -> list[Plan]:
         act()
     inside = [one for sql in sent for one in statements_within(sql)]
     explained = [sql for sql in sent if not sql.startswith("CALL")]  # which has no plan
-    return [Plan.of(sql) for sql in (*explained, *inside)]
+    with types_of_records(connections["postgres"]):
+        return [Plan.of(sql) for sql in (*explained, *inside)]
 
 
 def crowd() -> None:
@@ -240,6 +246,34 @@ def test_each_hot_statement_uses_the_index_that_is_meant_for_it(job: Job) -> Non
     assert looked >= {"joblot_job_pkey", "joblot_tally_pkey", "joblot_lease_job_state"}
     expiry = using("FOR UPDATE SKIP LOCKED", expire_overdue)
     assert expiry == {"joblot_lease_expiry", "joblot_sweep_failure_pkey"}
+
+
+# In the functions of a report: a part of each statement that reads or settles, and its indexes.
+IN_A_REPORT = {
+    "s.pipeline = ANY": {"joblot_lease_pkey", "joblot_stage_pkey"},
+    "AS given_back": {"joblot_lease_pkey"},
+    "FROM joblot_worker": {"joblot_worker_revoked"},
+    "INSERT INTO joblot_outcome": {"joblot_outcome_pkey"},
+    ".stage + 1": {"joblot_stage_pkey"},
+    "UPDATE joblot_lease": {"joblot_lease_pkey"},
+    "s.name, s.pipeline": {"joblot_stage_pkey", "joblot_job_pkey"},
+    "FROM joblot_item": {"joblot_item_pkey"},
+    "succeeded = joblot_tally.succeeded": {"joblot_tally_pkey"},
+    "skipped = joblot_tally.skipped": {"joblot_tally_pkey", "joblot_stage_pkey"},
+    "INSERT INTO joblot_metric": {"joblot_metric_pkey"},
+    "alert_failed_items": {"joblot_job_pkey"},
+    "FROM joblot_range": {"joblot_range_walk"},
+}
+
+
+def test_each_statement_in_the_functions_of_a_report_uses_its_index(job: Job) -> None:
+    lease = worker.lease("p")
+    inside = plans(lambda: worker.succeed(lease))
+    used = {
+        part: {index for plan in inside if part in plan.sql for index in plan.indexes}
+        for part in IN_A_REPORT
+    }
+    assert used == IN_A_REPORT
 
 
 def test_only_who_asks_by_time_reads_all_live_leases(job: Job) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import sys
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -160,7 +159,7 @@ def test_a_report_that_locks_the_job_is_caught(
 def says_counted(token: str, results: list[Any]) -> Any:
     """A faulty report that answers a repeat as if it were new."""
     return [
-        replace(one, receipt=Receipt.COUNTED) if one.receipt is Receipt.DUPLICATE else one
+        one._replace(receipt=Receipt.COUNTED) if one.receipt is Receipt.DUPLICATE else one
         for one in report(token, results)
     ]
 

@@ -14,6 +14,7 @@ from django.http import HttpRequest
 
 from joblot.api.body import read_body
 from joblot.api.json_text import parse_json
+from joblot.canonical import canonical, result_hash
 from joblot.config import limits
 from joblot.errors import InvalidInput, NotFound
 from joblot.identity.caller import Caller
@@ -23,7 +24,6 @@ from joblot.ledger.rows import workers
 from joblot.ledger.rows.names import checked_name
 from joblot.ledger.rows.outputs import storage
 from joblot.models import Job
-from joblot.wire import canonical, result_hash
 
 DEFAULT = "default"
 

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from joblot.canonical import is_storable
 from joblot.errors import InvalidInput
 from joblot.shown import shown
 from joblot.states import JobStatus
-from joblot.wire import ITEM_MAX, is_storable
+from joblot.wire import ITEM_MAX
 
 When = datetime | timedelta  # a moment, or how long ago
 

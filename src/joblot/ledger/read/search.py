@@ -16,8 +16,9 @@ from joblot.config import limits
 from joblot.ledger.db.statements import fetch, moment
 from joblot.ledger.db.transactions import alias, connection, one_snapshot, repeated
 from joblot.ledger.read.filters import OF_A_STAGE, ItemFilters
-from joblot.ledger.read.items import Asked, Found, Page, described, seen_of_job, standing
+from joblot.ledger.read.items import Page, described, seen_of_job
 from joblot.ledger.read.partition import cut_off_items, late_items
+from joblot.ledger.read.standing import Asked, Found, standing
 from joblot.ledger.rows.due import JobSnapshot
 from joblot.ledger.rows.items import settled_among
 from joblot.ledger.rows.ranges import Span

@@ -12,20 +12,18 @@ from joblot.ledger.rows import worker_figures
 from joblot.states import Receipt, ReportedOutcome
 from joblot.wire import ItemReceipt
 
-_RECORDED = (Receipt.COUNTED.value, Receipt.AMENDED.value, Receipt.REQUEUED.value)
-_SUCCEEDED, _FAILED = ReportedOutcome.SUCCEEDED.value, ReportedOutcome.FAILED.value
+_RECORDED = (Receipt.COUNTED, Receipt.AMENDED, Receipt.REQUEUED)
+_SUCCEEDED, _FAILED = ReportedOutcome.SUCCEEDED, ReportedOutcome.FAILED
 
 
 def note_figures(
     token: UUID | None, prepared: Sequence[object], receipts: Sequence[ItemReceipt]
 ) -> None:
     """Count the receipts by the outcome that was reported; a result that is bad has none."""
-    outcomes = (
-        one.result.outcome.value if isinstance(one, PendingResult) else "" for one in prepared
-    )
-    kinds = Counter(zip((one.receipt.value for one in receipts), outcomes, strict=True))
+    outcomes = [one.result.outcome if isinstance(one, PendingResult) else "" for one in prepared]
+    kinds = Counter(zip([one.receipt for one in receipts], outcomes, strict=True))
     for (kind, outcome), amount in kinds.items():
-        telemetry.count("receipts", amount, receipt=kind, outcome=outcome)
+        telemetry.count("receipts", amount, receipt=kind.value, outcome=str(outcome))
     succeeded = sum(kinds[kind, _SUCCEEDED] for kind in _RECORDED)
     failed = sum(kinds[kind, _FAILED] for kind in _RECORDED)
     if token is not None and succeeded + failed:

@@ -6,12 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from joblot import wire
-from joblot.states import ItemState
+from joblot.canonical import canonical
+from joblot.states import ItemState, ReportedOutcome
 from joblot.wire import Error, Result, failure
 
+SUCCEEDED = ReportedOutcome.SUCCEEDED
+_STATE_AND_HASH = f'"state":{ItemState.SUCCEEDED.value},"hash":"'
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True, eq=False)  # one per result, so it is made as cheaply as can be
 class PendingResult:
     """A result, parsed and hashed, without a receipt yet.
 
@@ -45,7 +48,8 @@ class PendingResult:
     @property
     def is_simple(self) -> bool:
         """True if it is settled or left alone, whatever happened to its item before."""
-        return not self.large and (self.result.succeeded or not self.result.retryable)
+        result = self.result
+        return not self.large and (result.outcome is SUCCEEDED or not result.retryable)
 
     def refused(self, cause: BaseException) -> PendingResult:
         """The failure that this success becomes because the hook refused it permanently."""
@@ -65,7 +69,7 @@ class PendingResult:
             "hash": self.hash if good else None,
             "output": self.canonical_output if inline else None,
             "output_ref": self.output_ref if good else None,
-            "metrics": wire.canonical(dict(self.result.metrics)) if self._metered else None,
+            "metrics": canonical(dict(self.result.metrics)) if self._metered else None,
             "error_type": None if good else self.error.type,
             "error_message": None if good else self.error.message,
             "error_cause": None if good else self.error.cause,
@@ -74,16 +78,20 @@ class PendingResult:
 
     def row(self) -> str:
         """The same as one JSON object; the output is not serialised once more."""
+        result = self.result
+        if result.outcome is SUCCEEDED and not (self.large or self.output_ref or result.metrics):
+            output = "" if result.output is None else f',"output":{self.canonical_output}'
+            return f'{{"number":{result.item},{_STATE_AND_HASH}{self.hash.hex()}"{output}}}'
         head = f'"number":{self.number},"state":{self.state.value}'
         if not self.result.succeeded:
-            return f'{{{head},"error":{wire.canonical(self._error_columns())}}}'
+            return f'{{{head},"error":{canonical(self._error_columns())}}}'
         parts = [head, f'"hash":"{self.hash.hex()}"']
         if self.output_ref is not None:
-            parts.append(f'"output_ref":{wire.canonical(self.output_ref)}')
+            parts.append(f'"output_ref":{canonical(self.output_ref)}')
         elif not self.large and self.result.output is not None:
             parts.append(f'"output":{self.canonical_output}')
         if self._metered:
-            parts.append(f'"metrics":{wire.canonical(dict(self.result.metrics))}')
+            parts.append(f'"metrics":{canonical(dict(self.result.metrics))}')
         return f"{{{','.join(parts)}}}"
 
     def _error_columns(self) -> dict[str, str]:

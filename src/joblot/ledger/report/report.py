@@ -13,9 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from django.db import DatabaseError
+
 from joblot import faults, telemetry, wire
+from joblot.canonical import canonical, hash_of
 from joblot.config import limits
-from joblot.errors import InvalidResult, NotStorable, Unavailable
+from joblot.errors import InvalidResult, JoblotError, NotStorable, Unavailable
 from joblot.ledger.db.dialect import dialect_of
 from joblot.ledger.db.transactions import (
     alias,
@@ -84,23 +87,41 @@ def _reported(
     at_once: AtOnce, known: UUID | None, given: Sequence[Result | Mapping[str, Any]]
 ) -> list[ItemReceipt]:
     prepared = prepare(given)
-    rounds = _Round.of(one for one in prepared if isinstance(one, PendingResult))
-    with knowing(lambda: _recorded(prepared, rounds)):
+    rounds = _Round.of([one for one in prepared if isinstance(one, PendingResult)])
+    with knowing(lambda: _recorded(known, prepared, rounds)):
         for one_round in rounds:
             one_round.settle(known, at_once)
             faults.point("report: a round committed")
         faults.point("report: committed, not looked")
         if due := next((one.job_id for one in rounds if one.job_id is not None), None):
             reconcile(due)
-    answers = {id(one): receipt for one_round in rounds for one, receipt in one_round.answers()}
-    receipts = [one if isinstance(one, ItemReceipt) else answers[id(one)] for one in prepared]
+    receipts = _in_order(prepared, rounds)
     note_figures(known, prepared, receipts)
     return receipts
 
 
-def _recorded(prepared: Sequence[object], rounds: Sequence[_Round]) -> str:
-    """What is known of a report without an answer, once its transactions have ended."""
-    known = len(prepared) - sum(len(one_round.left) for one_round in rounds)
+def _in_order(
+    prepared: Sequence[PendingResult | ItemReceipt], rounds: Sequence[_Round]
+) -> list[ItemReceipt]:
+    """The receipts of the results, in their order; repeats are in the order of the rounds."""
+    if len(rounds) == 1:
+        (found,) = (one_round.receipts for one_round in rounds)
+        return [one if isinstance(one, ItemReceipt) else found[one.number] for one in prepared]
+    answers = {id(one): receipt for one_round in rounds for one, receipt in one_round.answers()}
+    return [one if isinstance(one, ItemReceipt) else answers[id(one)] for one in prepared]
+
+
+def _recorded(token: UUID | None, prepared: Sequence[object], rounds: Sequence[_Round]) -> str:
+    """What is known of a report without an answer.
+
+    Its connection may have been lost after the commit, so the database is asked once more.
+    """
+    answered = {number for one_round in rounds for number in one_round.receipts}
+    left = [one.number for one_round in rounds for one in one_round.left]
+    known = len(prepared) - len(left)
+    if token is not None:
+        with suppress(JoblotError, DatabaseError):  # it does not answer now, either
+            known += len(settlement.settled_through(token, set(left) - answered))
     return (
         f"{known} of these {len(prepared)} results are known to be recorded, of the others it is "
         "not known; report all of them again, each counts once"
@@ -128,12 +149,12 @@ def _prepared(result: Result | ItemReceipt) -> PendingResult | ItemReceipt:
     if not result.succeeded:
         return PendingResult(result)
     try:
-        canonical = result.output_text or wire.canonical(result.output)
-        digest = wire.result_hash(canonical)
-        large = outputs.is_large(canonical)
+        text = result.output_text or canonical(result.output)
+        encoded = text.encode()
+        large = outputs.is_large(len(encoded))
     except InvalidResult as error:
         return ItemReceipt(result.item, Receipt.REJECTED, str(error))
-    return PendingResult(result, canonical, digest, large)
+    return PendingResult(result, text, hash_of(encoded), large)
 
 
 def _uuid_of(token: str | UUID) -> UUID | None:
@@ -156,7 +177,10 @@ class _Round:
     files: dict[int, str] = field(default_factory=dict)  # of large outputs, stored for this round
 
     @classmethod
-    def of(cls, pending: Iterable[PendingResult]) -> list[_Round]:
+    def of(cls, pending: Sequence[PendingResult]) -> list[_Round]:
+        by_number = {one.number: one for one in pending}
+        if len(by_number) == len(pending):
+            return [cls(by_number)] if by_number else []
         rounds: list[_Round] = []
         for one in pending:
             free = next((known for known in rounds if one.number not in known.pending), None)
@@ -167,6 +191,8 @@ class _Round:
 
     @property
     def left(self) -> list[PendingResult]:
+        if len(self.receipts) == len(self.pending):
+            return []
         return [one for number, one in self.pending.items() if number not in self.receipts]
 
     def answers(self) -> Iterable[tuple[PendingResult, ItemReceipt]]:

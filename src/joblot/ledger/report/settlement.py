@@ -7,12 +7,12 @@ judged again.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from joblot.errors import PermanentError
-from joblot.ledger.db.transactions import durable, repeated
+from joblot.ledger.db.transactions import alias, durable, repeated
 from joblot.ledger.report import write
 from joblot.ledger.report.held import Held
 from joblot.ledger.report.hook_calls import HookFailed, HooksOf, all_or_nothing, hooks_of
@@ -22,6 +22,7 @@ from joblot.ledger.report.pending_result import PendingResult
 from joblot.ledger.report.write import Settled
 from joblot.ledger.rows import outputs
 from joblot.ledger.rows.deferrals import Deferred, raised
+from joblot.models import Lease, Outcome
 from joblot.states import Receipt
 from joblot.wire import ItemReceipt
 
@@ -66,6 +67,17 @@ def unknown_lease(pending: Iterable[PendingResult]) -> Settled:
     """The answer to results that come without a lease."""
     receipt, reason = Receipt.REJECTED, "unknown lease"
     return Settled({one.number: ItemReceipt(one.number, receipt, reason) for one in pending})
+
+
+@repeated
+def settled_through(token: UUID, numbers: Collection[int]) -> set[int]:
+    """Which of these items were settled through this lease."""
+    lease = Lease.ledger.using(alias()).filter(pk=token).first()
+    if lease is None:
+        return set()
+    settled = Outcome.ledger.using(alias()).filter(job_id=lease.job_id, stage=lease.stage)
+    mine = settled.filter(number__in=list(numbers), lease_token=token)
+    return set(mine.values_list("number", flat=True))
 
 
 @dataclass(slots=True)

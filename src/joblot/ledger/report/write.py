@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from joblot import clock
@@ -119,13 +118,9 @@ def requeue(held: Held, batch: Sequence[Decision]) -> None:
     """Queue items for their next attempt, and keep the causes."""
     if not batch:
         return
-    spans = {d.number: next(span for span in held.spans if d.number in span) for d in batch}
-    for failed, alike in groupby(sorted(batch, key=_failed), key=_failed):
-        again = [
-            Span(d.number, d.number, failed, spans[d.number].expiries, spans[d.number].returns)
-            for d in alike
-        ]
-        enqueue(held.job_id, held.stage, again, policy_of(held.job).backoff_seconds(failed))
+    policy = policy_of(held.job)
+    again = [_failed_again(held, decision) for decision in sorted(batch, key=_failed)]
+    enqueue(held.job_id, held.stage, again, lambda span: policy.backoff_seconds(span.failures))
     Attempt.ledger.using(alias()).bulk_create(
         Attempt(
             job_id=held.job_id,
@@ -143,6 +138,12 @@ def requeue(held: Held, batch: Sequence[Decision]) -> None:
         )
         for decision in batch
     )
+
+
+def _failed_again(held: Held, decision: Decision) -> Span:
+    number = decision.number
+    known = next(span for span in held.spans if number in span)
+    return replace(known.part(number, number), failures=_failed(decision))
 
 
 def _failed(decision: Decision) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from joblot import wire
+from joblot.canonical import canonical, result_hash
 from joblot.errors import KeyConflict
 from joblot.models import Job, Lease
 from joblot.shown import shown
@@ -46,4 +46,4 @@ def require_same_claim(lease: Lease, asked: bytes | None) -> None:
 
 
 def _hash(value: Any) -> bytes:
-    return wire.result_hash(wire.canonical(value))
+    return result_hash(canonical(value))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from joblot.canonical import is_storable
 from joblot.config import limits
 from joblot.errors import InvalidInput
 from joblot.shown import shown
-from joblot.wire import is_storable
 
 PRIORITY_MAX = 2**31 - 1
 

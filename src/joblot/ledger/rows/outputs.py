@@ -45,9 +45,11 @@ def storage() -> Storage:
         return default_storage
 
 
-def is_large(canonical_output: str) -> bool:
-    """Whether the output goes to the storage. Raises InvalidResult above `output_bytes_max`."""
-    size = len(canonical_output.encode())
+def is_large(size: int) -> bool:
+    """Whether an output of so many bytes goes to the storage.
+
+    Raises InvalidResult above `output_bytes_max`.
+    """
     if size > limits().output_bytes_max:
         raise InvalidResult(
             f"output: expected at most {limits().output_bytes_max} bytes, got {size}; "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from joblot import clock
@@ -60,13 +60,18 @@ def islands(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
         yield first, last
 
 
-def enqueue(job_id: int, stage: int, spans: Iterable[Span], wait_seconds: float = 0.0) -> None:
-    """Put items into the queue of `stage`, to be claimed after `wait_seconds`.
+def _none(span: Span) -> float:
+    return 0.0
+
+
+def enqueue(
+    job_id: int, stage: int, spans: Iterable[Span], wait_seconds: Callable[[Span], float] = _none
+) -> None:
+    """Put items into the queue of `stage`, in one statement, each to be claimed after its wait.
 
     Ranges have at most `range_items_max` items, so that a retry does not reopen one long range on
     which all claims contend.
     """
-    due = clock.after(wait_seconds) if wait_seconds else clock.now()
     ItemRange.ledger.using(alias()).bulk_create(
         [
             ItemRange(
@@ -74,7 +79,7 @@ def enqueue(job_id: int, stage: int, spans: Iterable[Span], wait_seconds: float 
                 stage=stage,
                 next=span.first,
                 last=span.last,
-                not_before=due,
+                not_before=clock.after(wait_seconds(span)),
                 failures=span.failures,
                 expiries=span.expiries,
                 returns=span.returns,

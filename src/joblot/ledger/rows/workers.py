@@ -22,6 +22,7 @@ from django.db.models import OuterRef, Subquery
 from django.db.models.functions import Coalesce
 
 from joblot import clock
+from joblot.canonical import canonical
 from joblot.config import limits
 from joblot.errors import InvalidInput, InvalidResult, WorkerRevoked
 from joblot.ledger.db.statements import fetch, moment
@@ -30,7 +31,6 @@ from joblot.ledger.rows import worker_figures
 from joblot.ledger.rows.names import checked_name
 from joblot.models import NO_OWNER, PipelineAsked, WorkerInstance
 from joblot.shown import to_the_second
-from joblot.wire import canonical
 
 logger = logging.getLogger("joblot.ledger")
 

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 from django.db import IntegrityError, transaction
 
-from joblot import faults, wire
+from joblot import faults
+from joblot.canonical import canonical, is_storable
 from joblot.config import limits
 from joblot.errors import InvalidItem, InvalidResult, KeyConflict, Refused, WrongStatus
 from joblot.ledger.db.dialect import dialect_of
@@ -154,7 +155,7 @@ def _alike(given: str | None, stored: Any) -> bool:
     """True if the payload equals the stored one, however the database formats its numbers."""
     if given is None or stored is None:
         return given is stored
-    kept = wire.canonical(stored)
+    kept = canonical(stored)
     return given == kept or bool(_numbers_by_value(given) == _numbers_by_value(kept))
 
 
@@ -214,12 +215,12 @@ def checked_item(given: Given) -> NewItem:
         raise InvalidItem(
             f"key: expected text of 1 to {limits().item_key_chars_max} characters, got {shown(key)}"
         )
-    if not wire.is_storable(key):
+    if not is_storable(key):
         raise InvalidItem(f"key: expected text without U+0000 or lone surrogates, got {shown(key)}")
     if payload is None:
         return NewItem(key, None)
     try:
-        text = wire.canonical(payload)
+        text = canonical(payload)
     except InvalidResult as error:
         raise InvalidItem(f"payload of {shown(key)}: {error}") from error
     most = limits().payload_bytes_max

@@ -9,7 +9,8 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from joblot import clock, telemetry, wire
+from joblot import clock, telemetry
+from joblot.canonical import canonical
 from joblot.config import Policy, default_policy, limits
 from joblot.errors import InvalidInput, InvalidResult, KeyConflict, Unavailable, WrongStatus
 from joblot.ledger.db.transactions import alias, connection, knowing, repeated, require_durable
@@ -290,7 +291,7 @@ def _stages(
 
 def _config(given: Any) -> Any:
     try:
-        size = len(wire.canonical(given).encode())
+        size = len(canonical(given).encode())
     except InvalidResult as error:
         raise InvalidInput(f"config: {error}") from error
     if size > limits().config_bytes_max:

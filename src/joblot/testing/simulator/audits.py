@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from joblot.canonical import result_hash
 from joblot.ledger.db.transactions import alias
 from joblot.ledger.read.audit import audit
 from joblot.ledger.rows.outputs import referred_among, storage
@@ -12,7 +13,6 @@ from joblot.models import Uncounted as UncountedRow
 from joblot.states import ItemState, JobStatus, LeaseState
 from joblot.testing.simulator import model, recount
 from joblot.testing.simulator.world import Violation, World
-from joblot.wire import result_hash
 
 
 def audit_all(world: World) -> None:

@@ -1,0 +1,75 @@
+"""JSON text that is identical for equal values, which identifies a repeated result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from json import encoder
+from typing import Any
+
+from joblot.bounded_json import is_too_deep, too_deep
+from joblot.errors import InvalidResult
+
+_ENCODER = json.JSONEncoder(
+    allow_nan=False, sort_keys=True, separators=(",", ":"), ensure_ascii=False
+)
+
+
+def _made_once(plain: json.JSONEncoder) -> Callable[[Any], str]:
+    """`plain.encode`, without what it makes anew in each call: that takes half of its time.
+
+    Circular values are not looked for, so the depth of a value must have been checked.
+    """
+    make = getattr(encoder, "c_make_encoder", None)
+    if make is None:
+        return plain.encode
+    quoted, separators = encoder.encode_basestring, (plain.key_separator, plain.item_separator)
+    flags = plain.sort_keys, plain.skipkeys, plain.allow_nan
+    pieces = make(None, plain.default, quoted, None, *separators, *flags)
+    return lambda value: "".join(pieces(value, 0))
+
+
+_encode = _made_once(_ENCODER)
+
+
+def canonical(value: Any) -> str:
+    """`value` as JSON text, identical for equal values.
+
+    Raises InvalidResult for what no database can store: NaN, infinities, U+0000, lone surrogates,
+    values nested too deeply, or anything that isn't JSON.
+    """
+    if is_too_deep(value):  # first: the encoder goes as deep as the stack, and a thread's is small
+        raise InvalidResult(too_deep())
+    try:
+        text = _encode(value)
+        text.encode()
+    except (TypeError, ValueError) as error:
+        raise InvalidResult(f"expected a JSON value: {error}") from error
+    return without_nul(text)
+
+
+def without_nul(text: str) -> str:
+    """Return the JSON text unchanged. Raises InvalidResult if it contains U+0000."""
+    if "\\u0000" in text and "\\u0000" in text.replace("\\\\", ""):
+        raise InvalidResult("expected text without the character U+0000; remove it")
+    return text
+
+
+def is_storable(text: str) -> bool:
+    """False for text with U+0000 or lone surrogates, which no database can store."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\x00" not in text
+
+
+def result_hash(canonical_output: str) -> bytes:
+    """Distinguishes a repeated success from a different one: 32 bytes of SHA-256."""
+    return hash_of(canonical_output.encode())
+
+
+def hash_of(encoded: bytes) -> bytes:
+    """The same of a text that is encoded already."""
+    return hashlib.sha256(encoded).digest()
