@@ -37,7 +37,7 @@ CREATE OR REPLACE FUNCTION joblot_claim_1(
     OUT spans text,
     OUT items text,
     OUT inputs text
-) LANGUAGE plpgsql VOLATILE AS $claim$
+) LANGUAGE plpgsql VOLATILE SET jit = off AS $claim$
 DECLARE
     moment CONSTANT timestamptz := {now};
     held joblot_range;
