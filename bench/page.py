@@ -57,9 +57,7 @@ def _misses(figures: list[Json]) -> Iterator[str]:
     yield "|---|---|---|---|"
     for one in figures:
         if not one["ok"]:
-            limit = next(
-                limit for start, limit in LIMITS.items() if one["figure"].startswith(start)
-            )
+            limit = next(limit for part, limit in LIMITS.items() if part in one["figure"])
             number = int(limit.decision[:4])
             yield (
                 f"| {one['figure']} | {_measured(one)} | {one['must']} | {limit.why} "
