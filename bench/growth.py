@@ -4,7 +4,8 @@
 
 Each size is a process and a database of its own, from submission to removal (growth_steps.py). The
 small ones are measured several times. `--add` keeps the sizes that an earlier run has measured, for
-one that takes an hour: `--items 10000000 --add`. growth_charts.py draws the charts.
+one that takes an hour: `--items 10000000 --add`. What a call costs is compared beside `SELECT 1` of
+the same process. growth_charts.py draws the charts.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ Measured = dict[int, list[Json]]  # by size, one per round
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--db", choices=("sqlite", "postgres"), default="postgres")
-    parser.add_argument("--items", type=int, nargs="+", default=list(SIZES))
+    parser.add_argument("--items", type=int, nargs="*", default=list(SIZES))
     parser.add_argument("--add", action="store_true", help="keep the sizes measured before")
     asked = parser.parse_args()
     measured = known(asked.db) if asked.add else {}
@@ -56,7 +57,7 @@ def known(db: str) -> Measured:
 def _measure(db: str, sizes: list[int]) -> Measured:
     found: Measured = {size: [] for size in sizes}
     with _databases(db) as new:
-        for round_ in range(max(ROUNDS.get(size, 1) for size in sizes)):
+        for round_ in range(max((ROUNDS.get(size, 1) for size in sizes), default=0)):
             for size in sizes:
                 if round_ < ROUNDS.get(size, 1):
                     bare = db == "postgres" and size <= BARE_MAX
@@ -112,6 +113,7 @@ def _per_item(beside: str, large: list[Json], small: list[Json]) -> Iterator[Fig
 
 
 def _per_call(beside: str, large: list[Json], small: list[Json]) -> Iterator[Figure]:
+    """Each call beside `SELECT 1`, because the machine's load changes between the sizes."""
     musts = {
         "progress": "<= 1.3",
         "sweep": "<= 1.3",
@@ -121,13 +123,20 @@ def _per_call(beside: str, large: list[Json], small: list[Json]) -> Iterator[Fig
         "delete": "<= 1.5",
     }
     for name, must in musts.items():
-        yield figure(beside.format(f"CPU of {name}"), _ratios("ms", name, large, small), must)
+        ratios = _ratios("ms", name, large, small, beside="SELECT 1")
+        yield figure(beside.format(f"CPU of {name}"), ratios, must)
 
 
-def _ratios(part: str, name: str, large: list[Json], small: list[Json]) -> list[float]:
+def _ratios(
+    part: str, name: str, large: list[Json], small: list[Json], beside: str | None = None
+) -> list[float]:
     """Each large job beside the median of the small ones."""
-    base = statistics.median(one[part][name] for one in small)
-    return [one[part][name] / base for one in large]
+
+    def value(one: Json) -> float:
+        return float(one[part][name] / (one[part][beside] if beside else 1))
+
+    base = statistics.median(map(value, small))
+    return [value(one) / base for one in large]
 
 
 def _readers(db: str, rounds: list[Json], size: int) -> Iterator[Figure]:

@@ -1,4 +1,4 @@
-"""What do renewing a lease and reading a job's progress cost, beside `SELECT 1` through Django?
+"""What does renewing a lease cost, beside `SELECT 1` through Django?
 
     python bench/verbs.py [--rounds 7]
 
@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import argparse
 import random
-import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from uuid import UUID
 
+import cost
 from figures import figure, write
 
 from joblot import standalone
 from joblot.testing.postgres import PostgresServer
 
 BATCH = 16
-PAGE = 50
+JOBS = 50  # others
 Call = Callable[[], object]
 
 
@@ -40,7 +39,7 @@ def main() -> None:
         for round_ in range(-1, asked.rounds):
             for name in random.sample(list(calls), len(calls)):
                 call, times = calls[name]
-                taken = _cpu_seconds(call, times)
+                taken = cost.spent(call, times).cpu
                 if round_ >= 0:  # the first one warms up
                     spent[name].append(taken)
     _tell(spent)
@@ -48,54 +47,23 @@ def main() -> None:
 
 def _calls() -> dict[str, tuple[Call, int]]:
     """The calls to be compared, and how often each is made in a round."""
-    from joblot import claim, jobs, progress, renew, submit
+    from joblot import claim, renew, submit
     from joblot.ledger.lease import renew_many
     from joblot.maintenance import sweep
 
-    for n in range(PAGE):
+    for n in range(JOBS):
         submit(f"job {n}", [f"k{i}" for i in range(64)], pipeline="few")
-    job = submit("some", [f"k{n}" for n in range(1_000)], pipeline="some").pk
+    submit("some", [f"k{n}" for n in range(1_000)], pipeline="some")
     token = claim("some", BATCH).leases[0].token
     tokens = [claim("few", BATCH).leases[0].token for _ in range(16)]
     many = [UUID(one) for one in tokens]
-    assert len(jobs()) == PAGE
     sweep()
     return {
-        "SELECT 1": (_select_1, 2_000),
+        "SELECT 1": (cost.select_1, 2_000),
         "renew": (partial(renew, token), 400),
         "renew for 60 s": (partial(renew, token, 60), 400),
         "renew_many of 16": (partial(renew_many, many, 600), 100),
-        "progress": (partial(progress, job), 200),
-        "page of 50": (jobs, 10),
     }
-
-
-def _select_1() -> None:
-    from django.db import connection
-
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
-        cursor.fetchone()
-
-
-def _cpu_seconds(call: Call, times: int) -> float:
-    """Processor seconds of one call, of this process and of its backend."""
-    backend = _backend()
-    client, server = time.process_time(), _nanoseconds(backend)
-    for _ in range(times):
-        call()
-    return (time.process_time() - client + (_nanoseconds(backend) - server) / 1e9) / times
-
-
-def _backend() -> int:
-    from django.db import connection
-
-    connection.ensure_connection()
-    return int(connection.connection.info.backend_pid)
-
-
-def _nanoseconds(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
 
 
 def _tell(spent: dict[str, list[float]]) -> None:
@@ -108,8 +76,6 @@ def _tell(spent: dict[str, list[float]]) -> None:
         figure("renew, CPU / SELECT 1 through Django", beside("renew"), "<= 5"),
         figure("renew for 60 s, CPU / SELECT 1 through Django", beside("renew for 60 s"), "<= 5"),
         figure("renew_many of 16 leases, CPU / SELECT 1", beside("renew_many of 16"), "<= 20"),
-        figure("progress of one job, CPU / SELECT 1 through Django", beside("progress"), "<= 10"),
-        figure("a page of 50 jobs, CPU / SELECT 1 through Django", beside("page of 50"), "<= 500"),
     ]
     milliseconds = {name: [round(1e3 * one, 4) for one in taken] for name, taken in spent.items()}
     write("verbs", figures, {"CPU milliseconds a call, by round": milliseconds})

@@ -105,8 +105,8 @@ def _plans(alias: str, options: dict[str, Any]) -> list[CheckMessage]:
         Advice(
             f'DATABASES["{alias}"] plans every statement again, which slows down reports',
             hint='Set OPTIONS = {"server_side_binding": True, "prepare_threshold": 1, "options": '
-            '"-c plan_cache_mode=force_generic_plan"}, unless you connect through a pooler in '
-            "transaction mode; in that case, silence joblot.W001.",
+            '"-c plan_cache_mode=force_generic_plan -c jit=off"}, unless you connect through a '
+            "pooler in transaction mode; in that case, silence joblot.W001.",
             id="joblot.W001",
         )
     ]

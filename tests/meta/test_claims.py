@@ -22,7 +22,6 @@ from tests.meta.sources import ROOT
 # Generated pages, records of measurements, and the page of the proofs, whose rows are tests.
 NOT_PROMISES = {
     "explanation/arena.md",
-    "explanation/benchmarks.md",
     "explanation/failures.md",
     "explanation/guards.md",
     "explanation/proof.md",

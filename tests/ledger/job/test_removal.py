@@ -211,6 +211,20 @@ def test_fewer_rows_are_taken_where_they_take_longer(ledger_db: str, configure: 
     assert rows() == {}
 
 
+def test_a_slow_commit_does_not_lead_to_a_transaction_for_each_row(
+    ledger_db: str, configure: Any
+) -> None:
+    configure(removal_rows_first=16, removal_rows_max=64, removal_seconds_aimed=1e-9)
+    asked: list[int] = []
+
+    def remove(_job: int, items: int) -> int:
+        asked.append(items)
+        return 0 if len(asked) > 8 else items
+
+    assert sum(removal._Pace().chunks(remove, 1)) == 8 * 16
+    assert set(asked) == {16}
+
+
 @pytest.mark.parametrize("how", ["prune", "delete"])
 def test_a_removal_may_die_at_any_statement_and_be_gone_on_with(
     ledger_db: str, configure: Any, how: str

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from joblot.bounded_json import is_text_too_deep
 from joblot.config import limits
@@ -19,6 +19,7 @@ from joblot.ledger.claim.grant import Grant, Holder, Taken
 from joblot.ledger.db.statements import fetch
 from joblot.ledger.db.transactions import connection
 from joblot.ledger.rows.items import ItemRow, items_by_number
+from joblot.ledger.rows.lease import new_token
 from joblot.ledger.rows.outputs import readable_output
 from joblot.ledger.rows.ranges import Span
 
@@ -29,7 +30,7 @@ def take(asked: Sequence[Candidate], limit: int, holder: Holder, *, wait: bool) 
     With `wait`, wait for a range of the first one that another claim holds.
     """
     walks = _waiting(asked[0]) if wait else _walks(asked)
-    token = uuid4()
+    token = new_token()
     (row,) = fetch(
         connection(),
         "claim/claim",

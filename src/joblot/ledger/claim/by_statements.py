@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from uuid import uuid4
 
 from django.db import transaction
 from django.db.models import F
@@ -21,6 +20,7 @@ from joblot.ledger.claim.queue import StageKey
 from joblot.ledger.db.statements import fetch, json_value
 from joblot.ledger.db.transactions import alias, connection, durable
 from joblot.ledger.rows.items import ItemRow, settled_among
+from joblot.ledger.rows.lease import new_token
 from joblot.ledger.rows.ranges import ALONE, Span, islands
 from joblot.models import ItemRange
 
@@ -134,7 +134,7 @@ def _grant(stage: StageKey, spans: list[Span], holder: Holder) -> Grant | None:
     """Write a lease on these items. None if the job is not claimable now, a cap is reached, the
     worker is revoked or the key is taken.
     """
-    token, size = uuid4(), sum(len(span) for span in spans)
+    token, size = new_token(), sum(len(span) for span in spans)
     rows = fetch(
         connection(),
         "claim/grant_if_claimable",

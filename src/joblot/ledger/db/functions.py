@@ -7,6 +7,9 @@ a snapshot of its own, so what is read after a lock is as new as in separate sta
 A function that was released never changes: a new version has another number and another migration,
 and the old one is dropped a release later. So old and new processes run side by side in an upgrade.
 
+Functions that find items by number have `SET jit = off`. The estimate of such a statement grows
+with the job; above `jit_above_cost` PostgreSQL would compile it at each call, to read few rows.
+
 A file holds `{NAME}` placeholders as other statements do; for `{now}` the function has an argument
 `clock`, the time set by a test or null. Before each statement that reads or writes a table stands a
 comment `-- step: NAME`, where the explorer of orders stops.

@@ -146,10 +146,13 @@ def _with_items() -> list[int]:
 
 
 class _Pace:
-    """How many rows a transaction removes: fewer if one takes longer than it should."""
+    """How many rows a transaction removes: fewer if one takes longer than it should.
+
+    Never fewer than the first: where the commit is what takes long, smaller ones take as long.
+    """
 
     def __init__(self) -> None:
-        self._rows = min(limits().removal_rows_first, limits().removal_rows_max)
+        self._least = self._rows = min(limits().removal_rows_first, limits().removal_rows_max)
 
     def chunks(self, remove: Callable[[int, int], int], job_id: int) -> Iterator[int]:
         """Remove rows of the job until none is found; yields how many, after each transaction."""
@@ -164,7 +167,7 @@ class _Pace:
     def _adapt(self, seconds: float) -> None:
         aimed = limits().removal_seconds_aimed
         if seconds > aimed:
-            self._rows = max(1, self._rows // 2)
+            self._rows = max(self._least, self._rows // 2)
         elif seconds < aimed / 2:
             self._rows = min(limits().removal_rows_max, self._rows * 2)
 

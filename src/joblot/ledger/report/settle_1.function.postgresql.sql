@@ -25,7 +25,7 @@ CREATE OR REPLACE FUNCTION joblot_settle_1(
     OUT numbers int[],
     OUT keys text[],
     OUT payloads text[]
-) LANGUAGE plpgsql VOLATILE AS $settle$
+) LANGUAGE plpgsql VOLATILE SET jit = off AS $settle$
 #variable_conflict use_column
 DECLARE
     held record;

@@ -1,0 +1,88 @@
+"""Why a bound is missed: the limit that was measured, and what was tried. The page shows it.
+
+By a part of the figure's name, of which the first one counts. A missed figure without one fails a
+test.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Limit(NamedTuple):
+    decision: str  # with the measurements
+    why: str
+
+
+BUSY = "measured while other work kept the cores busy; the stable figure is the page's CPU time"
+
+GROWTH = "0030-what-growth-has-shown"
+LIMITS = {
+    "bytes on disk per settled item": Limit(
+        GROWTH,
+        "the bare rows, by COPY and INSERT into tables of the same shape, take as much: two rows, "
+        "a primary key for each, and the index by key",
+    ),
+    "postgres: CPU of an item, claim": Limit(
+        GROWTH,
+        "measured before the statement that reads the items was mended; then the server took 18 to "
+        "22 µs an item with 200,000 items. A million was not measured again",
+    ),
+    "postgres: memory of the backend": Limit(
+        GROWTH, "measured while PostgreSQL still compiled claims; the compiler stays in its memory"
+    ),
+    "CPU of first page of failed items": Limit(
+        GROWTH,
+        "measured once with a million items, and not the last page; PostgreSQL still compiled "
+        "statements then",
+    ),
+    "CPU of delete": Limit(
+        GROWTH,
+        "a delete closes each lease of the run, 27 µs a lease, so that nothing is counted "
+        "afterwards; the rows are removed by sweeps",
+    ),
+    "items: progress, CPU / SELECT 1": Limit(
+        GROWTH,
+        "`SELECT 1` asks no server on SQLite and takes 20 to 30 µs; progress takes a third of a "
+        "millisecond, for any size",
+    ),
+    "raw COPY of the same dicts": Limit(
+        "0026-items-are-added-before-they-are-compared",
+        "most of it is Python's check and encoding of each item",
+    ),
+    "a cancel under": Limit(
+        "0025-what-a-renewal-and-a-cancel-cost",
+        "a cancel waits for claims and reports in flight, and each of its statements for one of "
+        "two cores; 17 statements became 10",
+    ),
+    "claims/s / the usual queue's": Limit(
+        "0023-a-claim-is-one-call",
+        "this run is older than the claim in one call, with which 8 handlers reached 0.67, and 1.8 "
+        "with an old snapshot. The limit is the row of the lease: its insert and commit alone take "
+        "0.2, where a claim may take 0.35",
+    ),
+    "joblot / bare insert": Limit(
+        "0024-a-report-is-one-call",
+        "this run is older than the report in one call; see the report beside the bare insert",
+    ),
+    "joblot / counter on the job's row": Limit(
+        "0024-a-report-is-one-call",
+        "on two cores 32 handlers and their database wait for a core, not for commits",
+    ),
+    "report / bare insert": Limit(
+        "0024-a-report-is-one-call",
+        "a report reads the lease and the items, counts, and checks after the commit. The server "
+        "takes 2.7 bare inserts to settle alone. Of 256 results, most is hashing and encoding",
+    ),
+    "CPU of no work over HTTP": Limit(
+        "0027-what-a-request-costs",
+        "the statement for the token alone costs more than five echoes; without Django and "
+        "django-ninja a fifth would be saved",
+    ),
+    "renew": Limit(
+        "0025-what-a-renewal-and-a-cancel-cost",
+        "nearly all of it is the commit: a bare UPDATE of one column takes 4.2 to 4.5",
+    ),
+    "postgres, 100,000 jobs: the same, p99": Limit("0017-the-pages", BUSY),
+    "sqlite, 100,000 jobs: the same, p99": Limit("0017-the-pages", BUSY),
+}
