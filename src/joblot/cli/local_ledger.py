@@ -9,6 +9,7 @@ from typing import Any
 from joblot.cli import plan, verbs
 from joblot.cli.ledger import Row
 from joblot.ledger.read.filters import JobFilters
+from joblot.ledger.rows.author import AuthorFields
 from joblot.operator_name import operator, own_names
 
 
@@ -81,7 +82,7 @@ class LocalLedger:
         return verbs.ask(act, given, me=own_names())
 
     def act_on_all(self, act: str, given: Mapping[str, str], *, reason: str, **seen: Any) -> Row:
-        by = {"actor": operator(), "reason": reason}
+        by: AuthorFields = {"actor": operator(), "reason": reason}
         return verbs.act_on_all(act, given, by=by, me=own_names(), **seen)
 
     def edit(self, job: int, *, priority: int, reason: str) -> Row:
