@@ -31,13 +31,13 @@ FIELDS = {
         "If a larger share of the items does not succeed, the run ends as failed.",
     ),
     "policy.failures_max": Field(
-        "Tries after failures",
-        "failures per item",
+        "Most failures of an item",
+        "failures",
         "How often an item may fail in a stage; the last failure is final.",
     ),
     "policy.expiries_max": Field(
-        "Tries after lost workers",
-        "expired leases per item",
+        "Most expired leases of an item",
+        "leases",
         "How often a lease of an item alone may expire; after the last one the item is lost.",
     ),
     "policy.lease_seconds": Field(

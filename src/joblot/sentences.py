@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from joblot.shown import counted
 from joblot.states import JobStatus
 
 Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a person is asked before a change."""
+
+    title: str
+    happens: tuple[str, ...]  # sentences
+    verb: str  # on the button
+    is_danger: bool = False  # it can't be undone
+
+
+def in_flight(job: Json) -> int:
+    return sum(int(stage["in_flight"]) for stage in job["stages"])
 
 
 def standing(job: Json) -> str:

@@ -16,6 +16,8 @@ ASKED = {
     "POST jobs": {"submit"},
     "GET jobs/{id}": {"read", "submit"},
     "GET jobs/counts": {"read", "submit"},
+    "GET jobs/bulk/pause": {"submit"},
+    "POST jobs/bulk/pause": {"submit"},
     "GET jobs/{id}/items": {"read", "submit"},
     "GET jobs/{id}/items/0": {"read", "submit"},
     "GET jobs/{id}/stages": {"read", "submit"},
@@ -38,6 +40,7 @@ ASKED = {
     "GET workers": {"read", "work"},
 }
 BODIES: dict[str, object] = {
+    "POST jobs/bulk/pause": {"expected": 1},
     "POST jobs": {"name": "x", "pipeline": "p"},
     "POST jobs/{id}/items": {"items": []},
     "PATCH jobs/{id}": {"priority": 1},

@@ -198,7 +198,7 @@ def test_an_edit_that_is_invalid_shows_the_form_again(ana: Client, job: Job) -> 
     form = {"was_policy.failures_max": "3", "policy.failures_max": "many"}
     answer = ana.post(f"/jobs/{job.pk}/edit", form)
     assert answer.status_code == 422
-    assert "Tries after failures: expected a number" in text(answer)
+    assert "Most failures of an item: expected a number" in text(answer)
     assert b'value="many"' in answer.content
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja.errors import HttpError, ValidationError
 
-from joblot.api import insights, items, jobs, live, results, upkeep, webhooks, work
+from joblot.api import bulk, insights, items, jobs, live, results, upkeep, webhooks, work
 from joblot.api.auth import Bearer
 from joblot.api.body import API_NAMESPACE, JsonParser
 from joblot.api.expected import expected
@@ -26,6 +26,7 @@ api = DocumentedAPI(
     parser=JsonParser(),
 )
 api.add_router("", work.router)  # jobs/next before jobs/{id}
+api.add_router("", bulk.router)  # jobs/bulk/pause before jobs/{id}/pause
 api.add_router("", jobs.router)
 api.add_router("", insights.router)
 api.add_router("", items.router)

@@ -84,6 +84,21 @@ class Ledger(Protocol):
         reason: str,
     ) -> Row: ...
 
+    def ask(self, act: str, given: Mapping[str, str]) -> Row:
+        """What `act_on_all` would change; the filter is that of `JobFilters`."""
+
+    def act_on_all(
+        self,
+        act: str,
+        given: Mapping[str, str],
+        *,
+        expected: int,
+        reason: str,
+        mark: str | None = None,
+        items: int | None = None,
+    ) -> Row:
+        """How it went, for each job. Raises NumberChanged, WrongStatus."""
+
     def edit(self, job: int, *, priority: int, reason: str) -> Row: ...
 
     def delete(self, job: int, *, reason: str) -> None: ...

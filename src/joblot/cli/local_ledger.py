@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from joblot.cli import plan, verbs
 from joblot.cli.ledger import Row
 from joblot.ledger.read.filters import JobFilters
+from joblot.ledger.rows.author import AuthorFields
 from joblot.operator_name import operator, own_names
 
 
@@ -76,6 +77,13 @@ class LocalLedger:
 
     def retry(self, job: int, **how: Any) -> Row:
         return verbs.progress(verbs.retry(job, actor=operator(), **how).pk)
+
+    def ask(self, act: str, given: Mapping[str, str]) -> Row:
+        return verbs.ask(act, given, me=own_names())
+
+    def act_on_all(self, act: str, given: Mapping[str, str], *, reason: str, **seen: Any) -> Row:
+        by: AuthorFields = {"actor": operator(), "reason": reason}
+        return verbs.act_on_all(act, given, by=by, me=own_names(), **seen)
 
     def edit(self, job: int, *, priority: int, reason: str) -> Row:
         edited = verbs.edit(job, priority=priority, actor=operator(), reason=reason)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from hashlib import blake2b
 from typing import Any
@@ -125,6 +125,12 @@ class RemoteLedger:
 
     def retry(self, job: int, *, start_now: bool, **how: Any) -> Row:
         return self._change(job, "retry", start=start_now, **how)
+
+    def ask(self, act: str, given: Mapping[str, str]) -> Row:
+        return self._get(f"jobs/bulk/{act}", **given)  # type: ignore[no-any-return]
+
+    def act_on_all(self, act: str, given: Mapping[str, str], **seen: Any) -> Row:
+        return self._ask("POST", f"jobs/bulk/{act}", {"filter": given, **_given(**seen)})  # type: ignore[no-any-return]
 
     def edit(self, job: int, *, priority: int, reason: str) -> Row:
         asked = {"priority": priority, "reason": reason}

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from joblot.delivery.supervisor import deliver_once, remove_files_once
     from joblot.identity.tokens import any_token, issue, revoke, tokens
     from joblot.ledger.db.transactions import alias, database_files, location, migration_lock
+    from joblot.ledger.job.bulk_by_filter import act_on_all, ask
     from joblot.ledger.job.edit import edit
     from joblot.ledger.read.in_flight import in_flight
     from joblot.ledger.read.listing import listing
@@ -95,6 +96,7 @@ else:
                 "location",
                 "migration_lock",
             ],
+            "joblot.ledger.job.bulk_by_filter": ["act_on_all", "ask"],
             "joblot.ledger.job.edit": ["edit"],
             "joblot.ledger.read.in_flight": ["in_flight"],
             "joblot.ledger.read.listing": ["listing"],
@@ -128,10 +130,12 @@ else:
     )
 
 __all__ = [
+    "act_on_all",
     "add_items",
     "add_user",
     "alias",
     "any_token",
+    "ask",
     "audit",
     "audit_all",
     "cancel",

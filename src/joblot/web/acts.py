@@ -24,10 +24,11 @@ from joblot.ledger.read.snapshot import snapshot
 from joblot.ledger.rows.author import AuthorFields
 from joblot.ledger.submit.submit import seal
 from joblot.models import Job
+from joblot.sentences import in_flight
 from joblot.shown import counted
 from joblot.web.edit_form import EditForm
 from joblot.web.page import caller_of, page, require_sight
-from joblot.web.questions import in_flight, question
+from joblot.web.questions import question
 from joblot.web.said import done
 from joblot.web.shell import render
 

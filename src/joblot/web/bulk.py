@@ -14,22 +14,30 @@ from django.views.decorators.http import require_http_methods
 
 from joblot.config import limits
 from joblot.errors import InvalidInput
-from joblot.ledger.job.bulk import Fate, Outcome, act_on, concerned, items_of, mark_of
+from joblot.ledger.job.bulk import (
+    Fate,
+    Outcome,
+    act_on,
+    concerned,
+    differs,
+    is_typed,
+    items_concerned,
+    mark_of,
+    number_changed,
+)
+from joblot.ledger.job.bulk_questions import question, refusal_of, told
 from joblot.ledger.read.acts import Act
 from joblot.ledger.read.chosen import Chosen, chosen
 from joblot.ledger.read.filters import JobFilters
 from joblot.ledger.rows.author import AuthorFields
 from joblot.shown import shown
 from joblot.web import find
-from joblot.web.bulk_questions import question, refusal, told
 from joblot.web.ids import ids_of
 from joblot.web.page import caller_of, page
 from joblot.web.paths import next_path
 from joblot.web.said import done
 from joblot.web.shell import render
 from joblot.web.visitor import Visitor
-
-NOTHING = "Nothing was changed; decide again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +93,7 @@ def bulk(request: HttpRequest, act: Act) -> HttpResponseBase:
         changed = _changed(request.POST, act, found)
     except InvalidInput as error:
         return _question(request, act, choice, found, wrong=str(error), status=422)
-    if changed or _refusal(act, found):
+    if changed or refusal_of(act, found):
         return _question(request, act, choice, found, wrong=changed, status=409)
     by: AuthorFields = {"actor": caller.actor, "reason": request.POST.get("reason", "")}
     return _answer(request, act, act_on(found.jobs, act, by))
@@ -102,7 +110,7 @@ def _question(
 ) -> HttpResponse:
     given = request.POST if request.method == "POST" else request.GET
     affected = concerned(found.jobs, act)
-    items = _items(act, found)
+    items = items_concerned(found.jobs, act)
     asks = question(act, found.jobs, choice.sentence(len(found.jobs)))
     seen = {"mark": mark_of(found.jobs), "expected_items": str(items), "next": next_path(request)}
     context = {
@@ -112,11 +120,11 @@ def _question(
         "back": next_path(request),
         "back_word": "Jobs",
         "asks": asks,
-        "refusal": _refusal(act, found),
+        "refusal": refusal_of(act, found),
         "number": len(found.jobs),
         "hidden": choice.hidden() | seen,
         "jobs": affected,
-        "type_number": len(affected) if _is_typed(items, act) else None,
+        "type_number": len(affected) if is_typed(act, items) else None,
         "reason": given.get("reason", ""),
         "wrong": wrong,
     }
@@ -126,37 +134,14 @@ def _question(
 def _changed(form: QueryDict, act: Act, found: Chosen) -> str:
     """What differs from what was seen; "" if nothing does. Raises InvalidInput."""
     jobs, items = _number(form, "expected"), _number(form, "expected_items")
-    now = _items(act, found)
     if jobs != len(found.jobs):
-        return _sentence("jobs", jobs, len(found.jobs))
-    if form.get("mark") != mark_of(found.jobs):
-        return f"Other jobs match now than before. {NOTHING}"
-    # Workers report while a person reads, so there may be fewer items left to cancel.
-    if now > items or (now < items and act is not Act.CANCEL):
-        return _sentence("items", items, now)
+        return number_changed("jobs", jobs, len(found.jobs))
+    if changed := differs(act, found.jobs, mark=form.get("mark", ""), items=items):
+        return changed
     affected = str(len(concerned(found.jobs, act)))
-    if _is_typed(items, act) and form.get("name", "").strip() != affected:
+    if is_typed(act, items) and form.get("name", "").strip() != affected:
         raise InvalidInput("That is not the number of jobs; nothing was changed.")
     return ""
-
-
-def _sentence(what: str, before: int, now: int) -> str:
-    return f"The number of {what} has changed from {before:,} to {now:,}. {NOTHING}"
-
-
-def _refusal(act: Act, found: Chosen) -> str:
-    if found.is_over:
-        most = limits().bulk_jobs_max
-        return f"More than {most:,} jobs match; one act covers at most {most:,}. Narrow the filter."
-    return refusal(act, found.jobs)
-
-
-def _items(act: Act, found: Chosen) -> int:
-    return sum(items_of(job, act) for job in concerned(found.jobs, act))
-
-
-def _is_typed(items: int, act: Act) -> bool:
-    return act is Act.CANCEL and items > limits().cancel_named_items
 
 
 def _number(form: QueryDict, name: str) -> int:

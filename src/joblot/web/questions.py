@@ -5,32 +5,18 @@ work in flight. Pure; the numbers come from the ledger.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from joblot.ledger.read.acts import Act
+from joblot.sentences import Question, in_flight
 from joblot.shown import counted
 
 Job = dict[str, Any]  # as `progress` returns it
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """`number` is of the items that the change concerns, if the verb checks it."""
-
-    title: str
-    happens: tuple[str, ...]  # sentences
-    verb: str  # on the button
-    is_danger: bool = False  # it can't be undone
-
-
 def question(act: Act, job: Job, number: int, *, cause: str = "") -> Question:
     """The question for an act on this job that concerns `number` items."""
     return _QUESTIONS[act](job, number, cause)
-
-
-def in_flight(job: Job) -> int:
-    return sum(int(stage["in_flight"]) for stage in job["stages"])
 
 
 def _flying(job: Job, meanwhile: str) -> str:

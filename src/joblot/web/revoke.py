@@ -13,9 +13,9 @@ from joblot.errors import InvalidInput, NotFound
 from joblot.identity.caller import Scope
 from joblot.ledger.maintain.revocation import restore_worker, revoke_worker
 from joblot.ledger.read.workers import workers
+from joblot.sentences import Question
 from joblot.shown import counted, shown
 from joblot.web.page import caller_of, page
-from joblot.web.questions import Question
 from joblot.web.said import done
 from joblot.web.shell import render
 

@@ -9,8 +9,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 from joblot.errors import NotFound
 from joblot.identity.caller import Caller, Scope
 from joblot.models import WebhookDelivery
+from joblot.sentences import Question
 from joblot.web.page import caller_of, page
-from joblot.web.questions import Question
 from joblot.web.said import done
 from joblot.web.shell import render
 from joblot.webhooks import delivery, subscriptions

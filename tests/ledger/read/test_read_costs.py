@@ -21,6 +21,7 @@ from joblot.contrib.antenna.offers import offers, others_wait
 from joblot.identity import tokens as tokens_of
 from joblot.ledger.claim.availability import next_job, ready_for
 from joblot.ledger.claim.candidates import Wanted
+from joblot.ledger.job.bulk_by_filter import ask
 from joblot.ledger.read.audit import audit
 from joblot.ledger.read.causes import causes
 from joblot.ledger.read.chosen import chosen, count_chosen
@@ -94,6 +95,7 @@ READERS: dict[str, list[Reader]] = {
     ],
     "listing of an owner": [lambda job: listing(JobFilters(owner=("ana",)))],
     "chosen": [lambda job: chosen(JobFilters()), lambda job: chosen([job], projects=["default"])],
+    "ask": [lambda job: ask("pause", {}), lambda job: ask("cancel", {"project": "default"})],
     "count_chosen": [lambda job: count_chosen(JobFilters(status=(JobStatus.STARTED,)))],
     "paces": [lambda job: paces([progress(job)])],
     "snapshots": [lambda job: snapshots([job])],
@@ -161,6 +163,7 @@ WHOLE: dict[str, Reader] = {
 OTHERS = {
     *("submit", "add_items", "seal", "start", "pause", "resume", "cancel", "retry", "delete"),
     "edit",
+    "act_on_all",
     *("prune_for", "revoke_worker", "restore_worker"),
     "described",  # a value of a worker's row
     *("claim", "report", "release", "renew", "renew_many", "renew_ahead", "expire", "repair"),

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from joblot.cli import text
+from joblot.cli import many, text
 from joblot.cli.ledger import open_ledger
 from joblot.cli.options import CauseId, Db, JobId, Reason, Url, json_of
 from joblot.cli.printable import printable
@@ -34,8 +34,18 @@ def seal(job: JobId, *, reason: Reason = "", db: Db = None, url: Url = None) -> 
 
 
 def cancel(
-    job: JobId,
+    job: many.JobOrAll = None,
     *,
+    everything: many.All = False,
+    status: many.Status = None,
+    project: many.Project = None,
+    pipeline: many.Pipeline = None,
+    owner: many.Owner = None,
+    name: many.Named = None,
+    since: many.Since = None,
+    until: many.Until = None,
+    expected: many.Expected = None,
+    yes: many.Yes = False,
     grace_seconds: Annotated[
         float | None,
         typer.Option(
@@ -49,30 +59,128 @@ def cancel(
     url: Url = None,
 ) -> None:
     """Cancel a job: its open items are not worked any more."""
+    which = many.chosen(
+        job,
+        everything=everything,
+        status=status,
+        project=project,
+        pipeline=pipeline,
+        owner=owner,
+        q=name,
+        since=since,
+        until=until,
+        expected=expected,
+        yes=yes,
+        reason=reason,
+        alone={"--grace-seconds": grace_seconds},
+    )
     with open_ledger(db, url) as ledger:
-        _print_progress(ledger.cancel(job, grace_seconds=grace_seconds, reason=reason))
+        if isinstance(which, many.Many):
+            many.act_on_many(ledger, "cancel", which)
+        else:
+            _print_progress(ledger.cancel(which, grace_seconds=grace_seconds, reason=reason))
 
 
-def pause(job: JobId, *, reason: Reason = "", db: Db = None, url: Url = None) -> None:
+def pause(
+    job: many.JobOrAll = None,
+    *,
+    everything: many.All = False,
+    status: many.Status = None,
+    project: many.Project = None,
+    pipeline: many.Pipeline = None,
+    owner: many.Owner = None,
+    name: many.Named = None,
+    since: many.Since = None,
+    until: many.Until = None,
+    expected: many.Expected = None,
+    yes: many.Yes = False,
+    reason: Reason = "",
+    db: Db = None,
+    url: Url = None,
+) -> None:
     """Grant no more leases; results through live leases still count."""
+    which = many.chosen(
+        job,
+        everything=everything,
+        status=status,
+        project=project,
+        pipeline=pipeline,
+        owner=owner,
+        q=name,
+        since=since,
+        until=until,
+        expected=expected,
+        yes=yes,
+        reason=reason,
+    )
     with open_ledger(db, url) as ledger:
-        _print_progress(ledger.pause(job, reason=reason))
+        if isinstance(which, many.Many):
+            many.act_on_many(ledger, "pause", which)
+        else:
+            _print_progress(ledger.pause(which, reason=reason))
 
 
-def resume(job: JobId, *, reason: Reason = "", db: Db = None, url: Url = None) -> None:
+def resume(
+    job: many.JobOrAll = None,
+    *,
+    everything: many.All = False,
+    status: many.Status = None,
+    project: many.Project = None,
+    pipeline: many.Pipeline = None,
+    owner: many.Owner = None,
+    name: many.Named = None,
+    since: many.Since = None,
+    until: many.Until = None,
+    expected: many.Expected = None,
+    yes: many.Yes = False,
+    reason: Reason = "",
+    db: Db = None,
+    url: Url = None,
+) -> None:
     """Grant leases again after a pause. (To continue a job of `run`, use `run --resume`.)"""
+    which = many.chosen(
+        job,
+        everything=everything,
+        status=status,
+        project=project,
+        pipeline=pipeline,
+        owner=owner,
+        q=name,
+        since=since,
+        until=until,
+        expected=expected,
+        yes=yes,
+        reason=reason,
+    )
     with open_ledger(db, url) as ledger:
-        _print_progress(ledger.resume(job, reason=reason))
+        if isinstance(which, many.Many):
+            many.act_on_many(ledger, "resume", which)
+        else:
+            _print_progress(ledger.resume(which, reason=reason))
 
 
 def retry(
-    job: JobId,
+    job: many.JobOrAll = None,
     *,
-    cause: CauseId = None,
+    everything: many.All = False,
+    status: many.Status = None,
+    project: many.Project = None,
+    pipeline: many.Pipeline = None,
+    owner: many.Owner = None,
+    name: many.Named = None,
+    since: many.Since = None,
+    until: many.Until = None,
     expected: Annotated[
         int | None,
-        typer.Option("--expected", metavar="N", min=0, help="Refuse unless N items are retried."),
+        typer.Option(
+            "--expected",
+            metavar="N",
+            min=0,
+            help="Refuse unless N items are retried; with --all: N jobs, and do not ask.",
+        ),
     ] = None,
+    yes: many.Yes = False,
+    cause: CauseId = None,
     config: Annotated[
         str | None, typer.Option("--config", metavar="JSON", help="A new config for this run.")
     ] = None,
@@ -82,10 +190,28 @@ def retry(
     url: Url = None,
 ) -> None:
     """Begin the next run of a job, with the items that did not succeed, or those of one cause."""
+    which = many.chosen(
+        job,
+        everything=everything,
+        status=status,
+        project=project,
+        pipeline=pipeline,
+        owner=owner,
+        q=name,
+        since=since,
+        until=until,
+        expected=expected if everything else None,
+        yes=yes,
+        reason=reason,
+        alone={"--cause": cause, "--config": config, "--hold": hold},
+    )
     settings = None if config is None else json_of(config, "--config")
     with open_ledger(db, url) as ledger:
+        if isinstance(which, many.Many):
+            many.act_on_many(ledger, "retry", which)
+            return
         begun = ledger.retry(
-            job,
+            which,
             cause=cause,
             expected=expected,
             config=settings,

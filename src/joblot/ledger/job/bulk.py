@@ -27,6 +27,7 @@ logger = logging.getLogger("joblot.bulk")
 
 Job = dict[str, Any]  # as `progress` returns it
 
+NOTHING = "Nothing was changed; decide again."
 BULK = (Act.PAUSE, Act.RESUME, Act.CANCEL, Act.RETRY)
 
 
@@ -66,6 +67,30 @@ def items_of(job: Job, act: Act) -> int:
     if act is Act.RETRY:
         return int(job["total"] - last["succeeded"])
     return int(job["total"] - settled_of(last)) if act is Act.CANCEL else 0
+
+
+def items_concerned(jobs: Iterable[Job], act: Act) -> int:
+    return sum(items_of(job, act) for job in concerned(jobs, act))
+
+
+def is_typed(act: Act, items: int) -> bool:
+    """True if a person has to repeat the number of jobs, because so many items would be lost."""
+    return act is Act.CANCEL and items > limits().cancel_named_items
+
+
+def differs(act: Act, jobs: Sequence[Job], *, mark: str | None, items: int | None) -> str:
+    """What is not as it was seen, as far as that is given; "" if nothing differs."""
+    if mark is not None and mark != mark_of(jobs):
+        return f"Other jobs match now than before. {NOTHING}"
+    now = items_concerned(jobs, act)
+    # Workers report while a person reads, so there may be fewer items left to cancel.
+    if items is not None and (now > items or (now < items and act is not Act.CANCEL)):
+        return number_changed("items", items, now)
+    return ""
+
+
+def number_changed(what: str, before: int, now: int) -> str:
+    return f"The number of {what} has changed from {before:,} to {now:,}. {NOTHING}"
 
 
 def act_on(jobs: Sequence[Job], act: Act, by: AuthorFields) -> list[Outcome]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from joblot.ledger.db.transactions import one_snapshot, repeated
@@ -14,7 +15,6 @@ from joblot.ledger.read.reasons.killers import of_killers
 from joblot.ledger.read.reasons.reason import Asked, Reason, reason, worst_first
 from joblot.ledger.read.reasons.waiting import of_queue
 from joblot.ledger.read.undelivered import stuck_events, undelivered
-from joblot.ledger.read.workers import database_now
 from joblot.ledger.rows.job import read_job
 from joblot.ledger.rows.sweep_failures import failing
 
@@ -38,7 +38,8 @@ def why(job_id: int, *, owner: int | None = None) -> dict[str, list[Reason]]:
 
 def reasons_of(state: dict[str, Any], *, owner: int | None = None) -> list[Reason]:
     """The reasons of a job whose progress is `state`, read in the same snapshot."""
-    asked = Asked(read_job(state["id"]), state, database_now(), owner)
+    now = datetime.fromisoformat(state["as_of"])
+    asked = Asked(read_job(state["id"]), state, now, owner)
     reasons = [
         *of_job(asked),
         *_of_sweep(asked),

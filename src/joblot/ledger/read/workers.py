@@ -62,12 +62,18 @@ def database_now() -> datetime:
 
 
 def holdings(
-    now: datetime, *, job_id: int | None = None, owner: int | None = None, which: Q | None = None
+    now: datetime,
+    *,
+    job_id: int | None = None,
+    owner: int | None = None,
+    which: Q | None = None,
+    lasting: Mapping[int, float] | None = None,
 ) -> dict[Worker, Holding]:
     """What each worker holds in live leases: of one job or of all, of one owner or of all.
 
     A lease was last renewed its job's `lease_seconds` before it expires. `which` restricts the
     leases, in sums: a condition on their time would let PostgreSQL read those of all jobs.
+    `lasting` are the jobs' `lease_seconds`, if the caller knows them.
     """
     live = LIVE_BY_TIME if job_id is None else LIVE & Q(job_id=job_id)
     rows = Lease.ledger.using(alias()).filter(live)
@@ -83,7 +89,8 @@ def holdings(
         )
     )
     sums = [row for row in sums if row["leases"]]
-    lasting = _lease_seconds({row["job_id"] for row in sums})
+    if lasting is None:
+        lasting = _lease_seconds({row["job_id"] for row in sums})
     found: dict[Worker, Holding] = {}
     for row in sums:
         seconds = lasting.get(row["job_id"], RENEW_SECONDS_MAX * RENEWALS_PER_LEASE)

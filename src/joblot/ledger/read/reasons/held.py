@@ -8,7 +8,8 @@ from django.db.models import Q
 
 from joblot.ledger.read.overdue_leases import overdue_leases_of, sweep_overdue_at
 from joblot.ledger.read.reasons.reason import Asked, Reason, reason
-from joblot.ledger.read.workers import Holding, holdings
+from joblot.ledger.read.workers import Holding, Worker, holdings
+from joblot.ledger.rows.job import policy_of
 from joblot.shown import at, counted, counted_and, lasting
 from joblot.states import ACCEPTING
 
@@ -28,12 +29,18 @@ def of_leases(asked: Asked) -> Iterator[Reason]:
             link="workers",
         )
     in_time = Q(expires_at__gte=sweep_overdue_at())
-    held = list(holdings(asked.now, job_id=asked.job.pk, which=in_time).values())
+    held = list(held_by(asked, in_time).values())
     silent = [one for one in held if one.is_silent(asked.now)]
     if silent:
         yield _silent(asked, silent)
     if working := [one for one in held if not one.is_silent(asked.now)]:
         yield _working(asked, working)
+
+
+def held_by(asked: Asked, which: Q) -> dict[Worker, Holding]:
+    """What each worker holds of the job in these leases."""
+    lasting = {asked.job.pk: policy_of(asked.job).lease_seconds}
+    return holdings(asked.now, job_id=asked.job.pk, which=which, lasting=lasting)
 
 
 def _working(asked: Asked, held: Sequence[Holding]) -> Reason:

@@ -40,8 +40,10 @@ def of_killers(asked: Asked) -> Iterator[Reason]:
 def _queued(asked: Asked) -> tuple[Killer | None, int]:
     """The worst one in the queue, and how many there are."""
     rows = ItemRange.ledger.using(alias()).filter(job_id=asked.job.pk, expiries__gt=0)
-    worst = rows.order_by("-expiries", "stage", "next").values_list("expiries", "stage", "next")
     items = rows.aggregate(items=Sum(F("last") - F("next") + 1, default=0))["items"]
+    if not items:
+        return None, 0
+    worst = rows.order_by("-expiries", "stage", "next").values_list("expiries", "stage", "next")
     return worst.first(), items
 
 

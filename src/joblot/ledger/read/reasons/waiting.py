@@ -12,8 +12,9 @@ from django.db.models import F, Max, Min, Q, Sum
 from joblot import clock
 from joblot.config import limits
 from joblot.ledger.db.transactions import alias
+from joblot.ledger.read.reasons.held import held_by
 from joblot.ledger.read.reasons.reason import NOBODY, Asked, Reason, reason
-from joblot.ledger.read.workers import holdings, serving
+from joblot.ledger.read.workers import serving
 from joblot.ledger.rows.job import policy_of
 from joblot.ledger.rows.ranges import ALONE, RELEASED
 from joblot.ledger.rows.workers import ANY_JOB, ANY_PROJECT
@@ -176,7 +177,7 @@ def _asked_for(asked: Asked, last: datetime | None) -> str:
 
 def _is_worked_on(asked: Asked, stage: int) -> bool:
     """A worker that is busy for long does not ask for more meanwhile."""
-    held = holdings(asked.now, job_id=asked.job.pk, which=Q(stage=stage))
+    held = held_by(asked, Q(stage=stage))
     return any(not one.is_silent(asked.now) for one in held.values())
 
 

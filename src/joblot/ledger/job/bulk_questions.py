@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from joblot.config import limits
 from joblot.ledger.job.bulk import Fate, Outcome, concerned, items_of
 from joblot.ledger.read.acts import Act
+from joblot.ledger.read.chosen import Chosen
+from joblot.sentences import Question, in_flight
 from joblot.shown import counted
 from joblot.states import JobStatus
-from joblot.web.questions import Question, in_flight
 from joblot.words import STATUSES
 
 Job = dict[str, Any]  # as `progress` returns it
@@ -59,6 +61,14 @@ def refusal(act: Act, jobs: Sequence[Job]) -> str:
     if len(jobs) == 1:
         return f"The job is not {state}: {statuses}."
     return f"None of the {len(jobs):,} jobs is {state}: {statuses}."
+
+
+def refusal_of(act: Act, found: Chosen) -> str:
+    """The same of what was chosen, of which there may be too much."""
+    if found.is_over:
+        most = limits().bulk_jobs_max
+        return f"More than {most:,} jobs match; one act covers at most {most:,}. Narrow the filter."
+    return refusal(act, found.jobs)
 
 
 def told(act: Act, outcomes: Iterable[Outcome]) -> str:
