@@ -12,15 +12,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from bench.arena.plan import KEYS
 from bench.figures import KEPT, ROOT
-from bench.strategies import BY_KEY, LIMIT, STRATEGIES
+from bench.strategies import BY_KEY, LIMIT
 
 PAGE = ROOT / "docs" / "explanation" / "arena.md"
 IMAGES = ROOT / "docs" / "images"
 TABLE = re.compile(
     r"<!-- table (\w+): python -m bench\.arena\.page -->\n.*?<!-- end of the table -->", re.DOTALL
 )
-KEYS = tuple(one.key for one in STRATEGIES)
 CENTRE = "32 handlers, 1 jobs, 16 a batch"
 COMMITS = {"disk": "the disk's own commit", "2 ms": "2 ms commits"}
 VARIED = {
@@ -180,7 +180,7 @@ def _duplicates(document: Document) -> Rows:
 def _lags(document: Document) -> Rows:
     yield "", "lag p50, ms", "lag p99, ms", "a report's p50, ms", "jobs that ended", "final events"
     for key in KEYS:
-        runs = document["measured"]["lags"].get(key, [])
+        runs = document["measured"].get("lags", {}).get(key, [])
         if not runs:
             continue
         lags = sorted(lag for run in runs for lag in run["lags_ms"])
