@@ -12,15 +12,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from bench.arena.plan import KEYS
 from bench.figures import KEPT, ROOT
-from bench.strategies import BY_KEY, LIMIT, STRATEGIES
+from bench.strategies import BY_KEY, LIMIT
 
 PAGE = ROOT / "docs" / "explanation" / "arena.md"
 IMAGES = ROOT / "docs" / "images"
 TABLE = re.compile(
     r"<!-- table (\w+): python -m bench\.arena\.page -->\n.*?<!-- end of the table -->", re.DOTALL
 )
-KEYS = tuple(one.key for one in STRATEGIES)
 CENTRE = "32 handlers, 1 jobs, 16 a batch"
 COMMITS = {"disk": "the disk's own commit", "2 ms": "2 ms commits"}
 VARIED = {
@@ -94,15 +94,20 @@ def _centre(document: Document) -> Rows:
         "p99 ms",
         "relative to J, 2 ms",
     )
-    slow = rates[f"{CENTRE}, 2 ms"]
+    cell = f"{CENTRE}, 2 ms"
+    slow = rates[cell]
     for key in (LIMIT.key, *KEYS):
+        client, server, p50, p99 = (
+            _of(rates, cell, key, name, digits)
+            for name, digits in (("client_ms", 2), ("server_ms", 2), ("p50_ms", 1), ("p99_ms", 1))
+        )
         yield (
             _name(key),
             *(_of(rates, f"{CENTRE}, {commit}", key, "batches_per_second") for commit in COMMITS),
-            f"{_mid(slow[key], 'client_ms'):.2f} + {_mid(slow[key], 'server_ms'):.2f}",
-            f"{_mid(slow[key], 'p50_ms'):.1f}",
-            f"{_mid(slow[key], 'p99_ms'):.1f}",
-            f"{_ratio(slow[key], slow['J']):.2f}",
+            f"{client} + {server}",
+            p50,
+            p99,
+            f"{_ratio(slow[key], slow['J']):.2f}" if key in slow else "–",
         )
 
 
@@ -138,15 +143,13 @@ def _items(document: Document) -> Rows:
 
 
 def _cost(document: Document) -> Rows:
-    rates = document["measured"]["rates"][f"{CENTRE}, disk"]
+    rates = document["measured"]["rates"]
     yield "", "WAL bytes of an item", "dead rows of an item", "bytes on disk of an item"
     for key in (LIMIT.key, *KEYS):
-        row = rates[key]
+        columns = (("wal_per_item", 0), ("dead_per_item", 2), ("disk_per_item", 0))
         yield (
             _name(key),
-            f"{_mid(row, 'wal_per_item'):.0f}",
-            f"{_mid(row, 'dead_per_item'):.2f}",
-            f"{_mid(row, 'disk_per_item'):.0f}",
+            *(_of(rates, f"{CENTRE}, disk", key, name, digits) for name, digits in columns),
         )
 
 
@@ -161,7 +164,9 @@ def _duplicates(document: Document) -> Rows:
         "final events",
     )
     for key in KEYS:
-        runs = [found[share][key] for share in shares]
+        runs = [found[share][key] for share in shares if key in found[share]]
+        if not runs:
+            continue
         finals = sorted({run["finals"] for run in runs})
         yield (
             _name(key),
@@ -175,7 +180,9 @@ def _duplicates(document: Document) -> Rows:
 def _lags(document: Document) -> Rows:
     yield "", "lag p50, ms", "lag p99, ms", "a report's p50, ms", "jobs that ended", "final events"
     for key in KEYS:
-        runs = document["measured"]["lags"][key]
+        runs = document["measured"].get("lags", {}).get(key, [])
+        if not runs:
+            continue
         lags = sorted(lag for run in runs for lag in run["lags_ms"])
         jobs = sum(run["jobs"] for run in runs)
         yield (
@@ -192,6 +199,8 @@ def _deaths(document: Document) -> Rows:
     yield "", "deaths", "right afterwards", "wrong: where, with which batch, what is left"
     for key in KEYS:
         kills = [one for one in document["measured"]["kills"] if one["key"] == key]
+        if not kills:
+            continue
         wrong = [one for one in kills if not one["right"]]
         said = "; ".join(
             f"{one['point'].removeprefix('arena: ')}, {one['batch']}: {_left(one)}" for one in wrong
@@ -251,12 +260,14 @@ def _charts(measured: Document) -> None:
     from bench.charts import bars
 
     for commit, name in (("disk", "arena_disk"), ("2 ms", "arena_2ms")):
-        rates = measured["rates"][f"{CENTRE}, {commit}"]
+        rates = measured["rates"].get(f"{CENTRE}, {commit}", {})
         rows = [
             (_label(key), _mid(found, "batches_per_second"), *_range(found))
             for key in (LIMIT.key, *KEYS)
-            if (found := rates[key])
+            if (found := rates.get(key))
         ]
+        if not rows:
+            continue
         title = f"32 handlers report to one job, {COMMITS[commit]}"
         bars(IMAGES / f"{name}.svg", title, "batches of 16 results per second", rows)
 
