@@ -16,6 +16,7 @@ class Variant:
     tuned: bool = False
     batch: int = 0
     fast: bool = False  # processes the headline's number of items in reasonable time
+    items_max: int = 0  # where a pause between polls sets the pace, few items show it
     faults: bool = True  # also run with a SIGKILL
     appendfsync: Literal["always", "everysec"] = "always"
     settings: str = ""  # for the reader of the table
