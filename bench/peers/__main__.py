@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=200_000, help="of the fast ones")
     parser.add_argument("--slow-items", type=int, default=20_000)
     parser.add_argument("--kill-items", type=int, default=20_000, help="slow ones: a tenth")
-    parser.add_argument("--patience", type=float, default=60, help="seconds without progress")
+    parser.add_argument("--patience", type=float, default=330, help="seconds without progress")
     parser.add_argument("--limit", type=float, default=900, help="seconds of one drain")
     parser.add_argument("--variants", nargs="+", help="only these, by name")
     parser.add_argument("--only", nargs="+", choices=("run", "kill", "snapshot"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bench.peers.shape import Peer, Variant
 
 JOBLOT_DONE = (
@@ -44,13 +46,16 @@ JOBLOT_HTTP = Peer(
     title="joblot over HTTP",
     script="each/joblot_http.py",
     services=("postgres",),
-    variants=JOBLOT.variants,
+    variants=tuple(
+        replace(one, settings=f"{one.settings}, leases of 20 s") if one.tuned else one
+        for one in JOBLOT.variants
+    ),
     open_items=JOBLOT_OPEN,
     processes=1,
     serves=True,
     counted=JOBLOT_DONE,
     final_events=JOBLOT_FINISHED,
-    recovers="when the lease expires",
+    recovers="when the lease expires, by default after 300 s",
 )
 
 PEERS = (
@@ -168,7 +173,7 @@ PEERS = (
         open_items=("HLEN dramatiq:default.msgs",),
         processes=1,
         calls_back=True,
-        recovers="60 s after the last heartbeat",
+        recovers="60 s after the last heartbeat, at one of 1,000 commands, by chance",
     ),
     Peer(
         name="chancy",

@@ -89,7 +89,7 @@ def _faults(run: Run, versions: dict[str, str]) -> list[str]:
     named = [_peer(run, versions), _settings(run)]
     if "error" in run:
         return [*named, "failed", *[""] * 5]
-    proof, error = run["proof"], run["count error"]
+    proof = run["proof"]
     callbacks = proof["callbacks"]
     fired = "has none" if callbacks is None else str(callbacks)
     if proof["early"]:
@@ -97,12 +97,29 @@ def _faults(run: Run, versions: dict[str, str]) -> list[str]:
     return [
         *named,
         f"{run['items']:,}",
-        f"**{proof['lost']:,}**" if proof["lost"] else "0",
+        _lost(run),
         f"{proof['run_twice']:,}",
-        "keeps no count" if error is None else (f"**{error:+,}**" if error else "0"),
+        _miscounted(run),
         fired if callbacks in (None, 1) and not proof["early"] else f"**{fired}**",
         BY_NAME[run["peer"]].recovers,
     ]
+
+
+def _lost(run: Run) -> str:
+    """Items that ran may stay open in the framework's eyes, as if their worker still lived."""
+    if lost := run["proof"]["lost"]:
+        return f"**{lost:,}**"
+    return "0" if run["settled"] else "0, but some stay open"
+
+
+def _miscounted(run: Run) -> str:
+    """A count is judged once the framework has nothing left to do."""
+    error = run["count error"]
+    if error is None:
+        return "keeps no count"
+    if not run["settled"]:
+        return "not settled"
+    return f"**{error:+,}**" if error else "0"
 
 
 def _peer(run: Run, versions: dict[str, str]) -> str:

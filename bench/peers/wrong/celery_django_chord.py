@@ -3,10 +3,10 @@
     bench/peers/.venv/celery_django/bin/python bench/peers/wrong/celery_django_chord.py
 
 A task is delivered again when its worker dies before the acknowledgement (acks_late), or when it
-takes longer than Redis' visibility timeout. Here the message of "quick" is published twice, which is
-the same for the chord's counter: it counts down once per run, and reaches zero while "slow" runs.
-The counter is deleted then, and nothing calls the callback. (Celery's own Redis backend remembers
-which members it has counted, and counts each once.)
+takes longer than Redis' visibility timeout. Here the message of "quick" is published twice, which
+is the same for the chord's counter: it counts down once per run, and reaches zero while "slow"
+runs. The counter is deleted then, and nothing calls the callback. (Celery's own Redis backend
+remembers which members it has counted, and counts each once.)
 """
 
 from __future__ import annotations
