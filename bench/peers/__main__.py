@@ -31,6 +31,7 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=900, help="seconds of one drain")
     parser.add_argument("--variants", nargs="+", help="only these, by name")
     parser.add_argument("--only", nargs="+", choices=("run", "kill", "snapshot"))
+    parser.add_argument("--alone", action="store_true", help="without joblot beside each")
     asked = parser.parse_args()
     kinds = {"run": _runs, "kill": _kills, "snapshot": _snapshots}
     for peer in [BY_NAME[name] for name in asked.peers] or PEERS:
@@ -39,8 +40,7 @@ def main() -> None:
 
 
 def _runs(peer: Peer, asked: argparse.Namespace) -> None:
-    beside = None
-    if peer is not JOBLOT:
+    if peer is not JOBLOT and not asked.alone:
         beside = _one(JOBLOT, JOBLOT.variants[-1], _asked(asked, asked.items))
         results.add("beside", peer.name, beside)
     for variant in _variants(peer, asked):

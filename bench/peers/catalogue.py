@@ -82,7 +82,7 @@ PEERS = (
         open_items=("LLEN celery", "HLEN unacked"),
         processes=1,
         calls_back=True,
-        recovers="never once acknowledged, which is before the task; otherwise after an hour",
+        recovers="not if acknowledged, by default before the task; else after an hour",
     ),
     Peer(
         name="rq",
@@ -157,7 +157,7 @@ PEERS = (
         open_items=("LLEN celery", "HLEN unacked"),
         processes=1,
         calls_back=True,
-        recovers="as above",
+        recovers="as Celery on Redis",
     ),
     Peer(
         name="dramatiq",
@@ -239,7 +239,7 @@ PEERS = (
             """SELECT count(*) FROM django_tasks_database_dbtaskresult
                WHERE status = 'SUCCESSFUL'""",
         ),
-        recovers="never",
+        recovers="no way is documented",
     ),
     Peer(
         name="awa",

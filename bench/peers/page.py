@@ -25,6 +25,7 @@ RATES = (
     "WAL bytes/item",
     "joblot beside it: items/s, CPU ms/item",
     "last tenth / first, old snapshot",
+    "load",
 )
 FAULTS = (
     "peer",
@@ -34,7 +35,7 @@ FAULTS = (
     "run twice",
     "counted wrongly",
     "callbacks",
-    "recovers, by its documentation",
+    "when they run again",
 )
 
 Run = dict[str, Any]
@@ -68,7 +69,7 @@ def tables(document: dict[str, Any]) -> Iterator[str]:
 def _rates(run: Run, runs: list[Run], versions: dict[str, str]) -> list[str]:
     named = [_peer(run, versions), _settings(run)]
     if "error" in run:
-        return [*named, "failed", *[""] * 5]
+        return [*named, "failed", *[""] * 6]
     beside = _find(runs, "beside", run["peer"])
     joblot = f"{beside['items/s']:,}, {beside['CPU ms/item']:.3f}" if beside else ""
     snapshot = _find(runs, "snapshot", run["peer"], run["variant"])
@@ -82,6 +83,7 @@ def _rates(run: Run, runs: list[Run], versions: dict[str, str]) -> list[str]:
         "" if wal is None else f"{wal:,}",
         joblot,
         "" if tenths is None else f"{tenths:.2f}",
+        str(run["load"]),
     ]
 
 
@@ -116,7 +118,7 @@ def _miscounted(run: Run) -> str:
     """A count is judged once the framework has nothing left to do."""
     error = run["count error"]
     if error is None:
-        return "keeps no count"
+        return "see callbacks" if BY_NAME[run["peer"]].calls_back else "keeps no count"
     if not run["settled"]:
         return "not settled"
     return f"**{error:+,}**" if error else "0"

@@ -30,7 +30,7 @@ class Peer:
     `open_items`: SQL or a Redis command whose numbers add up to what the framework still has to do.
     `counted`: the same for what the framework says is done; empty if it keeps no count.
     `final_events`: the same for its final events, where it has these instead of a callback.
-    `recovers`: what its documentation says about items of a worker that was killed.
+    `recovers`: when items of a killed worker run again, as far as its documentation or code says.
     """
 
     name: str
