@@ -27,9 +27,11 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=200_000, help="of the fast ones")
     parser.add_argument("--slow-items", type=int, default=20_000)
     parser.add_argument("--kill-items", type=int, default=20_000, help="slow ones: a tenth")
-    parser.add_argument("--patience", type=float, default=60, help="seconds without progress")
+    parser.add_argument("--patience", type=float, default=330, help="seconds without progress")
     parser.add_argument("--limit", type=float, default=900, help="seconds of one drain")
+    parser.add_argument("--variants", nargs="+", help="only these, by name")
     parser.add_argument("--only", nargs="+", choices=("run", "kill", "snapshot"))
+    parser.add_argument("--alone", action="store_true", help="without joblot beside each")
     asked = parser.parse_args()
     kinds = {"run": _runs, "kill": _kills, "snapshot": _snapshots}
     for peer in [BY_NAME[name] for name in asked.peers] or PEERS:
@@ -38,17 +40,17 @@ def main() -> None:
 
 
 def _runs(peer: Peer, asked: argparse.Namespace) -> None:
-    beside = None
-    if peer is not JOBLOT:
+    if peer is not JOBLOT and not asked.alone:
         beside = _one(JOBLOT, JOBLOT.variants[-1], _asked(asked, asked.items))
         results.add("beside", peer.name, beside)
-    for variant in peer.variants:
+    for variant in _variants(peer, asked):
         items = asked.items if variant.fast else asked.slow_items
+        items = min(items, variant.items_max or items)
         results.add("run", peer.name, _one(peer, variant, _asked(asked, items)))
 
 
 def _kills(peer: Peer, asked: argparse.Namespace) -> None:
-    for variant in (one for one in peer.variants if one.faults):
+    for variant in (one for one in _variants(peer, asked) if one.faults):
         items = asked.kill_items if variant.fast else asked.kill_items // 10
         what = _asked(asked, items, kill_at_half=True)
         results.add("kill", peer.name, _one(peer, variant, what))
@@ -60,6 +62,10 @@ def _snapshots(peer: Peer, asked: argparse.Namespace) -> None:
         return
     what = _asked(asked, asked.items, old_snapshot=True)
     results.add("snapshot", peer.name, _one(peer, peer.variants[-1], what))
+
+
+def _variants(peer: Peer, asked: argparse.Namespace) -> list[Variant]:
+    return [one for one in peer.variants if not asked.variants or one.name in asked.variants]
 
 
 def _asked(asked: argparse.Namespace, items: int, **more: Any) -> Asked:

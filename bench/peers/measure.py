@@ -85,7 +85,7 @@ class _Measurement:
         return Truth(self.processes.folder)
 
     def take(self) -> dict[str, Any]:
-        services, processes, items = self.services, self.processes, self.asked.items
+        services, processes = self.services, self.processes
         client, server, wal = processes.cpu_seconds(), services.cpu_seconds(), services.wal_bytes()
         submitting = processes.run("submit")
         watched = Watched(time.time())
@@ -94,19 +94,21 @@ class _Measurement:
         client, server = processes.cpu_seconds() - client, services.cpu_seconds() - server
         wal = services.wal_bytes() - wal
         draining = self.truth.last_write() - watched.began
+        calls = max(1, self.truth.calls())  # fewer than items if it was broken off
         if not watched.settled and not self.asked.kill_at_half:
             print(processes.tail())
         return {
             "appendfsync": self.variant.appendfsync if services.redis else None,
-            "items": items,
+            "items": self.asked.items,
             "submit seconds": round(submitting, 2),
             "drain seconds": round(draining, 2),
-            "items/s": round(self.truth.calls() / (submitting + draining)),
-            "CPU ms/item": round((client + server) * 1000 / items, 4),
-            "client CPU ms/item": round(client * 1000 / items, 4),
-            "WAL bytes/item": round(wal / items) if services.database else None,
-            "last tenth / first": watched.tenths(items),
+            "items/s": round(calls / (submitting + draining)),
+            "CPU ms/item": round((client + server) * 1000 / calls, 4),
+            "client CPU ms/item": round(client * 1000 / calls, 4),
+            "WAL bytes/item": round(wal / calls) if services.database else None,
+            "last tenth / first": watched.tenths(self.asked.items),
             "settled": watched.settled,
+            "patience": self.asked.patience,
             "killed at": watched.killed_at or None,
             **self._proof(),
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.metadata
 import json
 import os
@@ -17,11 +18,21 @@ from bench.peers.shape import Peer
 from bench.peers.workers import FOLDER, HERE
 
 PATH = RESULTS / "peers.json"
+LOCK = FOLDER / "results.lock"
 OURS = {"joblot", "joblot-http"}
 
 
 def add(kind: str, peer: str, found: dict[str, Any]) -> None:
-    """Replace the earlier result of this peer, variant and kind, and write the file."""
+    """Replace the earlier result of this peer, variant and kind, and write the file.
+
+    Several processes may do so: what does not depend on calm can run beside what does.
+    """
+    with LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _add(kind, peer, found)
+
+
+def _add(kind: str, peer: str, found: dict[str, Any]) -> None:
     runs = [one for one in read() if _key(one) != (kind, peer, found["variant"])]
     order = {one.name: number for number, one in enumerate(PEERS)}
     new = {"kind": kind, "peer": peer, **{k: v for k, v in found.items() if k != "peer"}}

@@ -16,6 +16,7 @@ class Variant:
     tuned: bool = False
     batch: int = 0
     fast: bool = False  # processes the headline's number of items in reasonable time
+    items_max: int = 0  # where a pause between polls sets the pace, few items show it
     faults: bool = True  # also run with a SIGKILL
     appendfsync: Literal["always", "everysec"] = "always"
     settings: str = ""  # for the reader of the table
@@ -29,7 +30,7 @@ class Peer:
     `open_items`: SQL or a Redis command whose numbers add up to what the framework still has to do.
     `counted`: the same for what the framework says is done; empty if it keeps no count.
     `final_events`: the same for its final events, where it has these instead of a callback.
-    `recovers`: what its documentation says about items of a worker that was killed.
+    `recovers`: when items of a killed worker run again, as far as its documentation or code says.
     """
 
     name: str

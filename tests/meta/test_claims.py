@@ -24,6 +24,7 @@ NOT_PROMISES = {
     "explanation/arena.md",
     "explanation/failures.md",
     "explanation/guards.md",
+    "explanation/peers.md",
     "explanation/proof.md",
     "reference/python.md",
     "reference/settings.md",

@@ -1,6 +1,7 @@
 """joblot over HTTP: `joblot serve`, `joblot submit --url`, and `joblot worker` with two processes.
 
-Tuned: the function takes lists (`--batch`), docs/how-to/worker.md. The spool of results is kept
+Tuned: the function takes lists (`--batch`), docs/how-to/worker.md, and a lease is 20 s long, as the
+visibility timeout of Celery in celery_redis.py; its default is 300 s. The spool of results is kept
 over a SIGKILL, as it is on any machine.
 """
 
@@ -14,7 +15,7 @@ import urllib.request
 from pathlib import Path
 
 from joblot_work import FUNCTION
-from note import BATCH, DATABASE_URL, ITEMS
+from note import BATCH, DATABASE_URL, ITEMS, TUNED
 
 URL = f"http://127.0.0.1:{os.environ['PEER_PORT']}"
 JOBLOT = [sys.executable, "-m", "joblot.cli"]
@@ -38,7 +39,8 @@ def serve() -> None:
 def submit() -> None:
     with Path("lines").open("w") as file:
         file.writelines(f"{number}\n" for number in range(ITEMS))
-    _remote("submit", "bench", "--pipeline", "no-op", "--lines", "lines", "--url", URL)
+    lease = ["--policy", "lease_seconds=20"] if TUNED else []
+    _remote("submit", "bench", "--pipeline", "no-op", "--lines", "lines", "--url", URL, *lease)
 
 
 def drain() -> None:
