@@ -72,7 +72,7 @@ def test_a_good_one_is_used(monkeypatch: pytest.MonkeyPatch, name: str, value: s
         ("localhost,[::1]", []),
         ("fe80::/10", ["fe80::1"]),
         ("localhost,[fe80::1]", ["fe80::1"]),
-        ("10.0.0.0/8, .example", ["10.1.2.3", "jobs.example"]),
+        ("10.0.0.0/8, .example", ["jobs.example", "10.1.2.3"]),
         ("jobs.example", ["jobs.example"]),
         ("*.example", ["jobs.example"]),
         ("EXAMPLE", ["jobs.example"]),
