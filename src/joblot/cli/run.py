@@ -97,7 +97,8 @@ class Run:
         while not self._pool.ready:
             happening = self._happened.get()
             if isinstance(happening, Died | Answered):
-                first = first or self._pool.failed_to_load(happening)
+                failure = self._pool.failed_to_load(happening)  # also notes who is ready
+                first = first or failure
             if isinstance(happening, Died):
                 self._pool.forget(happening)
             if first is not None and not self._pool.loading:
