@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
+from decimal import Decimal
 from json import encoder
 from typing import Any
 
@@ -46,7 +48,7 @@ def canonical(value: Any) -> str:
         text.encode()
     except (TypeError, ValueError) as error:
         raise InvalidResult(f"expected a JSON value: {error}") from error
-    return without_nul(text)
+    return with_fractions(without_nul(text))
 
 
 def without_nul(text: str) -> str:
@@ -54,6 +56,28 @@ def without_nul(text: str) -> str:
     if "\\u0000" in text and "\\u0000" in text.replace("\\\\", ""):
         raise InvalidResult("expected text without the character U+0000; remove it")
     return text
+
+
+_LARGE = re.compile(r"\d[eE]\+?\d")  # perhaps such a number, perhaps a part of a string
+_LARGE_OR_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|-?\d+(?:\.\d+)?[eE]\+?\d+', re.DOTALL)
+
+
+def with_fractions(text: str) -> str:
+    """The JSON text with floats like `1e+22` written as `10000000000000000000000.0`.
+
+    PostgreSQL stores the digits of a number, so without a fraction it would return an integer.
+    """
+    if _LARGE.search(text) is None:
+        return text
+    return _LARGE_OR_STRING.sub(_with_fraction, text)
+
+
+def _with_fraction(found: re.Match[str]) -> str:
+    number = found[0]
+    if number.startswith('"'):
+        return number
+    digits = format(Decimal(number), "f")
+    return digits if "." in digits else f"{digits}.0"
 
 
 def is_storable(text: str) -> bool:

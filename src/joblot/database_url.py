@@ -27,6 +27,7 @@ TCP_TIMEOUTS = {"keepalives_idle": 15, "keepalives_interval": 5, "tcp_user_timeo
 # And not compiled: estimates of statements that find items by number grow with the job, what they
 # read does not.
 PLANS = "-c plan_cache_mode=force_generic_plan -c jit=off"
+POOLED = "pgbouncer"  # in the query of a URL
 
 
 def database_of(url: str, statement_seconds_max: int = STATEMENT_SECONDS_MAX) -> dict[str, Any]:
@@ -114,10 +115,16 @@ def _timeout(query: str) -> float:
 
 
 def _postgresql(url: str, statement_seconds_max: int) -> dict[str, Any]:
-    """Parsed by libpq's rules: sockets, several hosts, sslmode and all other options."""
+    """Parsed by libpq's rules: sockets, several hosts, sslmode and all other options.
+
+    With `pgbouncer=true`, for its transaction mode, the session has no options and no prepared
+    statements: the next transaction may get another session.
+    """
+    url, pooled = _without_flag(url)
     given = _conninfo(url)
     longest = f"-c statement_timeout={statement_seconds_max}s"
     options = f"{PLANS} {WAITS} {longest} {given.pop('options', '')}".strip()
+    session = {"options": options} if not pooled else {}
     return {
         "ENGINE": "joblot.postgresql",
         "NAME": given.pop("dbname", ""),
@@ -126,17 +133,29 @@ def _postgresql(url: str, statement_seconds_max: int) -> dict[str, Any]:
         "HOST": given.pop("host", ""),
         "PORT": given.pop("port", ""),
         "CONN_MAX_AGE": None,
+        "DISABLE_SERVER_SIDE_CURSORS": pooled,
         "OPTIONS": {
             "connect_timeout": CONNECT_SECONDS_MAX,
             "application_name": "joblot",
             **TCP_TIMEOUTS,
             **given,
-            "options": options,
+            **session,
             "server_side_binding": True,
-            "prepare_threshold": 1,
+            "prepare_threshold": None if pooled else 1,
             "silence_seconds_max": statement_seconds_max + SILENCE_SLACK_SECONDS,
         },
     }
+
+
+def _without_flag(url: str) -> tuple[str, bool]:
+    """The URL as libpq knows it, and whether it says `pgbouncer=true`. Raises InvalidInput."""
+    address, mark, query = url.partition("?")
+    pairs = query.split("&") if mark else []
+    values = [pair.partition("=")[2] for pair in pairs if pair.partition("=")[0] == POOLED]
+    if any(value not in ("true", "false") for value in values):
+        raise InvalidInput(f"database URL: expected {POOLED}=true or {POOLED}=false")
+    kept = "&".join(pair for pair in pairs if pair.partition("=")[0] != POOLED)
+    return (f"{address}?{kept}" if kept else address), values[-1:] == ["true"]
 
 
 def _conninfo(url: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from joblot import file_system
 from joblot.errors import Unavailable
 
 FILE = 0o600
@@ -74,8 +75,19 @@ def file_lock(path: Path) -> Iterator[None]:
     """
     make_file(path)
     with path.open("r+") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        lock(file.fileno(), path)
         yield
+
+
+def lock(descriptor: int, path: Path) -> None:
+    """Wait for the lock of an open file. Raises Unavailable if its file system has no locks."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError as error:
+        raise Unavailable(
+            f"{path} can't be locked ({error.strerror}): it is on {file_system.of(path).kind}; "
+            "name a database on a local disk with --db, and set XDG_DATA_HOME to a folder there"
+        ) from error
 
 
 def require_folder(path: Path) -> None:

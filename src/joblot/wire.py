@@ -55,13 +55,17 @@ class Error:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedItem:
-    """One item of a lease. `id` is its number in the job; `attempt` counts from 1."""
+    """One item of a lease. `id` is its number in the job; `attempt` counts from 1.
+
+    A payload of None means that it has none, unless `null_payload`: then it was given, as null.
+    """
 
     id: int
     key: str
     payload: Any
     input: Any
     attempt: int
+    null_payload: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ class GrantedLease:
     traceparent: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return asdict(self, dict_factory=_without_flag)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,15 @@ class Claim:
     retry_after_seconds: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return asdict(self, dict_factory=_without_flag)
+
+
+def _without_flag(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Leaves out `null_payload` where it says nothing, which is nearly everywhere."""
+    found = dict(fields)
+    if found.get("null_payload") is False:
+        del found["null_payload"]
+    return found
 
 
 @dataclass(frozen=True, slots=True)

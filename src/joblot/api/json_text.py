@@ -13,7 +13,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from joblot.api import memory
 from joblot.bounded_json import is_too_deep, too_deep, within_bounds
-from joblot.canonical import canonical, without_nul
+from joblot.canonical import canonical, with_fractions, without_nul
 from joblot.errors import InvalidResult, NotReadable
 
 _CACHED_BYTES_MAX = 1_048_576
@@ -42,7 +42,7 @@ def _cached(text: bytes) -> Literal["all", "none"]:
 def json_text(parsed: Any) -> str:
     """A value from `parse_json`, as text; objects keep the order of their names.
 
-    Raises InvalidResult for a value that no database can store, as `wire.canonical` does.
+    Raises InvalidResult for a value that no database can store, as `canonical` does.
     """
     if is_too_deep(parsed):
         raise InvalidResult(too_deep())
@@ -52,12 +52,12 @@ def json_text(parsed: Any) -> str:
         return _written_slowly(parsed)
     if "Infinity" in text or "NaN" in text:  # a number that was too large, or in a string
         return _written_slowly(parsed)
-    return without_nul(text)
+    return with_fractions(without_nul(text))
 
 
 def _written_slowly(parsed: Any) -> str:
     canonical(parsed)  # only to refuse what no database can store: it sorts the names
-    return json.dumps(parsed, separators=(",", ":"), ensure_ascii=False)
+    return with_fractions(json.dumps(parsed, separators=(",", ":"), ensure_ascii=False))
 
 
 def _parsed_slowly(text: bytes) -> Any:

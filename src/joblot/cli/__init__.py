@@ -7,9 +7,10 @@ from joblot.places import make_environment_absolute
 
 def main() -> None:
     """The `joblot` command."""
-    from joblot.cli.standard_files import opened  # noqa: PLC0415
+    from joblot.cli.standard_files import opened, say_what_can_not_be_encoded  # noqa: PLC0415
 
     opened()
+    say_what_can_not_be_encoded()
     make_environment_absolute()
     from joblot.cli.app import start  # noqa: PLC0415 (worker processes don't need it)
 

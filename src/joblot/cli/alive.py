@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
-from joblot import private
+from joblot import file_system, private
 from joblot.errors import Unavailable
 from joblot.places import data_folder
 
@@ -35,24 +35,29 @@ def held(name: str) -> Iterator[int]:
     private.make_folder(path.parent)
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        private.lock(descriptor, path)
         yield descriptor
     finally:
         os.close(descriptor)
 
 
 def is_dead(name: str) -> bool:
-    """True only if the worker is known to be dead; never for another machine's or user's."""
+    """True only if the worker is known to be dead; never for another machine's or user's.
+
+    A machine may have changed its name, as a container does: then the worker's file says that it
+    was here, unless the file is on a network, where others may have made it.
+    """
     host, _, _ = name.partition(_SEPARATOR)
-    if host != socket.gethostname()[:100]:
+    path = _path(name)
+    if host != socket.gethostname()[:100] and file_system.is_shared(path):
         return False
     try:
-        descriptor = os.open(_path(name), os.O_RDWR)
+        descriptor = os.open(path, os.O_RDWR)
     except OSError:
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError:  # it is held, or there are no locks
         return False
     finally:
         os.close(descriptor)

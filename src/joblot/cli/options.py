@@ -74,6 +74,14 @@ Null = Annotated[
 SkipBad = Annotated[
     bool, typer.Option("--skip-bad", help="Leave out what can't be an item, and name it.")
 ]
+RetryOn = Annotated[
+    list[str] | None,
+    typer.Option("--retry-on", metavar="CLASS", help="Also retry these errors. Repeatable."),
+]
+NoRetryOn = Annotated[
+    list[str] | None,
+    typer.Option("--no-retry-on", metavar="CLASS", help="Don't retry these errors. Repeatable."),
+]
 CauseId = Annotated[
     str | None,
     typer.Option(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from joblot.cli import alive, verbs
 from joblot.cli.source import Source
-from joblot.errors import Refused, WrongStatus
+from joblot.errors import InvalidInput, Refused, WrongStatus
 from joblot.operator_name import operator
+from joblot.places import absolute
 from joblot.states import TERMINAL, JobStatus
 
 EXPIRIES_MAX = 3  # a run's default: an item that alone has killed this many workers is lost
@@ -23,10 +25,22 @@ class Plan:
     batch: int
     cwd: str
     item_seconds_max: float
+    retry_on: Sequence[str] = ()
+    no_retry_on: Sequence[str] = ()
 
     @property
     def pipeline(self) -> str:
         return f"run {self.function}"[:200]
+
+    def within(self, folder: Path | None) -> Plan:
+        """The plan in another folder, if one is given. Raises InvalidInput if there is none."""
+        plan = self if folder is None else replace(self, cwd=str(absolute(folder)))
+        if not Path(plan.cwd).is_dir():
+            raise InvalidInput(
+                f"there is no folder {plan.cwd}, in which the function is called; name the folder "
+                "of its code with --chdir"
+            )
+        return plan
 
     def as_config(self) -> dict[str, Any]:
         return {
@@ -35,6 +49,8 @@ class Plan:
                 "batch": self.batch,
                 "cwd": self.cwd,
                 "item_seconds_max": self.item_seconds_max,
+                "retry_on": list(self.retry_on),
+                "no_retry_on": list(self.no_retry_on),
             }
         }
 
@@ -101,17 +117,21 @@ def require_resumable(job_id: int, source: Source) -> Plan:
     return plan
 
 
-def reawaken(job_id: int) -> None:
-    """Start or resume the job, and release the leases of dead workers of earlier runs."""
+def reawaken(job_id: int) -> list[dict[str, Any]]:
+    """Start or resume the job, and release the leases of dead workers of earlier runs.
+
+    Returns the leases of workers that may be alive.
+    """
     job = verbs.read_job(job_id)
     if job.status == JobStatus.PAUSED:
         verbs.resume(job_id)
     elif job.status == JobStatus.CREATED:
         verbs.start(job_id)
-    dead = set()
-    for lease in verbs.in_flight(job=job_id):
-        if alive.is_dead(lease["worker"]):
+    leases = verbs.in_flight(job=job_id)
+    dead = {worker for worker in {lease["worker"] for lease in leases} if alive.is_dead(worker)}
+    for lease in leases:
+        if lease["worker"] in dead:
             verbs.release(lease["token"])
-            dead.add(lease["worker"])
     for worker in dead:
         alive.forget(worker)
+    return [lease for lease in leases if lease["worker"] not in dead]

@@ -9,7 +9,7 @@ from joblot.cli import alive
 from joblot.cli.worker_process import RunOrder
 from joblot.errors import InvalidInput, Unavailable
 from joblot.worker.pulse import PulseWatch
-from joblot.worker.supervisor import Answered, Died, Supervisor
+from joblot.worker.supervisor import Answered, Died, Process, Supervisor
 
 
 @dataclass(slots=True)
@@ -22,6 +22,8 @@ class Pool:
     happened: Callable[[Died | Answered], None]
     job: int | None = None
     supervisor: Supervisor = field(init=False)
+    ready: set[Process] = field(default_factory=set)  # that have loaded the function
+    _failed: dict[Process, InvalidInput] = field(default_factory=dict)  # that could not
 
     def __post_init__(self) -> None:
         self.supervisor = Supervisor("joblot.cli.worker_process", self.happened, self.cwd)
@@ -48,15 +50,28 @@ class Pool:
         for process in self.supervisor.processes:
             self.supervisor.say(process, {"job": job})
 
+    @property
+    def loading(self) -> bool:
+        """True while a process may still load the function."""
+        return any(one not in self._failed for one in self.supervisor.processes)
+
+    def failed_to_load(self, happening: Died | Answered) -> InvalidInput | None:
+        """Why this process can't use the function: its answer, or that the import ended it.
+
+        None if it is ready, or was.
+        """
+        process = happening.process
+        if isinstance(happening, Answered) and "ready" in happening.answer:
+            self.ready.add(process)
+        if process in self.ready:
+            return None
+        if isinstance(happening, Answered):
+            why = str(happening.answer.get("error"))
+        else:
+            why = f"function: importing its module ended the worker ({happening.how})"
+        return self._failed.setdefault(process, InvalidInput(why))
+
     def forget(self, died: Died) -> None:
         """Forget a process that has ended and whose leases have ended."""
         self.supervisor.forget(died.process)
         alive.forget(died.process.name)
-
-
-def require_ready(answer: Died | Answered) -> None:
-    """Raise InvalidInput if the function can't be used, or its import ended the interpreter."""
-    if isinstance(answer, Answered) and "error" in answer.answer:
-        raise InvalidInput(answer.answer["error"])
-    if isinstance(answer, Died):
-        raise InvalidInput(f"function: importing its module ended the worker ({answer.how})")

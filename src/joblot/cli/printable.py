@@ -49,10 +49,24 @@ def say_page(text: str) -> None:
 
 
 def say_json(value: Any, *, indent: int | None = 2, flush: bool = True) -> None:
-    print(json_text(value, indent=indent), flush=flush)
+    print(encodable_json(value, indent=indent), flush=flush)
 
 
 def json_text(value: Any, *, indent: int | None = None) -> str:
     """Readable JSON, with every control character escaped; json itself escapes only some."""
-    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return _json(value, indent, ascii_only=False)
+
+
+def encodable_json(value: Any, *, indent: int | None = None) -> str:
+    """Like `json_text`, with `\\u` escapes if the encoding of standard output lacks a character."""
+    text = json_text(value, indent=indent)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return _json(value, indent, ascii_only=True)
+    return text
+
+
+def _json(value: Any, indent: int | None, *, ascii_only: bool) -> str:
+    text = json.dumps(value, ensure_ascii=ascii_only, indent=indent)
     return _JSON_CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -6,7 +6,6 @@ One thread submits, one sweeps, and the main thread watches the workers and show
 from __future__ import annotations
 
 import logging
-import os
 import queue
 import signal
 import threading
@@ -21,11 +20,12 @@ from joblot.cli import text, verbs
 from joblot.cli.clocks import running
 from joblot.cli.display import Progress, progress_display
 from joblot.cli.plan import Plan
-from joblot.cli.pool import Pool, require_ready
+from joblot.cli.pool import Pool
 from joblot.cli.source import Source
 from joblot.cli.submission import Submission, Submitted
+from joblot.cli.useless import useless_error
 from joblot.cli.worker_process import RunOrder
-from joblot.errors import JoblotError, Refused, Unavailable
+from joblot.errors import InvalidInput, JoblotError, Refused, Unavailable
 from joblot.sentences import settled_of
 from joblot.states import TERMINAL
 from joblot.worker.ending import signals_that_end
@@ -36,6 +36,7 @@ logger = logging.getLogger("joblot.cli")
 SHOW_SECONDS = 0.2
 UNAVAILABLE_SECONDS_MAX = 60.0  # without the database, before the run gives up
 FRUITLESS_DEATHS_MAX = 3  # consecutive deaths of workers that held no item
+OTHERS_GO_ON = "a worker can't begin, the others go on: {}"
 END_SECONDS_MAX = 5.0  # for workers to end after the job has ended
 
 
@@ -71,7 +72,14 @@ class Run:
     def __post_init__(self) -> None:
         plan = self.plan
         order = RunOrder(
-            "", plan.function, plan.pipeline, plan.batch, plan.item_seconds_max, self.db
+            "",
+            plan.function,
+            plan.pipeline,
+            plan.batch,
+            plan.item_seconds_max,
+            self.db,
+            plan.retry_on,
+            plan.no_retry_on,
         )
         self._pool = Pool(order, self.workers, plan.cwd, self._happened.put)
 
@@ -79,16 +87,24 @@ class Run:
         """Start the workers, and wait until one has loaded the function. Raises InvalidInput."""
         try:
             self._pool.start()
-            require_ready(self._first_answer())
+            self._wait_until_one_is_ready()
         except BaseException:
             self._pool.supervisor.kill()
             raise
 
-    def _first_answer(self) -> Died | Answered:
-        while True:
+    def _wait_until_one_is_ready(self) -> None:
+        first: InvalidInput | None = None
+        while not self._pool.ready:
             happening = self._happened.get()
-            if isinstance(happening, (Died, Answered)):
-                return happening
+            if isinstance(happening, Died | Answered):
+                failure = self._pool.failed_to_load(happening)  # also notes who is ready
+                first = first or failure
+            if isinstance(happening, Died):
+                self._pool.forget(happening)
+            if first is not None and not self._pool.loading:
+                raise first
+        if first is not None:
+            self._say(OTHERS_GO_ON.format(first))
 
     def work(self, job_id: int, source: Source | None) -> dict[str, Any]:
         """Work on the job until it ends, or this run does; returns the job's progress.
@@ -161,10 +177,17 @@ class Run:
                 self._bury(happening)
             case Interrupted():
                 self._interrupt(happening.number)
-            case Answered(answer={"error": error}):
-                self._give_up(Unavailable(error))
+            case Answered(answer={"useless": cause}):
+                self._give_up(useless_error(cause, self.job_id))
+            case Answered():
+                self._hear(happening)
             case Submitted(error=JoblotError() as error):
                 self._give_up(error)
+
+    def _hear(self, answered: Answered) -> None:
+        """One of several workers may fail to load the function, for lack of memory."""
+        if (error := self._pool.failed_to_load(answered)) is not None:
+            self._say(OTHERS_GO_ON.format(error))
 
     def _interrupt(self, number: int) -> None:
         """The first signal drains, the second kills."""
@@ -188,8 +211,12 @@ class Run:
             logger.warning("leases of a dead worker wait until they expire: %s", error)
             leases = []
         self._pool.forget(died)
-        if not died.process.asked:
+        if died.process.asked:
+            return
+        if died.process in self._pool.ready:
             self._replace(died, fruitful=bool(leases) or died.frozen)
+        elif not self._pool.supervisor.processes:
+            self._give_up(self._pool.failed_to_load(died) or Unavailable("no worker is left"))
 
     def _end_lease(self, lease: dict[str, Any], died: Died, *, worked_on: bool) -> None:
         """Only the lease worked on can have killed the worker; older ones only await receipts."""
@@ -255,7 +282,3 @@ class Run:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def workers_default() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

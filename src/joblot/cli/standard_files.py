@@ -1,7 +1,8 @@
-"""Reopen standard input, output and error if the caller has closed them (`>&-`)."""
+"""Standard input, output and error, in whatever state the caller leaves them."""
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -20,3 +21,9 @@ def opened() -> None:
     sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+
+
+def say_what_can_not_be_encoded() -> None:
+    """Let standard output escape a character that its encoding lacks, as standard error does."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from joblot.cli import alive
 from joblot.cli.bad_entries import failed_first
 from joblot.cli.local_client import LocalClient
+from joblot.cli.useless import stopping
 from joblot.errors import JoblotError
 from joblot.log_format import log_to_stderr
 from joblot.search_path import add_working_folder
 from joblot.standalone import setup
+from joblot.wire import Error
 from joblot.worker import Worker, WorkerSettings, handler, load
 from joblot.worker.ending import drain_when_asked, ended_when_stuck, leave_frozen
 from joblot.worker.pulse import Pulse
+from joblot.worker.retrying import Retrying
 from joblot.worker.supervised import Supervised
 
 
@@ -30,6 +33,8 @@ class RunOrder:
     batch: int
     item_seconds_max: float
     db: str | None
+    retry_on: Sequence[str] = ()
+    no_retry_on: Sequence[str] = ()
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -55,10 +60,15 @@ def main() -> int:
 
 
 def _work(order: RunOrder, function: Callable[..., Any], job: int, supervised: Supervised) -> int:
-    one = handler(order.pipeline, function, batch=order.batch)
+    retrying = Retrying(frozenset(order.retry_on), frozenset(order.no_retry_on))
+    one = handler(order.pipeline, function, batch=order.batch, retrying=retrying)
+
+    def useless(error: Error) -> None:
+        supervised.answer(useless=f"{error.type}: {error.message}")
+
     worker = Worker(
         LocalClient(),
-        [replace(one, work=failed_first(one.work))],
+        [replace(one, work=stopping(failed_first(one.work), useless))],
         WorkerSettings(job=job, name=order.name, item_seconds_max=order.item_seconds_max),
         on_frozen=leave_frozen,
         pulse=Pulse(supervised.shared["pulse"]),

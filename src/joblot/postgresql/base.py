@@ -17,6 +17,12 @@ from django.db.backends.postgresql import base
 
 Waiting = Generator[Any, Any, Any]
 
+REFUSED_BY_POOLER = "unsupported startup parameter"
+POOLER = (
+    "PgBouncer refuses the session options of joblot: add pgbouncer=true to the query of the "
+    "database's URL (in a Django project, leave OPTIONS['options'] out)"
+)
+
 # Threads: one number, replaced by one assignment.
 _silent_at = float("-inf")  # when this process last gave up a connection
 
@@ -87,7 +93,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         made_at = time.monotonic()
-        connection = super().get_new_connection(conn_params)
+        try:
+            connection = super().get_new_connection(conn_params)
+        except psycopg.OperationalError as error:
+            if REFUSED_BY_POOLER in str(error):
+                raise psycopg.OperationalError(POOLER) from error
+            raise
         self._made_at = made_at
         return connection
 

@@ -10,11 +10,13 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from types import FrameType
 
 from joblot.tracebacks import traceback_of
 
 NOT_SHOWN = "(its message cannot be shown)"
+LEAVES_SHOWN_MAX = 10  # of an exception group
 CHARS_MAX = 100_000  # of a message; less of it is stored
 
 
@@ -58,7 +60,30 @@ def kind_of(error: BaseException) -> str:
 
 
 def message_of(error: BaseException) -> str:
-    """The error's text, or NOT_SHOWN if it can't be obtained."""
+    """The error's text, or NOT_SHOWN if it can't be obtained; of a group, also its leaves."""
+    if issubclass(type(error), BaseExceptionGroup):
+        return f"{_text_of(error)}: {_leaves(error)}"[:CHARS_MAX]
+    return _text_of(error)
+
+
+def _leaves(group: BaseException) -> str:
+    found = list(islice(leaves_of(group), LEAVES_SHOWN_MAX + 1))
+    more = "; …" if len(found) > LEAVES_SHOWN_MAX else ""
+    return "; ".join(map(shown, found[:LEAVES_SHOWN_MAX])) + more
+
+
+def leaves_of(error: BaseException) -> Iterator[BaseException]:
+    """The exceptions that a group holds, in their order; the exception itself if it is no group."""
+    waiting = [error]
+    while waiting:
+        found = waiting.pop()
+        if issubclass(type(found), BaseExceptionGroup):
+            waiting.extend(reversed(BaseExceptionGroup.exceptions.__get__(found)))
+        else:
+            yield found
+
+
+def _text_of(error: BaseException) -> str:
     try:
         return str.__str__(str(error))[:CHARS_MAX]
     except Interrupted:

@@ -20,6 +20,7 @@ import httpx
 from joblot.errors import InvalidInput, JoblotError, Unavailable
 from joblot.local import is_local
 from joblot.worker.local_transport import LocalTransport
+from joblot.worker.proxy import proxy_of
 from joblot.worker.shapes import error_of
 from joblot.worker.token import Token, is_header
 
@@ -38,7 +39,7 @@ class Connection:
 
     `token` appears in no log and no error message. `own` means a server of this user on this
     machine: it is reached through its socket, with the local token. Raises InvalidInput for a
-    malformed URL or token.
+    malformed URL, token or proxy.
     """
 
     def __init__(
@@ -53,6 +54,8 @@ class Connection:
             auth=TokenAuth(token) if token.text else None,
             verify=_trust() if base.startswith("https:") else False,
             transport=LocalTransport(base) if own else None,
+            proxy=None if own else proxy_of(base),
+            trust_env=False,  # its proxies are chosen above, its certificates in `_trust`
         )
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """The function that does the work, on one item or on a batch.
 
-Its errors are results. RetryableError, ConnectionError and TimeoutError are retried while the
-item's budget lasts; any other exception, of any class, fails the item. A batch that raises is
+Its errors are results. RetryableError and errors of a connection are retried while the item's
+budget lasts; any other exception, of any class, fails the item. A batch that raises is
 repeated item by item, so that one bad item fails alone.
 """
 
@@ -16,25 +16,28 @@ import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import index
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 from joblot import wire
 from joblot.canonical import canonical
-from joblot.errors import InvalidInput, RetryableError
+from joblot.errors import InvalidInput, InvalidResult
 from joblot.wire import ClaimedItem, Result
 from joblot.worker.causes import Interrupted, kind_of, message_of, shown, trace_of
 from joblot.worker.event_loop import EventLoop
 from joblot.worker.outputs import NotOutputs, as_outputs
+from joblot.worker.plain import plain
+from joblot.worker.retrying import Retrying
 
 logger = logging.getLogger("joblot.worker")
-
-RETRYABLE = (RetryableError, ConnectionError, TimeoutError)
 
 # Processes items and yields their results in any order, each as soon as it is known. A yield counts
 # as progress, and a yielded result is not computed again.
 Work = Callable[[Sequence[ClaimedItem]], Iterator[list[Result]]]
 
+USUAL = Retrying()
+RETURNED = "what it returned: "  # begins the message of an output that can't be kept
 SCALARS = (type(None), bool, int, float, str)
 
 Argument = Callable[[ClaimedItem], Any]
@@ -45,12 +48,12 @@ class Output:
     """An output with metrics, which a function may return instead of a bare output."""
 
     value: Any = None
-    metrics: Mapping[str, int] = field(default_factory=dict)
+    metrics: Mapping[str, SupportsIndex] = field(default_factory=dict)
 
 
 def argument(item: ClaimedItem) -> Any:
     """What a function is called with: the item's payload, or its key if it has none."""
-    return item.key if item.payload is None else item.payload
+    return item.key if item.payload is None and not item.null_payload else item.payload
 
 
 def whole(item: ClaimedItem) -> ClaimedItem:
@@ -58,18 +61,26 @@ def whole(item: ClaimedItem) -> ClaimedItem:
     return item
 
 
-def each(function: Callable[[Any], Any], argument: Argument = argument) -> Work:
+def each(
+    function: Callable[[Any], Any],
+    argument: Argument = argument,
+    retrying: Retrying = USUAL,
+) -> Work:
     """The work of a function that takes one argument and returns its output."""
     function = finished(function)
 
     def work(items: Sequence[ClaimedItem]) -> Iterator[list[Result]]:
         for item in items:
-            yield [_result_of_one(lambda one: function(argument(one)), item)]
+            yield [_result_of_one(lambda one: function(argument(one)), item, retrying)]
 
     return work
 
 
-def batched(function: Callable[[list[Any]], Sequence[Any]], argument: Argument = argument) -> Work:
+def batched(
+    function: Callable[[list[Any]], Sequence[Any]],
+    argument: Argument = argument,
+    retrying: Retrying = USUAL,
+) -> Work:
     """The work of a function that takes a list and returns as many outputs, in the same order."""
     function = finished(function)
 
@@ -97,7 +108,7 @@ def batched(function: Callable[[list[Any]], Sequence[Any]], argument: Argument =
                 raise refused or error from None
 
         for item in items:
-            yield [_result_of_one(alone, item)]
+            yield [_result_of_one(alone, item, retrying)]
 
     return work
 
@@ -116,15 +127,16 @@ def finished(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return finish
 
 
-def _result_of_one(function: Callable[[ClaimedItem], Any], item: ClaimedItem) -> Result:
+def _result_of_one(
+    function: Callable[[ClaimedItem], Any], item: ClaimedItem, retrying: Retrying
+) -> Result:
     try:
         returned = function(item)
     except Interrupted:
         raise
     except BaseException as error:
         logger.debug("item %s failed", item.key, exc_info=True)
-        retryable = issubclass(type(error), RETRYABLE)
-        return _failure(item, error, message_of(error), retryable=retryable)
+        return _failure(item, error, message_of(error), retryable=retrying.allows(error))
     return _success(item, returned)
 
 
@@ -133,11 +145,11 @@ def _success(item: ClaimedItem, returned: Any) -> Result:
     try:
         output = returned if isinstance(returned, Output) else Output(returned)
         value = _frozen(output.value)
-        return wire.parse_result(wire.success(item.id, value, dict(output.metrics)))
+        return wire.parse_result(wire.success(item.id, value, _whole(output.metrics)))
     except Interrupted:
         raise
     except BaseException as error:  # noqa: BLE001 (its methods may do anything when it is read)
-        return _failure(item, error, f"what it returned: {message_of(error)}")
+        return _failure(item, error, f"{RETURNED}{message_of(error)}")
 
 
 def _failure(
@@ -149,8 +161,23 @@ def _failure(
 
 def _frozen(value: Any) -> Any:
     """The value after a round trip through JSON. Raises InvalidResult."""
-    text = canonical(value)
+    try:
+        text = canonical(value)
+    except InvalidResult as error:
+        value = plain(value)
+        try:
+            text = canonical(value)
+        except InvalidResult as still:
+            raise still from error.__cause__
     return value if type(value) in SCALARS else json.loads(text)
+
+
+def _whole(metrics: Mapping[str, Any]) -> dict[str, int]:
+    """The metrics with integers of any class, such as NumPy's, as Python's."""
+    return {
+        name: value if type(value) is bool or not hasattr(value, "__index__") else index(value)
+        for name, value in dict(metrics).items()
+    }
 
 
 def load(name: str) -> Callable[..., Any]:

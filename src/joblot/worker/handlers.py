@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 from joblot.errors import InvalidInput
 from joblot.wire import ClaimedItem
-from joblot.worker.function import Work, argument, batched, each, whole
+from joblot.worker.function import USUAL, Work, argument, batched, each, whole
+from joblot.worker.retrying import Retrying
 
 BATCH_ITEMS_MAX = 1_000
 BATCH_BYTES_MAX = 67_108_864  # of the payloads and inputs of one call; one item may have more
@@ -56,8 +57,11 @@ def handler(
     batch: int = 0,
     whole_item: bool = False,
     batch_bytes_max: int = BATCH_BYTES_MAX,
+    retrying: Retrying = USUAL,
 ) -> Handler:
     """A handler that calls `function` with one item if `batch` is 0, else with up to `batch`.
+
+    `retrying` says which errors are tried again, besides those of a connection.
 
     Raises InvalidInput if `batch` is negative or too large, or `pipeline` is empty.
     """
@@ -66,7 +70,7 @@ def handler(
     if not 0 <= batch <= BATCH_ITEMS_MAX:
         raise InvalidInput(f"batch: expected 0 to {BATCH_ITEMS_MAX}, got {batch}")
     takes = whole if whole_item else argument
-    work = batched(function, takes) if batch else each(function, takes)
+    work = (batched if batch else each)(function, takes, retrying)
     return Handler(pipeline, work, batch or 1, batch_bytes_max)
 
 
@@ -77,12 +81,13 @@ class _Declared:
     batch: int
     whole_item: bool
 
-    def handler(self, pipeline: str | None, batch: int | None) -> Handler:
+    def handler(self, pipeline: str | None, batch: int | None, retrying: Retrying) -> Handler:
         return handler(
             pipeline or self.pipeline,
             self.function,
             batch=self.batch if batch is None else batch,
             whole_item=self.whole_item,
+            retrying=retrying,
         )
 
 
@@ -112,13 +117,14 @@ def declared(
     *,
     pipeline: str | None = None,
     batch: int | None = None,
+    retrying: Retrying = USUAL,
 ) -> list[Handler]:
     """The handlers of the functions declared with `@work`: of one of them, or of all.
 
-    `pipeline` and `batch` override what was declared.
+    `pipeline` and `batch` override what was declared; `retrying` says which errors are tried again.
     """
     chosen = [one for one in _declared if function is None or one.function is function]
-    return [one.handler(pipeline, batch) for one in chosen]
+    return [one.handler(pipeline, batch, retrying) for one in chosen]
 
 
 def by_pipeline(handlers: Iterable[Handler]) -> dict[str, Handler]:

@@ -14,6 +14,7 @@ from joblot.places import absolute, data_folder
 from joblot.worker.command import Command
 from joblot.worker.function import load, load_module
 from joblot.worker.handlers import Handler, declared, handler
+from joblot.worker.retrying import Retrying
 from joblot.worker.settings import ITEM_SECONDS_MAX
 from joblot.worker.spool import SPOOL_BYTES_MAX
 
@@ -35,6 +36,8 @@ class Order:
     command: str = ""
     pipelines: Sequence[str] = ()
     batch: int | None = None
+    retry_on: Sequence[str] = ()
+    no_retry_on: Sequence[str] = ()
     job: int | None = None
     item_seconds_max: float = ITEM_SECONDS_MAX
     spool: str = ""
@@ -56,19 +59,28 @@ class Order:
             return [Handler(pipeline, work) for pipeline in self._named()]
         if ":" not in self.function:
             load_module(self.function)
-            return self._of_these(declared())
+            return self._of_these(declared(retrying=self._retrying))
         function = load(self.function)
-        if known := declared(function, batch=self.batch):
+        if known := declared(function, batch=self.batch, retrying=self._retrying):
             return (
                 known
                 if not self.pipelines
                 else [
                     one
                     for name in self.pipelines
-                    for one in declared(function, pipeline=name, batch=self.batch)[:1]
+                    for one in declared(
+                        function, pipeline=name, batch=self.batch, retrying=self._retrying
+                    )[:1]
                 ]
             )
-        return [handler(name, function, batch=self.batch or 0) for name in self._named()]
+        return [
+            handler(name, function, batch=self.batch or 0, retrying=self._retrying)
+            for name in self._named()
+        ]
+
+    @property
+    def _retrying(self) -> Retrying:
+        return Retrying(frozenset(self.retry_on), frozenset(self.no_retry_on))
 
     def spools(self) -> Path:
         """The folder of this server's spools: one server's results are never sent to another."""

@@ -18,7 +18,7 @@ from joblot.worker.ending import signals_that_end
 from joblot.worker.order import Order
 from joblot.worker.process import DONE, REFUSED, UNAVAILABLE, USAGE
 from joblot.worker.pulse import PulseWatch
-from joblot.worker.supervisor import Answered, Died, Supervisor
+from joblot.worker.supervisor import Answered, Died, Process, Supervisor
 
 logger = logging.getLogger("joblot.worker")
 
@@ -45,6 +45,7 @@ class WorkerProcesses:
     _error: JoblotError | None = None
     _code: int = DONE
     _deaths: int = 0  # consecutive, of short-lived processes
+    _ready: set[Process] = field(default_factory=set)  # that have loaded the function
 
     def __post_init__(self) -> None:
         self._supervisor = Supervisor("joblot.worker.process", self._happened.put)
@@ -86,6 +87,7 @@ class WorkerProcesses:
             if isinstance(happened, Answered):
                 if (error := _error_in(happened)) is not None:
                     raise error
+                self._ready.add(happened.process)
                 return tuple(happened.answer["ready"])
             if isinstance(happened, Died):
                 raise InvalidInput(
@@ -105,8 +107,10 @@ class WorkerProcesses:
 
     def _reap(self, died: Died) -> None:
         self._supervisor.forget(died.process)
+        began = died.process in self._ready
+        self._ready.discard(died.process)
         if self._draining:
-            if died.code != DONE:  # it could not report all its results
+            if began and died.code != DONE:  # it could not report all its results
                 self._code = self._code or UNAVAILABLE
             return
         lived = time.monotonic() - died.process.began
@@ -119,10 +123,14 @@ class WorkerProcesses:
 
     def _hear(self, answered: Answered) -> None:
         error = _error_in(answered)
-        if isinstance(error, FINAL):
+        if error is None:
+            self._ready.add(answered.process)
+        elif isinstance(error, InvalidInput) and answered.process not in self._ready:
+            logger.warning("a worker can't begin, the others go on: %s", error)
+        elif isinstance(error, FINAL):
             self._error = error
             self._drain()
-        elif error is not None:
+        else:
             logger.warning("%s", error)
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:

@@ -93,6 +93,7 @@ def _item_of(given: Mapping[str, Any]) -> ClaimedItem:
         payload=given.get("payload"),
         input=given.get("input"),
         attempt=int(given.get("attempt") or 1),
+        null_payload=bool(given.get("null_payload")),
     )
 
 

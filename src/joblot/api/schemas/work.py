@@ -39,11 +39,14 @@ class ClaimIn(Shape):
 
 
 class ClaimedItemOut(Schema):
+    """`payload` is null if the item has none; with `null_payload`, it was given as null."""
+
     id: int
     key: str
     payload: Any
     input: Any
     attempt: int
+    null_payload: bool = False
 
 
 class LeaseOut(Schema):

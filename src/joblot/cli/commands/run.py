@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from joblot.cli import failures, text, verbs
+from joblot.cli import out as out_file
+from joblot.cli.cores import cores
 from joblot.cli.database import make_database, open_database
 from joblot.cli.exits import exit_code_of
 from joblot.cli.options import (
     Db,
     JsonLines,
     Lines,
+    NoRetryOn,
     Null,
     Policies,
+    RetryOn,
     SkipBad,
     existing_id,
     policy_of,
 )
 from joblot.cli.plan import Plan, begin, reawaken, require_resumable
-from joblot.cli.printable import json_text
-from joblot.cli.run import Run, workers_default
-from joblot.cli.source import STDIN, Source
-from joblot.errors import InvalidInput, Unavailable
+from joblot.cli.run import Run
+from joblot.cli.source import Source
+from joblot.errors import InvalidInput
 from joblot.log_format import log_to_stderr
 from joblot.shown import counted
 from joblot.states import TERMINAL
@@ -86,6 +86,17 @@ ItemSecondsMax = Annotated[
 ]
 
 
+Chdir = Annotated[
+    Path | None,
+    typer.Option(
+        "--chdir",
+        metavar="DIR",
+        help="The folder to work in (default: this one; with --resume, that of the run).",
+        show_default=False,
+    ),
+]
+
+
 def run(
     arguments: Arguments = None,
     *,
@@ -99,6 +110,9 @@ def run(
     name: Name = None,
     resume: Resume = None,
     item_seconds_max: ItemSecondsMax = 3600.0,
+    chdir: Chdir = None,
+    retry_on: RetryOn = None,
+    no_retry_on: NoRetryOn = None,
     policy: Policies = None,
     db: Db = None,
 ) -> None:
@@ -107,23 +121,26 @@ def run(
     After Ctrl-C, a crash or a power cut, `joblot run --resume JOB` continues with the rest.
     """
     given = list(arguments or ())
-    function = None if resume is not None else _function(given)
+    function = "" if resume is not None else _function(given)
     source = Source(given, lines, jsonl, null, skip_bad)
     source.check(needed=resume is None)
-    _check_out(out)
+    out_file.check(out)
     settings = policy_of(policy)
     log_to_stderr("joblot run")
     make_database(db) if resume is None else open_database(db)
-    if function is None:
-        assert resume is not None
-        plan = require_resumable(resume, source)
+    if resume is None:
+        never = no_retry_on or ()
+        plan = Plan(function, batch, str(Path.cwd()), item_seconds_max, retry_on or (), never)
     else:
-        plan = Plan(function, batch, str(Path.cwd()), item_seconds_max)
-    one = Run(plan, workers or workers_default(), str(db) if db else None)
+        plan = require_resumable(resume, source)
+    usual = cores()
+    one = Run(plan.within(chdir), workers or usual.count, str(db) if db else None)
     if resume is not None and verbs.read_job(resume).status in TERMINAL:
         state = verbs.progress(resume)
     else:
-        state = _work(one, resume, source, name, settings)
+        job_id = _begun(one, resume, name, settings)
+        _say_that_it_begins(one, job_id, "" if workers else usual.why)
+        state = one.work(job_id, source if source.given else None)
     raise typer.Exit(_end(one, state, out, source))
 
 
@@ -135,17 +152,29 @@ def _function(given: list[str]) -> str:
     return given.pop(0)
 
 
-def _work(
-    one: Run, resume: int | None, source: Source, name: str | None, settings: dict[str, Any]
-) -> dict[str, Any]:
+def _begun(one: Run, resume: int | None, name: str | None, settings: dict[str, Any]) -> int:
+    """Start the workers; then make the job, or continue it."""
     one.prepare()
     if resume is None:
-        job_id = begin(one.plan, name=name, policy=settings)
-    else:
-        job_id = resume
-        reawaken(job_id)
-    text.err().print(f"job {job_id}: {one.plan.function} on {counted(one.workers, 'worker')}")
-    return one.work(job_id, source if source.given else None)
+        return begin(one.plan, name=name, policy=settings)
+    _say_what_is_held(reawaken(resume))
+    return resume
+
+
+def _say_that_it_begins(one: Run, job_id: int, why: str) -> None:
+    """`why` says what has limited the number of workers."""
+    workers = counted(one.workers, "worker") + (f" ({why})" if why else "")
+    text.err().print(f"job {job_id}: {one.plan.function} on {workers}", soft_wrap=True)
+
+
+def _say_what_is_held(leases: Sequence[dict[str, Any]]) -> None:
+    """By workers that may be alive: on another machine, or on this one under another name."""
+    for lease in leases:
+        text.err().print(
+            f"{counted(lease['items'], 'item')} may be in progress on {lease['worker']}, until "
+            f"{lease['expires_at'][:19]} UTC; if it is gone: joblot expire {lease['token']}",
+            soft_wrap=True,
+        )
 
 
 def _end(one: Run, state: dict[str, Any], out: str | None, source: Source) -> int:
@@ -156,7 +185,7 @@ def _end(one: Run, state: dict[str, Any], out: str | None, source: Source) -> in
     failures.brief(verbs.summary(state["id"]), text.err())
     if state["status"] in TERMINAL:
         if out is not None:
-            _write_outputs(state["id"], out)
+            out_file.write(state["id"], out)
         return exit_code_of(state["status"])
     _print_how_to_continue(state, source)
     if one.error is not None:
@@ -174,41 +203,3 @@ def _print_how_to_continue(state: dict[str, Any], source: Source) -> None:
         f"same ones again, those it has are skipped), or delete it: joblot delete {state['id']}",
         soft_wrap=True,
     )
-
-
-def _check_out(out: str | None) -> None:
-    if out is None or out == STDIN:
-        return
-    folder = Path(out).absolute().parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK) or Path(out).is_dir():
-        raise InvalidInput(f"--out: {out} can't be written; name a file in a writable folder")
-
-
-def _write_outputs(job_id: int, out: str) -> None:
-    """Write the file atomically: an earlier one stays until the new one is complete."""
-    try:
-        with _opened(out) as file:
-            for key, output in verbs.outputs(job_id):
-                file.write(json_text({"key": key, "output": output}) + "\n")
-    except OSError as error:
-        raise Unavailable(
-            f"--out: {out} could not be written: {error.strerror or error}; the outputs are kept: "
-            f"joblot run --resume {job_id} --out FILE writes them again"
-        ) from error
-
-
-@contextmanager
-def _opened(out: str) -> Iterator[IO[str]]:
-    if out == STDIN:
-        yield sys.stdout
-        sys.stdout.flush()
-        return
-    part = Path(f"{out}.part")
-    try:
-        with part.open("w", encoding="utf-8") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(out)
-    finally:
-        part.unlink(missing_ok=True)

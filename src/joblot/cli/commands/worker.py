@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from joblot.cli.options import NoRetryOn, RetryOn
 from joblot.cli.printable import say_aside
 from joblot.errors import InvalidInput
 from joblot.log_format import log_to_stderr
@@ -105,6 +106,8 @@ def worker(
     spool_bytes_max: SpoolBytesMax = SPOOL_BYTES_MAX,
     job: Job = None,
     item_seconds_max: ItemSecondsMax = ITEM_SECONDS_MAX,
+    retry_on: RetryOn = None,
+    no_retry_on: NoRetryOn = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
 ) -> None:
     """Work for a joblot server until SIGTERM or Ctrl-C, then finish the items begun, and report.
@@ -126,6 +129,8 @@ def worker(
         pipelines=pipeline or [],
         batch=batch,
         job=job,
+        retry_on=retry_on or (),
+        no_retry_on=no_retry_on or (),
         item_seconds_max=item_seconds_max,
         spool=str(absolute(spool) if spool else data_folder() / "spool"),
         spool_bytes_max=spool_bytes_max,

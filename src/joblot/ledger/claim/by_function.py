@@ -77,12 +77,18 @@ def _grant(token: UUID, candidate: Candidate, *row: Any) -> Grant:
 
 
 def _items(job_id: int, spans: list[Span], text: str) -> list[ItemRow]:
-    """The items of `[[number, key, payload], …]`, by number. If one of them can't be read, each is
+    """The items of `[[number, key, payload], …]`, by number; one without a
+    payload has two parts. If one of them can't be read, each is
     read separately, so that the others can be.
     """
     if (items := _read(text)) is not None:
-        return [ItemRow(*item) for item in sorted(items, key=itemgetter(0))]
+        return [_item(*item) for item in sorted(items, key=itemgetter(0))]
     return items_by_number(job_id, (number for span in spans for number in span.numbers))
+
+
+def _item(number: int, key: str, *payloads: Any) -> ItemRow:
+    payload = payloads[0] if payloads else None
+    return ItemRow(number, key, payload, bool(payloads) and payload is None)
 
 
 def _inputs(text: str | None) -> Mapping[int, Any] | None:

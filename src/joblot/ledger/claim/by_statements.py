@@ -17,9 +17,9 @@ from joblot.ledger.claim import availability, queue
 from joblot.ledger.claim.candidates import Candidate
 from joblot.ledger.claim.grant import Grant, Holder, Taken
 from joblot.ledger.claim.queue import StageKey
-from joblot.ledger.db.statements import fetch, json_value
+from joblot.ledger.db.statements import fetch
 from joblot.ledger.db.transactions import alias, connection, durable
-from joblot.ledger.rows.items import ItemRow, settled_among
+from joblot.ledger.rows.items import ItemRow, item_row, settled_among
 from joblot.ledger.rows.lease import new_token
 from joblot.ledger.rows.ranges import ALONE, Span, islands
 from joblot.models import ItemRange
@@ -158,7 +158,7 @@ def _grant(stage: StageKey, spans: list[Span], holder: Holder) -> Grant | None:
 
 def _items(text: str) -> list[ItemRow]:
     """The items of `[[number, key, payload], …]`, whose payloads are text."""
-    rows = [ItemRow(number, key, json_value(one)) for number, key, one in json.loads(text)]
+    rows = [item_row(*item) for item in json.loads(text)]
     return sorted(rows, key=lambda row: row.number)
 
 

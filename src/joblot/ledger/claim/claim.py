@@ -193,6 +193,7 @@ def _claimed_items(
             payload=item.payload,
             input=inputs.get(item.number),
             attempt=tries[item.number],
+            null_payload=item.null_payload,
         )
         for item in items
     )

@@ -230,7 +230,10 @@ BEGIN
     spans := pieces::text;
     -- By BETWEEN: a comparison of rows does not end the walk of the index at the last item of a piece.
     -- step: read the items
-    SELECT json_agg(json_build_array(i.number, i.key, i.payload))::text INTO items
+    SELECT json_agg(
+        CASE WHEN i.payload IS NULL THEN json_build_array(i.number, i.key)
+             ELSE json_build_array(i.number, i.key, i.payload)
+        END)::text INTO items
     FROM jsonb_array_elements(pieces) AS p (value)
     CROSS JOIN LATERAL (
         SELECT t.number, t.key, t.payload

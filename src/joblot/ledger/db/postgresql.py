@@ -100,13 +100,19 @@ class PostgreSQL(Dialect):
 
     @contextmanager
     def migration_lock(self, conn: BaseDatabaseWrapper) -> Iterator[None]:
-        """An advisory lock; it ends with the connection."""
-        with conn.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(%s)", [_MIGRATION_KEY])
-            try:
+        """An advisory lock; it ends with the connection. It is held by an open transaction, because
+        a pooler may give each transaction another session.
+        """
+        holder = conn.copy()
+        try:
+            with holder.cursor() as cursor:
+                cursor.execute("BEGIN")
+                cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+                cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_MIGRATION_KEY])
                 yield
-            finally:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [_MIGRATION_KEY])
+                cursor.execute("COMMIT")
+        finally:
+            holder.close()
 
     def _number(self, conn: BaseDatabaseWrapper) -> int:
         return int(getattr(conn, "pg_version", 0))

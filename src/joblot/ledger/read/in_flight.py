@@ -13,7 +13,8 @@ from joblot.models import LIVE, LIVE_BY_TIME, Lease
 
 @repeated
 def in_flight(*, job: int | None = None, worker: str | None = None) -> list[dict[str, Any]]:
-    """Live leases, oldest first: `{"token", "job", "worker", "items", "expiries"}`.
+    """Live leases, oldest first: `{"token", "job", "worker", "items", "expiries",
+    "expires_at"}`.
 
     `items` counts those still open. `expiries` is how many leases of the item alone have expired;
     None if the lease holds several items, so that no single one can be blamed.
@@ -29,6 +30,7 @@ def in_flight(*, job: int | None = None, worker: str | None = None) -> list[dict
             "worker": lease.worker,
             "items": lease.open,
             "expiries": _expiries_alone(lease),
+            "expires_at": lease.expires_at.isoformat(),
         }
         for lease in rows.order_by("claimed_at")
     ]

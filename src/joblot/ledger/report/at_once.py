@@ -21,7 +21,7 @@ from joblot.ledger.report.hook_calls import HookFailed, HookScope, hooks_of
 from joblot.ledger.report.pending_result import PendingResult, rows_of
 from joblot.ledger.report.write import Settled, counted
 from joblot.ledger.rows import pipelines_claimed
-from joblot.ledger.rows.items import ItemRow
+from joblot.ledger.rows.items import ItemRow, item_row
 
 
 def settle_alone(
@@ -109,7 +109,7 @@ def _call_hook(
     scope: HookScope, pending: Sequence[PendingResult], items: Sequence[ItemRow]
 ) -> None:
     """Raises HookFailed, also if the hook swallowed a database error; HookStopped."""
-    given = [ItemRow(number, key, json_value(payload)) for number, key, payload in items]
+    given = [item_row(one.number, one.key, one.payload) for one in items]
     with hooks_of(scope) as found:
         found.call(found.on_result, pending, given)
         if connection().needs_rollback:

@@ -14,11 +14,12 @@ from joblot.wire import ITEM_MAX
 
 
 class ItemRow(NamedTuple):
-    """An item as it was submitted."""
+    """An item as it was submitted. `null_payload`: its payload was given, as null."""
 
     number: int
     key: str
     payload: Any
+    null_payload: bool = False
 
 
 class OutcomeRow(NamedTuple):
@@ -28,6 +29,12 @@ class OutcomeRow(NamedTuple):
     state: ItemState
     hash: bytes | None
     lease_token: UUID | None
+
+
+def item_row(number: int, key: str, text: str | None) -> ItemRow:
+    """An item whose payload is JSON text, or None without a payload."""
+    payload = json_value(text)
+    return ItemRow(number, key, payload, payload is None and text is not None)
 
 
 def items_by_number(job_id: int, numbers: Iterable[int]) -> list[ItemRow]:
@@ -93,4 +100,4 @@ def _uuid(token: Any) -> UUID | None:
 
 
 def _items(rows: Iterable[tuple[int, str, Any]]) -> list[ItemRow]:
-    return [ItemRow(number, key, json_value(payload)) for number, key, payload in rows]
+    return [item_row(number, key, payload) for number, key, payload in rows]

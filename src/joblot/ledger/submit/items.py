@@ -22,7 +22,7 @@ from joblot.errors import InvalidItem, InvalidResult, KeyConflict, Refused, Wron
 from joblot.ledger.db.dialect import dialect_of
 from joblot.ledger.db.transactions import alias, connection, repeated
 from joblot.ledger.rows.claimable import note_claimable
-from joblot.ledger.rows.items import items_by_key
+from joblot.ledger.rows.items import ItemRow, items_by_key
 from joblot.ledger.rows.job import advance, lock_job
 from joblot.ledger.rows.ranges import Span, enqueue
 from joblot.models import Job
@@ -145,17 +145,17 @@ def _compared(job: Job, given: dict[str, NewItem]) -> dict[str, int]:
         return {}
     numbers = {}
     for known in items_by_key(job.pk, given):
-        if not _alike(given[known.key].payload, known.payload):
+        if not _alike(given[known.key].payload, known):
             raise _conflict(known.key)
         numbers[known.key] = known.number
     return numbers
 
 
-def _alike(given: str | None, stored: Any) -> bool:
+def _alike(given: str | None, known: ItemRow) -> bool:
     """True if the payload equals the stored one, however the database formats its numbers."""
-    if given is None or stored is None:
-        return given is stored
-    kept = canonical(stored)
+    if given is None or (known.payload is None and not known.null_payload):
+        return given is known.payload and not known.null_payload
+    kept = canonical(known.payload)
     return given == kept or bool(_numbers_by_value(given) == _numbers_by_value(kept))
 
 
@@ -210,14 +210,14 @@ def checked_items(items: Iterable[Given]) -> Iterator[NewItem]:
 
 def checked_item(given: Given) -> NewItem:
     """Raises InvalidItem."""
-    key, payload = (given, None) if isinstance(given, str) else _key_and_payload(given)
+    key, payload, has_payload = _parts(given)
     if not isinstance(key, str) or not 0 < len(key) <= limits().item_key_chars_max:
         raise InvalidItem(
             f"key: expected text of 1 to {limits().item_key_chars_max} characters, got {shown(key)}"
         )
     if not is_storable(key):
         raise InvalidItem(f"key: expected text without U+0000 or lone surrogates, got {shown(key)}")
-    if payload is None:
+    if not has_payload:
         return NewItem(key, None)
     try:
         text = canonical(payload)
@@ -232,12 +232,15 @@ def checked_item(given: Given) -> NewItem:
     return NewItem(key, text)
 
 
-def _key_and_payload(given: Any) -> tuple[Any, Any]:
+def _parts(given: Any) -> tuple[Any, Any, bool]:
+    """Key, payload, and whether a payload was given: it may be null."""
+    if isinstance(given, str):
+        return given, None, False
     if not isinstance(given, Mapping):
         raise InvalidItem(f'expected {{"key", "payload"}} or a key, got {type(given).__name__}')
     if unknown := sorted(set(given) - {"key", "payload"}, key=str):
         raise InvalidItem(f'expected only "key" and "payload", got also {shown(unknown[0])}')
-    return given.get("key"), given.get("payload")
+    return given.get("key"), given.get("payload"), "payload" in given
 
 
 class Seen:
