@@ -14,6 +14,7 @@ import argparse
 import json
 import math
 import random
+import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -49,6 +50,7 @@ def main() -> int:
     parser.add_argument("--only", choices=PARTS, nargs="+", default=PARTS)
     parser.add_argument("--add", action="store_true", help="keep other parts as they are")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # end the handlers and servers, too
     found = json.loads((RESULTS / "arena.json").read_text())["measured"] if asked.add else {}
     found["pg_test_fsync"] = found.get("pg_test_fsync") or fsync()
     until = time.monotonic() + 60 * asked.minutes

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+import signal
 import threading
 import time
 import traceback
@@ -140,6 +141,7 @@ class Crew:
 
 
 def _child(target: Callable[..., None], sender: Connection, gate: Any, *args: Any) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         target(gate, sender, *args)
     except Exception:
