@@ -9,6 +9,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from joblot.ledger.lease import expire
 from joblot.ledger.read.audit import audit
 from joblot.ledger.read.items import items
 from joblot.ledger.read.progress import progress
+from joblot.ledger.read.workers import workers
 from joblot.ledger.submit.submit import submit
 from joblot.models import Job, Lease
 from joblot.states import TERMINAL, LeaseState
@@ -26,6 +28,7 @@ from tests.cli.conftest import Joblot
 from tests.polling import eventually
 from tests.ports import kept
 from tests.proc import alive, children, command
+from tests.web.people import person
 from tests.worker.conftest import server, token
 from tests.worker.server import Server
 
@@ -133,6 +136,23 @@ def test_a_killed_worker_process_is_replaced_and_costs_a_new_lease_at_most(serve
     assert served.ended(job, dead=dead) == Counter(succeeded=31)
     assert "a worker ended (signal 9); a new one starts" in _drained(worker)
     assert served.calls() == Counter(["gate", "gate", *NAMES])
+
+
+def test_of_two_workers_the_killed_one_is_shown_offline_with_what_it_holds(served: Served):
+    served.submit("gate", lease_seconds=2)
+    killed = served.work("work:gated")
+    process = served.joblot.at_gate()
+    (lease,) = _live()
+    served.work("work:gated")
+    eventually(lambda: len(workers()) == 2)
+    killed.kill()
+    os.kill(process, signal.SIGKILL)
+    eventually(lambda: sorted(one["state"] for one in workers()) == ["offline", "online"])
+    (offline,) = (one for one in workers() if one["state"] == "offline")
+    assert (offline["instance"], offline["leases"], offline["items"]) == (lease.worker, 1, 1)
+    page = unescape(person("ana", "operator").get("/workers").content.decode())
+    (row,) = re.findall(rf'<tr[^>]*id="worker-{lease.worker}">.*?</tr>', page, re.DOTALL)
+    assert re.search(r'offline.*data-label="Items" class="num">1<', row, re.DOTALL)
 
 
 def test_results_survive_the_server_and_the_worker(served: Served):
