@@ -126,7 +126,8 @@ def test_a_reader_that_ends_early_and_a_terminal_of_another_encoding(joblot: Job
     assert running.stderr is not None
     assert running.stdout.readline().startswith(b'{"key": "n')
     running.stdout.close()
-    said = running.stderr.read().decode()
+    with running.stderr:
+        said = running.stderr.read().decode()
     assert running.wait(60) == NOBODY_READS
     assert "Broken pipe" not in said
     assert "Traceback" not in said

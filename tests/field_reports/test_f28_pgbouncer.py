@@ -97,7 +97,6 @@ def test_with_it_everything_works(pooled: Callable[[str], str], make_joblot: Mak
     assert len(joblot.lines("out")) == 1_000
     assert joblot.json("audit", "1")["ok"]
     joblot("migrate")
-    joblot("delete", "1")
 
 
 def test_the_flag_is_for_joblot_and_not_for_the_driver():
