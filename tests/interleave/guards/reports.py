@@ -7,6 +7,10 @@ from tests.interleave.guards.guard import Guard, pair
 SETTLE = "report/settle_1.function.postgresql.sql"
 REPORT = "report/report_1.function.postgresql.sql"
 DUE = "report/may_be_due_1.function.postgresql.sql"
+NEXT = "claim/report_and_claim_1.function.postgresql.sql"
+AFTER = "claim/after_report.py"
+NEXT_TESTS = "ledger/claim/test_after_report.py"
+NEXT_RACES = "races/test_next_claim.py"
 TOGETHER = "report/settle.postgresql.sql"
 REVOCATION = "ledger/maintain/test_revocation.py"
 GROUP = "ledger/report/test_group_commit.py"
@@ -78,6 +82,43 @@ GUARDS = (
         "    EXCEPTION WHEN OTHERS OR query_canceled THEN\n        due := true;\n",
         "",
         "ledger/report/test_at_once.py::test_an_error_after_the_commit_takes_no_receipt_away",
+    ),
+    Guard(
+        "That is asked after the commit, too, if the report claims the next lease.",
+        NEXT,
+        "    -- step: commit\n    COMMIT;\n    IF moved IS NOT NULL THEN\n        BEGIN\n"
+        "            due := joblot_may_be_due_1(job, settled.failed);\n",
+        "    due := joblot_may_be_due_1(job, settled.failed);\n"
+        "    -- step: commit\n    COMMIT;\n    IF moved IS NOT NULL THEN\n        BEGIN\n",
+        f"{NEXT_RACES}::test_of_two_last_reports_one_finishes_the_job",
+    ),
+    Guard(
+        "An error of the next claim takes no receipt away.",
+        NEXT,
+        "    EXCEPTION WHEN OTHERS THEN\n        outcome := 'failed';\n",
+        "",
+        f"{NEXT_TESTS}::TestInOneCall::test_an_error_of_the_claim_takes_no_receipt_away[alone]",
+    ),
+    Guard(
+        "A report that claims counts what it settles.",
+        NEXT,
+        "    IF moved IS NOT NULL THEN\n        counted",
+        "    IF false THEN\n        counted",
+        pair("last-report_and_claim-report_and_claim-postgres"),
+    ),
+    Guard(
+        "A report that claims waits for no range.",
+        NEXT,
+        "afters, wanted, NULL, lease",
+        "afters, wanted, '30s', lease",
+        f"{NEXT_RACES}::test_it_waits_for_no_range_while_its_report_is_not_committed",
+    ),
+    Guard(
+        "A report that fails gives back the lease that it was granted.",
+        AFTER,
+        "        ahead.give_back()\n",
+        "",
+        f"{NEXT_RACES}::TestALostAnswer::test_of_a_report_that_fails_strands_no_lease",
     ),
     Guard(
         "Items that came back by expiry or release do not prove that a job is open.",

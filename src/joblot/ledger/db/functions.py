@@ -33,6 +33,7 @@ NAMES = (
     "report/count_1",
     "report/may_be_due_1",
     "report/report_1",
+    "claim/report_and_claim_1",
 )
 
 
