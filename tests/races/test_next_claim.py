@@ -29,6 +29,12 @@ COMMITTING = "-- step: commit"  # the lease is written, and nothing is committed
 LOCKED = "-- step: read the job"  # a range is locked
 
 
+@pytest.fixture(autouse=True)
+def known(configure: Any) -> None:
+    """However slow the machine is, the candidates are known, so that each report is one call."""
+    configure(candidates_seconds=600)
+
+
 def done(lease: GrantedLease, claim_next: NextClaim = NEXT) -> Reported:
     return report(lease.token, [success(n) for n in numbers(lease)], claim_next=claim_next)
 
@@ -117,8 +123,10 @@ def test_of_two_last_reports_one_finishes_the_job(in_thread: Any) -> None:
     """Asked before its commit, each would see the items of the other one open."""
     job = submit("last", keys(2), pipeline="p")
     first, gate = worker.lease(limit=1), Gate(COMMITTING)
+    submit("another", keys(600), pipeline="other")
+    for _ in range(2):  # the first starts the job, at which the candidates are read again
+        claim("other", 1)
     stopped = in_thread(gate.through(lambda: done(first, NextClaim(["other"]))))
-    claim("other")
     gate.wait()
     assert in_thread(lambda: succeed(worker.lease())).result() == ["counted"]
     assert status(job) == "STARTED"

@@ -70,7 +70,8 @@ def create_claim(request: HttpRequest, body: ClaimIn) -> Any:
     """Claim items to work on. If there are none, the answer says why and when to ask again."""
     caller = caller_with(request, Scope.WORK)
     _require_claimable(caller, body)
-    granted = claim_as(_as_claim(caller, body, worker_of(request, caller, body.about)))
+    asked = _as_claim(caller, body, worker_of(request, caller, body.about))
+    granted = claim_as(asked, shared=True)
     answer = HttpResponse(json.dumps(granted.as_json()), content_type="application/json")
     if body.idempotency_key is None:
         attach(answer, Granted(tuple(lease.token for lease in granted.leases)))

@@ -97,14 +97,14 @@ GUARDS = (
         NEXT,
         "    EXCEPTION WHEN OTHERS THEN\n        outcome := 'failed';\n",
         "",
-        f"{NEXT_TESTS}::TestInOneCall::test_an_error_of_the_claim_takes_no_receipt_away[alone]",
+        f"{NEXT_TESTS}::TestInOneCall::test_an_error_of_the_claim_takes_no_receipt_away[alone-postgres]",
     ),
     Guard(
         "A report that claims counts what it settles.",
         NEXT,
         "    IF moved IS NOT NULL THEN\n        counted",
         "    IF false THEN\n        counted",
-        pair("last-report_and_claim-report_and_claim-postgres"),
+        f"{NEXT_TESTS}::test_it_counts_and_grants[alone-postgres]",
     ),
     Guard(
         "A report that claims waits for no range.",

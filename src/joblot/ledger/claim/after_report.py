@@ -67,7 +67,7 @@ def report_grouped_and_claim(
     token: str | UUID, results: Results, claim_next: NextClaim
 ) -> Reported:
     """As `report`, for servers with many threads: a report that is not alone shares its commit."""
-    ahead = _Ahead(claim_next)
+    ahead = _Ahead(claim_next, shared=True)
     at_once = partial(group_of(alias()).settle, alone=ahead.settle_alone)
     return _reported(ahead, at_once, token, results)
 
@@ -91,7 +91,8 @@ def _reported(ahead: _Ahead, at_once: AtOnce, token: str | UUID, results: Result
 class _Ahead:
     """A claim that is made together with a report, if that is one call and a candidate is known."""
 
-    def __init__(self, given: NextClaim) -> None:
+    def __init__(self, given: NextClaim, *, shared: bool = False) -> None:
+        self._shared = shared  # with the other claims of this process
         self._refused: JoblotError | None = None
         self._asked: Asked | None = None
         self._taken: Taken | None = None
@@ -123,7 +124,8 @@ class _Ahead:
         if self._refused is not None:
             raise self._refused
         assert self._asked is not None
-        return claimed(self._asked, self._taken.grant if self._taken else None)
+        granted = self._taken.grant if self._taken else None
+        return claimed(self._asked, granted, shared=self._shared)
 
     def give_back(self) -> None:
         """The report failed, and its caller will not learn of the lease; it would expire."""

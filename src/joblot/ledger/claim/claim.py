@@ -74,9 +74,9 @@ def claim(
 
 
 @telemetry.verb("claim", spans=False)
-def claim_as(given: NextClaim) -> Claim:
-    """As `claim`, with its arguments in one."""
-    return claimed(Asked.of(given))
+def claim_as(given: NextClaim, *, shared: bool = False) -> Claim:
+    """As `claim`, with its arguments in one; `shared` is for servers with many threads."""
+    return claimed(Asked.of(given), shared=shared)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +103,10 @@ class Asked:
         return cls(wanted, given.limit, holder)
 
 
-def claimed(asked: Asked, granted: Grant | None = None) -> Claim:
+def claimed(asked: Asked, granted: Grant | None = None, *, shared: bool = False) -> Claim:
     """The answer to the claim; `granted` is a lease that was written for it already, if one was.
+
+    With `shared`, claims that meet in this process share their statements.
 
     Raises as `claim`.
     """
@@ -112,7 +114,7 @@ def claimed(asked: Asked, granted: Grant | None = None) -> Claim:
     require_durable(connection())
     began = time.time_ns()
     answer = granted and _served(granted)
-    answer = answer or _claim(wanted, asked.limit, holder)
+    answer = answer or _claim(wanted, asked.limit, holder, shared=shared)
     for one in answer.leases:  # only now it is known whose trace the claim belongs to
         telemetry.ended_span("claim", began, one.traceparent, job=one.job, items=len(one.items))
     of_job = workers.ANY_JOB if wanted.job is None else wanted.job if answer.leases else None
@@ -120,8 +122,8 @@ def claimed(asked: Asked, granted: Grant | None = None) -> Claim:
     return answer
 
 
-def _claim(wanted: Wanted, limit: int, holder: Holder) -> Claim:
-    for taken in search(wanted, limit, holder):
+def _claim(wanted: Wanted, limit: int, holder: Holder, *, shared: bool) -> Claim:
+    for taken in search(wanted, limit, holder, shared=shared):
         if taken.grant is not None and (answer := _served(taken.grant)):
             return answer
         if taken.refused and (answer := _refused_to(holder)):
