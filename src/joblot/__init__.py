@@ -11,6 +11,7 @@ from joblot.lazy import lazily
 
 if TYPE_CHECKING:
     from joblot.errors import PermanentError, RetryableError
+    from joblot.ledger.claim.after_report import report
     from joblot.ledger.claim.availability import Next, NextJob, next_job
     from joblot.ledger.claim.claim import claim
     from joblot.ledger.job.edit import edit
@@ -25,13 +26,22 @@ if TYPE_CHECKING:
     from joblot.ledger.read.progress import jobs, progress
     from joblot.ledger.read.why import why
     from joblot.ledger.report.hooks import JobNotice, SettledResult, on_event, on_late, on_result
-    from joblot.ledger.report.report import report
     from joblot.ledger.rows.log import log
     from joblot.ledger.submit.submit import add_items, seal, submit
     from joblot.log_context import job_log
     from joblot.log_writing.handler import JobLogHandler
     from joblot.models import Job
-    from joblot.wire import Claim, ClaimedItem, GrantedLease, ItemReceipt, Result, failure, success
+    from joblot.wire import (
+        Claim,
+        ClaimedItem,
+        GrantedLease,
+        ItemReceipt,
+        NextClaim,
+        Reported,
+        Result,
+        failure,
+        success,
+    )
 else:
     __getattr__ = lazily(
         __name__,
@@ -57,7 +67,7 @@ else:
             "joblot.ledger.claim.claim": ["claim"],
             "joblot.ledger.claim.availability": ["next_job", "Next", "NextJob"],
             "joblot.ledger.lease": ["renew", "renew_many", "release"],
-            "joblot.ledger.report.report": ["report"],
+            "joblot.ledger.claim.after_report": ["report"],
             "joblot.ledger.report.hooks": [
                 "on_result",
                 "on_late",
@@ -73,6 +83,8 @@ else:
                 "ClaimedItem",
                 "Result",
                 "ItemReceipt",
+                "NextClaim",
+                "Reported",
             ],
             "joblot.errors": ["PermanentError", "RetryableError"],
             "joblot.log_writing.handler": ["JobLogHandler"],
@@ -90,8 +102,10 @@ __all__ = [
     "JobLogHandler",
     "JobNotice",
     "Next",
+    "NextClaim",
     "NextJob",
     "PermanentError",
+    "Reported",
     "Result",
     "RetryableError",
     "SettledResult",

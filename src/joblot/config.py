@@ -150,6 +150,7 @@ class Limits:
     priority_step_seconds: float = 3_600.0  # of age, as which one step of priority counts
 
     reports_shared_max: int = 32  # settled by one statement in a group commit
+    claims_shared_max: int = 16  # claims over HTTP that share one statement and commit
 
     conflict_retries_max: int = 30
     conflict_backoff_seconds: float = 0.005

@@ -5,13 +5,13 @@ Shared by the ledger, the API and the worker, so it imports neither Django nor t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 from joblot.canonical import is_storable
 from joblot.config import limits
-from joblot.errors import InvalidResult
+from joblot.errors import InvalidResult, JoblotError
 from joblot.fingerprint import cause_of
 from joblot.shown import shown
 from joblot.states import Receipt, ReportedOutcome
@@ -112,6 +112,20 @@ def _without_flag(fields: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
+class NextClaim:
+    """The claim that a report makes for its worker; its fields are the arguments of `claim`."""
+
+    pipelines: Sequence[str]
+    limit: int = 16
+    job: int | None = None
+    projects: Collection[str] | None = None
+    worker: str = ""
+    owner: int | None = None
+    owner_items_max: int | None = None
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """What a worker reports for one item.
 
@@ -142,6 +156,19 @@ class ItemReceipt(NamedTuple):
 
     def as_json(self) -> dict[str, Any]:
         return {"item": self.item, "receipt": self.receipt.value, "reason": self.reason}
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """The answer to a report that claims the next lease: a receipt for each result, and the claim.
+
+    If the claim was refused or failed, `claim` is None and `claim_error` says why; the receipts are
+    as good as without it.
+    """
+
+    receipts: list[ItemReceipt]
+    claim: Claim | None = None
+    claim_error: JoblotError | None = None
 
 
 def success(item: int, output: Any = None, metrics: Mapping[str, int] | None = None) -> Result:

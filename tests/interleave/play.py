@@ -46,7 +46,7 @@ class Theatre:
 
     def play(self, using: str, scene: str, verbs: list[str], bound: Bound) -> Report:
         """Explore the verbs; raises ScheduleFailed, also after a deadlock: locks have one order."""
-        config.configure({"merge_ranges_min": 1})
+        config.configure({"merge_ranges_min": 1, "candidates_seconds": 600})
         clock = Clock()
         try:
             with handler.registered():

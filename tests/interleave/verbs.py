@@ -11,6 +11,8 @@ from uuid import UUID
 
 from joblot.canonical import result_hash
 from joblot.fingerprint import cause_of
+from joblot.ledger.claim.after_report import report
+from joblot.ledger.claim.candidates import Wanted, cache_for
 from joblot.ledger.claim.claim import claim
 from joblot.ledger.db.transactions import connection
 from joblot.ledger.job.edit import edit
@@ -32,12 +34,13 @@ from joblot.ledger.report.report import report_by
 from joblot.ledger.report.write import Settled
 from joblot.ledger.rows.log import log
 from joblot.ledger.submit.submit import add_items, seal, submit
-from joblot.wire import success
+from joblot.wire import NextClaim, success
 from tests.interleave.scenes import KEY, SCENES, SECONDS, WORKER, Scene
 from tests.ledger.worker import fail, keys, succeed
 
 BAD = cause_of("Bad", "broken")  # of what `fail` reports
 NULL_HASH = result_hash("null")
+CLAIMED = ("p", "q")
 ANY_AGE = timedelta(seconds=-1)  # also what has ended just now
 
 
@@ -77,6 +80,15 @@ def together(scene: Scene) -> list[str]:
 
     answers = [report_by(at_once, token, [success(0)]) for token in leases]
     return [one.receipt.value for (one,) in answers]
+
+
+def report_and_claim(scene: Scene) -> list[str]:
+    """Report what is held and claim the next lease, in one call, since a candidate is known."""
+    wanted = Wanted.of(CLAIMED, None, None)
+    cache_for(wanted).read(wanted)
+    results = [success(item.id) for item in live(scene).items]
+    answer = report(live(scene).token, results, claim_next=NextClaim(CLAIMED, 2))
+    return [one.receipt.value for one in answer.receipts]
 
 
 def submit_again(items: list[str], **other: Any) -> Any:
@@ -120,6 +132,7 @@ VERBS: dict[str, Verb] = {
         "last running filling staged canceling paused deleted failed",
         lambda s: succeed(live(s)),
     ),
+    "report_and_claim": Verb("last running staged canceling paused", report_and_claim),
     "fail": Verb("last staged deleted", lambda s: fail(live(s))),
     "requeue": Verb("last running", lambda s: fail(live(s), retryable=True)),
     "amend": Verb("failed last running staged deleted", lambda s: succeed(expired(s))),

@@ -13,7 +13,7 @@ from joblot.ledger.read.progress import progress
 from joblot.ledger.submit.submit import submit
 from joblot.models import Lease
 from joblot.states import LeaseState
-from joblot.wire import Claim, ClaimedItem, Result, success
+from joblot.wire import Claim, ClaimedItem, Reported, Result, success
 from joblot.worker import Handler, Worker, WorkerSettings
 from joblot.worker.claimer import AHEAD_CALL_SECONDS_MAX
 from joblot.worker.held import HeldLease
@@ -163,6 +163,9 @@ def test_an_error_while_claiming_ahead_is_met_again_when_it_matters(
                 self.left -= 1
                 raise Unavailable("for now", 0.0)
             return super().claim(*args, **kwargs)
+
+        def report_and_claim(self, token: str, results: Any, claim_next: Any) -> Reported:
+            return Reported(list(self.report(token, results)))
 
     job = submit("j", numbered(5 * LIMIT), pipeline="p")
     settings: dict[str, Any] = {"claim_ahead": True, "claim_aim_seconds": 0.0}

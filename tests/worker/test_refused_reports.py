@@ -11,6 +11,7 @@ import pytest
 from joblot.ledger.read.items import items
 from joblot.ledger.read.progress import progress
 from joblot.ledger.submit.submit import submit
+from joblot.wire import Reported
 from joblot.worker import backoff, batched, each, reporter
 from joblot.worker.spool import Spool
 from tests.polling import eventually
@@ -112,6 +113,9 @@ def test_a_ledger_in_this_process_that_fails_at_one_result(ledger_db: str, worki
                 raise RecursionError("of this one")
             return super().report(token, results)
 
+        def report_and_claim(self, token: str, results: Any, claim_next: Any) -> Reported:
+            return Reported(self.report(token, results))
+
     job = submit("j", numbered(ITEMS), pipeline="p")
     with working(batched(work), client=Picky(), batch_items=ITEMS):
         assert ended(job.pk)["status"] == "COMPLETED_WITH_ERRORS"
@@ -132,6 +136,9 @@ def test_a_ledger_that_recovers_after_an_empty_report_fails_no_good_result(
                 self.down = bool(results)
                 raise RecursionError("of every report")
             return super().report(token, results)
+
+        def report_and_claim(self, token: str, results: Any, claim_next: Any) -> Reported:
+            return Reported(self.report(token, results))
 
     client = Recovering()
     job = submit("j", numbered(ITEMS), pipeline="p")

@@ -76,6 +76,11 @@ class ProblemResponse(HttpResponse):
         }
         self.add(**more)
 
+    @property
+    def members(self) -> dict[str, Any]:
+        """The members of the body, to be part of another."""
+        return dict(self._members)
+
     def add(self, **more: Any) -> None:
         """Add members to the body."""
         self._members |= more

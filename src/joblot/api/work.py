@@ -7,15 +7,19 @@ from typing import Annotated, Any
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Path, Query, Router, Status
+from pydantic import ValidationError
 
 from joblot.api.body import json_of
+from joblot.api.expected import expected
 from joblot.api.jobs import caller_with, require_sight
 from joblot.api.long_polling import Granted, NoWork, attach
 from joblot.api.openapi import json_body
+from joblot.api.problems import of_error
 from joblot.api.schemas.common import BIGINT_MAX, Name
 from joblot.api.schemas.work import (
     ClaimIn,
     ClaimOut,
+    NextClaimIn,
     NextOut,
     ReleaseOut,
     RenewIn,
@@ -27,19 +31,21 @@ from joblot.api.schemas.work import (
     WorkersOut,
 )
 from joblot.config import limits
-from joblot.errors import InvalidInput, TooLarge
+from joblot.errors import InvalidInput, JoblotError, TooLarge
 from joblot.identity.caller import Caller, Scope
+from joblot.ledger.claim.after_report import report_grouped_and_claim
 from joblot.ledger.claim.availability import next_job
 from joblot.ledger.claim.candidates import Wanted
-from joblot.ledger.claim.claim import claim
+from joblot.ledger.claim.claim import claim_as
 from joblot.ledger.lease import release, renew
 from joblot.ledger.maintain.revocation import restore_worker, revoke_worker
 from joblot.ledger.read.workers import workers as all_workers
 from joblot.ledger.report.group_commit import report_grouped
 from joblot.ledger.rows import workers
 from joblot.ledger.rows.names import checked_name
+from joblot.shown import shown
 from joblot.states import NoLease
-from joblot.wire import receipts_json
+from joblot.wire import NextClaim, Reported, receipts_json
 
 router = Router(tags=["work"])
 
@@ -63,20 +69,9 @@ def worker_of(request: HttpRequest, caller: Caller, about: Any = None) -> str:
 def create_claim(request: HttpRequest, body: ClaimIn) -> Any:
     """Claim items to work on. If there are none, the answer says why and when to ask again."""
     caller = caller_with(request, Scope.WORK)
-    _require_pipelines(caller, body.pipelines)
-    if body.job is not None:
-        require_sight(caller, body.job)
-    granted = claim(
-        body.pipelines,
-        min(body.limit, limits().claim_items_max),
-        job=body.job,
-        projects=caller.projects,
-        worker=worker_of(request, caller, body.about),
-        owner=caller.owner,
-        owner_items_max=caller.in_flight_items_max,
-        # Per token: a guessed key must not reveal another token's lease.
-        idempotency_key=body.idempotency_key and f"{caller.owner}:{body.idempotency_key}",
-    )
+    _require_claimable(caller, body)
+    asked = _as_claim(caller, body, worker_of(request, caller, body.about))
+    granted = claim_as(asked, shared=True)
     answer = HttpResponse(json.dumps(granted.as_json()), content_type="application/json")
     if body.idempotency_key is None:
         attach(answer, Granted(tuple(lease.token for lease in granted.leases)))
@@ -133,13 +128,70 @@ def create_results(request: HttpRequest) -> Any:
     """Report results of a lease: judged one by one, settled together, answered after the commit.
 
     Posting the same results again is always safe. The lease's token is the right to report,
-    whatever token the request carries, so a worker whose token was changed loses no result.
+    whatever token the request carries, so a worker whose token was changed loses no result. With
+    `claim`, the answer brings the next lease: `claim` is then what `POST claims` would answer, or
+    `claim_problem` its error. Whatever becomes of the claim, the results are judged as without it.
     """
     caller = caller_with(request, Scope.WORK)
-    lease, results = _reported(json_of(request))
-    worker_of(request, caller)
-    receipts = report_grouped(lease, results)
-    return HttpResponse(json.dumps(receipts_json(receipts)), content_type="application/json")
+    body = json_of(request)
+    lease, results = _reported(body)
+    given = body.get("claim")
+    if given is None:
+        worker_of(request, caller)
+        shape = receipts_json(report_grouped(lease, results))
+    else:
+        shape = _report_and_claim(request, caller, lease, results, given)
+    return HttpResponse(json.dumps(shape), content_type="application/json")
+
+
+def _report_and_claim(
+    request: HttpRequest, caller: Caller, lease: str, results: list[Any], given: Any
+) -> dict[str, Any]:
+    """Report, and claim if that is allowed; an error of the claim is part of the answer."""
+    try:
+        asked = _parsed(given)
+        worker = worker_of(request, caller, asked.about)
+        _require_claimable(caller, asked)
+    except JoblotError as error:
+        answer = Reported(report_grouped(lease, results), claim_error=error)
+    else:
+        answer = report_grouped_and_claim(lease, results, _as_claim(caller, asked, worker))
+    problem = answer.claim_error and of_error(answer.claim_error).members
+    found = answer.claim and answer.claim.as_json()
+    return receipts_json(answer.receipts) | {"claim": found, "claim_problem": problem}
+
+
+def _parsed(given: Any) -> NextClaimIn:
+    """The claim of a report. Raises InvalidInput."""
+    if not isinstance(given, dict):
+        raise InvalidInput(f"claim: expected an object, got {shown(given)}")
+    try:
+        return NextClaimIn.model_validate(given)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=True)[0]
+        where = ".".join(map(str, ("claim", *first["loc"])))
+        raise InvalidInput(f"{where}: {expected(first)}") from None
+
+
+def _require_claimable(caller: Caller, asked: NextClaimIn) -> None:
+    """Raises InvalidInput, NotAllowed for another token's pipelines, NotFound for its job."""
+    _require_pipelines(caller, asked.pipelines)
+    if asked.job is not None:
+        require_sight(caller, asked.job)
+
+
+def _as_claim(caller: Caller, asked: NextClaimIn, worker: str) -> NextClaim:
+    return NextClaim(
+        asked.pipelines,
+        min(asked.limit, limits().claim_items_max),
+        job=asked.job,
+        projects=caller.projects,
+        worker=worker,
+        owner=caller.owner,
+        owner_items_max=caller.in_flight_items_max,
+        # Per token: a guessed key must not reveal another token's lease.
+        idempotency_key=asked.idempotency_key and f"{caller.owner}:{asked.idempotency_key}",
+    )
 
 
 def _require_pipelines(caller: Caller, pipelines: list[str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from django.db import connections
 
 from joblot.cli import verbs
-from joblot.wire import Claim, ItemReceipt, Result
+from joblot.wire import Claim, ItemReceipt, NextClaim, Reported, Result
 
 
 class LocalClient:
@@ -32,6 +32,11 @@ class LocalClient:
 
     def report(self, token: str, results: Sequence[Result]) -> Sequence[ItemReceipt]:
         return verbs.report(token, results)
+
+    def report_and_claim(
+        self, token: str, results: Sequence[Result], claim_next: NextClaim
+    ) -> Reported:
+        return verbs.report(token, results, claim_next=claim_next)
 
     def release(self, token: str) -> object:
         return verbs.release(token)

@@ -16,6 +16,8 @@ FUNCTIONS = [
     "report/count_1",
     "report/may_be_due_1",
     "report/report_1",
+    "claim/report_and_claim_1",
+    "claim/claim_together_1",
 ]
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from joblot.config import limits
 from joblot.errors import Unavailable
-from joblot.wire import Result
+from joblot.wire import Claim, NextClaim, Result
 from joblot.worker.backoff import backoff_seconds
 from joblot.worker.spool import Place, Spool
 
@@ -45,11 +46,32 @@ class Kept:
         return Kept(self.token, result, self.size, spool=self.spool, place=self.place)
 
 
+@dataclass(slots=True, eq=False)
+class Wish:
+    """A claim that is to be made together with the next report.
+
+    `answer` is None if it was not made, or it is unknown whether it was.
+    """
+
+    asked: NextClaim
+    answer: Future[Claim | None] = field(default_factory=Future)
+
+    def answered(self, claim: Claim | None) -> None:
+        if not self.answer.done():
+            self.answer.set_result(claim)
+
+    def withdraw(self, give_back: Callable[[Claim], object]) -> None:
+        """Nobody waits for it any more. If it is being made, what is granted is given back."""
+        if not self.answer.cancel():
+            self.answer.add_done_callback(lambda done: give_back(done.result() or Claim(())))
+
+
 @dataclass(slots=True)
 class Backlog:
     """The waiting results, in order of arrival.
 
-    Invariant: a result is in `_waiting`, or held by the thread that posts it.
+    Invariant: a result is in `_waiting`, or held by the thread that posts it. A wish is in `_wish`,
+    or held by that thread, or answered.
     """
 
     draining: threading.Event
@@ -60,6 +82,7 @@ class Backlog:
     _away_until: float = 0.0
     _away_tries: int = 0  # consecutive posts that found joblot unavailable
     _ending_at: float | None = None
+    _wish: Wish | None = None
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
     def put(self, results: Sequence[Kept]) -> None:
@@ -78,6 +101,22 @@ class Backlog:
                     or not (self._posting or any(one.tries == 0 for one in self._waiting))
                 )
             )
+
+    def wish(self, asked: NextClaim) -> Wish | None:
+        """Make this claim with the next report; None if none is about to be posted."""
+        with self._changed:
+            now = time.monotonic()
+            is_due = any(one.not_before <= now for one in self._waiting)
+            if not is_due or self._ending_at is not None or now < self._away_until:
+                return None
+            self._wish = Wish(asked)
+            return self._wish
+
+    def take_wish(self) -> Wish | None:
+        """The claim to be made with the batch that is posted now; None also if it was withdrawn."""
+        with self._changed:
+            wish, self._wish = self._wish, None
+            return wish if wish and wish.answer.set_running_or_notify_cancel() else None
 
     def end(self, seconds_max: float) -> None:
         """No more results follow; the remaining ones may be posted for at most `seconds_max`."""
@@ -139,6 +178,9 @@ class Backlog:
             else:
                 self._away_until = time.monotonic() + backoff_seconds(self._away_tries, away)
                 self._away_tries += 1
+                if self._wish is not None:  # it waits no longer than a claim by itself would
+                    self._wish.answered(None)
+                    self._wish = None
             self._changed.notify_all()
 
     def shrink(self, bytes_refused: int) -> None:

@@ -21,7 +21,7 @@ from uuid import uuid4
 
 from joblot.errors import JoblotError, KeyConflict, Unavailable
 from joblot.states import NoLease
-from joblot.wire import Claim, GrantedLease
+from joblot.wire import Claim, GrantedLease, NextClaim
 from joblot.worker.backoff import backoff_seconds
 from joblot.worker.client import Client
 from joblot.worker.handlers import bytes_of
@@ -47,9 +47,11 @@ class Claimer:
         settings: WorkerSettings,
         draining: threading.Event,
         *,
+        bring: Callable[[NextClaim], Claim | None],
         on_granted: Callable[[HeldLease], None],
     ) -> None:
         self._client = client
+        self._bring = bring
         self._held = held
         self._paces = paces
         self._settings = settings
@@ -106,15 +108,24 @@ class Claimer:
         return min(pace.limit() for pace in self._paces.values())
 
     def _claim(self, limit: int, wait_seconds: float) -> Claim | None:
-        """The answer, after as many tries as it takes; None once a drain has begun."""
-        key, tries = str(uuid4()), 0
+        """The answer, after as many tries as it takes; None once a drain has begun.
+
+        It comes with the receipts of a report that is about to be posted, if there is one. If that
+        is not answered, or brings nothing and the claim may wait, it is made by itself.
+        """
+        names, key, tries = tuple(self._paces), str(uuid4()), 0
+        job, worker = self._settings.job, self._settings.name
+        asked = NextClaim(names, limit, job=job, worker=worker, idempotency_key=key)
+        brought = self._bring(asked)
+        if brought is not None and (brought.leases or not wait_seconds):
+            return brought
         while not self._draining.is_set():
             try:
                 return self._client.claim(
-                    list(self._paces),
+                    names,
                     limit,
-                    job=self._settings.job,
-                    worker=self._settings.name,
+                    job=job,
+                    worker=worker,
                     idempotency_key=key,
                     wait_seconds=wait_seconds,
                 )

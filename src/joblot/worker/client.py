@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from joblot.wire import Claim, ItemReceipt, Result
+from joblot.wire import Claim, ItemReceipt, NextClaim, Reported, Result
 
 
 class Client(Protocol):
@@ -35,6 +35,15 @@ class Client(Protocol):
 
     def report(self, token: str, results: Sequence[Result]) -> Sequence[ItemReceipt]:
         """One receipt for each result, in order; a counted result may be reported again."""
+
+    def report_and_claim(
+        self, token: str, results: Sequence[Result], claim_next: NextClaim
+    ) -> Reported:
+        """Report, and claim the next lease in the same call.
+
+        The claim takes no receipt away. If neither a claim nor an error of it is returned, none was
+        made. After any error, the claim alone with the same key returns the same lease.
+        """
 
     def release(self, token: str) -> object:
         """Give back the lease's open items, at no cost to their budgets."""

@@ -14,9 +14,9 @@ from urllib.parse import quote
 import httpx
 
 from joblot.errors import InvalidInput, Unavailable
-from joblot.wire import Claim, ItemReceipt, Result
+from joblot.wire import Claim, ItemReceipt, NextClaim, Reported, Result
 from joblot.worker.connection import CONNECT_SECONDS_MAX, Connection
-from joblot.worker.shapes import claim_of, deadline_of, receipts_of, result_json
+from joblot.worker.shapes import claim_of, deadline_of, receipts_of, reported_of, result_json
 from joblot.worker.token import Token, is_header
 
 CALL_SECONDS_MAX = 30.0  # to connect, to send a piece or to receive one
@@ -75,17 +75,26 @@ class HttpClient:
         idempotency_key: str,
         wait_seconds: float = 0.0,
     ) -> Claim:
+        asked = self._claim_json(pipelines, limit, job, idempotency_key)
+        asked["wait_seconds"] = wait_seconds
+        answer_seconds = self.call_seconds + wait_seconds
+        return self._noted(claim_of(self._post("claims", asked, answer_seconds=answer_seconds)))
+
+    def _claim_json(
+        self, pipelines: Sequence[str], limit: int, job: int | None, key: str | None
+    ) -> dict[str, Any]:
         asked: dict[str, Any] = {
             "pipelines": list(pipelines),
             "limit": limit,
-            "wait_seconds": wait_seconds,
             "job": job,
-            "idempotency_key": idempotency_key,
+            "idempotency_key": key,
         }
         if self._about is not None:
             asked["about"] = self._about
-        answer_seconds = self.call_seconds + wait_seconds
-        claim = claim_of(self._post("claims", asked, answer_seconds=answer_seconds))
+        return asked
+
+    def _noted(self, claim: Claim) -> Claim:
+        """The claim; from now on a call fails early enough to renew its leases."""
         for lease in claim.leases:
             in_time = max(lease.lease_seconds / CALLS_PER_LEASE, CALL_SECONDS_MIN)
             self.call_seconds = min(self.call_seconds, in_time)
@@ -95,8 +104,23 @@ class HttpClient:
         return deadline_of(self._post(f"leases/{quote(token, safe='')}/renew", {}))
 
     def report(self, token: str, results: Sequence[Result]) -> Sequence[ItemReceipt]:
+        return receipts_of(self._post_results(token, results), len(results))
+
+    def report_and_claim(
+        self, token: str, results: Sequence[Result], claim_next: NextClaim
+    ) -> Reported:
+        """A server of an older version makes no claim."""
+        asked = self._claim_json(
+            claim_next.pipelines, claim_next.limit, claim_next.job, claim_next.idempotency_key
+        )
+        reported = reported_of(self._post_results(token, results, claim=asked), len(results))
+        if reported.claim is not None:
+            self._noted(reported.claim)
+        return reported
+
+    def _post_results(self, token: str, results: Sequence[Result], **more: Any) -> Any:
         """Waits longer after a timeout: else a server slower than that could never answer."""
-        posted = {"lease": token, "results": [result_json(result) for result in results]}
+        posted = {"lease": token, "results": [result_json(result) for result in results], **more}
         try:
             answer = self._post("results", posted, answer_seconds=self._report_seconds)
         except Unavailable as error:
@@ -105,7 +129,7 @@ class HttpClient:
                 self._report_seconds = min(longer, REPORT_SECONDS_MAX)
             raise
         self._report_seconds = 0.0
-        return receipts_of(answer, len(results))
+        return answer
 
     def release(self, token: str) -> object:
         return self._post(f"leases/{quote(token, safe='')}/release", {})

@@ -58,6 +58,7 @@ class Worker:
         self._taken_over: list[Spool] = []
         self._held = Held(pulse=pulse)
         self._draining = threading.Event()
+        self._reports_first = False  # what was computed last, before the next lease begins
         self._reporter = Reporter(client, self._held, self._draining, spool=spool)
         self._heartbeat = Heartbeat(
             client,
@@ -72,6 +73,7 @@ class Worker:
             self._paces,
             self._settings,
             self._draining,
+            bring=self._reporter.bring,
             on_granted=self._heartbeat.watch,
         )
 
@@ -105,7 +107,10 @@ class Worker:
         while not self._draining.is_set():
             if self._reporter.refused:
                 raise self._reporter.refused
-            if (held := self._claimer.next()) is not None:
+            held = self._claimer.next()
+            if self._reports_first:
+                self._reporter.flush()
+            if held is not None:
                 self._serve(held)
             else:
                 self._take_over()
@@ -143,7 +148,8 @@ class Worker:
         """Compute the lease's items, call by call, and pass on each call's results at once.
 
         If the next lease killed this process, results that are in memory only would be lost, and
-        an item that was leased alone would be blamed: these are reported before it begins.
+        an item that was leased alone would be blamed: these are reported before it begins, mostly
+        by the same request that claims it.
         """
         lease = held.lease
         self._heartbeat.require_live(held)
@@ -158,8 +164,7 @@ class Worker:
                 self._claimer.claim_ahead(lease)
             with working_on(lease):
                 self._call(handler, lease.token, items)
-        if len(lease.items) == 1 or not self._reporter.durable:
-            self._reporter.flush()
+        self._reports_first = len(lease.items) == 1 or not self._reporter.durable
 
     def _call(self, handler: Handler, token: str, items: Sequence[ClaimedItem]) -> None:
         working, seconds = iter(handler.work(items)), 0.0

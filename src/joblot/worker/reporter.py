@@ -11,12 +11,14 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from joblot import wire
 from joblot.errors import (
     InvalidInput,
     JoblotError,
+    KeyConflict,
     ServerFailed,
     TooLarge,
     Unavailable,
@@ -24,8 +26,8 @@ from joblot.errors import (
 )
 from joblot.shown import counted_and
 from joblot.states import Receipt
-from joblot.wire import ItemReceipt, Result
-from joblot.worker.backlog import Backlog, Kept
+from joblot.wire import Claim, ItemReceipt, NextClaim, Reported, Result
+from joblot.worker.backlog import Backlog, Kept, Wish
 from joblot.worker.client import Client
 from joblot.worker.held import Held
 from joblot.worker.spool import Spool, record_of
@@ -60,6 +62,7 @@ class Reporter:
         self.counted = 0
         self._failed_in_a_row = 0  # results posted alone, since joblot last accepted any
         self._away: Unavailable | None = None  # the error of the last post
+        self._brought: Claim | None = None  # the claim that came with the last post
         self._deferred = "", 0.0  # the reason that was logged last, and when
         self._threads = [threading.Thread(target=self._run, name="joblot-reporter", daemon=True)]
         if spool is not None:
@@ -93,6 +96,26 @@ class Reporter:
     def flush(self) -> None:
         """Wait until each result has its receipt, except those that are to be posted later."""
         self._backlog.flush()
+
+    def bring(self, asked: NextClaim) -> Claim | None:
+        """Claim with the next report, and wait for the answer.
+
+        None if no result is about to be posted, or it is unknown whether anything was granted: then
+        claim with the same key.
+        """
+        wish = self._backlog.wish(asked)
+        if wish is None:
+            return None
+        try:
+            return wish.answer.result()
+        except BaseException:  # a signal ends the wait, and nobody will compute what is granted
+            wish.withdraw(self._give_back)
+            raise
+
+    def _give_back(self, claim: Claim) -> None:
+        for lease in claim.leases:
+            with suppress(JoblotError):
+                self._client.release(lease.token)
 
     def owes(self) -> set[str]:
         """The leases of the waiting results."""
@@ -135,21 +158,29 @@ class Reporter:
     def _run(self) -> None:
         while (batch := self._backlog.next_batch()) is not None:
             self._away = None
+            wish = self._backlog.take_wish()
             try:
-                again = self._post(batch)
+                again = self._post(batch, wish)
             except Exception:
                 logger.exception("%d results wait to be reported", len(batch))
                 again = [one.later() for one in batch]
             self._backlog.posted(batch, again, self._away)
+            if wish is not None:
+                wish.answered(self._brought)
             if self.refused and self._backlog.ending:
                 break
         self._client.close()
 
-    def _post(self, batch: list[Kept]) -> list[Kept]:
-        """Post results of one lease; returns what is to be posted again."""
-        token = batch[0].token
+    def _post(self, batch: list[Kept], wish: Wish | None = None) -> list[Kept]:
+        """Post results of one lease, and claim if that is a wish; returns what to post again."""
+        token, results = batch[0].token, [one.result for one in batch]
+        self._brought = None
         try:
-            receipts = self._client.report(token, [one.result for one in batch])
+            if wish is None:
+                receipts = self._client.report(token, results)
+            else:
+                reported = self._client.report_and_claim(token, results, wish.asked)
+                receipts, self._brought = reported.receipts, _claim_in(reported)
         except ServerFailed as error:
             return self._isolate(batch, error)
         except Unavailable as error:
@@ -294,6 +325,15 @@ class Reporter:
         elif receipt.receipt is not Receipt.REQUEUED:
             about = {"item": receipt.item}
             logger.info("%s %s", receipt.receipt.value, receipt.reason, extra=about)
+
+
+def _claim_in(reported: Reported) -> Claim | None:
+    """The claim that came with a report; None if it is to be made by itself, with the same key."""
+    if isinstance(reported.claim_error, KeyConflict):
+        return Claim(())  # granted, and ended before the answer came
+    if reported.claim_error is not None:
+        logger.info("nothing was claimed with a report: %s", reported.claim_error)
+    return reported.claim
 
 
 def _about(one: Kept) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 from joblot import errors
 from joblot.errors import JoblotError, NumberChanged, ServerFailed, TooLarge, Unavailable
 from joblot.states import Receipt
-from joblot.wire import Claim, ClaimedItem, GrantedLease, ItemReceipt, Result
+from joblot.wire import Claim, ClaimedItem, GrantedLease, ItemReceipt, Reported, Result
 
 TOO_LARGE_STATUS = 413
 TRY_AGAIN_STATUSES = frozenset({408, 425, 429, 502, 503, 504})  # whatever the request carries
@@ -46,7 +46,7 @@ def result_json(result: Result) -> dict[str, Any]:
 
 
 def claim_of(answer: Any) -> Claim:
-    """Raises Unavailable if this is not what a joblot server answers; so do the next two."""
+    """Raises Unavailable if this is not what a joblot server answers; so do the next three."""
     with _expected("leases"):
         return Claim(
             tuple(map(_lease_of, answer["leases"])),
@@ -64,6 +64,21 @@ def receipts_of(answer: Any, expected: int) -> Sequence[ItemReceipt]:
         if len(receipts) != expected:
             raise ValueError(f"{len(receipts)} receipts")
         return receipts
+
+
+def reported_of(answer: Any, expected: int) -> Reported:
+    """Receipts that were read count, even if the claim beside them can't be read."""
+    receipts = list(receipts_of(answer, expected))
+    problem = answer.get("claim_problem")
+    if isinstance(problem, dict):
+        error = error_of(_whole(problem.get("status")), problem, None)
+        return Reported(receipts, claim_error=error)
+    if answer.get("claim") is None:
+        return Reported(receipts)
+    try:
+        return Reported(receipts, claim_of(answer["claim"]))
+    except Unavailable as error:
+        return Reported(receipts, claim_error=error)
 
 
 def deadline_of(answer: Any) -> str:

@@ -7,9 +7,13 @@ from tests.interleave.guards.guard import Guard, pair
 SETTLE = "report/settle_1.function.postgresql.sql"
 REPORT = "report/report_1.function.postgresql.sql"
 DUE = "report/may_be_due_1.function.postgresql.sql"
+NEXT = "claim/report_and_claim_1.function.postgresql.sql"
+AFTER = "claim/after_report.py"
+NEXT_TESTS = "ledger/claim/test_after_report.py"
+NEXT_RACES = "races/test_next_claim.py"
 TOGETHER = "report/settle.postgresql.sql"
 REVOCATION = "ledger/maintain/test_revocation.py"
-AFTER = "crashes/test_after_the_commit.py"
+CRASHES = "crashes/test_after_the_commit.py"
 GROUP = "ledger/report/test_group_commit.py"
 
 GUARDS = (
@@ -85,7 +89,44 @@ GUARDS = (
         "report/report.py",
         "            known += len(settlement.settled_through(token, set(left) - answered))\n",
         "            pass\n",
-        f"{AFTER}::test_a_report_whose_connection_ends_after_the_commit_says_that_all_is_recorded",
+        f"{CRASHES}::test_a_report_whose_connection_ends_after_the_commit_says_that_all_is_recorded",
+    ),
+    Guard(
+        "That is asked after the commit, too, if the report claims the next lease.",
+        NEXT,
+        "    -- step: commit\n    COMMIT;\n    IF moved IS NOT NULL THEN\n        BEGIN\n"
+        "            due := joblot_may_be_due_1(job, settled.failed);\n",
+        "    due := joblot_may_be_due_1(job, settled.failed);\n"
+        "    -- step: commit\n    COMMIT;\n    IF moved IS NOT NULL THEN\n        BEGIN\n",
+        f"{NEXT_RACES}::test_of_two_last_reports_one_finishes_the_job",
+    ),
+    Guard(
+        "An error of the next claim takes no receipt away.",
+        NEXT,
+        "    EXCEPTION WHEN OTHERS THEN\n        outcome := 'failed';\n",
+        "",
+        f"{NEXT_TESTS}::TestInOneCall::test_an_error_of_the_claim_takes_no_receipt_away[alone-postgres]",
+    ),
+    Guard(
+        "A report that claims counts what it settles.",
+        NEXT,
+        "    IF moved IS NOT NULL THEN\n        counted",
+        "    IF false THEN\n        counted",
+        f"{NEXT_TESTS}::test_it_counts_and_grants[alone-postgres]",
+    ),
+    Guard(
+        "A report that claims waits for no range.",
+        NEXT,
+        "afters, wanted, NULL, lease",
+        "afters, wanted, '30s', lease",
+        f"{NEXT_RACES}::test_it_waits_for_no_range_while_its_report_is_not_committed",
+    ),
+    Guard(
+        "A report that fails gives back the lease that it was granted.",
+        AFTER,
+        "        ahead.give_back()\n",
+        "",
+        f"{NEXT_RACES}::TestALostAnswer::test_of_a_report_that_fails_strands_no_lease",
     ),
     Guard(
         "Items that came back by expiry or release do not prove that a job is open.",

@@ -56,7 +56,7 @@ class Pile:
         self._gate.wait()
 
     def behind(self, lease: GrantedLease, *results: Any, gate: Gate | None = None) -> Any:
-        waiting = group_commit._group("postgres")._waiting
+        waiting = group_commit.group_of("postgres")._waiting
         before = len(waiting)
 
         def act() -> list[str]:

@@ -8,7 +8,7 @@ from ninja import Schema
 from pydantic import Field
 
 from joblot.api.request_shapes import Shape
-from joblot.api.schemas.common import BIGINT_MAX, JobId, Name, Whole
+from joblot.api.schemas.common import BIGINT_MAX, JobId, Name, Problem, Whole
 
 
 class NextJobOut(Schema):
@@ -27,15 +27,20 @@ class NextOut(Schema):
     retry_after_seconds: float
 
 
-class ClaimIn(Shape):
+class NextClaimIn(Shape):
     """`about` is what the worker says about itself: version, host, hardware."""
 
     pipelines: Annotated[list[Name], Field(min_length=1, fail_fast=True)]
     limit: Annotated[Whole, Field(ge=1, le=BIGINT_MAX)] = 16
-    wait_seconds: Annotated[float, Field(ge=0, le=BIGINT_MAX)] = 0.0
     job: Annotated[JobId, Field(strict=True)] | None = None
     idempotency_key: Annotated[str, Field(min_length=1, max_length=150)] | None = None
     about: dict[str, Any] | None = None
+
+
+class ClaimIn(NextClaimIn):
+    """A claim that may wait for work."""
+
+    wait_seconds: Annotated[float, Field(ge=0, le=BIGINT_MAX)] = 0.0
 
 
 class ClaimedItemOut(Schema):
@@ -100,8 +105,11 @@ class ResultIn(Schema):
 
 
 class ReportIn(Schema):
+    """With `claim`, the answer brings the worker's next lease."""
+
     lease: str
     results: list[ResultIn]
+    claim: NextClaimIn | None = None
 
 
 class ReceiptOut(Schema):
@@ -111,7 +119,11 @@ class ReceiptOut(Schema):
 
 
 class ReportOut(Schema):
+    """`claim` and `claim_problem` are there if a claim was asked for; one of them is null."""
+
     receipts: list[ReceiptOut]
+    claim: ClaimOut | None = None
+    claim_problem: Problem | None = None
 
 
 class WorkerOut(Schema):

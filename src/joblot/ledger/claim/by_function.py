@@ -23,30 +23,44 @@ from joblot.ledger.rows.lease import new_token
 from joblot.ledger.rows.outputs import readable_output
 from joblot.ledger.rows.ranges import Span
 
+Walks = Sequence[tuple[Candidate, int]]
+
 
 def take(asked: Sequence[Candidate], limit: int, holder: Holder, *, wait: bool) -> Taken | None:
     """Claim from the first of these that has a free range; None if none has.
 
     With `wait`, wait for a range of the first one that another claim holds.
     """
-    walks = _waiting(asked[0]) if wait else _walks(asked)
+    walks = _waiting(asked[0]) if wait else walks_of(asked)
     token = new_token()
     (row,) = fetch(
         connection(),
         "claim/claim",
         clock=None,
-        jobs=[one.stage[0] for one, _ in walks],
-        stages=[one.stage[1] for one, _ in walks],
-        afters=[after for _, after in walks],
-        wanted=[min(limit, one.items_max or limit) for one, _ in walks],
         lock_wait=f"{limits().range_wait_seconds}s" if wait else None,
         token=token,
-        worker=holder.worker,
-        owner=holder.owner,
-        owner_items_max=holder.items_max,
-        key=holder.idempotency_key,
-        asked=holder.asked,
+        **params(walks, limit, holder),
     )
+    return taken_of(row, walks, token)
+
+
+def params(walks: Walks, limit: int, holder: Holder) -> dict[str, Any]:
+    """Parameters for the statements that claim."""
+    return {
+        "jobs": [one.stage[0] for one, _ in walks],
+        "stages": [one.stage[1] for one, _ in walks],
+        "afters": [after for _, after in walks],
+        "wanted": [min(limit, one.items_max or limit) for one, _ in walks],
+        "worker": holder.worker,
+        "owner": holder.owner,
+        "owner_items_max": holder.items_max,
+        "key": holder.idempotency_key,
+        "asked": holder.asked,
+    }
+
+
+def taken_of(row: Sequence[Any], walks: Walks, token: UUID) -> Taken | None:
+    """What the function has returned; None if no range was free."""
     outcome, place, range_id, *granted = row
     if outcome == "none":
         return None
@@ -59,11 +73,12 @@ def take(asked: Sequence[Candidate], limit: int, holder: Holder, *, wait: bool) 
     return Taken(candidate, _grant(token, candidate, *granted))
 
 
-def _walks(asked: Sequence[Candidate]) -> list[tuple[Candidate, int]]:
+def walks_of(asked: Sequence[Candidate]) -> Walks:
+    """The stages to search, and behind which id, in order."""
     return [(one, after) for one in asked for after in queue.walks(one.stage)]
 
 
-def _waiting(best: Candidate) -> list[tuple[Candidate, int]]:
+def _waiting(best: Candidate) -> Walks:
     return [(best, queue.start(best.stage))]
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 from joblot import clock, telemetry
 from joblot.config import limits
@@ -29,10 +30,9 @@ from joblot.ledger.rows.names import checked_name
 from joblot.ledger.rows.ranges import Span
 from joblot.models import Lease, Stage
 from joblot.states import JobStatus, JobTransition, LeaseState, sources
-from joblot.wire import Claim, ClaimedItem, GrantedLease
+from joblot.wire import Claim, ClaimedItem, GrantedLease, NextClaim
 
 
-@telemetry.verb("claim", spans=False)
 def claim(
     pipelines: str | Iterable[str],
     limit: int = 16,
@@ -58,27 +58,72 @@ def claim(
     if the key was used with other pipelines, or another limit, job or owner, or if its lease has
     ended; WorkerRevoked if the worker was revoked.
     """
-    wanted = Wanted.of(pipelines, job, projects)
-    if not 1 <= limit <= limits().claim_items_max:
-        raise InvalidInput(f"limit: expected 1 to {limits().claim_items_max}, got {limit}")
-    asked = None
-    if idempotency_key is not None:
-        checked_name(idempotency_key, "idempotency_key")
-        asked = claim_hash(wanted.pipelines, limit, job, owner)
-    worker = worker and checked_name(worker, "worker")
-    holder = Holder(worker, owner, owner_items_max, idempotency_key, asked)
+    names = (pipelines,) if isinstance(pipelines, str) else tuple(pipelines)
+    return claim_as(
+        NextClaim(
+            names,
+            limit,
+            job=job,
+            projects=projects,
+            worker=worker,
+            owner=owner,
+            owner_items_max=owner_items_max,
+            idempotency_key=idempotency_key,
+        )
+    )
+
+
+@telemetry.verb("claim", spans=False)
+def claim_as(given: NextClaim, *, shared: bool = False) -> Claim:
+    """As `claim`, with its arguments in one; `shared` is for servers with many threads."""
+    return claimed(Asked.of(given), shared=shared)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A claim whose arguments have been checked."""
+
+    wanted: Wanted
+    limit: int
+    holder: Holder
+
+    @classmethod
+    def of(cls, given: NextClaim) -> Self:
+        """Raises InvalidInput for a limit outside 1 to `claim_items_max` or an invalid name."""
+        wanted = Wanted.of(given.pipelines, given.job, given.projects)
+        most = limits().claim_items_max
+        if not 1 <= given.limit <= most:
+            raise InvalidInput(f"limit: expected 1 to {most}, got {given.limit}")
+        key, asked = given.idempotency_key, None
+        if key is not None:
+            checked_name(key, "idempotency_key")
+            asked = claim_hash(wanted.pipelines, given.limit, given.job, given.owner)
+        worker = given.worker and checked_name(given.worker, "worker")
+        holder = Holder(worker, given.owner, given.owner_items_max, key, asked)
+        return cls(wanted, given.limit, holder)
+
+
+def claimed(asked: Asked, granted: Grant | None = None, *, shared: bool = False) -> Claim:
+    """The answer to the claim; `granted` is a lease that was written for it already, if one was.
+
+    With `shared`, claims that meet in this process share their statements.
+
+    Raises as `claim`.
+    """
+    wanted, holder = asked.wanted, asked.holder
     require_durable(connection())
     began = time.time_ns()
-    answer = _claim(wanted, limit, holder)
+    answer = granted and _served(granted)
+    answer = answer or _claim(wanted, asked.limit, holder, shared=shared)
     for one in answer.leases:  # only now it is known whose trace the claim belongs to
         telemetry.ended_span("claim", began, one.traceparent, job=one.job, items=len(one.items))
-    of_job = workers.ANY_JOB if job is None else job if answer.leases else None
-    workers.asked(owner, worker, wanted.pipelines, of_job, wanted.projects)
+    of_job = workers.ANY_JOB if wanted.job is None else wanted.job if answer.leases else None
+    workers.asked(holder.owner, holder.worker, wanted.pipelines, of_job, wanted.projects)
     return answer
 
 
-def _claim(wanted: Wanted, limit: int, holder: Holder) -> Claim:
-    for taken in search(wanted, limit, holder):
+def _claim(wanted: Wanted, limit: int, holder: Holder, *, shared: bool) -> Claim:
+    for taken in search(wanted, limit, holder, shared=shared):
         if taken.grant is not None and (answer := _served(taken.grant)):
             return answer
         if taken.refused and (answer := _refused_to(holder)):

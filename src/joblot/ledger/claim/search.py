@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from joblot.config import limits
-from joblot.ledger.claim import by_function, by_statements, candidates
+from joblot.ledger.claim import by_function, by_statements, candidates, together
 from joblot.ledger.claim.candidates import Candidate, Snapshot, Wanted
 from joblot.ledger.claim.grant import Holder, Taken
 from joblot.ledger.claim.queue import StageKey
@@ -15,13 +15,14 @@ from joblot.ledger.db.dialect import dialect_of
 from joblot.ledger.db.transactions import connection, repeated
 
 
-def search(wanted: Wanted, limit: int, holder: Holder) -> Iterator[Taken]:
+def search(wanted: Wanted, limit: int, holder: Holder, *, shared: bool = False) -> Iterator[Taken]:
     """Take a range of each candidate that has a free one, in order. Stop at the first grant
     that is good enough: the search goes on only if asked to.
 
-    If other claims hold every ready range, waits for one: busy does not mean empty.
+    If other claims hold every ready range, waits for one: busy does not mean empty. With
+    `shared`, the statements are shared with other claims of this process.
     """
-    taking = _Taking(limit, holder)
+    taking = _Taking(limit, holder, shared=shared)
     cache, until = candidates.cache_for(wanted), time.monotonic() + limits().range_wait_seconds
     turn, known = cache.take_turn(), cache.fresh()
     if known is not None:
@@ -38,9 +39,10 @@ def search(wanted: Wanted, limit: int, holder: Holder) -> Iterator[Taken]:
 class _Taking:
     """Tries candidates, but none that has refused already."""
 
-    def __init__(self, limit: int, holder: Holder) -> None:
+    def __init__(self, limit: int, holder: Holder, *, shared: bool) -> None:
         self._limit = limit
         self._holder = holder
+        self._shared = shared
         self._refused: set[StageKey] = set()
 
     def left(self, snapshot: Snapshot, turn: float) -> Iterator[Candidate]:
@@ -59,16 +61,16 @@ class _Taking:
             passed_over += len(asked)
 
     def tried(self, asked: Sequence[Candidate], *, wait: bool = False) -> Iterator[Taken]:
-        while asked and (one := _take(asked, self._limit, self._holder, wait=wait)):
+        while asked and (one := self._take(asked, wait=wait)):
             if one.refused:
                 self._refused.add(one.candidate.stage)
                 asked = [other for other in asked if other != one.candidate]
             yield one
 
-
-@repeated
-def _take(asked: Sequence[Candidate], limit: int, holder: Holder, *, wait: bool) -> Taken | None:
-    dialect = dialect_of(connection())
-    if dialect.has_functions:
-        return by_function.take(asked, limit, holder, wait=wait)
-    return None if wait else by_statements.take(asked, limit, holder)
+    @repeated
+    def _take(self, asked: Sequence[Candidate], *, wait: bool) -> Taken | None:
+        if not dialect_of(connection()).has_functions:
+            return None if wait else by_statements.take(asked, self._limit, self._holder)
+        if self._shared and not wait and not connection().in_atomic_block:
+            return together.take(asked, self._limit, self._holder)
+        return by_function.take(asked, self._limit, self._holder, wait=wait)

@@ -14,7 +14,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from django.db import DatabaseError
@@ -33,11 +33,19 @@ from joblot.wire import ItemReceipt, Result
 logger = logging.getLogger("joblot.ledger")
 
 
+class SettleAlone(Protocol):
+    """How a report is settled that has a commit for itself: as `settle_alone`."""
+
+    def __call__(
+        self, token: UUID, pending: Sequence[PendingResult], *, shared: bool = False
+    ) -> Settled | None: ...
+
+
 def report_grouped(
     token: str | UUID, results: Iterable[Result | Mapping[str, Any]]
 ) -> list[ItemReceipt]:
     """As `report`: the same arguments, answers and errors, for servers with many threads."""
-    return report_by(_group(alias()).settle, token, results)
+    return report_by(group_of(alias()).settle, token, results)
 
 
 @dataclass(slots=True, eq=False)
@@ -49,6 +57,7 @@ class PendingReport:
 
     token: UUID
     pending: Sequence[PendingResult]
+    alone: SettleAlone = settle_alone
     woken: threading.Event = field(default_factory=threading.Event)
     leads: bool = False
     settled: Settled | None = None
@@ -62,20 +71,24 @@ class GroupCommit:
         self._waiting: list[PendingReport] = []
         self._under_way = False
 
-    def settle(self, token: UUID, pending: Sequence[PendingResult]) -> Settled | None:
-        """Settle them in a shared commit, or else alone; None if they are to be judged instead."""
+    def settle(
+        self, token: UUID, pending: Sequence[PendingResult], alone: SettleAlone = settle_alone
+    ) -> Settled | None:
+        """Settle them in a shared commit, or else `alone`; None if they are to be judged."""
         if goes_in_parts(token):
-            return settle_alone(token, pending)
-        mine = self.join(token, pending)
+            return alone(token, pending)
+        mine = self.join(token, pending, alone)
         if not mine.leads:
             mine.woken.wait()
         if mine.leads:
             self.lead()
-        return mine.settled or settle_alone(token, pending)
+        return mine.settled or alone(token, pending)
 
-    def join(self, token: UUID, pending: Sequence[PendingResult]) -> PendingReport:
+    def join(
+        self, token: UUID, pending: Sequence[PendingResult], alone: SettleAlone = settle_alone
+    ) -> PendingReport:
         """Wait for the next commit; the report that `leads` makes it."""
-        mine = PendingReport(token, pending)
+        mine = PendingReport(token, pending, alone)
         with self._lock:
             self._waiting.append(mine)
             mine.leads = not self._under_way
@@ -120,7 +133,7 @@ def _settle_together(batch: Sequence[PendingReport]) -> dict[int, int]:
     try:
         if len(batch) == 1:
             (one,) = batch
-            one.settled = settle_alone(one.token, one.pending, shared=True)
+            one.settled = one.alone(one.token, one.pending, shared=True)
             return {}
         reports = {one.token: rows_of(one.pending) for one in batch}
         settled = settle_together(reports, hooks.hooked_pipelines())
@@ -151,7 +164,8 @@ _groups: dict[str, GroupCommit] = {}
 _groups_lock = threading.Lock()  # Threads: replaced in a child of a fork, before it has threads
 
 
-def _group(using: str) -> GroupCommit:
+def group_of(using: str) -> GroupCommit:
+    """The reports of this process to that database."""
     with _groups_lock:
         return _groups.setdefault(using, GroupCommit())
 
