@@ -26,6 +26,7 @@ from joblot.ledger.claim.candidates import Candidate
 from joblot.ledger.claim.grant import Holder, Taken
 from joblot.ledger.db.statements import fetch
 from joblot.ledger.db.transactions import alias, connection
+from joblot.ledger.rows.lease import new_token
 
 logger = logging.getLogger("joblot.ledger")
 
