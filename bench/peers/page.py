@@ -31,7 +31,7 @@ FAULTS = (
     "peer",
     "settings",
     "items",
-    "lost",
+    "not run",
     "run twice",
     "counted wrongly",
     "callbacks",

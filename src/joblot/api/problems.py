@@ -101,8 +101,6 @@ def of_error(error: JoblotError) -> ProblemResponse:
     if status == 500:
         return of_surprise(error)
     answer = ProblemResponse(status, error.code, str(error), **_job_of(error))
-    if isinstance(error, NumberChanged):
-        answer.add(expected=error.expected, found=error.found)
     if status == 401:
         answer["WWW-Authenticate"] = 'Bearer realm="joblot"'
     return answer
