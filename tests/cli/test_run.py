@@ -12,7 +12,7 @@ from tests.cli.conftest import Joblot
 def test_lines_are_worked_once_each_and_their_outputs_written(joblot: Joblot):
     joblot.write("names", "ann\nbob\n\ncleo\nann\n")
     done = joblot("run", "work:upper", "--lines", "names", "--workers", "1", "--out", "out.jsonl")
-    assert "SUCCESS" in done.stderr
+    assert "Succeeded" in done.stderr
     assert done.stdout == ""
     outputs = [json.loads(line) for line in joblot.lines("out.jsonl")]
     assert [(one["key"], one["output"]) for one in outputs] == [
@@ -59,7 +59,7 @@ def test_failed_items_are_told_with_their_causes(joblot: Joblot):
     joblot.write("names", "good\nbusy\n" + "".join(f"bad{n}\n" for n in range(12)))
     policy = ["--policy", "retry_backoff_seconds=0.01", "--policy", "failure_threshold=1"]
     done = joblot("run", "work:picky", "--lines", "names", "--workers", "1", *policy, expect=1)
-    assert "COMPLETED_WITH_ERRORS" in done.stderr
+    assert "Done, not all well" in done.stderr
     assert "12 items (100 %): ValueError: bad0 is bad" in done.stderr
     (group,) = joblot.json("causes", "1")["causes"]
     rest = f"and 7 more: joblot items 1 --cause {group['cause']}"
@@ -112,4 +112,4 @@ def test_a_run_that_is_refused_an_item_in_the_middle_says_how_to_go_on(joblot: J
     assert "joblot run --resume 1 --jsonl items" in done.stderr
     joblot.write("items", given.replace('"k0", "payload": 1', '"good"'))
     again = joblot("run", "--resume", "1", "--jsonl", "items")
-    assert "SUCCESS, upper 2,001 of 2,001" in again.stderr
+    assert "Succeeded, upper 2,001 of 2,001" in again.stderr

@@ -51,7 +51,7 @@ def test_ST2_cancel_and_completion_have_one_winner(ledger_db: str, cancel_first:
         assert status(job) == "REVOKED"
     else:
         succeed(lease)
-        with pytest.raises(WrongStatus, match="SUCCESS"):
+        with pytest.raises(WrongStatus, match="Succeeded"):
             cancel(job.pk)
         assert status(job) == "SUCCESS"
     assert kinds(job).count("finished") == 1

@@ -144,7 +144,7 @@ class TestAFinishStalledInsideItsStatement:
                 cursor.execute(f"UPDATE joblot_job SET version = version + 1, {change}")
             cursor.execute(
                 "INSERT INTO joblot_event (job_id, run, revision, kind, data) "
-                "VALUES (%s, 1, 1, 'finished', '{}')",
+                "VALUES (%s, 1, 1, 'finished', '{\"status\": \"FAILURE\"}')",
                 [job.pk],
             )
         assert stalled.result() == ["counted", "counted"]

@@ -88,7 +88,9 @@ def test_each_server_has_spools_of_its_own(tmp_path: Path):
 
 
 def test_an_order_is_the_same_after_it_was_sent():
-    order = Order(URL, token="t", pipelines=["a"], batch=3)
+    order = Order(
+        URL, token="t", pipelines=["a"], batch=3, retry_on=["OSError"], no_retry_on=["Timeout"]
+    )
     assert Order(**json.loads(json.dumps(order.as_json()))) == order
 
 

@@ -22,6 +22,7 @@ from joblot.models import Item, ItemRange, Job, Outcome, Tally, Uncounted
 from joblot.models import Lease as LeaseRow
 from joblot.states import TRANSITIONS, JobStatus, JobTransition, LeaseState
 from joblot.wire import success
+from joblot.words import quoted
 from tests.ledger import worker
 from tests.ledger.statuses import job_in
 from tests.ledger.worker import counts, fail, keys, kinds, status, succeed
@@ -50,7 +51,7 @@ def test_each_verb_in_each_status(ledger_db: str, event: JobTransition, wanted: 
     before = Job.objects.get(pk=job.pk)
     targets = TRANSITIONS.get((wanted, event))
     if targets is None and wanted not in SO_ALREADY[event]:
-        with pytest.raises(WrongStatus, match=f"is {wanted}"):
+        with pytest.raises(WrongStatus, match=f"is {quoted(wanted)}"):
             VERBS[event](job.pk)
     else:
         VERBS[event](job.pk)
