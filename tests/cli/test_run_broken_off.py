@@ -58,7 +58,7 @@ def test_after_a_power_cut_what_is_left_is_done_and_nothing_twice(either: Joblot
     running.communicate()
     joblot.open_gate()
     done = joblot("run", "--resume", "1", "--workers", "1")
-    assert "SUCCESS, gated 11 of 11" in done.stderr
+    assert "Succeeded, gated 11 of 11" in done.stderr
     calls = joblot.lines("calls")
     assert calls.count("gate") == 2
     assert {calls.count(f"n{n}") for n in range(10)} == {1}

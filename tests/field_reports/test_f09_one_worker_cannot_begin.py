@@ -43,7 +43,7 @@ def test_a_run_goes_on_with_the_workers_that_began(joblot: Joblot, how: str, *, 
     joblot.write("model.py", MODEL.format(fails=fails, how=how))
     joblot.write("names", "".join(f"n{n}\n" for n in range(20)))
     done = joblot("run", "model:f", "--lines", "names", "--workers", "2")
-    assert "SUCCESS, f 20 of 20" in done.stderr
+    assert "Succeeded, f 20 of 20" in done.stderr
     if fails:
         assert "a worker can't begin, the others go on: " in done.stderr
 

@@ -59,7 +59,11 @@ class TestPlacesThatAreRelative:
         outer("retry", "1", *options)
         outer("run", "--resume", "1", *options, "--workers", "1", expect=1)
         assert (inner / "calls").read_text().split() == ["a", "bad", "bad"]
-        assert len(list(joblot.folder.rglob("j*.sqlite3"))) == 1 + (how != "XDG_DATA_HOME")
+        own = joblot.folder / "data"  # has one of the fixture's
+        assert (
+            len([path for path in joblot.folder.rglob("j*.sqlite3") if own not in path.parents])
+            == 1
+        )
 
 
 @pytest.mark.skipif(
@@ -88,7 +92,7 @@ class TestNoHome:
         run = ["run", "os.path:basename", "--lines", "names", "--db", "j.sqlite3", "--workers", "1"]
         done = self._by_nobody(folder, *run)
         assert done.returncode == 0, done.stderr
-        assert "SUCCESS, basename 2 of 2" in done.stderr
+        assert "Succeeded, basename 2 of 2" in done.stderr
 
     def _by_nobody(self, folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
         assert SETPRIV is not None

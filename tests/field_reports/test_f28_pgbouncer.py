@@ -93,7 +93,7 @@ def test_with_it_everything_works(pooled: Callable[[str], str], make_joblot: Mak
     joblot("doctor")
     joblot.write("names", "".join(f"n{n}\n" for n in range(1_000)))
     done = joblot("run", "work:upper", "--lines", "names", "--workers", "4", "--out", "out")
-    assert "SUCCESS, upper 1,000 of 1,000" in done.stderr
+    assert "Succeeded, upper 1,000 of 1,000" in done.stderr
     assert len(joblot.lines("out")) == 1_000
     assert joblot.json("audit", "1")["ok"]
     joblot("migrate")

@@ -7,7 +7,6 @@ dead peer ever holds a thread. Each thread keeps its database connection.
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from django.core.handlers.asgi import ASGIRequest
 from django.core.handlers.base import BaseHandler
 from django.core.signals import request_started
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.http import HttpResponseBase
 from django.urls import set_script_prefix
 
@@ -61,12 +61,10 @@ class Bridge(BaseHandler):
     def __init__(self, threads: int) -> None:
         super().__init__()
         self.load_middleware()
-        self._threads = threads
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="joblot-request")
-
-    def start(self) -> None:
-        """Start all threads."""
-        self._occupy_all(lambda: None)
+        self._connections: list[BaseDatabaseWrapper] = []  # Threads: each appends its own
+        self._pool = ThreadPoolExecutor(
+            threads, thread_name_prefix="joblot-request", initializer=self._begin
+        )
 
     async def ask(self, scope: Scope, body: IO[bytes]) -> WholeResponse:
         """Django's response to the request; closes `body`."""
@@ -79,26 +77,20 @@ class Bridge(BaseHandler):
         return await loop.run_in_executor(self._pool, partial(verb, *args, **kwargs))
 
     def close(self) -> None:
-        """Wait until the threads are idle; each closes its database connections. They must have
-        been started.
-        """
-        self._occupy_all(connections.close_all)
+        """Wait until the threads are idle, and close their database connections."""
         self._pool.shutdown(wait=True)
+        for connection in self._connections:
+            connection.close()
 
-    def _occupy_all(self, then: Callable[[], object]) -> None:
-        """Call `then` in each thread, once all of them wait for each other.
+    def _begin(self) -> None:
+        """Keep the connections of this new thread, so that another thread can close them.
 
-        None of the threads may exist, or all: a pool that has started some may count one as idle
-        that has just taken a call, start too few others, and so wait forever.
+        To give each thread a last call that closes its own is not safe: the pool starts threads on
+        demand, and may start fewer than there are calls that wait for each other.
         """
-        all_there = threading.Barrier(self._threads)
-
-        def occupy() -> None:
-            all_there.wait()  # so that each thread gets one of these
-            then()
-
-        for _ in range(self._threads):
-            self._pool.submit(occupy)
+        for connection in connections.all():
+            connection.inc_thread_sharing()
+            self._connections.append(connection)
 
     def _answer(self, scope: Scope, body: IO[bytes]) -> WholeResponse:
         with body:

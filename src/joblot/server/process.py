@@ -65,7 +65,6 @@ class Process:
         await receive()
         self._stop_on_signals(asyncio.get_running_loop())
         _end_with_parent()
-        self._bridge.start()
         limit_to(self._hook_threads_max)
         for clock in self._clocks:
             clock.start()

@@ -178,7 +178,8 @@ OTHERS = {
         "storage",
         "translated",
     ),
-    *("database_files", "location", "repeated", "report_grouped"),
+    *("claim_as", "report_grouped", "report_grouped_and_claim"),
+    *("checked_item", "database_files", "location", "repeated"),
     "gauges",  # among `all_gauges`
     *("audit", "audit_all", "picture"),  # read every item
 }
