@@ -65,3 +65,13 @@ def test_joblot_does_not_import_opentelemetry_itself(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_a_program_that_only_imports_the_api_is_not_traced() -> None:
+    """As the newest clients of Redis do; each report would read the trace of its job."""
+    code = (
+        "import opentelemetry.trace; from joblot import telemetry;"
+        "print(telemetry.is_traced(), telemetry.traceparent())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False None\n"
