@@ -112,21 +112,24 @@ class Run:
         If the run ended first, `interrupted` or `error` says why.
         """
         self.job_id = job_id
-        self._pool.assign(job_id)
-        if source is not None:
-            self._submission = Submission(job_id, source, self._happened.put)
-            self._submission.start()
         with (
+            self._signals(),  # first: a signal must find the workers that have work
             running(verbs.sweep_until, verbs.supervise_until),
-            self._signals(),
             progress_display() as display,
         ):
             try:
+                self._assign(job_id, source)
                 while not self._is_over(display):
                     self._take_note()
             finally:
                 self._end()
         return verbs.progress(job_id)
+
+    def _assign(self, job_id: int, source: Source | None) -> None:
+        self._pool.assign(job_id)
+        if source is not None:
+            self._submission = Submission(job_id, source, self._happened.put)
+            self._submission.start()
 
     def _is_over(self, display: Progress) -> bool:
         """True when the job has ended, or the run was stopped and its workers have drained."""
