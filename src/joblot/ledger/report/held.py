@@ -7,17 +7,18 @@ from dataclasses import dataclass, replace
 from typing import Self
 from uuid import UUID
 
-from joblot.ledger.db.transactions import alias
+from joblot.ledger.db.statements import fetch, moment
+from joblot.ledger.db.transactions import alias, connection
 from joblot.ledger.report import uncounted
 from joblot.ledger.report.hook_calls import HookScope
 from joblot.ledger.report.judge import View
 from joblot.ledger.report.pending_result import PendingResult
 from joblot.ledger.rows import workers
 from joblot.ledger.rows.items import OutcomeRow, outcomes_by_number
-from joblot.ledger.rows.job import advance, policy_of, read_job, stage_of
+from joblot.ledger.rows.job import advance, policy_of, read_job
 from joblot.ledger.rows.lease import state_of
 from joblot.ledger.rows.ranges import Span
-from joblot.models import Job, Lease
+from joblot.models import NO_OWNER, Job, Lease
 from joblot.states import JobStatus, LeaseState
 
 
@@ -42,8 +43,16 @@ class Held:
         lease = next(iter(leases), None)
         if lease is None:
             return None
-        workers.require_not_revoked(lease.owner, lease.worker)
-        stage_name, pipeline, stages_total = stage_of(lease.job_id, lease.stage)
+        ((stage_name, pipeline, stages_total, revoked_at),) = fetch(
+            connection(),
+            "report/held",
+            job=lease.job_id,
+            stage=lease.stage,
+            owner=lease.owner or NO_OWNER,
+            instance=lease.worker,
+        )
+        if revoked_at is not None:
+            raise workers.refusal(lease.worker, moment(revoked_at))
         return cls(
             lease=lease,
             job=read_job(lease.job_id, deleted=True),

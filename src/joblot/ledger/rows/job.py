@@ -14,7 +14,7 @@ from joblot import clock
 from joblot.config import Policy, limits
 from joblot.errors import NotFound, Unavailable, WrongStatus
 from joblot.ledger.db.dialect import dialect_of
-from joblot.ledger.db.statements import fetch, now_of
+from joblot.ledger.db.statements import now_of
 from joblot.ledger.db.transactions import alias, connection, durable, repeated, require_durable
 from joblot.ledger.rows.author import NOBODY, Author
 from joblot.models import Event, Job, Stage
@@ -46,13 +46,6 @@ def unknown_job(job_id: int) -> NotFound:
 
 def stages_of(job_id: int) -> list[Stage]:
     return list(Stage.ledger.using(alias()).filter(job_id=job_id).order_by("position"))
-
-
-def stage_of(job_id: int, position: int) -> tuple[str, str, int]:
-    """Its name and pipeline, and how many stages the job has."""
-    rows = fetch(connection(), "rows/stage_of", job=job_id, stage=position)
-    ((name, pipeline, stages),) = rows
-    return name, pipeline, stages
 
 
 def policy_of(job: Job) -> Policy:
