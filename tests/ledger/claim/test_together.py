@@ -42,7 +42,7 @@ def meet(in_thread: Any) -> Meet:
 
     def met(*given: NextClaim) -> list[Any]:
         submit("first", keys(1), pipeline="first")
-        gate, waiting = Gate(FIRST), together._group("postgres")
+        gate, waiting = Gate(FIRST), together._groups.of("postgres")
         first = in_thread(gate.through(lambda: claim_as(NextClaim(["first"]), shared=True)))
         gate.wait()
         behind = []

@@ -9,8 +9,6 @@ fails, each of its claims is made alone.
 from __future__ import annotations
 
 import logging
-import os
-import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -26,6 +24,7 @@ from joblot.ledger.claim.candidates import Candidate
 from joblot.ledger.claim.grant import Holder, Taken
 from joblot.ledger.db.statements import fetch
 from joblot.ledger.db.transactions import alias, connection
+from joblot.ledger.group import Group, Groups, Member
 from joblot.ledger.rows.lease import new_token
 
 logger = logging.getLogger("joblot.ledger")
@@ -37,15 +36,15 @@ def take(asked: Sequence[Candidate], limit: int, holder: Holder) -> Taken | None
     """As `by_function.take`, together with other claims of this process."""
     walks = by_function.walks_of(asked)
     mine = PendingClaim(walks, by_function.params(walks, limit, holder))
-    _group(alias()).make(mine)
+    _groups.of(alias()).make(mine)
     if mine.row is None:
         return by_function.take(asked, limit, holder, wait=False)
     return by_function.taken_of(mine.row, walks, mine.token)
 
 
 @dataclass(slots=True, eq=False)
-class PendingClaim:
-    """A claim that waits to be made. `leads` once it is its thread's turn.
+class PendingClaim(Member):
+    """A claim that waits to be made.
 
     It has no `row` if it is to be made alone, because the shared statement failed.
     """
@@ -53,28 +52,16 @@ class PendingClaim:
     walks: by_function.Walks
     params: dict[str, Any]
     token: UUID = field(default_factory=new_token)
-    woken: threading.Event = field(default_factory=threading.Event)
-    leads: bool = False
     row: Sequence[Any] | None = None
 
 
-class GroupClaim:
-    """The claims of this process from one database. One statement is in flight at a time."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._waiting: list[PendingClaim] = []
-        self._under_way = False
+class GroupClaim(Group[PendingClaim]):
+    """The claims of this process from one database."""
 
     def make(self, mine: PendingClaim) -> None:
         """Make it with others; returns once it has its row, or is to be made alone."""
-        with self._lock:
-            self._waiting.append(mine)
-            mine.leads = not self._under_way
-            self._under_way = True
-        if not mine.leads:
-            mine.woken.wait()
-        if mine.leads:
+        self._enter(mine)
+        if self._is_to_lead(mine):
             self._lead()
 
     def _lead(self) -> None:
@@ -86,15 +73,6 @@ class GroupClaim:
             _make(batch)
         finally:
             self._hand_over(batch)
-
-    def _hand_over(self, batch: Sequence[PendingClaim]) -> None:
-        with self._lock:
-            following = self._waiting[0] if self._waiting else None
-            self._under_way = following is not None
-            if following is not None:
-                following.leads = True
-        for one in batch if following is None else [*batch, following]:
-            one.woken.set()
 
 
 def _make(batch: Sequence[PendingClaim]) -> None:
@@ -132,21 +110,4 @@ def _array(numbers: Iterable[int | None]) -> str:
     return f"{{{','.join('NULL' if one is None else str(one) for one in numbers)}}}"
 
 
-# Threads: read and changed under the lock only; each group has a lock of its own.
-_groups: dict[str, GroupClaim] = {}
-_groups_lock = threading.Lock()  # Threads: replaced in a child of a fork, before it has threads
-
-
-def _group(using: str) -> GroupClaim:
-    with _groups_lock:
-        return _groups.setdefault(using, GroupClaim())
-
-
-def _forget_parent() -> None:
-    """A fork has none of its parent's threads: none would lead, or release a lock."""
-    global _groups_lock  # noqa: PLW0603 (a lock that another thread held is never released)
-    _groups_lock = threading.Lock()
-    _groups.clear()
-
-
-os.register_at_fork(after_in_child=_forget_parent)
+_groups = Groups(GroupClaim)  # Threads: has a lock

@@ -9,11 +9,9 @@ commit failed, and for all that is not settled at once: with a hook, on SQLite, 
 from __future__ import annotations
 
 import logging
-import os
-import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -22,6 +20,7 @@ from django.db import DatabaseError
 from joblot.config import limits
 from joblot.errors import JoblotError
 from joblot.ledger.db.transactions import alias
+from joblot.ledger.group import Group, Groups, Member
 from joblot.ledger.job.reconcile import reconcile
 from joblot.ledger.report import hooks
 from joblot.ledger.report.at_once import goes_in_parts, may_be_due, settle_alone
@@ -49,8 +48,8 @@ def report_grouped(
 
 
 @dataclass(slots=True, eq=False)
-class PendingReport:
-    """Simple results of a lease that wait to be settled. `leads` once it is its thread's turn.
+class PendingReport(Member):
+    """Simple results of a lease that wait to be settled.
 
     What is not `settled` by the shared commit goes alone: the commit failed, or left the lease out.
     """
@@ -58,18 +57,11 @@ class PendingReport:
     token: UUID
     pending: Sequence[PendingResult]
     alone: SettleAlone = settle_alone
-    woken: threading.Event = field(default_factory=threading.Event)
-    leads: bool = False
     settled: Settled | None = None
 
 
-class GroupCommit:
-    """The reports of this process to one database. One batch is in flight at a time."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._waiting: list[PendingReport] = []
-        self._under_way = False
+class GroupCommit(Group[PendingReport]):
+    """The reports of this process to one database."""
 
     def settle(
         self, token: UUID, pending: Sequence[PendingResult], alone: SettleAlone = settle_alone
@@ -78,9 +70,7 @@ class GroupCommit:
         if goes_in_parts(token):
             return alone(token, pending)
         mine = self.join(token, pending, alone)
-        if not mine.leads:
-            mine.woken.wait()
-        if mine.leads:
+        if self._is_to_lead(mine):
             self.lead()
         return mine.settled or alone(token, pending)
 
@@ -89,10 +79,7 @@ class GroupCommit:
     ) -> PendingReport:
         """Wait for the next commit; the report that `leads` makes it."""
         mine = PendingReport(token, pending, alone)
-        with self._lock:
-            self._waiting.append(mine)
-            mine.leads = not self._under_way
-            self._under_way = True
+        self._enter(mine)
         return mine
 
     def lead(self) -> None:
@@ -117,15 +104,6 @@ class GroupCommit:
             taken = set(map(id, batch.values()))
             self._waiting = [one for one in self._waiting if id(one) not in taken]
         return list(batch.values())
-
-    def _hand_over(self, batch: Sequence[PendingReport]) -> None:
-        with self._lock:
-            following = self._waiting[0] if self._waiting else None
-            self._under_way = following is not None
-            if following is not None:
-                following.leads = True
-        for one in batch if following is None else [*batch, following]:
-            one.woken.set()
 
 
 def _settle_together(batch: Sequence[PendingReport]) -> dict[int, int]:
@@ -159,22 +137,9 @@ def _reconcile(jobs: Mapping[int, int]) -> None:
             logger.warning("job %s is left to the sweep", job_id, exc_info=True, extra=about)
 
 
-# Threads: read and changed under the lock only; each group has a lock of its own.
-_groups: dict[str, GroupCommit] = {}
-_groups_lock = threading.Lock()  # Threads: replaced in a child of a fork, before it has threads
+_groups = Groups(GroupCommit)  # Threads: has a lock
 
 
 def group_of(using: str) -> GroupCommit:
     """The reports of this process to that database."""
-    with _groups_lock:
-        return _groups.setdefault(using, GroupCommit())
-
-
-def _forget_parent() -> None:
-    """A fork has none of its parent's threads: none would lead, or release a lock."""
-    global _groups_lock  # noqa: PLW0603 (a lock that another thread held is never released)
-    _groups_lock = threading.Lock()
-    _groups.clear()
-
-
-os.register_at_fork(after_in_child=_forget_parent)
+    return _groups.of(using)
