@@ -92,9 +92,9 @@ def _grant(token: UUID, candidate: Candidate, *row: Any) -> Grant:
 
 
 def _items(job_id: int, spans: list[Span], text: str) -> list[ItemRow]:
-    """The items of `[[number, key, payload], …]`, by number; one without a
-    payload has two parts. If one of them can't be read, each is
-    read separately, so that the others can be.
+    """The items of `[[number, key, payload], …]`, by number; one without a payload has two parts.
+
+    If one of them can't be read, each is read separately, so that the others can be.
     """
     if (items := _read(text)) is not None:
         return [_item(*item) for item in sorted(items, key=itemgetter(0))]
