@@ -13,10 +13,10 @@ SETUP := pyproject.toml constraints.txt scripts/venv
 DEMO_READY := .venv/.ready-demo
 DEV_READY := .venv/.ready-dev
 
-.PHONY: help demo test test-slow test-newest interleave mutants screenshots check format bench bench-quick bench-peers simulate constraints clean
+.PHONY: help demo test test-slow test-distributed test-newest interleave mutants screenshots check format bench bench-quick bench-peers simulate constraints clean
 
 help: ## List the recipes
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "Variables: DB=sqlite|postgres (demo, simulate), JOBS=3 (parallel tests), ARGS='…' (passed on)"
 
 demo: $(DEMO_READY) ## Count 1,797 real digits exactly, with faults injected (DB=postgres: on PostgreSQL)
@@ -25,10 +25,14 @@ demo: $(DEMO_READY) ## Count 1,797 real digits exactly, with faults injected (DB
 test: $(DEV_READY) ## Run the tests on SQLite and PostgreSQL
 	scripts/chromium || true
 	scripts/redis || true
-	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not slow" $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not slow and not distributed" $(ARGS)
 
 test-slow: $(DEV_READY) ## Run the slow tests: real limits, many processes, a large job
 	$(BIN)/pytest -n $(JOBS) --dist worksteal -m slow $(ARGS)
+
+test-distributed: $(DEV_READY) ## Run the tests with real brokers and many processes that are killed
+	scripts/redis || true
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m distributed $(ARGS)
 
 test-newest: ## Run the tests on the newest Python, Django, PostgreSQL (needs root)
 	JOBS=$(JOBS) scripts/newest $(ARGS)

@@ -114,6 +114,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         file = str(item.path).removeprefix(here)
         if f"{file}::{item.name}".startswith(SLOW):
             item.add_marker(pytest.mark.slow)
+        if file.startswith("distributed/"):
+            item.add_marker(pytest.mark.distributed)
 
 
 def pytest_collection_finish() -> None:
