@@ -16,9 +16,9 @@ in joblot and requires no changes to the code that it explores.
 from joblot.testing.interleave.cast import Cast
 from joblot.testing.interleave.errors import NeverEnds, ScheduleFailed, Stuck
 from joblot.testing.interleave.explore import explore
+from joblot.testing.interleave.hold import Hold
 from joblot.testing.interleave.operation import Killed, OperationOutcome
 from joblot.testing.interleave.report import Report
-from joblot.testing.interleave.run import Hold
 from joblot.testing.interleave.steps import step_function, with_steps
 
 __all__ = [

@@ -34,3 +34,7 @@ class Deadlocked(Exception):
 
 class UnexpectedError(Exception):
     """An operation raised an error that was not allowed."""
+
+
+def is_deadlock(error: BaseException | None) -> bool:
+    return getattr(error, "sqlstate", None) == "40P01"

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from joblot.testing.interleave.cast import Cast
 from joblot.testing.interleave.explorer import Check, Explorer, Setup
+from joblot.testing.interleave.hold import Hold
 from joblot.testing.interleave.report import Report, failure
-from joblot.testing.interleave.run import Hold
 from joblot.testing.interleave.schedule import Schedule, follow
 from joblot.testing.interleave.search import Frontier, by_chance, is_schedule, shrink, systematic
 

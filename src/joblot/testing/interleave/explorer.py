@@ -8,10 +8,11 @@ from typing import Self
 from django.db import connections
 
 from joblot.testing.interleave.cast import LETTERS, Cast
-from joblot.testing.interleave.errors import Deadlocked, UnexpectedError
+from joblot.testing.interleave.errors import Deadlocked, UnexpectedError, is_deadlock
 from joblot.testing.interleave.footprint import Footprints
+from joblot.testing.interleave.hold import Hold
 from joblot.testing.interleave.operation import OperationOutcome
-from joblot.testing.interleave.run import Hold, Run, is_deadlock
+from joblot.testing.interleave.run import Run
 from joblot.testing.interleave.schedule import Chooser, Schedule
 from joblot.testing.interleave.statement import first_line
 

@@ -83,6 +83,10 @@ class Operation:
 
     # The explorer's side. Every command makes one or more entries in `moved`.
 
+    @property
+    def is_running(self) -> bool:
+        return self.state is State.RUNNING
+
     def begin(self) -> None:
         self.outcome, self.next = OperationOutcome(), None
         self.in_transaction, self.statements_run = False, 0

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 from queue import Empty, SimpleQueue
 
 from joblot.testing.interleave.database import HOLD, Database
-from joblot.testing.interleave.errors import NeverEnds, Stuck
+from joblot.testing.interleave.errors import NeverEnds, Stuck, is_deadlock
 from joblot.testing.interleave.footprint import EVERYTHING, NOTHING_TOUCHED, Footprint, Footprints
+from joblot.testing.interleave.hold import HeldLock, Hold
 from joblot.testing.interleave.one_writer import OneWriter
 from joblot.testing.interleave.operation import Operation, State
 from joblot.testing.interleave.schedule import Choice, Chooser, Row, Schedule
@@ -23,21 +22,6 @@ LOOK_SECONDS_MAX = 0.016  # the interval doubles up to this, since most checks f
 STUCK_SECONDS_MAX = 15.0
 END_SECONDS_MAX = 2.0
 STEPS_MAX = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """Make one statement of an operation wait *while it runs*, with the snapshot it began with.
-
-    Before the first statement of `operation` that matches the pattern `matching`, the explorer runs
-    the SQL `lock` on its own connection (a row: `SELECT … FOR UPDATE`, a table: `LOCK TABLE …`, or
-    an advisory lock that a trigger of the test takes); the statement then waits for it. When to
-    release the lock is a choice like any other: every moment is tried. PostgreSQL only.
-    """
-
-    operation: str
-    matching: str
-    lock: str
 
 
 class Run:
@@ -54,8 +38,7 @@ class Run:
         self._operations = {op.letter: op for op in operations}
         self._database = database
         self._moved = moved
-        self._hold = hold
-        self._holding = False
+        self._held_lock = HeldLock(hold, database)
         self._kills_left = kills
         self._footprints = footprints
         self._stepped: dict[str, Footprint] = {}  # in the last step, by operation
@@ -108,7 +91,7 @@ class Run:
     def _options(self) -> str:
         letters = "".join(op.letter for op in self._all if self._can_go(op))
         kills = "".join(op.letter.lower() for op in self._all if self._can_be_killed(op))
-        return letters + (HOLD if self._holding else "") + kills
+        return letters + (HOLD if self._held_lock.is_taken else "") + kills
 
     def _can_go(self, op: Operation) -> bool:
         if op.state is State.BUSY:
@@ -151,14 +134,13 @@ class Run:
             self._go(self._operations[letter])
 
     def _go(self, op: Operation) -> None:
-        held = self._begin_hold(op)
+        held = self._held_lock.take_before(op)
         self._send(op)
         self._settle()
         if self._footprints is not None:
             self.schedule.footprints.append(self._footprint(self._footprints, op))
         if held and HOLD not in self._waiting.get(op.letter, ()):
-            self._holding = False  # the statement did not need the lock
-            self._database.release()
+            self._held_lock.release()  # the statement did not need it
 
     def _send(self, op: Operation) -> None:
         statement = op.next
@@ -178,11 +160,9 @@ class Run:
         """
         if any(footprint.everything for footprint in self._stepped.values()):
             return EVERYTHING
-        if op.state is State.RUNNING and op.next is not None:
+        if op.is_running and op.next is not None:
             self._stepped[op.letter] = footprints.of_waiting(op.letter, op.next)
-        if op.letter not in self._stepped:
-            return EVERYTHING
-        return reduce(or_, self._stepped.values())
+        return reduce(or_, self._stepped.values()) if op.letter in self._stepped else EVERYTHING
 
     def _kill(self, op: Operation) -> None:
         self._kills_left -= 1
@@ -193,19 +173,9 @@ class Run:
         self._database.wait_until_gone(op)
         self._settle()
 
-    def _begin_hold(self, op: Operation) -> bool:
-        hold = self._hold
-        if hold is None or op.next is None or op.name != hold.operation:
-            return False
-        if not re.search(hold.matching, op.next.sql) or not self._database.hold(hold.lock):
-            return False
-        self._hold, self._holding = None, True
-        return True
-
     def _release(self) -> None:
-        self._holding = False
         self.schedule.rows.append(Row(HOLD, "the lock is released"))
-        self._database.release()
+        self._held_lock.release()
         self._settle()
 
     def _break_tie(self) -> None:
@@ -214,7 +184,7 @@ class Run:
         if busy:
             self.schedule.deadlocks += 1
             busy[-1].give_up()
-        elif any(map(is_running, self._all)):
+        elif any(op.is_running for op in self._all):
             self._await_move(time.monotonic() + STUCK_SECONDS_MAX)
         else:
             raise Stuck("each operation waits for another")
@@ -242,10 +212,10 @@ class Run:
     def _wait_until_still(self) -> None:
         waited, self._waiting = set(self._waiting), {}
         deadline, patience = time.monotonic() + STUCK_SECONDS_MAX, LOOK_SECONDS
-        while running := [op for op in self._all if op.state is State.RUNNING]:
+        while running := [op for op in self._all if op.is_running]:
             if {op.letter for op in running} <= waited or not self._moved_in_time(patience):
                 self._waiting = self._database.waits(running, self._all)
-                if len(self._waiting) == len(running) and all(map(is_running, running)):
+                if len(self._waiting) == len(running) and all(op.is_running for op in running):
                     break
                 self._check_deadline(deadline, running)
                 waited &= set(self._waiting)
@@ -261,7 +231,7 @@ class Run:
 
     def _await_move(self, deadline: float) -> None:
         while all(op.state is not State.STOPPED for op in self._all) and not self._moved_in_time():
-            self._check_deadline(deadline, [op for op in self._all if op.state is State.RUNNING])
+            self._check_deadline(deadline, [op for op in self._all if op.is_running])
 
     def _check_deadline(self, deadline: float, running: Sequence[Operation]) -> None:
         if time.monotonic() > deadline:
@@ -276,7 +246,7 @@ class Run:
     def _note_arrivals(self) -> None:
         for letter, row in list(self._open_rows.items()):
             op = self._operations[letter]
-            if op.state is State.RUNNING:
+            if op.is_running:
                 self._note_waiting(row, self._waiting[letter])
             elif op.state is State.BUSY:
                 self._tries[letter] = self._transactions_ended
@@ -316,23 +286,14 @@ class Run:
 
     def _end_all(self) -> None:
         """After a problem, leave no operation in the database holding a lock."""
-        if self._holding:
-            self._database.release()
+        self._held_lock.release()
         deadline = time.monotonic() + END_SECONDS_MAX
         while alive := [op for op in self._all if op.state is not State.ENDED]:
             for op in alive:
-                if op.state is not State.RUNNING:
+                if not op.is_running:
                     op.kill()
                 elif time.monotonic() > deadline:
                     self._database.cut_off(op)
             self._moved_in_time()
             if time.monotonic() > deadline + END_SECONDS_MAX:
                 raise Stuck("; ".join(map(self._describe, alive)))
-
-
-def is_running(op: Operation) -> bool:
-    return op.state is State.RUNNING
-
-
-def is_deadlock(error: BaseException | None) -> bool:
-    return getattr(error, "sqlstate", None) == "40P01"

@@ -23,10 +23,11 @@ from joblot.testing.simulator.actors import JUMP, Operator, Sweeper, Weather
 from joblot.testing.simulator.audits import audit_all, events_are_delivered, no_file_is_left
 from joblot.testing.simulator.deliverer import Deliverer
 from joblot.testing.simulator.history import Draws, Step
+from joblot.testing.simulator.post import Post, given_of
 from joblot.testing.simulator.producer import Producer
 from joblot.testing.simulator.scene import Scene
 from joblot.testing.simulator.trouble import CALM
-from joblot.testing.simulator.workers import Post, Worker, given_of
+from joblot.testing.simulator.workers import Worker
 from joblot.testing.simulator.world import Violation, World
 
 WORKERS, PRODUCERS, OPERATORS, SWEEPERS = 4, 2, 2, 2

@@ -12,32 +12,13 @@ from joblot.states import JobStatus, Receipt, ReportedOutcome
 from joblot.testing.simulator import model, posting
 from joblot.testing.simulator.history import Draws
 from joblot.testing.simulator.hooks import PIPELINES
+from joblot.testing.simulator.post import KINDS, WEIGHTS, Post, given_of, shown, shown_given
 from joblot.testing.simulator.trouble import CALM, Kind, Trouble
 from joblot.testing.simulator.world import CallResult, World
-from joblot.wire import GrantedLease, failure, success
+from joblot.wire import GrantedLease
 
 NOT_RECONCILED = "report: committed, not looked"  # a fault point
 OUTBOX_MAX = 6
-# Successes first: 0 is the simplest. "unknown" is an item that the lease was not granted.
-KINDS = ("a", "bb", "bad", "again", model.Job.REFUSED, model.Job.BUSY, "unknown")
-WEIGHTS = (70, 6, 6, 10, 4, 3, 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Post:
-    """Results on their way to the ledger."""
-
-    job_id: int
-    token: str
-    given: tuple[model.Given, ...]
-
-    def results(self) -> list[Any]:
-        return [
-            success(number, output, {"bytes": len(output)})
-            if outcome is ReportedOutcome.SUCCEEDED
-            else failure(number, ("Bad", "Worse")[number % 2], retryable=retryable)
-            for number, outcome, output, retryable in self.given
-        ]
 
 
 @dataclass(slots=True)
@@ -317,23 +298,3 @@ def trouble_of(world: World, draw: Draws, *points: str) -> Trouble:
     if kind is None:
         return Trouble(Kind.KILLED, point=draw.pick(points))
     return Trouble(kind, statement=draw.below(12))
-
-
-def given_of(number: int, kind: str) -> model.Given:
-    if kind in ("bad", "again"):
-        return number, ReportedOutcome.FAILED, "", kind == "again"
-    if kind == "unknown":
-        return 10**6, ReportedOutcome.SUCCEEDED, "a", False
-    return number, ReportedOutcome.SUCCEEDED, kind, False
-
-
-def shown(numbers: list[int]) -> str:
-    first = ", ".join(map(str, numbers[:8]))
-    return f"items {first}{' …' if len(numbers) > 8 else ''}"
-
-
-def shown_given(given: tuple[model.Given, ...]) -> str:
-    words = [
-        f"{n} {output or ('again' if retryable else 'bad')}" for n, _, output, retryable in given
-    ]
-    return f"[{', '.join(words[:8])}{' …' if len(words) > 8 else ''}]"
