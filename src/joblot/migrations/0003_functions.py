@@ -15,6 +15,7 @@ FUNCTIONS = [
     "report/settle_1",
     "report/count_1",
     "report/may_be_due_1",
+    "report/due_after_commit_1",
     "report/report_1",
     "claim/report_and_claim_1",
     "claim/claim_together_1",

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
+from tempfile import TemporaryFile
 from typing import Any
 
 import pytest
 from django.db import connections
+from django.db.transaction import on_commit
+from psycopg.pq import Trace
 
 from joblot.errors import PermanentError
 from joblot.ledger.db import functions
@@ -15,6 +19,7 @@ from joblot.ledger.report.hooks import on_result
 from joblot.ledger.report.report import report
 from joblot.ledger.rows import pipelines_claimed
 from joblot.ledger.submit.submit import submit
+from joblot.models import Outcome
 from joblot.wire import GrantedLease, success
 from tests.ledger import worker
 from tests.ledger.worker import counts, keys, numbers, status, succeed
@@ -71,6 +76,28 @@ def test_a_hook_adds_one_transaction_and_its_own_statements(lease: GrantedLease,
     assert got == [[0, 1, 2, 3]]
 
 
+def round_trips(act: Callable[[], object]) -> int:
+    """How often `act` waits for the server: each time it answers that it is ready for more."""
+    link = connections["postgres"].connection.pgconn
+    with TemporaryFile() as file:
+        link.trace(file.fileno())
+        link.set_trace_flags(Trace.SUPPRESS_TIMESTAMPS)
+        try:
+            act()
+        finally:
+            link.untrace()
+        file.seek(0)
+        return sum(b"ReadyForQuery" in line for line in file)
+
+
+def test_count_commit_and_check_are_one_round_trip_after_a_hook() -> None:
+    """The fewest of several reports: the driver prepares a statement when it is sent once more."""
+    on_result("p")(lambda results: None)
+    submit("long", keys(600), pipeline="p")
+    taken = [round_trips(partial(succeed, worker.lease(limit=4))) for _ in range(10)]
+    assert min(taken) == len(["BEGIN", "settle", "count, COMMIT, check"])
+
+
 @pytest.mark.parametrize("by", [report, report_grouped])
 def test_of_a_lease_claimed_elsewhere_the_database_says_that_it_has_a_hook(
     lease: GrantedLease, monkeypatch: pytest.MonkeyPatch, by: Any
@@ -112,3 +139,19 @@ def test_an_error_after_the_commit_takes_no_receipt_away(broken_check: None) -> 
     assert counts(job) == {"succeeded": 1}
     assert succeed(worker.lease()) == ["counted"]
     assert status(job) == "SUCCESS"
+
+
+def test_nor_does_one_after_a_hook(broken_check: None) -> None:
+    saved: list[str] = []
+    on_result("p")(lambda results: saved.extend(one.key for one in results))
+    test_an_error_after_the_commit_takes_no_receipt_away(None)
+    assert saved == ["k0", "k1"]
+
+
+def test_what_a_hook_does_on_commit_runs_after_it(lease: GrantedLease) -> None:
+    seen: list[int] = []
+    on_result("p")(
+        lambda results: on_commit(lambda: seen.append(Outcome.objects.count()), using="postgres")
+    )
+    assert succeed(lease) == ["counted"] * 4
+    assert seen == [4]

@@ -11,8 +11,8 @@ from django.db import connections
 
 from joblot.ledger.maintain.fold import fold
 from joblot.ledger.report import group_commit
-from joblot.ledger.report.pending_result import PendingResult
-from joblot.ledger.report.report import prepare, report
+from joblot.ledger.report.pending_result import PendingResult, prepare
+from joblot.ledger.report.report import report
 from joblot.ledger.submit.submit import submit
 from joblot.models import Job, Metric, Outcome, Tally
 from joblot.states import Receipt

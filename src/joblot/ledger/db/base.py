@@ -59,6 +59,13 @@ class Dialect(ABC):
     def cursor(self, conn: BaseDatabaseWrapper) -> AbstractContextManager[Any]:
         """A cursor of the driver, for one statement; what it returns is read inside the block."""
 
+    def committing_cursor(self, conn: BaseDatabaseWrapper) -> AbstractContextManager[Any]:
+        """A cursor of the driver for several statements in one message, of which one is COMMIT.
+
+        Only where `has_functions`.
+        """
+        raise NotImplementedError(self.name)
+
     @abstractmethod
     def insert(
         self, conn: BaseDatabaseWrapper, table: str, columns: str, rows: Iterable[tuple[Any, ...]]

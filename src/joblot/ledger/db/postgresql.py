@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -68,6 +69,13 @@ class PostgreSQL(Dialect):
         finally:
             if cursor.pgresult is not None:
                 cursor.pgresult.clear()
+
+    def committing_cursor(self, conn: BaseDatabaseWrapper) -> AbstractContextManager[Any]:
+        """One that puts the parameters into the text: a message with parameters of its own is
+        limited to one statement.
+        """
+        cursor: AbstractContextManager[Any] = import_module("psycopg").ClientCursor(conn.connection)
+        return cursor
 
     def insert(
         self, conn: BaseDatabaseWrapper, table: str, columns: str, rows: Iterable[tuple[Any, ...]]

@@ -119,6 +119,33 @@ def execute(connection: BaseDatabaseWrapper, name: str, /, **params: Any) -> Non
         pass
 
 
+def can_commit_within(connection: BaseDatabaseWrapper) -> bool:
+    """True if a message with a COMMIT ends the transaction that the caller has begun.
+
+    Not inside another transaction, as a test's; and where statements are logged or wrapped, each is
+    sent by itself.
+    """
+    return not (connection.savepoint_ids or _is_observed(connection))
+
+
+def fetch_after_commit(
+    connection: BaseDatabaseWrapper, name: str, /, **params: Any
+) -> list[tuple[Any, ...]]:
+    """Run the statements of `name`, one of which is COMMIT, in one message; the last one's rows.
+
+    Ask `can_commit_within` first. Django's commit at the end of the block then finds nothing open.
+    """
+    dialect = dialect_of(connection)
+    sql = text(name, dialect, frozen=False)
+    connection.validate_no_broken_transaction()
+    with connection.wrap_database_errors, dialect.committing_cursor(connection) as cursor:
+        cursor.execute(sql, params)
+        while cursor.nextset():
+            pass
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
+
+
 def execute_many(
     connection: BaseDatabaseWrapper,
     name: str,
@@ -154,7 +181,7 @@ def _executed(connection: BaseDatabaseWrapper, name: str, params: dict[str, Any]
 @contextmanager
 def _cursor(connection: BaseDatabaseWrapper) -> Iterator[Any]:
     """A cursor: the driver's own, which costs less, if nobody logs or wraps the statements."""
-    if connection.queries_logged or connection.execute_wrappers:
+    if _is_observed(connection):
         with connection.cursor() as cursor:
             yield cursor
         return
@@ -163,6 +190,10 @@ def _cursor(connection: BaseDatabaseWrapper) -> Iterator[Any]:
     connection.validate_no_broken_transaction()
     with connection.wrap_database_errors, dialect_of(connection).cursor(connection) as cursor:
         yield cursor
+
+
+def _is_observed(connection: BaseDatabaseWrapper) -> bool:
+    return bool(connection.queries_logged or connection.execute_wrappers)
 
 
 def now_of(connection: BaseDatabaseWrapper) -> tuple[str, list[Any]]:

@@ -2,7 +2,8 @@
 
 Without a hook, one call of a procedure settles them, commits, and then checks whether anything may
 be due for the job. With a hook, which runs in the transaction that counts its items, and in a
-test's transaction, the same functions are called one by one. What they leave alone is judged.
+test's transaction, the same functions are called one by one; after a hook, the last of them is sent
+with the COMMIT. What they leave alone is judged.
 """
 
 from __future__ import annotations
@@ -11,10 +12,17 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from django.db import InternalError
+from django.db import IntegrityError, InternalError
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from joblot.errors import Unavailable
-from joblot.ledger.db.statements import execute, fetch, json_value
+from joblot.ledger.db.statements import (
+    can_commit_within,
+    execute,
+    fetch,
+    fetch_after_commit,
+    json_value,
+)
 from joblot.ledger.db.transactions import connection, durable, repeated
 from joblot.ledger.report import hooks
 from joblot.ledger.report.hook_calls import HookFailed, HookScope, hooks_of
@@ -41,15 +49,16 @@ def settle_alone(
             return None
     try:
         settled = _settle_in_parts(token, rows, pending)
-    except HookFailed:  # for some of them; which ones, is found out item by item
+    except (HookFailed, IntegrityError):  # at the COMMIT, if a constraint of its rows is deferred
         return None
     if settled is None:
         return None
-    job_id, moved, failed = settled
-    try:
-        due = may_be_due(job_id, failed)
-    except Unavailable:  # they are committed
-        due = True
+    job_id, moved, failed, due = settled
+    if due is None:
+        try:
+            due = may_be_due(job_id, failed)
+        except Unavailable:  # they are committed
+            due = True
     return counted(moved, job_id if due else None)
 
 
@@ -80,15 +89,12 @@ def may_be_due(job_id: int, failed: int) -> bool:
 @repeated
 def _settle_in_parts(
     token: UUID, rows: str, pending: Sequence[PendingResult]
-) -> tuple[int, list[int], int] | None:
-    """The job, the items that are settled, and how many of them failed; None if none is.
-
-    Raises HookFailed, and has then done nothing.
+) -> tuple[int, list[int], int, bool | None] | None:
+    """The job, the items that are settled, how many of them failed, and whether the job may be due
+    if that was asked; None if no item is settled. Raises HookFailed, and has then done nothing.
     """
-    with durable():
-        (settled,) = fetch(
-            connection(), "report/settle_in_part", clock=None, token=token, results=rows
-        )
+    with durable() as conn:
+        (settled,) = fetch(conn, "report/settle_in_part", clock=None, token=token, results=rows)
         job_id, run, stage, moved, succeeded, failed, metrics, *read = settled
         if moved is None:
             return None
@@ -99,10 +105,19 @@ def _settle_in_parts(
             _call_hook(scope, pending, items)
         amounts = {"succeeded": succeeded, "failed": failed, "metrics": metrics}
         try:
-            execute(connection(), "report/count", job=job_id, stage=stage, **amounts)
+            due = _count(conn, {"job": job_id, "stage": stage, **amounts})
         except InternalError as error:  # the transaction has failed, in the hook
             raise HookFailed from error
-    return job_id, moved, failed
+    return job_id, moved, failed, due
+
+
+def _count(conn: BaseDatabaseWrapper, amounts: dict[str, Any]) -> bool | None:
+    """Count, last of all, and where possible commit and check with the same message."""
+    if not can_commit_within(conn):
+        execute(conn, "report/count", **amounts)
+        return None
+    ((due,),) = fetch_after_commit(conn, "report/count_and_commit", **amounts)
+    return bool(due)
 
 
 def _call_hook(

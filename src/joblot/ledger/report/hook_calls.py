@@ -17,7 +17,7 @@ from joblot.ledger.db.transactions import brief, connection, hook_savepoint, is_
 from joblot.ledger.report import hooks
 from joblot.ledger.report.pending_result import PendingResult
 from joblot.ledger.room import room
-from joblot.ledger.rows.deferrals import raised
+from joblot.ledger.rows.deferrals import Deferred, raised
 from joblot.ledger.rows.items import ItemRow, items_by_number
 
 
@@ -57,6 +57,15 @@ class HooksOf:
     on_result: hooks.ResultHook | None
     on_late: hooks.ResultHook | None
     running: Running | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return self.on_result is None and self.on_late is None
+
+    @property
+    def kind(self) -> str:
+        """The hook that is named where it is not known which one failed."""
+        return "on_result" if self.on_result else "on_late"
 
     def call(
         self,
@@ -103,6 +112,19 @@ class HooksOf:
         ]
 
 
+class RefusedAtCommit(Exception):
+    """A deferred constraint refused what a hook wrote, so nothing of its report was committed."""
+
+    def __init__(self, found: HooksOf, cause: BaseException) -> None:
+        super().__init__(str(cause))
+        self.scope, self.hook, self.cause = found.scope, found.kind, cause
+
+    def deferred(self, number: int) -> Deferred:
+        """For the only result of that report."""
+        why = raised(f"{self.hook}('{self.scope.pipeline}')", self.cause)
+        return Deferred(number, self.hook, why)
+
+
 @contextmanager
 def hooks_of(scope: HookScope) -> Iterator[HooksOf]:
     """All hooks of this report together hold its locks for `hook_seconds_max`.
@@ -111,13 +133,13 @@ def hooks_of(scope: HookScope) -> Iterator[HooksOf]:
     already for this one to begin.
     """
     found = HooksOf(scope, hooks.result_hook(scope.pipeline), hooks.late_hook(scope.pipeline))
-    if found.on_result is None and found.on_late is None:
+    if found.is_empty:
         yield found
         return
     seconds = seconds_within(limits().hook_seconds_max)
     what = f"the hook of pipeline {scope.pipeline}, job {scope.job_id}"
-    hook = "on_result" if found.on_result else "on_late"
-    name, running = f"{hook}('{scope.pipeline}')", None
+    hook, running = found.kind, None
+    name = f"{hook}('{scope.pipeline}')"
     try:
         with room(), ended_after(seconds, what) as running:
             yield HooksOf(scope, found.on_result, found.on_late, running)

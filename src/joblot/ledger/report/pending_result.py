@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from joblot.canonical import canonical
-from joblot.states import ItemState, ReportedOutcome
-from joblot.wire import Error, Result, failure
+from joblot import wire
+from joblot.canonical import canonical, hash_of
+from joblot.config import limits
+from joblot.errors import InvalidResult
+from joblot.ledger.rows import outputs
+from joblot.states import ItemState, Receipt, ReportedOutcome
+from joblot.wire import Error, ItemReceipt, Result, failure
 
 SUCCEEDED = ReportedOutcome.SUCCEEDED
 _STATE_AND_HASH = f'"state":{ItemState.SUCCEEDED.value},"hash":"'
@@ -107,3 +111,32 @@ class PendingResult:
 def rows_of(pending: Iterable[PendingResult]) -> str:
     """Results as the JSON array that statements take."""
     return f"[{','.join(one.row() for one in pending)}]"
+
+
+def prepare(
+    results: Sequence[Result | Mapping[str, Any]],
+) -> list[PendingResult | ItemReceipt]:
+    """Results parsed and hashed; for one that is bad in itself, the receipt that rejects it.
+
+    Raises InvalidResult for too many.
+    """
+    if len(results) > limits().results_per_report_max:
+        raise InvalidResult(
+            f"expected at most {limits().results_per_report_max} results in one report, "
+            f"got {len(results)}; split them"
+        )
+    return [_prepared(result) for result in wire.parse_results(results)]
+
+
+def _prepared(result: Result | ItemReceipt) -> PendingResult | ItemReceipt:
+    if isinstance(result, ItemReceipt):
+        return result
+    if not result.succeeded:
+        return PendingResult(result)
+    try:
+        text = result.output_text or canonical(result.output)
+        encoded = text.encode()
+        large = outputs.is_large(len(encoded))
+    except InvalidResult as error:
+        return ItemReceipt(result.item, Receipt.REJECTED, str(error))
+    return PendingResult(result, text, hash_of(encoded), large)

@@ -15,10 +15,9 @@ from uuid import UUID
 
 from django.db import DatabaseError
 
-from joblot import faults, telemetry, wire
-from joblot.canonical import canonical, hash_of
+from joblot import faults, telemetry
 from joblot.config import limits
-from joblot.errors import InvalidResult, JoblotError, NotStorable, Unavailable
+from joblot.errors import JoblotError, NotStorable, Unavailable
 from joblot.ledger.db.dialect import dialect_of
 from joblot.ledger.db.transactions import (
     alias,
@@ -31,8 +30,8 @@ from joblot.ledger.job.reconcile import reconcile
 from joblot.ledger.report import settlement
 from joblot.ledger.report.at_once import settle_alone
 from joblot.ledger.report.figures import note_figures
-from joblot.ledger.report.hook_calls import HookStopped
-from joblot.ledger.report.pending_result import PendingResult
+from joblot.ledger.report.hook_calls import HookStopped, RefusedAtCommit
+from joblot.ledger.report.pending_result import PendingResult, prepare
 from joblot.ledger.report.write import Settled
 from joblot.ledger.rows import deferrals, outputs
 from joblot.ledger.rows.deferrals import Deferred, raised
@@ -128,35 +127,6 @@ def _recorded(token: UUID | None, prepared: Sequence[object], rounds: Sequence[_
     )
 
 
-def prepare(
-    results: Sequence[Result | Mapping[str, Any]],
-) -> list[PendingResult | ItemReceipt]:
-    """Results parsed and hashed; for one that is bad in itself, the receipt that rejects it.
-
-    Raises InvalidResult for too many.
-    """
-    if len(results) > limits().results_per_report_max:
-        raise InvalidResult(
-            f"expected at most {limits().results_per_report_max} results in one report, "
-            f"got {len(results)}; split them"
-        )
-    return [_prepared(result) for result in wire.parse_results(results)]
-
-
-def _prepared(result: Result | ItemReceipt) -> PendingResult | ItemReceipt:
-    if isinstance(result, ItemReceipt):
-        return result
-    if not result.succeeded:
-        return PendingResult(result)
-    try:
-        text = result.output_text or canonical(result.output)
-        encoded = text.encode()
-        large = outputs.is_large(len(encoded))
-    except InvalidResult as error:
-        return ItemReceipt(result.item, Receipt.REJECTED, str(error))
-    return PendingResult(result, text, hash_of(encoded), large)
-
-
 def _uuid_of(token: str | UUID) -> UUID | None:
     try:
         return token if isinstance(token, UUID) else UUID(str(token))
@@ -218,21 +188,31 @@ class _Round:
             self.job_id = settled.job_id or self.job_id
 
     def _settle_judged(self, token: UUID, left: Sequence[PendingResult]) -> None:
-        """Settle any results; one that the database can't store is found by halving, and rejected.
+        """Settle any results. One that the database can't store, or whose hook's rows it refuses at
+        COMMIT, is found by halving.
 
         What a transaction has committed before keeps its receipt.
         """
         try:
             self._settle_and_store(token, left)
-        except NotStorable as error:
+        except (NotStorable, RefusedAtCommit) as error:
             left = [one for one in left if one.number not in self.receipts]
             if len(left) == 1:
-                self._answer(left[0], Receipt.REJECTED, str(error)[:_REASON_CHARS])
-                self._give_up({self.files.get(left[0].number)})
+                self._refuse(left[0], error)
                 return
             middle = len(left) // 2
             self._settle_judged(token, left[:middle])
             self._settle_judged(token, left[middle:])
+
+    def _refuse(self, one: PendingResult, error: NotStorable | RefusedAtCommit) -> None:
+        if isinstance(error, RefusedAtCommit):
+            deferred = error.deferred(one.number)
+            logger.warning("item %s: %s at COMMIT", one.number, deferred.cause)
+            deferrals.note(error.scope.job_id, error.scope.stage, [deferred])
+            self._answer(one, Receipt.DEFERRED, f"{deferred.cause}; post it again later")
+            return
+        self._answer(one, Receipt.REJECTED, str(error)[:_REASON_CHARS])
+        self._give_up({self.files.get(one.number)})
 
     def _settle_and_store(self, token: UUID, left: Sequence[PendingResult]) -> None:
         """Settle them, and store large outputs between two transactions.

@@ -11,11 +11,19 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
+from django.db import IntegrityError
+
 from joblot.errors import PermanentError
 from joblot.ledger.db.transactions import alias, durable, repeated
 from joblot.ledger.report import write
 from joblot.ledger.report.held import Held
-from joblot.ledger.report.hook_calls import HookFailed, HooksOf, all_or_nothing, hooks_of
+from joblot.ledger.report.hook_calls import (
+    HookFailed,
+    HooksOf,
+    RefusedAtCommit,
+    all_or_nothing,
+    hooks_of,
+)
 from joblot.ledger.report.hooks import ResultHook
 from joblot.ledger.report.judge import Decision, judge
 from joblot.ledger.report.pending_result import PendingResult
@@ -33,14 +41,23 @@ Done = tuple[list[Decision], list[PendingResult]]  # what was carried out, what 
 
 @repeated
 def settle(token: UUID, pending: Sequence[PendingResult]) -> Settled:
-    """Settle results of different items; those whose files are missing have no answer yet."""
-    with durable():
-        held = Held.lock(token)
-        if held is None:
-            return unknown_lease(pending)
-        with hooks_of(held.scope) as found:
-            settlement = _Settlement(held, found)
-            decisions, lacking = settlement.settle(pending)
+    """Settle results of different items; those whose files are missing have no answer yet.
+
+    Raises RefusedAtCommit; then nothing is settled.
+    """
+    found: HooksOf | None = None
+    try:
+        with durable():
+            held = Held.lock(token)
+            if held is None:
+                return unknown_lease(pending)
+            with hooks_of(held.scope) as found:
+                settlement = _Settlement(held, found)
+                decisions, lacking = settlement.settle(pending)
+    except IntegrityError as error:  # of a deferred constraint; joblot's own tables have none
+        if found is None or found.is_empty:
+            raise
+        raise RefusedAtCommit(found, error) from error
     receipts = {decision.number: decision.answer() for decision in decisions}
     return Settled(
         receipts,

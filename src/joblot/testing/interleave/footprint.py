@@ -124,6 +124,8 @@ class Reader:
     def __call__(self, statement: Statement) -> Footprint:
         if statement.ends_transaction or statement.local or statement.plain == "BEGIN IMMEDIATE":
             return NOTHING_TOUCHED
+        if "; COMMIT;" in statement.plain:
+            return EVERYTHING
         if statement.stepped or statement.plain == RETURN:
             return NOTHING_TOUCHED
         return self._of_text(statement.sql)
