@@ -1,12 +1,13 @@
 """Remove each guard from a copy of joblot; the test named for it must fail.
 
-    python -m tests.interleave.mutants [WORD …]    # only guards with one of the words
+    python -m tests.interleave.mutants [TEXT …]    # only guards with one of the texts
 
-First all of these tests must pass on an unchanged copy. Exits with 1 if a loss is not detected.
+First these tests must pass on an unchanged copy. Exits with 1 if a loss is not detected.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import shutil
@@ -22,7 +23,7 @@ from tests.interleave.guards.guard import Guard
 
 ROOT = Path(__file__).parents[2]
 AT_ONCE = 2
-SECONDS_MAX = 300
+SECONDS_MAX = 300  # of one test
 GREEN, RED = 0, 1  # pytest's exit codes; any other is inconclusive
 PROBLEM = re.compile(r"^E\s+(?:\S+(?:ScheduleFailed|Error): )(.+)", re.MULTILINE)
 
@@ -42,7 +43,7 @@ def run_tests(src: Path, tests: Sequence[str]) -> subprocess.CompletedProcess[st
         env=environment,
         capture_output=True,
         text=True,
-        timeout=SECONDS_MAX,
+        timeout=SECONDS_MAX * len(tests),
         check=False,
     )
 
@@ -56,20 +57,26 @@ def missed(guard: Guard) -> tuple[bool, str]:
     if done.returncode not in {GREEN, RED}:
         return False, f"no answer, pytest ended with {done.returncode}: {done.stdout[-500:]}"
     problem = PROBLEM.search(done.stdout)
-    return done.returncode == RED, problem[1] if problem else "green"
+    red = done.returncode == RED
+    return red, problem[1] if problem else "a test failed" if red else "green"
 
 
-def all_green() -> bool:
+def are_green(guards: Sequence[Guard]) -> bool:
     with tempfile.TemporaryDirectory(prefix="joblot-mutant-") as folder:
         src = copy_of_joblot(Path(folder))
-        done = run_tests(src, sorted({guard.caught_by for guard in GUARDS}))
+        done = run_tests(src, sorted({guard.caught_by for guard in guards}))
     sys.stdout.write(f"untouched: {(done.stdout + done.stderr).splitlines()[-1]}\n")
     return done.returncode == GREEN
 
 
-def main(words: Sequence[str]) -> int:
-    chosen = [g for g in GUARDS if not words or any(w in g.kept + g.caught_by for w in words)]
-    good = all_green()
+def main(given: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("texts", nargs="*", help="in the description of a guard or its test's name")
+    texts = parser.parse_args(given).texts
+    chosen = [g for g in GUARDS if not texts or any(t in g.kept + g.caught_by for t in texts)]
+    if not chosen:
+        parser.error(f"no guard's description or test contains {' or '.join(texts)}")
+    good = are_green(chosen)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for guard, (red, says) in zip(chosen, pool.map(missed, chosen), strict=True):
             good = good and red

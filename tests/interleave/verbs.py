@@ -11,10 +11,13 @@ from uuid import UUID
 
 from joblot.canonical import result_hash
 from joblot.fingerprint import cause_of
+from joblot.ledger.claim import by_function
 from joblot.ledger.claim.after_report import report
 from joblot.ledger.claim.candidates import Wanted, cache_for
 from joblot.ledger.claim.claim import claim
-from joblot.ledger.db.transactions import connection
+from joblot.ledger.claim.grant import Holder
+from joblot.ledger.claim.together import GroupClaim, PendingClaim
+from joblot.ledger.db.transactions import connection, repeated
 from joblot.ledger.job.edit import edit
 from joblot.ledger.job.lifecycle import cancel, delete, end_cancel, pause, resume, start
 from joblot.ledger.job.prune import prune
@@ -34,7 +37,7 @@ from joblot.ledger.report.report import report_by
 from joblot.ledger.report.write import Settled
 from joblot.ledger.rows.log import log
 from joblot.ledger.submit.submit import add_items, seal, submit
-from joblot.wire import NextClaim, success
+from joblot.wire import Claim, NextClaim, success
 from tests.interleave.scenes import KEY, SCENES, SECONDS, WORKER, Scene
 from tests.ledger.worker import fail, keys, succeed
 
@@ -82,6 +85,27 @@ def together(scene: Scene) -> list[str]:
     return [one.receipt.value for (one,) in answers]
 
 
+def claims(scene: Scene) -> list[list[int]]:
+    """Two claims in one statement and one commit, where there are functions; else in two."""
+    wanted = Wanted.of(CLAIMED, None, None)
+    asked = list(cache_for(wanted).read(wanted).in_order(0))
+    if connection().vendor != "postgresql" or not asked:
+        return [numbers_of(claim(CLAIMED, 1)) for _ in range(2)]
+    walks, group = by_function.walks_of(asked), GroupClaim()
+    both = [
+        PendingClaim(walks, by_function.params(walks, 1, Holder(f"{WORKER} {n}"))) for n in range(2)
+    ]
+    for one in both:
+        group.join(one)
+    repeated(group.lead)()
+    taken = [by_function.taken_of(one.row, walks, one.token) for one in both if one.row]
+    return [[item.number for item in one.grant.items] for one in taken if one and one.grant]
+
+
+def numbers_of(answer: Claim) -> list[int]:
+    return [item.id for lease in answer.leases for item in lease.items]
+
+
 def report_and_claim(scene: Scene) -> list[str]:
     """Report what is held and claim the next lease, in one call, since a candidate is known."""
     wanted = Wanted.of(CLAIMED, None, None)
@@ -125,6 +149,7 @@ VERBS: dict[str, Verb] = {
     "restore": Verb("running last", lambda s: restore_worker(0, WORKER)),
     # a worker
     "claim": Verb("running filling staged", lambda s: claim(["p", "q"], 2)),
+    "claims": Verb("running filling staged", claims),
     "renew": Verb("running last canceling deleted", lambda s: renew(live(s).token, 5000)),
     "renew_many": Verb("running last canceling", renew_both),
     "release": Verb("running last canceling", lambda s: release(live(s).token)),

@@ -85,4 +85,11 @@ GUARDS = (
         "",
         "races/test_explored.py::test_a_claim_grants_nothing_after_the_pause",
     ),
+    Guard(
+        "The cap of an owner holds among claims that share a statement.",
+        "claim/claim_together_1.function.postgresql.sql",
+        "            owners_items_max[n], keys[n], askeds[n]\n",
+        "            NULL, keys[n], askeds[n]\n",
+        "ledger/claim/test_together.py::test_so_does_the_cap_of_an_owner",
+    ),
 )

@@ -60,11 +60,15 @@ class GroupClaim(Group[PendingClaim]):
 
     def make(self, mine: PendingClaim) -> None:
         """Make it with others; returns once it has its row, or is to be made alone."""
-        self._enter(mine)
+        self.join(mine)
         if self._is_to_lead(mine):
-            self._lead()
+            self.lead()
 
-    def _lead(self) -> None:
+    def join(self, mine: PendingClaim) -> None:
+        """Wait for the next statement; the claim that `leads` makes it."""
+        self._enter(mine)
+
+    def lead(self) -> None:
         """Make the claims that wait, this thread's own included, and let the next one lead."""
         with self._lock:
             most = limits().claims_shared_max
