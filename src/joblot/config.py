@@ -32,6 +32,17 @@ def doubled(seconds: float, times: int, *, most: float) -> float:
     return min(seconds * 2.0 ** min(times, 32), most)
 
 
+HALT_ACTIONS = ("pause", "cancel")
+
+# The settings of a policy that count items, with the least value of each.
+_COUNTS: Mapping[str, int] = {
+    "in_flight_items_max": 1,
+    "alert_failed_items": 0,
+    "halt_failed_items": 0,
+    "halt_tried_items_min": 1,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """How one job is judged, and how long it waits."""
@@ -45,6 +56,10 @@ class Policy:
     cancel_grace_seconds: float = 10.0  # how long a cancel waits for the leases in flight
     in_flight_items_max: int | None = None  # in live leases; one claim may exceed it
     alert_failed_items: int | None = None  # failed and lost; one more writes the event "failing"
+    halt_failed_items: int | None = None  # failed and lost; one more halts the job
+    halt_failed_share: float | None = None  # of what a stage has tried; a larger one halts the job
+    halt_tried_items_min: int = 20  # in the stage, before its share counts
+    halt_action: str = "pause"  # what a halt does to the job: "pause" or "cancel"
 
     def __post_init__(self) -> None:
         _bounded(0, 1, {"failure_threshold": self.failure_threshold})
@@ -59,8 +74,14 @@ class Policy:
                 "cancel_grace_seconds": self.cancel_grace_seconds,
             },
         )
+        if self.halt_failed_share is not None:
+            _bounded(0, 1, {"halt_failed_share": self.halt_failed_share})
+        if self.halt_action not in HALT_ACTIONS:
+            raise InvalidPolicy(
+                f"halt_action: expected {' or '.join(HALT_ACTIONS)}, got {shown(self.halt_action)}"
+            )
         whole = ["failures_max", "expiries_max"]
-        for name, least in (("in_flight_items_max", 1), ("alert_failed_items", 0)):
+        for name, least in _COUNTS.items():
             if (given := getattr(self, name)) is not None:
                 _bounded(least, 2**31 - 1, {name: given})
                 whole.append(name)
@@ -78,6 +99,11 @@ class Policy:
                 f"unknown policy {', '.join(unknown):.200}; known are {', '.join(sorted(known))}"
             )
         return replace(default or cls(), **given)
+
+    @property
+    def halts(self) -> bool:
+        """True if failures can halt the job."""
+        return self.halt_failed_items is not None or self.halt_failed_share is not None
 
     def backoff_seconds(self, failures: int) -> float:
         """How long an item waits after its `failures`-th reported failure (1, 2, …)."""

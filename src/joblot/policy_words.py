@@ -68,6 +68,24 @@ FIELDS = {
         "failed or lost items",
         "One more than this writes the event “failing”, once per run. Empty: no alert.",
     ),
+    "policy.halt_failed_items": Field(
+        "Halt after",
+        "failed or lost items",
+        "One more than this halts the job. A resume begins the count again. Empty: no halt.",
+    ),
+    "policy.halt_failed_share": Field(
+        "Halt above a share of failures",
+        "from 0 to 1",
+        "If a larger share of what a stage has tried has failed, the job halts. Empty: no halt.",
+    ),
+    "policy.halt_tried_items_min": Field(
+        "Before the share counts",
+        "items",
+        "So many items must have been tried in the stage.",
+    ),
+    "policy.halt_action": Field(
+        "What a halt does", "", "“pause” lets the job be resumed, “cancel” ends its run."
+    ),
 }
 
 

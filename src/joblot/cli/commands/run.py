@@ -12,7 +12,8 @@ from joblot.cli import failures, text, verbs
 from joblot.cli import out as out_file
 from joblot.cli.cores import cores
 from joblot.cli.database import make_database, open_database
-from joblot.cli.exits import exit_code_of
+from joblot.cli.exits import ENDED_BADLY, exit_code_of
+from joblot.cli.halting import HaltAfter, halting_of
 from joblot.cli.options import (
     Db,
     JsonLines,
@@ -30,6 +31,7 @@ from joblot.cli.run import Run
 from joblot.cli.source import Source
 from joblot.errors import InvalidInput
 from joblot.log_format import log_to_stderr
+from joblot.operator_name import operator
 from joblot.shown import counted
 from joblot.states import TERMINAL
 from joblot.words import status_word
@@ -113,6 +115,7 @@ def run(
     chdir: Chdir = None,
     retry_on: RetryOn = None,
     no_retry_on: NoRetryOn = None,
+    halt_after: HaltAfter = None,
     policy: Policies = None,
     db: Db = None,
 ) -> None:
@@ -125,7 +128,7 @@ def run(
     source = Source(given, lines, jsonl, null, skip_bad)
     source.check(needed=resume is None)
     out_file.check(out)
-    settings = policy_of(policy)
+    settings = policy_of(policy) | halting_of(halt_after)
     log_to_stderr("joblot run")
     make_database(db) if resume is None else open_database(db)
     if resume is None:
@@ -157,6 +160,8 @@ def _begun(one: Run, resume: int | None, name: str | None, settings: dict[str, A
     one.prepare()
     if resume is None:
         return begin(one.plan, name=name, policy=settings)
+    if settings:
+        verbs.edit(resume, policy=settings, actor=operator())
     _say_what_is_held(reawaken(resume))
     return resume
 
@@ -187,10 +192,12 @@ def _end(one: Run, state: dict[str, Any], out: str | None, source: Source) -> in
         if out is not None:
             out_file.write(state["id"], out)
         return exit_code_of(state["status"])
+    if one.halted:
+        text.err().print(f"halted: {one.halted}", soft_wrap=True)
     _print_how_to_continue(state, source)
     if one.error is not None:
         raise one.error
-    return 128 + one.interrupted
+    return ENDED_BADLY if one.halted else 128 + one.interrupted
 
 
 def _print_how_to_continue(state: dict[str, Any], source: Source) -> None:

@@ -16,9 +16,16 @@ from joblot.config import limits
 from joblot.ledger.db.transactions import alias, durable, repeated
 from joblot.ledger.rows.author import Author
 from joblot.ledger.rows.items import count_of_cause, failed_for, settled_among
-from joblot.ledger.rows.job import advance, lock_job, record_event, require_transition, stages_of
+from joblot.ledger.rows.job import (
+    advance,
+    lock_job,
+    policy_of,
+    record_event,
+    require_transition,
+    stages_of,
+)
 from joblot.ledger.rows.ranges import Span, enqueue, islands
-from joblot.ledger.rows.tallies import Deltas, settled, succeeded
+from joblot.ledger.rows.tallies import Deltas, settled, succeeded, tried
 from joblot.models import Attempt, ItemRange, Job, Outcome
 from joblot.states import ItemState, JobStatus, JobTransition
 
@@ -75,8 +82,17 @@ def _end(job: Job, deltas: Deltas) -> None:
         return
     status = require_transition(job, JobTransition.START)
     advance(job.pk, job.version, reopening=None, status=status.value)
-    begun = {"settled": settled(job.pk) + deltas.settled}
+    begun: dict[str, Any] = {"settled": settled(job.pk) + deltas.settled}
+    if policy_of(job).halts:  # what failed in an earlier run does not count for a halt
+        begun["tried"] = _tried(job.pk, deltas)
     record_event(job.pk, job.run, 0, "started", begun, by=Author(**job.reopening["by"]))
+
+
+def _tried(job_id: int, deltas: Deltas) -> list[tuple[int, int]]:
+    """What was tried in each stage, once `deltas` are written."""
+    now = tried(job_id, deltas.stages_total)
+    changes = [deltas.tried(stage) for stage in range(deltas.stages_total)]
+    return [(a + da, b + db) for (a, b), (da, db) in zip(now, changes, strict=True)]
 
 
 def _reopen_items(job: Job, stage: int, numbers: Iterable[int], deltas: Deltas) -> None:
