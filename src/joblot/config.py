@@ -34,12 +34,11 @@ def doubled(seconds: float, times: int, *, most: float) -> float:
 
 HALT_ACTIONS = ("pause", "cancel")
 
-# The settings of a policy that count items, with the least value of each.
+# The settings of a policy that may be None, and count items; with the least value of each.
 _COUNTS: Mapping[str, int] = {
     "in_flight_items_max": 1,
     "alert_failed_items": 0,
     "halt_failed_items": 0,
-    "halt_tried_items_min": 1,
 }
 
 
@@ -80,7 +79,8 @@ class Policy:
             raise InvalidPolicy(
                 f"halt_action: expected {' or '.join(HALT_ACTIONS)}, got {shown(self.halt_action)}"
             )
-        whole = ["failures_max", "expiries_max"]
+        _bounded(1, 2**31 - 1, {"halt_tried_items_min": self.halt_tried_items_min})
+        whole = ["failures_max", "expiries_max", "halt_tried_items_min"]
         for name, least in _COUNTS.items():
             if (given := getattr(self, name)) is not None:
                 _bounded(least, 2**31 - 1, {name: given})
@@ -146,6 +146,7 @@ class Limits:
     log_retry_seconds_max: float = 30.0
     log_flush_seconds: float = 2.0  # for which an exit waits for lines that are not written
     metrics_per_result_max: int = 32
+    retry_keys_max: int = 1_000  # named by one retry
     results_per_report_max: int = 1_000
     claim_items_max: int = 1_000
     lease_seconds_max: float = 604_800.0  # of one renewal

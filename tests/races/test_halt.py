@@ -39,8 +39,11 @@ def test_two_reports_of_which_each_is_one_too_many_halt_once(scene: Scene) -> No
         assert (halted(scene.job), status(scene.job)) == (1, "PAUSED")
         assert counts(scene.job) == {"failed": 3}
 
-    first = {"first": lambda: fail(scene.leases[0]), "second": lambda: fail(scene.leases[1])}
-    scene.explore(first, set_up, check)
+    scene.explore(
+        {"first": lambda: fail(scene.leases[0]), "second": lambda: fail(scene.leases[1])},
+        set_up,
+        check,
+    )
 
 
 def test_a_halt_and_a_pause_are_one_pause(scene: Scene) -> None:  # noqa: F811

@@ -42,7 +42,7 @@ def test_it_is_due_while_there_is_something_to_halt(job_status: JobStatus, cance
     due = decide(seen(job_status, Counts(failed=1, lost=1), halting=halting, sealed=False))
     wanted = FINALIZABLE if cancels else CLAIMABLE
     assert (due is not None and due.kind == "halted") == (job_status in wanted)
-    if due is not None:
+    if due is not None and due.kind == "halted":
         assert due.status is (JobStatus.CANCELING if cancels else JobStatus.PAUSED)
 
 
@@ -131,10 +131,9 @@ def test_a_resume_begins_the_count_again(ledger_db: str) -> None:
     fail(worker.lease(limit=3))
     resume(job.pk)
     assert reconcile(job.pk) == "STARTED"
-    lease = worker.lease(limit=3)
-    fail(lease, 0)
+    fail(worker.lease(limit=1))
     assert status(job) == "STARTED"
-    fail(lease, 1)
+    fail(worker.lease(limit=1))
     assert (status(job), len(halts(job))) == ("PAUSED", 2)
 
 

@@ -181,6 +181,17 @@ def retry(
     ] = None,
     yes: many.Yes = False,
     cause: CauseId = None,
+    stage: Annotated[
+        str | None,
+        typer.Option("--stage", metavar="NAME", help="Only items that failed in this stage."),
+    ] = None,
+    keys: Annotated[
+        list[str] | None,
+        typer.Option("--key", metavar="KEY", help="Only the failed item with it. Repeatable."),
+    ] = None,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="All that failed; also while the job is running.")
+    ] = False,
     config: Annotated[
         str | None, typer.Option("--config", metavar="JSON", help="A new config for this run.")
     ] = None,
@@ -189,7 +200,10 @@ def retry(
     db: Db = None,
     url: Url = None,
 ) -> None:
-    """Begin the next run of a job, with the items that did not succeed, or those of one cause."""
+    """Begin the next run of a job with what did not succeed, or retry a selection that failed.
+
+    A selection of a job that is running or paused is open again at once.
+    """
     which = many.chosen(
         job,
         everything=everything,
@@ -203,7 +217,14 @@ def retry(
         expected=expected if everything else None,
         yes=yes,
         reason=reason,
-        alone={"--cause": cause, "--config": config, "--hold": hold},
+        alone={
+            "--cause": cause,
+            "--stage": stage,
+            "--key": keys,
+            "--failed": failed,
+            "--config": config,
+            "--hold": hold,
+        },
     )
     settings = None if config is None else json_of(config, "--config")
     with open_ledger(db, url) as ledger:
@@ -213,6 +234,9 @@ def retry(
         begun = ledger.retry(
             which,
             cause=cause,
+            stage=stage,
+            keys=keys,
+            failed=failed,
             expected=expected,
             config=settings,
             start_now=not hold,

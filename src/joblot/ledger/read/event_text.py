@@ -92,6 +92,7 @@ _TEXTS: Mapping[str, Callable[[Event], _Text]] = {
     "started": _started,
     "claimed": lambda event: ("the first lease was granted", ""),
     "canceling": lambda event: ("canceled", ""),
+    "reopened": lambda event: ("retried", counted(event.data["items"], "item")),
     "retried": lambda event: (f"retried, as run {event.run}", ""),
     "sealed": lambda event: ("sealed", counted(event.data.get("total", 0), "item")),
     "edited": _edited,

@@ -165,7 +165,7 @@ def _is_alerted(found: JobSnapshot) -> bool:
 
 
 def _tried_before(found: JobSnapshot) -> tuple[Tried, ...]:
-    """What had been tried when the run was last resumed, or begun with failures of an earlier one."""
+    """What had been tried when the run was last resumed, or began after an earlier one."""
     begun = Event.ledger.using(alias()).filter(
         job_id=found.job_id, run=found.run, kind__in=BEGINNINGS
     )

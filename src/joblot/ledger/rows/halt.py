@@ -51,10 +51,9 @@ class Halting:
         return cls(items, share, policy["halt_tried_items_min"], policy["halt_action"] == "cancel")
 
     def exceeded(self, stages: Sequence[Tried]) -> HaltLimit | None:
-        if self.failed_items is not None:
-            if sum(stage.given_up for stage in stages) > self.failed_items:
-                return HaltLimit("halt_failed_items", self.failed_items)
-        share = self.failed_share
+        items, share = self.failed_items, self.failed_share
+        if items is not None and sum(stage.given_up for stage in stages) > items:
+            return HaltLimit("halt_failed_items", items)
         if share is not None and any(self._is_above(share, stage) for stage in stages):
             return HaltLimit("halt_failed_share", share)
         return None
@@ -66,6 +65,6 @@ class Halting:
         return self.exceeded([now.since(then) for now, then in zip(stages, before, strict=True)])
 
     def _is_above(self, share: float, stage: Tried) -> bool:
-        return stage.items >= self.tried_items_min and stage.Fraction(
+        return stage.items >= self.tried_items_min and Fraction(
             stage.given_up, stage.items
         ) > Fraction(str(share))

@@ -136,6 +136,17 @@ class Job:
         self.begin_run(chosen)
         self.go_on_reopening()
 
+    def reopen(self, chosen: frozenset[Place]) -> None:
+        """A retry within the run: each item is open again, and went back from its lease."""
+        self.settled = {place: s for place, s in self.settled.items() if place not in chosen}
+        self._recount()
+        for place in chosen:
+            self.waiting[place] = Waiting()
+        for lease in self.leases.values():
+            if lease.state in HOLDING:
+                lease.gone |= {n for n in lease.held if (lease.stage, n) in chosen}
+        self.events.append("reopened")
+
     def begin_run(self, chosen: frozenset[Place] | None = None, *, start: bool = True) -> None:
         """The first half of a retry: begin the next run, without reopening any item yet."""
         if self.status is S.CREATED and self.reopening is not None:
