@@ -154,14 +154,14 @@ GUARDS = (
         DUE,
         ", j.policy ->> 'halt_failed_items'",
         "",
-        "races/test_halt.py::test_a_halt_is_due_while_items_wait[policy0]",
+        "races/test_halt.py::test_a_halt_is_due_while_items_wait[postgres-policy0]",
     ),
     Guard(
         "Nor is one at a share of failures.",
         DUE,
         ",\n            j.policy ->> 'halt_failed_share'",
         "",
-        "races/test_halt.py::test_a_halt_is_due_while_items_wait[policy1]",
+        "races/test_halt.py::test_a_halt_is_due_while_items_wait[postgres-policy1]",
     ),
     Guard(
         "Who has seen the failures, and resumes, is not halted for them again.",
