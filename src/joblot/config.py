@@ -135,6 +135,7 @@ class Limits:
     outputs_checked_batch: int = 100  # files that one transaction of the sweep checks
     error_chars_max: int = 4_000
     error_traceback_chars_max: int = 8_000  # of a longer one, the head and the end are kept
+    progress_chars_max: int = 200  # of what a function says of its progress; a longer text is cut
     actor_chars_max: int = 200  # of who changes a job; a longer name is cut
     reason_chars_max: int = 1_000
     log_lines_max: int = 10_000  # of one job's log, without its events

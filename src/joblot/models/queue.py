@@ -73,6 +73,7 @@ class Lease(LedgerModel):
     owner = models.BigIntegerField(null=True)  # the caller that claimed it; caps count per owner
     idempotency_key = models.CharField(max_length=200, null=True)
     asked = models.BinaryField(null=True)  # a hash of the claim made with the key
+    progress = models.JSONField(null=True)  # in its current call, as of the last renewal
     claimed_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField()
 
