@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from typing import Any
@@ -113,8 +114,7 @@ def test_errors_are_those_of_the_verb(ledger_db: str, run: Run) -> None:
 
 
 def test_each_has_the_name_of_its_verb() -> None:
-    for name in vars(asynchronous):
-        if name.startswith("a") and hasattr(getattr(asynchronous, name), "__wrapped__"):
-            call = getattr(asynchronous, name)
+    for name, call in vars(asynchronous).items():
+        if inspect.iscoroutinefunction(call) and hasattr(call, "__wrapped__"):
             assert (call.__name__, name[1:]) == (name, call.__wrapped__.__name__)
             assert name in joblot.__all__

@@ -18,7 +18,6 @@ from joblot.ledger.read.audit import audit
 from joblot.ledger.read.causes import causes
 from joblot.ledger.read.history import events
 from joblot.ledger.read.items import items
-from joblot.ledger.read.picture import picture
 from joblot.ledger.submit.submit import submit
 from joblot.models import Attempt, Job
 from joblot.wire import failure
@@ -244,12 +243,3 @@ def test_many_items_go_chunk_by_chunk_and_go_on_after_a_death(
     assert [data["items"] for data in reopened(job)] == [4] * 5
     worker.drain()
     assert status(job) == "SUCCESS"
-
-
-def test_a_picture_that_knew_everything_settled_shows_it_open(ledger_db: str) -> None:
-    job = running(seal=False)
-    succeed(worker.lease())
-    known = picture(job.pk)
-    assert known.counts[4] == 3
-    retry(job.pk, keys=["k0"])
-    assert (picture(job.pk, known=known).counts[0], picture(job.pk).counts[0]) == (1, 1)
