@@ -37,6 +37,7 @@ HALT_ACTIONS = ("pause", "cancel")
 # The settings of a policy that may be None, and count items; with the least value of each.
 _COUNTS: Mapping[str, int] = {
     "in_flight_items_max": 1,
+    "rate_items_max": 1,
     "alert_failed_items": 0,
     "halt_failed_items": 0,
 }
@@ -54,6 +55,8 @@ class Policy:
     retry_backoff_seconds_max: float = 600.0
     cancel_grace_seconds: float = 10.0  # how long a cancel waits for the leases in flight
     in_flight_items_max: int | None = None  # in live leases; one claim may exceed it
+    rate_items_max: int | None = None  # granted in any `rate_seconds`, over all workers
+    rate_seconds: float = 60.0
     alert_failed_items: int | None = None  # failed and lost; one more writes the event "failing"
     halt_failed_items: int | None = None  # failed and lost; one more halts the job
     halt_failed_share: float | None = None  # of what a stage has tried; a larger one halts the job
@@ -64,6 +67,7 @@ class Policy:
         _bounded(0, 1, {"failure_threshold": self.failure_threshold})
         _bounded(1, 1000, {"failures_max": self.failures_max, "expiries_max": self.expiries_max})
         _bounded(0.001, 7 * 86_400, {"lease_seconds": self.lease_seconds})
+        _bounded(1, 86_400, {"rate_seconds": self.rate_seconds})
         _bounded(
             0,
             7 * 86_400,

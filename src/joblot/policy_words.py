@@ -63,6 +63,12 @@ FIELDS = {
         "items",
         "Further items wait. Empty: as many as there are workers for.",
     ),
+    "policy.rate_items_max": Field(
+        "Most items in a period",
+        "items",
+        "No more are given to workers within any such period, over all workers. Empty: no limit.",
+    ),
+    "policy.rate_seconds": Field("Period of that limit", "seconds", "60 for items per minute."),
     "policy.alert_failed_items": Field(
         "Alert after",
         "failed or lost items",

@@ -282,6 +282,15 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='Rate',
+            fields=[
+                ('job', models.OneToOneField(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, primary_key=True, related_name='+', serialize=False, to='joblot.job')),
+                ('seconds', models.FloatField()),
+                ('granted', models.JSONField(default=list)),
+                ('next_at', models.DateTimeField(null=True)),
+            ],
+        ),
+        migrations.CreateModel(
             name='Lease',
             fields=[
                 ('token', models.UUIDField(default=uuid.uuid4, primary_key=True, serialize=False)),

@@ -52,6 +52,21 @@ class ItemRange(LedgerModel):
         indexes = [models.Index(fields=["job", "stage", "id"], name="joblot_range_walk")]
 
 
+class Rate(LedgerModel):
+    """What a job with a rate limit has granted lately. Its row is locked by one claim at a time.
+
+    `granted` is a list of [slot, items], oldest first: a slot is a sixtieth of `seconds`, numbered
+    since 1970. Until `next_at` nothing may be granted; a hint, for who only reads.
+    """
+
+    job = models.OneToOneField(
+        "joblot.Job", models.DO_NOTHING, primary_key=True, db_constraint=False, related_name="+"
+    )
+    seconds = models.FloatField()
+    granted = models.JSONField(default=list)
+    next_at = models.DateTimeField(null=True)
+
+
 class Lease(LedgerModel):
     """One worker's right to report; its row is the mutex between a report and everything else.
 

@@ -141,8 +141,8 @@ GUARDS = (
     Guard(
         "A retry of one cause reopens only its items, whichever process continues it.",
         "job/reopen.py",
-        '    if (cause := cursor.get("cause")) is not None:\n',
-        "    if (cause := None) is not None:\n",
+        "    if (selection := Selection.stored(cursor)) is not None:\n",
+        "    if (selection := None) is not None:\n",
         "ledger/job/test_retry_cause.py::test_the_selection_survives_the_death_of_the_process",
     ),
     Guard(

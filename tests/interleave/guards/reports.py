@@ -117,7 +117,7 @@ GUARDS = (
     Guard(
         "A report that claims waits for no range.",
         NEXT,
-        "afters, wanted, NULL, lease",
+        "afters, wanted, '', lease",
         "afters, wanted, '30s', lease",
         f"{NEXT_RACES}::test_it_waits_for_no_range_while_its_report_is_not_committed",
     ),

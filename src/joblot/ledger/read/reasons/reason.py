@@ -16,7 +16,7 @@ NOBODY = -1  # an owner without workers: for an answer that many people share
 _CODES = (
     *("missing", "overdue", "deferred", "sweep_fails", "kills", "silent", "unserved"),
     *("undelivered", "halted", "paused", "not_started", "reopening", "canceling", "finishing"),
-    *("at_limit", "in_flight", "ready", "backing_off", "suspect", "open", "ended"),
+    *("at_limit", "at_rate", "in_flight", "ready", "backing_off", "suspect", "open", "ended"),
 )
 
 
