@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -160,26 +159,25 @@ def test_it_is_removed_with_its_job(ledger_db: str) -> None:
 
 def test_many_workers_never_exceed_it_together(ledger_db: str) -> None:
     """By the database's clock, in every period; and they reach it."""
-    most, periods = 12, 3
+    most, periods = 12, 2
     job = submit(
         "busy", keys(10 * most), pipeline="p", policy={"rate_items_max": most, "rate_seconds": 1}
     )
 
     def work(seed: int) -> int:
         draw, items = random.Random(seed), 0
-        while Lease.ledger.filter(job_id=job.pk).count() == 0 or granted(job) < periods * most:
+        while granted(job) < periods * most:
             for lease in claim("p", draw.randint(1, 5)).leases:
                 items += len(lease.items)
         connections.close_all()
         return items
 
-    with ThreadPoolExecutor(6) as pool:
-        assert sum(pool.map(work, range(6))) >= periods * most
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(work, range(4))) >= periods * most
     leases = sorted(Lease.ledger.filter(job_id=job.pk).values_list("claimed_at", "size"))
     for place, (first, _) in enumerate(leases):
         period = [n for at, n in leases[place:] if (at - first).total_seconds() < 1]
         assert sum(period) <= most, leases
-    assert all(a <= b for (a, _), (b, _) in pairwise(leases))
 
 
 def granted(job: Job) -> int:
