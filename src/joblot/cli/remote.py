@@ -132,8 +132,8 @@ class RemoteLedger:
     def act_on_all(self, act: str, given: Mapping[str, str], **seen: Any) -> Row:
         return self._ask("POST", f"jobs/bulk/{act}", {"filter": given, **_given(**seen)})  # type: ignore[no-any-return]
 
-    def edit(self, job: int, *, priority: int, reason: str) -> Row:
-        asked = {"priority": priority, "reason": reason}
+    def edit(self, job: int, *, reason: str, **changes: Any) -> Row:
+        asked = {**_given(**changes), "reason": reason}
         return self._ask("PATCH", f"jobs/{job}", asked)  # type: ignore[no-any-return]
 
     def delete(self, job: int, *, reason: str) -> None:
