@@ -54,6 +54,7 @@ DECLARE
     rate_items int;
     rate_seconds float8;
     rate_left int;
+    made record;
     granted_at timestamptz := moment;
     in_flight bigint;
     lock_wait_before text;
@@ -205,14 +206,23 @@ BEGIN
             END IF;
             IF rate_left < size THEN
                 -- The same range with fewer items; it is locked by this transaction.
-                SELECT c.outcome, c.run, c.expires_at, c.status, c.version, c.config, c.trace,
-                       c.lease_seconds, c.stage_name, c.pipeline, c.spans, c.items, c.inputs
-                INTO outcome, run, expires_at, status, version, config, trace, lease_seconds,
-                     stage_name, pipeline, spans, items, inputs
-                FROM joblot_claim_1(
+                made := joblot_claim_1(
                     clock, ARRAY[held.job_id], ARRAY[held.stage::int], ARRAY[range_id - 1],
                     ARRAY[rate_left], NULL, token, worker, owner, owner_items_max, key, asked
-                ) c;
+                );
+                outcome := made.outcome;
+                run := made.run;
+                expires_at := made.expires_at;
+                status := made.status;
+                version := made.version;
+                config := made.config;
+                trace := made.trace;
+                lease_seconds := made.lease_seconds;
+                stage_name := made.stage_name;
+                pipeline := made.pipeline;
+                spans := made.spans;
+                items := made.items;
+                inputs := made.inputs;
                 RETURN;
             END IF;
             granted_at := COALESCE(clock, clock_timestamp()); -- it may have waited for the rate

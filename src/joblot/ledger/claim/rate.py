@@ -90,7 +90,9 @@ def write(job_id: int, window: Window, spent: int) -> None:
         "granted": known.granted,
         "next_at": None if at is None else datetime.fromtimestamp(at, UTC),
     }
-    Rate.ledger.using(alias()).update_or_create(pk=job_id, defaults=values)
+    rows = Rate.ledger.using(alias())
+    if not rows.filter(pk=job_id).update(**values):
+        rows.create(pk=job_id, **values)
 
 
 def _slot(at: float, seconds: float) -> int:
