@@ -284,7 +284,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='Rate',
             fields=[
-                ('job', models.OneToOneField(db_constraint=False, on_delete=django.db.models.deletion.DO_NOTHING, primary_key=True, related_name='+', serialize=False, to='joblot.job')),
+                ('job_id', models.BigIntegerField(primary_key=True, serialize=False)),
                 ('seconds', models.FloatField()),
                 ('granted', models.JSONField(default=list)),
                 ('next_at', models.DateTimeField(null=True)),

@@ -59,9 +59,7 @@ class Rate(LedgerModel):
     since 1970. Until `next_at` nothing may be granted; a hint, for who only reads.
     """
 
-    job = models.OneToOneField(
-        "joblot.Job", models.DO_NOTHING, primary_key=True, db_constraint=False, related_name="+"
-    )
+    job_id = models.BigIntegerField(primary_key=True)
     seconds = models.FloatField()
     granted = models.JSONField(default=list)
     next_at = models.DateTimeField(null=True)

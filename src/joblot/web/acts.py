@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.urls import reverse
@@ -93,7 +94,7 @@ def _question(
     if act is Act.RETRY:
         number = to_reopen(job, Selection(cause) if cause else None)
     is_in_part = act is Act.RETRY and bool(cause) and retries_in_part(job.status)
-    context = {
+    context: dict[str, Any] = {
         "here": "jobs",
         "job": state,
         "back": reverse("joblot_web:job", args=[job.pk]),

@@ -210,7 +210,7 @@ def retry(
 
     A selection of a job that is running or paused is open again at once.
     """
-    selection = {"cause": cause, "stage": stage, "keys": keys, "failed": failed}
+    selection: dict[str, Any] = {"cause": cause, "stage": stage, "keys": keys, "failed": failed}
     which = many.chosen(
         job,
         everything=everything,

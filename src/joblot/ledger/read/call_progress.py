@@ -13,11 +13,11 @@ def call_progress(job_id: int, most: int) -> list[str]:
     """Sentences about the items of the job that are open, the longest leased first."""
     rows = Lease.ledger.using(alias()).filter(LIVE, job_id=job_id, progress__isnull=False)
     leases = list(rows.order_by("claimed_at")[:most])
-    return [_sentence(lease.progress) for lease in leases if _is_open(lease)]
+    return [_sentence(lease.progress or {}) for lease in leases if _is_open(lease)]
 
 
 def _is_open(lease: Lease) -> bool:
-    number = lease.progress["item"]
+    number = (lease.progress or {}).get("item")
     return number is None or not settled_among(lease.job_id, lease.stage, [number])
 
 
