@@ -81,6 +81,8 @@ READS = [
     ["items", "JOB", "--limit", "2"],
     ["items", "JOB", "--state", "failed", "--json"],
     ["items", "JOB", "--stage", "none"],
+    ["items", "JOB", "--key", "a", "--key", "absent"],
+    ["items", "JOB", "--key", "a", "--state", "failed"],
     ["results", "JOB"],
     ["results", "JOB", "--format", "csv", "--state", "succeeded"],
     ["logs", "JOB"],

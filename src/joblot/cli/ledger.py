@@ -42,6 +42,7 @@ class Ledger(Protocol):
         state: str | None,
         stage: str | None,
         cause: str | None,
+        keys: Sequence[str] | None,
         after: int,
         limit: int,
     ) -> tuple[Sequence[Row], int | None]:

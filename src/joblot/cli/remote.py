@@ -52,8 +52,10 @@ class RemoteLedger:
     def causes(self, job: int, *, stage: str | None, limit: int) -> Row:
         return self._get(f"jobs/{job}/causes", stage=stage, limit=limit)  # type: ignore[no-any-return]
 
-    def items(self, job: int, **which: Any) -> tuple[Sequence[Row], int | None]:
-        page = self._get(f"jobs/{job}/items", **which)
+    def items(
+        self, job: int, *, keys: Sequence[str] | None, **which: Any
+    ) -> tuple[Sequence[Row], int | None]:
+        page = self._get(f"jobs/{job}/items", key=keys, **which)
         return page["items"], page["next"]
 
     def results(self, job: int, *, state: str | None, stage: str | None) -> Iterator[Row]:
