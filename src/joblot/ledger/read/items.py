@@ -75,9 +75,11 @@ def items(
     `state` is open, succeeded, failed, lost or skipped, in `stage`. Without a stage, succeeded and
     open refer to the last stage, failed and lost to any, and skipped matches nothing. `cause` is
     that of a failure, as in the answer of `causes`. `keys`, alone, are those of the items, at most
-    `page_items_max`; a key that the job does not have is left out. A page is one snapshot. Pass its `next` as `after` to get the next page. A page may be short or even empty
-    without being the last, if few of the items that it examined (`page_probe_items`) match. Raises
-    NotFound, InvalidInput.
+    `page_items_max`; one that the job does not have is left out.
+
+    A page is one snapshot. Pass its `next` as `after` to get the next page. A page may be short or
+    even empty without being the last, if few of the items that it examined (`page_probe_items`)
+    match. Raises NotFound, InvalidInput.
     """
     seen = seen_of_job(job_id)
     asked = Asked.of(state, stage, seen.names, cause)
