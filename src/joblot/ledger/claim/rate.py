@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
 
+from joblot.config import Policy
 from joblot.ledger.db.statements import fetch, moment
 from joblot.ledger.db.transactions import alias, connection
-from joblot.ledger.rows.job import policy_of
 from joblot.models import Job, Rate
 
 SLOTS = 60  # of a period
@@ -68,17 +68,15 @@ class Window:
 
 def window_of(job_id: int) -> Window | None:
     """The job's rate as it is now; None if it has no limit."""
-    job = Job.ledger.using(alias()).filter(pk=job_id).first()
-    policy = job and policy_of(job)
-    if policy is None or policy.rate_items_max is None:
+    jobs = Job.ledger.using(alias()).filter(pk=job_id)
+    policy = Policy(**(jobs.values_list("policy", flat=True).first() or {}))
+    if policy.rate_items_max is None:
         return None
     most, seconds = policy.rate_items_max, policy.rate_seconds
     row = Rate.ledger.using(alias()).filter(pk=job_id).first()
-    return (
-        Window(most, seconds)
-        if row is None
-        else (Window.of(most, seconds, row.seconds, row.granted, _now()))
-    )
+    if row is None:
+        return Window(most, seconds)
+    return Window.of(most, seconds, row.seconds, row.granted, _now())
 
 
 def write(job_id: int, window: Window, spent: int) -> None:
