@@ -84,9 +84,9 @@ LIMITS = {
     ),
     "report with a hook": Limit(
         "0024-a-report-is-one-call",
-        "BEGIN and the settling are round trips of their own, because the hook runs in between; the "
-        "count, the COMMIT and the check are one. A round trip takes 0.2 ms of processor time here, "
-        "a plain report 1.2",
+        "BEGIN and the settling are round trips of their own, because the hook runs in between; "
+        "the count, the COMMIT and the check are one. A round trip takes 0.2 ms of processor time "
+        "here, a plain report 1.2",
     ),
     "report / bare insert": Limit(
         "0024-a-report-is-one-call",

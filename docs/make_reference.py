@@ -68,7 +68,7 @@ The same for [that protocol](antenna.md): `settings.JOBLOT_ANTENNA = {{"AHEAD_IT
 
 {antenna}"""
 
-Definition = ast.FunctionDef | ast.ClassDef
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Assign
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,16 @@ class Name:
 
     @property
     def doc(self) -> str:
+        if isinstance(self.node, ast.Assign):
+            return f"Await `{self.made_of}`, with the same arguments."
         return ast.get_docstring(self.node) or ""
+
+    @property
+    def made_of(self) -> str:
+        """The function that an assignment wraps, as in `aclaim = _awaited(claim)`."""
+        assert isinstance(self.node, ast.Assign)
+        assert isinstance(self.node.value, ast.Call)
+        return ast.unparse(self.node.value.args[0])
 
 
 @cache
@@ -118,7 +127,7 @@ def _mentioned(namespace: str) -> Iterator[tuple[str, str]]:
     for part in parsed(namespace).body:
         if isinstance(part, ast.ImportFrom) and part.module:
             yield from ((alias.name, part.module) for alias in part.names)
-        if isinstance(part, Definition):
+        if isinstance(part, Definition) and not isinstance(part, ast.Assign):
             yield part.name, namespace
     for node in ast.walk(parsed(namespace)):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "lazily":
@@ -129,11 +138,15 @@ def _mentioned(namespace: str) -> Iterator[tuple[str, str]]:
 def definition(module: str, name: str) -> Name:
     """The name where it is defined, also if `module` imports it from there."""
     for node in parsed(module).body:
-        if isinstance(node, Definition) and node.name == name:
+        if isinstance(node, Definition) and _name_of(node) == name:
             return Name(name, module, node)
         if isinstance(node, ast.ImportFrom) and name in [one.name for one in node.names]:
             return definition(str(node.module), name)
     raise LookupError(f"{module} does not define {name}")
+
+
+def _name_of(node: Definition) -> str:
+    return ast.unparse(node.targets[0]) if isinstance(node, ast.Assign) else node.name
 
 
 def first_paragraph(text: str) -> str:
@@ -190,7 +203,10 @@ def _section(page: str, namespace: str) -> Iterator[str]:
 
 
 def _entry(one: Name) -> Iterator[str]:
-    if isinstance(one.node, ast.FunctionDef):
+    if isinstance(one.node, ast.Assign):
+        yield f"\n{one.doc}\n"
+        return
+    if isinstance(one.node, ast.FunctionDef | ast.AsyncFunctionDef):
         yield f"\n```python\n{signature(one.node)}\n```\n\n{marked_down(one.doc)}\n"
         return
     bases = [ast.unparse(base) for base in one.node.bases]

@@ -32,6 +32,17 @@ def doubled(seconds: float, times: int, *, most: float) -> float:
     return min(seconds * 2.0 ** min(times, 32), most)
 
 
+HALT_ACTIONS = ("pause", "cancel")
+
+# The settings of a policy that may be None, and count items; with the least value of each.
+_COUNTS: Mapping[str, int] = {
+    "in_flight_items_max": 1,
+    "rate_items_max": 1,
+    "alert_failed_items": 0,
+    "halt_failed_items": 0,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """How one job is judged, and how long it waits."""
@@ -44,12 +55,19 @@ class Policy:
     retry_backoff_seconds_max: float = 600.0
     cancel_grace_seconds: float = 10.0  # how long a cancel waits for the leases in flight
     in_flight_items_max: int | None = None  # in live leases; one claim may exceed it
+    rate_items_max: int | None = None  # granted in any `rate_seconds`, over all workers
+    rate_seconds: float = 60.0
     alert_failed_items: int | None = None  # failed and lost; one more writes the event "failing"
+    halt_failed_items: int | None = None  # failed and lost; one more halts the job
+    halt_failed_share: float | None = None  # of what a stage has tried; a larger one halts the job
+    halt_tried_items_min: int = 20  # in the stage, before its share counts
+    halt_action: str = "pause"  # what a halt does to the job: "pause" or "cancel"
 
     def __post_init__(self) -> None:
         _bounded(0, 1, {"failure_threshold": self.failure_threshold})
         _bounded(1, 1000, {"failures_max": self.failures_max, "expiries_max": self.expiries_max})
         _bounded(0.001, 7 * 86_400, {"lease_seconds": self.lease_seconds})
+        _bounded(1, 86_400, {"rate_seconds": self.rate_seconds})
         _bounded(
             0,
             7 * 86_400,
@@ -59,8 +77,15 @@ class Policy:
                 "cancel_grace_seconds": self.cancel_grace_seconds,
             },
         )
-        whole = ["failures_max", "expiries_max"]
-        for name, least in (("in_flight_items_max", 1), ("alert_failed_items", 0)):
+        if self.halt_failed_share is not None:
+            _bounded(0, 1, {"halt_failed_share": self.halt_failed_share})
+        if self.halt_action not in HALT_ACTIONS:
+            raise InvalidPolicy(
+                f"halt_action: expected {' or '.join(HALT_ACTIONS)}, got {shown(self.halt_action)}"
+            )
+        _bounded(1, 2**31 - 1, {"halt_tried_items_min": self.halt_tried_items_min})
+        whole = ["failures_max", "expiries_max", "halt_tried_items_min"]
+        for name, least in _COUNTS.items():
             if (given := getattr(self, name)) is not None:
                 _bounded(least, 2**31 - 1, {name: given})
                 whole.append(name)
@@ -78,6 +103,11 @@ class Policy:
                 f"unknown policy {', '.join(unknown):.200}; known are {', '.join(sorted(known))}"
             )
         return replace(default or cls(), **given)
+
+    @property
+    def halts(self) -> bool:
+        """True if failures can halt the job."""
+        return self.halt_failed_items is not None or self.halt_failed_share is not None
 
     def backoff_seconds(self, failures: int) -> float:
         """How long an item waits after its `failures`-th reported failure (1, 2, …)."""
@@ -109,6 +139,7 @@ class Limits:
     outputs_checked_batch: int = 100  # files that one transaction of the sweep checks
     error_chars_max: int = 4_000
     error_traceback_chars_max: int = 8_000  # of a longer one, the head and the end are kept
+    progress_chars_max: int = 200  # of what a function says of its progress; a longer text is cut
     actor_chars_max: int = 200  # of who changes a job; a longer name is cut
     reason_chars_max: int = 1_000
     log_lines_max: int = 10_000  # of one job's log, without its events
@@ -120,6 +151,7 @@ class Limits:
     log_retry_seconds_max: float = 30.0
     log_flush_seconds: float = 2.0  # for which an exit waits for lines that are not written
     metrics_per_result_max: int = 32
+    retry_keys_max: int = 1_000  # named by one retry
     results_per_report_max: int = 1_000
     claim_items_max: int = 1_000
     lease_seconds_max: float = 604_800.0  # of one renewal

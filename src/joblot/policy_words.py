@@ -63,10 +63,34 @@ FIELDS = {
         "items",
         "Further items wait. Empty: as many as there are workers for.",
     ),
+    "policy.rate_items_max": Field(
+        "Most items in a period",
+        "items",
+        "No more are given to workers within any such period, over all workers. Empty: no limit.",
+    ),
+    "policy.rate_seconds": Field("Period of that limit", "seconds", "60 for items per minute."),
     "policy.alert_failed_items": Field(
         "Alert after",
         "failed or lost items",
         "One more than this writes the event “failing”, once per run. Empty: no alert.",
+    ),
+    "policy.halt_failed_items": Field(
+        "Halt after",
+        "failed or lost items",
+        "One more than this halts the job. A resume begins the count again. Empty: no halt.",
+    ),
+    "policy.halt_failed_share": Field(
+        "Halt above a share of failures",
+        "from 0 to 1",
+        "If a larger share of what a stage has tried has failed, the job halts. Empty: no halt.",
+    ),
+    "policy.halt_tried_items_min": Field(
+        "Before the share counts",
+        "items",
+        "So many items must have been tried in the stage.",
+    ),
+    "policy.halt_action": Field(
+        "What a halt does", "", "“pause” lets the job be resumed, “cancel” ends its run."
     ),
 }
 

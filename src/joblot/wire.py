@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
-from joblot.canonical import is_storable
+from joblot.canonical import canonical, is_storable
 from joblot.config import limits
 from joblot.errors import InvalidResult, JoblotError
 from joblot.fingerprint import cause_of
@@ -51,6 +51,31 @@ class Error:
             return cls(type(error).__name__, str(error), traceback_of(error))
         except Exception:  # noqa: BLE001 (a class may do anything when it is examined)
             return cls(type(error).__name__, "(its message cannot be shown)")
+
+
+@dataclass(frozen=True, slots=True)
+class CallProgress:
+    """How far a worker is: with `item`, or with all that it works on; as a `share` of 1, in words.
+
+    Bounded and cleaned, so that every database can store it. A share that is no number is left out.
+    """
+
+    share: float | None = None
+    text: str = ""
+    item: int | None = None
+
+    def __post_init__(self) -> None:
+        share = self.share
+        if share is not None:
+            share = None if share != share else min(1.0, max(0.0, float(share)))  # noqa: PLR0124 (NaN)
+        object.__setattr__(self, "share", share)
+        object.__setattr__(self, "text", _text(self.text, limits().progress_chars_max))
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def as_text(self) -> str:
+        return canonical(self.as_json())
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,12 @@ def test_a_webhook_is_made_listed_and_ended(admin: Api) -> None:
 
 
 def test_without_kinds_it_hears_of_all(admin: Api) -> None:
-    assert admin.post("webhooks", {"url": URL})["kinds"] == ["finished", "amended", "failing"]
+    assert admin.post("webhooks", {"url": URL})["kinds"] == [
+        "finished",
+        "amended",
+        "failing",
+        "halted",
+    ]
 
 
 @pytest.mark.parametrize(

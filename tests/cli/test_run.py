@@ -113,3 +113,22 @@ def test_a_run_that_is_refused_an_item_in_the_middle_says_how_to_go_on(joblot: J
     joblot.write("items", given.replace('"k0", "payload": 1', '"good"'))
     again = joblot("run", "--resume", "1", "--jsonl", "items")
     assert "Succeeded, upper 2,001 of 2,001" in again.stderr
+
+
+def test_a_run_halts_after_a_number_of_failures(joblot: Joblot):
+    """It is paused, goes on after its code was mended, and tries again what failed before."""
+    joblot.write("names", "".join(f"bad{n}\n" for n in range(2000)))
+    given = ["--lines", "names", "--workers", "1", "--halt-after", "2"]
+    done = joblot("run", "work:picky", *given, expect=1)
+    assert "halted: the job was paused" in done.stderr
+    assert "(halt_failed_items 2)" in done.stderr
+    assert "continue with: joblot run --resume 1" in done.stderr
+    (stage,) = joblot.json("show", "1")["stages"]
+    assert 2 < stage["failed"] < 2000
+    source = (joblot.folder / "work.py").read_text()
+    joblot.write("work.py", source.replace('raise ValueError(f"{key} is bad")', "return key"))
+    again = joblot("run", "--resume", "1", "--retry-failed", "--workers", "1")
+    assert "Succeeded" in again.stderr
+    assert joblot.json("show", "1")["run"] == 1
+    refused = joblot("run", "work:picky", *given[:-1], "2 of 5", expect=2)
+    assert "expected a number of items like 10, or a share like 5%" in refused.stderr

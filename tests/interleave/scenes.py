@@ -100,6 +100,16 @@ def failed() -> Scene:
     return scene
 
 
+def failing() -> Scene:
+    """Two items of a running job: one failed, leased for the second time, the other one waits."""
+    job = submit("explored", keys(2), pipeline="p", idempotency_key=KEY)
+    expired = worker.lease(limit=1)
+    expire(expired.token)
+    live = worker.lease(limit=1)
+    fail(live)
+    return Scene(job, live, expired)
+
+
 def deleted() -> Scene:
     """The failed job, deleted; its removal has not been continued."""
     scene = failed()
@@ -131,5 +141,6 @@ SCENES: dict[str, Callable[[], Scene]] = {
         failed,
         deleted,
         retrying,
+        failing,
     )
 }

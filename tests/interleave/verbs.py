@@ -128,50 +128,51 @@ VERBS: dict[str, Verb] = {
     "seal": Verb("filling paused", lambda s: seal(s.job.pk)),
     # an operator
     "start": Verb("retrying created", lambda s: start(s.job.pk)),
-    "pause": Verb("running filling last", lambda s: pause(s.job.pk)),
+    "pause": Verb("running filling last failing", lambda s: pause(s.job.pk)),
     "resume": Verb("paused", lambda s: resume(s.job.pk)),
     "cancel": Verb(
-        "running filling last staged created paused canceling retrying",
+        "running filling last staged created paused canceling retrying failing",
         lambda s: cancel(s.job.pk, grace_seconds=0),
     ),
     "retry": Verb("failed retrying deleted", lambda s: retry(s.job.pk)),
     "retry_cause": Verb(
-        "failed retrying deleted", lambda s: retry(s.job.pk, cause=BAD, expected=1)
+        "failed retrying deleted failing", lambda s: retry(s.job.pk, cause=BAD, expected=1)
     ),
+    "retry_failed": Verb("failing", lambda s: retry(s.job.pk, failed=True)),
     "delete": Verb(
-        "failed running last filling canceling retrying deleted", lambda s: delete(s.job.pk)
+        "failed running last filling canceling retrying deleted failing", lambda s: delete(s.job.pk)
     ),
     "edit": Verb(
-        "running paused filling canceling retrying failed deleted",
+        "running paused filling canceling retrying failed deleted failing",
         lambda s: edit(s.job.pk, policy={"failures_max": 7}),
     ),
     "revoke": Verb("running last", lambda s: revoke_worker(0, WORKER)),
     "restore": Verb("running last", lambda s: restore_worker(0, WORKER)),
     # a worker
-    "claim": Verb("running filling staged", lambda s: claim(["p", "q"], 2)),
-    "claims": Verb("running filling staged", claims),
+    "claim": Verb("running filling staged failing", lambda s: claim(["p", "q"], 2)),
+    "claims": Verb("running filling staged failing", claims),
     "renew": Verb("running last canceling deleted", lambda s: renew(live(s).token, 5000)),
     "renew_many": Verb("running last canceling", renew_both),
     "release": Verb("running last canceling", lambda s: release(live(s).token)),
     "report": Verb(
-        "last running filling staged canceling paused deleted failed",
+        "last running filling staged canceling paused deleted failed failing",
         lambda s: succeed(live(s)),
     ),
     "report_and_claim": Verb("last running staged canceling paused", report_and_claim),
-    "fail": Verb("last staged deleted", lambda s: fail(live(s))),
-    "requeue": Verb("last running", lambda s: fail(live(s), retryable=True)),
-    "amend": Verb("failed last running staged deleted", lambda s: succeed(expired(s))),
-    "together": Verb("last running staged canceling deleted", together),
+    "fail": Verb("last staged deleted failing", lambda s: fail(live(s))),
+    "requeue": Verb("last running failing", lambda s: fail(live(s), retryable=True)),
+    "amend": Verb("failed last running staged deleted failing", lambda s: succeed(expired(s))),
+    "together": Verb("last running staged canceling deleted failing", together),
     # the clock
-    "expire": Verb("last running staged filling canceling", lambda s: expire_overdue()),
-    "reconcile": Verb("last failed canceling deleted", lambda s: reconcile(s.job.pk)),
+    "expire": Verb("last running staged filling canceling failing", lambda s: expire_overdue()),
+    "reconcile": Verb("last failed canceling deleted failing", lambda s: reconcile(s.job.pk)),
     "end_cancel": Verb("canceling", lambda s: end_cancel(s.job.pk)),
     "reopen": Verb("retrying", lambda s: go_on_reopening(s.job.pk)),
     "fold": Verb("failed deleted", lambda s: fold(s.job.pk)),
-    "merge": Verb("running", lambda s: merge_ranges()),
+    "merge": Verb("running failing", lambda s: merge_ranges()),
     "prune": Verb("failed last canceling deleted", lambda s: prune(ANY_AGE)),
     "remove": Verb("deleted", lambda s: go_on_removing(SECONDS)),
-    "sample": Verb("running deleted", lambda s: sample()),
+    "sample": Verb("running deleted failing", lambda s: sample()),
     "fan_out": Verb("failed deleted", lambda s: fan_out()),
     "deliver": Verb("failed deleted", lambda s: (fan_out(), deliver())),
     "log": Verb("failed deleted", lambda s: log(s.job.pk, "a line")),

@@ -160,12 +160,14 @@ def test_its_log_has_its_own_lines_only(ana: Client, job: Job) -> None:
     assert "Nothing was logged about this item" in shown(ana, f"/jobs/{job.pk}/items/6")
 
 
-def test_its_cause_is_retried_once_the_job_has_ended(ana: Client, ledger_db: str) -> None:
+def test_its_cause_is_retried_at_any_time(ana: Client, ledger_db: str) -> None:
     job = submit("x", keys(4), pipeline="p")
     lease = worker.lease("p")
     fail(lease, 1, 3)
     where = f"/jobs/{job.pk}/items/3"
-    assert "Retry all items" not in shown(ana, where)
+    link = re.search(r'data-act href="([^"]+)">Retry all items of this cause', shown(ana, where))
+    assert link is not None
+    assert "They are open again in this run" in shown(ana, link[1])
     succeed(lease, 0, 2)
     link = re.search(r'data-act href="([^"]+)">Retry all items of this cause', shown(ana, where))
     assert link is not None

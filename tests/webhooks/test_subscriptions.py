@@ -23,7 +23,7 @@ def test_a_webhook_is_told_without_its_secret(ledger_db: str) -> None:
     assert webhooks() == [made]
     assert secret not in str(made)
     _, everything = subscribe("https://hooks.test/")
-    assert everything["kinds"] == ["finished", "amended", "failing"]
+    assert everything["kinds"] == ["finished", "amended", "failing", "halted"]
     assert everything["project"] is None
 
 

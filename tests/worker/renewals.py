@@ -7,6 +7,7 @@ import time
 from itertools import pairwise
 
 from joblot.cli.local_client import LocalClient
+from joblot.wire import CallProgress
 from tests.ledger.conftest import Clock
 
 LEASE_SECONDS = 0.6
@@ -20,8 +21,8 @@ class Renewals(LocalClient):
         self._came = threading.Semaphore(0)
         self._at: list[float] = []
 
-    def renew(self, token: str) -> str:
-        deadline = super().renew(token)
+    def renew(self, token: str, progress: CallProgress | None = None) -> str:
+        deadline = super().renew(token, progress)
         self._clock.forward(LEASE_SECONDS / 2)
         self._at.append(time.monotonic())
         self._came.release()

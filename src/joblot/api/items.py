@@ -24,6 +24,7 @@ from joblot.ledger.read.filters import ItemFilters
 from joblot.ledger.read.history import events as events_page
 from joblot.ledger.read.item import item
 from joblot.ledger.read.items import Page
+from joblot.ledger.read.items import items as items_page
 from joblot.ledger.read.log_lines import logs as logs_page
 from joblot.ledger.read.search import search as search_items
 from joblot.ledger.rows.job import read_job
@@ -96,14 +97,21 @@ def list_items(
     job_id: JobIdInPath,
     *,
     filters: Annotated[ItemsQuery, Query()],
+    key: Annotated[list[str] | None, Query(max_length=1_000)] = None,
     after: After = -1,
     limit: Limit = 100,
 ) -> Any:
     """Items by a filter and by number; with `Accept: application/x-ndjson` all, one per line.
 
     `attempt` and `range` are such as `3-`, `-7` or `480000-490000`; `q` begins the key.
+    `key`, which may be repeated, finds items by their whole keys, and goes with no filter.
     """
     to_read(request, job_id)
+    if key is not None:
+        if filters.given():
+            raise InvalidInput("key: expected no filter beside it")
+        found = items_page(job_id, keys=key, after=after, limit=limit)
+        return {"items": found, "next": found.next, "as_of": found.as_of}
     streaming = wants_lines(request)
     size = limits().page_items_max if streaming else limit
     asked = replace(ItemFilters.of(filters.given()), after=after)

@@ -203,12 +203,15 @@ def cancel_job(request: HttpRequest, job_id: JobIdInPath, body: CancelIn | None 
 
 @router.post("jobs/{job_id}/retry", response=JobOut)
 def retry_job(request: HttpRequest, job_id: JobIdInPath, body: RetryIn | None = None) -> Any:
-    """Begin the next run, of what did not succeed, or only of what failed for one cause."""
+    """Retry what did not succeed in the next run, or a selection that failed, also in this one."""
     to_change(request, job_id)
     asked = body or RetryIn()
     retry(
         job_id,
         cause=asked.cause,
+        stage=asked.stage,
+        keys=asked.keys,
+        failed=asked.failed,
         expected=asked.expected,
         config=asked.config,
         start_now=asked.start,

@@ -18,7 +18,7 @@ from joblot.webhooks import delivery, subscriptions
 router = Router(tags=["webhooks"])
 
 IdInPath = Annotated[int, Path(ge=1, le=BIGINT_MAX)]
-Kind = Literal["finished", "amended", "failing"]
+Kind = Literal["finished", "amended", "failing", "halted"]
 
 
 class WebhookIn(Shape):

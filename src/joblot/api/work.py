@@ -45,7 +45,7 @@ from joblot.ledger.rows import workers
 from joblot.ledger.rows.names import checked_name
 from joblot.shown import shown
 from joblot.states import NoLease
-from joblot.wire import NextClaim, Reported, receipts_json
+from joblot.wire import CallProgress, NextClaim, Reported, receipts_json
 
 router = Router(tags=["work"])
 
@@ -103,10 +103,12 @@ def get_next_job(
 
 @router.post("leases/{token}/renew", response=RenewOut)
 def renew_lease(request: HttpRequest, token: LeaseToken, body: RenewIn | None = None) -> Any:
-    """Extend the lease's deadline."""
+    """Extend the lease's deadline, and say how far the work is."""
     caller = caller_with(request, Scope.WORK)
     worker_of(request, caller)
-    until = renew(token, body.seconds if body else None)
+    asked = body or RenewIn()
+    told = None if asked.progress is None else CallProgress(**asked.progress.model_dump())
+    until = renew(token, asked.seconds, progress=told)
     return {"expires_at": until}
 
 

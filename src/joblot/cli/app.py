@@ -30,6 +30,7 @@ COMMANDS = {
     "pause": "joblot.cli.commands.change:pause",
     "resume": "joblot.cli.commands.change:resume",
     "retry": "joblot.cli.commands.change:retry",
+    "edit": "joblot.cli.commands.edit:edit",
     "priority": "joblot.cli.commands.change:priority",
     "delete": "joblot.cli.commands.change:delete",
     "prune": "joblot.cli.commands.upkeep:prune",

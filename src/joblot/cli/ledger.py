@@ -42,6 +42,7 @@ class Ledger(Protocol):
         state: str | None,
         stage: str | None,
         cause: str | None,
+        keys: Sequence[str] | None,
         after: int,
         limit: int,
     ) -> tuple[Sequence[Row], int | None]:
@@ -78,6 +79,9 @@ class Ledger(Protocol):
         job: int,
         *,
         cause: str | None,
+        stage: str | None,
+        keys: Sequence[str] | None,
+        failed: bool,
         expected: int | None,
         config: Any,
         start_now: bool,
@@ -99,7 +103,7 @@ class Ledger(Protocol):
     ) -> Row:
         """How it went, for each job. Raises NumberChanged, WrongStatus."""
 
-    def edit(self, job: int, *, priority: int, reason: str) -> Row: ...
+    def edit(self, job: int, *, reason: str, **changes: Any) -> Row: ...
 
     def delete(self, job: int, *, reason: str) -> None: ...
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from django.db import connections
 
 from joblot.cli import verbs
-from joblot.wire import Claim, ItemReceipt, NextClaim, Reported, Result
+from joblot.wire import CallProgress, Claim, ItemReceipt, NextClaim, Reported, Result
 
 
 class LocalClient:
@@ -27,8 +27,8 @@ class LocalClient:
             pipelines, limit, job=job, worker=worker, idempotency_key=idempotency_key
         )
 
-    def renew(self, token: str) -> str:
-        return verbs.renew(token)
+    def renew(self, token: str, progress: CallProgress | None = None) -> str:
+        return verbs.renew(token, progress=progress)
 
     def report(self, token: str, results: Sequence[Result]) -> Sequence[ItemReceipt]:
         return verbs.report(token, results)

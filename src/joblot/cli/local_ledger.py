@@ -85,8 +85,8 @@ class LocalLedger:
         by: AuthorFields = {"actor": operator(), "reason": reason}
         return verbs.act_on_all(act, given, by=by, me=own_names(), **seen)
 
-    def edit(self, job: int, *, priority: int, reason: str) -> Row:
-        edited = verbs.edit(job, priority=priority, actor=operator(), reason=reason)
+    def edit(self, job: int, *, reason: str, **changes: Any) -> Row:
+        edited = verbs.edit(job, actor=operator(), reason=reason, **changes)
         return verbs.progress(edited.pk)
 
     def delete(self, job: int, *, reason: str) -> None:

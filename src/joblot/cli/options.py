@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from joblot.config import HALT_ACTIONS
 from joblot.errors import InvalidInput, NotFound
 from joblot.places import absolute
 from joblot.shown import shown
@@ -96,13 +97,14 @@ Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="The maximu
 
 
 def policy_of(given: Iterable[str] | None) -> dict[str, Any]:
-    """NAME=VALUE pairs; values are JSON. Raises InvalidInput."""
+    """NAME=VALUE pairs; values are JSON, or a word for a setting of words. Raises InvalidInput."""
     policy: dict[str, Any] = {}
     for pair in given or ():
         name, equals, value = pair.partition("=")
         if not equals:
             raise InvalidInput(f"--policy: expected NAME=VALUE, got {pair!r}")
-        policy[name] = json_of(value, f"--policy {name}")
+        is_word = value in HALT_ACTIONS
+        policy[name] = value if is_word else json_of(value, f"--policy {name}")
     return policy
 
 

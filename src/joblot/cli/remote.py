@@ -52,8 +52,10 @@ class RemoteLedger:
     def causes(self, job: int, *, stage: str | None, limit: int) -> Row:
         return self._get(f"jobs/{job}/causes", stage=stage, limit=limit)  # type: ignore[no-any-return]
 
-    def items(self, job: int, **which: Any) -> tuple[Sequence[Row], int | None]:
-        page = self._get(f"jobs/{job}/items", **which)
+    def items(
+        self, job: int, *, keys: Sequence[str] | None, **which: Any
+    ) -> tuple[Sequence[Row], int | None]:
+        page = self._get(f"jobs/{job}/items", key=keys, **which)
         return page["items"], page["next"]
 
     def results(self, job: int, *, state: str | None, stage: str | None) -> Iterator[Row]:
@@ -132,8 +134,8 @@ class RemoteLedger:
     def act_on_all(self, act: str, given: Mapping[str, str], **seen: Any) -> Row:
         return self._ask("POST", f"jobs/bulk/{act}", {"filter": given, **_given(**seen)})  # type: ignore[no-any-return]
 
-    def edit(self, job: int, *, priority: int, reason: str) -> Row:
-        asked = {"priority": priority, "reason": reason}
+    def edit(self, job: int, *, reason: str, **changes: Any) -> Row:
+        asked = {**_given(**changes), "reason": reason}
         return self._ask("PATCH", f"jobs/{job}", asked)  # type: ignore[no-any-return]
 
     def delete(self, job: int, *, reason: str) -> None:

@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
@@ -27,7 +27,7 @@ from joblot.cli.useless import useless_error
 from joblot.cli.worker_process import RunOrder
 from joblot.errors import InvalidInput, JoblotError, Refused, Unavailable
 from joblot.sentences import settled_of
-from joblot.states import TERMINAL
+from joblot.states import TERMINAL, JobStatus
 from joblot.worker.ending import signals_that_end
 from joblot.worker.supervisor import Answered, Died
 
@@ -59,6 +59,7 @@ class Run:
     db: str | None
     job_id: int = 0
     interrupted: int = 0
+    halted: str = ""  # why
     error: JoblotError | None = None
     _happened: queue.SimpleQueue[Happening] = field(default_factory=queue.SimpleQueue)
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -139,7 +140,17 @@ class Run:
             self._settled = sum(settled_of(stage) for stage in state["stages"])
             if state["status"] in TERMINAL:
                 return True
+            if state["status"] == JobStatus.PAUSED and not self._stop.is_set():
+                self._drain_if_halted()
         return self._stop.is_set() and not self._pool.supervisor.processes
+
+    def _drain_if_halted(self) -> None:
+        """A job that was paused by a person may be resumed while this run waits."""
+        with suppress(Unavailable):
+            reasons = verbs.why(self.job_id)["reasons"]
+            self.halted = next((one["text"] for one in reasons if one["code"] == "halted"), "")
+        if self.halted:
+            self._drain()
 
     def _progress(self) -> dict[str, Any] | None:
         try:

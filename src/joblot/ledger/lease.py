@@ -32,25 +32,31 @@ from joblot.ledger.rows.tallies import Deltas
 from joblot.models import LIVE, Attempt, Job, Lease, Outcome
 from joblot.shown import shown
 from joblot.states import ItemState, LeaseState
+from joblot.wire import CallProgress
 
 EXPIRED = "LeaseExpired"  # the type of the error of an expired lease
 
 
 @telemetry.verb("renew")
 @repeated
-def renew(token: str | UUID, seconds: float | None = None) -> str:
+def renew(
+    token: str | UUID, seconds: float | None = None, *, progress: CallProgress | None = None
+) -> str:
     """Hold the lease for another `seconds` (the job's `lease_seconds`); returns the new deadline.
 
-    The deadline is ISO 8601, on the database's clock. If a report through the same lease is in
-    progress, waits for it and then succeeds. Raises InvalidInput unless `seconds` is above 0 and at
-    most `lease_seconds_max`; LeaseEnded if the lease has expired or its run is over; WorkerRevoked
-    if its worker was revoked; NotFound if there is no such lease.
+    The deadline is ISO 8601, on the database's clock. `progress` says how far the worker is with
+    what it works on; readers show the last one that was given. If a report through the same lease
+    is in progress, waits for it and then succeeds. Raises InvalidInput unless `seconds` is above 0
+    and at most `lease_seconds_max`; LeaseEnded if the lease has expired or its run is over;
+    WorkerRevoked if its worker was revoked; NotFound if there is no such lease.
     """
     if seconds is not None:
         _check_seconds(seconds)
     pk, conn = key_of(token), connection()
     require_durable(conn)
-    for (expires_at,) in fetch(conn, "rows/renew", token=pk, seconds=seconds):
+    for (expires_at,) in fetch(
+        conn, "rows/renew", token=pk, seconds=seconds, progress=progress and progress.as_text()
+    ):
         return moment(expires_at).isoformat()
     lease = find(pk)
     workers.require_not_revoked(lease.owner, lease.worker)

@@ -282,6 +282,15 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='Rate',
+            fields=[
+                ('job_id', models.BigIntegerField(primary_key=True, serialize=False)),
+                ('seconds', models.FloatField()),
+                ('granted', models.JSONField(default=list)),
+                ('next_at', models.DateTimeField(null=True)),
+            ],
+        ),
+        migrations.CreateModel(
             name='Lease',
             fields=[
                 ('token', models.UUIDField(default=uuid.uuid4, primary_key=True, serialize=False)),
@@ -296,6 +305,7 @@ class Migration(migrations.Migration):
                 ('owner', models.BigIntegerField(null=True)),
                 ('idempotency_key', models.CharField(max_length=200, null=True)),
                 ('asked', models.BinaryField(null=True)),
+                ('progress', models.JSONField(null=True)),
                 ('claimed_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('expires_at', models.DateTimeField()),
                 ('job', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='joblot.job')),

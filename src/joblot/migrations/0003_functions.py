@@ -11,6 +11,7 @@ from django.db import migrations
 from joblot.ledger.db import functions
 
 FUNCTIONS = [
+    "claim/rate_1",
     "claim/claim_1",
     "report/settle_1",
     "report/count_1",

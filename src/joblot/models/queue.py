@@ -52,6 +52,19 @@ class ItemRange(LedgerModel):
         indexes = [models.Index(fields=["job", "stage", "id"], name="joblot_range_walk")]
 
 
+class Rate(LedgerModel):
+    """What a job with a rate limit has granted lately. Its row is locked by one claim at a time.
+
+    `granted` is a list of [slot, items], oldest first: a slot is a sixtieth of `seconds`, numbered
+    since 1970. Until `next_at` nothing may be granted; a hint, for who only reads.
+    """
+
+    job_id = models.BigIntegerField(primary_key=True)
+    seconds = models.FloatField()
+    granted = models.JSONField(default=list)
+    next_at = models.DateTimeField(null=True)
+
+
 class Lease(LedgerModel):
     """One worker's right to report; its row is the mutex between a report and everything else.
 
@@ -73,6 +86,7 @@ class Lease(LedgerModel):
     owner = models.BigIntegerField(null=True)  # the caller that claimed it; caps count per owner
     idempotency_key = models.CharField(max_length=200, null=True)
     asked = models.BinaryField(null=True)  # a hash of the claim made with the key
+    progress = models.JSONField(null=True)  # in its current call, as of the last renewal
     claimed_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.urls import reverse
@@ -19,7 +20,8 @@ from joblot.ledger.job import lifecycle
 from joblot.ledger.job.edit import edit
 from joblot.ledger.job.reopen import to_reopen
 from joblot.ledger.job.retry import retry
-from joblot.ledger.read.acts import Act
+from joblot.ledger.job.selection import Selection
+from joblot.ledger.read.acts import Act, retries_in_part
 from joblot.ledger.read.snapshot import snapshot
 from joblot.ledger.rows.author import AuthorFields
 from joblot.ledger.submit.submit import seal
@@ -88,14 +90,17 @@ def _question(
     given = request.POST if request.method == "POST" else request.GET
     state = {**snapshot(job.pk), "name": job.name}
     cause = given.get(CAUSE, "")
-    number = to_reopen(job, cause or None) if act is Act.RETRY else state["unsettled"]
-    context = {
+    number = state["unsettled"]
+    if act is Act.RETRY:
+        number = to_reopen(job, Selection(cause) if cause else None)
+    is_in_part = act is Act.RETRY and bool(cause) and retries_in_part(job.status)
+    context: dict[str, Any] = {
         "here": "jobs",
         "job": state,
         "back": reverse("joblot_web:job", args=[job.pk]),
         "back_word": job.name,
         "asks": question(act, state, number, cause=cause),
-        "refusal": state["acts"][act],
+        "refusal": "" if is_in_part else state["acts"][act],
         "number": number if act in (Act.RETRY, Act.CANCEL) else None,
         "cause": cause,
         "type_name": _is_named(act, number),
@@ -149,7 +154,12 @@ def _cancel(job: Job, asked: Asked) -> str:
 
 def _retry(job: Job, asked: Asked) -> str:
     begun = retry(job.pk, cause=asked.cause, expected=asked.expected, **asked.by)
-    return f"Run {begun.run} started with {counted(asked.expected, 'item')}."
+    items = counted(asked.expected, "item")
+    return (
+        f"Run {begun.run} goes on with {items} more."
+        if begun.run == job.run
+        else (f"Run {begun.run} started with {items}.")
+    )
 
 
 def _edit(job: Job, asked: Asked) -> str:

@@ -54,12 +54,17 @@ class EditForm:
                 found["priority"] = _number(name, text)
             else:
                 setting = name.removeprefix(OF_POLICY)
-                found["policy"][setting] = _number(name, text) if text else None
+                found["policy"][setting] = _value(name, text) if text else None
         return found
 
 
 def _text(value: Any) -> str:
     return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _value(name: str, text: str) -> float | str:
+    """A setting without a unit is text. Raises InvalidInput."""
+    return _number(name, text) if FIELDS[name].unit else text
 
 
 def _number(name: str, text: str) -> float:

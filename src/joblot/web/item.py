@@ -9,10 +9,9 @@ from typing import Any
 from django.http import HttpRequest, HttpResponseBase
 from django.views.decorators.http import require_safe
 
-from joblot.ledger.read.acts import Act, acts
+from joblot.ledger.read.acts import retries_in_part
 from joblot.ledger.read.overview import item_overview
 from joblot.models import Job
-from joblot.states import JobStatus
 from joblot.web.item_value import folded
 from joblot.web.log_panel import LogFilter, newest_panel
 from joblot.web.neighbors import strip
@@ -67,8 +66,7 @@ def item(request: HttpRequest, job_id: int, number: int) -> HttpResponseBase:
 
 def _may_retry(job: Job, caller: Visitor) -> bool:
     """A canceled job is retried as a whole only, so not by the cause of a failure."""
-    allowed = acts({"status": job.status, "sealed": job.sealed})[Act.RETRY] == ""
-    return allowed and job.status != JobStatus.REVOKED and caller.may_operate(job.project)
+    return retries_in_part(job.status) and caller.may_operate(job.project)
 
 
 def standing(found: Json) -> str:

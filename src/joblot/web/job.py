@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from joblot.ledger.read.acts import Act, acts
+from joblot.ledger.read.acts import Act, acts, retries_in_part
 from joblot.ledger.read.overview import overview
 from joblot.ledger.read.snapshot import Key
 from joblot.ledger.read.throughput import WINDOWS
@@ -53,6 +53,7 @@ def job(request: HttpRequest, job_id: int) -> HttpResponseBase:
         "live": {**shown, "key": str(Key.of(shown)), "acts": acts(shown)},
         "map": panel(row, asked(row, {})) if row.total else None,
         "may_operate": caller_of(request).may_operate(row.project),
+        "retries_in_part": retries_in_part(row.status),
     }
     return render(request, "joblot/job.html", context)
 

@@ -10,6 +10,7 @@ from typing import Any
 from joblot.ledger.read.acts import Act
 from joblot.sentences import Question, in_flight
 from joblot.shown import counted
+from joblot.states import FINALIZABLE
 
 Job = dict[str, Any]  # as `progress` returns it
 
@@ -88,12 +89,15 @@ def _retry(job: Job, number: int, cause: str) -> Question:
     group = " of this cause" if cause else ""
     noun = "failed item" if cause or given_up == number else "item"
     rest = "" if noun == "failed item" else " that did not succeed"
+    happens: tuple[str, ...] = (
+        f"Run {job['run'] + 1} begins with these items only; all others stay as they are.",
+        _flying(job, "results from the run that has ended no longer count"),
+    )
+    if job["status"] in FINALIZABLE:
+        happens = ("They are open again in this run; all others stay as they are.",)
     return Question(
         f"Retry {counted(number, noun)}{group} of {job['name']}{rest}?",
-        (
-            f"Run {job['run'] + 1} begins with these items only; all others stay as they are.",
-            _flying(job, "results from the run that has ended no longer count"),
-        ),
+        happens,
         f"Retry {counted(number, 'item')}",
     )
 

@@ -15,7 +15,7 @@ from joblot.ledger.rows.names import checked_name
 from joblot.models import Webhook
 from joblot.webhooks.signature import new_secret
 
-KINDS = ("finished", "amended", "failing")
+KINDS = ("finished", "amended", "failing", "halted")
 
 
 @repeated
@@ -24,8 +24,8 @@ def subscribe(
 ) -> tuple[str, dict[str, Any]]:
     """Send future events of these kinds to `url`, for one project's jobs or for all.
 
-    `kinds`: some of finished, amended, failing. Returns the secret, which the receiver needs and
-    which is not shown again, and the webhook as in `webhooks`. Raises InvalidInput.
+    `kinds`: some of finished, amended, failing, halted. Returns the secret, which the receiver
+    needs and which is not shown again, and the webhook as in `webhooks`. Raises InvalidInput.
     """
     # It imports httpx, a tenth of a command's startup time; only posting needs it.
     from joblot.webhooks.post import checked_url  # noqa: PLC0415

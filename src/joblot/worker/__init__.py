@@ -9,7 +9,7 @@ from joblot.lazy import lazily
 
 if TYPE_CHECKING:
     from joblot.worker.client import Client
-    from joblot.worker.current import lease
+    from joblot.worker.current import lease, progress
     from joblot.worker.function import Output, batched, each, load
     from joblot.worker.handlers import Handler, handler, work
     from joblot.worker.http import HttpClient
@@ -21,7 +21,7 @@ else:
         __name__,
         {
             "joblot.worker.client": ["Client"],
-            "joblot.worker.current": ["lease"],
+            "joblot.worker.current": ["lease", "progress"],
             "joblot.worker.function": ["Output", "batched", "each", "load"],
             "joblot.worker.handlers": ["Handler", "handler", "work"],
             "joblot.worker.http": ["HttpClient"],
@@ -43,6 +43,7 @@ __all__ = [
     "handler",
     "lease",
     "load",
+    "progress",
     "run",
     "work",
 ]

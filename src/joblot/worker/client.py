@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from joblot.wire import Claim, ItemReceipt, NextClaim, Reported, Result
+from joblot.wire import CallProgress, Claim, ItemReceipt, NextClaim, Reported, Result
 
 
 class Client(Protocol):
@@ -30,8 +30,11 @@ class Client(Protocol):
         If nothing is ready, the call may wait for work, for up to `wait_seconds`.
         """
 
-    def renew(self, token: str) -> str:
-        """Extend the lease; returns its new deadline. Raises LeaseEnded, NotFound."""
+    def renew(self, token: str, progress: CallProgress | None = None) -> str:
+        """Extend the lease; returns its new deadline. Raises LeaseEnded, NotFound.
+
+        `progress` is how far the worker is with what it works on.
+        """
 
     def report(self, token: str, results: Sequence[Result]) -> Sequence[ItemReceipt]:
         """One receipt for each result, in order; a counted result may be reported again."""

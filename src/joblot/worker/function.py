@@ -25,6 +25,7 @@ from joblot.canonical import canonical
 from joblot.errors import InvalidInput, InvalidResult
 from joblot.wire import ClaimedItem, Result
 from joblot.worker.causes import Interrupted, kind_of, message_of, shown, trace_of
+from joblot.worker.current import begin_item
 from joblot.worker.event_loop import EventLoop
 from joblot.worker.outputs import NotOutputs, as_outputs
 from joblot.worker.plain import plain
@@ -85,6 +86,7 @@ def batched(
     function = finished(function)
 
     def several(items: Sequence[ClaimedItem]) -> list[Any]:
+        begin_item(items[0].id if len(items) == 1 else None)
         return as_outputs(function([argument(item) for item in items]), len(items))
 
     def work(items: Sequence[ClaimedItem]) -> Iterator[list[Result]]:
@@ -130,6 +132,7 @@ def finished(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
 def _result_of_one(
     function: Callable[[ClaimedItem], Any], item: ClaimedItem, retrying: Retrying
 ) -> Result:
+    begin_item(item.id)
     try:
         returned = function(item)
     except Interrupted:

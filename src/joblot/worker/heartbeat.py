@@ -114,7 +114,7 @@ class Heartbeat:
 
     def _renew(self, held: HeldLease) -> None:
         try:
-            self._client.renew(held.lease.token)
+            self._client.renew(held.lease.token, held.progress)
             held.renewed_at = time.monotonic()
         except Refused as error:
             held.ended = True

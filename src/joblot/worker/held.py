@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from joblot.wire import GrantedLease
+from joblot.wire import CallProgress, GrantedLease
 from joblot.worker.pulse import Pulse
 
 
@@ -22,6 +22,7 @@ class HeldLease:
     owed: set[int]
     renewed_at: float
     ended: bool = False
+    progress: CallProgress | None = None  # to be sent with the next renewal
 
 
 @dataclass(slots=True)
@@ -70,6 +71,17 @@ class Held:
         self._call_began = None
         if self.pulse is not None:
             self.pulse.beat()
+
+    def note_progress(self, token: str, progress: CallProgress) -> None:
+        """The current call goes on: it is as if it had just begun."""
+        with self._lock:
+            if (held := self._leases.get(token)) is not None:
+                held.progress = progress
+        if self._call_began is not None:
+            self._call_began = time.monotonic()
+            if self.pulse is not None:
+                self.pulse.beat()  # one call ends for the supervisor, and another one begins
+                self.pulse.beat()
 
     def call_seconds(self) -> float:
         """How long the function's current call has taken; 0 between calls."""

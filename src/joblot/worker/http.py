@@ -14,7 +14,7 @@ from urllib.parse import quote
 import httpx
 
 from joblot.errors import InvalidInput, Unavailable
-from joblot.wire import Claim, ItemReceipt, NextClaim, Reported, Result
+from joblot.wire import CallProgress, Claim, ItemReceipt, NextClaim, Reported, Result
 from joblot.worker.connection import CONNECT_SECONDS_MAX, Connection
 from joblot.worker.shapes import claim_of, deadline_of, receipts_of, reported_of, result_json
 from joblot.worker.token import Token, is_header
@@ -100,8 +100,9 @@ class HttpClient:
             self.call_seconds = min(self.call_seconds, in_time)
         return claim
 
-    def renew(self, token: str) -> str:
-        return deadline_of(self._post(f"leases/{quote(token, safe='')}/renew", {}))
+    def renew(self, token: str, progress: CallProgress | None = None) -> str:
+        told = {} if progress is None else {"progress": progress.as_json()}
+        return deadline_of(self._post(f"leases/{quote(token, safe='')}/renew", told))
 
     def report(self, token: str, results: Sequence[Result]) -> Sequence[ItemReceipt]:
         return receipts_of(self._post_results(token, results), len(results))

@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from joblot.config import limits
@@ -162,7 +163,7 @@ class Worker:
             begun += len(items)
             if begun == len(lease.items):
                 self._claimer.claim_ahead(lease)
-            with working_on(lease):
+            with working_on(lease, partial(self._held.note_progress, lease.token)):
                 self._call(handler, lease.token, items)
         self._reports_first = len(lease.items) == 1 or not self._reporter.durable
 

@@ -92,4 +92,26 @@ GUARDS = (
         "            NULL, keys[n], askeds[n]\n",
         "ledger/claim/test_together.py::test_so_does_the_cap_of_an_owner",
     ),
+    Guard(
+        "A claim locks the rate of its job, and sees what others have granted until then.",
+        "claim/rate_1.function.postgresql.sql",
+        "WHERE r.job_id = job FOR UPDATE;",
+        "WHERE r.job_id = job;",
+        "races/test_rate.py::test_a_claim_sees_what_was_granted_while_it_waited[postgres]",
+    ),
+    Guard(
+        "A period is covered by the current slot and as many before it as it has.",
+        "claim/rate_1.function.postgresql.sql",
+        "    oldest := slot - 60;\n",
+        "    oldest := slot - 58;\n",
+        "ledger/claim/test_rate.py::test_a_job_grants_so_many_in_a_period[postgres]",
+    ),
+    Guard(
+        "A claim that knows nothing of a new limit grants nothing.",
+        "claim/grant_if_claimable.sqlite.sql",
+        " AND (NOT j.rated OR %(rated)s)",
+        "",
+        "ledger/claim/test_rate.py::test_a_limit_that_is_new_binds_a_claim_that_does_not_know_it"
+        "[sqlite]",
+    ),
 )

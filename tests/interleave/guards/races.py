@@ -58,6 +58,44 @@ GUARDS = (
         pair("last-pause-report-sqlite"),
     ),
     Guard(
+        "A retry within the run changes the version, so no end that was decided before is written.",
+        "job/reopen_failed.py",
+        "        advance(job.pk, job.version)\n",
+        "",
+        "races/test_retry_within.py::test_a_retry_and_the_last_report[sqlite]",
+    ),
+    Guard(
+        "It notes in a lease what went back, so that a repeated failure fails nothing anew.",
+        "job/reopen_failed.py",
+        "        _note_gone(leases, gone)\n",
+        "",
+        "ledger/job/test_retry_within.py::test_a_failure_that_is_posted_again_does_not_fail_it_again"
+        "[sqlite]",
+    ),
+    Guard(
+        "Its items are queued as such that may have been settled since.",
+        "job/reopen_failed.py",
+        "Span(*island, returns=RELEASED)",
+        "Span(*island)",
+        "ledger/job/test_retry_within.py::"
+        "test_a_late_success_counts_and_the_item_is_not_claimed_again[sqlite]",
+    ),
+    Guard(
+        "It reopens nothing in a run that has ended.",
+        "job/reopen_failed.py",
+        "            if job.status not in FINALIZABLE or job.run != self.run:\n",
+        "            if False:\n",
+        "races/test_retry_within.py::test_a_retry_and_the_last_report[postgres]",
+    ),
+    Guard(
+        "It waits for no lease while it holds another.",
+        "job/reopen_failed.py",
+        "select_for_update(skip_locked=True)",
+        "select_for_update()",
+        "races/test_retry_within.py::"
+        "test_a_lease_that_is_locked_is_waited_for_while_no_other_is_held[postgres]",
+    ),
+    Guard(
         "An expiry reconciles the job: it may have lost the last item.",
         "lease.py",
         "    if expired is not None:\n        reconcile(expired.job_id)\n",
@@ -103,8 +141,8 @@ GUARDS = (
     Guard(
         "A retry of one cause reopens only its items, whichever process continues it.",
         "job/reopen.py",
-        '    if (cause := cursor.get("cause")) is not None:\n',
-        "    if (cause := None) is not None:\n",
+        "    if (selection := Selection.stored(cursor)) is not None:\n",
+        "    if (selection := None) is not None:\n",
         "ledger/job/test_retry_cause.py::test_the_selection_survives_the_death_of_the_process",
     ),
     Guard(

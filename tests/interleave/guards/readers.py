@@ -36,9 +36,17 @@ GUARDS = (
     Guard(
         "A picture takes nothing over from a picture of an earlier run.",
         "read/picture.py",
-        "known.complete if known is not None and known.run == seen.run else frozenset()",
-        "known.complete if known is not None else frozenset()",
+        "(known.run, known.reopened) == (seen.run, reopened)",
+        "known.reopened == reopened",
         "ledger/read/test_picture.py::TestAnEarlierPicture::test_of_a_run_before",
+    ),
+    Guard(
+        "Nor from one that was built before items of the run were reopened.",
+        "read/picture.py",
+        "(known.run, known.reopened) == (seen.run, reopened)",
+        "known.run == seen.run",
+        "ledger/read/test_picture.py::TestAnEarlierPicture::"
+        "test_of_items_that_were_retried_within_the_run",
     ),
     Guard(
         "A read transaction takes no write lock on SQLite.",

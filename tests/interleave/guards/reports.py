@@ -117,7 +117,7 @@ GUARDS = (
     Guard(
         "A report that claims waits for no range.",
         NEXT,
-        "afters, wanted, NULL, lease",
+        "afters, wanted, '', lease",
         "afters, wanted, '30s', lease",
         f"{NEXT_RACES}::test_it_waits_for_no_range_while_its_report_is_not_committed",
     ),
@@ -148,6 +148,27 @@ GUARDS = (
         "    IF failed > 0 THEN\n",
         "    IF false THEN\n",
         "races/test_due.py::test_an_alert_is_due_while_items_wait",
+    ),
+    Guard(
+        "Nor is a halt after a number of failures.",
+        DUE,
+        ", j.policy ->> 'halt_failed_items'",
+        "",
+        "races/test_halt.py::test_a_halt_is_due_while_items_wait[postgres-policy0]",
+    ),
+    Guard(
+        "Nor is one at a share of failures.",
+        DUE,
+        ",\n            j.policy ->> 'halt_failed_share'",
+        "",
+        "races/test_halt.py::test_a_halt_is_due_while_items_wait[postgres-policy1]",
+    ),
+    Guard(
+        "Who has seen the failures, and resumes, is not halted for them again.",
+        "rows/due.py",
+        "    if found.halt is not None:\n",
+        "    if False:\n",
+        "races/test_halt.py::test_a_resume_is_not_undone_by_who_saw_the_halt_before[sqlite]",
     ),
     Guard(
         "A report that shares a commit waits for no lease.",

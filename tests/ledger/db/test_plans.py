@@ -231,7 +231,8 @@ def using(part: str, act: Callable[[], object]) -> frozenset[str]:
 
 def test_each_hot_statement_uses_the_index_that_is_meant_for_it(job: Job) -> None:
     lease: GrantedLease = worker.lease("p")
-    assert using("FOR UPDATE", lambda: worker.lease("p")) == {"joblot_range_walk"}
+    assert using("FOR UPDATE SKIP LOCKED", lambda: worker.lease("p")) == {"joblot_range_walk"}
+    assert using("FROM joblot_rate r", lambda: worker.lease("p")) == {"joblot_rate_pkey"}
     assert using("FROM joblot_item", lambda: worker.lease("p")) == {"joblot_item_pkey"}
     assert using("FROM joblot_outcome", lambda: worker.lease("q")) == {"joblot_outcome_pkey"}
     assert using("UPDATE joblot_range", lambda: worker.lease("p")) == {"joblot_range_pkey"}

@@ -146,7 +146,9 @@ def test_the_number_of_a_cancelled_job_includes_what_was_never_worked(ledger_db:
     with pytest.raises(NumberChanged) as raised:
         retry(job.pk, expected=1)
     assert raised.value.found == 4
-    with pytest.raises(WrongStatus, match="is 'Canceled'; a retry by cause is possible only if"):
+    with pytest.raises(
+        WrongStatus, match="is 'Canceled'; the next run of a selection is possible only if"
+    ):
         retry(job.pk, cause=BAD)
     retry(job.pk, expected=4)
     assert worker.numbers(worker.lease()) == [1, 2, 3, 4]
@@ -171,13 +173,13 @@ def test_a_repeated_request_that_names_the_run_begins_no_other(ledger_db: str) -
     job = failed_job(9)
     retry(job.pk, cause=DISK, expected=3, run=2)
     assert retry(job.pk, cause=DISK, expected=3, run=2).run == 2
-    with pytest.raises(WrongStatus, match="run 2 was begun for another cause"):
+    with pytest.raises(WrongStatus, match="run 2 was begun for another selection"):
         retry(job.pk, cause=BAD, run=2)
 
 
 def test_a_cause_that_no_item_has_is_refused(ledger_db: str) -> None:
     job = failed_job(3)
-    with pytest.raises(NotFound, match="no item failed for cause 0000000000000000"):
+    with pytest.raises(NotFound, match="no item of this selection has failed"):
         retry(job.pk, cause="0" * 16)
     with pytest.raises(InvalidInput, match="cause: expected 16 hexadecimal digits, got 'x'"):
         retry(job.pk, cause="x")

@@ -218,6 +218,13 @@ class TestAnEarlierPicture:
         assert (again.cells, again.tag) == (known.cells, known.tag)
         assert again.complete == {0}
 
+    def test_of_items_that_were_retried_within_the_run(self, stale: GrantedLease) -> None:
+        known = picture(stale.job)
+        retry(stale.job, failed=True)
+        found = picture(stale.job, known=known)
+        assert (known.cells[10], found.cells[10]) == (Code.FAILED, Code.READY)
+        assert found.complete == frozenset()
+
     def test_of_an_item_that_was_amended(self, stale: GrantedLease) -> None:
         known = picture(stale.job)
         assert worker.receipts(stale, success(10)) == ["amended"]

@@ -65,11 +65,19 @@ class ItemsQuery(Schema):
         return self.dict(exclude_none=True)
 
 
+class ItemProgressOut(Schema):
+    """How far its worker was at the last renewal of its lease; `share` is from 0 to 1."""
+
+    share: float | None
+    text: str
+
+
 class StandingOut(Schema):
     stage: str
     state: str
     worker: str = ""
     until: str | None = None
+    progress: ItemProgressOut | None = None
 
 
 class TryOut(Schema):

@@ -74,13 +74,18 @@ class SealIn(ChangeIn):
 class RetryIn(ChangeIn):
     """`run` is the run to begin: repeating the request for one that has begun changes nothing.
 
-    `cause`: only the items that failed for it. `expected` items must be retried, else the answer is
-    409 `number_changed`, with `expected` and `found`, and nothing is changed. `config` replaces the
-    job's; null keeps it. Without `start` the run is on hold.
+    `cause`, `stage` and `keys` narrow it to the items that failed for this cause, in this stage, or
+    with these keys; `failed` selects all that failed. While the job runs, a selection is reopened
+    within its run; without one, the job must have ended. `expected` items must be retried, else the
+    answer is 409 `number_changed`, with `expected` and `found`, and nothing is changed. `config`
+    replaces the job's; null keeps it. Without `start` the run is on hold.
     """
 
     run: Annotated[Whole, Field(ge=2, le=2**31 - 1)] | None = None
     cause: CauseId | None = None
+    stage: Name | None = None
+    keys: Annotated[list[str], Field(min_length=1, max_length=100_000)] | None = None
+    failed: bool = False
     expected: Annotated[Whole, Field(ge=0, le=2**31 - 1)] | None = None
     config: Any = None
     start: bool = True

@@ -75,8 +75,17 @@ class ClaimOut(Schema):
     retry_after_seconds: float
 
 
+class ProgressIn(Shape):
+    """How far the worker is: with `item`, or with all that it works on; `share` is from 0 to 1."""
+
+    share: Annotated[float, Field(ge=0, le=1)] | None = None
+    text: str = ""
+    item: Annotated[Whole, Field(ge=0, le=2**31 - 1)] | None = None
+
+
 class RenewIn(Shape):
     seconds: Annotated[float, Field(gt=0, le=7 * 86_400)] | None = None
+    progress: ProgressIn | None = None
 
 
 class RenewOut(Schema):

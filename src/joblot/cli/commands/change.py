@@ -159,6 +159,28 @@ def resume(
             _print_progress(ledger.resume(which, reason=reason))
 
 
+RetryExpected = Annotated[
+    int | None,
+    typer.Option(
+        "--expected",
+        metavar="N",
+        min=0,
+        help="Refuse unless N items are retried; with --all: N jobs, and do not ask.",
+    ),
+]
+OfStage = Annotated[
+    str | None,
+    typer.Option("--stage", metavar="NAME", help="Only items that failed in this stage."),
+]
+Keys = Annotated[
+    list[str] | None,
+    typer.Option("--key", metavar="KEY", help="Only the failed item with it. Repeatable."),
+]
+Failed = Annotated[
+    bool, typer.Option("--failed", help="All that failed; also while the job is running.")
+]
+
+
 def retry(
     job: many.JobOrAll = None,
     *,
@@ -170,17 +192,12 @@ def retry(
     name: many.Named = None,
     since: many.Since = None,
     until: many.Until = None,
-    expected: Annotated[
-        int | None,
-        typer.Option(
-            "--expected",
-            metavar="N",
-            min=0,
-            help="Refuse unless N items are retried; with --all: N jobs, and do not ask.",
-        ),
-    ] = None,
+    expected: RetryExpected = None,
     yes: many.Yes = False,
     cause: CauseId = None,
+    stage: OfStage = None,
+    keys: Keys = None,
+    failed: Failed = False,
     config: Annotated[
         str | None, typer.Option("--config", metavar="JSON", help="A new config for this run.")
     ] = None,
@@ -189,7 +206,11 @@ def retry(
     db: Db = None,
     url: Url = None,
 ) -> None:
-    """Begin the next run of a job, with the items that did not succeed, or those of one cause."""
+    """Begin the next run of a job with what did not succeed, or retry a selection that failed.
+
+    A selection of a job that is running or paused is open again at once.
+    """
+    selection: dict[str, Any] = {"cause": cause, "stage": stage, "keys": keys, "failed": failed}
     which = many.chosen(
         job,
         everything=everything,
@@ -203,22 +224,21 @@ def retry(
         expected=expected if everything else None,
         yes=yes,
         reason=reason,
-        alone={"--cause": cause, "--config": config, "--hold": hold},
+        alone=_alone(selection) | {"--config": config, "--hold": hold},
     )
-    settings = None if config is None else json_of(config, "--config")
     with open_ledger(db, url) as ledger:
         if isinstance(which, many.Many):
             many.act_on_many(ledger, "retry", which)
             return
-        begun = ledger.retry(
-            which,
-            cause=cause,
-            expected=expected,
-            config=settings,
-            start_now=not hold,
-            reason=reason,
-        )
+        settings = None if config is None else json_of(config, "--config")
+        more: dict[str, Any] = {"expected": expected, "config": settings, "start_now": not hold}
+        begun = ledger.retry(which, reason=reason, **selection, **more)
     _print_progress(begun)
+
+
+def _alone(selection: dict[str, Any]) -> dict[str, Any]:
+    """By option."""
+    return {f"--{'key' if name == 'keys' else name}": value for name, value in selection.items()}
 
 
 def priority(

@@ -81,6 +81,10 @@ def items(
         str | None, typer.Option("--stage", help="Take states from this stage.")
     ] = None,
     cause: CauseId = None,
+    keys: Annotated[
+        list[str] | None,
+        typer.Option("--key", metavar="KEY", help="Only the item with this key. Repeatable."),
+    ] = None,
     after: After = None,
     limit: Limit = 100,
     as_json: AsJson = False,
@@ -91,7 +95,7 @@ def items(
     begin = -1 if after is None else after
     wanted = state.value if state else None
     with open_ledger(db, url) as ledger:
-        read = partial(ledger.items, job, state=wanted, stage=stage, cause=cause)
+        read = partial(ledger.items, job, state=wanted, stage=stage, cause=cause, keys=keys)
         page, following = _items(read, begin, limit)
     if as_json:
         say_json(page)

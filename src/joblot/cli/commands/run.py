@@ -12,7 +12,8 @@ from joblot.cli import failures, text, verbs
 from joblot.cli import out as out_file
 from joblot.cli.cores import cores
 from joblot.cli.database import make_database, open_database
-from joblot.cli.exits import exit_code_of
+from joblot.cli.exits import ENDED_BADLY, exit_code_of
+from joblot.cli.halting import HaltAfter, halting_of
 from joblot.cli.options import (
     Db,
     JsonLines,
@@ -30,8 +31,9 @@ from joblot.cli.run import Run
 from joblot.cli.source import Source
 from joblot.errors import InvalidInput
 from joblot.log_format import log_to_stderr
+from joblot.operator_name import operator
 from joblot.shown import counted
-from joblot.states import TERMINAL
+from joblot.states import AMENDABLE, TERMINAL
 from joblot.words import status_word
 
 BATCH_MAX = 1000
@@ -76,6 +78,10 @@ Resume = Annotated[
         help="Continue with a job's remaining items.",
     ),
 ]
+RetryFailed = Annotated[
+    bool,
+    typer.Option("--retry-failed", help="With --resume: also try what failed again."),
+]
 ItemSecondsMax = Annotated[
     float,
     typer.Option(
@@ -109,10 +115,12 @@ def run(
     out: Out = None,
     name: Name = None,
     resume: Resume = None,
+    retry_failed: RetryFailed = False,
     item_seconds_max: ItemSecondsMax = 3600.0,
     chdir: Chdir = None,
     retry_on: RetryOn = None,
     no_retry_on: NoRetryOn = None,
+    halt_after: HaltAfter = None,
     policy: Policies = None,
     db: Db = None,
 ) -> None:
@@ -125,7 +133,7 @@ def run(
     source = Source(given, lines, jsonl, null, skip_bad)
     source.check(needed=resume is None)
     out_file.check(out)
-    settings = policy_of(policy)
+    settings = policy_of(policy) | halting_of(halt_after)
     log_to_stderr("joblot run")
     make_database(db) if resume is None else open_database(db)
     if resume is None:
@@ -135,10 +143,12 @@ def run(
         plan = require_resumable(resume, source)
     usual = cores()
     one = Run(plan.within(chdir), workers or usual.count, str(db) if db else None)
-    if resume is not None and verbs.read_job(resume).status in TERMINAL:
+    if retry_failed and resume is None:
+        raise InvalidInput("--retry-failed: expected with --resume JOB")
+    if resume is not None and not retry_failed and verbs.read_job(resume).status in TERMINAL:
         state = verbs.progress(resume)
     else:
-        job_id = _begun(one, resume, name, settings)
+        job_id = _begun(one, resume, name, settings, retry_failed=retry_failed)
         _say_that_it_begins(one, job_id, "" if workers else usual.why)
         state = one.work(job_id, source if source.given else None)
     raise typer.Exit(_end(one, state, out, source))
@@ -152,11 +162,17 @@ def _function(given: list[str]) -> str:
     return given.pop(0)
 
 
-def _begun(one: Run, resume: int | None, name: str | None, settings: dict[str, Any]) -> int:
+def _begun(
+    one: Run, resume: int | None, name: str | None, settings: dict[str, Any], *, retry_failed: bool
+) -> int:
     """Start the workers; then make the job, or continue it."""
     one.prepare()
     if resume is None:
         return begin(one.plan, name=name, policy=settings)
+    if settings:
+        verbs.edit(resume, policy=settings, actor=operator())
+    if retry_failed:
+        verbs.retry(resume, failed=True, actor=operator())
     _say_what_is_held(reawaken(resume))
     return resume
 
@@ -186,11 +202,16 @@ def _end(one: Run, state: dict[str, Any], out: str | None, source: Source) -> in
     if state["status"] in TERMINAL:
         if out is not None:
             out_file.write(state["id"], out)
+        if state["status"] in AMENDABLE:
+            again = f"joblot run --resume {state['id']} --retry-failed"
+            text.err().print(f"try what failed again with: {again}", soft_wrap=True)
         return exit_code_of(state["status"])
+    if one.halted:
+        text.err().print(f"halted: {one.halted}", soft_wrap=True)
     _print_how_to_continue(state, source)
     if one.error is not None:
         raise one.error
-    return 128 + one.interrupted
+    return ENDED_BADLY if one.halted else 128 + one.interrupted
 
 
 def _print_how_to_continue(state: dict[str, Any], source: Source) -> None:

@@ -23,6 +23,8 @@ from joblot.ledger.rows.lease import new_token
 from joblot.ledger.rows.outputs import readable_output
 from joblot.ledger.rows.ranges import Span
 
+ALONE = "alone"  # the outcome of a claim that may hold no other locks: of a job with a rate limit
+
 Walks = Sequence[tuple[Candidate, int]]
 
 

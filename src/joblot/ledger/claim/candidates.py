@@ -74,6 +74,7 @@ class Candidate:
     stage: StageKey
     items_max: int | None  # how many items the job may have in flight
     ready: bool
+    rated: bool = False  # whether the job had a rate limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +202,8 @@ def _waiting(wanted: Wanted) -> dict[str, list[Candidate]]:
         priority_step_seconds=limits().priority_step_seconds,
     )
     projects: dict[str, list[Candidate]] = {}
-    for job, stage, project, items_max, ready in rows:
-        candidate = Candidate((job, stage), items_max, bool(ready))
+    for job, stage, project, items_max, ready, rated in rows:
+        candidate = Candidate((job, stage), items_max, bool(ready), bool(rated))
         projects.setdefault(project, []).append(candidate)
     return projects
 

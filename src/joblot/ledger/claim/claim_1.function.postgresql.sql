@@ -3,12 +3,14 @@
 --          their worker needs. Returns one row. Its `outcome` is `granted`; `none` if no range is
 --          free; `settled` if the ranges held only items that have been settled since they came
 --          back; or what refuses the claim, which has then changed nothing: `not_claimable`,
---          `job_at_limit`, `owner_at_limit`, `revoked` or `key_taken`. `place` is the stage's
+--          `job_at_limit`, `at_rate`, `owner_at_limit`, `revoked` or `key_taken`; or `alone`. `place` is the stage's
 --          position in the arguments, from 1, and `range_id` the first range
 -- guard: the job is claimable, it and the owner are within their caps, the worker is not revoked,
 --        and the key is unused: read after the ranges were locked, each in a snapshot of its own
 -- locks: the ranges by id, skipping locked ones; with `lock_wait`, the first range of the first
---        stage, waiting that long; then the new lease
+--        stage, waiting that long; then the rate of a job that has a limit; then the new lease. A
+--        `lock_wait` of '' is for a claim that holds other locks: it waits for no rate, and for a
+--        job with such a limit its outcome is `alone`
 CREATE OR REPLACE FUNCTION joblot_claim_1(
     clock timestamptz,
     jobs bigint[],
@@ -49,11 +51,16 @@ DECLARE
     pieces jsonb := '[]';
     size int := 0;
     job_items_max int;
+    rate_items int;
+    rate_seconds float8;
+    rate_left int;
+    made record;
+    granted_at timestamptz := moment;
     in_flight bigint;
     lock_wait_before text;
 BEGIN
     place := 1;
-    IF lock_wait IS NOT NULL THEN
+    IF lock_wait <> '' THEN
         -- step: wait for a range
         lock_wait_before := current_setting('lock_timeout');
         PERFORM set_config('lock_timeout', lock_wait, true);
@@ -166,8 +173,10 @@ BEGIN
         -- step: read the job
         SELECT j.run, j.status, j.version, j.config::text, j.trace,
                (j.policy ->> 'lease_seconds')::float8, (j.policy ->> 'in_flight_items_max')::int,
+               (j.policy ->> 'rate_items_max')::int, (j.policy ->> 'rate_seconds')::float8,
                s.name, s.pipeline
-        INTO run, status, version, config, trace, lease_seconds, job_items_max, stage_name, pipeline
+        INTO run, status, version, config, trace, lease_seconds, job_items_max, rate_items,
+             rate_seconds, stage_name, pipeline
         FROM joblot_job j
         JOIN joblot_stage s ON s.job_id = j.id AND s.position = held.stage
         WHERE j.id = held.job_id;
@@ -185,6 +194,39 @@ BEGIN
                 RETURN;
             END IF;
         END IF;
+        IF rate_items IS NOT NULL THEN
+            IF lock_wait = '' THEN
+                outcome := 'alone';
+                RETURN;
+            END IF;
+            rate_left := joblot_rate_1(clock, held.job_id, rate_items, rate_seconds, 0);
+            IF rate_left = 0 THEN
+                outcome := 'at_rate';
+                RETURN;
+            END IF;
+            IF rate_left < size THEN
+                -- The same range with fewer items; it is locked by this transaction.
+                made := joblot_claim_1(
+                    clock, ARRAY[held.job_id], ARRAY[held.stage::int], ARRAY[range_id - 1],
+                    ARRAY[rate_left], NULL, token, worker, owner, owner_items_max, key, asked
+                );
+                outcome := made.outcome;
+                run := made.run;
+                expires_at := made.expires_at;
+                status := made.status;
+                version := made.version;
+                config := made.config;
+                trace := made.trace;
+                lease_seconds := made.lease_seconds;
+                stage_name := made.stage_name;
+                pipeline := made.pipeline;
+                spans := made.spans;
+                items := made.items;
+                inputs := made.inputs;
+                RETURN;
+            END IF;
+            granted_at := COALESCE(clock, clock_timestamp()); -- it may have waited for the rate
+        END IF;
         IF worker <> '' THEN
             -- step: look for a revocation
             PERFORM 1
@@ -196,7 +238,7 @@ BEGIN
                 RETURN;
             END IF;
         END IF;
-        expires_at := moment + make_interval(secs => lease_seconds);
+        expires_at := granted_at + make_interval(secs => lease_seconds);
         -- step: write the lease
         INSERT INTO joblot_lease (
             token, job_id, run, stage, state, size, open, ranges, gone, worker, owner,
@@ -204,12 +246,15 @@ BEGIN
         )
         VALUES (
             token, held.job_id, run, held.stage, {LIVE}, size, size, pieces, '[]', worker,
-            owner, key, asked, moment, expires_at
+            owner, key, asked, granted_at, expires_at
         )
         ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING;
         IF NOT FOUND THEN
             outcome := 'key_taken';
             RETURN;
+        END IF;
+        IF rate_items IS NOT NULL THEN
+            rate_left := joblot_rate_1(clock, held.job_id, rate_items, rate_seconds, size);
         END IF;
     END IF;
 

@@ -42,7 +42,7 @@ BEGIN
         -- step: the next claim
         made := joblot_claim_1(
             clock, jobs[firsts[n]:ends[n]], stages[firsts[n]:ends[n]], afters[firsts[n]:ends[n]],
-            wanted[firsts[n]:ends[n]], NULL, tokens[n], workers[n], owners[n],
+            wanted[firsts[n]:ends[n]], '', tokens[n], workers[n], owners[n],
             owners_items_max[n], keys[n], askeds[n]
         );
         claim := n;

@@ -1,11 +1,12 @@
--- purpose: the jobs a claim may be served from: claimable, within their cap, with a range that is
---          due; with each of their stages that is served, the latest first, and whether that stage
+-- purpose: the jobs a claim may be served from: claimable, within their cap and rate, with a range
+--          that is due; with each of their stages that is served, the latest first, and whether that stage
 --          has such a range; a step of priority counts as a fixed age
 -- guard: none; whether the job may be claimed is decided when its range is locked
 -- locks: none
 WITH served AS MATERIALIZED (
     SELECT j.id, s.position, j.project, j.created_at, j.priority,
-           (j.policy ->> 'in_flight_items_max')::int AS items_max
+           (j.policy ->> 'in_flight_items_max')::int AS items_max,
+           (j.policy ->> 'rate_items_max') IS NOT NULL AS rated
     FROM joblot_job j
     JOIN joblot_stage s ON s.job_id = j.id
     WHERE j.status IN ({CLAIMABLE})
@@ -25,7 +26,7 @@ WITH served AS MATERIALIZED (
     LEFT JOIN jsonb_to_recordset(%(floors)s::jsonb) AS f (job bigint, stage int, floor bigint)
            ON f.job = s.id AND f.stage = s.position
 )
-SELECT id, position, project, items_max, ready
+SELECT id, position, project, items_max, ready, rated
 FROM (
     SELECT p.*, bool_or(ready) OVER (PARTITION BY id) AS any_ready FROM probed p
 ) c
@@ -34,5 +35,8 @@ WHERE any_ready
       SELECT COALESCE(sum(l.open), 0) FROM joblot_lease l
       WHERE l.job_id = c.id AND l.state = {LIVE}
   ) < items_max)
+  AND NOT (rated AND EXISTS (
+      SELECT 1 FROM joblot_rate x WHERE x.job_id = c.id AND x.next_at > {now}
+  ))
 ORDER BY EXTRACT(EPOCH FROM created_at)::float8 - priority * %(priority_step_seconds)s::float8,
          id, position DESC

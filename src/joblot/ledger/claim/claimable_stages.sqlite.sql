@@ -1,14 +1,15 @@
--- purpose: the jobs a claim may be served from: claimable, within their cap, with a range that is
---          due; with each of their stages that is served, the latest first, and whether that stage
+-- purpose: the jobs a claim may be served from: claimable, within their cap and rate, with a range
+--          that is due; with each of their stages that is served, the latest first, and whether that stage
 --          has such a range; a step of priority counts as a fixed age
 -- guard: none; whether the job may be claimed is decided when its range is locked
 -- locks: none
-SELECT id, position, project, items_max, ready
+SELECT id, position, project, items_max, ready, rated
 FROM (
     SELECT o.*, max(ready) OVER (PARTITION BY id) AS any_ready
     FROM (
         SELECT j.id, s.position, j.project, j.created_at, j.priority,
                json_extract(j.policy, '$.in_flight_items_max') AS items_max,
+               json_extract(j.policy, '$.rate_items_max') IS NOT NULL AS rated,
                EXISTS (
                    SELECT 1 FROM joblot_range r
                    WHERE r.job_id = j.id AND r.stage = s.position AND r.not_before <= {now}
@@ -26,5 +27,8 @@ WHERE any_ready
       SELECT COALESCE(sum(l.open), 0) FROM joblot_lease l
       WHERE l.job_id = c.id AND l.state = {LIVE}
   ) < items_max)
+  AND NOT (rated AND EXISTS (
+      SELECT 1 FROM joblot_rate x WHERE x.job_id = c.id AND x.next_at > {now}
+  ))
 ORDER BY julianday(created_at) * 86400.0 - priority * %(priority_step_seconds)s,
          id, position DESC

@@ -1,7 +1,7 @@
 -- purpose: grant a lease on items of ranges that the caller has locked, and read everything that
 --          their worker needs; the caller takes the items out of the queue
--- guard: the job is claimable, it and the owner are within their caps, the worker is not revoked,
---        and the key is unused: read in this statement, after the ranges were locked
+-- guard: the job is claimable, it and the owner are within their caps, the caller has taken the
+--        job's rate into account if it has a limit, the worker is not revoked, and the key is unused: read in this statement, after the ranges were locked
 -- locks: none of its own; the transaction holds the database's write lock
 INSERT INTO joblot_lease (
     token, job_id, run, stage, state, size, open, ranges, gone, worker, owner, idempotency_key,
@@ -12,10 +12,11 @@ SELECT %(token)s, j.id, j.run, %(stage)s, {LIVE}, %(size)s, %(size)s, %(ranges)s
        strftime('%%Y-%%m-%%d %%H:%%M:%%f', {now}, j.lease_seconds || ' seconds')
 FROM (
     SELECT id, run, status, json_extract(policy, '$.lease_seconds') AS lease_seconds,
-           json_extract(policy, '$.in_flight_items_max') AS items_max
+           json_extract(policy, '$.in_flight_items_max') AS items_max,
+           json_extract(policy, '$.rate_items_max') IS NOT NULL AS rated
     FROM joblot_job
 ) j
-WHERE j.id = %(job)s AND j.status IN ({CLAIMABLE})
+WHERE j.id = %(job)s AND j.status IN ({CLAIMABLE}) AND (NOT j.rated OR %(rated)s)
   AND (j.items_max IS NULL OR (
       SELECT COALESCE(sum(l.open), 0) FROM joblot_lease l
       WHERE l.job_id = %(job)s AND l.state = {LIVE}

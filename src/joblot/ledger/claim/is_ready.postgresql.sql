@@ -1,4 +1,4 @@
--- purpose: whether a claimable job has a range that is due, in a stage that is served
+-- purpose: whether a claimable job, within its rate, has a range that is due, in a stage that is served
 -- guard: none; a hint for long polling
 -- locks: none
 WITH served AS MATERIALIZED (
@@ -7,6 +7,9 @@ WITH served AS MATERIALIZED (
     JOIN joblot_job j ON j.id = s.job_id
     WHERE j.status IN ({CLAIMABLE})
       AND j.deleted_at IS NULL
+      AND NOT (j.policy ->> 'rate_items_max' IS NOT NULL AND EXISTS (
+          SELECT 1 FROM joblot_rate x WHERE x.job_id = j.id AND x.next_at > {now}
+      ))
       AND s.pipeline IN (SELECT jsonb_array_elements_text(%(pipelines)s::jsonb))
       AND (%(job)s::bigint IS NULL OR j.id = %(job)s::bigint)
       AND (%(projects)s::jsonb IS NULL

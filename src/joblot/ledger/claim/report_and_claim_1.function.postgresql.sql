@@ -73,7 +73,7 @@ BEGIN
     BEGIN
         -- The report may have waited for its lease: the new one runs from now on.
         claimed := joblot_claim_1(
-            COALESCE(clock, clock_timestamp()), jobs, stages, afters, wanted, NULL, lease, worker,
+            COALESCE(clock, clock_timestamp()), jobs, stages, afters, wanted, '', lease, worker,
             owner, owner_items_max, key, asked
         );
         outcome := claimed.outcome;

@@ -37,7 +37,7 @@ def take(asked: Sequence[Candidate], limit: int, holder: Holder) -> Taken | None
     walks = by_function.walks_of(asked)
     mine = PendingClaim(walks, by_function.params(walks, limit, holder))
     _groups.of(alias()).make(mine)
-    if mine.row is None:
+    if mine.row is None or mine.row[0] == by_function.ALONE:
         return by_function.take(asked, limit, holder, wait=False)
     return by_function.taken_of(mine.row, walks, mine.token)
 

@@ -6,7 +6,10 @@
 WITH served AS MATERIALIZED (
     -- Materialized first, so that other pipelines' rows are never read.
     SELECT j.id AS job, s.position AS stage, j.status,
-           (j.policy ->> 'in_flight_items_max')::int AS items_max
+           (j.policy ->> 'in_flight_items_max')::int AS items_max,
+           CASE WHEN j.policy ->> 'rate_items_max' IS NOT NULL THEN (
+               SELECT x.next_at FROM joblot_rate x WHERE x.job_id = j.id AND x.next_at > {now}
+           ) END AS rate_at
     FROM joblot_stage s
     JOIN joblot_job j ON j.id = s.job_id
     WHERE j.status IN ({CLAIMABLE}, 'PAUSED')
@@ -21,16 +24,18 @@ SELECT EXISTS (
        ),
        COALESCE(bool_or(o.status = 'PAUSED'), false),
        COALESCE(bool_or(o.status <> 'PAUSED'), false),
-       COALESCE(bool_or(o.status <> 'PAUSED' AND o.due <= {now} AND o.items_max <= (
-           SELECT COALESCE(sum(l.open), 0) FROM joblot_lease l
-           WHERE l.job_id = o.job AND l.state = {LIVE}
+       COALESCE(bool_or(o.status <> 'PAUSED' AND o.due <= {now} AND (
+           o.rate_at IS NOT NULL OR o.items_max <= (
+               SELECT COALESCE(sum(l.open), 0) FROM joblot_lease l
+               WHERE l.job_id = o.job AND l.state = {LIVE}
+           )
        )), false),
-       EXTRACT(EPOCH FROM min(LEAST(o.due, o.ends)) FILTER (WHERE o.status <> 'PAUSED') - {now}),
+       EXTRACT(EPOCH FROM min(LEAST(GREATEST(o.due, o.rate_at), o.ends)) FILTER (WHERE o.status <> 'PAUSED') - {now}),
        (SELECT w.revoked_at FROM joblot_worker w
         WHERE w.owner = %(owner)s::bigint AND w.instance = %(worker)s::varchar
           AND w.revoked_at IS NOT NULL)
 FROM (
-    SELECT j.job, j.status, j.items_max, waiting.due, held.ends
+    SELECT j.job, j.status, j.items_max, j.rate_at, waiting.due, held.ends
     FROM served j
     LEFT JOIN jsonb_to_recordset(%(floors)s::jsonb) AS f (job bigint, stage int, floor bigint)
            ON f.job = j.job AND f.stage = j.stage

@@ -9,17 +9,24 @@ SELECT EXISTS (
        ),
        COALESCE(max(o.status = 'PAUSED'), 0),
        COALESCE(max(o.status <> 'PAUSED'), 0),
-       COALESCE(max(o.status <> 'PAUSED' AND o.due <= {now} AND o.items_max <= (
-           SELECT COALESCE(sum(l.open), 0) FROM joblot_lease l
-           WHERE l.job_id = o.job AND l.state = {LIVE}
+       COALESCE(max(o.status <> 'PAUSED' AND o.due <= {now} AND (
+           o.rate_at IS NOT NULL OR COALESCE(o.items_max <= (
+               SELECT COALESCE(sum(l.open), 0) FROM joblot_lease l
+               WHERE l.job_id = o.job AND l.state = {LIVE}
+           ), 0)
        )), 0),
-       (julianday(min(COALESCE(min(o.due, o.ends), o.due, o.ends))
+       (julianday(min(COALESCE(min(o.since, o.ends), o.since, o.ends))
             FILTER (WHERE o.status <> 'PAUSED')) - julianday({now})) * 86400.0,
        (SELECT w.revoked_at FROM joblot_worker w
         WHERE w.owner = %(owner)s AND w.instance = %(worker)s AND w.revoked_at IS NOT NULL)
 FROM (
+    SELECT w.*, COALESCE(max(w.due, w.rate_at), w.due) AS since
+    FROM (
     SELECT j.id AS job, j.status,
            json_extract(j.policy, '$.in_flight_items_max') AS items_max,
+           CASE WHEN json_extract(j.policy, '$.rate_items_max') IS NOT NULL THEN (
+               SELECT x.next_at FROM joblot_rate x WHERE x.job_id = j.id AND x.next_at > {now}
+           ) END AS rate_at,
            (SELECT min(soonest.not_before) FROM (
                 SELECT r.not_before FROM joblot_range r
                 WHERE r.job_id = j.id AND r.stage = s.position
@@ -37,5 +44,6 @@ FROM (
       AND s.pipeline IN (SELECT value FROM json_each(%(pipelines)s))
       AND (%(job)s IS NULL OR j.id = %(job)s)
       AND (%(projects)s IS NULL OR j.project IN (SELECT value FROM json_each(%(projects)s)))
+    ) w
 ) o
 WHERE o.due IS NOT NULL OR o.ends IS NOT NULL

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from joblot.config import Policy, default_policy
-from joblot.ledger.db.transactions import durable, knowing, repeated
+from joblot.ledger.db.transactions import alias, durable, knowing, repeated
 from joblot.ledger.job.reconcile import reconcile
 from joblot.ledger.rows.author import Author, author_of
 from joblot.ledger.rows.claimable import note_claimable
 from joblot.ledger.rows.job import advance, lock_job, policy_of, read_job, record_event
 from joblot.ledger.rows.names import checked_name, checked_priority
-from joblot.models import Job
+from joblot.models import Job, Rate
 
 
 @knowing(lambda: "editing again is safe")
@@ -61,6 +61,8 @@ def _edit_once(
                 changes["policy"] = after
         if changes and advance(job_id, job.version, **changes):
             record_event(job_id, job.run, job.revision, "edited", edited, by=by)
+            # Until when the rate is exhausted is a hint, which the next claim determines again.
+            Rate.ledger.using(alias()).filter(pk=job_id).update(next_at=None)
         return bool(changes)
 
 

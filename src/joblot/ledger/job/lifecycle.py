@@ -35,8 +35,9 @@ from joblot.ledger.rows.job import (
     policy_of,
     read_job,
     require_transition,
+    stages_of,
 )
-from joblot.ledger.rows.tallies import settled
+from joblot.ledger.rows.tallies import settled, tried
 from joblot.models import LIVE, Job, Lease
 from joblot.states import CLAIMABLE, TERMINAL, JobStatus, JobTransition
 from joblot.words import quoted
@@ -200,7 +201,13 @@ def _change(
             continue
         target = require_transition(job, transition)
         # Nothing is settled while a job is CREATED, so the count still holds when it starts.
-        data = {"settled": settled(job_id)} if transition is JobTransition.START else {}
+        data: dict[str, Any] = {}
+        if transition is JobTransition.START:
+            data["settled"] = settled(job_id)
+        elif transition is JobTransition.RESUME and policy_of(job).halts:
+            data["tried"] = tried(
+                job_id, len(stages_of(job_id))
+            )  # the count for a halt begins again
         only = None
         if expected is not None:
             require_unsettled(job, expected, or_fewer=or_fewer)

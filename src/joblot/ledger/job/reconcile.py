@@ -45,23 +45,27 @@ def write(found: JobSnapshot, due: Due) -> bool:
     """End or amend the run, with its counts and its event, if the version is still the one read.
 
     An alert changes only the version, so that of two concurrent alerts only one writes its event.
+    A halt changes only the status: the run goes on once the job is resumed, and the sweep continues
+    a cancel.
     """
     changes: dict[str, Any] = {}
     if due.kind != "failing":
-        changes = {
-            "status": due.status.value,
-            "revision": due.revision,
-            "recorded": found.counts,
-        }
+        changes["status"] = due.status.value
+    if due.kind in ("finished", "amended"):
+        changes |= {"revision": due.revision, "recorded": found.counts}
     if due.kind == "finished":
         changes["finished_at"] = clock.now()
-    data = {
+    if due.status is JobStatus.CANCELING:
+        changes["cancel_closes_at"] = None
+    data: dict[str, Any] = {
         "status": due.status.value,
         "total": found.total,
         "stages": [
             {"name": name} | counts for name, counts in zip(found.names, found.counts, strict=True)
         ],
     }
+    if due.limit is not None:
+        data |= {"limit": due.limit.setting, "allowed": due.limit.allowed}
     event = NewEvent(found.run, due.revision, due.kind, data, _author_of(found, due))
     return advance_and_record(found.job_id, found.version, event, **changes)
 

@@ -43,6 +43,7 @@ from joblot.models import (
     Metric,
     Outcome,
     PipelineAsked,
+    Rate,
     Sample,
     Stage,
     Tally,
@@ -277,7 +278,7 @@ def _remove_job(job_id: int) -> bool:
 
 
 _BESIDES = (
-    *(_rows_of(model) for model in (ItemRange, Deferral, PipelineAsked, Log, Sample)),
+    *(_rows_of(model) for model in (ItemRange, Deferral, PipelineAsked, Log, Sample, Rate)),
     _remove_uncounted,
     *(_slot_of(model) for model in (Tally, Metric)),
 )

@@ -1,6 +1,6 @@
 """Reopen: put items that did not succeed back into the queue, chunk by chunk, for the next run.
 
-All of them, or only those that failed for one cause; the job's row says which. Until this is done
+All of them, or only a selection of those that failed; the job's row says which. Until this is done
 the job is CREATED, so nothing is claimed, and all its leases are closed, so nothing is settled.
 Each chunk subtracts the items it reopens from the tallies and moves the cursor on the job's row in
 the same transaction. However often it is resumed, even concurrently, each chunk is done once.
@@ -14,20 +14,28 @@ from typing import Any
 
 from joblot.config import limits
 from joblot.ledger.db.transactions import alias, durable, repeated
+from joblot.ledger.job.selection import Selection
 from joblot.ledger.rows.author import Author
-from joblot.ledger.rows.items import count_of_cause, failed_for, settled_among
-from joblot.ledger.rows.job import advance, lock_job, record_event, require_transition, stages_of
+from joblot.ledger.rows.items import settled_among
+from joblot.ledger.rows.job import (
+    advance,
+    lock_job,
+    policy_of,
+    record_event,
+    require_transition,
+    stages_of,
+)
 from joblot.ledger.rows.ranges import Span, enqueue, islands
-from joblot.ledger.rows.tallies import Deltas, settled, succeeded
+from joblot.ledger.rows.tallies import Deltas, settled, succeeded, tried
 from joblot.models import Attempt, ItemRange, Job, Outcome
 from joblot.states import ItemState, JobStatus, JobTransition
 
 
-def to_reopen(job: Job, cause: str | None) -> int:
-    """How many items a retry of this ended job reopens: all that did not succeed, or of a cause."""
-    if cause is None:
+def to_reopen(job: Job, selection: Selection | None) -> int:
+    """How many items a retry of this ended job reopens: what did not succeed, or a selection."""
+    if selection is None:
         return int(job.total) - succeeded(job.pk, len(stages_of(job.pk)) - 1)
-    return count_of_cause(job.pk, cause)
+    return selection.count(job.pk)
 
 
 def reopen(job_id: int, run: int) -> None:
@@ -58,8 +66,8 @@ def _reopen_chunk(job_id: int, run: int) -> bool:
 def _reopen_next(job: Job, cursor: dict[str, Any], deltas: Deltas) -> dict[str, int] | None:
     """Reopen the items at the cursor; returns where the next ones are, None at the end."""
     first, most = cursor["number"], limits().reopen_chunk_items
-    if (cause := cursor.get("cause")) is not None:
-        return _reopen_cause(job, cause, first, most, deltas)
+    if (selection := Selection.stored(cursor)) is not None:
+        return _reopen_selected(job, selection, first, most, deltas)
     stage, last = cursor["stage"], min(first + most, job.total)
     _reopen_items(job, stage, range(first, last), deltas)
     if last < job.total:
@@ -75,8 +83,17 @@ def _end(job: Job, deltas: Deltas) -> None:
         return
     status = require_transition(job, JobTransition.START)
     advance(job.pk, job.version, reopening=None, status=status.value)
-    begun = {"settled": settled(job.pk) + deltas.settled}
+    begun: dict[str, Any] = {"settled": settled(job.pk) + deltas.settled}
+    if policy_of(job).halts:  # what failed in an earlier run does not count for a halt
+        begun["tried"] = tried_then(job.pk, deltas)
     record_event(job.pk, job.run, 0, "started", begun, by=Author(**job.reopening["by"]))
+
+
+def tried_then(job_id: int, deltas: Deltas) -> list[tuple[int, int]]:
+    """What was tried in each stage, once `deltas` are written."""
+    now = tried(job_id, deltas.stages_total)
+    changes = [deltas.tried(stage) for stage in range(deltas.stages_total)]
+    return [(a + da, b + db) for (a, b), (da, db) in zip(now, changes, strict=True)]
 
 
 def _reopen_items(job: Job, stage: int, numbers: Iterable[int], deltas: Deltas) -> None:
@@ -88,21 +105,21 @@ def _reopen_items(job: Job, stage: int, numbers: Iterable[int], deltas: Deltas) 
     enqueue(job.pk, stage, [Span(*island) for island in islands(arrived - passed)])
 
 
-def _reopen_cause(
-    job: Job, cause: str, first: int, most: int, deltas: Deltas
+def _reopen_selected(
+    job: Job, selection: Selection, first: int, most: int, deltas: Deltas
 ) -> dict[str, int] | None:
-    """Reopen items that failed for this cause, from the number `first` on, in all stages.
+    """Reopen what the selection has from the number `first` on, in all stages.
 
     The job had ended, so all others are settled, and stay so.
     """
-    found = failed_for(job.pk, cause, after=first - 1, limit=most)
+    found, following = selection.failed(job.pk, first - 1, most)
     by_stage: dict[int, list[int]] = defaultdict(list)
     for item in found:
         by_stage[item.stage].append(item.number)
     for stage, numbers in sorted(by_stage.items()):
         _withdraw(job.pk, stage, numbers, deltas)
         enqueue(job.pk, stage, [Span(*island) for island in islands(numbers)])
-    return {"stage": 0, "number": found[-1].number + 1} if len(found) == most else None
+    return None if following is None else {"stage": 0, "number": following + 1}
 
 
 def _withdraw(job_id: int, stage: int, numbers: list[int], deltas: Deltas) -> None:
@@ -113,13 +130,13 @@ def _withdraw(job_id: int, stage: int, numbers: list[int], deltas: Deltas) -> No
         .exclude(state=ItemState.SUCCEEDED)
     )
     given_up = list(outcomes.defer("output"))
-    _remember(given_up)
+    remember(given_up)
     for outcome in given_up:
         deltas.reopen(stage, ItemState(outcome.state))
     outcomes.delete()
 
 
-def _remember(outcomes: Iterable[Outcome]) -> None:
+def remember(outcomes: Iterable[Outcome]) -> None:
     """Keep the reason why the earlier run gave an item up, because its outcome is deleted."""
     Attempt.ledger.using(alias()).bulk_create(
         Attempt(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from joblot.states import FILLABLE, JobStatus, JobTransition, sources
+from joblot.states import AMENDABLE, FILLABLE, FINALIZABLE, JobStatus, JobTransition, sources
 
 
 class Act(StrEnum):
@@ -44,6 +44,11 @@ _ALLOWED = {
     Act.EDIT: (frozenset(_S), ""),
     Act.DELETE: (frozenset(_S), ""),
 }
+
+
+def retries_in_part(status: str) -> bool:
+    """True if a selection of what failed can be retried: within the run, or as the next one."""
+    return status in FINALIZABLE | AMENDABLE
 
 
 def acts(job: dict[str, Any]) -> dict[str, str]:

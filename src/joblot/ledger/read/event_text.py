@@ -7,13 +7,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from joblot.models import Event
-from joblot.policy_words import label_of
+from joblot.policy_words import OF_POLICY, label_of
 from joblot.shown import counted
+from joblot.states import JobStatus
 from joblot.words import quoted
 
 _LEVELS = {
     "canceling": "warning",
     "failing": "warning",
+    "halted": "error",
     "SUCCESS": "info",
     "COMPLETED_WITH_ERRORS": "warning",
     "FAILURE": "error",
@@ -58,9 +60,17 @@ def _value(value: Any) -> str:
 
 
 def _failing(event: Event) -> _Text:
-    stages = event.data.get("stages", [])
-    bad = sum(stage["failed"] + stage["lost"] for stage in stages)
-    return "failing", f"{counted(bad, 'item')} failed or lost"
+    return "failing", f"{counted(_given_up(event), 'item')} failed or lost"
+
+
+def _halted(event: Event) -> _Text:
+    done = "canceled" if event.data["status"] == JobStatus.CANCELING else "paused"
+    limit = f"{label_of(OF_POLICY + event.data['limit'])} {event.data['allowed']:g}"
+    return f"halted and {done}", f"{counted(_given_up(event), 'item')} failed or lost; {limit}"
+
+
+def _given_up(event: Event) -> int:
+    return sum(stage["failed"] + stage["lost"] for stage in event.data.get("stages", []))
 
 
 def _ended(event: Event) -> _Text:
@@ -82,10 +92,12 @@ _TEXTS: Mapping[str, Callable[[Event], _Text]] = {
     "started": _started,
     "claimed": lambda event: ("the first lease was granted", ""),
     "canceling": lambda event: ("canceled", ""),
+    "reopened": lambda event: ("retried", counted(event.data["items"], "item")),
     "retried": lambda event: (f"retried, as run {event.run}", ""),
     "sealed": lambda event: ("sealed", counted(event.data.get("total", 0), "item")),
     "edited": _edited,
     "failing": _failing,
+    "halted": _halted,
     "finished": _ended,
     "amended": _amended,
 }

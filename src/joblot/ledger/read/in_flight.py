@@ -14,10 +14,11 @@ from joblot.models import LIVE, LIVE_BY_TIME, Lease
 @repeated
 def in_flight(*, job: int | None = None, worker: str | None = None) -> list[dict[str, Any]]:
     """Live leases, oldest first: `{"token", "job", "worker", "items", "expiries",
-    "expires_at"}`.
+    "expires_at", "progress"}`.
 
     `items` counts those still open. `expiries` is how many leases of the item alone have expired;
-    None if the lease holds several items, so that no single one can be blamed.
+    None if the lease holds several items, so that no single one can be blamed. `progress` is what
+    the worker has said last: `{"share", "text", "item"}`, or None.
     """
     live = LIVE_BY_TIME if job is None else LIVE & Q(job_id=job)
     rows = Lease.ledger.using(alias()).filter(live)
@@ -31,6 +32,7 @@ def in_flight(*, job: int | None = None, worker: str | None = None) -> list[dict
             "items": lease.open,
             "expiries": _expiries_alone(lease),
             "expires_at": lease.expires_at.isoformat(),
+            "progress": lease.progress,
         }
         for lease in rows.order_by("claimed_at")
     ]

@@ -26,7 +26,8 @@ _UNCOUNTED_SHOWN_MAX = 100
 def item(job_id: int, number: int) -> Json:
     """The item as `items` returns it, and more.
 
-    `stages` has its state in each stage, and in `until` or `worker` what an open one waits for;
+    `stages` has its state in each stage, and in `until` or `worker` what an open one waits for, in
+    `progress` how far its worker is with it;
     `tries` are all attempts, oldest first, with `worker`, `leased_at`, `reported_at`, `receipt`,
     its `reason` and `error`; `uncounted` are results that were kept and do not count;
     `previous_failed` and `next_failed` are the numbers of the nearest items that failed or were
@@ -71,7 +72,8 @@ def _open_state(seen: JobSnapshot, stage: int, number: int) -> Json:
         held = any(number in Span(*span) for span in lease.ranges) and number not in lease.gone
         if held:
             until = lease.expires_at.isoformat()
-            return {"state": "in_flight", "worker": lease.worker, "until": until}
+            state = {"state": "in_flight", "worker": lease.worker, "until": until}
+            return state | _progress(lease, number)
     queued = ItemRange.ledger.using(alias()).filter(
         job_id=seen.job_id, stage=stage, next__lte=number, last__gte=number
     )
@@ -79,6 +81,14 @@ def _open_state(seen: JobSnapshot, stage: int, number: int) -> Json:
     if waiting is not None:
         return {"state": "waiting", "until": waiting.not_before.isoformat()}
     return {"state": "ready"}
+
+
+def _progress(lease: Lease, number: int) -> Json:
+    """What its worker has said of this item, or of all that it works on."""
+    told = lease.progress
+    if told is None or told["item"] not in (None, number):
+        return {}
+    return {"progress": {"share": told["share"], "text": told["text"]}}
 
 
 def _canceled_state(seen: JobSnapshot, stage: int, number: int) -> str:

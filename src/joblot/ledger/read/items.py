@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from joblot.config import limits
+from joblot.errors import InvalidInput
 from joblot.ledger.db.statements import fetch, json_value, moment
 from joblot.ledger.db.transactions import connection, one_snapshot, repeated
-from joblot.ledger.read.standing import Asked, standing
+from joblot.ledger.read.standing import Asked, Found, standing
 from joblot.ledger.rows.due import JobSnapshot, read_snapshot
-from joblot.ledger.rows.items import items_by_number
+from joblot.ledger.rows.items import items_by_key, items_by_number
 from joblot.ledger.rows.job import unknown_job
 from joblot.ledger.rows.outputs import output_of
 from joblot.states import ItemState
@@ -65,6 +66,7 @@ def items(
     state: str | None = None,
     stage: str | None = None,
     cause: str | None = None,
+    keys: Collection[str] | None = None,
     after: int = -1,
     limit: int = 100,
 ) -> Page:
@@ -72,18 +74,36 @@ def items(
 
     `state` is open, succeeded, failed, lost or skipped, in `stage`. Without a stage, succeeded and
     open refer to the last stage, failed and lost to any, and skipped matches nothing. `cause` is
-    that of a failure, as in the answer of `causes`. A page is one
-    snapshot. Pass its `next` as `after` to get the next page. A page may be short or even empty
-    without being the last, if few of the items that it examined (`page_probe_items`) match. Raises
-    NotFound, InvalidInput.
+    that of a failure, as in the answer of `causes`. `keys`, alone, are those of the items, at most
+    `page_items_max`; one that the job does not have is left out.
+
+    A page is one snapshot. Pass its `next` as `after` to get the next page. A page may be short or
+    even empty without being the last, if few of the items that it examined (`page_probe_items`)
+    match. Raises NotFound, InvalidInput.
     """
     seen = seen_of_job(job_id)
     asked = Asked.of(state, stage, seen.names, cause)
-    found = standing(seen, asked, after, max(1, min(limit, limits().page_items_max)))
+    size = max(1, min(limit, limits().page_items_max))
+    if keys is not None:
+        found = _with_keys(job_id, asked, keys, after, size)
+    else:
+        found = standing(seen, asked, after, size)
     page = Page(described(seen, found.numbers))
     ((now,),) = fetch(connection(), "db/clock")
     page.as_of, page.next = moment(now).isoformat(), found.next
     return page
+
+
+def _with_keys(job_id: int, asked: Asked, keys: Collection[str], after: int, limit: int) -> Found:
+    """By the index on keys, so that the size of the job does not matter."""
+    most = limits().page_items_max
+    if isinstance(keys, str) or not 1 <= len(keys) <= most:
+        raise InvalidInput(f"keys: expected a list of 1 to {most:,} keys")
+    if asked != Asked(None, None):
+        raise InvalidInput("keys: expected no state, stage or cause beside them")
+    numbers = [item.number for item in items_by_key(job_id, keys) if item.number > after]
+    page = numbers[:limit]
+    return Found(page, page[-1] if len(numbers) > limit else None)
 
 
 def outputs(job_id: int, *, stage: str | None = None) -> Iterator[tuple[str, Any]]:

@@ -24,7 +24,7 @@ from joblot.ledger.rows.due import JobSnapshot, decide, read_snapshot
 from joblot.ledger.rows.items import settled_among
 from joblot.ledger.rows.job import unknown_job
 from joblot.ledger.rows.ranges import Span, islands
-from joblot.models import LIVE, ItemRange, Lease
+from joblot.models import LIVE, Event, ItemRange, Lease
 from joblot.shown import shown
 from joblot.states import TERMINAL, JobStatus
 
@@ -54,7 +54,7 @@ class Picture:
     """The code of each item from `first` on, and what a viewer has to know of the job.
 
     `is_final` is true if nothing but a retry, or the removal of the job, can change it. `complete`
-    is what the next picture need not read again.
+    is what the next picture need not read again, unless items were `reopened` once more.
     """
 
     job_id: int
@@ -71,6 +71,7 @@ class Picture:
     counts: tuple[int, ...] = field(init=False)
     tag: str = field(init=False)  # the same for the same cells, whenever they were read
     complete: frozenset[int] = frozenset()
+    reopened: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "counts", tuple(self.cells.count(code) for code in Code))
@@ -104,7 +105,9 @@ def picture(
     if seen is None:
         raise unknown_job(job_id)
     part = _Part(seen, _position(seen, stage), *_bounds(seen, first, last))
-    complete = known.complete if known is not None and known.run == seen.run else frozenset()
+    reopened = _reopened(seen)
+    is_same = known is not None and (known.run, known.reopened) == (seen.run, reopened)
+    complete = known.complete if known is not None and is_same else frozenset()
     cells = part.settled(complete)
     found = cells.complete()
     part.put_open(cells)
@@ -122,7 +125,14 @@ def picture(
         as_of=moment(now),
         is_final=_is_final(seen),
         complete=found,
+        reopened=reopened,
     )
+
+
+def _reopened(seen: JobSnapshot) -> int:
+    """How often items were reopened within the run."""
+    events = Event.ledger.using(alias()).filter(job_id=seen.job_id, run=seen.run, kind="reopened")
+    return int(events.count())
 
 
 def _position(seen: JobSnapshot, stage: str | None) -> int | None:

@@ -108,12 +108,12 @@ def buckets(run: Course, stage: int, last: float, most: int) -> list[float]:
 
 def _pauses(job_id: int, run: int, until: float) -> list[tuple[float, float]]:
     rows = Event.ledger.using(alias()).filter(
-        job_id=job_id, run=run, kind__in=("paused", "resumed")
+        job_id=job_id, run=run, kind__in=("paused", "halted", "resumed")
     )
     found: list[tuple[float, float]] = []
     began: float | None = None
     for kind, at in _in_order(rows.order_by("-pk")[: limits().page_items_max]):
-        if kind == "paused":
+        if kind != "resumed":
             began = at if began is None else began
         elif began is not None:
             found.append((began, at))

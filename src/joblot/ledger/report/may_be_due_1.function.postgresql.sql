@@ -2,7 +2,7 @@
 -- guard: called after the commit of the report, in a new snapshot. An item that waits in a range that
 --        was never granted has no outcome, so the job is not finished; whoever settles it asks again.
 --        A range that came back proves nothing: its items may have been settled through an expired
---        lease. An alert needs the sums whenever the report failed items
+--        lease. An alert and a halt need the sums whenever the report failed items
 -- locks: none; looks at no more than the newest ranges, so that it costs the same for every job
 CREATE OR REPLACE FUNCTION joblot_may_be_due_1(
     job bigint,
@@ -10,10 +10,13 @@ CREATE OR REPLACE FUNCTION joblot_may_be_due_1(
 ) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $due$
 BEGIN
     IF failed > 0 THEN
-        -- step: look for an alert
+        -- step: look for a limit of failures
         PERFORM 1
         FROM joblot_job j
-        WHERE j.id = job AND j.policy ->> 'alert_failed_items' IS NOT NULL;
+        WHERE j.id = job AND COALESCE(
+            j.policy ->> 'alert_failed_items', j.policy ->> 'halt_failed_items',
+            j.policy ->> 'halt_failed_share'
+        ) IS NOT NULL;
         IF FOUND THEN
             RETURN true;
         END IF;

@@ -1,11 +1,12 @@
--- purpose: move the deadline of a lease; returns the new one, or no row if it is not renewed.
+-- purpose: move the deadline of a lease, and note its progress, if given; returns the new one, or no row if it is not renewed.
 --          Without `seconds`, the job's policy says for how long
 -- guard: the lease has not ended, nor has its run, and its worker is not revoked
 -- locks: the lease; a report through it is waited for
 UPDATE joblot_lease l
 SET expires_at = {now} + make_interval(secs => COALESCE(
     %(seconds)s::float8, (j.policy ->> 'lease_seconds')::float8
-))
+)),
+    progress = COALESCE(%(progress)s::jsonb, l.progress)
 FROM joblot_job j
 WHERE l.token = %(token)s::uuid AND l.state IN ({HOLDING})
   AND j.id = l.job_id AND j.run = l.run AND j.status <> 'REVOKED'

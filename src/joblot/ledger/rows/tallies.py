@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from django.db.models import Sum
+from django.db.models import F, Sum
 
 from joblot.ledger.db.statements import execute
 from joblot.ledger.db.transactions import alias, connection, repeated
@@ -55,6 +55,12 @@ class Deltas:
         """By how much the settled items increase, over all stages."""
         return sum(counts[name] for counts in self.by_stage.values() for name in COLUMNS.values())
 
+    def tried(self, stage: int) -> tuple[int, int]:
+        """By how much the items that were given up, and all that were tried, increase."""
+        counts = self.by_stage.get(stage, Counter())
+        given_up = counts["failed"] + counts["lost"]
+        return given_up, given_up + counts["succeeded"]
+
     def _add(self, stage: int, column: str, items: int) -> None:
         self.by_stage.setdefault(stage, Counter())[column] += items
 
@@ -84,3 +90,13 @@ def settled(job_id: int) -> int:
     tallies = Tally.ledger.using(alias()).filter(job_id=job_id)
     sums = tallies.aggregate(**{name: Sum(name, default=0) for name in COLUMNS.values()})
     return sum(int(items) for items in sums.values())
+
+
+@repeated
+def tried(job_id: int, stages_total: int) -> list[tuple[int, int]]:
+    """For each stage, how many items were given up, and how many were tried."""
+    tallies = Tally.ledger.using(alias()).filter(job_id=job_id).values("stage")
+    given_up = Sum(F("failed") + F("lost"))
+    sums = tallies.annotate(given_up=given_up, tried=given_up + Sum("succeeded"))
+    found = {row["stage"]: (int(row["given_up"]), int(row["tried"])) for row in sums.order_by()}
+    return [found.get(stage, (0, 0)) for stage in range(stages_total)]

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from joblot.states import AMENDABLE, CANCELABLE, FILLABLE, RETRYABLE, TERMINAL, JobStatus
+from joblot.states import (
+    AMENDABLE,
+    CANCELABLE,
+    FILLABLE,
+    FINALIZABLE,
+    RETRYABLE,
+    TERMINAL,
+    JobStatus,
+)
 from joblot.testing.simulator import model
 from joblot.testing.simulator.history import Draws
 from joblot.testing.simulator.trouble import CALM, Trouble
@@ -86,7 +94,10 @@ class Operator:
             world.compare(known)
 
     def retry(self, job_id: int, job: model.Job, draw: Draws) -> None:
-        """All that did not succeed, or one cause; a retry that was begun is continued as it is."""
+        """All that did not succeed, or one cause; a retry that was begun is continued as it is.
+
+        A cause is retried within the run while it goes on.
+        """
         half = job.status is JobStatus.CREATED and job.reopening is not None
         trouble = trouble_of(self.world, draw, BEGUN)
         causes = {} if half else self.world.causes(job_id)
@@ -95,9 +106,12 @@ class Operator:
             cause = draw.pick(sorted(causes))
             chosen = causes[cause]
             ask = {"cause": cause, "expected": len(chosen)}
-        allowed = half or job.status in (RETRYABLE if chosen is None else AMENDABLE)
+        within = chosen is not None and job.status in FINALIZABLE
+        allowed = half or within or job.status in (RETRYABLE if chosen is None else AMENDABLE)
         then = partial(job.retry, chosen)
         begun = partial(job.begin_run, chosen) if trouble.point and not half else None
+        if chosen is not None and within:
+            then, begun = partial(job.reopen, chosen), None
         self._insist(job_id, "retry", allowed, then, trouble, halfway=begun, **ask)
         self.world.figures["retried by cause"] += int(allowed and chosen is not None)
 

@@ -28,6 +28,7 @@ from joblot.states import (
     verdict,
 )
 from joblot.states import JobStatus as S
+from joblot.testing.simulator.model_lease import ModelLease, Waiting
 
 FAILURES_MAX, EXPIRIES_MAX = 2, 2
 BACKOFF, LEASE, GRACE = 4, 10, 6  # seconds
@@ -38,27 +39,6 @@ COUNTS = ("succeeded", "failed", "lost", "skipped")
 Place = tuple[int, int]  # stage, number
 Given = tuple[int, ReportedOutcome, str, bool]  # number, outcome, output, retryable
 Settled = tuple[ItemState, str]  # state, output
-
-
-@dataclass
-class Waiting:
-    due: int = 0
-    failures: int = 0
-    expiries: int = 0
-    alone: bool = False
-    came_back: bool = False
-
-
-@dataclass
-class ModelLease:
-    run: int
-    stage: int
-    held: dict[int, Waiting]  # as when granted
-    deadline: int
-    claimed: int
-    state: LeaseState = LeaseState.LIVE
-    gone: set[int] = field(default_factory=set)
-    removed: bool = False  # no actor refers to it any more
 
 
 @dataclass
@@ -135,6 +115,17 @@ class Job:
     def retry(self, chosen: frozenset[Place] | None = None) -> None:
         self.begin_run(chosen)
         self.go_on_reopening()
+
+    def reopen(self, chosen: frozenset[Place]) -> None:
+        """A retry within the run: each item is open again, and went back from its lease."""
+        self.settled = {place: s for place, s in self.settled.items() if place not in chosen}
+        self._recount()
+        for place in chosen:
+            self.waiting[place] = Waiting()
+        for lease in self.leases.values():
+            if lease.state in HOLDING:
+                lease.gone |= {n for n in lease.held if (lease.stage, n) in chosen}
+        self.events.append("reopened")
 
     def begin_run(self, chosen: frozenset[Place] | None = None, *, start: bool = True) -> None:
         """The first half of a retry: begin the next run, without reopening any item yet."""

@@ -15,6 +15,7 @@ from joblot.models import Uncounted
 from joblot.states import ItemState, Receipt, ReportedOutcome
 from joblot.testing.simulator import model
 from joblot.testing.simulator.model import Given
+from joblot.testing.simulator.model_lease import ModelLease
 from joblot.testing.simulator.world import World
 
 
@@ -48,7 +49,7 @@ def _rounds(given: Sequence[Given]) -> Iterator[list[Given]]:
 
 
 def _transactions(
-    world: World, job: model.Job, lease: model.ModelLease, one_round: list[Given]
+    world: World, job: model.Job, lease: ModelLease, one_round: list[Given]
 ) -> Iterator[list[Given]]:
     """On PostgreSQL, plainly counted results are settled first, unless a hook refuses one of them.
 
@@ -71,13 +72,13 @@ def _is_stored(one: Given) -> bool:
     )
 
 
-def _is_simple(job: model.Job, lease: model.ModelLease, one: Given) -> bool:
+def _is_simple(job: model.Job, lease: ModelLease, one: Given) -> bool:
     _, outcome, _, retryable = one
     usual = outcome is ReportedOutcome.SUCCEEDED or not retryable
     return usual and not _is_stored(one) and job.judge(lease, one)[0] is Receipt.COUNTED
 
 
-def _is_refused(job: model.Job, lease: model.ModelLease, one: Given) -> bool:
+def _is_refused(job: model.Job, lease: ModelLease, one: Given) -> bool:
     """Whether the hook of its stage is called for this result, and fails."""
     number, outcome, output, retryable = one
     if lease.stage not in job.hooked or output not in (model.Job.REFUSED, model.Job.BUSY):
@@ -95,9 +96,7 @@ def _is_committed(world: World, job_id: int, token: str, part: Sequence[Given]) 
     return True
 
 
-def _effect(
-    world: World, job_id: int, lease: model.ModelLease, token: str, one: Given
-) -> bool | None:
+def _effect(world: World, job_id: int, lease: ModelLease, token: str, one: Given) -> bool | None:
     """Whether this result's effect is visible; None if it would have none."""
     receipt, good = world.jobs[job_id].judge(lease, one)
     number = one[0]

@@ -12,6 +12,7 @@ from joblot.states import JobStatus, Receipt, ReportedOutcome
 from joblot.testing.simulator import model, posting
 from joblot.testing.simulator.history import Draws
 from joblot.testing.simulator.hooks import PIPELINES
+from joblot.testing.simulator.model_lease import Waiting
 from joblot.testing.simulator.post import KINDS, WEIGHTS, Post, given_of, shown, shown_given
 from joblot.testing.simulator.trouble import CALM, Kind, Trouble
 from joblot.testing.simulator.world import CallResult, World
@@ -118,7 +119,7 @@ class Worker:
         world.require(lease.run == job.run, f"{world.name(lease.job)}: a lease of run {lease.run}")
         world.require(1 <= len(lease.items) <= limit, f"{len(lease.items)} items for {limit}")
         for item in lease.items:
-            known = job.waiting.get((stage, item.id), model.Waiting())
+            known = job.waiting.get((stage, item.id), Waiting())
             tries = known.failures + known.expiries + 1
             world.require(item.attempt == tries, f"item {item.id}: attempt {item.attempt}")
             before = job.settled.get((stage - 1, item.id), (None, None))[1]

@@ -25,6 +25,7 @@ from joblot.errors import (
 from joblot.ledger.db.transactions import alias
 from joblot.ledger.read.history import events
 from joblot.ledger.read.progress import progress
+from joblot.models import Event as EventRow
 from joblot.models import Job as JobRow
 from joblot.models import Lease as LeaseRow
 from joblot.models import Outcome as OutcomeRow
@@ -89,6 +90,7 @@ class World:
         self.receipts: Counter[str] = Counter()
         self.acknowledged: set[tuple[int, int, int]] = set()  # successes: job, stage, number
         self._seen: dict[int, dict[str, Any]] = {}
+        self._reopened: dict[tuple[int, int], int] = {}  # by job and run
         self._names: dict[int, str] = {}
 
     # The story
@@ -252,7 +254,7 @@ class World:
             raise Violation(f"{name}: {what}: expected {expected}, found {found}")
 
     def _never_back(self, job_id: int, known: dict[str, Any]) -> None:
-        """Without the model: in a run, settled counts don't decrease, and an end stays."""
+        """Without the model: in a run, only reopening decreases settled counts; an end stays."""
         before = self._seen.pop(job_id, None)
         if self.jobs[job_id].reopening is not None:
             return  # its items are still being reopened, so the run's counts have not begun
@@ -260,14 +262,26 @@ class World:
         if before is None or before["run"] != known["run"]:
             return
         name = self.name(job_id)
+        reopened: int | None = None
         for was, now in zip(before["stages"], known["stages"], strict=True):
             fewer = [sum(s[n] for n in model.COUNTS) for s in (was, now)]
             if fewer[1] < fewer[0]:
-                raise Violation(f"{name}: settled in {now['name']} went back: {fewer}")
+                if reopened is None:
+                    reopened = self._newly_reopened(job_id, known["run"])
+                if fewer[0] - fewer[1] > reopened:
+                    raise Violation(f"{name}: settled in {now['name']} went back: {fewer}")
         ended = before["status"] in TERMINAL
         better = known["revision"] > before["revision"] and known["status"] in _AMENDED
         if ended and known["status"] != before["status"] and not better:
             raise Violation(f"{name}: {before['status']} became {known['status']} in the same run")
+
+    def _newly_reopened(self, job_id: int, run: int) -> int:
+        """How many items were reopened within the run since this was last asked, by its events."""
+        events = EventRow.ledger.using(alias()).filter(job_id=job_id, run=run, kind="reopened")
+        total = sum(int(data["items"]) for data in events.values_list("data", flat=True))
+        before = self._reopened.get((job_id, run), 0)
+        self._reopened[job_id, run] = total
+        return total - before
 
 
 _AMENDED = (JobStatus.SUCCESS, JobStatus.COMPLETED_WITH_ERRORS)

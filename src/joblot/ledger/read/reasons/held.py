@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from django.db.models import Q
 
+from joblot.ledger.read.call_progress import call_progress
 from joblot.ledger.read.overdue_leases import overdue_leases_of, sweep_overdue_at
 from joblot.ledger.read.reasons.reason import Asked, Reason, reason
 from joblot.ledger.read.workers import Holding, Worker, holdings
@@ -13,6 +14,7 @@ from joblot.ledger.rows.job import policy_of
 from joblot.shown import at, counted, counted_and, lasting
 from joblot.states import ACCEPTING
 
+PROGRESS_SHOWN_MAX = 3
 SWEEP = "run `joblot serve`, or `joblot sweep --forever`"
 
 
@@ -53,7 +55,13 @@ def _working(asked: Asked, held: Sequence[Holding]) -> Reason:
             f"{counted(items, 'item')} are being worked on by {counted(len(held), 'worker')} until "
             f"{at(until, asked.now)}"
         )
-    return reason("in_flight", text, items, until=until, link="workers")
+    return reason("in_flight", text + _progress(asked), items, until=until, link="workers")
+
+
+def _progress(asked: Asked) -> str:
+    """`; item 12 is at 30 % (page 3 of 10)`, of the items whose workers have said so."""
+    told = call_progress(asked.job.pk, PROGRESS_SHOWN_MAX)
+    return "".join(f"; {one}" for one in told)
 
 
 def _silent(asked: Asked, held: Sequence[Holding]) -> Reason:

@@ -54,7 +54,7 @@ def _verdict(asked: Asked, status: JobStatus) -> str:
     done = f"{succeeded:,} of {counted(total, 'item')} succeeded"
     share = f"{100 * policy_of(asked.job).failure_threshold:g} %"
     if status is JobStatus.REVOKED:
-        by = _event(asked, "canceling")
+        by = _event(asked, "canceling", "halted")
         return f"{done}, and the job was canceled{_by(by)}"
     if status is JobStatus.FAILURE:
         return f"{done}, and more than {share} did not (failure_threshold)"
@@ -64,17 +64,20 @@ def _verdict(asked: Asked, status: JobStatus) -> str:
 
 
 def _paused(asked: Asked) -> Reason:
-    event = _event(asked, "paused")
+    event = _event(asked, "paused", "halted")
     when = f" at {at(event.at, asked.now)}" if event else ""
     waiting = sum(stage["ready"] for stage in asked.stages)
     items = counted_and(waiting, "item", "waits", "wait")
     text = f"the job was paused{when}{_by(event)}; {items} until it is resumed"
+    if event is not None and event.kind == "halted":
+        link = "items?state=failed"
+        return reason("halted", text, waiting, since=event.at, act="resume", link=link)
     return reason("paused", text, waiting, since=event and event.at, act="resume")
 
 
 def _canceling(asked: Asked) -> Reason:
     until: datetime | None = asked.job.cancel_closes_at
-    event = _event(asked, "canceling")
+    event = _event(asked, "canceling", "halted")
     when = f" until {at(until, asked.now)}" if until else ""
     flying = sum(stage["in_flight"] for stage in asked.stages)
     text = (
@@ -99,13 +102,18 @@ def _open(asked: Asked) -> Reason:
     return reason("open", text, since=added, act="seal")
 
 
-def _event(asked: Asked, kind: str) -> Any:
-    """The last event of this kind in this run, or None."""
-    events = Event.ledger.using(alias()).filter(job_id=asked.job.pk, run=asked.job.run, kind=kind)
+def _event(asked: Asked, *kinds: str) -> Any:
+    """The last event of these kinds in this run, or None."""
+    events = Event.ledger.using(alias()).filter(
+        job_id=asked.job.pk, run=asked.job.run, kind__in=kinds
+    )
     return events.order_by("-id").first()
 
 
 def _by(event: Any) -> str:
-    """` by ana (for the upgrade)`, as far as the event says so."""
+    """` by ana (for the upgrade)`, as far as the event says so; of a halt, its reason."""
+    if event is not None and event.kind == "halted":
+        limit = event.data["limit"]
+        return f", because more failed than it allows ({limit} {event.data['allowed']:g})"
     actor, why = getattr(event, "actor", ""), getattr(event, "reason", "")
     return (f" by {actor}" if actor else "") + (f" ({why})" if why else "")

@@ -18,7 +18,7 @@ from joblot.ledger.read.workers import serving
 from joblot.ledger.rows.job import policy_of
 from joblot.ledger.rows.ranges import ALONE, RELEASED
 from joblot.ledger.rows.workers import ANY_JOB, ANY_PROJECT
-from joblot.models import ItemRange, PipelineAsked
+from joblot.models import ItemRange, PipelineAsked, Rate
 from joblot.shown import at, counted, counted_and, lasting
 from joblot.states import ACCEPTING, CLAIMABLE, FINALIZABLE
 
@@ -121,6 +121,9 @@ def _claimable(asked: Asked, stages: dict[int, Waiting]) -> Iterator[Reason]:
         )
         yield reason("at_limit", text, items)
         return
+    if (limited := _at_rate(asked, sum(ready.values()))) is not None:
+        yield limited
+        return
     unserved = dict(_unserved(asked, ready))
     yield from unserved.values()
     for n, what in enumerate(_READY):
@@ -128,6 +131,23 @@ def _claimable(asked: Asked, stages: dict[int, Waiting]) -> Iterator[Reason]:
         if items:
             text = f"{counted_and(items, 'item', 'is', 'are')} {what}"
             yield reason("ready", text, items)
+
+
+def _at_rate(asked: Asked, items: int) -> Reason | None:
+    """That no item may be granted before its time, by the job's rate limit."""
+    policy = policy_of(asked.job)
+    if policy.rate_items_max is None:
+        return None
+    exhausted = Rate.ledger.using(alias()).filter(pk=asked.job.pk, next_at__gt=asked.now)
+    until = exhausted.values_list("next_at", flat=True).first()
+    if until is None:
+        return None
+    text = (
+        f"{counted_and(items, 'item', 'is', 'are')} ready, but no more than "
+        f"{counted(policy.rate_items_max, 'item')} may be given out in {policy.rate_seconds:g} s "
+        f"(rate_items_max); the next one at {at(until, asked.now)}"
+    )
+    return reason("at_rate", text, items, until=until)
 
 
 def _unserved(asked: Asked, ready: dict[int, int]) -> Iterator[tuple[int, Reason]]:

@@ -1,0 +1,102 @@
+"""The rate of a job: how many items it may grant now. For databases without functions.
+
+`rate_1` is the same on PostgreSQL, and explains why no period has more items than the limit. Here
+the transaction holds the database's only write lock, so nothing else is locked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Self
+
+from joblot.config import Policy
+from joblot.ledger.db.statements import fetch, moment
+from joblot.ledger.db.transactions import alias, connection
+from joblot.models import Job, Rate
+
+SLOTS = 60  # of a period
+
+Granted = tuple[int, int]  # a slot, and the items granted in it
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What was granted lately, oldest first, in slots of a sixtieth of `seconds`. Pure."""
+
+    items_max: int
+    seconds: float
+    granted: tuple[Granted, ...] = ()
+
+    @classmethod
+    def of(
+        cls, items_max: int, seconds: float, row_seconds: float, rows: Sequence[Granted], at: float
+    ) -> Self:
+        """As stored by the row. A period of another length counts as granted at this moment."""
+        oldest = _slot(at, row_seconds) - SLOTS
+        granted = tuple((slot, items) for slot, items in rows if slot >= oldest)
+        if row_seconds != seconds:
+            granted = ((_slot(at, seconds), sum(items for _, items in granted)),)
+        return cls(items_max, seconds, granted)
+
+    @property
+    def left(self) -> int:
+        return max(0, self.items_max - self._total)
+
+    @property
+    def _total(self) -> int:
+        return sum(items for _, items in self.granted)
+
+    def spend(self, items: int, at: float) -> Self:
+        """The same once these were granted. Slots never go back."""
+        slot = max([_slot(at, self.seconds), *(one for one, _ in self.granted)])
+        others = tuple(one for one in self.granted if one[0] != slot)
+        mine = items + sum(count for one, count in self.granted if one == slot)
+        return type(self)(self.items_max, self.seconds, (*others, (slot, mine)))
+
+    @property
+    def next_at(self) -> float | None:
+        """When the next item may be granted; None if one may be granted now."""
+        total = self._total
+        for slot, items in self.granted if total >= self.items_max else ():
+            total -= items
+            if total < self.items_max:
+                return (slot + SLOTS + 1) * self.seconds / SLOTS
+        return None
+
+
+def window_of(job_id: int) -> Window | None:
+    """The job's rate as it is now; None if it has no limit."""
+    jobs = Job.ledger.using(alias()).filter(pk=job_id)
+    policy = Policy(**(jobs.values_list("policy", flat=True).first() or {}))
+    if policy.rate_items_max is None:
+        return None
+    most, seconds = policy.rate_items_max, policy.rate_seconds
+    row = Rate.ledger.using(alias()).filter(pk=job_id).first()
+    if row is None:
+        return Window(most, seconds)
+    return Window.of(most, seconds, row.seconds, row.granted, _now())
+
+
+def write(job_id: int, window: Window, spent: int) -> None:
+    """Note that these items were granted, or that none may be granted until later."""
+    known = window.spend(spent, _now()) if spent else window
+    at = known.next_at
+    values = {
+        "seconds": known.seconds,
+        "granted": known.granted,
+        "next_at": None if at is None else datetime.fromtimestamp(at, UTC),
+    }
+    rows = Rate.ledger.using(alias())
+    if not rows.filter(pk=job_id).update(**values):
+        rows.create(pk=job_id, **values)
+
+
+def _slot(at: float, seconds: float) -> int:
+    return int(at * SLOTS // seconds)
+
+
+def _now() -> float:
+    ((now,),) = fetch(connection(), "db/clock")
+    return moment(now).timestamp()
