@@ -1,0 +1,33 @@
+from django.db import models
+from django.db.models import F, Q
+
+
+class Job(models.Model):
+    status = models.CharField(max_length=20)
+    progress = models.JSONField(default=dict)
+    done = models.IntegerField(default=0)
+    token = models.CharField(max_length=40)
+
+    @classmethod
+    def start(cls, name):
+        job = cls.objects.create(status="CREATED")
+        job.progress["name"] = name
+        job.save()
+        return job
+
+    def add(self, n):
+        self.done = F("done") + n
+        self.save(update_fields=["done"])
+
+    def close(self):
+        return Job.objects.filter(Q(pk=self.pk) & ~Q(status="REVOKED")).update(status="SUCCESS")
+
+    def render(self):
+        shown = dict(self.progress)
+        shown["percent"] = 100 * self.done
+        return shown
+
+
+class Profile(models.Model):
+    settings = models.JSONField(default=dict)
+    visits = models.IntegerField(default=0)

@@ -1,0 +1,65 @@
+import requests
+from django.db import transaction
+
+from .models import Job, Profile
+
+
+def step(job, stage):
+    job.progress[stage] = "done"
+    job.save(update_fields=["progress"])
+
+
+def work(pk):
+    with transaction.atomic():
+        job = Job.objects.select_for_update(of=("self",)).get(pk=pk)
+        step(job, "read")
+        job.status = "STARTED"
+        job.save()
+        transaction.on_commit(lambda: requests.post("https://example.org", timeout=5))
+    requests.post("https://example.org", timeout=5)
+
+
+def refreshed(job):
+    with transaction.atomic():
+        Job.objects.select_for_update().filter(pk=job.pk).first()
+        job.refresh_from_db()
+        job.progress["seen"] = True
+        job.save(update_fields=["progress"])
+
+
+def fetch_then_lock(pk):
+    with transaction.atomic():
+        found = requests.get("https://example.org", timeout=5).json()
+        Job.objects.select_for_update().filter(pk=pk).update(status=found["status"])
+
+
+def locked_loop(queryset):
+    with transaction.atomic():
+        for job in Job.objects.filter(status="STARTED").select_for_update(skip_locked=True):
+            job.status = "REVOKED"
+            job.save(update_fields=["status"])
+
+
+def built():
+    job = Job(status="CREATED", progress={})
+    job.progress["stages"] = []
+    job.save()
+    Job.objects.bulk_create([Job(status="CREATED")])
+
+
+def of_dicts(job):
+    figures = {"done": 0}
+    figures.update(done=job.progress.get("done", 0))
+    figures["done"] += 1
+    return figures
+
+
+def theme(profile: Profile):
+    profile.settings["theme"] = "dark"
+    profile.save()
+
+
+def files(upload, image):
+    upload.state = "x"
+    image.save("a.png")
+    upload.file.save("b.png", image)
