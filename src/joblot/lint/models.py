@@ -16,13 +16,21 @@ from joblot.lint.source import Source
 PROGRESS = re.compile(r"^(progress|counts?|counters?|stats|statistics|stages|steps|tall(y|ies))")
 _STATUS = re.compile(r"^(status|state|phase)$|_(status|state)$")
 _DONE = re.compile(
-    r"(done|processed|completed|finished|succeeded|failed|remaining|percent|progress)"
+    r"^(\w+_)?(done|processed|completed|finished|succeeded|failed|remaining)"
+    r"(_(count|items|rows|tasks|images|files|bytes))?$"
+    r"|^(progress(_percent)?|percent(age)?(_(done|complete))?)$"
 )
 _WORKED = re.compile(
     r"(Job|Task|Run|Batch|Import|Export|Execution|Process|Pipeline|Workflow|Sync|Upload|Scan|Crawl)$"
 )
+# What a program writes: a person's task has none of these.
+_OF_PROGRAM = re.compile(
+    r"^((celery_)?(task|job|worker)_id|worker|(started|finished|heartbeat)_at|error\w*|attempts?"
+    r"|retries)$"
+)
 _JSON = re.compile(r"(JSONB?|Schema|HStore|Dict)Field$|^StoredJSON$")
 _INTEGER = re.compile(r"IntegerField$")
+_VERSION = re.compile(r"(\w+_)?(version|revision)$")  # a guard, not a count
 
 
 @dataclass(slots=True)
@@ -33,13 +41,15 @@ class Model:
     status: set[str] = field(default_factory=set)
     counters: set[str] = field(default_factory=set)
     texts: set[str] = field(default_factory=set)
+    fields: set[str] = field(default_factory=set)
 
     @property
     def is_worked(self) -> bool:
         """True if its fields or its name say that processes report progress on its rows."""
         progress = any(PROGRESS.match(name) for name in self.json)
         counts = any(_DONE.search(name) for name in self.counters)
-        return bool(self.status) and (progress or counts or bool(_WORKED.search(self.name)))
+        named = bool(_WORKED.search(self.name)) and any(map(_OF_PROGRAM.match, self.fields))
+        return bool(self.status) and (progress or counts or named)
 
     def take(self, other: Model) -> None:
         """Inherit its fields."""
@@ -47,6 +57,7 @@ class Model:
         self.status |= other.status
         self.counters |= other.counters
         self.texts |= other.texts
+        self.fields |= other.fields
 
 
 @dataclass(slots=True)
@@ -117,11 +128,12 @@ def _read(node: ast.ClassDef) -> Model:
     model = Model(node.name, [ast.unparse(base).rpartition(".")[2] for base in node.bases])
     for part in node.body:
         for name, kind in _field(part):
+            model.fields.add(name)
             if _JSON.search(kind):
                 model.json.add(name)
             elif _STATUS.search(name):
                 model.status.add(name)
-            elif _INTEGER.search(kind):
+            elif _INTEGER.search(kind) and not _VERSION.match(name):
                 model.counters.add(name)
             elif kind == "TextField":
                 model.texts.add(name)

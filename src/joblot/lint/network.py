@@ -31,7 +31,8 @@ _MODULES = (
     "requests",
     "slack_sdk",
     "smtplib",
-    "socket",
+    "socket.create_connection",
+    "socket.getaddrinfo",
     "stripe",
     "urllib.request",
     "urllib3",
@@ -96,8 +97,8 @@ class Network:
 
     def _is_of_network(self, function: ast.expr, source: Source) -> bool:
         begin, dot, rest = ast.unparse(function).partition(".")
-        dotted = self.names[source].get(begin, "") + dot + rest
-        return dotted.startswith(tuple(f"{one}." for one in _MODULES))
+        dotted = f"{self.names[source].get(begin, '')}{dot}{rest}."
+        return ".utils." not in dotted and dotted.startswith(tuple(f"{one}." for one in _MODULES))
 
     def _learn(self, unit: Unit) -> bool:
         """True if this function is new among those that use the network."""

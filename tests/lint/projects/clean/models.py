@@ -31,3 +31,18 @@ class Job(models.Model):
 class Profile(models.Model):
     settings = models.JSONField(default=dict)
     visits = models.IntegerField(default=0)
+
+
+class Task(models.Model):
+    """A person's: nobody but its owner changes it."""
+
+    title = models.CharField(max_length=200)
+    status = models.CharField(max_length=20)
+    completed_at = models.DateTimeField(null=True)
+
+
+class Account(models.Model):
+    status = models.CharField(max_length=20)
+    failed_login_attempts = models.IntegerField(default=0)
+    discount_percent = models.IntegerField(default=0)
+    version = models.IntegerField(default=1)

@@ -1,7 +1,9 @@
+import socket
+
 import requests
 from django.db import transaction
 
-from .models import Job, Profile
+from .models import Account, Job, Profile, Task
 
 
 def step(job, stage):
@@ -63,3 +65,25 @@ def files(upload, image):
     upload.state = "x"
     image.save("a.png")
     upload.file.save("b.png", image)
+
+
+def tick(request, pk):
+    task = Task.objects.get(pk=pk, owner=request.user)
+    task.status = "done"
+    task.save()
+
+
+def close_account(pk):
+    account = Account.objects.get(pk=pk)
+    account.status = "closed"
+    account.version += 1
+    account.save()
+
+
+def whoami(pk):
+    with transaction.atomic():
+        job = Job.objects.select_for_update().get(pk=pk)
+        job.token = f"{socket.gethostname()}/{requests.utils.quote(job.token)}"
+        if not job.token:
+            raise requests.HTTPError("no token")
+        job.save()
