@@ -25,6 +25,7 @@ PAGES = {
     "maintenance": ["joblot.maintenance"],
     "worker": ["joblot.worker"],
     "webhooks": ["joblot.webhooks"],
+    "importing": ["joblot.importing"],
     "errors": ["joblot.errors"],
     "states": ["joblot.states"],
     "standalone": ["joblot.standalone"],
