@@ -29,6 +29,7 @@ from joblot.ledger.maintain.outbox import fan_out
 from joblot.ledger.maintain.revocation import restore_worker, revoke_worker
 from joblot.ledger.maintain.sample import sample
 from joblot.ledger.report.group_commit import GroupCommit
+from joblot.ledger.report.known import settle_known
 from joblot.ledger.report.pending_result import PendingResult
 from joblot.ledger.report.report import report_by
 from joblot.ledger.report.write import Settled
@@ -91,6 +92,12 @@ def report_and_claim(scene: Scene) -> list[str]:
     return [one.receipt.value for one in answer.receipts]
 
 
+def known(scene: Scene) -> list[int]:
+    """Item 0, which a worker may hold, is known to have succeeded elsewhere."""
+    elsewhere = [PendingResult(success(0), "null", NULL_HASH)]
+    return sorted(settle_known(scene.job.pk, 0, elsewhere))
+
+
 def submit_again(items: list[str], **other: Any) -> Any:
     """Submit `filling` again, with all of its items, and with `other` arguments if given."""
     return submit("explored", items, pipeline="p", idempotency_key=KEY, **other)
@@ -137,6 +144,8 @@ VERBS: dict[str, Verb] = {
     "requeue": Verb("last running", lambda s: fail(live(s), retryable=True)),
     "amend": Verb("failed last running staged deleted", lambda s: succeed(expired(s))),
     "together": Verb("last running staged canceling deleted", together),
+    # an import
+    "known": Verb("running last staged filling paused", known),
     # the clock
     "expire": Verb("last running staged filling canceling", lambda s: expire_overdue()),
     "reconcile": Verb("last failed canceling deleted", lambda s: reconcile(s.job.pk)),

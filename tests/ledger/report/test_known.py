@@ -16,7 +16,9 @@ from joblot.ledger.report.hooks import on_result
 from joblot.ledger.report.known import settle_known
 from joblot.ledger.report.pending_result import PendingResult
 from joblot.ledger.report.report import prepare
+from joblot.ledger.rows.ranges import RELEASED
 from joblot.ledger.submit.submit import add_items, seal, submit
+from joblot.models import ItemRange
 from joblot.wire import Result, failure, success
 from tests.ledger.worker import TWO_STAGES, drain, keys, lease, nothing, numbers, receipts
 from tests.threads import Threads
@@ -45,6 +47,7 @@ def test_what_is_known_counts_once_and_is_not_worked_again(ledger_db: str) -> No
     job = submit("j", keys(6), pipeline="p", start=False).pk
     assert settle_known(job, 0, succeeded(1, 2, 4)) == {1, 2, 4}
     assert settle_known(job, 0, succeeded(2, 3)) == {3}
+    assert settle_known(job, 0, succeeded(2, 3)) == set()
     assert is_exact(job)
     start(job)
     assert numbers(lease("p")) == [0, 5]
@@ -64,6 +67,16 @@ def test_a_success_goes_on_to_the_next_stage_and_a_failure_does_not(ledger_db: s
     assert is_exact(job)
     (item,) = lease("q").items
     assert (item.id, item.input) == (1, "old")
+    assert is_exact(job)
+
+
+def test_what_is_known_of_the_next_stage_is_left_out_of_its_claims(ledger_db: str) -> None:
+    job = submit("j", keys(4), stages=TWO_STAGES).pk
+    settle_known(job, 0, succeeded(0, 1, 2))
+    ranges = ItemRange.ledger.using(ledger_db).filter(job_id=job, stage=1)
+    assert set(ranges.values_list("returns", flat=True)) == {RELEASED}, "before any is known"
+    settle_known(job, 1, succeeded(1))
+    assert numbers(lease("q")) == [0, 2]
     assert is_exact(job)
 
 

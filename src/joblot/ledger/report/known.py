@@ -65,7 +65,8 @@ def _insert(job: Job, stage: int, known: Sequence[PendingResult]) -> set[int]:
         return {number for (number,) in rows}
     settled = settled_among(job.pk, stage, [one.number for one in known])
     new = [one for one in known if one.number not in settled]
-    execute_many(connection(), name, own | {"token": None}, [one.columns() for one in new])
+    if new:
+        execute_many(connection(), name, own | {"token": None}, [one.columns() for one in new])
     return {one.number for one in new}
 
 
