@@ -26,6 +26,7 @@ PAGES = {
     "worker": ["joblot.worker"],
     "webhooks": ["joblot.webhooks"],
     "importing": ["joblot.importing"],
+    "redis": ["joblot.contrib.redis"],
     "errors": ["joblot.errors"],
     "states": ["joblot.states"],
     "standalone": ["joblot.standalone"],
