@@ -13,7 +13,8 @@ def imported(tree: ast.Module) -> dict[str, str]:
             for one in node.names:
                 first = one.name.partition(".")[0]
                 names[one.asname or first] = one.name if one.asname else first
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
             for one in node.names:
-                names[one.asname or one.name] = f"{node.module}.{one.name}"
+                names[one.asname or one.name] = f"{module}.{one.name}"
     return names

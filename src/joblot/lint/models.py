@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from joblot.lint.source import Source
 
 PROGRESS = re.compile(r"^(progress|counts?|counters?|stats|statistics|stages|steps|tall(y|ies))")
-_STATUS = re.compile(r"^(status|state|phase)$|_(status|state)$")
+_STATUS = re.compile(r"^status$|_status$")
+_STATE = re.compile(r"^(state|phase)$|_state$")  # or that of an address, which has no choices
 _DONE = re.compile(
     r"^(\w+_)?(done|processed|completed|finished|succeeded|failed|remaining)"
     r"(_(count|items|rows|tasks|images|files|bytes))?$"
@@ -28,6 +29,7 @@ _OF_PROGRAM = re.compile(
     r"^((celery_)?(task|job|worker)_id|worker|(started|finished|heartbeat)_at|error\w*|attempts?"
     r"|retries)$"
 )
+_OF_STATE = {"choices", "default"}
 _JSON = re.compile(r"(JSONB?|Schema|HStore|Dict)Field$|^StoredJSON$")
 _INTEGER = re.compile(r"IntegerField$")
 _VERSION = re.compile(r"(\w+_)?(version|revision)$")  # a guard, not a count
@@ -127,11 +129,11 @@ def _is_model(base: str, found: dict[str, Model]) -> bool:
 def _read(node: ast.ClassDef) -> Model:
     model = Model(node.name, [ast.unparse(base).rpartition(".")[2] for base in node.bases])
     for part in node.body:
-        for name, kind in _field(part):
+        for name, kind, options in _field(part):
             model.fields.add(name)
             if _JSON.search(kind):
                 model.json.add(name)
-            elif _STATUS.search(name):
+            elif _STATUS.search(name) or (_STATE.search(name) and options & _OF_STATE):
                 model.status.add(name)
             elif _INTEGER.search(kind) and not _VERSION.match(name):
                 model.counters.add(name)
@@ -140,8 +142,8 @@ def _read(node: ast.ClassDef) -> Model:
     return model
 
 
-def _field(part: ast.stmt) -> Iterator[tuple[str, str]]:
-    """Name and kind of a field that a statement of a class defines."""
+def _field(part: ast.stmt) -> Iterator[tuple[str, str, set[str]]]:
+    """Name, kind and options of a field that a statement of a class defines."""
     targets: list[ast.expr] = []
     if isinstance(part, ast.Assign):
         targets = part.targets
@@ -151,7 +153,8 @@ def _field(part: ast.stmt) -> Iterator[tuple[str, str]]:
     if isinstance(value, ast.Call):
         kind = ast.unparse(value.func).rpartition(".")[2]
         if kind.endswith("Field") or kind == "StoredJSON":
-            yield from ((one.id, kind) for one in targets if isinstance(one, ast.Name))
+            options = {keyword.arg for keyword in value.keywords if keyword.arg}
+            yield from ((one.id, kind, options) for one in targets if isinstance(one, ast.Name))
 
 
 def _snake(name: str) -> str:

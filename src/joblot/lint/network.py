@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from joblot.lint.imports import imported
 from joblot.lint.queries import locked_query, within
 from joblot.lint.source import Source
-from joblot.lint.units import Unit, last
+from joblot.lint.units import Function, Unit, last
 
 _MODULES = (
     "aiohttp",
@@ -62,6 +62,8 @@ class Network:
     objects: dict[Source, set[str]] = field(default_factory=dict)
     calls: dict[Unit, list[ast.Call]] = field(default_factory=dict)
     users: dict[str, str] = field(default_factory=dict)  # a function's name: what it calls
+    defined: dict[Source, set[str]] = field(default_factory=dict)
+    celery_waits: bool = False  # the project's tasks send nothing before the commit
 
     @classmethod
     def of(cls, units: Iterable[Unit]) -> Network:
@@ -70,7 +72,9 @@ class Network:
         for source in {unit.source.path: unit.source for unit in units}.values():
             assert source.tree is not None
             found.names[source] = imported(source.tree)
+            found.defined[source] = _functions_of(source.tree)
             found.objects[source] = set(found._made_in(source))
+        found.celery_waits = any(_sends_after_the_commit(unit) for unit in units)
         named: dict[str, int] = {}
         for unit in units:
             named[unit.name] = named.get(unit.name, 0) + 1
@@ -115,15 +119,23 @@ class Network:
         if self._is_direct(call, unit.source):
             return ast.unparse(call.func)
         name = last(call.func)
-        is_own = isinstance(call.func, ast.Name) or (
-            isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name)
-        )
-        return self.users.get(name) if is_own and name != unit.name else None
+        return self.users.get(name) if name != unit.name and self._is_own(call, unit) else None
+
+    def _is_own(self, call: ast.Call, unit: Unit) -> bool:
+        """True for a function of the file or of an import, and for a method of the same class."""
+        function, imports = call.func, self.names[unit.source]
+        if isinstance(function, ast.Name):
+            return function.id in imports or function.id in self.defined[unit.source]
+        if not (isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name)):
+            return False
+        if function.value.id == "self" and unit.owner is not None:
+            return function.attr in _functions_of(unit.owner)
+        return function.value.id in imports
 
     def _is_direct(self, call: ast.Call, source: Source) -> bool:
         function = call.func
         if isinstance(function, ast.Attribute):
-            if function.attr in _OF_CELERY:
+            if function.attr in _OF_CELERY and not self.celery_waits:
                 return True
             if function.attr == "revoke" and "AsyncResult" in ast.unparse(function.value):
                 return True
@@ -136,6 +148,17 @@ class Network:
 
 # Methods of Django's own; one defined in the checked code says nothing about the others.
 _COMMON = {"all", "create", "delete", "filter", "get", "run", "save", "update"}
+
+
+def _functions_of(node: ast.Module | ast.ClassDef) -> set[str]:
+    return {one.name for one in node.body if isinstance(one, Function)}
+
+
+def _sends_after_the_commit(unit: Unit) -> bool:
+    """A task class whose `apply_async` or `delay` calls `on_commit`."""
+    return unit.name in _OF_CELERY and any(
+        isinstance(one, ast.Call) and last(one.func) == "on_commit" for one in ast.walk(unit.node)
+    )
 
 
 def under_locks(units: Iterable[Unit]) -> Iterator[UnderLock]:

@@ -163,6 +163,8 @@ class _Walk:
 
     def _scalar(self, target: ast.Attribute, value: ast.expr | None, *, adds: bool) -> None:
         name = ast.unparse(target.value)
+        if target.attr in ("pk", "id") and isinstance(value, ast.Constant) and value.value is None:
+            self.instances.get(name).created = True  # its next save inserts a copy
         model = self.models.named(self.instances.get(name).model)
         if model is None or value is None or is_by_database(value):
             return

@@ -46,3 +46,9 @@ class Account(models.Model):
     failed_login_attempts = models.IntegerField(default=0)
     discount_percent = models.IntegerField(default=0)
     version = models.IntegerField(default=1)
+
+
+class DeliveryRun(models.Model):
+    status = models.CharField(max_length=20)
+    started_at = models.DateTimeField(null=True)
+    address_state = models.CharField(max_length=40)

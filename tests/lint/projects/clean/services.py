@@ -3,7 +3,8 @@ import socket
 import requests
 from django.db import transaction
 
-from .models import Account, Job, Profile, Task
+from .models import Account, DeliveryRun, Job, Profile, Task
+from .tasks import tell
 
 
 def step(job, stage):
@@ -87,3 +88,34 @@ def whoami(pk):
         if not job.token:
             raise requests.HTTPError("no token")
         job.save()
+
+
+def copied(pk):
+    job = Job.objects.get(pk=pk)
+    job.pk = None
+    job.status = "CREATED"
+    job.progress["copied"] = True
+    job.save()
+
+
+def moved(pk, place):
+    address = DeliveryRun.objects.get(pk=pk)
+    address.address_state = place
+    address.save(update_fields=["address_state"])
+
+
+class Checks:
+    def check(self, pk, other):
+        with transaction.atomic():
+            job = Job.objects.select_for_update().get(pk=pk)
+            other.fetch(job)  # another class' method of that name
+            job.save()
+
+    def sent(self, pk):
+        with transaction.atomic():
+            Job.objects.select_for_update().get(pk=pk)
+            tell.delay(pk)  # sent after the commit; see tasks.py
+
+
+def fetch():
+    return requests.get("https://example.org", timeout=5)
