@@ -25,6 +25,8 @@ PAGES = {
     "maintenance": ["joblot.maintenance"],
     "worker": ["joblot.worker"],
     "webhooks": ["joblot.webhooks"],
+    "importing": ["joblot.importing"],
+    "redis": ["joblot.contrib.redis"],
     "errors": ["joblot.errors"],
     "states": ["joblot.states"],
     "standalone": ["joblot.standalone"],

@@ -32,6 +32,7 @@ from joblot.ledger.maintain.outbox import fan_out
 from joblot.ledger.maintain.revocation import restore_worker, revoke_worker
 from joblot.ledger.maintain.sample import sample
 from joblot.ledger.report.group_commit import GroupCommit
+from joblot.ledger.report.known import settle_known
 from joblot.ledger.report.pending_result import PendingResult
 from joblot.ledger.report.report import report_by
 from joblot.ledger.report.write import Settled
@@ -115,6 +116,12 @@ def report_and_claim(scene: Scene) -> list[str]:
     return [one.receipt.value for one in answer.receipts]
 
 
+def known(scene: Scene) -> list[int]:
+    """Item 0, which a worker may hold, is known to have succeeded elsewhere."""
+    elsewhere = [PendingResult(success(0), "null", NULL_HASH)]
+    return sorted(settle_known(scene.job.pk, 0, elsewhere))
+
+
 def submit_again(items: list[str], **other: Any) -> Any:
     """Submit `filling` again, with all of its items, and with `other` arguments if given."""
     return submit("explored", items, pipeline="p", idempotency_key=KEY, **other)
@@ -163,6 +170,8 @@ VERBS: dict[str, Verb] = {
     "requeue": Verb("last running failing", lambda s: fail(live(s), retryable=True)),
     "amend": Verb("failed last running staged deleted failing", lambda s: succeed(expired(s))),
     "together": Verb("last running staged canceling deleted failing", together),
+    # an import
+    "known": Verb("running last staged filling paused", known),
     # the clock
     "expire": Verb("last running staged filling canceling failing", lambda s: expire_overdue()),
     "reconcile": Verb("last failed canceling deleted failing", lambda s: reconcile(s.job.pk)),

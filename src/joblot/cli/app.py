@@ -41,6 +41,8 @@ COMMANDS = {
     "doctor": "joblot.cli.commands.install:doctor",
     "migrate": "joblot.cli.commands.install:migrate",
     "certify": "joblot.cli.commands.certify:certify",
+    "import-blob": "joblot.cli.commands.import_blob:import_blob",
+    "lint": "joblot.cli.commands.lint:lint",
     "demo": "joblot.demo.command:demo",
     "open": "joblot.cli.commands.open:open_pages",
     "user": "joblot.cli.commands.user:user",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from tests.interleave.guards import (
     claims,
     handlers,
+    imports,
     leases,
     races,
     readers,
@@ -25,6 +26,7 @@ GUARDS: tuple[Guard, ...] = (
     *leases.GUARDS,
     *reports.GUARDS,
     *submissions.GUARDS,
+    *imports.GUARDS,
     *removal.GUARDS,
     *handlers.GUARDS,
     *readers.GUARDS,

@@ -31,6 +31,14 @@ def read_job(job_id: int, *, deleted: bool = False) -> Job:
     return found
 
 
+@repeated
+def job_with_key(project: str, key: str) -> Job | None:
+    """The job of a project with this idempotency key."""
+    jobs = Job.ledger.using(alias()).filter(project=project, idempotency_key=key)
+    found: Job | None = jobs.first()
+    return found
+
+
 def lock_job(job_id: int) -> Job:
     """The job, its row locked until the transaction ends. Raises NotFound."""
     jobs = Job.ledger.using(alias()).select_for_update()

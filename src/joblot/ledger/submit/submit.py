@@ -18,7 +18,7 @@ from joblot.ledger.job.lifecycle import start as start_job
 from joblot.ledger.job.reconcile import reconcile
 from joblot.ledger.rows.asked import fingerprints, require_same_submission
 from joblot.ledger.rows.author import NOBODY, Author, author_of
-from joblot.ledger.rows.job import advance, read_job, record_event
+from joblot.ledger.rows.job import advance, job_with_key, read_job, record_event
 from joblot.ledger.rows.names import checked_name, checked_priority
 from joblot.ledger.submit.items import Filling, Given, chunks_of
 from joblot.ledger.submit.left_open import ADD_AGAIN, AGAIN_WITH_KEY, WITHOUT_KEY, naming
@@ -248,9 +248,7 @@ def _find_or_create(
 def _by_key(fields: Mapping[str, Any]) -> Job | None:
     if (key := fields["idempotency_key"]) is None:
         return None
-    jobs = Job.ledger.using(alias()).filter(project=fields["project"], idempotency_key=key)
-    found: Job | None = jobs.first()
-    return found
+    return job_with_key(fields["project"], key)
 
 
 def _create(fields: Mapping[str, Any], stages: Sequence[tuple[str, str]], by: Author) -> Job:

@@ -1,0 +1,36 @@
+"""A worker of the older fleet, as its protocol has it: it has never heard of joblot."""
+
+import httpx
+
+from board.work import detect
+
+
+def work_off(url, token):
+    """Poll for jobs and process their tasks until nothing is listed; returns how many."""
+    done = 0
+    headers = {"Authorization": f"Token {token}"}
+    with httpx.Client(base_url=f"{url}/antenna/api/v2/", headers=headers, timeout=60) as server:
+        while jobs := _listed(server):
+            for job in jobs:
+                tasks = server.post(f"jobs/{job['id']}/tasks/", json={"batch_size": 24})
+                results = [_result(task) for task in tasks.json()["tasks"]]
+                if results:
+                    server.post(f"jobs/{job['id']}/result/", json={"results": results})
+                done += len(results)
+    return done
+
+
+def _listed(server):
+    asked = {"pipeline__slug__in": "moths", "ids_only": 1, "incomplete_only": 1}
+    return server.get("jobs", params=asked).json()["results"]
+
+
+def _result(task):
+    try:
+        found = {
+            "source_images": [{"id": task["id"], "url": task["image_url"]}],
+            "detections": detect(task["image_url"]),
+        }
+    except ValueError as error:
+        found = {"error": str(error), "image_id": task["image_id"]}
+    return {"reply_subject": task["reply_subject"], "result": found}
