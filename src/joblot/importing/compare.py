@@ -10,8 +10,7 @@ from joblot.importing.account import StageAccount
 from joblot.importing.evidence import Evidence
 from joblot.importing.mapping import KnownResult
 from joblot.importing.target import Target
-from joblot.ledger.report.pending_result import PendingResult
-from joblot.ledger.report.report import prepare
+from joblot.ledger.report.pending_result import PendingResult, prepare
 from joblot.ledger.rows.items import OutcomeRow
 from joblot.states import ItemState
 from joblot.wire import failure, success

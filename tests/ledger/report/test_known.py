@@ -14,8 +14,7 @@ from joblot.ledger.read.audit import audit
 from joblot.ledger.read.progress import progress
 from joblot.ledger.report.hooks import on_result
 from joblot.ledger.report.known import settle_known
-from joblot.ledger.report.pending_result import PendingResult
-from joblot.ledger.report.report import prepare
+from joblot.ledger.report.pending_result import PendingResult, prepare
 from joblot.ledger.rows.ranges import RELEASED
 from joblot.ledger.submit.submit import add_items, seal, submit
 from joblot.models import ItemRange
