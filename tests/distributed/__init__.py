@@ -1,0 +1,1 @@
+"""Real brokers, many processes, machines that die: `make test-distributed`."""
