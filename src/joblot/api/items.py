@@ -109,7 +109,7 @@ def list_items(
     to_read(request, job_id)
     if key is not None:
         if filters.given():
-            raise InvalidInput("key: expected no filter beside it")
+            raise InvalidInput("keys: expected no filter beside them")
         found = items_page(job_id, keys=key, after=after, limit=limit)
         return {"items": found, "next": found.next, "as_of": found.as_of}
     streaming = wants_lines(request)

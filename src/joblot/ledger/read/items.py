@@ -100,7 +100,7 @@ def _with_keys(job_id: int, asked: Asked, keys: Collection[str], after: int, lim
     if isinstance(keys, str) or not 1 <= len(keys) <= most:
         raise InvalidInput(f"keys: expected a list of 1 to {most:,} keys")
     if asked != Asked(None, None):
-        raise InvalidInput("keys: expected no state, stage or cause beside them")
+        raise InvalidInput("keys: expected no filter beside them")
     numbers = [item.number for item in items_by_key(job_id, keys) if item.number > after]
     page = numbers[:limit]
     return Found(page, page[-1] if len(numbers) > limit else None)
