@@ -217,6 +217,19 @@ def test_a_job_that_ends_while_it_is_imported_is_over_and_not_failed(ledger_db: 
     assert adds_up(account.stages[0])
 
 
+def test_two_imports_at_once_make_one_job_and_record_each_result_once(
+    ledger_db: str, in_thread: Threads
+) -> None:
+    old = OldSystem({"a": 60})
+    old.handle("a", "process", *done(*old.names["a"][:40]))
+    other = in_thread(moved, old)
+    accounts = [moved(old), other.result()]
+    assert len({one.job_id for one in accounts}) == 1
+    assert sum(one.stages[0].recorded for one in accounts) == 40
+    assert all(adds_up(one.stages[0]) and not one.error for one in accounts)
+    assert counts(accounts[0])[0] == (60, 40, 0)
+
+
 def test_handlers_go_on_until_the_cut_over_and_nothing_is_lost(
     ledger_db: str, in_thread: Threads
 ) -> None:

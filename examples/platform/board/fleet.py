@@ -5,12 +5,15 @@ import httpx
 from board.work import detect
 
 
-def work_off(url, token):
+def work_off(url, token, polls_max=1000):
     """Poll for jobs and process their tasks until nothing is listed; returns how many."""
     done = 0
     headers = {"Authorization": f"Token {token}"}
     with httpx.Client(base_url=f"{url}/antenna/api/v2/", headers=headers, timeout=60) as server:
-        while jobs := _listed(server):
+        for _ in range(polls_max):
+            jobs = _listed(server)
+            if not jobs:
+                break
             for job in jobs:
                 tasks = server.post(f"jobs/{job['id']}/tasks/", json={"batch_size": 24})
                 results = [_result(task) for task in tasks.json()["tasks"]]

@@ -80,6 +80,12 @@ class Models:
         names = {_snake(name): name for name in found}
         return cls(found, names, {one for model in found.values() for one in model.json})
 
+    @property
+    def names(self) -> set[str]:
+        """Of the models, of their fields, and of the variables that are named after them."""
+        fields = {one for model in self.by_name.values() for one in model.fields}
+        return fields | set(self.by_name) | set(self.by_variable)
+
     def named(self, name: str | None) -> Model | None:
         return self.by_name.get(name) if name else None
 

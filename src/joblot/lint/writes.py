@@ -14,6 +14,7 @@ from joblot.lint.queries import UPDATES, Chain, chain_of, is_lock, locked_query,
 from joblot.lint.units import Unit, last
 
 _SAVES = {"save", "asave"}
+_BULK = {"bulk_update", "abulk_update"}
 _QUERIES = {"filter", "exclude", "all", "get_queryset", "order_by", "select_for_update"}
 
 
@@ -50,7 +51,8 @@ class Facts:
 
 def facts_of(units: Iterable[Unit], models: Models) -> Facts:
     """Twice over all functions: the second time with what the first has found that they change."""
-    units = list(units)
+    names = _SAVES | UPDATES | _BULK | models.names
+    units = [unit for unit in units if _concerns(unit, names)]
     first = Facts()
     for unit in units:
         _Walk(unit, models, first, {}).run()
@@ -58,6 +60,17 @@ def facts_of(units: Iterable[Unit], models: Models) -> Facts:
     for unit in units:
         _Walk(unit, models, facts, first.changers).run()
     return facts
+
+
+def _concerns(unit: Unit, names: set[str]) -> bool:
+    """True if a function mentions a model, a field of one, or a way to save; most do not."""
+    for node in ast.walk(unit.node):
+        name = (
+            getattr(node, "attr", None) or getattr(node, "id", None) or getattr(node, "arg", None)
+        )
+        if isinstance(name, str) and (name in names or PROGRESS.match(name)):
+            return True
+    return False
 
 
 class _Walk:
@@ -248,7 +261,7 @@ class _Walk:
                 self.facts.saved_in_background.add(model.name)
             if not (chain.is_conditional or chain.locks or self.locks) and any(chain.conditions()):
                 self._update(call, model.name if model else None)
-        elif chain.last in ("bulk_update", "abulk_update") and model and len(call.args) > 1:
+        elif chain.last in _BULK and model and len(call.args) > 1:
             named = _literals(call.args[1]) & model.status
             if named and not (self.has_row_lock or self.locks):
                 change = Change(Kind.STATUS, min(named), call.lineno, call.col_offset)

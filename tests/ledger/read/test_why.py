@@ -23,7 +23,7 @@ from tests.ledger.worker import fail, keys, succeed
 
 NEVER = "ready and not claimed yet"
 RETURNED = "back from expired leases, and not claimed again yet"
-GIVEN_BACK = "given back by their worker, and not claimed again yet"
+GIVEN_BACK = "given back, or queued by a repair or an import, and not claimed since"
 FAILED = "ready for their next try, after a failure"
 
 

@@ -39,10 +39,11 @@ class Command(BaseCommand):
 
     def work(self, job):
         """Until the job ends. One worker dies at its work: the sweep gives its images to others."""
-        http = fleet = 0
+        http = 0
         with serving() as url, ThreadPoolExecutor() as threads:
             mine, theirs = token("http"), token("fleet")
             die_at_work(url, mine)
+            fleet = work_off(url, theirs, polls_max=1)
             while not progress(job)["finished_at"]:
                 crew = threads.submit(work_over_http, url, mine, "gpu-1")
                 older = threads.submit(work_off, url, theirs)

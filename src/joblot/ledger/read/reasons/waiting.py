@@ -28,7 +28,7 @@ _ITEMS = F("last") - F("next") + 1  # of a range
 _READY = {
     "ready and not claimed yet": Q(returns=0, failures=0),
     "ready for their next try, after a failure": Q(returns=0, failures__gt=0),
-    "given back by their worker, and not claimed again yet": Q(returns=RELEASED),
+    "given back, or queued by a repair or an import, and not claimed since": Q(returns=RELEASED),
     "back from expired leases, and not claimed again yet": Q(returns__gt=0),
 }
 PIPELINES_SHOWN_MAX = 5
