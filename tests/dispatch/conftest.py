@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
+from tests.dispatch.nats_server import NatsServer
 from tests.ledger.conftest import configure, exact, own_hooks
 from tests.polling import eventually
 from tests.server.conftest import local
@@ -15,6 +16,13 @@ from tests.server.served import Served
 __all__ = ["configure", "exact", "local", "own_hooks"]
 
 NEVER_SECONDS = 3_600.0
+
+
+@pytest.fixture(scope="session")
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    """One for all tests that leave it running."""
+    with NatsServer(tmp_path_factory.mktemp("nats")) as server:
+        yield server.start()
 
 
 @pytest.fixture

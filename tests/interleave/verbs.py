@@ -14,6 +14,7 @@ from joblot.fingerprint import cause_of
 from joblot.ledger.claim.after_report import report
 from joblot.ledger.claim.candidates import Wanted, cache_for
 from joblot.ledger.claim.claim import claim
+from joblot.ledger.claim.take import take
 from joblot.ledger.db.transactions import connection
 from joblot.ledger.job.edit import edit
 from joblot.ledger.job.lifecycle import cancel, delete, end_cancel, pause, resume, start
@@ -127,6 +128,7 @@ VERBS: dict[str, Verb] = {
     "claim": Verb("running filling staged", lambda s: claim(["p", "q"], 2)),
     "renew": Verb("running last canceling deleted", lambda s: renew(live(s).token, 5000)),
     "renew_many": Verb("running last canceling", renew_both),
+    "take": Verb("running last canceling", lambda s: take(live(s).token, WORKER, worker="taker")),
     "release": Verb("running last canceling", lambda s: release(live(s).token)),
     "report": Verb(
         "last running filling staged canceling paused deleted failed",
