@@ -9,6 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,10 @@ def settled(job: int) -> int:
     return int(progress(job)["stages"][0]["succeeded"])
 
 
+def is_past(job: int, items: int) -> bool:
+    return settled(job) > items
+
+
 def ended(job: int) -> bool:
     return progress(job)["status"] in TERMINAL
 
@@ -144,7 +149,7 @@ def test_a_broker_that_forgets_in_the_middle_of_a_job(
         job = submit("amnesia", keys(ITEMS), pipeline="p", policy=policy).pk
         with working(in_thread, work, clients):
             for share in (4, 2):
-                eventually(lambda share=share: settled(job) > ITEMS // share)
+                eventually(partial(is_past, job, ITEMS // share))
                 fault(nats_server)
             swept_until(lambda: ended(job))
     found = progress(job)

@@ -7,7 +7,9 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from subprocess import Popen
+from typing import Any
 
 import httpx
 import pytest
@@ -121,7 +123,7 @@ def test_whatever_is_killed_the_counts_are_exact(
     user = User(crowd.balancer.url, token, job.pk)
     try:
         for kill in range(1, KILLS + 1):
-            eventually(lambda kill=kill: settled(job.pk) >= ITEMS * kill // (KILLS + 1))
+            eventually(partial(is_past, job.pk, ITEMS * kill // (KILLS + 1)))
             crowd.kill_one(chance)
             if kill == KILLS // 2:
                 durable_postgres.restart("immediate")
@@ -136,6 +138,10 @@ def test_whatever_is_killed_the_counts_are_exact(
     assert user.settled == sorted(user.settled), "a count that was seen has decreased"
 
 
+def is_past(job: int, items: int) -> bool:
+    return settled(job) >= items
+
+
 def settled(job: int) -> int:
     return int(_progress(job)["stages"][0]["succeeded"])
 
@@ -144,10 +150,10 @@ def status(job: int) -> str:
     return str(_progress(job)["status"])
 
 
-def _progress(job: int) -> dict[str, object]:
+def _progress(job: int) -> dict[str, Any]:
     """Also of a database that has just been restarted."""
 
-    def read() -> dict[str, object] | None:
+    def read() -> dict[str, Any] | None:
         try:
             return progress(job)
         except (Unavailable, DatabaseError):
