@@ -28,6 +28,8 @@ FULL = (
     ("growth.py", "--db", "sqlite"),
     ("removal.py",),
     ("over_http.py",),
+    ("waking.py",),
+    ("dispatching.py",),
     ("older_fleet.py",),
     ("million.py",),
     ("million.py", "--db", "postgres"),

@@ -188,6 +188,18 @@ def ledger_db(
         databases.empty(db_alias)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def unannounced() -> Iterator[None]:
+    """This process notifies nobody: each test sees the statements of its verbs, and no others.
+
+    Servers in this process do, and so do all child processes.
+    """
+    from joblot.ledger.rows import wake
+
+    with wake.delivered_by(None):
+        yield
+
+
 @pytest.fixture
 def postgres_only(ledger_db: str) -> str:
     return ledger_db

@@ -1,86 +1,78 @@
-"""A load balancer in front of several servers: a TCP proxy on loopback, in a thread.
-
-Each connection goes to the next server that accepts one, as a balancer without health checks does.
-A connection whose server dies ends.
-"""
+"""A proxy in front of several servers: each connection goes to the next one that accepts it."""
 
 from __future__ import annotations
 
-import asyncio
+import socket
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Self, TypeVar
+from types import TracebackType
+from typing import Self
 
-T = TypeVar("T")
-
-SECONDS_MAX = 60.0
 PIECE_BYTES = 65_536
+CONNECT_SECONDS_MAX = 2.0
 
 
 class Balancer:
-    """Balances over the ports that `ports` returns, inside the block."""
+    """Listens inside the block; `ports` says where the servers are now."""
 
     def __init__(self, ports: Callable[[], Sequence[int]]) -> None:
         self._ports = ports
         self._turn = 0
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="balancer")
-        self._open: set[asyncio.Task[None]] = set()
+        self._open: set[socket.socket] = set()
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def __enter__(self) -> Self:
-        self._thread.start()
-        self._server = self._await(asyncio.start_server(self._serve, "127.0.0.1", 0))
+        threading.Thread(target=self._accept, name="balancer", daemon=True).start()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._await(self._end())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(SECONDS_MAX)
-        self._loop.close()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-
-    def _await(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(SECONDS_MAX)
-
-    async def _end(self) -> None:
-        self._server.close()
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
         for one in list(self._open):
-            one.cancel()
-        await asyncio.gather(*self._open, return_exceptions=True)
+            _end(one)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task
-        self._open.add(task)
-        try:
-            with suppress(OSError, asyncio.CancelledError):
-                if server := await self._connect():
-                    to_server = asyncio.create_task(_copy(reader, server[1]))
-                    await _copy(server[0], writer)
-                    to_server.cancel()
-        finally:
-            self._open.discard(task)
-            writer.close()
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            server = self._reach()
+            if server is None:
+                client.close()
+                continue
+            for source, target in ((client, server), (server, client)):
+                self._open.add(source)
+                threading.Thread(target=self._pass_on, args=(source, target), daemon=True).start()
 
-    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
-        """The next server that accepts; None if there is none."""
-        for _ in range(len(ports := self._ports())):
+    def _reach(self) -> socket.socket | None:
+        ports = self._ports()
+        for n in range(len(ports)):
             self._turn += 1
+            address = ("127.0.0.1", ports[(self._turn + n) % len(ports)])
             with suppress(OSError):
-                return await asyncio.open_connection("127.0.0.1", ports[self._turn % len(ports)])
+                return socket.create_connection(address, timeout=CONNECT_SECONDS_MAX)
         return None
 
-
-async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-    """Until either side ends; the other one then ends too."""
-    try:
+    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):
-            while piece := await source.read(PIECE_BYTES):
-                target.write(piece)
-                await target.drain()
-    finally:
-        target.close()
+            source.settimeout(None)
+            while piece := source.recv(PIECE_BYTES):
+                target.sendall(piece)
+        for one in (source, target):
+            _end(one)
+        self._open.discard(source)
+        source.close()
+
+
+def _end(one: socket.socket) -> None:
+    with suppress(OSError):
+        one.shutdown(socket.SHUT_RDWR)

@@ -16,6 +16,7 @@ from joblot.ledger.claim.after_report import report
 from joblot.ledger.claim.candidates import Wanted, cache_for
 from joblot.ledger.claim.claim import claim
 from joblot.ledger.claim.grant import Holder
+from joblot.ledger.claim.take import take
 from joblot.ledger.claim.together import GroupClaim, PendingClaim
 from joblot.ledger.db.transactions import connection, repeated
 from joblot.ledger.job.edit import edit
@@ -160,6 +161,7 @@ VERBS: dict[str, Verb] = {
     "claims": Verb("running filling staged failing", claims),
     "renew": Verb("running last canceling deleted", lambda s: renew(live(s).token, 5000)),
     "renew_many": Verb("running last canceling", renew_both),
+    "take": Verb("running last canceling", lambda s: take(live(s).token, WORKER, worker="taker")),
     "release": Verb("running last canceling", lambda s: release(live(s).token)),
     "report": Verb(
         "last running filling staged canceling paused deleted failed failing",

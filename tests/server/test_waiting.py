@@ -6,7 +6,7 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -113,8 +113,8 @@ def looks(served: Served, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Until it is set, waiting claims find no work: one would be granted before the test locks."""
     may_look, ready = threading.Event(), served.process.room._ready
 
-    async def ready_when_set(asked: Collection[Wanted]) -> set[Wanted]:
-        return await ready(asked) if may_look.is_set() else set()
+    async def ready_when_set(asked: Collection[Wanted]) -> Mapping[Wanted, float]:
+        return await ready(asked) if may_look.is_set() else {}
 
     monkeypatch.setattr(served.process.room, "_ready", ready_when_set)
     return may_look
@@ -191,7 +191,7 @@ def test_a_database_that_is_away_is_looked_for_now_and_then() -> None:
     """At intervals, not whenever it refuses; each attempt is logged."""
     looks = []
 
-    async def away(asked: Collection[Wanted]) -> set[Wanted]:
+    async def away(asked: Collection[Wanted]) -> Mapping[Wanted, float]:
         looks.append(asked)
         raise Unavailable("it is away")
 

@@ -27,6 +27,7 @@ from joblot.api.schemas.work import (
     ReportIn,
     ReportOut,
     RevokedOut,
+    TakeIn,
     WorkerIn,
     WorkersOut,
 )
@@ -37,6 +38,7 @@ from joblot.ledger.claim.after_report import report_grouped_and_claim
 from joblot.ledger.claim.availability import next_job
 from joblot.ledger.claim.candidates import Wanted
 from joblot.ledger.claim.claim import claim_as
+from joblot.ledger.claim.take import offered, take
 from joblot.ledger.lease import release, renew
 from joblot.ledger.maintain.revocation import restore_worker, revoke_worker
 from joblot.ledger.read.workers import workers as all_workers
@@ -109,6 +111,18 @@ def renew_lease(request: HttpRequest, token: LeaseToken, body: RenewIn | None = 
     asked = body or RenewIn()
     told = None if asked.progress is None else CallProgress(**asked.progress.model_dump())
     until = renew(token, asked.seconds, progress=told)
+    return {"expires_at": until}
+
+
+@router.post("leases/{token}/take", response=RenewOut)
+def take_lease(request: HttpRequest, token: LeaseToken, body: TakeIn) -> Any:
+    """Take over a lease that a dispatcher has sent out; the first worker gets it."""
+    caller = caller_with(request, Scope.WORK)
+    worker = worker_of(request, caller)
+    found = offered(token)
+    caller.require_pipelines([found.pipeline])
+    require_sight(caller, found.job_id)
+    until = take(token, body.dispatcher, worker=worker, owner=caller.owner)
     return {"expires_at": until}
 
 

@@ -11,6 +11,7 @@ COMMANDS = {
     "run": "joblot.cli.commands.run:run",
     "serve": "joblot.cli.commands.serve:serve",
     "worker": "joblot.cli.commands.worker:worker",
+    "dispatch": "joblot.cli.commands.dispatch:dispatch",
     "submit": "joblot.cli.commands.submit:submit",
     "jobs": "joblot.cli.commands.read:jobs",
     "show": "joblot.cli.commands.read:show",

@@ -91,15 +91,24 @@ def _check_seconds(seconds: Any) -> None:
 
 
 @telemetry.verb("release")
-@repeated
 def release(token: str | UUID) -> int:
     """Requeue the items that are still open, at no cost to their budgets; returns how many.
 
     A success that is reported later still counts. Releasing an ended lease does nothing.
     """
+    return _released(token)
+
+
+def release_if_held_by(token: str | UUID, worker: str) -> int:
+    """The same, but not of a lease that is another worker's by now."""
+    return _released(token, worker)
+
+
+@repeated
+def _released(token: str | UUID, worker: str | None = None) -> int:
     with durable():
         lease = find(token, locked=True)
-        if lease.state != LeaseState.LIVE:
+        if lease.state != LeaseState.LIVE or worker not in {None, lease.worker}:
             return 0
         spans = [
             Span(first, last, span.failures, span.expiries, span.returns or RELEASED)

@@ -8,16 +8,19 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from types import FrameType
 
 from joblot.api import counters
 from joblot.api.live import Message
 from joblot.delivery.supervisor import supervise_until
+from joblot.dispatch import database
 from joblot.ledger.claim.availability import ready_for
 from joblot.ledger.claim.candidates import Wanted
 from joblot.ledger.maintain.sweep import sweep_until
 from joblot.ledger.room import limit_to
+from joblot.ledger.rows import wake
+from joblot.server.announcer import Announcer
 from joblot.server.bridge import Bridge, Scope, Send
 from joblot.server.gateway import Gateway
 from joblot.server.incoming_body import Receive
@@ -37,7 +40,9 @@ class Process:
         counters.watch()
         self._bridge = Bridge(threads)
         self._hook_threads_max = max(1.0, threads * HOOK_THREADS_SHARE)
-        self.room = WaitingRoom(self._ready)
+        self.dispatch = database.backend()
+        self.room = WaitingRoom(self._ready, self.dispatch)
+        self._announcer = Announcer(self._bridge)
         self.live = LiveJobs(self._read_live)
         self._gateway = Gateway(self._bridge, self.room, self.live)
         self._ends = threading.Event()
@@ -66,12 +71,17 @@ class Process:
         self._stop_on_signals(asyncio.get_running_loop())
         _end_with_parent()
         limit_to(self._hook_threads_max)
-        for clock in self._clocks:
-            clock.start()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        self.stop()
-        await self.live.stop()
+        listening = asyncio.create_task(self.dispatch.run(self.room.look))
+        with wake.delivered_by(self._announcer.begin()):
+            for clock in self._clocks:
+                clock.start()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            self.stop()
+            await self.live.stop()
+        listening.cancel()
+        await asyncio.wait({listening})
+        await self._announcer.stop()
         await asyncio.to_thread(self._end)
         await send({"type": "lifespan.shutdown.complete"})
 
@@ -97,7 +107,7 @@ class Process:
             clock.join()
         limit_to(math.inf)
 
-    async def _ready(self, asked: Collection[Wanted]) -> set[Wanted]:
+    async def _ready(self, asked: Collection[Wanted]) -> Mapping[Wanted, float]:
         return await self._bridge.call(ready_for, asked)
 
     async def _read_live(self, job_id: int) -> Message:

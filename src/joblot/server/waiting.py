@@ -2,7 +2,9 @@
 
 One query of the database serves all waiters of this process. It wakes only as many as could be
 served at once, the longest waiting first, so that a thousand idle workers don't all claim one item;
-a waiter that finds nothing waits again.
+a waiter that finds nothing waits again. While a dispatch back-end announces work, the query is made
+when it does, when a range becomes due, and now and then, so that a lost announcement costs no more
+than that; otherwise all the time.
 """
 
 from __future__ import annotations
@@ -10,8 +12,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
+from joblot.config import limits
+from joblot.dispatch.base import Backend
+from joblot.dispatch.polling import Polling
 from joblot.errors import JoblotError
 from joblot.ledger.claim.candidates import Wanted
 
@@ -23,7 +28,8 @@ POLL_QUICK_SECONDS = 0.005  # a query that takes no longer does not delay the ne
 POLL_SHARE_MAX = 0.1  # of the time, spent in slower queries; by the quicker of the last two
 AWAKE_MAX = 16  # woken by one query, of those that wait for the same
 
-Ready = Callable[[Collection[Wanted]], Awaitable[set[Wanted]]]
+# In how many seconds there is work for them: 0 if there is now; those without any are left out.
+Ready = Callable[[Collection[Wanted]], Awaitable[Mapping[Wanted, float]]]
 
 
 class _Waiter:
@@ -35,10 +41,13 @@ class _Waiter:
 
 
 class WaitingRoom:
-    """All waiting claims of this process. `ready` returns those for which there is work now."""
+    """All waiting claims of this process. `ready` asks when there is work for them."""
 
-    def __init__(self, ready: Ready) -> None:
+    def __init__(self, ready: Ready, backend: Backend | None = None) -> None:
         self._ready = ready
+        self._backend = backend or Polling()
+        self._asked = asyncio.Event()  # to query soon
+        self._is_asleep = False
         self._waiters: dict[_Waiter, None] = {}  # in order of arrival
         self._polling: asyncio.Task[None] | None = None
         self._took = float("inf")  # by the last query, in seconds
@@ -50,6 +59,7 @@ class WaitingRoom:
         """True when there may be work of this kind; False if there was none in time."""
         waiter = _Waiter(wanted)
         self._waiters[waiter] = None
+        self.look()  # what came after its claim was announced before it waited
         if self._polling is None or self._polling.done():
             self._polling = asyncio.create_task(self._poll())
         try:
@@ -60,34 +70,67 @@ class WaitingRoom:
             self._waiters.pop(waiter, None)
         return True
 
+    @property
+    def is_asleep(self) -> bool:
+        """No query is in progress or due: an announcement, or time, ends that."""
+        return self._is_asleep and not self._asked.is_set()
+
+    def look(self) -> None:
+        """There may be work: query soon."""
+        self._asked.set()
+
     def close(self) -> None:
         """Release all waiters; their claims are answered with no lease."""
         for waiter in list(self._waiters):
             if not waiter.woken.done():
                 waiter.woken.set_result(None)
+        self.look()
 
     async def _poll(self) -> None:
         """Query while there are waiters."""
+        was_told = True
         while self._waiters:
-            began = time.monotonic()
+            self._asked.clear()
+            began, due_seconds = time.monotonic(), 0.0
             try:
-                self._wake(await self._ready({waiter.wanted for waiter in self._waiters}))
+                found = await self._ready({waiter.wanted for waiter in self._waiters})
             except JoblotError as error:
                 logger.warning("can't see whether there is work: %s", error)
                 began = float("-inf")
             except Exception:
                 logger.exception("can't see whether there is work")
                 began = float("-inf")
+            else:
+                due_seconds = self._wake(found)
+                if not due_seconds and not was_told:
+                    self._backend.doubt()
             took = time.monotonic() - began
             pause, self._took = _pause(min(took, self._took)), took
             await asyncio.sleep(pause)
+            was_told = await self._until_asked(due_seconds - pause)
 
-    def _wake(self, ready: set[Wanted]) -> None:
-        left = dict.fromkeys(ready, AWAKE_MAX)
+    async def _until_asked(self, due_seconds: float) -> bool:
+        """Wait for an announcement, if there will be one; False if the query is made without."""
+        if not self._backend.is_heard or due_seconds <= 0 or self._asked.is_set():
+            return True
+        longest = limits().waiting_poll_seconds
+        self._is_asleep = True
+        try:
+            await asyncio.wait_for(self._asked.wait(), min(due_seconds, longest))
+        except TimeoutError:
+            return due_seconds < longest
+        finally:
+            self._is_asleep = False
+        return True
+
+    def _wake(self, found: Mapping[Wanted, float]) -> float:
+        """Wake those for which there is work; returns in how many seconds there is for others."""
+        left = {wanted: AWAKE_MAX for wanted, seconds in found.items() if not seconds}
         for waiter in list(self._waiters):
             if left.get(waiter.wanted) and not waiter.woken.done():
                 left[waiter.wanted] -= 1
                 waiter.woken.set_result(None)
+        return min(found.values(), default=float("inf"))
 
 
 def _pause(query_seconds: float) -> float:

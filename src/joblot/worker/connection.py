@@ -8,7 +8,7 @@ from __future__ import annotations
 import gzip
 import json
 import logging
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from ssl import SSLContext
@@ -33,28 +33,37 @@ NOT_AUTHENTICATED = 401
 PROBLEM = "application/problem+json"
 NDJSON = "application/x-ndjson"
 
+Around = Callable[[httpx.BaseTransport], httpx.BaseTransport]
+
 
 class Connection:
     """A joblot server at `url`; any thread may use it.
 
     `token` appears in no log and no error message. `own` means a server of this user on this
-    machine: it is reached through its socket, with the local token. Raises InvalidInput for a
-    malformed URL, token or proxy.
+    machine: it is reached through its socket, with the local token. `around` makes another
+    transport of the usual one. Raises InvalidInput for a malformed URL, token or proxy.
     """
 
     def __init__(
-        self, url: str, token: Token, *, own: bool = False, headers: Mapping[str, str] | None = None
+        self,
+        url: str,
+        token: Token,
+        *,
+        own: bool = False,
+        headers: Mapping[str, str] | None = None,
+        around: Around | None = None,
     ) -> None:
         base = base_of(url)
         if not is_header(token.text):
             raise InvalidInput("token: expected visible ASCII characters, without spaces")
+        own_transport = LocalTransport(base) if own else None
         self._http = httpx.Client(
             base_url=f"{base}/api/v1/",
             headers=dict(headers or {}),
             auth=TokenAuth(token) if token.text else None,
             verify=_trust() if base.startswith("https:") else False,
-            transport=LocalTransport(base) if own else None,
-            proxy=None if own else proxy_of(base),
+            transport=around(_transport(base, own=own)) if around else own_transport,
+            proxy=None if own or around else proxy_of(base),
             trust_env=False,  # its proxies are chosen above, its certificates in `_trust`
         )
 
@@ -85,6 +94,17 @@ class Connection:
         with _reaching():
             answer = self._http.post(path, content=content, headers=headers, timeout=timeout)
         return judged(answer)
+
+
+def _transport(base: str, *, own: bool) -> httpx.BaseTransport:
+    """As httpx's client makes it of the same arguments."""
+    if own:
+        return LocalTransport(base)
+    return httpx.HTTPTransport(
+        verify=_trust() if base.startswith("https:") else False,
+        proxy=proxy_of(base),
+        trust_env=False,
+    )
 
 
 class TokenAuth(httpx.Auth):

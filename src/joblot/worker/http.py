@@ -15,7 +15,7 @@ import httpx
 
 from joblot.errors import InvalidInput, Unavailable
 from joblot.wire import CallProgress, Claim, ItemReceipt, NextClaim, Reported, Result
-from joblot.worker.connection import CONNECT_SECONDS_MAX, Connection
+from joblot.worker.connection import CONNECT_SECONDS_MAX, Around, Connection
 from joblot.worker.shapes import claim_of, deadline_of, receipts_of, reported_of, result_json
 from joblot.worker.token import Token, is_header
 
@@ -32,7 +32,8 @@ class HttpClient:
     `token` appears in no log and no error message; a `token_file` is read again when the token is
     refused. `instance` names this worker in each request; `about` describes it in claims. `own`
     means a server of this user on this machine: it is reached through its socket, with the local
-    token. Raises InvalidInput for a malformed URL or token.
+    token. `around` makes another transport of that. Raises InvalidInput for a malformed URL or
+    token.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class HttpClient:
         about: Mapping[str, Any] | None = None,
         own: bool = False,
         call_seconds_max: float = CALL_SECONDS_MAX,
+        around: Around | None = None,
     ) -> None:
         self._about = about
         self.call_seconds = call_seconds_max
@@ -52,7 +54,9 @@ class HttpClient:
         if not is_header(instance):
             raise InvalidInput("worker: expected visible ASCII characters, without spaces")
         headers = {"Joblot-Worker": instance[:INSTANCE_CHARS_MAX]}
-        self._server = Connection(url, Token(token, token_file), own=own, headers=headers)
+        self._server = Connection(
+            url, Token(token, token_file), own=own, headers=headers, around=around
+        )
 
     def __enter__(self) -> Self:
         return self

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from joblot.errors import InvalidInput
 from joblot.places import absolute, data_folder
@@ -19,6 +19,9 @@ from joblot.worker.settings import ITEM_SECONDS_MAX
 from joblot.worker.spool import SPOOL_BYTES_MAX
 
 URL = "JOBLOT_URL"
+NATS = "JOBLOT_NATS_URL"
+NATS_SCHEMES = ("nats", "tls", "ws", "wss")
+NATS_PORT = 4222
 COMMAND_END_SECONDS = 30.0  # for a command to be killed, before it counts as frozen
 
 
@@ -43,6 +46,7 @@ class Order:
     spool: str = ""
     spool_bytes_max: int = SPOOL_BYTES_MAX
     verbose: bool = False
+    nats: str = ""  # from which leases are pulled; the url may then be empty
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -87,7 +91,13 @@ class Order:
         folder = absolute(Path(self.spool)) if self.spool else data_folder() / "spool"
         from joblot.worker.connection import base_of  # noqa: PLC0415 (slow to load)
 
-        return folder / quote(base_of(self.url), safe="")
+        return folder / quote(base_of(self.url) if self.url else self.place, safe="")
+
+    @property
+    def place(self) -> str:
+        """The address of NATS, without its user and password."""
+        parts = urlsplit(self.nats)
+        return f"{parts.scheme}://{parts.hostname}:{parts.port or NATS_PORT}"
 
     def _of_these(self, known: Sequence[Handler]) -> list[Handler]:
         """Those of a module's handlers that serve the named pipelines; all if none is named."""
@@ -105,12 +115,30 @@ class Order:
         return self.pipelines
 
 
+def nats_of(given: str | None) -> str:
+    """The given NATS server, or the one in the environment; empty if there is none.
+
+    Raises InvalidInput.
+    """
+    nats = given or os.environ.get(NATS, "")
+    if nats and not (urlsplit(nats).scheme in NATS_SCHEMES and urlsplit(nats).hostname):
+        raise InvalidInput("--nats: expected the address of NATS, such as nats://host:4222")
+    return nats
+
+
 def url_of(given: str | None) -> str:
     """The given server, or the one in the environment. Raises InvalidInput."""
-    url = given or os.environ.get(URL, "")
+    url = given_url(given)
     if not url:
         raise InvalidInput(f"expected the server's address: give it (--url), or set {URL}")
-    from joblot.worker.connection import base_of  # noqa: PLC0415 (slow to load)
+    return url
 
-    base_of(url)
+
+def given_url(given: str | None) -> str:
+    """The same, or "" if none is given. Raises InvalidInput."""
+    url = given or os.environ.get(URL, "")
+    if url:
+        from joblot.worker.connection import base_of  # noqa: PLC0415 (slow to load)
+
+        base_of(url)
     return url

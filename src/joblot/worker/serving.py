@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from joblot.worker.about import about, new_instance
 from joblot.worker.connection import is_own
@@ -65,10 +66,7 @@ def serve(
         idle_seconds_max=IDLE_SECONDS_MAX,
         drain_seconds_max=DRAIN_SECONDS_MAX,
     )
-    own = is_own(order.url, Token(order.token))
-    with HttpClient(
-        order.url, order.token, instance, token_file=order.token_file, about=about(), own=own
-    ) as client:
+    with client_of(order, instance) as client:
         worker = Worker(
             client,
             handlers,
@@ -84,3 +82,14 @@ def serve(
         if left:
             logger.warning("%d results wait in %s, for the next worker to report", left, spools)
         return left
+
+
+def client_of(order: Order, instance: str) -> HttpClient:
+    """By HTTP, or by NATS, which may have HTTP as the way round."""
+    own = bool(order.url) and is_own(order.url, Token(order.token))
+    given: dict[str, Any] = {"token_file": order.token_file, "about": about(), "own": own}
+    if not order.nats:
+        return HttpClient(order.url, order.token, instance, **given)
+    from joblot.worker.nats_client import NatsClient  # noqa: PLC0415 (an extra)
+
+    return NatsClient(order.nats, order.url, order.token, instance, **given)

@@ -49,7 +49,7 @@ def claim_of(answer: Any) -> Claim:
     """Raises Unavailable if this is not what a joblot server answers; so do the next three."""
     with _expected("leases"):
         return Claim(
-            tuple(map(_lease_of, answer["leases"])),
+            tuple(map(lease_of, answer["leases"])),
             str(answer.get("reason") or ""),
             float(answer.get("retry_after_seconds") or 0.0),
         )
@@ -86,7 +86,7 @@ def deadline_of(answer: Any) -> str:
         return str(answer["expires_at"])
 
 
-def _lease_of(given: Mapping[str, Any]) -> GrantedLease:
+def lease_of(given: Mapping[str, Any]) -> GrantedLease:
     return GrantedLease(
         token=str(given["token"]),
         job=int(given["job"]),

@@ -167,6 +167,7 @@ OTHERS = {
     *("prune_for", "revoke_worker", "restore_worker"),
     "described",  # a value of a worker's row
     *("claim", "report", "release", "renew", "renew_many", "renew_ahead", "expire", "repair"),
+    *("take", "offered"),  # the second reads one lease, by its token
     *("sweep", "sweep_until", "send_until", "migration_lock"),
     *("issue", "revoke", "authenticate", "subscribe", "end", "resend"),
     *(

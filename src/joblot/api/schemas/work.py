@@ -92,6 +92,12 @@ class RenewOut(Schema):
     expires_at: str
 
 
+class TakeIn(Shape):
+    """The dispatcher that was granted the lease, as the grant that it has sent says."""
+
+    dispatcher: Name
+
+
 class ReleaseOut(Schema):
     released: int
 

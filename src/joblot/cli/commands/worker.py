@@ -13,7 +13,7 @@ from joblot.errors import InvalidInput
 from joblot.log_format import log_to_stderr
 from joblot.places import absolute, data_folder
 from joblot.worker.handlers import BATCH_ITEMS_MAX
-from joblot.worker.order import URL, Order, url_of
+from joblot.worker.order import NATS, URL, Order, given_url, nats_of, url_of
 from joblot.worker.settings import ITEM_SECONDS_MAX
 from joblot.worker.spool import SPOOL_BYTES_MAX
 from joblot.worker.token import TOKEN, TOKEN_FILE
@@ -36,6 +36,15 @@ Exec = Annotated[
     ),
 ]
 Url = Annotated[str | None, typer.Option("--url", help=f"The server's address (default: {URL}).")]
+Nats = Annotated[
+    str | None,
+    typer.Option(
+        "--nats",
+        metavar="URL",
+        help=f"Pull leases from NATS, which `joblot dispatch` feeds (default: {NATS}).",
+        show_default=False,
+    ),
+]
 Token = Annotated[
     str | None,
     typer.Option(
@@ -98,6 +107,7 @@ def worker(
     *,
     command: Exec = None,
     url: Url = None,
+    nats: Nats = None,
     token: Token = None,
     pipeline: Pipelines = None,
     batch: Batch = None,
@@ -120,8 +130,12 @@ def worker(
     if command is not None and batch:
         raise InvalidInput("--batch: a command takes one item at a time; leave it out")
     access = ApiToken.of(token)
+    broker = nats_of(nats)
+    if broker and job is not None:
+        raise InvalidInput("--job: grants that come over NATS are of any job; leave one out")
     order = Order(
-        url=url_of(url),
+        url=given_url(url) if broker else url_of(url),
+        nats=broker,
         token=access.text,
         token_file=access.file,
         function=function or "",
@@ -141,5 +155,5 @@ def worker(
 
     workers = WorkerProcesses(order, processes)
     served = ", ".join(workers.start())
-    say_aside(f"joblot worker: serving {served} at {order.url}")
+    say_aside(f"joblot worker: serving {served} at {order.url or order.place}")
     raise typer.Exit(workers.work())

@@ -31,6 +31,7 @@ from joblot.ledger.report.pending_result import PendingResult, rows_of
 from joblot.ledger.report.report import AtOnce, report_by
 from joblot.ledger.report.write import Settled, counted
 from joblot.ledger.rows.lease import new_token
+from joblot.ledger.rows.wake import note_passed_on
 from joblot.wire import Claim, ItemReceipt, NextClaim, Reported, Result
 
 logger = logging.getLogger("joblot.ledger")
@@ -115,6 +116,7 @@ class _Ahead:
             return None if shared else settle_alone(token, pending)
         if job_id is None:
             return None
+        note_passed_on(job_id)
         if claim[0] != "failed":
             self._taken = by_function.taken_of(claim, walks, lease)
         return counted(moved or (), job_id if due else None)

@@ -17,6 +17,8 @@ from joblot.models import NO_OWNER, Stage
 from joblot.states import NoLease
 from joblot.wire import Claim
 
+DUE_SECONDS_MIN = 0.001  # of what became due since it was read
+
 
 @dataclass(frozen=True, slots=True)
 class NextJob:
@@ -124,11 +126,17 @@ def _bounded(seconds: float | None) -> float:
 
 
 @repeated
-def ready_for(asked: Collection[Wanted]) -> set[Wanted]:
-    """Those for which a claimable job has a range that is due: a hint for long polling."""
-    return {wanted for wanted in asked if _is_ready(wanted)}
+def ready_for(asked: Collection[Wanted]) -> dict[Wanted, float]:
+    """In how many seconds a claimable job has a range that is due, 0 if it has now: a hint for long
+    polling. Those without any range are left out; of the later ones, a bounded number is read.
+    """
+    found = {wanted: _ready_seconds(wanted) for wanted in asked}
+    return {wanted: seconds for wanted, seconds in found.items() if seconds is not None}
 
 
-def _is_ready(wanted: Wanted) -> bool:
-    ((ready,),) = fetch(connection(), "claim/is_ready", **wanted.as_params())
-    return bool(ready)
+def _ready_seconds(wanted: Wanted) -> float | None:
+    rows = limits().claim_reason_rows_max
+    ((ready, seconds),) = fetch(connection(), "claim/is_ready", **wanted.as_params(), rows=rows)
+    if ready:
+        return 0.0
+    return None if seconds is None else max(float(seconds), DUE_SECONDS_MIN)

@@ -1,30 +1,48 @@
--- purpose: whether a claimable job, within its rate, has a range that is due, in a stage that is served
+-- purpose: whether a claimable job, within its rate, has a range that is due, in a stage that is served;
+--          and, if none has, in how many seconds one is, judged by a bounded number of ranges of each
+--          stage
 -- guard: none; a hint for long polling
 -- locks: none
 WITH served AS MATERIALIZED (
-    SELECT j.id AS job, s.position AS stage
+    SELECT j.id AS job, s.position AS stage, COALESCE(f.floor, 0) AS floor,
+           x.next_at AS rated_until
     FROM joblot_stage s
     JOIN joblot_job j ON j.id = s.job_id
+    LEFT JOIN jsonb_to_recordset(%(floors)s::jsonb) AS f (job bigint, stage int, floor bigint)
+           ON f.job = j.id AND f.stage = s.position
+    LEFT JOIN joblot_rate x
+           ON x.job_id = j.id AND j.policy ->> 'rate_items_max' IS NOT NULL AND x.next_at > {now}
     WHERE j.status IN ({CLAIMABLE})
       AND j.deleted_at IS NULL
-      AND NOT (j.policy ->> 'rate_items_max' IS NOT NULL AND EXISTS (
-          SELECT 1 FROM joblot_rate x WHERE x.job_id = j.id AND x.next_at > {now}
-      ))
       AND s.pipeline IN (SELECT jsonb_array_elements_text(%(pipelines)s::jsonb))
       AND (%(job)s::bigint IS NULL OR j.id = %(job)s::bigint)
       AND (%(projects)s::jsonb IS NULL
            OR j.project IN (SELECT jsonb_array_elements_text(%(projects)s::jsonb)))
+), due AS MATERIALIZED (
+    SELECT EXISTS (
+        SELECT 1
+        FROM served c
+        WHERE c.rated_until IS NULL AND (
+            SELECT 1 FROM joblot_range r
+            WHERE (r.job_id, r.stage, r.id) > (c.job, c.stage, c.floor)
+              AND (r.job_id, r.stage) <= (c.job, c.stage) AND r.not_before <= {now}
+            ORDER BY r.job_id, r.stage, r.id
+            LIMIT 1
+        ) = 1
+    ) AS now
 )
-SELECT EXISTS (
-    SELECT 1
+SELECT d.now, CASE WHEN NOT d.now THEN (
+    SELECT EXTRACT(EPOCH FROM min(later.due) - {now})
     FROM served c
-    LEFT JOIN jsonb_to_recordset(%(floors)s::jsonb) AS f (job bigint, stage int, floor bigint)
-           ON f.job = c.job AND f.stage = c.stage
-    WHERE (
-        SELECT 1 FROM joblot_range r
-        WHERE (r.job_id, r.stage, r.id) > (c.job, c.stage, COALESCE(f.floor, 0))
-          AND (r.job_id, r.stage) <= (c.job, c.stage) AND r.not_before <= {now}
-        ORDER BY r.job_id, r.stage, r.id
-        LIMIT 1
-    ) = 1
-)
+    CROSS JOIN LATERAL (
+        SELECT GREATEST(min(soonest.not_before), c.rated_until) AS due FROM (
+            SELECT r.not_before FROM joblot_range r
+            WHERE (r.job_id, r.stage, r.id) > (c.job, c.stage, c.floor)
+              AND (r.job_id, r.stage) <= (c.job, c.stage)
+            ORDER BY r.job_id, r.stage, r.id
+            LIMIT %(rows)s
+        ) soonest
+        HAVING count(*) > 0
+    ) later
+) END
+FROM due d

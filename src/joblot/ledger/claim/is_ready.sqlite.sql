@@ -1,4 +1,5 @@
--- purpose: whether a claimable job, within its rate, has a range that is due, in a stage that is served
+-- purpose: whether a claimable job, within its rate, has a range that is due, in a stage that is
+--          served; not when, as those who wait on SQLite ask all the time
 -- guard: none; a hint for long polling
 -- locks: none
 SELECT EXISTS (
@@ -18,4 +19,5 @@ SELECT EXISTS (
           SELECT 1 FROM joblot_range r
           WHERE r.job_id = s.job_id AND r.stage = s.position AND r.not_before <= {now}
       )
-)
+), NULL
+WHERE %(rows)s IS NOT NULL

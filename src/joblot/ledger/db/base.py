@@ -27,6 +27,8 @@ class Dialect(ABC):
     writes_in_with: ClassVar[bool]
     # Verbs of several statements are functions in the database: see `functions`.
     has_functions: ClassVar[bool]
+    # LISTEN and NOTIFY wake other processes.
+    has_notifications: ClassVar[bool]
     # JSON values nested in JSON that a statement builds are returned as text.
     nests_json_as_text: ClassVar[bool]
     # What replaces `{now}` in a statement's file (`frozen_now` with a clock set by a test), and

@@ -29,6 +29,7 @@ class PostgreSQL(Dialect):
     locks_rows = True
     writes_in_with = True
     has_functions = True
+    has_notifications = True
     nests_json_as_text = False
     now = "statement_timestamp()"
     frozen_now = "%(clock)s::timestamptz"

@@ -29,6 +29,7 @@ class SQLite(Dialect):
     locks_rows = False
     writes_in_with = False
     has_functions = False
+    has_notifications = False
     nests_json_as_text = True
     now = "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now')"
     frozen_now = "%(clock)s"

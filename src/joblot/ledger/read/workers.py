@@ -189,8 +189,8 @@ def presence() -> dict[str, int]:
     revoked = Q(revoked_at__isnull=False)
     return dict(
         _rows().aggregate(
-            online=Count("pk", filter=_is_recent() & ~revoked),
-            offline=Count("pk", filter=~_is_recent() & ~revoked),
+            online=Count("pk", filter=is_recent() & ~revoked),
+            offline=Count("pk", filter=~is_recent() & ~revoked),
             revoked=Count("pk", filter=revoked),
         )
     )
@@ -200,7 +200,7 @@ def serving(project: str, owner: int | None = None) -> Counter[str]:
     """How many workers that were seen recently, and may work on jobs of the project, serve each
     pipeline; of one owner, or all.
     """
-    rows = _rows().filter(_is_recent(), revoked_at__isnull=True)
+    rows = _rows().filter(is_recent(), revoked_at__isnull=True)
     rows = rows if owner is None else rows.filter(owner=owner)
     recent = rows.order_by("-last_seen_at").values_list("pipelines", "projects")
     able = (
@@ -218,7 +218,7 @@ def described(owner: int, instance: str) -> dict[str, Any]:
     return dict(found) if isinstance(found, Mapping) else {}
 
 
-def _is_recent() -> Q:
+def is_recent() -> Q:
     """Nor far in the future, where a clock that was ahead may have put it."""
     seconds = limits().worker_offline_seconds
     return Q(last_seen_at__gt=clock.after(-seconds), last_seen_at__lt=clock.after(seconds))

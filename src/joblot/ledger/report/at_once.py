@@ -30,6 +30,7 @@ from joblot.ledger.report.pending_result import PendingResult, rows_of
 from joblot.ledger.report.write import Settled, counted
 from joblot.ledger.rows import pipelines_claimed
 from joblot.ledger.rows.items import ItemRow, item_row
+from joblot.ledger.rows.wake import note_passed_on
 
 
 def settle_alone(
@@ -43,6 +44,7 @@ def settle_alone(
     rows = rows_of(pending)
     if not goes_in_parts(token):
         ((job_id, moved, has_hook, due),) = _report(token, rows, shared)
+        note_passed_on(job_id)
         if not has_hook:
             return None if job_id is None else counted(moved or (), job_id if due else None)
         if shared:
@@ -54,6 +56,7 @@ def settle_alone(
     if settled is None:
         return None
     job_id, moved, failed, due = settled
+    note_passed_on(job_id)
     if due is None:
         try:
             due = may_be_due(job_id, failed)

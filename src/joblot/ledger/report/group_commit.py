@@ -27,6 +27,7 @@ from joblot.ledger.report.at_once import goes_in_parts, may_be_due, settle_alone
 from joblot.ledger.report.pending_result import PendingResult, rows_of
 from joblot.ledger.report.report import report_by
 from joblot.ledger.report.write import Settled, counted, settle_together
+from joblot.ledger.rows.wake import note_passed_on
 from joblot.wire import ItemReceipt, Result
 
 logger = logging.getLogger("joblot.ledger")
@@ -129,6 +130,7 @@ def _settle_together(batch: Sequence[PendingReport]) -> dict[int, int]:
 def _reconcile(jobs: Mapping[int, int]) -> None:
     """For reports that are already answered; if it fails, the sweep reconciles the job."""
     for job_id, failed in jobs.items():
+        note_passed_on(job_id)
         try:
             if may_be_due(job_id, failed):
                 reconcile(job_id)

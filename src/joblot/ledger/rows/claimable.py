@@ -7,6 +7,7 @@ import itertools
 from django.db import transaction
 
 from joblot.ledger.db.transactions import alias, connection
+from joblot.ledger.rows.wake import note_work
 
 _numbers = itertools.count(1)  # Threads: `next` of it is atomic
 _generation = 0  # Threads: each value is assigned at most once, so an earlier one never returns
@@ -26,6 +27,7 @@ def note_claimable() -> None:
     _advance()
     if connection().in_atomic_block:
         transaction.on_commit(_advance, using=alias())
+    note_work()
 
 
 def _advance() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from joblot import clock
 from joblot.config import limits
 from joblot.ledger.db.transactions import alias
+from joblot.ledger.rows.wake import note_work
 from joblot.models import ItemRange
 
 RELEASED = -1  # returns: given back by a worker, not by expiry; some may have been settled since
@@ -88,3 +89,4 @@ def enqueue(
             for span in long.cut(limits().range_items_max)
         ]
     )
+    note_work()

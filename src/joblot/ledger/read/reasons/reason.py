@@ -15,6 +15,7 @@ NOBODY = -1  # an owner without workers: for an answer that many people share
 # Worst first: what is broken, what only a person can change, what changes by itself.
 _CODES = (
     *("missing", "overdue", "deferred", "sweep_fails", "kills", "silent", "unserved"),
+    "broker_down",
     *("undelivered", "halted", "paused", "not_started", "reopening", "canceling", "finishing"),
     *("at_limit", "at_rate", "in_flight", "ready", "backing_off", "suspect", "open", "ended"),
 )

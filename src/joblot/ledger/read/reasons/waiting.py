@@ -12,6 +12,7 @@ from django.db.models import F, Max, Min, Q, Sum
 from joblot import clock
 from joblot.config import limits
 from joblot.ledger.db.transactions import alias
+from joblot.ledger.read.dispatchers import down
 from joblot.ledger.read.reasons.held import held_by
 from joblot.ledger.read.reasons.reason import NOBODY, Asked, Reason, reason
 from joblot.ledger.read.workers import serving
@@ -126,6 +127,7 @@ def _claimable(asked: Asked, stages: dict[int, Waiting]) -> Iterator[Reason]:
         return
     unserved = dict(_unserved(asked, ready))
     yield from unserved.values()
+    yield from _not_sent(asked, ready)
     for n, what in enumerate(_READY):
         items = sum(one.ready[n] for place, one in stages.items() if place not in unserved)
         if items:
@@ -174,6 +176,18 @@ def _unserved(asked: Asked, ready: dict[int, int]) -> Iterator[tuple[int, Reason
             named = served if asked.owner is None else serving(asked.job.project, asked.owner)
             text += f"; {_who_serves(named)}"
         yield position, reason("unserved", text, items, since=last, link="workers")
+
+
+def _not_sent(asked: Asked, ready: dict[int, int]) -> Iterator[Reason]:
+    """Items whose dispatcher can't reach its broker. It is no worker's, so it is told to all."""
+    stages = {asked.stages[position]["pipeline"]: items for position, items in ready.items()}
+    for one in down(stages):
+        items = sum(count for pipeline, count in stages.items() if pipeline in one.pipelines)
+        text = (
+            f"{counted_and(items, 'item', 'is', 'are')} not sent to workers over NATS: dispatcher "
+            f"'{one.name}' can't reach it; workers that use HTTP go on"
+        )
+        yield reason("broker_down", text, items, since=one.since, link="workers")
 
 
 def _last_asked(asked: Asked) -> dict[str, datetime]:

@@ -1,0 +1,1 @@
+"""How work reaches those who wait for it."""

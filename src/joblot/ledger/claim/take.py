@@ -1,0 +1,92 @@
+"""Take: a worker takes over a lease that a dispatcher was granted and has sent out.
+
+The ledger decides who has it, however often and to how many a broker brings it: the first worker
+that takes it. A lease whose job is not claimable any more, or whose run is over, is not taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from uuid import UUID
+
+from joblot import clock, telemetry
+from joblot.errors import InvalidInput, LeaseEnded
+from joblot.ledger.db.transactions import alias, durable, repeated
+from joblot.ledger.lease import release_if_held_by, renew
+from joblot.ledger.rows import workers
+from joblot.ledger.rows.job import policy_of, read_job
+from joblot.ledger.rows.lease import find
+from joblot.models import LIVE, LIVE_BY_TIME, Job, Lease, Stage
+from joblot.states import CLAIMABLE, LeaseState
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """What a lease is for: its job, and the pipeline of its stage."""
+
+    job_id: int
+    pipeline: str
+
+
+@repeated
+def offered(token: str | UUID) -> Offered:
+    """What the lease is for. Raises NotFound."""
+    lease = find(token)
+    stages = Stage.ledger.using(alias()).filter(job_id=lease.job_id, position=lease.stage)
+    return Offered(lease.job_id, stages.get().pipeline)
+
+
+@telemetry.verb("take")
+@repeated
+def take(token: str | UUID, dispatcher: str, *, worker: str, owner: int | None = None) -> str:
+    """Make the lease that was granted to `dispatcher` the worker's; returns its new deadline.
+
+    From now on the lease counts as the worker's: its caps, its revocation, what it holds. To repeat
+    the call renews the lease. Raises LeaseEnded if another worker has taken it, if it has ended, or
+    if its job gives out no items now; WorkerRevoked; NotFound; InvalidInput for no `worker`.
+    """
+    if not worker:
+        raise InvalidInput("Joblot-Worker: expected the name of the worker that takes the lease")
+    workers.require_not_revoked(owner, worker)
+    with durable():
+        lease = find(token, locked=True)
+        # Read after the lease is locked: what closes it waits for the lock, or is seen.
+        job = read_job(lease.job_id, deleted=True)
+        if _is_offered(lease, job, dispatcher):
+            until = clock.after(policy_of(job).lease_seconds)
+            mine = Lease.ledger.using(alias()).filter(pk=lease.pk)
+            mine.update(worker=worker, owner=owner, expires_at=until)
+            return find(token).expires_at.isoformat()
+    if (lease.worker, lease.owner) == (worker, owner):
+        return renew(token)
+    raise LeaseEnded(f"lease {lease.pk} was taken by another worker, or ended; take the next one")
+
+
+def withdraw(token: str | UUID, dispatcher: str) -> int:
+    """Give back a lease that no worker has taken, at no cost to its items; returns how many."""
+    return release_if_held_by(token, dispatcher)
+
+
+@repeated
+def all_offered(dispatcher: str) -> list[UUID]:
+    """The leases that it was granted and no worker has taken, in an earlier process, too."""
+    held = Lease.ledger.using(alias()).filter(LIVE_BY_TIME, worker=dispatcher, owner=None)
+    return list(held.values_list("pk", flat=True))
+
+
+@repeated
+def still_offered(tokens: Collection[UUID], dispatcher: str) -> dict[UUID, bool]:
+    """Those of its leases that no worker has taken and that have not ended.
+
+    Each with whether a worker may take it; if not, the dispatcher is to release it.
+    """
+    held = Lease.ledger.using(alias()).filter(LIVE, pk__in=tokens, worker=dispatcher)
+    found = held.select_related("job")
+    return {lease.pk: _is_offered(lease, lease.job, dispatcher) for lease in found}
+
+
+def _is_offered(lease: Lease, job: Job, dispatcher: str) -> bool:
+    granted = lease.state == LeaseState.LIVE and lease.worker == dispatcher
+    serves = job.status in CLAIMABLE and job.deleted_at is None and job.run == lease.run
+    return granted and serves
