@@ -30,6 +30,7 @@ PAGES = {
     "errors": ["joblot.errors"],
     "states": ["joblot.states"],
     "standalone": ["joblot.standalone"],
+    "celery": ["joblot.contrib.celery"],
     "testing": [
         "joblot.testing",
         "joblot.testing.interleave",

@@ -58,6 +58,7 @@ SLOW = (
     "ledger/read/test_listing.py::test_pages_and_counts_of_many_jobs_read_few_of_them",
     "ledger/read/test_read_costs.py",
     "ledger/db/test_time_limit.py",
+    "project/test_processes.py",
     "server/test_memory.py",
     "server/test_strangers.py::test_a_stranger_is_refused_everywhere",
     "web/test_map_of_a_million.py",

@@ -36,6 +36,7 @@ PATHS = {
     "joblot.api.urls",
     "joblot.contrib.antenna",
     "joblot.contrib.antenna.urls",
+    "joblot.contrib.celery",
     "joblot.postgresql",
     "joblot.sqlite3",
     "joblot.testing.pytest_plugin",

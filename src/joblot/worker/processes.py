@@ -11,11 +11,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import FrameType
+from typing import Any, Protocol
 
 from joblot.errors import InvalidInput, JoblotError, Refused, Unavailable
 from joblot.worker.backoff import backoff_seconds
 from joblot.worker.ending import signals_that_end
-from joblot.worker.order import Order
 from joblot.worker.process import DONE, REFUSED, UNAVAILABLE, USAGE
 from joblot.worker.pulse import PulseWatch
 from joblot.worker.supervisor import Answered, Died, Process, Supervisor
@@ -33,12 +33,26 @@ FINAL = (InvalidInput, Refused)  # a new process would get the same answer
 Happening = Answered | Died | signal.Signals | None  # None: it is time to start another
 
 
+class Orders(Protocol):
+    """What the processes are to do."""
+
+    def as_json(self) -> dict[str, Any]: ...
+
+    @property
+    def call_seconds_max(self) -> float: ...
+
+
 @dataclass(slots=True)
 class WorkerProcesses:
-    """`size` processes with the same order. Call `start`, then `work`, from the main thread."""
+    """`size` processes with the same order. Call `start`, then `work`, from the main thread.
 
-    order: Order
+    They run `module`; with `same_path`, they have this process's search path.
+    """
+
+    order: Orders
     size: int
+    module: str = "joblot.worker.process"
+    same_path: bool = False
     _happened: queue.SimpleQueue[Happening] = field(default_factory=queue.SimpleQueue)
     _supervisor: Supervisor = field(init=False)
     _draining: bool = False
@@ -48,7 +62,7 @@ class WorkerProcesses:
     _ready: set[Process] = field(default_factory=set)  # that have loaded the function
 
     def __post_init__(self) -> None:
-        self._supervisor = Supervisor("joblot.worker.process", self._happened.put)
+        self._supervisor = Supervisor(self.module, self._happened.put, same_path=self.same_path)
 
     def start(self) -> tuple[str, ...]:
         """Start them all; returns the pipelines they serve, once the first is ready.

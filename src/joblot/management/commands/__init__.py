@@ -1,0 +1,1 @@
+"""`manage.py joblot_worker` and `manage.py joblot_sweep`."""

@@ -1,0 +1,62 @@
+"""One of several processes: `python -m joblot.project.process`, with a supervisor.
+
+It answers with the pipelines it serves, or the reason why it does not, or no longer.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from joblot.errors import InvalidInput, JoblotError, Refused
+from joblot.log_format import log_to_stderr
+from joblot.project.order import ProjectOrder
+from joblot.standalone import setup
+from joblot.worker import Worker
+from joblot.worker.ending import drain_when_asked
+from joblot.worker.handlers import by_pipeline
+from joblot.worker.process import DONE, REFUSED, UNAVAILABLE, USAGE
+from joblot.worker.pulse import Pulse
+from joblot.worker.supervised import Supervised
+
+
+def main() -> int:
+    supervised = Supervised.begin()
+    if (given := supervised.order()) is None:
+        return DONE
+    order = ProjectOrder(**given)
+    try:
+        code = _serve(order, supervised)
+    except JoblotError as error:
+        code = _exit_code(error)
+        supervised.answer(error=str(error), exit_code=code)
+    supervised.answer(done=code)
+    return code
+
+
+def _serve(order: ProjectOrder, supervised: Supervised) -> int:
+    setup()
+    log_to_stderr("joblot worker %(process)d")
+    if order.verbose:
+        logging.getLogger("joblot").setLevel(logging.INFO)
+    from joblot.project.declared_work import handlers_of_project  # noqa: PLC0415 (needs setup)
+    from joblot.project.serving import serve  # noqa: PLC0415
+
+    handlers = handlers_of_project(order.pipelines, order.retrying)
+
+    def begin(worker: Worker) -> None:
+        drain_when_asked(worker, supervised)
+        supervised.answer(ready=list(by_pipeline(handlers)))
+
+    pulse = Pulse(supervised.shared["pulse"])
+    return UNAVAILABLE if serve(order, handlers, begin, pulse) else DONE
+
+
+def _exit_code(error: JoblotError) -> int:
+    if isinstance(error, InvalidInput):
+        return USAGE
+    return REFUSED if isinstance(error, Refused) else UNAVAILABLE
+
+
+if __name__ == "__main__":
+    sys.exit(main())
