@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from joblot.lazy import lazily
 
 if TYPE_CHECKING:
+    from joblot.cli.mapped import Mapped
+    from joblot.cli.mapping import map  # noqa: A004 (as `joblot.map`)
     from joblot.errors import PermanentError, RetryableError
     from joblot.ledger.claim.after_report import report
     from joblot.ledger.claim.availability import Next, NextJob, next_job
@@ -46,6 +48,8 @@ else:
     __getattr__ = lazily(
         __name__,
         {
+            "joblot.cli.mapping": ["map"],
+            "joblot.cli.mapped": ["Mapped"],
             "joblot.ledger.submit.submit": ["submit", "add_items", "seal"],
             "joblot.ledger.job.lifecycle": [
                 "start",
@@ -101,6 +105,7 @@ __all__ = [
     "Job",
     "JobLogHandler",
     "JobNotice",
+    "Mapped",
     "Next",
     "NextClaim",
     "NextJob",
@@ -123,6 +128,7 @@ __all__ = [
     "jobs",
     "log",
     "logs",
+    "map",
     "next_job",
     "on_event",
     "on_late",

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from joblot.errors import InvalidInput
 from joblot.places import absolute, data_folder
-from joblot.worker.command import Command
+from joblot.worker.command import END_SECONDS, Command
 from joblot.worker.function import load, load_module
 from joblot.worker.handlers import Handler, declared, handler
 from joblot.worker.retrying import Retrying
@@ -19,7 +19,6 @@ from joblot.worker.settings import ITEM_SECONDS_MAX
 from joblot.worker.spool import SPOOL_BYTES_MAX
 
 URL = "JOBLOT_URL"
-COMMAND_END_SECONDS = 30.0  # for a command to be killed, before it counts as frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +41,8 @@ class Order:
     item_seconds_max: float = ITEM_SECONDS_MAX
     spool: str = ""
     spool_bytes_max: int = SPOOL_BYTES_MAX
+    recycle_items: int = 0
+    recycle_mb: int = 0
     verbose: bool = False
 
     def as_json(self) -> dict[str, Any]:
@@ -50,12 +51,12 @@ class Order:
     @property
     def call_seconds_max(self) -> float:
         """A call that takes longer is frozen. A command is killed before that."""
-        return self.item_seconds_max + (COMMAND_END_SECONDS if self.command else 0.0)
+        return self.item_seconds_max + (END_SECONDS if self.command else 0.0)
 
     def handlers(self) -> list[Handler]:
         """Raises InvalidInput if the work can't be loaded, or serves nothing."""
         if self.command:
-            work = Command.parsed(self.command, self.item_seconds_max).work()
+            work = Command.parsed(self.command, self.item_seconds_max).work(self._retrying)
             return [Handler(pipeline, work) for pipeline in self._named()]
         if ":" not in self.function:
             load_module(self.function)
