@@ -16,6 +16,7 @@ from joblot.cli.cores import cores
 from joblot.cli.database import make_database, sqlite_file
 from joblot.cli.mapped import Mapped, off_loop
 from joblot.cli.plan import EXPIRIES_MAX, Plan, reawaken
+from joblot.cli.printed import Keep
 from joblot.cli.records.records import Records
 from joblot.cli.run import Interrupted, Run
 from joblot.cli.source import BadEntry, NewItem
@@ -50,6 +51,7 @@ def map(  # noqa: A001 (as the built-in one, in the namespace `joblot`)
     no_retry_on: Sequence[str] = (),
     recycle_items: int = 0,
     recycle_mb: int = 0,
+    keep_output: str = Keep.FAILED.value,
     policy: Mapping[str, Any] | None = None,
     joblog: str | Path | None = None,
     db: str | Path | None = None,
@@ -84,6 +86,7 @@ def map(  # noqa: A001 (as the built-in one, in the namespace `joblot`)
         no_retry_on,
         recycle_items=recycle_items,
         recycle_mb=recycle_mb,
+        keep_output=Keep(keep_output).value,
     )
     records = Records(joblog=None if joblog is None else str(joblog))
     records.check(job)

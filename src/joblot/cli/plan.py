@@ -31,6 +31,7 @@ class Plan:
     command: str = ""
     recycle_items: int = 0
     recycle_mb: int = 0
+    keep_output: str = "failed"
 
     @property
     def work(self) -> str:
@@ -69,6 +70,7 @@ class Plan:
                 "command": self.command,
                 "recycle_items": self.recycle_items,
                 "recycle_mb": self.recycle_mb,
+                "keep_output": self.keep_output,
             }
         }
 

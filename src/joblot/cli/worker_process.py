@@ -11,6 +11,7 @@ from joblot.cli import alive, verbs
 from joblot.cli.bad_entries import failed_first
 from joblot.cli.callee import loaded
 from joblot.cli.local_client import LocalClient
+from joblot.cli.printed import Keep, Printed
 from joblot.cli.records.ended import Journal, JournalingClient
 from joblot.cli.useless import stopping
 from joblot.errors import InvalidInput, JoblotError
@@ -46,6 +47,7 @@ class RunOrder:
     command: str = ""
     recycle_items: int = 0
     recycle_mb: int = 0
+    keep_output: str = Keep.FAILED.value
     journal: bool = False
     main: str = ""
     pickled: str = ""
@@ -106,7 +108,9 @@ def _work(order: RunOrder, served: Handler, job: int, supervised: Supervised) ->
         supervised.answer(useless=f"{error.type}: {error.message}")
 
     recycler = Recycler(Recycling(order.recycle_items, order.recycle_mb))
-    work = stopping(failed_first(recycler.watched(served.work)), useless)
+    printed = Printed(Keep(order.keep_output), order.name)
+    work = printed.kept(recycler.watched(served.work))
+    work = stopping(failed_first(work), useless)
     client = LocalClient()
     if order.journal:
         journal = Journal(lambda ended: supervised.answer(ended=ended))
@@ -122,6 +126,7 @@ def _work(order: RunOrder, served: Handler, job: int, supervised: Supervised) ->
     recycler.due = leaving(worker, supervised)
     with ended_when_stuck(order.call_seconds_max):
         left = worker.run()
+    printed.end()
     if left:
         return 1
     alive.forget(order.name)  # it holds nothing; its supervisor may be gone

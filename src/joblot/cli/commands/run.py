@@ -28,6 +28,7 @@ from joblot.cli.options import (
     policy_of,
 )
 from joblot.cli.plan import Plan, begin, reawaken, require_resumable
+from joblot.cli.printed import Keep
 from joblot.cli.records.records import Records
 from joblot.cli.run import Run
 from joblot.cli.source import Source
@@ -90,6 +91,10 @@ Resume = Annotated[
         help="Continue with a job's remaining items.",
     ),
 ]
+KeepOutput = Annotated[
+    Keep,
+    typer.Option("--keep-output", help="Of which items to keep what they print, in the job's log."),
+]
 Retry = Annotated[
     bool,
     typer.Option("--retry", help="With --resume: of a job that has ended, repeat what failed."),
@@ -136,6 +141,7 @@ def run(
     no_retry_on: NoRetryOn = None,
     recycle_items: RecycleItems = 0,
     recycle_mb: RecycleMb = 0,
+    keep_output: KeepOutput = Keep.FAILED,
     policy: Policies = None,
     db: Db = None,
 ) -> None:
@@ -157,7 +163,7 @@ def run(
     if resume is None:
         on, never, folder = retry_on or (), no_retry_on or (), str(Path.cwd())
         limits = item_seconds_max, on, never, command or "", recycle_items, recycle_mb
-        plan = Plan(function, batch, folder, *limits)
+        plan = Plan(function, batch, folder, *limits, keep_output.value)
     else:
         plan = require_resumable(resume, source, retry=retry)
     usual = cores()
@@ -225,8 +231,12 @@ def _end(one: Run, state: dict[str, Any], source: Source) -> int:
     finished = state["status"] in TERMINAL
     try:
         one.records.end(state["id"], finished=finished)
-    finally:
+    except BaseException:
         closing.say(one, state, source)
+        if one.error is not None and not finished:
+            raise one.error from None
+        raise
+    closing.say(one, state, source)
     if finished:
         return exit_code_of(state["status"])
     if one.error is not None:
