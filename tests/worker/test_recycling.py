@@ -96,12 +96,16 @@ def test_a_batch_that_ran_out_of_memory_costs_its_worker_although_its_items_succ
 
 
 def test_a_process_leaves_above_its_size_and_not_below(ledger_db: str, working: Working):
-    submit("j", numbered(2), pipeline="p")
+    job = submit("j", numbered(2), pipeline="p").pk
     mb = resident_bytes() // MIB
     assert 10 < mb < 100_000
     (why,) = _replaced(working, Recycling(mb=mb // 2), each(str))
     assert why.startswith("it occupies ")
-    assert Recycler(Recycling(mb=100 * mb))._why() == ""
+    recycler, small = Recycler(Recycling(mb=100 * mb)), list[str]()
+    recycler.due = small.append
+    with working(recycler.watched(each(str))):
+        ended(job)
+    assert small == []
 
 
 def test_other_errors_keep_the_worker(ledger_db: str, working: Working):

@@ -69,7 +69,9 @@ class Source:
     def check(self, *, needed: bool) -> None:
         """Raise InvalidInput for errors that can be found before anything is read."""
         if needed and not self.given:
-            raise InvalidInput("items: expected files, --lines FILE, --jsonl FILE or ::: and words")
+            raise InvalidInput(
+                "items: expected files, --lines FILE or --jsonl FILE, or ::: and words"
+            )
         sources = (self.files or None, self.lines, self.jsonl, self.words)
         if sum(one is not None for one in sources) > 1:
             raise InvalidInput("items: expected files, or --lines, --jsonl or :::, got several")

@@ -44,6 +44,7 @@ class Recycler:
 
     def watched(self, work: Work) -> Work:
         def watched(items: Sequence[ClaimedItem]) -> Iterator[list[Result]]:
+            exhausted.forget()  # it may be of another worker that this thread has had
             for results in work(items):
                 self._done += len(results)
                 yield results
