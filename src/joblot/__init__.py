@@ -37,6 +37,8 @@ if TYPE_CHECKING:
         asubmit,
         awhy,
     )
+    from joblot.cli.mapped import Mapped
+    from joblot.cli.mapping import map  # noqa: A004 (as `joblot.map`)
     from joblot.errors import PermanentError, RetryableError
     from joblot.ledger.claim.after_report import report
     from joblot.ledger.claim.availability import Next, NextJob, next_job
@@ -73,6 +75,8 @@ else:
     __getattr__ = lazily(
         __name__,
         {
+            "joblot.cli.mapping": ["map"],
+            "joblot.cli.mapped": ["Mapped"],
             "joblot.ledger.submit.submit": ["submit", "add_items", "seal"],
             "joblot.ledger.job.lifecycle": [
                 "start",
@@ -155,6 +159,7 @@ __all__ = [
     "Job",
     "JobLogHandler",
     "JobNotice",
+    "Mapped",
     "Next",
     "NextClaim",
     "NextJob",
@@ -202,6 +207,7 @@ __all__ = [
     "jobs",
     "log",
     "logs",
+    "map",
     "next_job",
     "on_event",
     "on_late",

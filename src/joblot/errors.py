@@ -23,6 +23,7 @@
     │   ├── NotMigrated         the tables are missing or out of date
     │   ├── ServerFailed        the server, or a proxy in front of it, failed
     │   └── TooManyRequests     the token exceeds its request rate
+    ├── ItemFailed              raised for an item of `joblot.map` that has no output
     ├── PermanentError          raised by a hook or a worker's function: retrying can't help
     └── RetryableError          raised by a worker's function: retrying may help
 
@@ -38,6 +39,7 @@ __all__ = [
     "InvalidItem",
     "InvalidPolicy",
     "InvalidResult",
+    "ItemFailed",
     "JoblotError",
     "KeyConflict",
     "LeaseEnded",
@@ -224,6 +226,17 @@ class TooManyRequests(Unavailable):
     """The token exceeds its request rate."""
 
     code = "too_many_requests"
+
+
+class ItemFailed(JoblotError):
+    """An item of `joblot.map` failed or was lost, so that it has no output.
+
+    `job_id` is its job, `item` its number there, `key` its key.
+    """
+
+    code = "item_failed"
+    item: int = -1
+    key: str = ""
 
 
 class PermanentError(JoblotError):

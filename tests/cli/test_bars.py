@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from joblot.cli.bars import LiveBars, drawn, duration, legend, widths
+from joblot.cli.bars import LiveBars, drawn, legend, widths
+from joblot.cli.pace import duration
 from joblot.cli.stages import IN_ORDER, counts
 
 STAGE = {

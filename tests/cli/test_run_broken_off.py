@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -146,3 +147,29 @@ def test_a_frozen_call_costs_its_worker_and_is_told(joblot: Joblot):
     assert "frozen: no progress for too long" in done.stderr
     (stage,) = joblot.json("show", "1")["stages"]
     assert (stage["succeeded"], stage["lost"]) == (1, 1)
+
+
+def test_a_run_writes_while_it_goes_on_and_is_complete_after_a_kill(joblot: Joblot):
+    files = ["--out", "out.jsonl", "--joblog", "log.csv", "--workers", "1"]
+    running = joblot.start("run", "work:gated", "--lines", _names(joblot), *files)
+    worker = joblot.at_gate()
+    joblot.submitted()
+    eventually(lambda: len(joblot.lines("out.jsonl")) == 5)
+    eventually(lambda: len(joblot.lines("log.csv")) == 6)
+    running.kill()
+    os.kill(worker, signal.SIGKILL)
+    running.communicate()
+    with (
+        (joblot.folder / "out.jsonl").open("a") as half,
+        (joblot.folder / "log.csv").open("a") as h,
+    ):
+        half.write('{"key": "n5", "ou')
+        h.write("1,6,n")
+    joblot.open_gate()
+    done = joblot("run", "--resume", "1", *files)
+    assert "outputs: out.jsonl, joblog: log.csv" in done.stderr
+    assert [json.loads(line)["key"] for line in joblot.lines("out.jsonl")] == joblot.lines("names")
+    logged = [line.split(",") for line in joblot.lines("log.csv")[1:]]
+    assert sorted(line[2] for line in logged if line[4] == "succeeded") == sorted(
+        joblot.lines("names")
+    )

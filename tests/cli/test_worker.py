@@ -126,6 +126,19 @@ def test_a_worker_needs_no_django(served: Served):
     assert served.calls() == Counter(NAMES)
 
 
+def test_a_worker_process_is_replaced_after_some_items(served: Served):
+    job = served.submit("gate", *NAMES)
+    worker = served.work("work:gated", "--recycle-items", "10", "--verbose")
+    first = served.joblot.at_gate()
+    served.joblot.open_gate()
+    assert served.ended(job) == Counter(succeeded=31)
+    assert _child(worker) != first
+    said = _drained(worker)
+    assert said.count("a worker is replaced: it has processed 10 items") == 3
+    assert "a new one starts" not in said
+    assert served.calls() == Counter(["gate", *NAMES])
+
+
 def test_a_killed_worker_process_is_replaced_and_costs_a_new_lease_at_most(served: Served):
     job = served.submit("gate", *NAMES)
     worker = served.work("work:gated")

@@ -42,6 +42,7 @@ def _python(code: str, *words: str) -> str:
         ("{key}/{id}/{attempt}", "k/7/2"),
         ("{input.before}", "[1]"),
         ("{payload.key}", "own"),
+        ("{}", '{"path": "a b", "image": {"size": [3, 4]}, "flag": true, "key": "own"}'),
         ("{{path}}", "{path}"),
         ("'{path} {path}'", "a b a b"),
     ],
@@ -50,6 +51,21 @@ def test_placeholders_are_filled_from_the_item_one_word_staying_one(word: str, f
     payload = {"path": "a b", "image": {"size": [3, 4]}, "flag": True, "key": "own"}
     result = _run(f"{sys.executable} -c 'import sys; print(sys.argv[1:])' {word}", payload)
     assert result.output == str([filled])
+
+
+@pytest.mark.parametrize(
+    ("word", "filled"),
+    [
+        ("{path}", "in put/a b.tar.gz"),
+        ("{}", "in put/a b.tar.gz"),
+        ("{folder}/{stem}.png", "in put/a b.tar.png"),
+        ("{name}", "a b.tar.gz"),
+    ],
+)
+@pytest.mark.parametrize("payload", [None, "in put/a b.tar.gz"])
+def test_an_item_that_is_text_is_a_path_with_parts(word: str, filled: str, payload: str | None):
+    key = "in put/a b.tar.gz" if payload is None else "k"
+    assert _run(_python("import sys; print(sys.argv[1])", word), payload, key=key).output == filled
 
 
 def test_nothing_in_a_payload_is_interpreted(tmp_path: Path):
@@ -140,7 +156,6 @@ def test_it_gets_no_standard_input():
         ("echo {", "doubled"),
         ("echo {path!r}", "plain placeholder"),
         ("echo {path:>10}", "plain placeholder"),
-        ("echo {}", "plain placeholder"),
         ("echo {a..b}", "plain placeholder"),
         ("no-such-program-here {path}", "no program"),
     ],

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import time
-from collections import deque
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
@@ -13,12 +10,11 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from joblot.cli.pace import Pace, duration
 from joblot.cli.printable import printable
 from joblot.cli.stages import IN_ORDER, counts
-from joblot.sentences import settled_of
 from joblot.words import status_word
 
-RATE_SECONDS = 20.0  # over which the rate is measured
 BAR_COLUMNS_MAX = 60
 
 
@@ -28,7 +24,7 @@ class LiveBars:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live = Live(console=console, auto_refresh=False, transient=True)
-        self._seen: deque[tuple[float, int]] = deque()
+        self._pace = Pace()
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -51,20 +47,11 @@ class LiveBars:
             f"job {job['id']} {job['name']}: {status_word(job['status'])}",
             f"{job['percent']:g} %",
         ]
-        if (rate := self._rate(job)) is not None:
+        if (rate := self._pace.rate(job)) is not None:
             parts.append(f"{rate:,.1f} items/s")
         if job["eta"]:
             parts.append(f"done in about {duration(job['eta']['p50'])}")
         return Text(printable(", ".join(parts)), style="bold")
-
-    def _rate(self, job: dict[str, Any]) -> float | None:
-        """Items settled per second, over the last seconds; None at the beginning."""
-        now = time.monotonic()
-        self._seen.append((now, sum(map(settled_of, job["stages"]))))
-        while len(self._seen) > 2 and now - self._seen[0][0] > RATE_SECONDS:
-            self._seen.popleft()
-        (began, before), (_, done) = self._seen[0], self._seen[-1]
-        return (done - before) / (now - began) if now > began and done >= before else None
 
 
 def drawn(job: dict[str, Any], columns: int) -> Iterator[Text]:
@@ -114,16 +101,3 @@ def legend(by_state: dict[str, int], total: str, columns: int) -> Iterator[Text]
             line = Text()
         line.append_text(part)
     yield line
-
-
-def duration(seconds: float) -> str:
-    """Rounded to a minute below an hour, 5 minutes below 10 hours, else an hour."""
-    if seconds < 60:
-        return "a minute"
-    minutes = math.ceil(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    if minutes < 600:
-        minutes = 5 * math.ceil(minutes / 5)
-        return f"{minutes // 60} h {minutes % 60} min".removesuffix(" 0 min")
-    return f"{math.ceil(minutes / 60)} h"

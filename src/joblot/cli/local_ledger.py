@@ -39,8 +39,8 @@ class LocalLedger:
     def results(self, job: int, *, state: str | None, stage: str | None) -> Iterator[Row]:
         return verbs.results(job, state=state, stage=stage)
 
-    def logs(self, job: int, *, after: int, limit: int) -> Sequence[Row]:
-        return verbs.logs(job, after=after, limit=limit)
+    def logs(self, job: int, *, after: int, limit: int, item: int | None) -> Sequence[Row]:
+        return verbs.logs(job, after=after, limit=limit, item=item)
 
     def events(self, job: int, *, after: int, limit: int) -> Sequence[Row]:
         return verbs.events(job, after=after, limit=limit)

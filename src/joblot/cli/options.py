@@ -83,6 +83,34 @@ NoRetryOn = Annotated[
     list[str] | None,
     typer.Option("--no-retry-on", metavar="CLASS", help="Don't retry these errors. Repeatable."),
 ]
+Exec = Annotated[
+    str | None,
+    typer.Option(
+        "--exec",
+        metavar="CMD",
+        help="A command instead of a function; {path} is the item or a field of it, {key} its key.",
+    ),
+]
+RecycleItems = Annotated[
+    int,
+    typer.Option(
+        "--recycle-items",
+        metavar="N",
+        min=0,
+        help="Replace a worker process after N items (default: never).",
+        show_default=False,
+    ),
+]
+RecycleMb = Annotated[
+    int,
+    typer.Option(
+        "--recycle-mb",
+        metavar="N",
+        min=0,
+        help="Replace a worker process that occupies more than N MiB (default: never).",
+        show_default=False,
+    ),
+]
 CauseId = Annotated[
     str | None,
     typer.Option(

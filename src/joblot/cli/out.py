@@ -1,7 +1,8 @@
 """The file of a run's outputs (`--out`), as JSON lines.
 
-A file is replaced as a whole, and keeps its mode; a link stays, and what it points to is replaced.
-A pipe or a device is written through.
+A file grows while the run goes on, in the order in which items end. It is replaced as a whole when
+the run begins, and by all outputs in the order of their items when the job has ended. It keeps its
+mode; a link stays, and what it points to is replaced. A pipe or a device is written through.
 """
 
 from __future__ import annotations
@@ -34,13 +35,30 @@ def check(out: str | None) -> None:
         raise InvalidInput(f"--out: {out} can't be written; name a file in a writable folder")
 
 
+def is_file(out: str) -> bool:
+    """False for standard output, a pipe and a device."""
+    return out != STDOUT and not _is_written_through(_target(out))
+
+
 def write(job_id: int, out: str) -> None:
-    """Raises BrokenPipeError if nobody reads any more, Unavailable for any other error."""
+    """All outputs. Raises BrokenPipeError if nobody reads any more, Unavailable for any other
+    error.
+    """
+    with told(job_id, out), _opened(out) as file:
+        for key, output in verbs.outputs(job_id):
+            file.write(line_of(out, key, output))
+
+
+def line_of(out: str, key: str, output: object) -> str:
+    line = {"key": key, "output": output}
+    return (encodable_json(line) if out == STDOUT else json_text(line)) + "\n"
+
+
+@contextmanager
+def told(job_id: int, out: str) -> Iterator[None]:
+    """An OSError becomes Unavailable, which says how to write the outputs again."""
     try:
-        with _opened(out) as file:
-            for key, output in verbs.outputs(job_id):
-                line = {"key": key, "output": output}
-                file.write((encodable_json(line) if out == STDOUT else json_text(line)) + "\n")
+        yield
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -66,29 +84,41 @@ def _is_written_through(target: Path) -> bool:
 
 @contextmanager
 def _opened(out: str) -> Iterator[IO[str]]:
-    target = _target(out)
-    if out == STDOUT:
-        yield sys.stdout
-        sys.stdout.flush()
-    elif _is_written_through(target):
-        with target.open("w", encoding="utf-8") as file:
+    if not is_file(out):
+        with stream(out) as file:
             yield file
-    else:
-        with _replacing(target) as file:
-            yield file
+        return
+    with replacing(out) as file, file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
 
 
 @contextmanager
-def _replacing(target: Path) -> Iterator[IO[str]]:
-    """Write the file atomically: an earlier one stays until the new one is complete."""
+def stream(out: str) -> Iterator[IO[str]]:
+    """Standard output, a pipe or a device. A pipe is waited for until it has a reader."""
+    if out == STDOUT:
+        file = sys.stdout  # of now: a live display replaces it
+        yield file
+        file.flush()
+        return
+    with _target(out).open("w", encoding="utf-8") as opened:
+        yield opened
+
+
+@contextmanager
+def replacing(out: str) -> Iterator[IO[str]]:
+    """A new file, which takes the place of the old one at the end of the block, and stays open."""
+    target = _target(out)
     part = Path(f"{target}.part")
+    file = part.open("w", encoding="utf-8")
     try:
-        with part.open("w", encoding="utf-8") as file:
-            if target.exists():
-                os.fchmod(file.fileno(), stat.S_IMODE(target.stat().st_mode))
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+        if target.exists():
+            os.fchmod(file.fileno(), stat.S_IMODE(target.stat().st_mode))
+        yield file
         part.replace(target)
+    except BaseException:
+        file.close()
+        raise
     finally:
         part.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ EXPIRIES_MAX = 3  # a run's default: an item that alone has killed this many wor
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The function, and how it is called. `batch` 0: the function takes one item."""
+    """The function or command, and how it is called. `batch` 0: the function takes one item."""
 
     function: str
     batch: int
@@ -27,10 +28,25 @@ class Plan:
     item_seconds_max: float
     retry_on: Sequence[str] = ()
     no_retry_on: Sequence[str] = ()
+    command: str = ""
+    recycle_items: int = 0
+    recycle_mb: int = 0
+    keep_output: str = "failed"
+
+    @property
+    def work(self) -> str:
+        """What is called for each item, for people."""
+        return self.function or self.command
+
+    @property
+    def stage(self) -> str:
+        if not self.command:
+            return self.function.rpartition(":")[2][:200]
+        return Path(shlex.split(self.command)[0]).name[:200]
 
     @property
     def pipeline(self) -> str:
-        return f"run {self.function}"[:200]
+        return f"run {self.work}"[:200]
 
     def within(self, folder: Path | None) -> Plan:
         """The plan in another folder, if one is given. Raises InvalidInput if there is none."""
@@ -51,6 +67,10 @@ class Plan:
                 "item_seconds_max": self.item_seconds_max,
                 "retry_on": list(self.retry_on),
                 "no_retry_on": list(self.no_retry_on),
+                "command": self.command,
+                "recycle_items": self.recycle_items,
+                "recycle_mb": self.recycle_mb,
+                "keep_output": self.keep_output,
             }
         }
 
@@ -83,10 +103,9 @@ def how_to_go_on(job: Any) -> str | None:
 
 def begin(plan: Plan, *, name: str | None, policy: Mapping[str, Any]) -> int:
     """Create the job, open and empty; returns its id."""
-    stage = plan.function.rpartition(":")[2][:200]
     job = verbs.submit(
-        (name or plan.function)[:200],
-        stages=[{"name": stage, "pipeline": plan.pipeline}],
+        (name or plan.work)[:200],
+        stages=[{"name": plan.stage, "pipeline": plan.pipeline}],
         config=plan.as_config(),
         policy={"expiries_max": EXPIRIES_MAX, **policy},
         seal=False,
@@ -95,11 +114,14 @@ def begin(plan: Plan, *, name: str | None, policy: Mapping[str, Any]) -> int:
     return int(job.pk)
 
 
-def require_resumable(job_id: int, source: Source) -> Plan:
-    """The plan of a job that can be continued. Raises NotFound, Refused, WrongStatus."""
+def require_resumable(job_id: int, source: Source, *, retry: bool = False) -> Plan:
+    """The plan of a job that can be continued; with `retry`, one that was canceled can be.
+
+    Raises NotFound, Refused, WrongStatus.
+    """
     job = verbs.read_job(job_id)
     plan = Plan.of(job_id, job.config)
-    if job.status in (JobStatus.CANCELING, JobStatus.REVOKED):
+    if job.status == JobStatus.CANCELING or (job.status == JobStatus.REVOKED and not retry):
         raise WrongStatus(
             f"job {job_id} was canceled; `joblot retry {job_id}` begins its next run, which can "
             "then be resumed"

@@ -38,7 +38,7 @@ class Pool:
         orders = [replace(self.order, name=name).as_json()]
         if self.job is not None:
             orders.append({"job": self.job})
-        watch = PulseWatch(self.order.item_seconds_max)
+        watch = PulseWatch(self.order.call_seconds_max)
         try:
             with alive.held(name) as lock:
                 self.supervisor.start(*orders, watch=watch, name=name, descriptors=[lock])

@@ -65,8 +65,8 @@ class RemoteLedger:
             yield from page["results"]
             after = page["next"]
 
-    def logs(self, job: int, *, after: int, limit: int) -> Sequence[Row]:
-        return self._get(f"jobs/{job}/logs", after=after, limit=limit)["logs"]  # type: ignore[no-any-return]
+    def logs(self, job: int, *, after: int, limit: int, item: int | None) -> Sequence[Row]:
+        return self._get(f"jobs/{job}/logs", after=after, limit=limit, item=item)["logs"]  # type: ignore[no-any-return]
 
     def events(self, job: int, *, after: int, limit: int) -> Sequence[Row]:
         return self._get(f"jobs/{job}/events", after=after, limit=limit)["events"]  # type: ignore[no-any-return]

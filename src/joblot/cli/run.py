@@ -10,9 +10,9 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from types import FrameType
 from typing import Any
 
@@ -21,14 +21,16 @@ from joblot.cli.clocks import running
 from joblot.cli.display import Progress, progress_display
 from joblot.cli.plan import Plan
 from joblot.cli.pool import Pool
-from joblot.cli.source import Source
-from joblot.cli.submission import Submission, Submitted
+from joblot.cli.records.recorder import Failure
+from joblot.cli.records.records import Records
+from joblot.cli.submission import Items, Submission, Submitted
 from joblot.cli.useless import useless_error
 from joblot.cli.worker_process import RunOrder
 from joblot.errors import InvalidInput, JoblotError, Refused, Unavailable
 from joblot.sentences import settled_of
 from joblot.states import TERMINAL, JobStatus
 from joblot.worker.ending import signals_that_end
+from joblot.worker.recycling import OUT_OF_MEMORY
 from joblot.worker.supervisor import Answered, Died
 
 logger = logging.getLogger("joblot.cli")
@@ -47,7 +49,18 @@ class Interrupted:
     number: int
 
 
-Happening = Died | Answered | Interrupted | Submitted
+@dataclass(frozen=True, slots=True)
+class NotRecorded:
+    """A file of the run could not be written."""
+
+    error: Failure
+
+
+Happening = Died | Answered | Interrupted | Submitted | NotRecorded
+
+
+def _settled(state: dict[str, Any]) -> int:
+    return sum(map(settled_of, state["stages"]))
 
 
 @dataclass(slots=True)
@@ -57,10 +70,15 @@ class Run:
     plan: Plan
     workers: int
     db: str | None
+    records: Records = field(default_factory=Records)
+    more: Mapping[str, Any] = field(default_factory=dict)  # of each worker's order
+    quiet: bool = False
     job_id: int = 0
     interrupted: int = 0
     halted: str = ""  # why
     error: JoblotError | None = None
+    seconds: float = 0.0  # that the run has worked
+    settled_before: int = 0  # of the job's items
     _happened: queue.SimpleQueue[Happening] = field(default_factory=queue.SimpleQueue)
     _stop: threading.Event = field(default_factory=threading.Event)
     _submission: Submission | None = None
@@ -70,33 +88,43 @@ class Run:
     _away_since: float | None = None
     _pool: Pool = field(init=False)
 
-    def __post_init__(self) -> None:
+    def _order(self) -> RunOrder:
         plan = self.plan
-        order = RunOrder(
-            "",
-            plan.function,
-            plan.pipeline,
-            plan.batch,
-            plan.item_seconds_max,
-            self.db,
-            plan.retry_on,
-            plan.no_retry_on,
-        )
-        self._pool = Pool(order, self.workers, plan.cwd, self._happened.put)
+        of_plan = {name: value for name, value in asdict(plan).items() if name != "cwd"}
+        own = {"name": "", "pipeline": plan.pipeline, "db": self.db, "journal": bool(self.records)}
+        return RunOrder(**{**of_plan, **own, **self.more})
+
+    def hear(self, happening: Happening) -> None:
+        """Called from any thread."""
+        self._happened.put(happening)
+
+    def hear_process(self, happening: Died | Answered) -> None:
+        """Called from other threads. What ended is recorded, and keeps no other event waiting."""
+        if isinstance(happening, Answered) and "ended" in happening.answer:
+            self.records.take(happening.process.name, happening.answer["ended"])
+        else:
+            self._happened.put(happening)
 
     def prepare(self) -> None:
         """Start the workers, and wait until one has loaded the function. Raises InvalidInput."""
+        self._pool = Pool(self._order(), self.workers, self.plan.cwd, self.hear_process)
         try:
             self._pool.start()
             self._wait_until_one_is_ready()
         except BaseException:
-            self._pool.supervisor.kill()
+            self.abandon()
             raise
+
+    def abandon(self) -> None:
+        """End the workers, which have no work yet."""
+        self._pool.supervisor.kill()
 
     def _wait_until_one_is_ready(self) -> None:
         first: InvalidInput | None = None
         while not self._pool.ready:
             happening = self._happened.get()
+            if isinstance(happening, Interrupted):
+                raise KeyboardInterrupt
             if isinstance(happening, Died | Answered):
                 failure = self._pool.failed_to_load(happening)  # also notes who is ready
                 first = first or failure
@@ -107,16 +135,21 @@ class Run:
         if first is not None:
             self._say(OTHERS_GO_ON.format(first))
 
-    def work(self, job_id: int, source: Source | None) -> dict[str, Any]:
+    def work(self, job_id: int, source: Items | None, *, resumed: bool) -> dict[str, Any]:
         """Work on the job until it ends, or this run does; returns the job's progress.
 
         If the run ended first, `interrupted` or `error` says why.
         """
         self.job_id = job_id
+        self.settled_before = _settled(verbs.progress(job_id))
+        began = time.monotonic()
+        self.records.start(
+            job_id, lambda error: self._happened.put(NotRecorded(error)), resumed=resumed
+        )
         with (
             self._signals(),  # first: a signal must find the workers that have work
             running(verbs.sweep_until, verbs.supervise_until),
-            progress_display() as display,
+            progress_display(quiet=self.quiet) as display,
         ):
             try:
                 self._assign(job_id, source)
@@ -124,9 +157,10 @@ class Run:
                     self._take_note()
             finally:
                 self._end()
+        self.seconds = time.monotonic() - began
         return verbs.progress(job_id)
 
-    def _assign(self, job_id: int, source: Source | None) -> None:
+    def _assign(self, job_id: int, source: Items | None) -> None:
         self._pool.assign(job_id)
         if source is not None:
             self._submission = Submission(job_id, source, self._happened.put)
@@ -137,7 +171,7 @@ class Run:
         state = self._progress()
         if state is not None:
             display.update(state)
-            self._settled = sum(settled_of(stage) for stage in state["stages"])
+            self._settled = _settled(state)
             if state["status"] in TERMINAL:
                 return True
             if state["status"] == JobStatus.PAUSED and not self._stop.is_set():
@@ -197,6 +231,10 @@ class Run:
                 self._hear(happening)
             case Submitted(error=JoblotError() as error):
                 self._give_up(error)
+            case NotRecorded(error=BrokenPipeError()):  # its reader wants no more
+                self._drain()
+            case NotRecorded(error=error):
+                self._say(f"the run goes on, although its files can't be written: {error}")
 
     def _hear(self, answered: Answered) -> None:
         """One of several workers may fail to load the function, for lack of memory."""
@@ -213,7 +251,8 @@ class Run:
         self._drain()
 
     def _say(self, line: str) -> None:
-        text.err().print(line)
+        if not self.quiet:
+            text.err().print(line)
 
     def _bury(self, died: Died) -> None:
         """End the leases of a dead worker, and replace it unless it was asked to end."""
@@ -227,14 +266,16 @@ class Run:
         self._pool.forget(died)
         if died.process.asked:
             return
-        if died.process in self._pool.ready:
+        if died.process.leaves:
+            self._succeed(died)
+        elif died.process in self._pool.ready:
             self._replace(died, fruitful=bool(leases) or died.frozen)
         elif not self._pool.supervisor.processes:
             self._give_up(self._pool.failed_to_load(died) or Unavailable("no worker is left"))
 
     def _end_lease(self, lease: dict[str, Any], died: Died, *, worked_on: bool) -> None:
         """Only the lease worked on can have killed the worker; older ones only await receipts."""
-        if died.process.asked or not worked_on:
+        if died.process.asked or died.process.leaves or not worked_on:
             verbs.release(lease["token"])
             return
         cause = f"its worker died ({died.how})"
@@ -257,10 +298,21 @@ class Run:
             )
         elif not self._stop.is_set():
             self._say(f"a worker ended ({died.how}); another begins")
-            try:
-                self._pool.start_one()
-            except Unavailable as error:
-                self._give_up(error)
+            self._start_one()
+
+    def _succeed(self, died: Died) -> None:
+        """Another takes the place of a worker that has left to be replaced."""
+        if self._stop.is_set():
+            return
+        if died.process.leaves == OUT_OF_MEMORY:
+            self._say(f"a worker is replaced: {died.process.leaves}")
+        self._start_one()
+
+    def _start_one(self) -> None:
+        try:
+            self._pool.start_one()
+        except Unavailable as error:
+            self._give_up(error)
 
     def _end(self) -> None:
         """End workers and submission; kill workers that don't end, and end their leases."""

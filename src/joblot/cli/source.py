@@ -10,13 +10,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 from joblot.cli.patterns import is_pattern, matches
 from joblot.config import limits
 from joblot.errors import InvalidInput
 
 STDIN = "-"
+WORDS = ":::"  # among the arguments: what follows are the items
 READ_BYTES = 65_536
 NewItem = dict[str, Any] | str
 
@@ -31,7 +32,8 @@ class BadEntry:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The source of items: `files` (paths and globs), a file of `lines`, or one of `jsonl`.
+    """The source of items: `files` (paths and globs), a file of `lines`, one of `jsonl`, or plain
+    `words`.
 
     With `null`, the lines end with a zero byte, as `find -print0` writes them. With `skip_bad`,
     what can't be an item is left out.
@@ -42,17 +44,39 @@ class Source:
     jsonl: str | None = None
     null: bool = False
     skip_bad: bool = False
+    words: Sequence[str] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        arguments: Sequence[str],
+        lines: str | None,
+        jsonl: str | None,
+        *,
+        null: bool,
+        skip_bad: bool,
+    ) -> Self:
+        """From the arguments of a command, which are files, or words after `:::`."""
+        if WORDS not in arguments:
+            return cls(arguments, lines, jsonl, null, skip_bad)
+        at = arguments.index(WORDS)
+        return cls(arguments[:at], lines, jsonl, null, skip_bad, arguments[at + 1 :])
 
     @property
     def given(self) -> bool:
-        return bool(self.files) or self.lines is not None or self.jsonl is not None
+        return bool(self.files) or (self.lines, self.jsonl, self.words) != (None, None, None)
 
     def check(self, *, needed: bool) -> None:
         """Raise InvalidInput for errors that can be found before anything is read."""
         if needed and not self.given:
-            raise InvalidInput("items: expected files, --lines FILE or --jsonl FILE")
-        if sum([bool(self.files), self.lines is not None, self.jsonl is not None]) > 1:
-            raise InvalidInput("items: expected files, or --lines, or --jsonl, got several")
+            raise InvalidInput(
+                "items: expected files, --lines FILE or --jsonl FILE, or ::: and words"
+            )
+        sources = (self.files or None, self.lines, self.jsonl, self.words)
+        if sum(one is not None for one in sources) > 1:
+            raise InvalidInput("items: expected files, or --lines, --jsonl or :::, got several")
+        if self.words is not None and (not self.words or WORDS in self.words):
+            raise InvalidInput("items: expected words after one :::")
         if self.null and self.lines is None:
             raise InvalidInput("--null: expected --lines FILE, whose names it separates")
         for listed in (self.lines, self.jsonl):
@@ -67,6 +91,8 @@ class Source:
             yield from _lines(self.lines, b"\0" if self.null else b"\n")
         elif self.jsonl is not None:
             yield from _json_lines(self.jsonl)
+        elif self.words is not None:
+            yield from map(_word, self.words)
         else:
             for name in self.files:
                 yield from _named(name)
@@ -75,6 +101,8 @@ class Source:
         """The source as command-line arguments, for a message that says how to continue."""
         if self.lines is not None:
             return f"--lines {self.lines}{' --null' * self.null}"
+        if self.words is not None:
+            return f"{WORDS} WORDS…"
         return f"--jsonl {self.jsonl}" if self.jsonl is not None else "ITEMS…"
 
 
@@ -149,6 +177,11 @@ def keyed(text: str) -> NewItem:
         return text
     digest = hashlib.sha256(text.encode()).hexdigest()[:32]
     return {"key": f"{text[: longest - 33]}…{digest}", "payload": text}
+
+
+def _word(word: str) -> NewItem | BadEntry:
+    shown = _storable(word)
+    return keyed(word) if shown == word else BadEntry(shown, f"{shown}: expected UTF-8")
 
 
 def _lines(name: str, end: bytes) -> Iterator[NewItem | BadEntry]:

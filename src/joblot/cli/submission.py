@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from django.db import Error, connections
 
 from joblot.cli import verbs
 from joblot.cli.bad_entries import checked, failing, skipping
-from joblot.cli.source import NewItem, Source
+from joblot.cli.source import BadEntry, NewItem
 from joblot.errors import JoblotError, Unavailable
 
 
@@ -25,10 +26,19 @@ class _Stopped(Exception):
     """Asked to stop: added items stay, a resumed run adds the rest."""
 
 
+class Items(Protocol):
+    """Where the items of a run come from; `skip_bad`: what can't be an item is left out."""
+
+    @property
+    def skip_bad(self) -> bool: ...
+
+    def entries(self) -> Iterator[NewItem | BadEntry]: ...
+
+
 class Submission:
     """Streams items into an open job and seals it; calls `ended` at the end."""
 
-    def __init__(self, job_id: int, source: Source, ended: Callable[[Submitted], None]) -> None:
+    def __init__(self, job_id: int, source: Items, ended: Callable[[Submitted], None]) -> None:
         self._job_id = job_id
         self._source = source
         self._ended = ended

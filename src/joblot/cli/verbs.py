@@ -38,9 +38,10 @@ if TYPE_CHECKING:
     from joblot.ledger.db.transactions import alias, database_files, location, migration_lock
     from joblot.ledger.job.bulk_by_filter import act_on_all, ask
     from joblot.ledger.job.edit import edit
+    from joblot.ledger.read.endings import endings_among, outputs_among
     from joblot.ledger.read.in_flight import in_flight
     from joblot.ledger.read.listing import listing
-    from joblot.ledger.read.results import results
+    from joblot.ledger.read.results import results, results_page
     from joblot.ledger.read.summary import summary
     from joblot.ledger.read.workers import workers
     from joblot.ledger.rows.job import read_job
@@ -98,10 +99,11 @@ else:
             ],
             "joblot.ledger.job.bulk_by_filter": ["act_on_all", "ask"],
             "joblot.ledger.job.edit": ["edit"],
+            "joblot.ledger.read.endings": ["endings_among", "outputs_among"],
             "joblot.ledger.read.in_flight": ["in_flight"],
             "joblot.ledger.read.listing": ["listing"],
             "joblot.ledger.read.summary": ["summary"],
-            "joblot.ledger.read.results": ["results"],
+            "joblot.ledger.read.results": ["results", "results_page"],
             "joblot.ledger.rows.job": ["read_job"],
             "joblot.ledger.rows.outputs": ["storage"],
             "joblot.ledger.submit.items": ["checked_item"],
@@ -150,6 +152,7 @@ __all__ = [
     "deliveries",
     "edit",
     "end",
+    "endings_among",
     "events",
     "expire",
     "health",
@@ -161,6 +164,7 @@ __all__ = [
     "logs",
     "migration_lock",
     "outputs",
+    "outputs_among",
     "pause",
     "progress",
     "prune",
@@ -174,6 +178,7 @@ __all__ = [
     "resend",
     "restore_worker",
     "results",
+    "results_page",
     "resume",
     "retry",
     "revoke",

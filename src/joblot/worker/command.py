@@ -4,6 +4,9 @@ The command is split into words first; then the placeholders are filled in: `{ke
 `{input}`, `{id}`, `{attempt}`; `{job}`, `{run}`, `{stage}`, `{config}`; or a field of the payload,
 as in `{path}` or `{image.url}`. Exit code 0 is a success whose output is standard output, 75 asks
 for a retry, any other fails the item.
+
+Of an item that is text, `{path}` is the text itself, and `{folder}`, `{name}` and `{stem}` are its
+parts as a path: of `a/b.jpg` they are `a`, `b.jpg` and `b`. `{}` is short for `{payload}`.
 """
 
 from __future__ import annotations
@@ -18,8 +21,9 @@ import signal
 import string
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import IO, Any
 
 from joblot.config import limits
@@ -27,10 +31,17 @@ from joblot.errors import InvalidInput, PermanentError, RetryableError
 from joblot.shown import shown
 from joblot.wire import ClaimedItem
 from joblot.worker.current import lease
-from joblot.worker.function import Work, argument, each, whole
+from joblot.worker.function import USUAL, Work, argument, each, whole
+from joblot.worker.retrying import Retrying
 
 TRY_AGAIN = os.EX_TEMPFAIL  # 75, as sysexits.h has it
 TAIL_BYTES = 4_000  # of standard error, in the cause
+END_SECONDS = 30.0  # for a command to be killed, before it counts as frozen
+PARTS: Mapping[str, Callable[[PurePath], str]] = {
+    "folder": lambda path: str(path.parent),
+    "name": lambda path: path.name,
+    "stem": lambda path: path.stem,
+}
 
 
 class ExitCode(PermanentError):
@@ -61,8 +72,8 @@ class Command:
             raise InvalidInput(f"command: there is no program {shown(words[0], 200)} on PATH")
         return cls(words, seconds_max)
 
-    def work(self) -> Work:
-        return each(self.run, whole)
+    def work(self, retrying: Retrying = USUAL) -> Work:
+        return each(self.run, whole, retrying)
 
     def run(self, item: ClaimedItem) -> Any:
         """Its standard output, as JSON if it is valid JSON, else as text.
@@ -86,7 +97,7 @@ def _fields(word: str) -> list[str]:
     for _, name, spec, conversion in string.Formatter().parse(word):
         if name is None:
             continue
-        if spec or conversion or not all(name.split(".")):
+        if spec or conversion or (name and not all(name.split("."))):
             raise ValueError(f"{{{name}}} is not a plain placeholder in {shown(word)}")
         found.append(name)
     return found
@@ -104,8 +115,10 @@ def _filled(word: str, item: ClaimedItem) -> str:
 def _value(name: str, item: ClaimedItem) -> Any:
     first, *rest = name.split(".")
     found: Any = item.payload
-    if first == "payload":
+    if first in ("", "payload"):
         found = argument(item)
+    elif name in ("path", *PARTS) and isinstance(text := argument(item), str):
+        return PARTS[name](PurePath(text)) if name in PARTS else text
     elif first in ("id", "key", "input", "attempt"):
         found = getattr(item, first)
     elif first in ("job", "run", "stage", "config"):

@@ -6,7 +6,7 @@ import faulthandler
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from joblot.worker.loop import Worker
@@ -36,6 +36,16 @@ def drain_when_asked(worker: Worker, supervised: Supervised) -> None:
     """Drain on a signal, and when the supervisor asks for it or is gone."""
     drain_on_signals(worker)
     supervised.when_orders_end(worker.drain)
+
+
+def leaving(worker: Worker, supervised: Supervised) -> Callable[[str], None]:
+    """What drains the worker and lets its supervisor replace it; takes the reason."""
+
+    def leave(why: str) -> None:
+        supervised.answer(leaves=why)
+        worker.drain()
+
+    return leave
 
 
 def leave_frozen(seconds: float) -> None:

@@ -24,6 +24,7 @@ from joblot import wire
 from joblot.canonical import canonical
 from joblot.errors import InvalidInput, InvalidResult
 from joblot.wire import ClaimedItem, Result
+from joblot.worker import exhausted
 from joblot.worker.causes import Interrupted, kind_of, message_of, shown, trace_of
 from joblot.worker.current import begin_item
 from joblot.worker.event_loop import EventLoop
@@ -97,6 +98,7 @@ def batched(
             except Interrupted:
                 raise
             except BaseException as error:  # noqa: BLE001 (each item is tried alone next)
+                exhausted.note(error)
                 logger.info("a batch of %d raised, trying one by one: %s", len(items), shown(error))
                 refused = error if type(error) is NotOutputs else None
             else:
@@ -138,6 +140,7 @@ def _result_of_one(
     except Interrupted:
         raise
     except BaseException as error:
+        exhausted.note(error)
         logger.debug("item %s failed", item.key, exc_info=True)
         return _failure(item, error, message_of(error), retryable=retrying.allows(error))
     return _success(item, returned)

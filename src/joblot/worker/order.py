@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 
 from joblot.errors import InvalidInput
 from joblot.places import absolute, data_folder
-from joblot.worker.command import Command
+from joblot.worker.command import END_SECONDS, Command
 from joblot.worker.function import load, load_module
 from joblot.worker.handlers import Handler, declared, handler
 from joblot.worker.retrying import Retrying
@@ -22,7 +22,6 @@ URL = "JOBLOT_URL"
 NATS = "JOBLOT_NATS_URL"
 NATS_SCHEMES = ("nats", "tls", "ws", "wss")
 NATS_PORT = 4222
-COMMAND_END_SECONDS = 30.0  # for a command to be killed, before it counts as frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +44,8 @@ class Order:
     item_seconds_max: float = ITEM_SECONDS_MAX
     spool: str = ""
     spool_bytes_max: int = SPOOL_BYTES_MAX
+    recycle_items: int = 0
+    recycle_mb: int = 0
     verbose: bool = False
     nats: str = ""  # from which leases are pulled; the url may then be empty
 
@@ -54,12 +55,12 @@ class Order:
     @property
     def call_seconds_max(self) -> float:
         """A call that takes longer is frozen. A command is killed before that."""
-        return self.item_seconds_max + (COMMAND_END_SECONDS if self.command else 0.0)
+        return self.item_seconds_max + (END_SECONDS if self.command else 0.0)
 
     def handlers(self) -> list[Handler]:
         """Raises InvalidInput if the work can't be loaded, or serves nothing."""
         if self.command:
-            work = Command.parsed(self.command, self.item_seconds_max).work()
+            work = Command.parsed(self.command, self.item_seconds_max).work(self._retrying)
             return [Handler(pipeline, work) for pipeline in self._named()]
         if ":" not in self.function:
             load_module(self.function)

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import logging
 import sys
+from dataclasses import replace
 
 from joblot.errors import InvalidInput, JoblotError, Refused
 from joblot.log_format import log_to_stderr
 from joblot.search_path import add_working_folder
-from joblot.worker.ending import drain_when_asked
+from joblot.worker.ending import drain_when_asked, leaving
 from joblot.worker.handlers import by_pipeline
 from joblot.worker.loop import Worker
 from joblot.worker.order import Order
 from joblot.worker.pulse import Pulse
+from joblot.worker.recycling import Recycler, Recycling
 from joblot.worker.serving import serve
 from joblot.worker.supervised import Supervised
 
@@ -40,11 +42,13 @@ def main() -> int:
 
 
 def _serve(order: Order, supervised: Supervised) -> int:
-    handlers = order.handlers()
+    recycler = Recycler(Recycling(order.recycle_items, order.recycle_mb))
+    handlers = [replace(one, work=recycler.watched(one.work)) for one in order.handlers()]
     pipelines = list(by_pipeline(handlers))
 
     def begin(worker: Worker) -> None:
         drain_when_asked(worker, supervised)
+        recycler.due = leaving(worker, supervised)
         supervised.answer(ready=pipelines)
 
     return UNAVAILABLE if serve(order, handlers, begin, Pulse(supervised.shared["pulse"])) else DONE

@@ -127,6 +127,10 @@ class WorkerProcesses:
             if began and died.code != DONE:  # it could not report all its results
                 self._code = self._code or UNAVAILABLE
             return
+        if died.process.leaves and died.code == DONE:
+            logger.info("a worker is replaced: %s", died.process.leaves)
+            self._start_one()
+            return
         lived = time.monotonic() - died.process.began
         self._deaths = 0 if lived > STEADY_SECONDS else self._deaths + 1
         seconds = backoff_seconds(self._deaths - 1) if self._deaths else 0.0

@@ -76,11 +76,29 @@ class Supervised:
             pass
 
 
+Copy = Callable[[bytes], object]
+
+
 class _StaysOpen(io.BufferedWriter):
     """A call that closes `sys.stdout`, or its buffer, does not close it for later calls."""
 
+    copy: Copy | None = None
+
+    def write(self, data: Any, /) -> int:
+        if self.copy is not None:
+            self.copy(bytes(data))
+        return super().write(data)
+
     def close(self) -> None:
         self.flush()
+
+
+def copy_output(copy: Copy) -> None:
+    """Call it, from the thread that prints, with what is printed in this child process."""
+    for stream in (sys.stdout, sys.stderr):
+        buffer = getattr(stream, "buffer", None)
+        if isinstance(buffer, _StaysOpen):
+            buffer.copy = copy
 
 
 def _writing(descriptor: int) -> IO[str]:

@@ -32,13 +32,16 @@ LAST_WORDS_SECONDS_MAX = 1.0  # to read the last output; a child may keep the pi
 
 @dataclass(slots=True, eq=False)
 class Process:
-    """A child process. `asked`: it was asked to end; `done`: the exit code it reported."""
+    """A child process. `asked`: it was asked to end; `leaves`: it ends by itself, to be replaced,
+    and why; `done`: the exit code it reported.
+    """
 
     name: str
     popen: subprocess.Popen[str]
     watch: Watch
     began: float = field(default_factory=time.monotonic)
     asked: bool = False
+    leaves: str = ""
     hung: bool = False  # and was killed for that
     done: int | None = None
     done_at: float = 0.0
@@ -162,6 +165,8 @@ class Supervisor:
                 answer = json.loads(line)
                 if "done" in answer:
                     process.done_at, process.done = time.monotonic(), answer["done"]
+                elif "leaves" in answer:
+                    process.leaves = answer["leaves"]
                 else:
                     process.watch.hear(answer)
                     self.happened(Answered(process, answer))

@@ -25,6 +25,7 @@ from joblot.ledger.job.bulk_by_filter import ask
 from joblot.ledger.read.audit import audit
 from joblot.ledger.read.causes import causes
 from joblot.ledger.read.chosen import chosen, count_chosen
+from joblot.ledger.read.endings import endings_among, outputs_among
 from joblot.ledger.read.eta import eta
 from joblot.ledger.read.filters import RECEIPTS, STATES, ItemFilters, JobFilters
 from joblot.ledger.read.health import health
@@ -116,6 +117,8 @@ READERS: dict[str, list[Reader]] = {
     ],
     "summary": [summary],
     "snapshot": [snapshot],
+    "endings_among": [partial(endings_among, numbers=range(1_000))],
+    "outputs_among": [lambda job: list(outputs_among(job, range(1_000)))],
     "results": [lambda job: next(results(job))],
     "results_page": [lambda job: results_page(job, state="failed")],
     "causes": [causes, lambda job: causes(job, stage="save")],

@@ -120,6 +120,9 @@ def _items(
 def logs(
     job: JobId,
     *,
+    item: Annotated[
+        int | None, typer.Option("--item", metavar="N", min=0, help="Only lines about this item.")
+    ] = None,
     after: After = None,
     limit: Limit = 100,
     as_json: AsJson = False,
@@ -128,7 +131,7 @@ def logs(
 ) -> None:
     """Print a job's log, oldest first."""
     with open_ledger(db, url) as ledger:
-        page = ledger.logs(job, after=after or 0, limit=limit)
+        page = ledger.logs(job, after=after or 0, limit=limit, item=item)
     say_json(page) if as_json else text.logs(page)
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from joblot.cli.cells import cell
 from joblot.cli.commands.read import State
 from joblot.cli.ledger import open_ledger
 from joblot.cli.options import Db, JobId, Url
@@ -18,7 +19,6 @@ from joblot.cli.printable import printable, say_json
 from joblot.cli.terminal import is_terminal
 
 COLUMNS = ("key", "state", "output", "metrics", "error")
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # with which a spreadsheet begins a formula
 
 
 class Format(StrEnum):
@@ -67,19 +67,9 @@ def cells(result: dict[str, Any]) -> Sequence[str]:
     parts = [error.get("type"), error.get("message")]
     metrics = result["metrics"]
     return [
-        _cell(result["key"]),
+        cell(result["key"]),
         result["state"],
-        _cell(result["output"]),
+        cell(result["output"]),
         json.dumps(metrics, ensure_ascii=False) if metrics else "",
-        _cell(": ".join(part for part in parts if part)),
+        cell(": ".join(part for part in parts if part)),
     ]
-
-
-def _cell(value: Any) -> str:
-    """Null is an empty cell. What a spreadsheet would run as a formula gets a quote in front."""
-    if value is None:
-        return ""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return f"'{text}" if text.startswith(FORMULA) else text

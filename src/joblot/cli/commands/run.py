@@ -8,33 +8,36 @@ from typing import Annotated, Any
 
 import typer
 
-from joblot.cli import failures, text, verbs
-from joblot.cli import out as out_file
+from joblot.cli import closing, text, verbs
 from joblot.cli.cores import cores
 from joblot.cli.database import make_database, open_database
 from joblot.cli.exits import ENDED_BADLY, exit_code_of
 from joblot.cli.halting import HaltAfter, halting_of
 from joblot.cli.options import (
     Db,
+    Exec,
     JsonLines,
     Lines,
     NoRetryOn,
     Null,
     Policies,
+    RecycleItems,
+    RecycleMb,
     RetryOn,
     SkipBad,
     existing_id,
     policy_of,
 )
 from joblot.cli.plan import Plan, begin, reawaken, require_resumable
+from joblot.cli.printed import Keep
+from joblot.cli.records.records import Records
 from joblot.cli.run import Run
 from joblot.cli.source import Source
 from joblot.errors import InvalidInput
 from joblot.log_format import log_to_stderr
 from joblot.operator_name import operator
 from joblot.shown import counted
-from joblot.states import AMENDABLE, TERMINAL
-from joblot.words import status_word
+from joblot.states import RETRYABLE, TERMINAL
 
 BATCH_MAX = 1000
 
@@ -43,7 +46,8 @@ Arguments = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="FUNC ITEMS…",
-        help="module:function, then files and globs. With --resume, only items.",
+        help="module:function, then files and globs, or ::: and words. With --exec or --resume, "
+        "only these.",
         show_default=False,
     ),
 ]
@@ -66,7 +70,17 @@ Workers = Annotated[
 ]
 Out = Annotated[
     str | None,
-    typer.Option("--out", metavar="FILE", help="Write outputs as JSON lines; - is stdout."),
+    typer.Option(
+        "--out", metavar="FILE", help="Write outputs, as they come, as JSON lines; - is stdout."
+    ),
+]
+Joblog = Annotated[
+    str | None,
+    typer.Option(
+        "--joblog",
+        metavar="FILE",
+        help="Write how each item ended, as it ends, to FILE.csv or FILE.jsonl.",
+    ),
 ]
 Name = Annotated[str | None, typer.Option("--name", help="The job's name (default: FUNC).")]
 Resume = Annotated[
@@ -77,6 +91,10 @@ Resume = Annotated[
         callback=existing_id,
         help="Continue with a job's remaining items.",
     ),
+]
+KeepOutput = Annotated[
+    Keep,
+    typer.Option("--keep-output", help="Of which items to keep what they print, in the job's log."),
 ]
 RetryFailed = Annotated[
     bool,
@@ -106,6 +124,7 @@ Chdir = Annotated[
 def run(
     arguments: Arguments = None,
     *,
+    command: Exec = None,
     lines: Lines = None,
     jsonl: JsonLines = None,
     null: Null = False,
@@ -113,6 +132,7 @@ def run(
     batch: Batch = 0,
     workers: Workers = None,
     out: Out = None,
+    joblog: Joblog = None,
     name: Name = None,
     resume: Resume = None,
     retry_failed: RetryFailed = False,
@@ -121,6 +141,9 @@ def run(
     retry_on: RetryOn = None,
     no_retry_on: NoRetryOn = None,
     halt_after: HaltAfter = None,
+    recycle_items: RecycleItems = 0,
+    recycle_mb: RecycleMb = 0,
+    keep_output: KeepOutput = Keep.FAILED,
     policy: Policies = None,
     db: Db = None,
 ) -> None:
@@ -129,29 +152,33 @@ def run(
     After Ctrl-C, a crash or a power cut, `joblot run --resume JOB` continues with the rest.
     """
     given = list(arguments or ())
-    function = "" if resume is not None else _function(given)
-    source = Source(given, lines, jsonl, null, skip_bad)
-    source.check(needed=resume is None)
-    out_file.check(out)
+    is_new = resume is None
+    function = _function(given) if is_new and command is None else ""
+    source = Source.of(given, lines, jsonl, null=null, skip_bad=skip_bad)
+    source.check(needed=is_new)
+    _check_options(command, batch, resume, retry=retry_failed)
+    records = Records(out, joblog)
+    records.check(resume)
     settings = policy_of(policy) | halting_of(halt_after)
     log_to_stderr("joblot run")
-    make_database(db) if resume is None else open_database(db)
+    make_database(db) if is_new else open_database(db)
     if resume is None:
-        never = no_retry_on or ()
-        plan = Plan(function, batch, str(Path.cwd()), item_seconds_max, retry_on or (), never)
+        on, never, folder = retry_on or (), no_retry_on or (), str(Path.cwd())
+        limits = item_seconds_max, on, never, command or "", recycle_items, recycle_mb
+        plan = Plan(function, batch, folder, *limits, keep_output.value)
     else:
-        plan = require_resumable(resume, source)
+        plan = require_resumable(resume, source, retry=retry_failed)
     usual = cores()
-    one = Run(plan.within(chdir), workers or usual.count, str(db) if db else None)
-    if retry_failed and resume is None:
-        raise InvalidInput("--retry-failed: expected with --resume JOB")
-    if resume is not None and not retry_failed and verbs.read_job(resume).status in TERMINAL:
+    one = Run(plan.within(chdir), workers or usual.count, str(db) if db else None, records)
+    if resume is not None and not _continues(resume, retry=retry_failed):
         state = verbs.progress(resume)
+        records.start(resume, lambda _: None, resumed=True, ended=True)
     else:
-        job_id = _begun(one, resume, name, settings, retry_failed=retry_failed)
-        _say_that_it_begins(one, job_id, "" if workers else usual.why)
-        state = one.work(job_id, source if source.given else None)
-    raise typer.Exit(_end(one, state, out, source))
+        one.prepare()
+        job = _begun(one, resume, name, settings, retry=retry_failed)
+        _say_that_it_begins(one, job, "" if workers else usual.why)
+        state = one.work(job, source if source.given else None, resumed=not is_new)
+    raise typer.Exit(_end(one, state, source))
 
 
 def _function(given: list[str]) -> str:
@@ -162,16 +189,32 @@ def _function(given: list[str]) -> str:
     return given.pop(0)
 
 
+def _check_options(command: str | None, batch: int, resume: int | None, *, retry: bool) -> None:
+    if retry and resume is None:
+        raise InvalidInput("--retry-failed: expected --resume JOB, whose items are to be repeated")
+    if command is not None and resume is not None:
+        raise InvalidInput("--exec: a resumed job has its command; leave it out")
+    if command is not None and batch:
+        raise InvalidInput("--batch: a command takes one item at a time; leave it out")
+
+
+def _continues(job: int, *, retry: bool) -> bool:
+    """False if the job has ended, and there is nothing to repeat, or nobody asked for it."""
+    status = verbs.read_job(job).status
+    return status not in TERMINAL or (retry and status in RETRYABLE)
+
+
 def _begun(
-    one: Run, resume: int | None, name: str | None, settings: dict[str, Any], *, retry_failed: bool
+    one: Run, resume: int | None, name: str | None, settings: dict[str, Any], *, retry: bool
 ) -> int:
-    """Start the workers; then make the job, or continue it."""
-    one.prepare()
+    """Make the job, or continue it; a new run of it begins if it has ended."""
     if resume is None:
         return begin(one.plan, name=name, policy=settings)
     if settings:
         verbs.edit(resume, policy=settings, actor=operator())
-    if retry_failed:
+    if verbs.read_job(resume).status in RETRYABLE:
+        verbs.retry(resume, actor=operator())
+    elif retry:
         verbs.retry(resume, failed=True, actor=operator())
     _say_what_is_held(reawaken(resume))
     return resume
@@ -180,7 +223,7 @@ def _begun(
 def _say_that_it_begins(one: Run, job_id: int, why: str) -> None:
     """`why` says what has limited the number of workers."""
     workers = counted(one.workers, "worker") + (f" ({why})" if why else "")
-    text.err().print(f"job {job_id}: {one.plan.function} on {workers}", soft_wrap=True)
+    text.err().print(f"job {job_id}: {one.plan.work} on {workers}", soft_wrap=True)
 
 
 def _say_what_is_held(leases: Sequence[dict[str, Any]]) -> None:
@@ -193,34 +236,19 @@ def _say_what_is_held(leases: Sequence[dict[str, Any]]) -> None:
         )
 
 
-def _end(one: Run, state: dict[str, Any], out: str | None, source: Source) -> int:
-    """Print how the run ended; returns the exit code."""
-    text.err().print(
-        f"job {state['id']}: {status_word(state['status'])}, {text.progress_line(state)}"
-    )
-    failures.brief(verbs.summary(state["id"]), text.err())
-    if state["status"] in TERMINAL:
-        if out is not None:
-            out_file.write(state["id"], out)
-        if state["status"] in AMENDABLE:
-            again = f"joblot run --resume {state['id']} --retry-failed"
-            text.err().print(f"try what failed again with: {again}", soft_wrap=True)
+def _end(one: Run, state: dict[str, Any], source: Source) -> int:
+    """Complete the run's files, and print how it ended; returns the exit code."""
+    finished = state["status"] in TERMINAL
+    try:
+        one.records.end(state["id"], finished=finished)
+    except BaseException:
+        closing.say(one, state, source)
+        if one.error is not None and not finished:
+            raise one.error from None
+        raise
+    closing.say(one, state, source)
+    if finished:
         return exit_code_of(state["status"])
-    if one.halted:
-        text.err().print(f"halted: {one.halted}", soft_wrap=True)
-    _print_how_to_continue(state, source)
     if one.error is not None:
         raise one.error
     return ENDED_BADLY if one.halted else 128 + one.interrupted
-
-
-def _print_how_to_continue(state: dict[str, Any], source: Source) -> None:
-    command = f"joblot run --resume {state['id']}"
-    if state["sealed"]:
-        text.err().print(f"continue with: {command}", soft_wrap=True)
-        return
-    text.err().print(
-        f"continue with: {command} {source.arguments()} (not all items were submitted: give the "
-        f"same ones again, those it has are skipped), or delete it: joblot delete {state['id']}",
-        soft_wrap=True,
-    )

@@ -69,7 +69,7 @@ def submit(
     url: Url = None,
 ) -> None:
     """Create a job for workers to claim. Prints its number."""
-    source = Source(list(files or ()), lines, jsonl, null, skip_bad)
+    source = Source.of(list(files or ()), lines, jsonl, null=null, skip_bad=skip_bad)
     source.check(needed=False)
     asked = {
         "name": name,

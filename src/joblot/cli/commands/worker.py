@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from joblot.cli.options import NoRetryOn, RetryOn
+from joblot.cli.options import Exec, NoRetryOn, RecycleItems, RecycleMb, RetryOn
 from joblot.cli.printable import say_aside
 from joblot.errors import InvalidInput
 from joblot.log_format import log_to_stderr
@@ -25,14 +26,6 @@ Function = Annotated[
         metavar="FUNC",
         help="module:function, or a module whose functions have @work.",
         show_default=False,
-    ),
-]
-Exec = Annotated[
-    str | None,
-    typer.Option(
-        "--exec",
-        metavar="CMD",
-        help="A command instead of a function; {path} is a field of the payload, {key} the key.",
     ),
 ]
 Url = Annotated[str | None, typer.Option("--url", help=f"The server's address (default: {URL}).")]
@@ -118,6 +111,8 @@ def worker(
     item_seconds_max: ItemSecondsMax = ITEM_SECONDS_MAX,
     retry_on: RetryOn = None,
     no_retry_on: NoRetryOn = None,
+    recycle_items: RecycleItems = 0,
+    recycle_mb: RecycleMb = 0,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
 ) -> None:
     """Work for a joblot server until SIGTERM or Ctrl-C, then finish the items begun, and report.
@@ -148,9 +143,12 @@ def worker(
         item_seconds_max=item_seconds_max,
         spool=str(absolute(spool) if spool else data_folder() / "spool"),
         spool_bytes_max=spool_bytes_max,
+        recycle_items=recycle_items,
+        recycle_mb=recycle_mb,
         verbose=verbose,
     )
     log_to_stderr("joblot worker")
+    logging.getLogger("joblot").setLevel(logging.INFO if verbose else logging.WARNING)
     from joblot.worker.processes import WorkerProcesses  # noqa: PLC0415 (talks HTTP, which is slow to load)
 
     workers = WorkerProcesses(order, processes)

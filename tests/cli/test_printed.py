@@ -1,0 +1,112 @@
+"""What an item prints is kept with it, in the job's log, as far as it is bounded."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from joblot.cli.printed import BYTES_MAX, Keep, Printed
+from joblot.ledger.read.log_lines import logs
+from joblot.ledger.submit.submit import submit
+from joblot.log_writing.writer import writer
+from joblot.worker import batched, each
+from tests.cli.conftest import Joblot
+from tests.worker.conftest import Working, ended, working
+
+__all__ = ["working"]
+
+
+def _kept(working: Working, keep: Keep, keys: list[str], make: Callable[..., Any], **how: Any):
+    """The lines of the job's log about its items, by item; `make` gets what prints."""
+    job = submit("j", keys, pipeline="p").pk
+    printed = Printed(keep, "host/7")
+    with working(printed.kept(make(lambda text: printed.take(text.encode()))), **how):
+        ended(job)
+    printed.end()
+    assert writer().flush(30)
+    lines = [line for line in logs(job, limit=1000) if line["item"] is not None]
+    assert {(line["source"], line["worker"]) for line in lines} <= {("printed", "host/7")}
+    return {line["item"]: line["message"] for line in lines}
+
+
+def _says(put: Callable[[str], object]) -> Any:
+    def says(key: str) -> str:
+        put(f"looks at {key}\n")
+        put(f"has seen {key}\n")
+        if key.startswith("bad"):
+            raise ValueError(key)
+        return key
+
+    return each(says)
+
+
+@pytest.mark.parametrize(
+    ("keep", "expected"),
+    [(Keep.FAILED, {1}), (Keep.ALL, {0, 1, 2}), (Keep.NONE, set())],
+)
+def test_what_is_printed_is_kept_with_the_items_asked_for(
+    ledger_db: str, working: Working, keep: Keep, expected: set[int]
+):
+    keys = ["a", "bad", "c"]
+    kept = _kept(working, keep, keys, _says)
+    assert kept == {n: f"looks at {keys[n]}\nhas seen {keys[n]}" for n in expected}
+
+
+def test_the_end_of_it_is_kept(ledger_db: str, working: Working):
+    def make(put: Callable[[str], object]) -> Any:
+        def says(key: str) -> str:
+            for n in range(2_000):
+                put(f"line {n}\n")
+            put("x" * 10_000 if key == "long" else "the end")
+            return key
+
+        return each(says)
+
+    kept = _kept(working, Keep.ALL, ["many", "long"], make)
+    assert kept[0].endswith("line 1999\nthe end")
+    assert len(kept[0]) <= BYTES_MAX
+    assert kept[1] == "x" * BYTES_MAX
+
+
+def test_of_a_batch_it_is_kept_with_the_first_item(ledger_db: str, working: Working):
+    def make(put: Callable[[str], object]) -> Any:
+        def says(keys: list[str]) -> list[str]:
+            put("all of them")
+            return keys
+
+        return batched(says)
+
+    assert _kept(working, Keep.ALL, ["a", "b"], make, batch_items=2) == {0: "all of them"}
+
+
+def test_a_function_that_breaks_its_streams_fails_no_item(
+    ledger_db: str, working: Working, monkeypatch: pytest.MonkeyPatch
+):
+    def make(put: Callable[[str], object]) -> Any:
+        def breaks(key: str) -> str:
+            monkeypatch.setattr(sys, "stdout", None)
+            put(key)
+            return key
+
+        return each(breaks)
+
+    assert _kept(working, Keep.ALL, ["a", "b"], make) == {0: "a", 1: "b"}
+
+
+def test_a_run_keeps_both_streams_of_a_failed_item_and_shows_them(joblot: Joblot):
+    joblot.write(
+        "says.py",
+        "import sys\n\n\ndef says(key):\n    print('out', key)\n    print('err', file=sys.stderr)\n"
+        "    sys.stdout.write('no newline')\n    assert key != 'b'\n    return key\n",
+    )
+    run = ["run", "says:says", "--workers", "1", "--policy", "failure_threshold=1"]
+    joblot(*run, ":::", "a", "b", "c", expect=1)
+    (line,) = joblot.json("logs", "1", "--item", "1")
+    assert line["message"] == "out b\nerr\nno newline"
+    assert joblot.json("logs", "1", "--item", "0") == []
+    joblot(*run, "--keep-output", "all", ":::", "a", "c")
+    (line,) = joblot.json("logs", "2", "--item", "1")
+    assert line["message"] == "out c\nerr\nno newline"
