@@ -27,7 +27,7 @@ HEAD = """
     from pathlib import Path
 
     import joblot
-    from joblot.errors import ItemFailed, KeyConflict
+    from joblot.errors import InvalidInput, ItemFailed, KeyConflict
     from work import gated, note, upper
 
 """
@@ -172,16 +172,24 @@ def test_ctrl_c_finishes_what_was_begun_and_says_how_to_go_on(script: Write, job
     assert joblot.settled() == 2
 
 
-def test_an_event_loop_may_be_running(script: Write):
+def test_an_event_loop_may_be_running(script: Write, joblot: Joblot):
+    """The first call decides for the process which database it uses."""
     ours = script("""
         async def main():
-            return list(joblot.map(upper, ["a", "b"], workers=1))
+            return list(joblot.map(upper, ["a", "b"], workers=1, db="own.sqlite3"))
 
         if __name__ == "__main__":
-            print(json.dumps(asyncio.run(main())))
+            outputs = asyncio.run(main())
+            try:
+                joblot.map(upper, ["a"], workers=1, db="other.sqlite3")
+            except InvalidInput as error:
+                print(json.dumps([outputs, str(error)]))
     """)
-    outputs, _ = ours.said()
+    (outputs, refused), _ = ours.said()
     assert outputs == ["A", "B"]
+    assert "this process uses SQLite" in refused
+    assert (joblot.folder / "own.sqlite3").exists()
+    assert not (joblot.folder / "other.sqlite3").exists()
 
 
 def test_a_call_that_is_not_under_main_is_refused(script: Write):

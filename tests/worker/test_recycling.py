@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -12,8 +14,10 @@ from joblot.ledger.read.in_flight import in_flight
 from joblot.ledger.read.items import items
 from joblot.ledger.read.progress import progress
 from joblot.ledger.submit.submit import submit
+from joblot.wire import ClaimedItem, Result
 from joblot.worker import batched, each
 from joblot.worker.recycling import MIB, OUT_OF_MEMORY, Recycler, Recycling, resident_bytes
+from tests.polling import eventually
 from tests.worker.conftest import Working, ended, numbered
 
 
@@ -24,17 +28,21 @@ class MemoryOfALibrary(MemoryError):
 def _replaced(working: Working, recycling: Recycling, work: Any, **settings: Any) -> list[str]:
     """Run one worker until it leaves; returns why."""
     recycler, why = Recycler(recycling), list[str]()
-    left = []
-    with working(recycler.watched(work), **settings) as worker:
+    is_set = threading.Event()
+
+    def begins_later(items: Sequence[ClaimedItem]) -> Iterator[list[Result]]:
+        assert is_set.wait(30)
+        yield from work(items)
+
+    with working(recycler.watched(begins_later), **settings) as worker:
 
         def leave(reason: str) -> None:
             why.append(reason)
             worker.drain()
 
         recycler.due = leave
-        left.append(worker)
-        while not why:
-            worker._draining.wait(0.01)
+        is_set.set()
+        eventually(lambda: why)
     return why
 
 

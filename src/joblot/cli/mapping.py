@@ -68,9 +68,9 @@ def map(  # noqa: A001 (as the built-in one, in the namespace `joblot`)
     `retry` repeats what has failed. The other options are those of `joblot run`. `db` is an SQLite
     file; by default it is the project's database or joblot's own.
 
-    `progress` is shown on standard error. Ctrl-C finishes the items that have begun, and raises
-    KeyboardInterrupt. Raises InvalidInput, KeyConflict for other items or options under the same
-    key, WrongStatus for a canceled job, Unavailable; and what `items` raises.
+    `progress` is shown on standard error. Ctrl-C and SIGTERM finish the items that have begun, and
+    raise KeyboardInterrupt and SystemExit. Raises what `items` raises; InvalidInput, Unavailable;
+    KeyConflict for other items or options under the same key; WrongStatus for a canceled job.
     """
     if is_loading_main():
         raise InvalidInput(UNDER_MAIN)
@@ -202,7 +202,9 @@ class _Call:
 
 def _unfinished(run: Run, job: int) -> BaseException:
     how = f"job {job} is not finished: the same call with its key, or with job={job}, continues it"
-    error: BaseException = run.error or KeyboardInterrupt()
+    by_ctrl_c = run.interrupted in (0, signal.SIGINT)
+    stopped = KeyboardInterrupt() if by_ctrl_c else SystemExit(128 + run.interrupted)
+    error: BaseException = run.error or stopped
     error.add_note(how)
     return error
 
