@@ -10,6 +10,7 @@ from tests.meta.sources import ROOT, python_files
 
 # Who may sleep, and why.
 SLEEPERS = {
+    "tests/distributed/celery/project.py": "a task that takes a while",
     "tests/polling.py": "between two looks",
     "tests/webhooks/test_misbehaving.py": "a receiver that is slow",
 }
