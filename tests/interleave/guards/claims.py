@@ -104,7 +104,8 @@ GUARDS = (
         "claim/rate_1.function.postgresql.sql",
         "    oldest := slot - 60;\n",
         "    oldest := slot - 58;\n",
-        "ledger/claim/test_rate.py::test_a_job_grants_so_many_in_a_period[postgres]",
+        "ledger/claim/test_rate.py::test_what_is_left_of_a_period_counts_from_its_beginning"
+        "[postgres]",
     ),
     Guard(
         "A claim that knows nothing of a new limit grants nothing.",

@@ -75,6 +75,16 @@ def test_a_job_grants_so_many_in_a_period(ledger_db: str, clock: Clock) -> None:
     assert taken() == 5
 
 
+def test_what_is_left_of_a_period_counts_from_its_beginning(ledger_db: str, clock: Clock) -> None:
+    """No claim was refused before, so nothing says when the next item is due."""
+    submit("slow", keys(30), pipeline="p", policy=FIVE)
+    assert len(worker.lease(limit=3).items) == 3
+    clock.forward(59)
+    assert len(worker.lease(limit=16).items) == 2
+    clock.forward(2)
+    assert len(worker.lease(limit=16).items) == 3
+
+
 def test_a_claim_takes_no_more_than_what_is_left(ledger_db: str, clock: Clock) -> None:
     submit("slow", keys(30), pipeline="p", policy=FIVE)
     assert numbers(worker.lease(limit=16)) == [0, 1, 2, 3, 4]
