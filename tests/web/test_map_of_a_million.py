@@ -37,7 +37,8 @@ CODES = """numbers => {
 
 
 @pytest.fixture
-def page(visit: Callable[..., Visit], token_file: Path) -> Page:
+def page(million: Job, visit: Callable[..., Visit], token_file: Path) -> Page:
+    """Closed before the tables are emptied: a page that asks then gets an error."""
     window = visit()
     window.allow("willReadFrequently")  # the test reads the canvas, which the page never does
     return window.enter(token_file)

@@ -71,6 +71,10 @@ class Pool:
             why = f"function: importing its module ended the worker ({happening.how})"
         return self._failed.setdefault(process, InvalidInput(why))
 
+    def has_failed(self, process: Process) -> bool:
+        """True if it is known already that this process can't use the function."""
+        return process in self._failed
+
     def forget(self, died: Died) -> None:
         """Forget a process that has ended and whose leases have ended."""
         self.supervisor.forget(died.process)

@@ -270,8 +270,17 @@ class Run:
             self._succeed(died)
         elif died.process in self._pool.ready:
             self._replace(died, fruitful=bool(leases) or died.frozen)
-        elif not self._pool.supervisor.processes:
-            self._give_up(self._pool.failed_to_load(died) or Unavailable("no worker is left"))
+        else:
+            self._note_failure(died)
+
+    def _note_failure(self, died: Died) -> None:
+        """A worker has ended before it could begin."""
+        is_known = self._pool.has_failed(died.process)
+        error = self._pool.failed_to_load(died) or Unavailable("no worker is left")
+        if not self._pool.supervisor.processes:
+            self._give_up(error)
+        elif not is_known:
+            self._say(OTHERS_GO_ON.format(error))
 
     def _end_lease(self, lease: dict[str, Any], died: Died, *, worked_on: bool) -> None:
         """Only the lease worked on can have killed the worker; older ones only await receipts."""

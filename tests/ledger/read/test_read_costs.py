@@ -167,6 +167,7 @@ OTHERS = {
     *("submit", "add_items", "seal", "start", "pause", "resume", "cancel", "retry", "delete"),
     "edit",
     "act_on_all",
+    *("log", "on_fan_out"),
     *("prune_for", "revoke_worker", "restore_worker"),
     "described",  # a value of a worker's row
     *("claim", "report", "release", "renew", "renew_many", "renew_ahead", "expire", "repair"),
