@@ -10,7 +10,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable
-from pathlib import Path
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -233,7 +233,7 @@ def test_a_function_is_found_by_its_name():
     assert _of("os.path:join") is os.path.join
     assert Callee.of(json.dumps) == Callee("json:dumps", "json:dumps")
     assert _of(json.dumps) is json.dumps
-    assert Callee.of(Path.read_text).function == "pathlib:Path.read_text"
+    assert Callee.of(Fraction.limit_denominator).function == "fractions:Fraction.limit_denominator"
 
 
 def test_a_function_without_a_module_is_sent_by_value(monkeypatch: pytest.MonkeyPatch):

@@ -64,6 +64,7 @@ class World:
         with start_worker(
             self.app,
             pool="threads",
+            loglevel="WARNING",  # Celery sets the root logger's level for the whole process
             concurrency=concurrency,
             perform_ping_check=False,
             shutdown_timeout=30,
