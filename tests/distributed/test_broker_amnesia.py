@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nats.js.errors import NotFoundError
 
 from joblot.grants import STREAM, Sent, name_of, subject_of
 from joblot.identity.tokens import issue
@@ -109,12 +110,25 @@ def finished_events(job: int) -> int:
     return Event.objects.filter(job_id=job, kind="finished").count()
 
 
+def _once_there(server: NatsServer, ask: Callable[[Any], Any]) -> None:
+    """Ask once the dispatcher has made again what an earlier fault has removed."""
+
+    def is_done() -> bool:
+        try:
+            server.ask(ask)
+        except NotFoundError:
+            return False
+        return True
+
+    eventually(is_done)
+
+
 def deleted(server: NatsServer) -> None:
-    server.ask(lambda js: js.delete_stream(STREAM))
+    _once_there(server, lambda js: js.delete_stream(STREAM))
 
 
 def purged(server: NatsServer) -> None:
-    server.ask(lambda js: js.purge_stream(STREAM))
+    _once_there(server, lambda js: js.purge_stream(STREAM))
 
 
 def restarted(server: NatsServer) -> None:
@@ -129,7 +143,7 @@ def wiped(server: NatsServer) -> None:
 
 
 def consumer_lost(server: NatsServer) -> None:
-    server.ask(lambda js: js.delete_consumer(STREAM, name_of("p")))
+    _once_there(server, lambda js: js.delete_consumer(STREAM, name_of("p")))
 
 
 @pytest.mark.parametrize("fault", [deleted, purged, restarted, wiped, consumer_lost])
