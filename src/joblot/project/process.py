@@ -8,14 +8,13 @@ from __future__ import annotations
 import logging
 import sys
 
-from joblot.errors import InvalidInput, JoblotError, Refused
 from joblot.log_format import log_to_stderr
 from joblot.project.order import ProjectOrder
 from joblot.standalone import setup
 from joblot.worker import Worker
 from joblot.worker.ending import drain_when_asked
 from joblot.worker.handlers import by_pipeline
-from joblot.worker.process import DONE, REFUSED, UNAVAILABLE, USAGE
+from joblot.worker.process import DONE, UNAVAILABLE, answering
 from joblot.worker.pulse import Pulse
 from joblot.worker.supervised import Supervised
 
@@ -25,13 +24,7 @@ def main() -> int:
     if (given := supervised.order()) is None:
         return DONE
     order = ProjectOrder(**given)
-    try:
-        code = _serve(order, supervised)
-    except JoblotError as error:
-        code = _exit_code(error)
-        supervised.answer(error=str(error), exit_code=code)
-    supervised.answer(done=code)
-    return code
+    return answering(supervised, lambda: _serve(order, supervised))
 
 
 def _serve(order: ProjectOrder, supervised: Supervised) -> int:
@@ -50,12 +43,6 @@ def _serve(order: ProjectOrder, supervised: Supervised) -> int:
 
     pulse = Pulse(supervised.shared["pulse"])
     return UNAVAILABLE if serve(order, handlers, begin, pulse) else DONE
-
-
-def _exit_code(error: JoblotError) -> int:
-    if isinstance(error, InvalidInput):
-        return USAGE
-    return REFUSED if isinstance(error, Refused) else UNAVAILABLE
 
 
 if __name__ == "__main__":

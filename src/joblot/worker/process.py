@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 
 from joblot.errors import InvalidInput, JoblotError, Refused
@@ -32,8 +33,13 @@ def main() -> int:
     log_to_stderr("joblot worker %(process)d")
     logging.getLogger("joblot").setLevel(logging.INFO if order.verbose else logging.WARNING)
     add_working_folder()
+    return answering(supervised, lambda: _serve(order, supervised))
+
+
+def answering(supervised: Supervised, serve: Callable[[], int]) -> int:
+    """Serve, and answer with the exit code, and why if it could not; returns the code."""
     try:
-        code = _serve(order, supervised)
+        code = serve()
     except JoblotError as error:
         code = _exit_code(error)
         supervised.answer(error=str(error), exit_code=code)

@@ -207,7 +207,8 @@ class _Round:
     def _refuse(self, one: PendingResult, error: NotStorable | RefusedAtCommit) -> None:
         if isinstance(error, RefusedAtCommit):
             deferred = error.deferred(one.number)
-            logger.warning("item %s: %s at COMMIT", one.number, deferred.cause)
+            about = {"job": error.scope.job_id, "item": one.number}
+            logger.warning("item %s: %s at COMMIT", one.number, deferred.cause, extra=about)
             deferrals.note(error.scope.job_id, error.scope.stage, [deferred])
             self._answer(one, Receipt.DEFERRED, f"{deferred.cause}; post it again later")
             return

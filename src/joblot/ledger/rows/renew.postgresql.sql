@@ -1,5 +1,5 @@
--- purpose: move the deadline of a lease, and note its progress, if given; returns the new one, or no row if it is not renewed.
---          Without `seconds`, the job's policy says for how long
+-- purpose: move the deadline of a lease, and note its progress, if given; returns the new deadline, or
+--          no row if it is not renewed. Without `seconds`, the job's policy says for how long
 -- guard: the lease has not ended, nor has its run, and its worker is not revoked
 -- locks: the lease; a report through it is waited for
 UPDATE joblot_lease l
