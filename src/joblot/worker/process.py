@@ -41,7 +41,7 @@ def answering(supervised: Supervised, serve: Callable[[], int]) -> int:
     try:
         code = serve()
     except JoblotError as error:
-        code = _exit_code(error)
+        code = exit_code(error)
         supervised.answer(error=str(error), exit_code=code)
     supervised.answer(done=code)
     return code
@@ -60,7 +60,8 @@ def _serve(order: Order, supervised: Supervised) -> int:
     return UNAVAILABLE if serve(order, handlers, begin, Pulse(supervised.shared["pulse"])) else DONE
 
 
-def _exit_code(error: JoblotError) -> int:
+def exit_code(error: JoblotError) -> int:
+    """That of a worker that could not serve, as on the command line."""
     if isinstance(error, InvalidInput):
         return USAGE
     return REFUSED if isinstance(error, Refused) else UNAVAILABLE

@@ -14,7 +14,7 @@ from django.conf import ENVIRONMENT_VARIABLE, settings
 from django.core.management import BaseCommand, CommandError, CommandParser
 
 from joblot.cli.clocks import running
-from joblot.errors import InvalidInput, JoblotError, Refused
+from joblot.errors import InvalidInput, JoblotError
 from joblot.log_format import log_to_stderr
 from joblot.maintenance import supervise_until, sweep_until
 from joblot.project.declared_work import handlers_of_project
@@ -22,7 +22,7 @@ from joblot.project.order import ProjectOrder
 from joblot.project.reloading import Restarting, is_child, work_and_watch
 from joblot.project.serving import serve
 from joblot.worker import Worker
-from joblot.worker.process import DONE, REFUSED, UNAVAILABLE, USAGE
+from joblot.worker.process import DONE, UNAVAILABLE, exit_code
 from joblot.worker.processes import WorkerProcesses
 from joblot.worker.settings import ITEM_SECONDS_MAX
 
@@ -64,7 +64,7 @@ class Command(BaseCommand):
         try:
             code = self._work(order, options)
         except JoblotError as error:
-            raise CommandError(str(error), returncode=_exit_code(error)) from error
+            raise CommandError(str(error), returncode=exit_code(error)) from error
         if code != DONE:
             sys.exit(code)
 
@@ -145,9 +145,3 @@ def _drain_on_signals(worker: Worker) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, drain)
-
-
-def _exit_code(error: JoblotError) -> int:
-    if isinstance(error, InvalidInput):
-        return USAGE
-    return REFUSED if isinstance(error, Refused) else UNAVAILABLE
