@@ -248,6 +248,17 @@ class TestGrants:
             assert next_of(other, 1.0) is None
         assert Lease.objects.get(pk=lease.token).worker == "mine"
 
+    def test_one_that_is_brought_to_its_worker_again_is_not_worked_on_twice(
+        self, running: Dispatching, client: Client, nats_server: NatsServer
+    ) -> None:
+        """As after its acknowledgement was lost, while the worker has it in its backlog."""
+        submit("again", keys(1), pipeline="p")
+        eventually(lambda: running.on_their_way() == 1)
+        again = nats_server.ask(lambda js: js.get_msg(STREAM, 1)).data
+        assert next_of(client) is not None
+        nats_server.ask(lambda js: js.publish(subject_of("p"), again))
+        assert next_of(client, 1.0) is None
+
     def test_one_that_a_worker_pulled_before_it_died_is_worked_on_by_another(
         self, running: Dispatching, client: Client, nats_server: NatsServer
     ) -> None:

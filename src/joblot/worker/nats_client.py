@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import cycle, islice
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("joblot.worker")
 
 SLICE_SECONDS = 0.5  # for which one of several pipelines is waited for
+TAKEN_MAX = 1_000  # leases that are remembered, so that none is worked on twice
 
 
 class NatsClient(HttpClient):
@@ -52,6 +54,7 @@ class NatsClient(HttpClient):
         self._has_server = bool(url)  # which may grant what no dispatcher sends
         self._link = NatsLink(nats_url)
         self._takes: Msg | None = None  # whose lease may be this worker's: it is asked for again
+        self._had: deque[str] = deque(maxlen=TAKEN_MAX)  # the leases that it took before
         super().__init__(
             url or "http://joblot.invalid",
             token,
@@ -131,11 +134,13 @@ class NatsClient(HttpClient):
             logger.warning("a message was dropped: %s", error)
             self._dropped(message)
             return None
-        until = self._take(lease.token, sent.dispatcher)
+        # The ledger lets its holder take a lease twice, so that a lost answer can be asked for again.
+        until = "" if lease.token in self._had else self._take(lease.token, sent.dispatcher)
         if not until:
             self._dropped(message)
             return None
         self._takes = None
+        self._had.append(lease.token)
         self._link.acknowledge(message, lease.token)
         return replace(lease, expires_at=until)
 

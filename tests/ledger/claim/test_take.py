@@ -53,6 +53,14 @@ def test_to_take_it_again_renews_it(grant: GrantedLease) -> None:
         take(grant.token, DISPATCHER, worker="w")
 
 
+def test_one_whose_items_are_all_settled_is_not_taken_again(grant: GrantedLease) -> None:
+    """A broker brought it again, to the worker that had it: nothing is left to do."""
+    take(grant.token, DISPATCHER, worker="w")
+    succeed(grant)
+    with pytest.raises(LeaseEnded, match="is done"):
+        take(grant.token, DISPATCHER, worker="w")
+
+
 def test_another_dispatchers_is_not_taken(grant: GrantedLease) -> None:
     with pytest.raises(LeaseEnded):
         take(grant.token, "dispatch-2", worker="w")

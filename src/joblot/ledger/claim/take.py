@@ -43,8 +43,9 @@ def take(token: str | UUID, dispatcher: str, *, worker: str, owner: int | None =
     """Make the lease that was granted to `dispatcher` the worker's; returns its new deadline.
 
     From now on the lease counts as the worker's: its caps, its revocation, what it holds. To repeat
-    the call renews the lease. Raises LeaseEnded if another worker has taken it, if it has ended, or
-    if its job gives out no items now; WorkerRevoked; NotFound; InvalidInput for no `worker`.
+    the call renews the lease. Raises LeaseEnded if another worker has taken it, if all its items
+    are settled, if it has ended, or if its job gives out no items now; WorkerRevoked; NotFound;
+    InvalidInput for no `worker`.
     """
     if not worker:
         raise InvalidInput("Joblot-Worker: expected the name of the worker that takes the lease")
@@ -58,9 +59,11 @@ def take(token: str | UUID, dispatcher: str, *, worker: str, owner: int | None =
             mine = Lease.ledger.using(alias()).filter(pk=lease.pk)
             mine.update(worker=worker, owner=owner, expires_at=until)
             return find(token).expires_at.isoformat()
-    if (lease.worker, lease.owner) == (worker, owner):
+    if (lease.worker, lease.owner) == (worker, owner) and lease.open:
         return renew(token)
-    raise LeaseEnded(f"lease {lease.pk} was taken by another worker, or ended; take the next one")
+    raise LeaseEnded(
+        f"lease {lease.pk} was taken by another worker, is done, or has ended; take the next one"
+    )
 
 
 def withdraw(token: str | UUID, dispatcher: str) -> int:
