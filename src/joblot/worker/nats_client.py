@@ -134,7 +134,7 @@ class NatsClient(HttpClient):
             logger.warning("a message was dropped: %s", error)
             self._dropped(message)
             return None
-        # The ledger lets its holder take a lease twice, so that a lost answer can be asked for again.
+        # The ledger lets its holder take a lease twice, in case the first answer was lost.
         until = "" if lease.token in self._had else self._take(lease.token, sent.dispatcher)
         if not until:
             self._dropped(message)
