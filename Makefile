@@ -31,7 +31,7 @@ test-pages: $(DEV_READY) ## Run the tests of the pages, in Chromium
 	scripts/chromium || true
 	$(PYTEST) -m pages $(ARGS)
 
-test-proofs: $(DEV_READY) ## Run races, the explorer, the simulator and the model, each up to a bound
+test-proofs: $(DEV_READY) ## Run races, the explorer, the simulator, the model and hostile values, up to a bound
 	$(PYTEST) -m proofs $(ARGS)
 
 test-processes: $(DEV_READY) ## Run the tests with commands, servers, brokers and examples as processes

@@ -102,9 +102,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Leave the thousands of collected tests out of each garbage collection."""
+    """Leave the thousands of collected tests out of each garbage collection, and have fewer.
+
+    One for every 700 new objects takes 3% of the time of a test of the ledger.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(10_000)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

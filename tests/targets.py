@@ -16,12 +16,18 @@ QUICK = "quick"
 PLACES = {
     # Chromium, and all else that shows whether the pages are right.
     "pages": ("web",),
-    # Many orders, seeds and random requests: what no list of cases holds.
+    # Many orders, seeds, threads and hostile values: more than a list of cases holds.
     "proofs": (
         "api/test_fuzz.py",
+        "api/test_hostile_values.py",
         "api/test_openapi.py",
         "interleave",
+        "ledger/claim/test_candidates.py::test_each_of_jobs_of_different_size_ends_within_its_bound",
+        "ledger/claim/test_candidates.py::test_of_50_jobs_against_one_the_one_gets_half_of_the_claims_until_it_is_done",
+        "ledger/read/test_eta.py::test_the_ranges_are_right_as_often_as_they_say",
+        "ledger/submit/test_keys.py::test_any_order_of_items_is_judged_by_the_set_of_them",
         "ledger/test_model.py",
+        "ledger/test_shared_memory.py",
         "races",
         "testing/simulator",
         "testing/test_interleave.py",
@@ -40,6 +46,7 @@ PLACES = {
         "dispatch",
         "docs",
         "examples",
+        "failures/test_server.py",
         "importing",
         "log_writing",
         "project",
@@ -51,6 +58,7 @@ PLACES = {
         "webhooks",
         "worker/test_docs.py",
         "worker/test_over_http.py",
+        "worker/test_refused_reports.py",
         "worker/test_supervisor.py",
     ),
     # Minutes, since they wait for real limits, start many processes or measure a large job.
