@@ -24,6 +24,7 @@ FULL = (
     ("fair.py", "--handlers", "32"),
     ("cancel.py", "--handlers", "32"),
     ("verbs.py",),
+    ("tasks.py",),
     ("growth.py",),
     ("growth.py", "--db", "sqlite"),
     ("removal.py",),

@@ -46,6 +46,7 @@ OF_TERMINALS = (
 # pytest alone runs all.
 SLOW = (
     "contrib/antenna/test_large_bodies.py",
+    "contrib/tasks/test_guide.py",
     "cli/test_certify.py",
     "cli/test_run_broken_off.py",
     "crashes/test_what_is_known.py",
