@@ -25,6 +25,7 @@ FULL = (
     ("cancel.py", "--handlers", "32"),
     ("verbs.py",),
     ("tasks.py",),
+    ("fan_out.py",),
     ("growth.py",),
     ("growth.py", "--db", "sqlite"),
     ("removal.py",),

@@ -55,7 +55,11 @@ def main() -> None:
         for act, must in (("enqueue", "<= 2"), ("claim and report", "<= 5"))
     ]
     figures.append(
-        figure("transactions a second, in threads", [together[one] / together[other]], ">= 2")
+        figure(
+            f"enqueuing transactions a second, {one} / {other}",
+            [together[one] / together[other]],
+            ">= 2",
+        )
     )
     alone = sorted(found[f"claim and report, {one}"] for found in rounds)[len(rounds) // 2]
     name = f"CPU to claim and report, {asked.backlog} tasks waiting / few"
