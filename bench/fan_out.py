@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,10 @@ def main() -> None:
             figure("items a second, fan_out / group", ratios("items a second"), ">= 0.2"),
             figure("CPU an item, fan_out / group", ratios("CPU milliseconds an item"), "<= 4"),
         ],
-        {"rounds": [{name: round(value, 3) for name, value in one.items()} for one in rounds]},
+        {
+            "celery": version("celery"),
+            "rounds": [{name: round(value, 3) for name, value in one.items()} for one in rounds],
+        },
     )
 
 
