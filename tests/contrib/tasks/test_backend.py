@@ -35,6 +35,7 @@ from joblot.worker.retrying import Retrying
 from tests.contrib.tasks.conftest import TASKS, Workers
 from tests.threads import Threads
 
+REAL = "tests.contrib.tasks.shop.add"
 STATEMENTS_MAX = 6  # and BEGIN and COMMIT
 
 
@@ -164,12 +165,14 @@ def test_only_tasks_are_called(shop: Any, workers: Workers) -> None:
     job = submit(
         "forged", [{"key": "a", "payload": {"django_task": call}}], pipeline="tasks:default"
     )
+    stages = [{"name": one, "pipeline": one} for one in ("tasks:other", "p")]
+    submit("two", [{"key": "c", "payload": {"django_task": call | {"task": REAL}}}], stages=stages)
     empty = submit("empty", ["b"], pipeline="tasks:default")
     assert workers.run() == 2
     (cause,) = causes(job.pk)["causes"]
     assert "expected a function with @task" in cause["message"]
     assert causes(empty.pk)["causes"][0]["type"].endswith(InvalidTask.__name__)
-    for key in ("a", "b"):
+    for key in ("a", "b", "c"):
         with pytest.raises((TaskResultDoesNotExist, InvalidTask)):
             task_backends["default"].get_result(key)
 

@@ -72,7 +72,7 @@ def read_result(backend: str, id_: str) -> TaskResult[Any, Any]:
         call = Call.read(found["payload"])
     except (NotFound, InvalidTask):
         raise TaskResultDoesNotExist(id_) from None
-    if call.backend != backend:
+    if call.backend != backend or len(found["stages"]) != 1:
         raise TaskResultDoesNotExist(id_)
     result = new_result(call.found(job.priority), id_, backend, call.args, call.kwargs)
     _fill(result, job, found)
