@@ -64,6 +64,7 @@ PLACES = {
     # Minutes, since they wait for real limits, start many processes or measure a large job.
     "slow": (
         "contrib/antenna/test_large_bodies.py",
+        "contrib/tasks/test_guide.py",
         "cli/test_certify.py",
         "cli/test_run_broken_off.py",
         "crashes/test_what_is_known.py",
