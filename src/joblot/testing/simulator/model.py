@@ -178,6 +178,10 @@ class Job:
 
     # Workers
 
+    def ready(self, stage: int, now: int) -> dict[int, Waiting]:
+        numbers = (n for at, n in self.waiting if at == stage and self.is_ready(stage, n, now))
+        return {n: self.waiting[stage, n] for n in numbers}
+
     def must_serve(self, stage: int, now: int) -> bool:
         """Whether an item is ready that a claim may not miss."""
         return self.status in CLAIMABLE and any(
