@@ -31,6 +31,7 @@ IMAGES = 300
 BROKEN = IMAGES // 50
 GOOD = IMAGES - BROKEN
 MODEL_SECONDS = 0.02  # so that neither kind of workers is done before the other has begun
+SECONDS_MAX = 120
 BIN = Path(sys.executable).parent
 SERVES = re.compile(r"http://\S+:\d+")
 
@@ -115,12 +116,12 @@ class Platform:
         for number, one in enumerate(self.started):
             assert one.poll() is None, (self.folder / f"log{number}").read_text()
 
-    def await_line(self, log: Path, text: str) -> None:
+    def await_lines(self, log: Path, text: str, count: int = 1) -> None:
         def written() -> bool:
             self.check()
-            return text in log.read_text()
+            return log.read_text().count(text) == count
 
-        eventually(written)
+        eventually(written, seconds_max=SECONDS_MAX)
 
     def await_status(self, wanted: str) -> None:
         """As the old page shows it."""
@@ -131,7 +132,7 @@ class Platform:
             return found == [(wanted,)]
 
         with psycopg.connect(self.database, autocommit=True) as database:
-            eventually(shown)
+            eventually(shown, seconds_max=SECONDS_MAX)
 
     def end(self) -> None:
         for process in self.started:
@@ -173,6 +174,7 @@ def platform(tmp_path: Path, postgres_server: PostgresServer) -> Iterator[Platfo
         admin.execute("DROP DATABASE platform WITH (FORCE)")
 
 
+@pytest.mark.timeout(300)
 def test_celery_dispatches_and_both_kinds_of_workers_share_the_images(platform: Platform) -> None:
     platform.run(sys.executable, "manage.py", "migrate", "--verbosity=0")
     assert platform.shell(SURVEY) == "1"
@@ -187,9 +189,9 @@ def test_celery_dispatches_and_both_kinds_of_workers_share_the_images(platform: 
     platform.start("joblot", "worker", "board.work", JOBLOT_TOKEN=platform.token("nats"))
     fleet = {"JOBLOT_URL": url, "JOBLOT_TOKEN": platform.token("fleet")}
     platform.start(sys.executable, "-m", "board.fleet", **fleet)
-    platform.await_line(celery, "ready.")
+    platform.await_lines(celery, "ready.")
     platform.shell(DISPATCH)
-
+    platform.await_lines(celery, " succeeded in ", 2)
     platform.await_status("COMPLETED_WITH_ERRORS")
     found: dict[str, Any] = json.loads(platform.shell(END))
     assert found["jobs"] == [1], "the task ran twice, and found the same job"
