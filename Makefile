@@ -30,9 +30,9 @@ test: $(DEV_READY) ## Run the tests on SQLite and PostgreSQL
 test-slow: $(DEV_READY) ## Run the slow tests: real limits, many processes, a large job
 	$(BIN)/pytest -n $(JOBS) --dist worksteal -m slow $(ARGS)
 
-test-distributed: $(DEV_READY) ## Run the tests with real brokers and many processes that are killed
+test-distributed: $(DEV_READY) ## Run the tests with real brokers and many processes that are killed (LONG=1: more of them)
 	scripts/redis || true
-	$(BIN)/pytest -n $(JOBS) --dist worksteal -m distributed $(ARGS)
+	$(if $(LONG),JOBLOT_TEST_LONG=1) $(BIN)/pytest -n $(JOBS) --dist worksteal -m distributed $(ARGS)
 
 test-newest: ## Run the tests on the newest Python, Django, PostgreSQL (needs root)
 	JOBS=$(JOBS) scripts/newest $(ARGS)
