@@ -41,9 +41,9 @@ test-processes: $(DEV_READY) ## Run the tests with commands, servers, brokers an
 test-slow: $(DEV_READY) ## Run the slow tests: real limits, many processes, a large job
 	$(PYTEST) -m slow $(ARGS)
 
-test-distributed: $(DEV_READY) ## Run the tests with real brokers and many processes that are killed
+test-distributed: $(DEV_READY) ## Run the tests with real brokers and processes that are killed (LONG=1: more of them)
 	scripts/redis || true
-	$(PYTEST) -m distributed $(ARGS)
+	$(if $(LONG),JOBLOT_TEST_LONG=1) $(PYTEST) -m distributed $(ARGS)
 
 test-both: $(DEV_READY) ## Run what both legs of CI run: test, -pages, -proofs and -processes, in one
 	scripts/chromium || true

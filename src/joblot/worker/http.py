@@ -139,6 +139,9 @@ class HttpClient:
     def release(self, token: str) -> object:
         return self._post(f"leases/{quote(token, safe='')}/release", {})
 
+    def interrupt(self) -> None:
+        """A claim returns within its `wait_seconds`."""
+
     def close(self) -> None:
         """Threads hold no resources of their own here."""
 
