@@ -15,7 +15,7 @@ SETUP := pyproject.toml constraints.txt scripts/venv
 DEMO_READY := .venv/.ready-demo
 DEV_READY := .venv/.ready-dev
 
-.PHONY: help demo test test-pages test-proofs test-processes test-slow test-distributed test-both test-newest interleave mutants screenshots check format bench bench-quick bench-peers simulate constraints clean
+.PHONY: help demo test test-pages test-proofs test-processes test-slow test-distributed test-both test-newest interleave mutants screenshots check format bench bench-quick bench-peers bench-beside simulate constraints clean
 
 help: ## List the recipes
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,11 @@ bench-peers: $(DEV_READY) ## Measure other frameworks beside joblot (installs th
 	$(BIN)/python -m bench.peers.install
 	$(BIN)/python -m bench.peers $(ARGS)
 	$(BIN)/python -m bench.peers.page
+
+bench-beside: $(DEV_READY) ## Measure joblot beside Pool, joblib, GNU parallel and Dask (minutes)
+	$(BIN)/python -m bench.beside.install
+	$(BIN)/python -m bench.beside $(ARGS)
+	$(BIN)/python -m bench.beside.page
 
 simulate: $(DEV_READY) ## Simulate workers, faults and sweeps, from SEED (ITEMS=100000: one large job)
 	$(BIN)/python -m joblot.testing.simulator --db $(DB) $(if $(SEED),--seed $(SEED)) $(if $(ITEMS),--items $(ITEMS)) $(ARGS)

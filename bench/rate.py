@@ -1,4 +1,4 @@
-"""What a rate limit costs a claim, beside a job without one and with a limit that is far away.
+"""What a rate limit costs a claim: of its job, of its pipeline, and none; the limits are far away.
 
     python bench/rate.py [--rounds 5] [--threads 4]
 
@@ -20,7 +20,8 @@ from joblot import standalone
 from joblot.testing.postgres import PostgresServer
 
 CLAIMS = 400  # of each thread in a round
-WAYS = {"no limit": None, "a limit": 10**9}
+FAR = {"rate_items_max": 10**9}
+WAYS = ("no limit", "of its job", "of its pipeline")
 
 
 def main() -> None:
@@ -39,16 +40,18 @@ def main() -> None:
 
 def _measure(rounds: int, threads: int) -> dict[str, list[dict[str, float]]]:
     from joblot import submit
+    from joblot.maintenance import edit_pipeline
 
     jobs = {
         way: submit(
             way,
             map(str, range((rounds + 1) * threads * CLAIMS)),
             pipeline=f"{way} {threads}",
-            policy={"rate_items_max": limit},
+            policy=FAR if way == "of its job" else {},
         ).pk
-        for way, limit in WAYS.items()
+        for way in WAYS
     }
+    edit_pipeline(f"of its pipeline {threads}", policy=FAR)
     costs: dict[str, list[dict[str, float]]] = {way: [] for way in jobs}
     with ThreadPoolExecutor(threads) as pool:
         for number in range(rounds + 1):
@@ -85,10 +88,11 @@ def _tell(threads: int, costs: dict[str, Any]) -> None:
         ms = statistics.median(one["ms"] for one in rounds)
         rate = statistics.median(one["per s"] for one in rounds)
         print(f"{threads} threads, {way}: {ms:.3f} ms of processor time, {rate:,.0f} claims/s")
-    pairs = zip(costs["no limit"], costs["a limit"], strict=True)
-    ratios = sorted(limited["ms"] / plain["ms"] for plain, limited in pairs)
-    low, middle, high = ratios[0], statistics.median(ratios), ratios[-1]
-    print(f"{threads} threads, with / without: {middle:.2f} ({low:.2f} to {high:.2f})", flush=True)
+    for way in WAYS[1:]:
+        pairs = zip(costs[WAYS[0]], costs[way], strict=True)
+        ratios = sorted(limited["ms"] / plain["ms"] for plain, limited in pairs)
+        low, middle, high = ratios[0], statistics.median(ratios), ratios[-1]
+        print(f"{threads} threads, {way} / {WAYS[0]}: {middle:.2f} ({low:.2f} to {high:.2f})")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from django.db import connections
 
 from joblot.ledger.db import functions
 from joblot.ledger.db.dialect import dialect_of
-from joblot.testing.interleave.steps import DROP_STEP_FUNCTION, step_function, with_steps
+from joblot.testing.interleave.steps import DROP_STEP_FUNCTION, MARK, step_function, with_steps
 
 
 @contextmanager
@@ -19,7 +19,8 @@ def stepped(alias: str) -> Iterator[None]:
     if not dialect_of(connections[alias]).has_functions:
         yield
         return
-    sources = [functions.source(name) for name in functions.NAMES]
+    every = map(functions.source, functions.NAMES)
+    sources = [source for source in every if MARK.search(source)]
     _run(alias, [step_function(), *map(with_steps, sources)])
     yield
     _run(alias, [*sources, DROP_STEP_FUNCTION])

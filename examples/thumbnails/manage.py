@@ -1,18 +1,8 @@
-"""joblot in a Django project: `python manage.py migrate && python manage.py thumbnails`."""
+"""joblot in a Django project: `migrate`, `thumbnails`, and `joblot_worker --sweep`."""
 
-from django.conf import settings
+import os
+
 from django.core.management import execute_from_command_line
 
-settings.configure(
-    SECRET_KEY="example",
-    DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
-    INSTALLED_APPS=["joblot", "gallery"],
-    DATABASES={
-        "default": {
-            "ENGINE": "django.db.backends.sqlite3",
-            "NAME": "example.sqlite3",
-            "OPTIONS": {"transaction_mode": "IMMEDIATE"},  # required by a system check
-        }
-    },
-)
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings")
 execute_from_command_line()

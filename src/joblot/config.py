@@ -34,6 +34,23 @@ def doubled(seconds: float, times: int, *, most: float) -> float:
 
 HALT_ACTIONS = ("pause", "cancel")
 
+
+def _require_whole(policy: Policy | PipelinePolicy, names: Iterable[str]) -> None:
+    for name in names:
+        if not isinstance(getattr(policy, name), int):
+            raise InvalidPolicy(f"{name}: expected a whole number")
+
+
+def _known(cls: type, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`given`, if these are names of its fields. Raises InvalidPolicy."""
+    known = {field.name for field in fields(cls)}
+    if unknown := sorted(set(given) - known):
+        raise InvalidPolicy(
+            f"unknown policy {', '.join(unknown):.200}; known are {', '.join(sorted(known))}"
+        )
+    return given
+
+
 # The settings of a policy that may be None, and count items; with the least value of each.
 _COUNTS: Mapping[str, int] = {
     "in_flight_items_max": 1,
@@ -89,20 +106,12 @@ class Policy:
             if (given := getattr(self, name)) is not None:
                 _bounded(least, 2**31 - 1, {name: given})
                 whole.append(name)
-        for name in whole:
-            if not isinstance(getattr(self, name), int):
-                raise InvalidPolicy(f"{name}: expected a whole number")
+        _require_whole(self, whole)
 
     @classmethod
     def of(cls, given: Mapping[str, Any] | None, default: Policy | None = None) -> Self | Policy:
         """`default` with the values of `given`. Raises InvalidPolicy for an unknown name."""
-        given = given or {}
-        known = {field.name for field in fields(cls)}
-        if unknown := sorted(set(given) - known):
-            raise InvalidPolicy(
-                f"unknown policy {', '.join(unknown):.200}; known are {', '.join(sorted(known))}"
-            )
-        return replace(default or cls(), **given)
+        return replace(default or cls(), **_known(cls, given or {}))
 
     @property
     def halts(self) -> bool:
@@ -114,6 +123,32 @@ class Policy:
         return doubled(
             self.retry_backoff_seconds, failures - 1, most=self.retry_backoff_seconds_max
         )
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class PipelinePolicy:
+    """The limits of a pipeline, over all of its jobs and all workers."""
+
+    in_flight_items_max: int | None = None  # in live leases
+    rate_items_max: int | None = None  # granted in any `rate_seconds`
+    rate_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        counts = ("in_flight_items_max", "rate_items_max")
+        given = {name: getattr(self, name) for name in counts if getattr(self, name) is not None}
+        _bounded(1, 2**31 - 1, given)
+        _bounded(1, 86_400, {"rate_seconds": self.rate_seconds})
+        _require_whole(self, given)
+
+    def edited(self, changes: Mapping[str, Any]) -> Self:
+        """This one with what changes; None removes a limit. Raises InvalidPolicy."""
+        defaults: dict[str, Any] = {field.name: field.default for field in fields(self)}
+        given = _known(type(self), changes)
+        chosen = {name: defaults[name] if v is None else v for name, v in given.items()}
+        return replace(self, **chosen)
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from joblot.ledger.lease import expire
     from joblot.ledger.maintain.delivery import deliver, deliver_until
     from joblot.ledger.maintain.file_removal import remove_files, remove_files_until
+    from joblot.ledger.maintain.pipelines import edit_pipeline
     from joblot.ledger.maintain.repair import repair
     from joblot.ledger.maintain.revocation import restore_worker, revoke_worker
     from joblot.ledger.maintain.sweep import Swept, sweep, sweep_until
     from joblot.ledger.read.audit import audit, audit_all
     from joblot.ledger.read.health import health
+    from joblot.ledger.read.pipelines import pipelines
     from joblot.ledger.read.workers import workers
 else:
     __getattr__ = lazily(
@@ -36,6 +38,8 @@ else:
             "joblot.ledger.maintain.revocation": ["revoke_worker", "restore_worker"],
             "joblot.ledger.read.workers": ["workers"],
             "joblot.ledger.read.health": ["health"],
+            "joblot.ledger.maintain.pipelines": ["edit_pipeline"],
+            "joblot.ledger.read.pipelines": ["pipelines"],
         },
     )
 
@@ -45,8 +49,10 @@ __all__ = [
     "audit_all",
     "deliver",
     "deliver_until",
+    "edit_pipeline",
     "expire",
     "health",
+    "pipelines",
     "prune",
     "remove_files",
     "remove_files_until",

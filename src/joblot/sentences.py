@@ -70,3 +70,8 @@ def share(part: int, whole: int) -> str:
 def settled_of(stage: Json) -> int:
     """How many items of a stage have an outcome there, or never reach it."""
     return sum(int(stage[part]) for part in ("succeeded", "failed", "lost", "skipped"))
+
+
+def settled_in(job: Json) -> int:
+    """The same, over all stages of a job."""
+    return sum(map(settled_of, job["stages"]))

@@ -93,6 +93,9 @@ class ClaimedItem:
     null_payload: bool = False
 
 
+PRINTED = "printed"  # the source of lines that an item has printed
+
+
 @dataclass(frozen=True, slots=True)
 class GrantedLease:
     """The right to report on `items` until `expires_at` (ISO 8601), or longer if renewed.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from unittest.mock import ANY
 
 from tests.api.conftest import Api
@@ -74,3 +75,25 @@ def test_a_cancel_with_another_number_is_refused(admin: Api) -> None:
     assert (admin.status, answer["code"]) == (409, "number_changed")
     assert (answer["expected"], answer["found"]) == (3, 2)
     assert admin.post(path, {"expected": 2})["status"] == "REVOKED"
+
+
+def test_the_limits_of_a_pipeline_are_changed_and_listed(admin: Api) -> None:
+    body = {"pipeline": "a/b", "policy": {"rate_items_max": 5, "rate_seconds": 1}, "reason": "API"}
+    changed = admin.patch("pipelines", body)
+    assert (admin.status, changed["pipeline"]) == (200, "a/b")
+    assert changed["policy"] == {
+        "in_flight_items_max": None,
+        "rate_items_max": 5,
+        "rate_seconds": 1,
+    }
+    assert (changed["changed_by"], changed["reason"]) == ("token:of a test", "API")
+    assert admin.get("pipelines") == {"pipelines": [changed]}
+    assert admin.patch("pipelines", body | {"policy": {"rate": 1}})["code"] == "invalid_policy"
+    assert admin.status == 422
+
+
+def test_who_sees_some_projects_only_changes_no_limit_of_all(api: Callable[..., Api]) -> None:
+    some = api("admin", projects=["birds"])
+    answer = some.patch("pipelines", {"pipeline": "p", "policy": {"rate_items_max": 5}})
+    assert (some.status, answer["code"]) == (403, "not_allowed")
+    assert some.get("pipelines")["code"] == "not_allowed"

@@ -241,6 +241,9 @@ BODIES: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         }
     ),
     "leases/{lease}/renew": body_of({"seconds": numbers}),
+    "leases/{lease}/printed": body_of(
+        {"printed": st.lists(body_of({"item": numbers, "text": texts}), max_size=3)}
+    ),
 }
 
 

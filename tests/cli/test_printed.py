@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from joblot.cli.printed import BYTES_MAX, Keep, Printed
+from joblot.cli.printed import to_job_log
 from joblot.ledger.read.log_lines import logs
 from joblot.ledger.submit.submit import submit
 from joblot.log_writing.writer import writer
 from joblot.worker import batched, each
+from joblot.worker.printed import BYTES_MAX, Keep, Printed
 from tests.cli.conftest import Joblot
 from tests.worker.conftest import Working, ended, working
 
@@ -22,10 +23,9 @@ __all__ = ["working"]
 def _kept(working: Working, keep: Keep, keys: list[str], make: Callable[..., Any], **how: Any):
     """The lines of the job's log about its items, by item; `make` gets what prints."""
     job = submit("j", keys, pipeline="p").pk
-    printed = Printed(keep, "host/7")
+    printed = Printed(keep, to_job_log("host/7"))
     with working(printed.kept(make(lambda text: printed.take(text.encode()))), **how):
         ended(job)
-    printed.end()
     assert writer().flush(30)
     lines = [line for line in logs(job, limit=1000) if line["item"] is not None]
     assert {(line["source"], line["worker"]) for line in lines} <= {("printed", "host/7")}
@@ -110,3 +110,19 @@ def test_a_run_keeps_both_streams_of_a_failed_item_and_shows_them(joblot: Joblot
     joblot(*run, "--keep-output", "all", ":::", "a", "c")
     (line,) = joblot.json("logs", "2", "--item", "1")
     assert line["message"] == "out c\nerr\nno newline"
+
+
+def test_what_c_code_writes_as_it_ends_its_process_is_kept_with_the_item(joblot: Joblot):
+    joblot.write(
+        "dies.py",
+        "import ctypes, os\n\n\ndef dies(key):\n    os.write(2, b'free(): invalid pointer\\n')\n"
+        "    ctypes.string_at(0)\n",
+    )
+    run = ["run", "dies:dies", "--workers", "1", "--policy", "expiries_max=1"]
+    joblot(*run, ":::", "a", expect=1)
+    lines = [one["message"] for one in joblot.json("logs", "1", "--item", "0")]
+    (line,) = {one for one in lines if one.startswith("the last output of the process")}
+    assert line.endswith("(signal 11):\nfree(): invalid pointer")
+    joblot(*run, "--keep-output", "none", ":::", "a", expect=1)
+    lines = [one["message"] for one in joblot.json("logs", "2", "--item", "0")]
+    assert not any(one.startswith("the last output") for one in lines)

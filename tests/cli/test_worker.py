@@ -19,6 +19,7 @@ import pytest
 from joblot.ledger.lease import expire
 from joblot.ledger.read.audit import audit
 from joblot.ledger.read.items import items
+from joblot.ledger.read.log_lines import logs
 from joblot.ledger.read.progress import progress
 from joblot.ledger.read.workers import workers
 from joblot.ledger.submit.submit import submit
@@ -112,6 +113,21 @@ def _holds(lease: Lease, number: int) -> bool:
 
 NAMES = [f"n{n}" for n in range(30)]
 FROZEN_SECONDS = "2"  # even an empty call may take a while
+
+
+def test_what_a_failed_item_prints_is_kept_with_it(served: Served):
+    served.joblot.write(
+        "says.py",
+        "def says(key):\n    print('looks at', key)\n    assert key != 'b'\n    return key\n",
+    )
+    job = served.submit("a", "b", failure_threshold=1)
+    worker = served.work("says:says")
+    assert served.ended(job) == {"succeeded": 1, "failed": 1, "lost": 0}
+    eventually(lambda: any(one["source"] == "printed" for one in logs(job.pk, limit=100)))
+    (line,) = (one for one in logs(job.pk, limit=100) if one["source"] == "printed")
+    assert (line["item"], line["message"]) == (1, "looks at b")
+    worker.send_signal(signal.SIGTERM)
+    worker.wait()
 
 
 def test_a_worker_needs_no_django(served: Served):

@@ -25,6 +25,15 @@ def _steps() -> Iterator[tuple[str, str]]:
             yield text, next_text if next_kind == "text" else ""
 
 
+def _saved(code: str, directory: Path) -> str | None:
+    """The name of the file that the block is, by its first line; it is written."""
+    named = re.match(r"# (\w+\.py)\n", code)
+    if named is None:
+        return None
+    (directory / named[1]).write_text(code, encoding="utf-8")
+    return named[1]
+
+
 def _run(directory: Path, *command: str) -> str:
     ours = {k: v for k, v in os.environ.items() if not k.startswith(("JOBLOT_", "DJANGO_"))}
     done = subprocess.run(
@@ -41,7 +50,12 @@ def _run(directory: Path, *command: str) -> str:
 
 
 def test_the_tutorial_prints_what_it_says(tmp_path: Path) -> None:
-    steps = list(_steps())
+    steps = []
+    for code, text in _steps():
+        if (name := _saved(code, tmp_path)) is None:
+            steps.append((code, text))
+        elif text:
+            assert _run(tmp_path, name) == text
     program = "".join(f"{code}\nprint({MARK!r})\n" for code, _ in steps)
     (tmp_path / "tutorial.py").write_text(program, encoding="utf-8")
     printed = _run(tmp_path, "tutorial.py").split(f"{MARK}\n")

@@ -15,4 +15,4 @@ def save(results):
 
 @on_event("finished")  # recorded once per run, in the transaction that finishes the job
 def tell(event):
-    print(f"job {event.job_id} ended as {event.data['status']}")
+    print(f"job {event.job_id} ended as {event.data['status']}: {Thumbnail.objects.count()} rows")

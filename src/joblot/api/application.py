@@ -8,7 +8,7 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja.errors import HttpError, ValidationError
 
-from joblot.api import bulk, insights, items, jobs, live, results, upkeep, webhooks, work
+from joblot.api import bulk, insights, items, jobs, live, pipelines, results, upkeep, webhooks, work
 from joblot.api.auth import Bearer
 from joblot.api.body import API_NAMESPACE, JsonParser
 from joblot.api.expected import expected
@@ -32,6 +32,7 @@ api.add_router("", insights.router)
 api.add_router("", items.router)
 api.add_router("", results.router)
 api.add_router("", upkeep.router)
+api.add_router("", pipelines.router)
 api.add_router("", live.router)
 api.add_router("", webhooks.router)
 

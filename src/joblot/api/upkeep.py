@@ -55,7 +55,7 @@ class RepairOut(AuditOut):
 @router.post("prune", response=PruneOut)
 def prune_jobs(request: HttpRequest, body: PruneIn) -> Any:
     """Remove the jobs that ended longer ago, with all rows; for a few seconds, see `more`."""
-    _of_all_projects(request)
+    of_all_projects(request)
     older_than = timedelta(seconds=body.older_than_seconds)
     removed, more = prune_for(older_than, limits().prune_seconds_max)
     return {"removed": removed, "more": more}
@@ -64,7 +64,7 @@ def prune_jobs(request: HttpRequest, body: PruneIn) -> Any:
 @router.post("leases/{token}/expire", response=ExpireOut)
 def expire_lease(request: HttpRequest, token: LeaseToken) -> Any:
     """Expire a lease before its deadline because its worker is known to be dead."""
-    _of_all_projects(request)
+    of_all_projects(request)
     return {"expired": expire(token)}
 
 
@@ -75,7 +75,7 @@ def repair_job(request: HttpRequest, job_id: JobIdInPath) -> Any:
     return repair(job_id)
 
 
-def _of_all_projects(request: HttpRequest) -> Caller:
+def of_all_projects(request: HttpRequest) -> Caller:
     """An admin whose token is not limited to some projects. Raises NotAllowed."""
     caller = caller_with(request, Scope.ADMIN)
     if caller.projects is not None:

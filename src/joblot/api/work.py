@@ -21,6 +21,8 @@ from joblot.api.schemas.work import (
     ClaimOut,
     NextClaimIn,
     NextOut,
+    PrintedIn,
+    PrintedOut,
     ReleaseOut,
     RenewIn,
     RenewOut,
@@ -43,6 +45,7 @@ from joblot.ledger.lease import release, renew
 from joblot.ledger.maintain.revocation import restore_worker, revoke_worker
 from joblot.ledger.read.workers import workers as all_workers
 from joblot.ledger.report.group_commit import report_grouped
+from joblot.ledger.report.printed import keep_printed
 from joblot.ledger.rows import workers
 from joblot.ledger.rows.names import checked_name
 from joblot.shown import shown
@@ -139,6 +142,15 @@ def release_lease(request: HttpRequest, token: LeaseToken) -> Any:
     worker_of(request, caller)
     released = release(token)
     return {"released": released}
+
+
+@router.post("leases/{token}/printed", response=PrintedOut)
+def keep_what_was_printed(request: HttpRequest, token: LeaseToken, body: PrintedIn) -> Any:
+    """Keep what items have printed, in the job's log, which is bounded."""
+    caller = caller_with(request, Scope.WORK)
+    instance = worker_of(request, caller)
+    workers.require_not_revoked(caller.owner, instance)
+    return {"kept": keep_printed(token, [(one.item, one.text) for one in body.printed])}
 
 
 @router.post(

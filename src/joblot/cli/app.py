@@ -25,6 +25,8 @@ COMMANDS = {
     "workers": "joblot.cli.commands.read:workers",
     "revoke-worker": "joblot.cli.commands.revoke:revoke_worker",
     "restore-worker": "joblot.cli.commands.revoke:restore_worker",
+    "pipelines": "joblot.cli.commands.pipelines:pipelines",
+    "edit-pipeline": "joblot.cli.commands.pipelines:edit_pipeline",
     "start": "joblot.cli.commands.change:start",
     "seal": "joblot.cli.commands.change:seal",
     "cancel": "joblot.cli.commands.change:cancel",

@@ -61,6 +61,12 @@ class Ledger(Protocol):
 
     def restore_worker(self, owner: int, worker: str, *, reason: str) -> None: ...
 
+    def pipelines(self) -> Sequence[Row]:
+        """Those that have a limit."""
+
+    def edit_pipeline(self, pipeline: str, policy: Mapping[str, Any], *, reason: str) -> Row:
+        """The pipeline as it is then."""
+
     def submit(self, items: Iterable[Any] | None, **asked: Any) -> Row:
         """`asked` are the other arguments of joblot's `submit`."""
 

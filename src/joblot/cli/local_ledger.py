@@ -54,6 +54,12 @@ class LocalLedger:
     def restore_worker(self, owner: int, worker: str, *, reason: str) -> None:
         verbs.restore_worker(owner, worker, actor=operator(), reason=reason)
 
+    def pipelines(self) -> Sequence[Row]:
+        return verbs.pipelines()
+
+    def edit_pipeline(self, pipeline: str, policy: Mapping[str, Any], *, reason: str) -> Row:
+        return verbs.edit_pipeline(pipeline, policy=policy, actor=operator(), reason=reason)
+
     def submit(self, items: Iterable[Any] | None, **asked: Any) -> Row:
         asked["project"] = asked["project"] or "default"
         return verbs.progress(verbs.submit(items=items, actor=operator(), **asked).pk)

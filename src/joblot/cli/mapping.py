@@ -14,11 +14,12 @@ from joblot.cli import failures, text, verbs
 from joblot.cli.callee import Callee, is_loading_main
 from joblot.cli.cores import cores
 from joblot.cli.database import make_database, sqlite_file
+from joblot.cli.happenings import Interrupted
 from joblot.cli.mapped import Mapped, off_loop
-from joblot.cli.plan import EXPIRIES_MAX, Plan, reawaken
-from joblot.cli.printed import Keep
+from joblot.cli.plan import EXPIRIES_MAX, Plan
 from joblot.cli.records.records import Records
-from joblot.cli.run import Interrupted, Run
+from joblot.cli.resumption import reawaken
+from joblot.cli.run import Run
 from joblot.cli.source import BadEntry, NewItem
 from joblot.config import limits
 from joblot.errors import InvalidInput
@@ -28,6 +29,7 @@ from joblot.standalone import is_embedded
 from joblot.states import RETRYABLE, TERMINAL
 from joblot.words import status_word
 from joblot.worker.plain import plain
+from joblot.worker.printed import Keep
 from joblot.worker.settings import ITEM_SECONDS_MAX
 
 UNDER_MAIN = (

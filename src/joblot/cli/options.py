@@ -14,6 +14,7 @@ from joblot.config import HALT_ACTIONS
 from joblot.errors import InvalidInput, NotFound
 from joblot.places import absolute
 from joblot.shown import shown
+from joblot.worker.printed import Keep
 
 ID_MAX = 2**63 - 1  # of a bigint column
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -52,6 +53,10 @@ Url = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+KeepOutput = Annotated[
+    Keep,
+    typer.Option("--keep-output", help="Of which items to keep what they print, in the job's log."),
+]
 Policies = Annotated[
     list[str] | None,
     typer.Option(

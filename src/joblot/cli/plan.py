@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from joblot.cli import alive, verbs
-from joblot.cli.source import Source
-from joblot.errors import InvalidInput, Refused, WrongStatus
+from joblot.cli import verbs
+from joblot.errors import InvalidInput, Refused
 from joblot.operator_name import operator
 from joblot.places import absolute
 from joblot.states import TERMINAL, JobStatus
@@ -58,6 +57,11 @@ class Plan:
             )
         return plan
 
+    def as_order(self) -> dict[str, Any]:
+        """What a worker process needs of it."""
+        known = {name: value for name, value in asdict(self).items() if name != "cwd"}
+        return {**known, "pipeline": self.pipeline}
+
     def as_config(self) -> dict[str, Any]:
         return {
             "run": {
@@ -77,13 +81,31 @@ class Plan:
     @classmethod
     def of(cls, job_id: int, config: Any) -> Plan:
         """The plan of a job. Raises Refused if the job was not made by `joblot run`."""
+        if is_of_map(config):
+            raise Refused(
+                f"job {job_id} was made by joblot.map, which takes its items from your program, so "
+                f"`joblot run` can't resume it; to go on, in Python: {_map_call(job_id, config)}"
+            )
         if not _is_plan(config):
-            raise Refused(f"job {job_id} was not made by `joblot run`, so it can't be resumed")
+            raise Refused(
+                f"job {job_id} was not made by `joblot run`, so it can't be resumed; "
+                f"workers of its pipelines go on with it: see joblot why {job_id}"
+            )
         return cls(**config["run"])
 
 
 def _is_plan(config: Any) -> bool:
     return isinstance(config, Mapping) and isinstance(config.get("run"), Mapping)
+
+
+def is_of_map(config: Any) -> bool:
+    """True for the config of a job that `joblot.map` has made."""
+    return isinstance(config, Mapping) and isinstance(config.get("map"), Mapping)
+
+
+def _map_call(job_id: int, config: Mapping[str, Any]) -> str:
+    function = str(config["map"].get("function", "func")).rpartition(":")[2]
+    return f"joblot.map({function}, items, job={job_id}), with the same items"
 
 
 def is_of_run(job: Any) -> bool:
@@ -92,8 +114,12 @@ def is_of_run(job: Any) -> bool:
 
 
 def how_to_go_on(job: Any) -> str | None:
-    """The command that continues a job of `joblot run`; None for other jobs and ended ones."""
-    if not is_of_run(job) or job.status in TERMINAL or job.status == JobStatus.CANCELING:
+    """What continues a job of `joblot run` or `joblot.map`; None for other jobs and ended ones."""
+    if job.status in TERMINAL or job.status == JobStatus.CANCELING:
+        return None
+    if is_of_map(job.config):
+        return _map_call(job.pk, job.config)
+    if not is_of_run(job):
         return None
     command = f"joblot run --resume {job.pk}"
     if job.sealed:
@@ -112,48 +138,3 @@ def begin(plan: Plan, *, name: str | None, policy: Mapping[str, Any]) -> int:
         actor=operator(),
     )
     return int(job.pk)
-
-
-def require_resumable(job_id: int, source: Source, *, retry: bool = False) -> Plan:
-    """The plan of a job that can be continued; with `retry`, one that was canceled can be.
-
-    Raises NotFound, Refused, WrongStatus.
-    """
-    job = verbs.read_job(job_id)
-    plan = Plan.of(job_id, job.config)
-    if job.status == JobStatus.CANCELING or (job.status == JobStatus.REVOKED and not retry):
-        raise WrongStatus(
-            f"job {job_id} was canceled; `joblot retry {job_id}` begins its next run, which can "
-            "then be resumed"
-        )
-    if job.sealed and source.given:
-        raise Refused(
-            f"job {job_id} has all its items ({job.total:,}) and takes no more; leave them out: "
-            f"joblot run --resume {job_id}"
-        )
-    if not job.sealed and not source.given:
-        raise Refused(
-            f"job {job_id} was not submitted to its end ({job.total:,} items so far); give it the "
-            f"same items again: joblot run --resume {job_id} ITEMS… (those it has are skipped)"
-        )
-    return plan
-
-
-def reawaken(job_id: int) -> list[dict[str, Any]]:
-    """Start or resume the job, and release the leases of dead workers of earlier runs.
-
-    Returns the leases of workers that may be alive.
-    """
-    job = verbs.read_job(job_id)
-    if job.status == JobStatus.PAUSED:
-        verbs.resume(job_id)
-    elif job.status == JobStatus.CREATED:
-        verbs.start(job_id)
-    leases = verbs.in_flight(job=job_id)
-    dead = {worker for worker in {lease["worker"] for lease in leases} if alive.is_dead(worker)}
-    for lease in leases:
-        if lease["worker"] in dead:
-            verbs.release(lease["token"])
-    for worker in dead:
-        alive.forget(worker)
-    return [lease for lease in leases if lease["worker"] not in dead]

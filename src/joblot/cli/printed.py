@@ -1,94 +1,19 @@
-"""What an item prints, kept with it: as lines of the job's log that are about the item.
-
-The end of it is kept, and the log of a job is bounded. What C code and other programs write past
-Python's `sys.stdout` and `sys.stderr` is passed on, but not kept.
-"""
+"""What the items of a run print, on its way into the job's log in this process's database."""
 
 from __future__ import annotations
 
-import sys
 import time
-from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from enum import StrEnum
 
-from joblot.config import limits
 from joblot.log_writing.writer import Logged, writer
-from joblot.wire import ClaimedItem, Result
-from joblot.worker.current import lease
-from joblot.worker.function import Work
-from joblot.worker.supervised import copy_output
-
-BYTES_MAX = 4_000  # of one item
-SOURCE = "printed"  # of the lines
+from joblot.wire import PRINTED, GrantedLease
+from joblot.worker.printed import Put
 
 
-class Keep(StrEnum):
-    """Of which items."""
+def to_job_log(worker: str) -> Put:
+    """Writes what the items of this worker have printed, by the thread of the log's writer."""
 
-    FAILED = "failed"
-    ALL = "all"
-    NONE = "none"
+    def put(lease: GrantedLease, item: int, text: str) -> None:
+        about = {"stage": lease.stage, "item": item, "worker": worker, "lease": lease.token}
+        writer().put(Logged(lease.job, time.monotonic(), "info", PRINTED, text, about))
 
-
-class Printed:
-    """Keeps what the calls of this process print; of a batch, with its first item."""
-
-    def __init__(self, keep: Keep, worker: str) -> None:
-        self._keep = keep
-        self._worker = worker
-        self._pieces: deque[bytes] = deque()
-        self._bytes = 0
-
-    def kept(self, work: Work) -> Work:
-        if self._keep is Keep.NONE:
-            return work
-        copy_output(self.take)
-
-        def keeping(items: Sequence[ClaimedItem]) -> Iterator[list[Result]]:
-            working = work(items)
-            while True:
-                self._begin()
-                results = next(working, None)
-                if results is None:
-                    return
-                self._note(results)
-                yield results
-
-        return keeping
-
-    def end(self) -> None:
-        """Wait until all is written, or given up."""
-        writer().flush(limits().log_flush_seconds)
-
-    def take(self, piece: bytes) -> None:
-        """Called by each thread that prints. More than is kept in the end does no harm."""
-        self._pieces.append(piece[-BYTES_MAX:])
-        self._bytes += len(self._pieces[-1])
-        while self._bytes - len(self._pieces[0]) >= BYTES_MAX:
-            self._bytes -= len(self._pieces.popleft())
-
-    def _begin(self) -> None:
-        _flush()
-        self._pieces.clear()
-        self._bytes = 0
-
-    def _note(self, results: Sequence[Result]) -> None:
-        chosen = [one for one in results if self._keep is Keep.ALL or not one.succeeded]
-        if not chosen:
-            return
-        _flush()
-        text = b"".join(self._pieces)[-BYTES_MAX:].decode(errors="replace").strip("\n")
-        if text:
-            now, held = time.monotonic(), lease()
-            about = {"stage": held.stage, "item": chosen[0].item, "worker": self._worker}
-            about["lease"] = held.token
-            writer().put(Logged(held.job, now, "info", SOURCE, text, about))
-
-
-def _flush() -> None:
-    """A function may have closed the streams, or put something else in their place."""
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError, AttributeError):
-            stream.flush()
+    return put

@@ -82,6 +82,13 @@ class RemoteLedger:
         asked = {"owner": owner, "instance": worker, "reason": reason}
         self._ask("POST", "workers/restore", asked)
 
+    def pipelines(self) -> Sequence[Row]:
+        return self._get("pipelines")["pipelines"]  # type: ignore[no-any-return]
+
+    def edit_pipeline(self, pipeline: str, policy: Mapping[str, Any], *, reason: str) -> Row:
+        asked = {"pipeline": pipeline, "policy": policy, "reason": reason}
+        return self._ask("PATCH", "pipelines", asked)  # type: ignore[no-any-return]
+
     def submit(self, items: Iterable[Any] | None, **asked: Any) -> Row:
         """Post the first items with the job; stream the others into it, then seal it.
 

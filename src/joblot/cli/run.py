@@ -7,29 +7,26 @@ from __future__ import annotations
 
 import logging
 import queue
-import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
-from types import FrameType
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from joblot.cli import text, verbs
 from joblot.cli.clocks import running
+from joblot.cli.dead_workers import DeathsInARow, end_lease
 from joblot.cli.display import Progress, progress_display
+from joblot.cli.happenings import Happening, Interrupted, NotRecorded, heard_signals, why_halted
 from joblot.cli.plan import Plan
 from joblot.cli.pool import Pool
-from joblot.cli.records.recorder import Failure
 from joblot.cli.records.records import Records
 from joblot.cli.submission import Items, Submission, Submitted
 from joblot.cli.useless import useless_error
 from joblot.cli.worker_process import RunOrder
 from joblot.errors import InvalidInput, JoblotError, Refused, Unavailable
-from joblot.sentences import settled_of
+from joblot.sentences import settled_in
 from joblot.states import TERMINAL, JobStatus
-from joblot.worker.ending import signals_that_end
 from joblot.worker.recycling import OUT_OF_MEMORY
 from joblot.worker.supervisor import Answered, Died
 
@@ -37,30 +34,8 @@ logger = logging.getLogger("joblot.cli")
 
 SHOW_SECONDS = 0.2
 UNAVAILABLE_SECONDS_MAX = 60.0  # without the database, before the run gives up
-FRUITLESS_DEATHS_MAX = 3  # consecutive deaths of workers that held no item
 OTHERS_GO_ON = "a worker can't begin, the others go on: {}"
 END_SECONDS_MAX = 5.0  # for workers to end after the job has ended
-
-
-@dataclass(frozen=True, slots=True)
-class Interrupted:
-    """A signal was received."""
-
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class NotRecorded:
-    """A file of the run could not be written."""
-
-    error: Failure
-
-
-Happening = Died | Answered | Interrupted | Submitted | NotRecorded
-
-
-def _settled(state: dict[str, Any]) -> int:
-    return sum(map(settled_of, state["stages"]))
 
 
 @dataclass(slots=True)
@@ -82,17 +57,14 @@ class Run:
     _happened: queue.SimpleQueue[Happening] = field(default_factory=queue.SimpleQueue)
     _stop: threading.Event = field(default_factory=threading.Event)
     _submission: Submission | None = None
-    _fruitless: int = 0
+    _deaths: DeathsInARow = field(default_factory=DeathsInARow)
     _settled: int = 0
-    _settled_at_death: int = -1
     _away_since: float | None = None
     _pool: Pool = field(init=False)
 
     def _order(self) -> RunOrder:
-        plan = self.plan
-        of_plan = {name: value for name, value in asdict(plan).items() if name != "cwd"}
-        own = {"name": "", "pipeline": plan.pipeline, "db": self.db, "journal": bool(self.records)}
-        return RunOrder(**{**of_plan, **own, **self.more})
+        own = {"name": "", "db": self.db, "journal": bool(self.records)}
+        return RunOrder(**{**self.plan.as_order(), **own, **self.more})
 
     def hear(self, happening: Happening) -> None:
         """Called from any thread."""
@@ -141,13 +113,13 @@ class Run:
         If the run ended first, `interrupted` or `error` says why.
         """
         self.job_id = job_id
-        self.settled_before = _settled(verbs.progress(job_id))
+        self.settled_before = settled_in(verbs.progress(job_id))
         began = time.monotonic()
         self.records.start(
             job_id, lambda error: self._happened.put(NotRecorded(error)), resumed=resumed
         )
         with (
-            self._signals(),  # first: a signal must find the workers that have work
+            heard_signals(self.hear),  # first: a signal must find the workers that have work
             running(verbs.sweep_until, verbs.supervise_until),
             progress_display(quiet=self.quiet) as display,
         ):
@@ -171,7 +143,7 @@ class Run:
         state = self._progress()
         if state is not None:
             display.update(state)
-            self._settled = _settled(state)
+            self._settled = settled_in(state)
             if state["status"] in TERMINAL:
                 return True
             if state["status"] == JobStatus.PAUSED and not self._stop.is_set():
@@ -180,9 +152,7 @@ class Run:
 
     def _drain_if_halted(self) -> None:
         """A job that was paused by a person may be resumed while this run waits."""
-        with suppress(Unavailable):
-            reasons = verbs.why(self.job_id)["reasons"]
-            self.halted = next((one["text"] for one in reasons if one["code"] == "halted"), "")
+        self.halted = why_halted(self.job_id)
         if self.halted:
             self._drain()
 
@@ -259,7 +229,7 @@ class Run:
         try:
             leases = verbs.in_flight(worker=died.process.name)
             for lease in leases:
-                self._end_lease(lease, died, worked_on=lease is leases[-1])
+                end_lease(lease, died, self.plan, worked_on=lease is leases[-1])
         except Unavailable as error:
             logger.warning("leases of a dead worker wait until they expire: %s", error)
             leases = []
@@ -282,26 +252,13 @@ class Run:
         elif not is_known:
             self._say(OTHERS_GO_ON.format(error))
 
-    def _end_lease(self, lease: dict[str, Any], died: Died, *, worked_on: bool) -> None:
-        """Only the lease worked on can have killed the worker; older ones only await receipts."""
-        if died.process.asked or died.process.leaves or not worked_on:
-            verbs.release(lease["token"])
-            return
-        cause = f"its worker died ({died.how})"
-        if lease["expiries"]:
-            did = "froze" if died.frozen else "killed"
-            cause = f"poison: {did} its worker {lease['expiries'] + 1} times ({died.how})"
-        verbs.expire(lease["token"], cause)
-
     def _replace(self, died: Died, *, fruitful: bool) -> None:
         """Replace a dead worker, as long as there is progress, or an item to blame."""
-        fruitful = fruitful or self._settled > self._settled_at_death
-        self._settled_at_death = self._settled
-        self._fruitless = 0 if fruitful else self._fruitless + 1
-        if self._fruitless > FRUITLESS_DEATHS_MAX:
+        self._deaths.note(self._settled, fruitful=fruitful)
+        if self._deaths.too_many:
             self._give_up(
                 Unavailable(
-                    f"{self._fruitless} workers in a row died before they held an item "
+                    f"{self._deaths.count} workers in a row died before they held an item "
                     f"({died.how}); see their output above"
                 )
             )
@@ -340,20 +297,3 @@ class Run:
         if self._submission is not None:
             self._submission.join()
             self.error = self.error or self._submission.error
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Queue signals like other happenings; handled in the main thread only."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def note(number: int, _: FrameType | None) -> None:
-            self._happened.put(Interrupted(number))
-
-        before = {number: signal.signal(number, note) for number in signals_that_end()}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)

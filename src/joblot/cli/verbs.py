@@ -44,14 +44,17 @@ if TYPE_CHECKING:
     from joblot.ledger.read.results import results, results_page
     from joblot.ledger.read.summary import summary
     from joblot.ledger.read.workers import workers
+    from joblot.ledger.report.printed import keep_printed
     from joblot.ledger.rows.job import read_job
     from joblot.ledger.rows.outputs import storage
     from joblot.ledger.submit.items import checked_item
     from joblot.maintenance import (
         audit,
         audit_all,
+        edit_pipeline,
         expire,
         health,
+        pipelines,
         prune,
         repair,
         restore_worker,
@@ -104,14 +107,17 @@ else:
             "joblot.ledger.read.listing": ["listing"],
             "joblot.ledger.read.summary": ["summary"],
             "joblot.ledger.read.results": ["results", "results_page"],
+            "joblot.ledger.report.printed": ["keep_printed"],
             "joblot.ledger.rows.job": ["read_job"],
             "joblot.ledger.rows.outputs": ["storage"],
             "joblot.ledger.submit.items": ["checked_item"],
             "joblot.maintenance": [
                 "audit",
                 "audit_all",
+                "edit_pipeline",
                 "expire",
                 "health",
+                "pipelines",
                 "prune",
                 "repair",
                 "restore_worker",
@@ -151,6 +157,7 @@ __all__ = [
     "deliver_once",
     "deliveries",
     "edit",
+    "edit_pipeline",
     "end",
     "endings_among",
     "events",
@@ -159,6 +166,7 @@ __all__ = [
     "in_flight",
     "issue",
     "items",
+    "keep_printed",
     "listing",
     "location",
     "logs",
@@ -166,6 +174,7 @@ __all__ = [
     "outputs",
     "outputs_among",
     "pause",
+    "pipelines",
     "progress",
     "prune",
     "read_job",

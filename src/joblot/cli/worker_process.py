@@ -11,17 +11,20 @@ from joblot.cli import alive, verbs
 from joblot.cli.bad_entries import failed_first
 from joblot.cli.callee import loaded
 from joblot.cli.local_client import LocalClient, wait_seconds
-from joblot.cli.printed import Keep, Printed
+from joblot.cli.printed import to_job_log
 from joblot.cli.records.ended import Journal, JournalingClient
 from joblot.cli.useless import stopping
+from joblot.config import limits
 from joblot.errors import InvalidInput, JoblotError
 from joblot.log_format import log_to_stderr
+from joblot.log_writing.writer import writer
 from joblot.search_path import add_working_folder
 from joblot.standalone import setup
 from joblot.wire import Error
 from joblot.worker import Handler, Worker, WorkerSettings, handler
 from joblot.worker.command import END_SECONDS, Command
 from joblot.worker.ending import drain_when_asked, ended_when_stuck, leave_frozen, leaving
+from joblot.worker.printed import Keep, Printed
 from joblot.worker.pulse import Pulse
 from joblot.worker.recycling import Recycler, Recycling
 from joblot.worker.retrying import Retrying
@@ -108,7 +111,7 @@ def _work(order: RunOrder, served: Handler, job: int, supervised: Supervised) ->
         supervised.answer(useless=f"{error.type}: {error.message}")
 
     recycler = Recycler(Recycling(order.recycle_items, order.recycle_mb))
-    printed = Printed(Keep(order.keep_output), order.name)
+    printed = Printed(Keep(order.keep_output), to_job_log(order.name))
     work = printed.kept(recycler.watched(served.work))
     work = stopping(failed_first(work), useless)
     client = LocalClient()
@@ -131,7 +134,7 @@ def _work(order: RunOrder, served: Handler, job: int, supervised: Supervised) ->
     recycler.due = leaving(worker, supervised)
     with ended_when_stuck(order.call_seconds_max):
         left = worker.run()
-    printed.end()
+    writer().flush(limits().log_flush_seconds)
     if left:
         return 1
     alive.forget(order.name)  # it holds nothing; its supervisor may be gone

@@ -291,6 +291,24 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name='PipelineLimit',
+            fields=[
+                ('pipeline', models.CharField(max_length=200, primary_key=True, serialize=False)),
+                ('in_flight_items_max', models.IntegerField(null=True)),
+                ('rate_items_max', models.IntegerField(null=True)),
+                ('rate_seconds', models.FloatField()),
+                ('seconds', models.FloatField()),
+                ('granted', models.JSONField(default=list)),
+                ('next_at', models.DateTimeField(null=True)),
+                ('changed_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ('changed_by', models.CharField(db_default='', max_length=200)),
+                ('reason', models.TextField(db_default='')),
+            ],
+            options={
+                'db_table': 'joblot_pipeline_limit',
+            },
+        ),
+        migrations.CreateModel(
             name='Lease',
             fields=[
                 ('token', models.UUIDField(default=uuid.uuid4, primary_key=True, serialize=False)),

@@ -11,7 +11,9 @@ from django.db import migrations
 from joblot.ledger.db import functions
 
 FUNCTIONS = [
+    "claim/window_1",
     "claim/rate_1",
+    "claim/pipeline_limit_1",
     "claim/claim_1",
     "report/settle_1",
     "report/count_1",

@@ -7,7 +7,16 @@ result may wait for another.
 from joblot.models.access import NO_OWNER, PipelineAsked, Token, WorkerInstance, WorkerMinute
 from joblot.models.history import Deferral, Delivery, Event, Log, SweepFailure
 from joblot.models.job import Job, JobQuerySet, Stage
-from joblot.models.queue import LIVE, LIVE_BY_TIME, MAY_SETTLE, Item, ItemRange, Lease, Rate
+from joblot.models.queue import (
+    LIVE,
+    LIVE_BY_TIME,
+    MAY_SETTLE,
+    Item,
+    ItemRange,
+    Lease,
+    PipelineLimit,
+    Rate,
+)
 from joblot.models.record import Attempt, Metric, Outcome, Sample, StoredOutput, Tally, Uncounted
 from joblot.models.webhook import Webhook, WebhookDelivery
 
@@ -29,6 +38,7 @@ __all__ = [
     "Metric",
     "Outcome",
     "PipelineAsked",
+    "PipelineLimit",
     "Rate",
     "Sample",
     "Stage",

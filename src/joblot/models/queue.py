@@ -65,6 +65,28 @@ class Rate(LedgerModel):
     next_at = models.DateTimeField(null=True)
 
 
+class PipelineLimit(LedgerModel):
+    """The rate limit and the cap of a pipeline, over all of its jobs; null means none.
+
+    A claim of a limited pipeline locks the row. `granted`, its period `seconds` and `next_at` are
+    those of Rate.
+    """
+
+    pipeline = models.CharField(max_length=200, primary_key=True)
+    in_flight_items_max = models.IntegerField(null=True)
+    rate_items_max = models.IntegerField(null=True)
+    rate_seconds = models.FloatField()
+    seconds = models.FloatField()
+    granted = models.JSONField(default=list)
+    next_at = models.DateTimeField(null=True)
+    changed_at = models.DateTimeField(db_default=Now())
+    changed_by = models.CharField(max_length=200, db_default="")
+    reason = models.TextField(db_default="")
+
+    class Meta:
+        db_table = "joblot_pipeline_limit"
+
+
 class Lease(LedgerModel):
     """One worker's right to report; its row is the mutex between a report and everything else.
 

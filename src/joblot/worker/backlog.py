@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import Any
 
 from joblot.config import limits
 from joblot.errors import Unavailable
@@ -44,6 +45,11 @@ class Kept:
     def instead(self, result: Result) -> Kept:
         """A replacement result for the same item."""
         return Kept(self.token, result, self.size, spool=self.spool, place=self.place)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What a log line about this result names."""
+        return {"item": self.result.item, "lease": self.token}
 
 
 @dataclass(slots=True, eq=False)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Protocol
 
+from joblot.errors import KeyConflict
 from joblot.wire import CallProgress, Claim, ItemReceipt, NextClaim, Reported, Result
+
+logger = logging.getLogger("joblot.worker")
 
 
 class Client(Protocol):
@@ -56,3 +60,12 @@ class Client(Protocol):
 
     def close(self) -> None:
         """The calling thread no longer needs the client."""
+
+
+def claim_in(reported: Reported) -> Claim | None:
+    """The claim that came with a report; None if it is to be made by itself, with the same key."""
+    if isinstance(reported.claim_error, KeyConflict):
+        return Claim(())  # granted, and ended before the answer came
+    if reported.claim_error is not None:
+        logger.info("nothing was claimed with a report: %s", reported.claim_error)
+    return reported.claim

@@ -142,6 +142,11 @@ class HttpClient:
     def interrupt(self) -> None:
         """A claim returns within its `wait_seconds`."""
 
+    def keep_printed(self, token: str, texts: Sequence[tuple[int, str]]) -> object:
+        """Keep what items of the lease have printed, in the job's log as far as it has room."""
+        printed = [{"item": item, "text": text} for item, text in texts]
+        return self._post(f"leases/{quote(token, safe='')}/printed", {"printed": printed})
+
     def close(self) -> None:
         """Threads hold no resources of their own here."""
 

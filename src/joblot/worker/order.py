@@ -44,6 +44,7 @@ class Order:
     spool_bytes_max: int = SPOOL_BYTES_MAX
     recycle_items: int = 0
     recycle_mb: int = 0
+    keep_output: str = "failed"  # of which items to keep what they print: a Keep
     verbose: bool = False
     nats: str = ""  # from which leases are pulled; the url may then be empty
     nats_creds: str = ""

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 WAITING_BYTES_MAX = 4_194_304  # beyond this, output is dropped
@@ -102,11 +102,15 @@ def relayed() -> Iterator[None]:
         sys.stderr = before
 
 
-def pass_on(descriptor: int) -> None:
-    """Copy what a process writes to `sys.stderr`, in whole lines, until the end."""
+def pass_on(descriptor: int, copy: Callable[[bytes], object] = lambda _: None) -> None:
+    """Copy what a process writes to `sys.stderr`, in whole lines, until the end.
+
+    `copy` gets each piece, too, as it was read.
+    """
     rest = b""
     with open(descriptor, "rb", buffering=0) as pipe:
         while piece := pipe.read(LINE_BYTES_MAX):
+            copy(piece)
             lines, newline, rest = (rest + piece).rpartition(b"\n")
             _pass_lines(lines + newline)
             if len(rest) > LINE_BYTES_MAX:

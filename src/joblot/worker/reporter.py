@@ -9,33 +9,30 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
 from joblot import wire
 from joblot.errors import (
     InvalidInput,
     JoblotError,
-    KeyConflict,
     ServerFailed,
     TooLarge,
     Unavailable,
     WorkerRevoked,
 )
-from joblot.shown import counted_and
 from joblot.states import Receipt
-from joblot.wire import Claim, ItemReceipt, NextClaim, Reported, Result
+from joblot.wire import Claim, ItemReceipt, NextClaim, Result
 from joblot.worker.backlog import Backlog, Kept, Wish
-from joblot.worker.client import Client
+from joblot.worker.client import Client, claim_in
+from joblot.worker.deferred_log import DeferredLog
 from joblot.worker.held import Held
+from joblot.worker.keeper import keep_all
 from joblot.worker.spool import Spool, record_of
 
 logger = logging.getLogger("joblot.worker")
 
 FAILED_ALONE_MAX = 10  # tries, over a minute or two; then the item fails
-DEFERRED_LOG_SECONDS = 60.0  # between two lines with the same reason
 BARE = "Unreportable"  # a failure whose own cause can't be reported
 
 
@@ -63,10 +60,12 @@ class Reporter:
         self._failed_in_a_row = 0  # results posted alone, since joblot last accepted any
         self._away: Unavailable | None = None  # the error of the last post
         self._brought: Claim | None = None  # the claim that came with the last post
-        self._deferred = "", 0.0  # the reason that was logged last, and when
+        self._deferred = DeferredLog()
         self._threads = [threading.Thread(target=self._run, name="joblot-reporter", daemon=True)]
         if spool is not None:
-            keeper = threading.Thread(target=self._keep_all, name="joblot-spool", daemon=True)
+            keeper = threading.Thread(
+                target=keep_all, args=(self._backlog, spool), name="joblot-spool", daemon=True
+            )
             self._threads.append(keeper)
 
     def start(self) -> None:
@@ -134,27 +133,6 @@ class Reporter:
             return Kept(token, result, len(record))
         return Kept(token, result, len(record), record, ready=False)
 
-    def _keep_all(self) -> None:
-        assert self._spool is not None
-        while (results := self._backlog.unkept()) is not None:
-            self._keep(self._spool, results)
-            self._backlog.kept(results)
-
-    def _keep(self, spool: Spool, results: Sequence[Kept]) -> None:
-        try:
-            place = spool.keep([one.record for one in results])
-        except OSError as error:
-            logger.error(  # noqa: TRY400 (the disk's error says it all)
-                "%d results can't be written to %s (%s): they are in memory only until joblot has "
-                "them",
-                len(results),
-                spool.home,
-                error.strerror or error,
-            )
-            return
-        for one in results:
-            one.spool, one.place = spool, place
-
     def _run(self) -> None:
         while (batch := self._backlog.next_batch()) is not None:
             self._away = None
@@ -180,7 +158,7 @@ class Reporter:
                 receipts = self._client.report(token, results)
             else:
                 reported = self._client.report_and_claim(token, results, wish.asked)
-                receipts, self._brought = reported.receipts, _claim_in(reported)
+                receipts, self._brought = reported.receipts, claim_in(reported)
         except ServerFailed as error:
             return self._isolate(batch, error)
         except Unavailable as error:
@@ -212,7 +190,7 @@ class Reporter:
         self._failed_in_a_row += 1
         if self._failed_in_a_row > 1:
             self._away = error
-        logger.warning("a result waits, posted alone: %s", error, extra=_about(one))
+        logger.warning("a result waits, posted alone: %s", error, extra=one.about)
         if one.failed_alone >= FAILED_ALONE_MAX:
             return self._give_up(one, error)
         return [one.later()]
@@ -227,13 +205,13 @@ class Reporter:
         try:
             self._client.report(one.token, [])
         except Exception as silent:  # noqa: BLE001 (of a ledger in this process it may be any)
-            logger.warning("a result waits: %s", silent, extra=_about(one))
+            logger.warning("a result waits: %s", silent, extra=one.about)
             return [one.later()]
         try:
             return self._judged(one.token, [one], self._client.report(one.token, [one.result]))
         except Exception as again:  # noqa: BLE001 (as above)
             if isinstance(again, JoblotError) and not isinstance(again, ServerFailed):
-                logger.warning("a result waits: %s", again, extra=_about(one))
+                logger.warning("a result waits: %s", again, extra=one.about)
                 return [one.later()]
         cause = f"its result was not accepted in {one.failed_alone} tries: {error}"
         failed = one.instead(wire.failure(one.result.item, type(error).__name__, cause))
@@ -242,7 +220,7 @@ class Reporter:
             if one.spool is not None and one.result.succeeded:
                 one.spool.set_aside(record_of(one.token, one.result))
         except Exception as refused:  # noqa: BLE001 (whatever it is, the result is kept)
-            logger.warning("a failure is refused too: %s", refused, extra=_about(one))
+            logger.warning("a failure is refused too: %s", refused, extra=one.about)
             return [one.later()]
         return self._judged(one.token, [failed], receipts)
 
@@ -276,10 +254,10 @@ class Reporter:
 
     def _failed(self, one: Kept, error: InvalidInput) -> list[Kept]:
         if not one.result.succeeded:
-            logger.error("a failure can't be reported: %s", error, extra=_about(one))
+            logger.error("a failure can't be reported: %s", error, extra=one.about)
             bare = wire.failure(one.result.item, BARE, retryable=one.result.retryable)
             return [one.later() if one.result == bare else one.instead(bare)]
-        logger.warning("a result was refused: %s", error, extra=_about(one))
+        logger.warning("a result was refused: %s", error, extra=one.about)
         cause = f"its result of {one.size} bytes was refused: {error}"
         return [one.instead(wire.failure(one.result.item, type(error).__name__, cause))]
 
@@ -287,7 +265,7 @@ class Reporter:
         self._failed_in_a_row = 0
         again: list[Kept] = []
         done: list[int] = []
-        self._say_deferred(receipts)
+        self._deferred.note(receipts)
         for one, receipt in zip(batch, receipts, strict=True):
             if receipt.receipt is Receipt.DEFERRED:
                 again.append(one.later())
@@ -302,17 +280,6 @@ class Reporter:
         self._held.settle(token, done)
         return again
 
-    def _say_deferred(self, receipts: Sequence[ItemReceipt]) -> None:
-        """Log why results are deferred: whenever the reason changes, and once in a while."""
-        deferred = [one for one in receipts if one.receipt is Receipt.DEFERRED]
-        if not deferred:
-            return
-        reason, now = deferred[0].reason, time.monotonic()
-        if reason != self._deferred[0] or now - self._deferred[1] >= DEFERRED_LOG_SECONDS:
-            self._deferred = reason, now
-            results = counted_and(len(deferred), "result", "is", "are")
-            logger.warning("%s deferred: %s", results, reason)
-
     @staticmethod
     def _forget(one: Kept) -> None:
         if one.spool is not None and one.place is not None:
@@ -325,17 +292,3 @@ class Reporter:
         elif receipt.receipt is not Receipt.REQUEUED:
             about = {"item": receipt.item}
             logger.info("%s %s", receipt.receipt.value, receipt.reason, extra=about)
-
-
-def _claim_in(reported: Reported) -> Claim | None:
-    """The claim that came with a report; None if it is to be made by itself, with the same key."""
-    if isinstance(reported.claim_error, KeyConflict):
-        return Claim(())  # granted, and ended before the answer came
-    if reported.claim_error is not None:
-        logger.info("nothing was claimed with a report: %s", reported.claim_error)
-    return reported.claim
-
-
-def _about(one: Kept) -> dict[str, Any]:
-    """What a log line about this result names."""
-    return {"item": one.result.item, "lease": one.token}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from joblot.worker.about import about, new_instance
@@ -13,6 +14,8 @@ from joblot.worker.handlers import Handler, declared
 from joblot.worker.http import HttpClient
 from joblot.worker.loop import Worker
 from joblot.worker.order import Order, url_of
+from joblot.worker.printed import Keep, Printed
+from joblot.worker.printed_poster import PrintedPoster
 from joblot.worker.pulse import Pulse
 from joblot.worker.settings import ITEM_SECONDS_MAX, WorkerSettings
 from joblot.worker.spool import Spool
@@ -22,6 +25,7 @@ logger = logging.getLogger("joblot.worker")
 
 WAIT_SECONDS = 5.0  # that a claim waits for work; an idle worker drains within this time
 IDLE_SECONDS_MAX = 30.0  # however long the server asks to wait
+PRINTED_SECONDS_MAX = 2.0  # to post what items have printed, at the end
 DRAIN_SECONDS_MAX = 20.0  # what is not reported by then stays in the spool
 
 
@@ -67,9 +71,10 @@ def serve(
         drain_seconds_max=DRAIN_SECONDS_MAX,
     )
     with client_of(order, instance) as client:
+        poster = PrintedPoster(client)
         worker = Worker(
             client,
-            handlers,
+            _keeping(handlers, order, poster),
             settings,
             spool=Spool.begin(spools, order.spool_bytes_max),
             spools=spools,
@@ -79,9 +84,18 @@ def serve(
         on_worker(worker)
         with ended_when_stuck(order.call_seconds_max):
             left = worker.run()
+        poster.end(PRINTED_SECONDS_MAX)
         if left:
             logger.warning("%d results wait in %s, for the next worker to report", left, spools)
         return left
+
+
+def _keeping(handlers: Sequence[Handler], order: Order, poster: PrintedPoster) -> Sequence[Handler]:
+    """Handlers that keep what their items print; only a server takes it."""
+    if not order.url:
+        return handlers
+    printed = Printed(Keep(order.keep_output), poster.put)
+    return [replace(one, work=printed.kept(one.work)) for one in handlers]
 
 
 def client_of(order: Order, instance: str) -> HttpClient:

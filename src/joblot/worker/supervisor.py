@@ -27,6 +27,7 @@ from joblot.worker.watch import Watch
 
 WATCH_SECONDS = 0.2
 LEAVE_SECONDS_MAX = 10.0  # for a finished process; a thread of its function may never end
+LAST_OUTPUT_BYTES = 4_000  # of each process, for who asks how it has died
 LAST_WORDS_SECONDS_MAX = 1.0  # to read the last output; a child may keep the pipes open
 
 
@@ -45,6 +46,16 @@ class Process:
     hung: bool = False  # and was killed for that
     done: int | None = None
     done_at: float = 0.0
+    _last_output: bytes = b""
+
+    def note_output(self, piece: bytes) -> None:
+        """Called by the one thread that reads its output."""
+        self._last_output = (self._last_output + piece)[-LAST_OUTPUT_BYTES:]
+
+    @property
+    def last_output(self) -> str:
+        """The end of what it has written, C code and programs that it has started included."""
+        return self._last_output.decode(errors="replace").strip("\n")
 
     def kill(self) -> None:
         """Kill its process group: it may be waiting for a child."""
@@ -152,7 +163,7 @@ class Supervisor:
 
     def _listen(self, process: Process, answers: int, output: int) -> None:
         readers = [
-            threading.Thread(target=pass_on, args=(output,), daemon=True),
+            threading.Thread(target=pass_on, args=(output, process.note_output), daemon=True),
             threading.Thread(target=self._hear, args=(process, answers), daemon=True),
         ]
         for reader in readers:

@@ -101,7 +101,7 @@ GUARDS = (
     ),
     Guard(
         "A period is covered by the current slot and as many before it as it has.",
-        "claim/rate_1.function.postgresql.sql",
+        "claim/window_1.function.postgresql.sql",
         "    oldest := slot - 60;\n",
         "    oldest := slot - 58;\n",
         "ledger/claim/test_rate.py::test_what_is_left_of_a_period_counts_from_its_beginning"
@@ -114,5 +114,21 @@ GUARDS = (
         "",
         "ledger/claim/test_rate.py::test_a_limit_that_is_new_binds_a_claim_that_does_not_know_it"
         "[sqlite]",
+    ),
+    Guard(
+        "A claim locks the limit of its pipeline, and sees what other jobs have been granted.",
+        "claim/pipeline_limit_1.function.postgresql.sql",
+        "WHERE p.pipeline = named FOR UPDATE;",
+        "WHERE p.pipeline = named;",
+        "races/test_rate.py::test_a_claim_sees_what_another_job_was_granted_while_it_waited"
+        "[postgres-policy0]",
+    ),
+    Guard(
+        "So does one of a job that has no limit itself, if the limit of its pipeline is new.",
+        "claim/grant_if_claimable.sqlite.sql",
+        "  AND (j.limited IS NULL OR j.limited = %(limited)s)\n",
+        "",
+        "ledger/claim/test_pipeline_limit.py"
+        "::test_a_limit_that_is_new_binds_a_claim_that_does_not_know_it[sqlite]",
     ),
 )

@@ -41,47 +41,11 @@ from joblot.states import FileState
 from joblot.wire import GrantedLease, failure, success
 from tests import databases
 from tests.ledger import worker
+from tests.ledger.db.crowd import COPIES, crowd, disperse
 from tests.ledger.db.function_statements import statements_within, types_of_records
 from tests.ledger.worker import TWO_STAGES, keys
 
 ITEMS = 4_000
-JOBS = 3_000
-
-# Jobs that ended long ago, with one item each; and many leases and ranges of a running job.
-CROWD = f"""
-SET LOCAL session_replication_role = replica;
-CREATE TEMP TABLE crowd ON COMMIT DROP AS
-    SELECT max(id) AS old, n AS new FROM joblot_job, generate_series(-{JOBS}, -1) n GROUP BY n;
-CREATE TEMP TABLE ended ON COMMIT DROP AS SELECT * FROM joblot_job;
-UPDATE ended SET status = 'SUCCESS';
-"""
-COPIES = {
-    "joblot_job": ("ended", "r.id", {"id": "c.new"}),
-    "joblot_stage": ("joblot_stage", "r.job_id", {"job_id": "c.new"}),
-    "joblot_tally": ("joblot_tally", "r.job_id", {"job_id": "c.new"}),
-    "joblot_item": ("(SELECT * FROM joblot_item LIMIT 3)", "r.job_id", {"job_id": "c.new"}),
-    "joblot_outcome": (
-        "(SELECT * FROM joblot_outcome LIMIT 3)",
-        "r.job_id",
-        {"job_id": "c.new"},
-    ),
-    "joblot_lease": (
-        "(SELECT * FROM joblot_lease LIMIT 1)",
-        "r.job_id",
-        {"token": "gen_random_uuid()", "job_id": "c.new", "state": "3"},
-    ),
-    "joblot_range": (
-        "(SELECT * FROM joblot_range LIMIT 1)",
-        "r.job_id",
-        {"id": "c.new", "job_id": "c.new"},
-    ),
-}
-
-
-WORKERS = """
-    INSERT INTO joblot_worker (owner, instance, about, pipelines)
-    SELECT -n, 'gone', '{}', '[]' FROM generate_series(2, 5000) n
-"""
 
 
 @dataclass(frozen=True)
@@ -157,28 +121,6 @@ def plans(act: Callable[[], object]) -> list[Plan]:
         return [Plan.of(sql) for sql in (*explained, *inside)]
 
 
-def crowd() -> None:
-    with connections["postgres"].cursor() as cursor:
-        cursor.execute("BEGIN")
-        cursor.execute(CROWD)
-        for table, (rows, job, changes) in COPIES.items():
-            cursor.execute(
-                "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass "
-                "AND attnum > 0 AND NOT attisdropped",
-                [table],
-            )
-            names = [name for (name,) in cursor.fetchall()]
-            values = ", ".join(changes.get(name, f'r."{name}"') for name in names)
-            quoted = ", ".join(f'"{name}"' for name in names)
-            cursor.execute(
-                f"INSERT INTO {table} ({quoted}) OVERRIDING SYSTEM VALUE "
-                f"SELECT {values} FROM {rows} r JOIN crowd c ON c.old = {job}"
-            )
-        cursor.execute(WORKERS)
-        cursor.execute("COMMIT")
-        cursor.execute(f"ANALYZE joblot_worker, {', '.join(COPIES)}")
-
-
 @pytest.fixture
 def job(postgres_only: str) -> Iterator[Job]:
     job = submit("crowded", keys(ITEMS), stages=TWO_STAGES, policy={"lease_seconds": 600})
@@ -188,14 +130,7 @@ def job(postgres_only: str) -> Iterator[Job]:
     worker.lease("p", 10)
     crowd()
     yield job
-    with connections["postgres"].cursor() as cursor:
-        cursor.execute("BEGIN")
-        cursor.execute("SET LOCAL session_replication_role = replica")
-        for table in COPIES:
-            column = "id" if table == "joblot_job" else "job_id"
-            cursor.execute(f"DELETE FROM {table} WHERE {column} < 0")
-        cursor.execute("DELETE FROM joblot_worker WHERE owner < -1")
-        cursor.execute("COMMIT")
+    disperse()
 
 
 def test_no_hot_verb_walks_over_a_table(job: Job) -> None:
@@ -216,12 +151,17 @@ def test_no_hot_verb_walks_over_a_table(job: Job) -> None:
         "reconcile": lambda: reconcile(job.pk),
     }
     walked = {
-        (verb, plan.sql): sorted(plan.walked)
+        (verb, plan.sql): sorted(plan.walked - read_for_a_cap(plan))
         for verb, act in verbs.items()
         for plan in plans(act)
-        if plan.walked
+        if plan.walked - read_for_a_cap(plan)
     }
     assert walked == {}
+
+
+def read_for_a_cap(plan: Plan) -> set[str]:
+    """The stages of a pipeline with a cap are read; here most stages are of this pipeline."""
+    return {"joblot_stage"} if "sum(h.open)" in plan.sql else set()
 
 
 def using(part: str, act: Callable[[], object]) -> frozenset[str]:
@@ -233,6 +173,9 @@ def test_each_hot_statement_uses_the_index_that_is_meant_for_it(job: Job) -> Non
     lease: GrantedLease = worker.lease("p")
     assert using("FOR UPDATE SKIP LOCKED", lambda: worker.lease("p")) == {"joblot_range_walk"}
     assert using("FROM joblot_rate r", lambda: worker.lease("p")) == {"joblot_rate_pkey"}
+    limit = using("FROM joblot_pipeline_limit p", lambda: worker.lease("p"))
+    assert limit  # either index of its key
+    assert all(one.startswith("joblot_pipeline_limit_p") for one in limit)
     assert using("FROM joblot_item", lambda: worker.lease("p")) == {"joblot_item_pkey"}
     assert using("FROM joblot_outcome", lambda: worker.lease("q")) == {"joblot_outcome_pkey"}
     assert using("UPDATE joblot_range", lambda: worker.lease("p")) == {"joblot_range_pkey"}

@@ -22,6 +22,7 @@ from joblot.identity import tokens as tokens_of
 from joblot.ledger.claim.availability import next_job, ready_for
 from joblot.ledger.claim.candidates import Wanted
 from joblot.ledger.job.bulk_by_filter import ask
+from joblot.ledger.maintain.pipelines import edit_pipeline
 from joblot.ledger.read.audit import audit
 from joblot.ledger.read.causes import causes
 from joblot.ledger.read.chosen import chosen, count_chosen
@@ -39,6 +40,7 @@ from joblot.ledger.read.map import job_map
 from joblot.ledger.read.pace import paces
 from joblot.ledger.read.partition import partition
 from joblot.ledger.read.picture import picture
+from joblot.ledger.read.pipelines import pipelines
 from joblot.ledger.read.progress import jobs, progress
 from joblot.ledger.read.projects import project_names
 from joblot.ledger.read.pulse import overdue, require_database
@@ -144,6 +146,7 @@ READERS: dict[str, list[Reader]] = {
     "others_wait": [lambda job: others_wait(job, ["p"], None)],
     "held_ahead": [lambda job: held_ahead(job, "w", 60)],
     "workers": [lambda job: workers()],
+    "pipelines": [lambda job: pipelines()],
     "unserved": [lambda job: unserved(), lambda job: unserved(["default"])],
     "webhooks": [lambda job: webhooks()],
     "webhook": [lambda job: webhook(webhooks()[0]["id"])],
@@ -184,6 +187,7 @@ OTHERS = {
         "translated",
     ),
     *("claim_as", "report_grouped", "report_grouped_and_claim"),
+    *("edit_pipeline", "keep_printed"),
     *("checked_item", "database_files", "location", "repeated"),
     "gauges",  # among `all_gauges`
     *("audit", "audit_all", "picture"),  # read every item
@@ -192,6 +196,7 @@ OTHERS = {
 
 def test_every_reader_costs_what_it_shows_whatever_the_statistics(ledger_db: str) -> None:
     subscribe("https://example.com/hook")
+    edit_pipeline("elsewhere", policy={"in_flight_items_max": 1_000})
     for n in range(20):
         submit(f"small {n}", keys(3), pipeline="elsewhere")
     _analyse(ledger_db)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from joblot.ledger.db.transactions import alias
 from joblot.ledger.read.items import items
 from joblot.ledger.read.progress import progress
@@ -19,6 +21,7 @@ def test_a_job_with_many_is_read_as_one_with_few(ledger_db: str) -> None:
     job = submit("old", keys(LEASES + 1), pipeline="p").pk
     for _ in range(LEASES):
         succeed(worker.lease(limit=1))
-    for reader in (progress, read_snapshot, lambda job: items(job, state="failed")):
-        done = work(alias(), lambda reader=reader: reader(job))
+    readers = (progress, read_snapshot, partial(items, state="failed"))
+    for reader in readers:
+        done = work(alias(), partial(reader, job))
         assert max(done.values()) <= WORK_MAX[ledger_db], done

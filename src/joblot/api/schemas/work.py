@@ -98,6 +98,23 @@ class TakeIn(Shape):
     dispatcher: Name
 
 
+class PrintedItem(Shape):
+    item: int = Field(ge=0, le=2**31 - 1)
+    text: str = Field(max_length=100_000)
+
+
+class PrintedIn(Shape):
+    """What items of the lease have printed; the last 4,000 characters of each are kept."""
+
+    printed: Annotated[list[PrintedItem], Field(min_length=1, max_length=1_000)]
+
+
+class PrintedOut(Schema):
+    """For how many of them the job's log had room."""
+
+    kept: int
+
+
 class ReleaseOut(Schema):
     released: int
 

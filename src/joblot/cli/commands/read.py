@@ -68,7 +68,9 @@ def why(job: JobId, *, as_json: AsJson = False, db: Db = None, url: Url = None) 
     text.reasons(found)
     failures.brief(found, text.out())
     if command:
-        text.out().print(f"if its `joblot run` has ended, continue with: {command}", soft_wrap=True)
+        text.out().print(
+            f"if nothing works on it any more, continue with: {command}", soft_wrap=True
+        )
 
 
 def items(

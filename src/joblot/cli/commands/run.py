@@ -17,6 +17,7 @@ from joblot.cli.options import (
     Db,
     Exec,
     JsonLines,
+    KeepOutput,
     Lines,
     NoRetryOn,
     Null,
@@ -28,9 +29,9 @@ from joblot.cli.options import (
     existing_id,
     policy_of,
 )
-from joblot.cli.plan import Plan, begin, reawaken, require_resumable
-from joblot.cli.printed import Keep
+from joblot.cli.plan import Plan, begin
 from joblot.cli.records.records import Records
+from joblot.cli.resumption import CHOSEN, KEPT, reawaken, resumed_plan, without_function
 from joblot.cli.run import Run
 from joblot.cli.source import Source
 from joblot.errors import InvalidInput
@@ -38,6 +39,7 @@ from joblot.log_format import log_to_stderr
 from joblot.operator_name import operator
 from joblot.shown import counted
 from joblot.states import RETRYABLE, TERMINAL
+from joblot.worker.printed import Keep
 
 BATCH_MAX = 1000
 
@@ -92,10 +94,6 @@ Resume = Annotated[
         help="Continue with a job's remaining items.",
     ),
 ]
-KeepOutput = Annotated[
-    Keep,
-    typer.Option("--keep-output", help="Of which items to keep what they print, in the job's log."),
-]
 RetryFailed = Annotated[
     bool,
     typer.Option("--retry-failed", help="With --resume: also try what failed again."),
@@ -122,6 +120,7 @@ Chdir = Annotated[
 
 
 def run(
+    context: typer.Context,
     arguments: Arguments = None,
     *,
     command: Exec = None,
@@ -151,23 +150,23 @@ def run(
 
     After Ctrl-C, a crash or a power cut, `joblot run --resume JOB` continues with the rest.
     """
-    given = list(arguments or ())
     is_new = resume is None
+    _check_options(command, batch, resume, retry=retry_failed)
+    given = _arguments(arguments, resume, db)
     function = _function(given) if is_new and command is None else ""
     source = Source.of(given, lines, jsonl, null=null, skip_bad=skip_bad)
     source.check(needed=is_new)
-    _check_options(command, batch, resume, retry=retry_failed)
     records = Records(out, joblog)
     records.check(resume)
     settings = policy_of(policy) | halting_of(halt_after)
     log_to_stderr("joblot run")
-    make_database(db) if is_new else open_database(db)
     if resume is None:
-        on, never, folder = retry_on or (), no_retry_on or (), str(Path.cwd())
+        make_database(db)
+        on, never = retry_on or (), no_retry_on or ()
         limits = item_seconds_max, on, never, command or "", recycle_items, recycle_mb
-        plan = Plan(function, batch, folder, *limits, keep_output.value)
+        plan = Plan(function, batch, str(Path.cwd()), *limits, keep_output.value)
     else:
-        plan = require_resumable(resume, source, retry=retry_failed)
+        plan = resumed_plan(resume, source, _given(context), retry=retry_failed)
     usual = cores()
     one = Run(plan.within(chdir), workers or usual.count, str(db) if db else None, records)
     if resume is not None and not _continues(resume, retry=retry_failed):
@@ -181,6 +180,14 @@ def run(
     raise typer.Exit(_end(one, state, source))
 
 
+def _arguments(arguments: list[str] | None, resume: int | None, db: Path | None) -> list[str]:
+    """Those given; of a resumed job, whose database is opened, without its function."""
+    if resume is None:
+        return list(arguments or ())
+    open_database(db)
+    return without_function(resume, arguments or ())
+
+
 def _function(given: list[str]) -> str:
     if not given:
         raise InvalidInput(
@@ -189,11 +196,20 @@ def _function(given: list[str]) -> str:
     return given.pop(0)
 
 
+def _given(context: typer.Context) -> dict[str, Any]:
+    """The options on the command line that a resumed job may have already."""
+    names = [*KEPT, *CHOSEN, "name"]
+    sources = {name: context.get_parameter_source(name) for name in names}
+    return {
+        name: context.params[name]
+        for name, source in sources.items()
+        if source is not None and source.name == "COMMANDLINE"
+    }
+
+
 def _check_options(command: str | None, batch: int, resume: int | None, *, retry: bool) -> None:
     if retry and resume is None:
         raise InvalidInput("--retry-failed: expected --resume JOB, whose items are to be repeated")
-    if command is not None and resume is not None:
-        raise InvalidInput("--exec: a resumed job has its command; leave it out")
     if command is not None and batch:
         raise InvalidInput("--batch: a command takes one item at a time; leave it out")
 

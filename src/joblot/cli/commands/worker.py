@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from joblot.cli.options import Exec, NoRetryOn, RecycleItems, RecycleMb, RetryOn
+from joblot.cli.options import Exec, KeepOutput, NoRetryOn, RecycleItems, RecycleMb, RetryOn
 from joblot.cli.printable import say_aside
 from joblot.errors import InvalidInput
 from joblot.log_format import log_to_stderr
@@ -16,6 +16,7 @@ from joblot.places import absolute, data_folder
 from joblot.worker.handlers import BATCH_ITEMS_MAX
 from joblot.worker.nats_address import NATS, NATS_CREDS, given_nats
 from joblot.worker.order import URL, Order, given_url, url_of
+from joblot.worker.printed import Keep
 from joblot.worker.settings import ITEM_SECONDS_MAX
 from joblot.worker.spool import SPOOL_BYTES_MAX
 from joblot.worker.token import TOKEN, TOKEN_FILE
@@ -124,6 +125,7 @@ def worker(
     no_retry_on: NoRetryOn = None,
     recycle_items: RecycleItems = 0,
     recycle_mb: RecycleMb = 0,
+    keep_output: KeepOutput = Keep.FAILED,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
 ) -> None:
     """Work for a joblot server until SIGTERM or Ctrl-C, then finish the items begun, and report.
@@ -131,10 +133,7 @@ def worker(
     Results are written to disk before an item counts as done, and stay until the server has
     receipted them.
     """
-    if (function is None) == (command is None):
-        raise InvalidInput("expected either FUNC or --exec CMD; see joblot worker --help")
-    if command is not None and batch:
-        raise InvalidInput("--batch: a command takes one item at a time; leave it out")
+    _check_work(function, command, batch)
     access = ApiToken.of(token)
     servers, credentials_file = given_nats(nats, nats_creds)
     if servers and job is not None:
@@ -157,6 +156,7 @@ def worker(
         spool_bytes_max=spool_bytes_max,
         recycle_items=recycle_items,
         recycle_mb=recycle_mb,
+        keep_output=keep_output.value,
         verbose=verbose,
     )
     log_to_stderr("joblot worker")
@@ -167,3 +167,10 @@ def worker(
     served = ", ".join(workers.start())
     say_aside(f"joblot worker: serving {served} at {order.place}")
     raise typer.Exit(workers.work())
+
+
+def _check_work(function: str | None, command: str | None, batch: int | None) -> None:
+    if (function is None) == (command is None):
+        raise InvalidInput("expected either FUNC or --exec CMD; see joblot worker --help")
+    if command is not None and batch:
+        raise InvalidInput("--batch: a command takes one item at a time; leave it out")

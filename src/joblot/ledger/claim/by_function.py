@@ -68,7 +68,7 @@ def taken_of(row: Sequence[Any], walks: Walks, token: UUID) -> Taken | None:
         return None
     candidate, _ = walks[place - 1]
     if outcome not in {"granted", "settled"}:
-        return Taken(candidate, refused=True)
+        return Taken(candidate, refused=True, pipeline_refused=outcome == "pipeline_at_limit")
     queue.took(candidate.stage, range_id)
     if outcome == "settled":
         return Taken(candidate)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models import F
 
-from joblot.ledger.claim import availability, queue, rate
+from joblot.ledger.claim import availability, pipeline_limit, queue, rate
 from joblot.ledger.claim.candidates import Candidate
 from joblot.ledger.claim.grant import Grant, Holder, Taken
 from joblot.ledger.claim.queue import StageKey
@@ -73,18 +73,21 @@ def take(asked: Sequence[Candidate], limit: int, holder: Holder) -> Taken | None
         left = min(limit, candidate.items_max or limit)
         left = int(min(left, availability.room(holder.owner, holder.items_max)))
         window = rate.window_of(stage[0]) if candidate.rated else None
-        if window is not None:
-            left = min(left, window.left)
+        allowed = pipeline_limit.of_stage(stage) if candidate.limited else None
+        left = min([left, *(one.left for one in (window, allowed) if one is not None)])
         pieces = _pieces(stage, first, left) if left > 0 else []
         spans = _still_open(stage, pieces)
-        granted = _grant(stage, spans, holder, rated=candidate.rated) if spans else None
+        granted = _grant(candidate, spans, holder) if spans else None
         if spans and granted is None:
             transaction.set_rollback(True, using=conn.alias)
         else:
             _cut(pieces)
             if window is not None:
                 rate.write(stage[0], window, sum(map(len, spans)))
-    return Taken(candidate, granted, refused=granted is None and (bool(spans) or not pieces))
+            if allowed is not None:
+                allowed.spend(sum(map(len, spans)))
+    refused = granted is None and (bool(spans) or not pieces)
+    return Taken(candidate, granted, refused, allowed is not None and allowed.left == 0)
 
 
 def _first(asked: Sequence[Candidate]) -> tuple[Candidate, Range | None]:
@@ -135,10 +138,12 @@ def _still_open(stage: StageKey, pieces: list[Piece]) -> list[Span]:
     ]
 
 
-def _grant(stage: StageKey, spans: list[Span], holder: Holder, *, rated: bool) -> Grant | None:
-    """Write a lease on these items. None if the job is not claimable now, a cap is reached, it has
-    a rate limit that is not `rated`, the worker is revoked or the key is taken.
+def _grant(candidate: Candidate, spans: list[Span], holder: Holder) -> Grant | None:
+    """Write a lease on these items. None if the job is not claimable now, a cap is reached, it or
+    its pipeline has a limit that the candidate does not know, the worker is revoked or the key is
+    taken.
     """
+    stage = candidate.stage
     token, size = new_token(), sum(len(span) for span in spans)
     rows = fetch(
         connection(),
@@ -147,7 +152,8 @@ def _grant(stage: StageKey, spans: list[Span], holder: Holder, *, rated: bool) -
         job=stage[0],
         stage=stage[1],
         size=size,
-        rated=rated,
+        rated=candidate.rated,
+        limited=candidate.limited,
         ranges=json.dumps([span.as_list() for span in spans]),
         numbers=[number for span in spans for number in span.numbers],
         worker=holder.worker,

@@ -75,6 +75,7 @@ class Candidate:
     items_max: int | None  # how many items the job may have in flight
     ready: bool
     rated: bool = False  # whether the job had a rate limit
+    limited: str | None = None  # the stage's pipeline, if it had a limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +203,8 @@ def _waiting(wanted: Wanted) -> dict[str, list[Candidate]]:
         priority_step_seconds=limits().priority_step_seconds,
     )
     projects: dict[str, list[Candidate]] = {}
-    for job, stage, project, items_max, ready, rated in rows:
-        candidate = Candidate((job, stage), items_max, bool(ready), bool(rated))
+    for job, stage, project, items_max, ready, rated, limited in rows:
+        candidate = Candidate((job, stage), items_max, bool(ready), bool(rated), limited)
         projects.setdefault(project, []).append(candidate)
     return projects
 

@@ -3,14 +3,14 @@
 --          their worker needs. Returns one row. Its `outcome` is `granted`; `none` if no range is
 --          free; `settled` if the ranges held only items that have been settled since they came
 --          back; or what refuses the claim, which has then changed nothing: `not_claimable`,
---          `job_at_limit`, `at_rate`, `owner_at_limit`, `revoked` or `key_taken`; or `alone`. `place` is the stage's
---          position in the arguments, from 1, and `range_id` the first range
--- guard: the job is claimable, it and the owner are within their caps, the worker is not revoked,
+--          `job_at_limit`, `at_rate`, `pipeline_at_limit`, `owner_at_limit`, `revoked` or `key_taken`; or `alone`.
+--          `place` is the stage's position in the arguments, from 1, and `range_id` the first range
+-- guard: the job is claimable, it, its pipeline and the owner are within their limits, the worker is not revoked,
 --        and the key is unused: read after the ranges were locked, each in a snapshot of its own
 -- locks: the ranges by id, skipping locked ones; with `lock_wait`, the first range of the first
---        stage, waiting that long; then the rate of a job that has a limit; then the new lease. A
---        `lock_wait` of '' is for a claim that holds other locks: it waits for no rate, and for a
---        job with such a limit its outcome is `alone`
+--        stage, waiting that long; then the rate of a job that has a limit; then the limit of a
+--        pipeline that has one; then the new lease. A `lock_wait` of '' is for a claim that holds
+--        other locks: it waits for no limit, and where there is one its outcome is `alone`
 CREATE OR REPLACE FUNCTION joblot_claim_1(
     clock timestamptz,
     jobs bigint[],
@@ -53,7 +53,8 @@ DECLARE
     job_items_max int;
     rate_items int;
     rate_seconds float8;
-    rate_left int;
+    is_limited boolean; -- its pipeline
+    items_left int;
     made record;
     granted_at timestamptz := moment;
     in_flight bigint;
@@ -174,11 +175,13 @@ BEGIN
         SELECT j.run, j.status, j.version, j.config::text, j.trace,
                (j.policy ->> 'lease_seconds')::float8, (j.policy ->> 'in_flight_items_max')::int,
                (j.policy ->> 'rate_items_max')::int, (j.policy ->> 'rate_seconds')::float8,
-               s.name, s.pipeline
+               s.name, s.pipeline,
+               p.rate_items_max IS NOT NULL OR p.in_flight_items_max IS NOT NULL
         INTO run, status, version, config, trace, lease_seconds, job_items_max, rate_items,
-             rate_seconds, stage_name, pipeline
+             rate_seconds, stage_name, pipeline, is_limited
         FROM joblot_job j
         JOIN joblot_stage s ON s.job_id = j.id AND s.position = held.stage
+        LEFT JOIN joblot_pipeline_limit p ON p.pipeline = s.pipeline
         WHERE j.id = held.job_id;
         IF (status IN ({CLAIMABLE})) IS NOT TRUE THEN
             outcome := 'not_claimable';
@@ -194,21 +197,33 @@ BEGIN
                 RETURN;
             END IF;
         END IF;
-        IF rate_items IS NOT NULL THEN
+        IF rate_items IS NOT NULL OR is_limited THEN
             IF lock_wait = '' THEN
                 outcome := 'alone';
                 RETURN;
             END IF;
-            rate_left := joblot_rate_1(clock, held.job_id, rate_items, rate_seconds, 0);
-            IF rate_left = 0 THEN
+            items_left := size;
+            IF rate_items IS NOT NULL THEN
+                items_left := LEAST(
+                    size, joblot_rate_1(clock, held.job_id, rate_items, rate_seconds, 0)
+                );
+            END IF;
+            IF items_left = 0 THEN
                 outcome := 'at_rate';
                 RETURN;
             END IF;
-            IF rate_left < size THEN
+            IF is_limited THEN
+                items_left := LEAST(items_left, joblot_pipeline_limit_1(clock, pipeline, 0));
+            END IF;
+            IF items_left = 0 THEN
+                outcome := 'pipeline_at_limit';
+                RETURN;
+            END IF;
+            IF items_left < size THEN
                 -- The same range with fewer items; it is locked by this transaction.
                 made := joblot_claim_1(
                     clock, ARRAY[held.job_id], ARRAY[held.stage::int], ARRAY[range_id - 1],
-                    ARRAY[rate_left], NULL, token, worker, owner, owner_items_max, key, asked
+                    ARRAY[items_left], NULL, token, worker, owner, owner_items_max, key, asked
                 );
                 outcome := made.outcome;
                 run := made.run;
@@ -225,7 +240,7 @@ BEGIN
                 inputs := made.inputs;
                 RETURN;
             END IF;
-            granted_at := COALESCE(clock, clock_timestamp()); -- it may have waited for the rate
+            granted_at := COALESCE(clock, clock_timestamp()); -- it may have waited for a limit
         END IF;
         IF worker <> '' THEN
             -- step: look for a revocation
@@ -254,7 +269,10 @@ BEGIN
             RETURN;
         END IF;
         IF rate_items IS NOT NULL THEN
-            rate_left := joblot_rate_1(clock, held.job_id, rate_items, rate_seconds, size);
+            items_left := joblot_rate_1(clock, held.job_id, rate_items, rate_seconds, size);
+        END IF;
+        IF is_limited THEN
+            items_left := joblot_pipeline_limit_1(clock, pipeline, size);
         END IF;
     END IF;
 

@@ -1,15 +1,31 @@
--- purpose: the jobs a claim may be served from: claimable, within their cap and rate, with a range
---          that is due; with each of their stages that is served, the latest first, and whether that stage
---          has such a range; a step of priority counts as a fixed age
+-- purpose: the jobs a claim may be served from: claimable, within their limits and their pipeline's, with a range
+--          that is due; with each of their stages that is served, the latest first, whether that stage
+--          has such a range, and its pipeline if that has a limit; a step of priority counts as a fixed age
 -- guard: none; whether the job may be claimed is decided when its range is locked
 -- locks: none
-WITH served AS MATERIALIZED (
+WITH limited AS MATERIALIZED (
+    SELECT p.pipeline, COALESCE(p.next_at > {now}, false) OR COALESCE(p.in_flight_items_max <= (
+               SELECT COALESCE(sum(h.open), 0)
+               FROM joblot_stage s
+               CROSS JOIN LATERAL (
+                   SELECT sum(l.open) AS open FROM joblot_lease l
+                   WHERE l.job_id = s.job_id AND l.state = {LIVE} AND l.stage = s.position
+               ) h
+               WHERE s.pipeline = p.pipeline
+           ), false) AS at_limit
+    FROM jsonb_array_elements_text(%(pipelines)s::jsonb) AS asked (pipeline)
+    CROSS JOIN LATERAL (
+        SELECT q.* FROM joblot_pipeline_limit q WHERE q.pipeline = asked.pipeline LIMIT 1
+    ) p
+    WHERE p.rate_items_max IS NOT NULL OR p.in_flight_items_max IS NOT NULL
+), served AS MATERIALIZED (
     SELECT j.id, s.position, j.project, j.created_at, j.priority,
            (j.policy ->> 'in_flight_items_max')::int AS items_max,
-           (j.policy ->> 'rate_items_max') IS NOT NULL AS rated
+           (j.policy ->> 'rate_items_max') IS NOT NULL AS rated, p.pipeline AS limited
     FROM joblot_job j
     JOIN joblot_stage s ON s.job_id = j.id
-    WHERE j.status IN ({CLAIMABLE})
+    LEFT JOIN limited p ON p.pipeline = s.pipeline
+    WHERE p.at_limit IS NOT TRUE AND j.status IN ({CLAIMABLE})
       AND s.pipeline IN (SELECT jsonb_array_elements_text(%(pipelines)s::jsonb))
       AND (%(job)s::bigint IS NULL OR j.id = %(job)s::bigint)
       AND (%(projects)s::jsonb IS NULL
@@ -26,7 +42,7 @@ WITH served AS MATERIALIZED (
     LEFT JOIN jsonb_to_recordset(%(floors)s::jsonb) AS f (job bigint, stage int, floor bigint)
            ON f.job = s.id AND f.stage = s.position
 )
-SELECT id, position, project, items_max, ready, rated
+SELECT id, position, project, items_max, ready, rated, limited
 FROM (
     SELECT p.*, bool_or(ready) OVER (PARTITION BY id) AS any_ready FROM probed p
 ) c

@@ -94,3 +94,4 @@ class Taken:
     candidate: Candidate
     grant: Grant | None = None
     refused: bool = False
+    pipeline_refused: bool = False  # its pipeline grants nothing now, to none of its jobs

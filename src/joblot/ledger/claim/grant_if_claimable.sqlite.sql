@@ -1,7 +1,8 @@
 -- purpose: grant a lease on items of ranges that the caller has locked, and read everything that
 --          their worker needs; the caller takes the items out of the queue
--- guard: the job is claimable, it and the owner are within their caps, the caller has taken the
---        job's rate into account if it has a limit, the worker is not revoked, and the key is unused: read in this statement, after the ranges were locked
+-- guard: the job is claimable, it and the owner are within their caps, the caller has taken the limits of
+--        the job's rate and of its pipeline into account if there are any, the worker is not revoked, and
+--        the key is unused: read in this statement, after the ranges were locked
 -- locks: none of its own; the transaction holds the database's write lock
 INSERT INTO joblot_lease (
     token, job_id, run, stage, state, size, open, ranges, gone, worker, owner, idempotency_key,
@@ -13,10 +14,18 @@ SELECT %(token)s, j.id, j.run, %(stage)s, {LIVE}, %(size)s, %(size)s, %(ranges)s
 FROM (
     SELECT id, run, status, json_extract(policy, '$.lease_seconds') AS lease_seconds,
            json_extract(policy, '$.in_flight_items_max') AS items_max,
-           json_extract(policy, '$.rate_items_max') IS NOT NULL AS rated
+           json_extract(policy, '$.rate_items_max') IS NOT NULL AS rated,
+           (
+               SELECT p.pipeline
+               FROM joblot_stage s
+               JOIN joblot_pipeline_limit p ON p.pipeline = s.pipeline
+               WHERE s.job_id = joblot_job.id AND s.position = %(stage)s
+                 AND (p.rate_items_max IS NOT NULL OR p.in_flight_items_max IS NOT NULL)
+           ) AS limited
     FROM joblot_job
 ) j
 WHERE j.id = %(job)s AND j.status IN ({CLAIMABLE}) AND (NOT j.rated OR %(rated)s)
+  AND (j.limited IS NULL OR j.limited = %(limited)s)
   AND (j.items_max IS NULL OR (
       SELECT COALESCE(sum(l.open), 0) FROM joblot_lease l
       WHERE l.job_id = %(job)s AND l.state = {LIVE}

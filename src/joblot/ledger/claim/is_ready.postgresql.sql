@@ -1,17 +1,20 @@
--- purpose: whether a claimable job, within its rate, has a range that is due, in a stage that is served;
+-- purpose: whether a claimable job, within its rate and its pipeline's, has a range that is due, in a stage that is served;
 --          and, if none has, in how many seconds one is, judged by a bounded number of ranges of each
 --          stage
 -- guard: none; a hint for long polling
 -- locks: none
 WITH served AS MATERIALIZED (
     SELECT j.id AS job, s.position AS stage, COALESCE(f.floor, 0) AS floor,
-           x.next_at AS rated_until
+           GREATEST(x.next_at, p.next_at) AS rated_until
     FROM joblot_stage s
     JOIN joblot_job j ON j.id = s.job_id
     LEFT JOIN jsonb_to_recordset(%(floors)s::jsonb) AS f (job bigint, stage int, floor bigint)
            ON f.job = j.id AND f.stage = s.position
     LEFT JOIN joblot_rate x
            ON x.job_id = j.id AND j.policy ->> 'rate_items_max' IS NOT NULL AND x.next_at > {now}
+    LEFT JOIN LATERAL (
+        SELECT q.next_at FROM joblot_pipeline_limit q WHERE q.pipeline = s.pipeline LIMIT 1
+    ) p ON p.next_at > {now}
     WHERE j.status IN ({CLAIMABLE})
       AND j.deleted_at IS NULL
       AND s.pipeline IN (SELECT jsonb_array_elements_text(%(pipelines)s::jsonb))

@@ -1,4 +1,4 @@
--- purpose: whether a claimable job, within its rate, has a range that is due, in a stage that is
+-- purpose: whether a claimable job, within its rate and its pipeline's, has a range that is due, in a stage that is
 --          served; not when, as those who wait on SQLite ask all the time
 -- guard: none; a hint for long polling
 -- locks: none
@@ -11,6 +11,9 @@ SELECT EXISTS (
       AND NOT (json_extract(j.policy, '$.rate_items_max') IS NOT NULL AND EXISTS (
           SELECT 1 FROM joblot_rate x WHERE x.job_id = j.id AND x.next_at > {now}
       ))
+      AND NOT EXISTS (
+          SELECT 1 FROM joblot_pipeline_limit p WHERE p.pipeline = s.pipeline AND p.next_at > {now}
+      )
       AND s.pipeline IN (SELECT value FROM json_each(%(pipelines)s))
       AND (%(job)s IS NULL OR j.id = %(job)s)
       AND (%(projects)s IS NULL OR j.project IN (SELECT value FROM json_each(%(projects)s)))

@@ -1,7 +1,8 @@
 """The rate of a job: how many items it may grant now. For databases without functions.
 
-`rate_1` is the same on PostgreSQL, and explains why no period has more items than the limit. Here
-the transaction holds the database's only write lock, so nothing else is locked.
+`window_1` and `rate_1` are the same on PostgreSQL; the first explains why no period has more items
+than the limit. Here the transaction holds the database's only write lock, so nothing else is
+locked.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Self
+from typing import Any, Self
 
 from joblot.config import Policy
 from joblot.ledger.db.statements import fetch, moment
@@ -76,27 +77,33 @@ def window_of(job_id: int) -> Window | None:
     row = Rate.ledger.using(alias()).filter(pk=job_id).first()
     if row is None:
         return Window(most, seconds)
-    return Window.of(most, seconds, row.seconds, row.granted, _now())
+    return Window.of(most, seconds, row.seconds, row.granted, now())
 
 
 def write(job_id: int, window: Window, spent: int) -> None:
     """Note that these items were granted, or that none may be granted until later."""
-    known = window.spend(spent, _now()) if spent else window
-    at = known.next_at
-    values = {
-        "seconds": known.seconds,
-        "granted": known.granted,
-        "next_at": None if at is None else datetime.fromtimestamp(at, UTC),
-    }
+    values = noted(window, spent)
     rows = Rate.ledger.using(alias())
     if not rows.filter(pk=job_id).update(**values):
         rows.create(pk=job_id, **values)
 
 
+def noted(window: Window, spent: int) -> dict[str, Any]:
+    """The columns of a row that keeps the window, once `spent` items were granted."""
+    known = window.spend(spent, now()) if spent else window
+    at = known.next_at
+    return {
+        "seconds": known.seconds,
+        "granted": known.granted,
+        "next_at": None if at is None else datetime.fromtimestamp(at, UTC),
+    }
+
+
+def now() -> float:
+    """The database's time."""
+    ((at,),) = fetch(connection(), "db/clock")
+    return moment(at).timestamp()
+
+
 def _slot(at: float, seconds: float) -> int:
     return int(at * SLOTS // seconds)
-
-
-def _now() -> float:
-    ((now,),) = fetch(connection(), "db/clock")
-    return moment(now).timestamp()

@@ -44,9 +44,13 @@ class _Taking:
         self._holder = holder
         self._shared = shared
         self._refused: set[StageKey] = set()
+        self._limited: set[str | None] = set()  # pipelines that grant nothing now
 
     def left(self, snapshot: Snapshot, turn: float) -> Iterator[Candidate]:
-        return (one for one in snapshot.in_order(turn) if one.stage not in self._refused)
+        return (one for one in snapshot.in_order(turn) if not self._has_refused(one))
+
+    def _has_refused(self, one: Candidate) -> bool:
+        return one.stage in self._refused or (bool(one.limited) and one.limited in self._limited)
 
     def free(
         self, snapshot: Snapshot, turn: float, cache: candidates.CandidatesCache
@@ -64,7 +68,9 @@ class _Taking:
         while asked and (one := self._take(asked, wait=wait)):
             if one.refused:
                 self._refused.add(one.candidate.stage)
-                asked = [other for other in asked if other != one.candidate]
+                if one.pipeline_refused:
+                    self._limited.add(one.candidate.limited)
+                asked = [other for other in asked if not self._has_refused(other)]
             yield one
 
     @repeated

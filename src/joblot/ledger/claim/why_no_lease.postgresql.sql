@@ -7,11 +7,23 @@ WITH served AS MATERIALIZED (
     -- Materialized first, so that other pipelines' rows are never read.
     SELECT j.id AS job, s.position AS stage, j.status,
            (j.policy ->> 'in_flight_items_max')::int AS items_max,
-           CASE WHEN j.policy ->> 'rate_items_max' IS NOT NULL THEN (
+           GREATEST(CASE WHEN j.policy ->> 'rate_items_max' IS NOT NULL THEN (
                SELECT x.next_at FROM joblot_rate x WHERE x.job_id = j.id AND x.next_at > {now}
-           ) END AS rate_at
+           ) END, CASE WHEN p.next_at > {now} THEN p.next_at END) AS rate_at,
+           COALESCE(p.in_flight_items_max <= (
+               SELECT COALESCE(sum(h.open), 0)
+               FROM joblot_stage t
+               CROSS JOIN LATERAL (
+                   SELECT sum(l.open) AS open FROM joblot_lease l
+                   WHERE l.job_id = t.job_id AND l.state = {LIVE} AND l.stage = t.position
+               ) h
+               WHERE t.pipeline = p.pipeline
+           ), false) AS pipeline_full
     FROM joblot_stage s
     JOIN joblot_job j ON j.id = s.job_id
+    LEFT JOIN LATERAL (
+        SELECT q.* FROM joblot_pipeline_limit q WHERE q.pipeline = s.pipeline LIMIT 1
+    ) p ON true
     WHERE j.status IN ({CLAIMABLE}, 'PAUSED')
       AND s.pipeline IN (SELECT jsonb_array_elements_text(%(pipelines)s::jsonb))
       AND (%(job)s::bigint IS NULL OR j.id = %(job)s::bigint)
@@ -25,7 +37,7 @@ SELECT EXISTS (
        COALESCE(bool_or(o.status = 'PAUSED'), false),
        COALESCE(bool_or(o.status <> 'PAUSED'), false),
        COALESCE(bool_or(o.status <> 'PAUSED' AND o.due <= {now} AND (
-           o.rate_at IS NOT NULL OR o.items_max <= (
+           o.rate_at IS NOT NULL OR o.pipeline_full OR o.items_max <= (
                SELECT COALESCE(sum(l.open), 0) FROM joblot_lease l
                WHERE l.job_id = o.job AND l.state = {LIVE}
            )
@@ -35,7 +47,7 @@ SELECT EXISTS (
         WHERE w.owner = %(owner)s::bigint AND w.instance = %(worker)s::varchar
           AND w.revoked_at IS NOT NULL)
 FROM (
-    SELECT j.job, j.status, j.items_max, j.rate_at, waiting.due, held.ends
+    SELECT j.job, j.status, j.items_max, j.rate_at, j.pipeline_full, waiting.due, held.ends
     FROM served j
     LEFT JOIN jsonb_to_recordset(%(floors)s::jsonb) AS f (job bigint, stage int, floor bigint)
            ON f.job = j.job AND f.stage = j.stage

@@ -10,7 +10,7 @@ SELECT EXISTS (
        COALESCE(max(o.status = 'PAUSED'), 0),
        COALESCE(max(o.status <> 'PAUSED'), 0),
        COALESCE(max(o.status <> 'PAUSED' AND o.due <= {now} AND (
-           o.rate_at IS NOT NULL OR COALESCE(o.items_max <= (
+           o.rate_at IS NOT NULL OR o.pipeline_full OR COALESCE(o.items_max <= (
                SELECT COALESCE(sum(l.open), 0) FROM joblot_lease l
                WHERE l.job_id = o.job AND l.state = {LIVE}
            ), 0)
@@ -24,9 +24,19 @@ FROM (
     FROM (
     SELECT j.id AS job, j.status,
            json_extract(j.policy, '$.in_flight_items_max') AS items_max,
-           CASE WHEN json_extract(j.policy, '$.rate_items_max') IS NOT NULL THEN (
-               SELECT x.next_at FROM joblot_rate x WHERE x.job_id = j.id AND x.next_at > {now}
-           ) END AS rate_at,
+           NULLIF(max(
+               COALESCE(CASE WHEN json_extract(j.policy, '$.rate_items_max') IS NOT NULL THEN (
+                   SELECT x.next_at FROM joblot_rate x WHERE x.job_id = j.id AND x.next_at > {now}
+               ) END, ''),
+               COALESCE(CASE WHEN p.next_at > {now} THEN p.next_at END, '')
+           ), '') AS rate_at,
+           COALESCE(p.in_flight_items_max <= (
+               SELECT COALESCE(sum(l.open), 0)
+               FROM joblot_stage t
+               JOIN joblot_lease l
+                 ON l.job_id = t.job_id AND l.state = {LIVE} AND l.stage = t.position
+               WHERE t.pipeline = p.pipeline
+           ), 0) AS pipeline_full,
            (SELECT min(soonest.not_before) FROM (
                 SELECT r.not_before FROM joblot_range r
                 WHERE r.job_id = j.id AND r.stage = s.position
@@ -40,6 +50,7 @@ FROM (
             ) taken) AS ends
     FROM joblot_job j
     JOIN joblot_stage s ON s.job_id = j.id
+    LEFT JOIN joblot_pipeline_limit p ON p.pipeline = s.pipeline
     WHERE j.status IN ({CLAIMABLE}, 'PAUSED')
       AND s.pipeline IN (SELECT value FROM json_each(%(pipelines)s))
       AND (%(job)s IS NULL OR j.id = %(job)s)

@@ -31,7 +31,9 @@ _MISSING = "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regproc(name) I
 
 # That this version calls; one that another calls comes first.
 NAMES = (
+    "claim/window_1",
     "claim/rate_1",
+    "claim/pipeline_limit_1",
     "claim/claim_1",
     "report/settle_1",
     "report/count_1",

@@ -13,10 +13,11 @@ from joblot.models import LIVE, LIVE_BY_TIME, Lease
 
 @repeated
 def in_flight(*, job: int | None = None, worker: str | None = None) -> list[dict[str, Any]]:
-    """Live leases, oldest first: `{"token", "job", "worker", "items", "expiries",
-    "expires_at", "progress"}`.
+    """Live leases, oldest first: `{"token", "job", "worker", "items", "item",
+    "expiries", "expires_at", "progress"}`.
 
-    `items` counts those still open. `expiries` is how many leases of the item alone have expired;
+    `items` counts those still open. `item` is the number of the only item; None if there are
+    several. `expiries` is how many leases of the item alone have expired;
     None if the lease holds several items, so that no single one can be blamed. `progress` is what
     the worker has said last: `{"share", "text", "item"}`, or None.
     """
@@ -30,6 +31,7 @@ def in_flight(*, job: int | None = None, worker: str | None = None) -> list[dict
             "job": lease.job_id,
             "worker": lease.worker,
             "items": lease.open,
+            "item": lease.ranges[0][0] if lease.size == 1 else None,
             "expiries": _expiries_alone(lease),
             "expires_at": lease.expires_at.isoformat(),
             "progress": lease.progress,

@@ -17,7 +17,18 @@ _CODES = (
     *("missing", "overdue", "deferred", "sweep_fails", "kills", "silent", "unserved"),
     "broker_down",
     *("undelivered", "halted", "paused", "not_started", "reopening", "canceling", "finishing"),
-    *("at_limit", "at_rate", "in_flight", "ready", "backing_off", "suspect", "open", "ended"),
+    *(
+        "at_limit",
+        "at_rate",
+        "pipeline_at_limit",
+        "pipeline_at_rate",
+        "in_flight",
+        "ready",
+        "backing_off",
+        "suspect",
+        "open",
+        "ended",
+    ),
 )
 
 

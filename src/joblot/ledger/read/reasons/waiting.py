@@ -14,12 +14,12 @@ from joblot.config import limits
 from joblot.ledger.db.transactions import alias
 from joblot.ledger.read.dispatchers import down
 from joblot.ledger.read.reasons.held import held_by
+from joblot.ledger.read.reasons.limited import of_job, of_pipelines
 from joblot.ledger.read.reasons.reason import NOBODY, Asked, Reason, reason
 from joblot.ledger.read.workers import serving
-from joblot.ledger.rows.job import policy_of
 from joblot.ledger.rows.ranges import ALONE, RELEASED
 from joblot.ledger.rows.workers import ANY_JOB, ANY_PROJECT
-from joblot.models import ItemRange, PipelineAsked, Rate
+from joblot.models import ItemRange, PipelineAsked
 from joblot.shown import at, counted, counted_and, lasting
 from joblot.states import ACCEPTING, CLAIMABLE, FINALIZABLE
 
@@ -112,44 +112,21 @@ def _claimable(asked: Asked, stages: dict[int, Waiting]) -> Iterator[Reason]:
     ready = {position: sum(one.ready) for position, one in stages.items() if sum(one.ready)}
     if not ready:
         return
-    leased = sum(stage["in_flight"] for stage in asked.stages)
-    cap = policy_of(asked.job).in_flight_items_max
-    if cap is not None and leased >= cap:
-        items = sum(ready.values())
-        text = (
-            f"{counted_and(items, 'item', 'is', 'are')} ready, but {leased:,} are in flight, "
-            f"and no more than {cap:,} may be (in_flight_items_max)"
-        )
-        yield reason("at_limit", text, items)
-        return
-    if (limited := _at_rate(asked, sum(ready.values()))) is not None:
+    if (limited := of_job(asked, sum(ready.values()))) is not None:
         yield limited
         return
+    waits = dict(of_pipelines(asked, ready))
+    yield from waits.values()
+    ready = {position: items for position, items in ready.items() if position not in waits}
     unserved = dict(_unserved(asked, ready))
     yield from unserved.values()
     yield from _not_sent(asked, ready)
+    free = ready.keys() - unserved.keys()
     for n, what in enumerate(_READY):
-        items = sum(one.ready[n] for place, one in stages.items() if place not in unserved)
+        items = sum(one.ready[n] for place, one in stages.items() if place in free)
         if items:
             text = f"{counted_and(items, 'item', 'is', 'are')} {what}"
             yield reason("ready", text, items)
-
-
-def _at_rate(asked: Asked, items: int) -> Reason | None:
-    """That no item may be granted before its time, by the job's rate limit."""
-    policy = policy_of(asked.job)
-    if policy.rate_items_max is None:
-        return None
-    exhausted = Rate.ledger.using(alias()).filter(pk=asked.job.pk, next_at__gt=asked.now)
-    until = exhausted.values_list("next_at", flat=True).first()
-    if until is None:
-        return None
-    text = (
-        f"{counted_and(items, 'item', 'is', 'are')} ready, but no more than "
-        f"{counted(policy.rate_items_max, 'item')} may be given out in {policy.rate_seconds:g} s "
-        f"(rate_items_max); the next one at {at(until, asked.now)}"
-    )
-    return reason("at_rate", text, items, until=until)
 
 
 def _unserved(asked: Asked, ready: dict[int, int]) -> Iterator[tuple[int, Reason]]:

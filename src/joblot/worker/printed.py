@@ -1,0 +1,86 @@
+"""What an item prints, kept with it: as lines of the job's log that are about the item.
+
+The end of it is kept, and the log of a job is bounded. How the lines get into the log is the
+caller's. What C code and other programs write past
+Python's `sys.stdout` and `sys.stderr` is passed on, but not kept.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from enum import StrEnum
+
+from joblot.wire import ClaimedItem, GrantedLease, Result
+from joblot.worker.current import lease
+from joblot.worker.function import Work
+from joblot.worker.supervised import copy_output
+
+BYTES_MAX = 4_000  # of one item
+
+Put = Callable[[GrantedLease, int, str], object]  # a lease, an item of it, and what it has printed
+
+
+class Keep(StrEnum):
+    """Of which items."""
+
+    FAILED = "failed"
+    ALL = "all"
+    NONE = "none"
+
+
+class Printed:
+    """Keeps what the calls of this process print; of a batch, with its first item."""
+
+    def __init__(self, keep: Keep, put: Put) -> None:
+        self._keep = keep
+        self._put = put
+        self._pieces: deque[bytes] = deque()
+        self._bytes = 0
+
+    def kept(self, work: Work) -> Work:
+        if self._keep is Keep.NONE:
+            return work
+        copy_output(self.take)
+
+        def keeping(items: Sequence[ClaimedItem]) -> Iterator[list[Result]]:
+            working = work(items)
+            while True:
+                self._begin()
+                results = next(working, None)
+                if results is None:
+                    return
+                self._note(results)
+                yield results
+
+        return keeping
+
+    def take(self, piece: bytes) -> None:
+        """Called by each thread that prints. More than is kept in the end does no harm."""
+        self._pieces.append(piece[-BYTES_MAX:])
+        self._bytes += len(self._pieces[-1])
+        while self._bytes - len(self._pieces[0]) >= BYTES_MAX:
+            self._bytes -= len(self._pieces.popleft())
+
+    def _begin(self) -> None:
+        _flush()
+        self._pieces.clear()
+        self._bytes = 0
+
+    def _note(self, results: Sequence[Result]) -> None:
+        chosen = [one for one in results if self._keep is Keep.ALL or not one.succeeded]
+        if not chosen:
+            return
+        _flush()
+        text = b"".join(self._pieces)[-BYTES_MAX:].decode(errors="replace").strip("\n")
+        if text:
+            self._put(lease(), chosen[0].item, text)
+
+
+def _flush() -> None:
+    """A function may have closed the streams, or put something else in their place."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
