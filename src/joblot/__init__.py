@@ -1,4 +1,4 @@
-"""joblot keeps the count of big jobs right: the everyday functions.
+"""The everyday functions of joblot, which keeps exact counts of large jobs.
 
 The other public namespaces are `joblot.errors`, `joblot.states`, `joblot.maintenance`,
 `joblot.worker`, `joblot.webhooks`, `joblot.standalone` and `joblot.testing`. The names here are

@@ -48,7 +48,7 @@ def take_entry(token_file: Path, secret: str) -> bool:
 
 
 def _name(secret: str) -> str:
-    """A hash, so that neither the folder's listing nor the time of a search tells the secret."""
+    """A hash, so that neither the folder's listing nor the time of a search reveals the secret."""
     return hashlib.sha256(secret.encode(errors="replace")).hexdigest()
 
 

@@ -61,5 +61,5 @@ def job_id_of(given: Any) -> int | None:
 
 
 def lease_name(token: Any) -> str:
-    """The beginning of a lease's token, to tell leases apart. The whole token is a right."""
+    """The beginning of a lease's token, to distinguish leases. The whole token is a secret."""
     return str(token)[:8]

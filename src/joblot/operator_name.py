@@ -1,4 +1,4 @@
-"""The names of this machine's user, as the actor of what it changes and the owner of its jobs."""
+"""The names of this machine's user, as the actor of changes and the owner of jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people are shown for a job's name, its priority and each setting of its policy.
+"""The labels of a job's name, its priority and each setting of its policy.
 
 The pages and the events use the same labels; the names of `Policy` are for programs.
 """

@@ -1,4 +1,4 @@
-"""The words, signs and colors by which people are shown a status or a state, everywhere the same.
+"""The words, signs and colors of statuses and states, the same on pages, command line and log.
 
 A sign and a word always accompany a color. The colors of the states have their names; the pages
 define them in `web/assets/app.css`.

@@ -12,7 +12,7 @@ HUNG_UP_SECONDS_MAX = 60.0
 def main(task: dict[str, Any], parent: Parent) -> None:
     if task.get("fails"):
         raise SystemExit(1)
-    parent.tell(ready=True)
+    parent.send(ready=True)
     if word := parent.wait():
-        parent.tell(name=task["name"], **word)
+        parent.send(name=task["name"], **word)
         assert parent.hung_up(HUNG_UP_SECONDS_MAX)

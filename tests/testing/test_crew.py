@@ -21,30 +21,30 @@ def task(name: str, tmp_path: Path, **more: Any) -> dict[str, Any]:
 def test_all_get_the_word_and_end_when_the_parent_hangs_up(tmp_path: Path) -> None:
     with Crew(MODULE, [task("a", tmp_path), task("b", tmp_path)]) as crew:
         crew.begin(job=7)
-        assert [child.hear() for child in crew.children] == [
+        assert [child.receive() for child in crew.children] == [
             {"name": "a", "job": 7},
             {"name": "b", "job": 7},
         ]
         assert not any(child.ended for child in crew.children)
         assert crew.end() == {"a": 0, "b": 0}
-        assert [child.hear() for child in crew.children] == [None, None]
+        assert [child.receive() for child in crew.children] == [None, None]
 
 
 def test_one_that_is_killed_has_ended_and_is_replaced(tmp_path: Path) -> None:
     with Crew(MODULE, [task("a", tmp_path)]) as crew:
         crew.begin(job=7)
         (first,) = crew.children
-        first.hear()
+        first.receive()
         first.kill()
-        assert (first.ended, first.wait(), first.hear(), first.hear()) == (
+        assert (first.ended, first.wait(), first.receive(), first.receive()) == (
             True,
             -signal.SIGKILL,
             None,
             None,
         )
-        first.tell(nobody="hears")
+        first.send(nobody="hears")
         second = crew.replace(first, task("b", tmp_path), job=8)
-        assert second.hear() == {"name": "b", "job": 8}
+        assert second.receive() == {"name": "b", "job": 8}
         assert crew.end() == {"b": 0}
 
 

@@ -47,7 +47,7 @@ class Hears(Watch):
 
     said = False
 
-    def hear(self, answer: Mapping[str, Any]) -> None:
+    def note_answer(self, answer: Mapping[str, Any]) -> None:
         self.said = True
 
     def hangs(self) -> bool:

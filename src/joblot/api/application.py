@@ -13,7 +13,7 @@ from joblot.api.auth import Bearer
 from joblot.api.body import API_NAMESPACE, JsonParser
 from joblot.api.expected import expected
 from joblot.api.openapi import DocumentedAPI
-from joblot.api.problems import ProblemResponse, of_error, of_path, of_surprise
+from joblot.api.problems import ProblemResponse, of_error, of_path, of_unexpected
 from joblot.errors import JoblotError, NotReadable
 
 api = DocumentedAPI(
@@ -44,7 +44,7 @@ def _joblot_error(request: HttpRequest, error: Any) -> HttpResponse:
 
 @api.exception_handler(Exception)
 def _surprise(request: HttpRequest, error: Any) -> HttpResponse:
-    return of_surprise(error)
+    return of_unexpected(error)
 
 
 @api.exception_handler(Http404)

@@ -13,7 +13,7 @@ from django.views.decorators.gzip import gzip_page
 from joblot.api.auth import caller_of
 from joblot.api.body import read_body, takes_stream
 from joblot.api.long_polling import ViewCall
-from joblot.api.problems import ProblemResponse, of_error, of_path, of_surprise
+from joblot.api.problems import ProblemResponse, of_error, of_path, of_unexpected
 from joblot.config import limits
 from joblot.errors import JoblotError
 
@@ -37,7 +37,7 @@ def edge(view: View) -> View:
         except Http404:
             answer = of_path(request)
         except Exception as error:  # noqa: BLE001 (answered as a problem, and logged)
-            answer = of_surprise(error)
+            answer = of_unexpected(error)
         if answer.status_code == 405:
             refused = ProblemResponse(405, "method_not_allowed", f"expected {answer['Allow']}")
             refused["Allow"] = answer["Allow"]

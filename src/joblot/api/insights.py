@@ -1,4 +1,4 @@
-"""What is found out about a job: why it waits, what failed, how far it is, whether it is exact."""
+"""Reads of a job: why it waits, what failed, how far it is, whether its counts are exact."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def of_error(error: JoblotError) -> ProblemResponse:
     if isinstance(error, Unavailable):
         return _later(status, error)
     if status == 500:
-        return of_surprise(error)
+        return of_unexpected(error)
     answer = ProblemResponse(status, error.code, str(error), **_job_of(error))
     if status == 401:
         answer["WWW-Authenticate"] = 'Bearer realm="joblot"'
@@ -112,7 +112,7 @@ def _job_of(error: JoblotError) -> dict[str, int]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def of_surprise(error: Exception) -> ProblemResponse:
+def of_unexpected(error: Exception) -> ProblemResponse:
     """The answer to an unexpected error: it is logged, and the caller gets a code.
 
     A database error that no verb has translated is translated here: it may be temporary.

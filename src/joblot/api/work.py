@@ -112,8 +112,8 @@ def renew_lease(request: HttpRequest, token: LeaseToken, body: RenewIn | None = 
     caller = caller_with(request, Scope.WORK)
     worker_of(request, caller)
     asked = body or RenewIn()
-    told = None if asked.progress is None else CallProgress(**asked.progress.model_dump())
-    until = renew(token, asked.seconds, progress=told)
+    progress = None if asked.progress is None else CallProgress(**asked.progress.model_dump())
+    until = renew(token, asked.seconds, progress=progress)
     return {"expires_at": until}
 
 

@@ -1,6 +1,4 @@
-"""What becomes of entries that can't be items: of a run they fail, with `--skip-bad` they are left
-out. Either way each is named, and the good ones are kept.
-"""
+"""Entries that can't be items: in a run they become failed items; `--skip-bad` leaves them out. Either way each is named, and the good ones are kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A function that the caller has at hand, as another process can find it: by name or by value."""
+"""A reference to a function by which another process finds it: by name or by value."""
 
 from __future__ import annotations
 

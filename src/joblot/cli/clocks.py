@@ -10,7 +10,7 @@ from contextlib import contextmanager
 Clock = Callable[[threading.Event], None]
 
 
-def until_told(*clocks: Clock) -> None:
+def run_until_signaled(*clocks: Clock) -> None:
     """Run the clocks, one thread each, until SIGTERM or Ctrl-C."""
     signaled = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,4 +1,4 @@
-"""What `joblot run` prints at its end: lines that can be pasted, and the one command to go on."""
+"""What `joblot run` prints at its end: lines to paste, and the command that continues it."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class Commands(TyperGroup):
             if not (isinstance(error, JoblotError | OSError) or _is_of_database(error)):
                 raise
             if not isinstance(error, BrokenPipeError):
-                tell(error)
+                print_error(error)
             ctx.exit(exit_code(error))
 
 
@@ -75,7 +75,7 @@ def exit_code_of(status: str) -> int:
     return ENDED_BADLY if status in ended_badly else DONE
 
 
-def tell(error: Exception) -> None:
+def print_error(error: Exception) -> None:
     """Print `joblot: what happened and what to do`; with --debug, also the traceback.
 
     Prints only the first line of a database error: the others may show the contents of rows.

@@ -1,4 +1,4 @@
-"""What happens to a run, as its main thread takes note of it."""
+"""The events of a run, which its main thread handles one after the other."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ Happening = Died | Answered | Interrupted | Submitted | NotRecorded
 
 
 @contextmanager
-def heard_signals(hear: Callable[[Interrupted], object]) -> Iterator[None]:
-    """Pass signals on like all that happens; Python handles them in the main thread only."""
+def signals_passed_to(receive: Callable[[Interrupted], object]) -> Iterator[None]:
+    """Pass signals on as `Interrupted`; Python handles them in the main thread only."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def note(number: int, _: FrameType | None) -> None:
-        hear(Interrupted(number))
+        receive(Interrupted(number))
 
     before = {number: signal.signal(number, note) for number in signals_that_end()}
     try:

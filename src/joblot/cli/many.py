@@ -1,5 +1,5 @@
-"""The same act on all jobs that match a filter: it asks with their number, and asks again if that
-has changed meanwhile.
+"""One act on all jobs that match a filter, after a question that names their number. If the number has
+changed meanwhile, it asks again.
 """
 
 from __future__ import annotations

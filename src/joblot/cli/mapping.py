@@ -137,7 +137,7 @@ class _Call:
 
     def interrupt(self) -> None:
         if self._run is not None:
-            self._run.hear(Interrupted(signal.SIGINT))
+            self._run.notify(Interrupted(signal.SIGINT))
 
     def answer(self, db: Path | None, workers: int | None) -> Mapped:
         make_database(db)

@@ -44,7 +44,7 @@ def write(job_id: int, out: str) -> None:
     """All outputs. Raises BrokenPipeError if nobody reads any more, Unavailable for any other
     error.
     """
-    with told(job_id, out), _opened(out) as file:
+    with as_unavailable(job_id, out), _opened(out) as file:
         for key, output in verbs.outputs(job_id):
             file.write(line_of(out, key, output))
 
@@ -55,8 +55,8 @@ def line_of(out: str, key: str, output: object) -> str:
 
 
 @contextmanager
-def told(job_id: int, out: str) -> Iterator[None]:
-    """An OSError becomes Unavailable, which says how to write the outputs again."""
+def as_unavailable(job_id: int, out: str) -> Iterator[None]:
+    """Raise an OSError as Unavailable, with how to write the outputs again."""
     try:
         yield
     except BrokenPipeError:

@@ -23,7 +23,7 @@ KEPT = {
     "no_retry_on": "--no-retry-on",
 }
 _FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
-# How the worker processes of one invocation are run: a later one may choose anew.
+# How the worker processes of one invocation are run: a later invocation may choose differently.
 CHOSEN = ("item_seconds_max", "recycle_items", "recycle_mb", "keep_output")
 
 

@@ -17,7 +17,7 @@ from joblot.cli import text, verbs
 from joblot.cli.clocks import running
 from joblot.cli.dead_workers import DeathsInARow, end_lease
 from joblot.cli.display import Progress, progress_display
-from joblot.cli.happenings import Happening, Interrupted, NotRecorded, heard_signals, why_halted
+from joblot.cli.happenings import Happening, Interrupted, NotRecorded, signals_passed_to, why_halted
 from joblot.cli.plan import Plan
 from joblot.cli.pool import Pool
 from joblot.cli.records.records import Records
@@ -66,12 +66,12 @@ class Run:
         own = {"name": "", "db": self.db, "journal": bool(self.records)}
         return RunOrder(**{**self.plan.as_order(), **own, **self.more})
 
-    def hear(self, happening: Happening) -> None:
+    def notify(self, happening: Happening) -> None:
         """Called from any thread."""
         self._happened.put(happening)
 
-    def hear_process(self, happening: Died | Answered) -> None:
-        """Called from other threads. What ended is recorded, and keeps no other event waiting."""
+    def notify_of_process(self, happening: Died | Answered) -> None:
+        """Called from other threads. Endings of items are recorded at once, and not queued."""
         if isinstance(happening, Answered) and "ended" in happening.answer:
             self.records.take(happening.process.name, happening.answer["ended"])
         else:
@@ -79,7 +79,7 @@ class Run:
 
     def prepare(self) -> None:
         """Start the workers, and wait until one has loaded the function. Raises InvalidInput."""
-        self._pool = Pool(self._order(), self.workers, self.plan.cwd, self.hear_process)
+        self._pool = Pool(self._order(), self.workers, self.plan.cwd, self.notify_of_process)
         try:
             self._pool.start()
             self._wait_until_one_is_ready()
@@ -119,14 +119,14 @@ class Run:
             job_id, lambda error: self._happened.put(NotRecorded(error)), resumed=resumed
         )
         with (
-            heard_signals(self.hear),  # first: a signal must find the workers that have work
+            signals_passed_to(self.notify),  # first: a signal must find the workers that have work
             running(verbs.sweep_until, verbs.supervise_until),
             progress_display(quiet=self.quiet) as display,
         ):
             try:
                 self._assign(job_id, source)
                 while not self._is_over(display):
-                    self._take_note()
+                    self._handle_next()
             finally:
                 self._end()
         self.seconds = time.monotonic() - began
@@ -184,21 +184,21 @@ class Run:
             self._submission.stop()
         self._pool.supervisor.drain()
 
-    def _take_note(self) -> None:
-        """Wait for something to happen, at most until the progress is due to be shown."""
+    def _handle_next(self) -> None:
+        """Handle the next event, if there is one before the progress is due to be shown."""
         try:
             happening = self._happened.get(timeout=SHOW_SECONDS)
         except queue.Empty:
             return
         match happening:
             case Died():
-                self._bury(happening)
+                self._handle_death(happening)
             case Interrupted():
                 self._interrupt(happening.number)
             case Answered(answer={"useless": cause}):
                 self._give_up(useless_error(cause, self.job_id))
             case Answered():
-                self._hear(happening)
+                self._handle_answer(happening)
             case Submitted(error=JoblotError() as error):
                 self._give_up(error)
             case NotRecorded(error=BrokenPipeError()):  # its reader wants no more
@@ -206,7 +206,7 @@ class Run:
             case NotRecorded(error=error):
                 self._say(f"the run goes on, although its files can't be written: {error}")
 
-    def _hear(self, answered: Answered) -> None:
+    def _handle_answer(self, answered: Answered) -> None:
         """One of several workers may fail to load the function, for lack of memory."""
         if (error := self._pool.failed_to_load(answered)) is not None:
             self._say(OTHERS_GO_ON.format(error))
@@ -224,7 +224,7 @@ class Run:
         if not self.quiet:
             text.err().print(line)
 
-    def _bury(self, died: Died) -> None:
+    def _handle_death(self, died: Died) -> None:
         """End the leases of a dead worker, and replace it unless it was asked to end."""
         try:
             leases = verbs.in_flight(worker=died.process.name)
@@ -237,7 +237,7 @@ class Run:
         if died.process.asked:
             return
         if died.process.leaves:
-            self._succeed(died)
+            self._replace_recycled(died)
         elif died.process in self._pool.ready:
             self._replace(died, fruitful=bool(leases) or died.frozen)
         else:
@@ -266,8 +266,8 @@ class Run:
             self._say(f"a worker ended ({died.how}); another begins")
             self._start_one()
 
-    def _succeed(self, died: Died) -> None:
-        """Another takes the place of a worker that has left to be replaced."""
+    def _replace_recycled(self, died: Died) -> None:
+        """Start another worker in place of one that ended to be recycled."""
         if self._stop.is_set():
             return
         if died.process.leaves == OUT_OF_MEMORY:
@@ -293,7 +293,7 @@ class Run:
             except queue.Empty:
                 continue
             if isinstance(happening, Died):
-                self._bury(happening)
+                self._handle_death(happening)
         if self._submission is not None:
             self._submission.join()
             self.error = self.error or self._submission.error

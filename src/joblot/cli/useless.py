@@ -1,4 +1,4 @@
-"""Ends a run early whose outputs can't be kept: every item would be computed in vain."""
+"""Ends a run early if its outputs can't be stored, instead of computing every item for nothing."""
 
 from __future__ import annotations
 

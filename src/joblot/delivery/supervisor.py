@@ -42,7 +42,7 @@ class CallWatch(Watch):
         self.returned = 0  # calls
         self._call: tuple[Begun, float] | None = None
 
-    def hear(self, answer: Mapping[str, Any]) -> None:
+    def note_answer(self, answer: Mapping[str, Any]) -> None:
         self.began_any = True
         message = message_of(answer)
         if isinstance(message, Begun):

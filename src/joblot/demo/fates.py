@@ -31,7 +31,7 @@ class Fate:
 
 def kill_when_holding(child: Child, say: Say) -> Fate | None:
     """Send SIGKILL as soon as the child holds a lease; None if it never did."""
-    holding = child.hear()
+    holding = child.receive()
     if holding is None:
         return None
     child.kill()
@@ -41,7 +41,7 @@ def kill_when_holding(child: Child, say: Say) -> Fate | None:
 
 def call_back_when_expired(child: Child, say: Say) -> Fate | None:
     """Let the child report only after its lease has expired; None if it never held one."""
-    holding = child.hear()
+    holding = child.receive()
     if holding is None:
         return None
     say(f"{child.name} (pid {child.pid}) went silent, holding {holding['items']} items")
@@ -52,7 +52,7 @@ def call_back_when_expired(child: Child, say: Say) -> Fate | None:
             time.sleep(POLL_SECONDS)
     finally:
         connection().close()
-    child.tell(report=True)
+    child.send(report=True)
     say(f"{child.name} is back and reports; its lease has expired")
     return Fate(child.name, child.pid, holding["holding"], holding["items"])
 

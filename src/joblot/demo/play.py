@@ -158,7 +158,7 @@ def _count_unlocked(tasks: Tasks) -> int:
     with Crew("joblot.demo.unlocked", [{**task, "began": began} for task in tasks]) as crew:
         crew.begin(job=job.pk)
         for child in crew.children:
-            if child.hear() is None:
+            if child.receive() is None:
                 raise Unavailable(f"{child.name} of the unlocked counter did not end its work")
     job.refresh_from_db()
     return sum(sum(stage.values()) for stage in job.progress.values())

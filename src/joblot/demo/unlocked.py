@@ -27,7 +27,7 @@ def count(job_id: int, reported: Reported) -> None:
 
 def main(task: dict[str, Any], parent: Parent) -> None:
     reports = record.read(Path(task["record"]))
-    parent.tell(ready=True)
+    parent.send(ready=True)
     word = parent.wait()
     if word is None:
         return
@@ -37,4 +37,4 @@ def main(task: dict[str, Any], parent: Parent) -> None:
         if parent.hung_up(max(0.0, ahead)):
             return
         count(word["job"], reported)
-    parent.tell(counted=True)
+    parent.send(counted=True)

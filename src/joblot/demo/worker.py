@@ -28,7 +28,7 @@ class Worker(RoughWorker):
         """Hold only this lease until the parent kills this process or calls it back."""
         self.to_hold = False
         self.send(held_back=0)
-        self.parent.tell(holding=lease.token, items=len(lease.items))
+        self.parent.send(holding=lease.token, items=len(lease.items))
         self.parent.wait()
 
 
@@ -52,6 +52,6 @@ HANDLERS = {hooks.CLASSIFY: _classify, hooks.SAVE: _save}
 def main(task: dict[str, Any], parent: Parent) -> None:
     hooks.register(lost_key=task["lost_key"])
     digits.classify(digits.load().images[0])  # train before work begins
-    parent.tell(ready=True)
+    parent.send(ready=True)
     if word := parent.wait():
         Worker({**task, **word}, parent).work()

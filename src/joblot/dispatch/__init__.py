@@ -1,1 +1,1 @@
-"""How work reaches those who wait for it."""
+"""Dispatch back-ends: how waiting workers learn of work, or are sent it."""

@@ -23,7 +23,7 @@ class Capabilities:
 
 
 class Backend(Protocol):
-    """A way by which work reaches those who wait for it."""
+    """Notifies waiting workers of work, or sends it to them."""
 
     name: str
     capabilities: Capabilities

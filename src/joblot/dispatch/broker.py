@@ -1,6 +1,6 @@
 """The dispatcher's connection to NATS, and its stream of grants, which is created if it is missing.
 
-All that NATS says is a hint: it only decides when grants are published, and which are withdrawn
+Whatever NATS answers is a hint: it affects only when grants are published, and which are withdrawn
 because they can't reach a worker any more.
 """
 

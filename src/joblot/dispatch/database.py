@@ -1,4 +1,4 @@
-"""The reference back-end: PostgreSQL's LISTEN and NOTIFY wake those who wait.
+"""The reference back-end: PostgreSQL's LISTEN and NOTIFY wake waiting claims.
 
 One connection of a process listens, in an event loop: while nothing happens, no query is made and
 nothing runs. It counts as up only after a notification that this process has sent through another

@@ -6,7 +6,7 @@ from joblot.dispatch.base import Capabilities, OnWork
 
 
 class Polling:
-    """Notifies nobody, so those who wait query the ledger all the time."""
+    """Sends no notifications, so waiting claims query the ledger all the time."""
 
     name = "polling"
     capabilities = Capabilities(notifies=False, publishes_leases=False)

@@ -78,7 +78,7 @@ class Network:
         named: dict[str, int] = {}
         for unit in units:
             named[unit.name] = named.get(unit.name, 0) + 1
-        # Two functions of one name can't be told apart, so neither is followed.
+        # Two functions of one name can't be distinguished, so neither is followed.
         only = [unit for unit in units if named[unit.name] == 1 and unit.name not in _COMMON]
         found.calls = {unit: list(_calls(unit.node)) for unit in only}
         while sum(map(found._learn, only)):

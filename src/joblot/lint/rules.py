@@ -1,4 +1,4 @@
-"""The rules of `joblot lint`: stable codes, what each finds, why it loses updates, the mend."""
+"""The rules of `joblot lint`: stable codes, what each finds, why it loses updates, the fix."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from joblot.log_writing.writer import Logged, is_writing, writer
 
 
 class JobLogHandler(logging.Handler):
-    """Appends records about a job to its log; all others are none of its business.
+    """Appends records about a job to the log of that job; ignores all other records.
 
     A record is about a job if it is logged with `extra={"job": 7}`, also with `stage`, `item`,
     `worker` or `lease`, or inside `with job_log(7):`. It never blocks and never fails: the record
@@ -27,7 +27,7 @@ class JobLogHandler(logging.Handler):
     """
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Handle a record, unless it is logged by the writing thread: that would have no end."""
+        """Handle a record, unless the writing thread logs it: that would never end."""
         return False if is_writing() else super().handle(record)
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -1,8 +1,8 @@
 """The thread that writes what was logged into the jobs' logs, in batches.
 
-Whoever logs puts a line into a bounded queue and goes on; what does not fit is counted. The thread
-has its own database connection, which it closes when there is nothing to write. A forked child
-begins with an empty queue, since its parent writes what is in its own.
+The code that logs puts a line into a bounded queue and continues; lines that do not fit are
+counted. The thread has its own database connection, which it closes when there is nothing to write.
+A forked child begins with an empty queue, since its parent writes what is in its own.
 """
 
 from __future__ import annotations

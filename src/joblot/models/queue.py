@@ -56,7 +56,7 @@ class Rate(LedgerModel):
     """What a job with a rate limit has granted lately. Its row is locked by one claim at a time.
 
     `granted` is a list of [slot, items], oldest first: a slot is a sixtieth of `seconds`, numbered
-    since 1970. Until `next_at` nothing may be granted; a hint, for who only reads.
+    since 1970. Until `next_at` nothing may be granted; a hint, for readers only.
     """
 
     job_id = models.BigIntegerField(primary_key=True)

@@ -22,7 +22,7 @@ THREADS = "JOBLOT_SERVER_THREADS"
 THREADS_DEFAULT = 16
 SHARED_COUNTERS = "PROMETHEUS_MULTIPROC_DIR"  # as prometheus_client calls it
 DEBUG = "JOBLOT_DEBUG"  # in the environment: log errors with their traceback
-START_FAILED = 3  # the exit code that tells uvicorn that a replacement would fail, too
+START_FAILED = 3  # the exit code by which uvicorn knows that a replacement would fail, too
 
 
 def application() -> Process:

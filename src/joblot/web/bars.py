@@ -31,16 +31,16 @@ def bar(counts: Mapping[str, int], *, height: int = 8, stage: int | None = None)
     for (name, _), width in zip(parts, part_widths([count for _, count in parts]), strict=True):
         rects.append(RECTS[name].format(x, width, height))
         x += width
-    told = ", ".join(f"{count:,} {STATES[name].word}" for name, count in parts if count)
+    label = ", ".join(f"{count:,} {STATES[name].word}" for name, count in parts if count)
     return format_html(
         '<svg class="bar" role="img"{} aria-label="{}" viewBox="0 0 {} {}" height="{}" '
         'preserveAspectRatio="none"><title>{}</title>{}</svg>',
         "" if stage is None else format_html(' data-f-bar="stages.{}"', stage),
-        told or "no items",
+        label or "no items",
         UNITS,
         height,
         height,
-        told or "no items",
+        label or "no items",
         mark_safe("".join(rects)),  # noqa: S308 (our own words, and numbers)
     )
 

@@ -25,7 +25,7 @@ from joblot.ledger.job.bulk import (
     mark_of,
     number_changed,
 )
-from joblot.ledger.job.bulk_questions import question, refusal_of, told
+from joblot.ledger.job.bulk_questions import question, refusal_of, summary_of
 from joblot.ledger.read.acts import Act
 from joblot.ledger.read.chosen import Chosen, chosen
 from joblot.ledger.read.filters import JobFilters
@@ -156,7 +156,7 @@ def _number(form: QueryDict, name: str) -> int:
 
 def _answer(request: HttpRequest, act: Act, outcomes: list[Outcome]) -> HttpResponse:
     """Lead back to the list if all was done; otherwise name each job that was not changed."""
-    text, back = told(act, outcomes), next_path(request)
+    text, back = summary_of(act, outcomes), next_path(request)
     rest = [one for one in outcomes if one.fate is not Fate.DONE]
     if not rest:
         return done(request, text, back)

@@ -30,9 +30,16 @@ def of(throughput: dict[str, Any]) -> SafeString | None:
         f"{(n + 0.5) * width:g},{HEIGHT - one['workers'] / crew * (HEIGHT - 4) - 2:g}"
         for n, one in enumerate(buckets)
     )
-    told = _told(throughput)
+    description = _description(throughput)
     return format_html(
-        _SVG, told, WIDTH, HEIGHT, HEIGHT, told, format_html_join("", _BAR, bars), line
+        _SVG,
+        description,
+        WIDTH,
+        HEIGHT,
+        HEIGHT,
+        description,
+        format_html_join("", _BAR, bars),
+        line,
     )
 
 
@@ -49,7 +56,7 @@ def _bars(one: dict[str, Any], x: float, width: float, highest: int) -> list[tup
     return bars
 
 
-def _told(throughput: dict[str, Any]) -> str:
+def _description(throughput: dict[str, Any]) -> str:
     buckets = throughput["buckets"]
     succeeded = sum(one["succeeded"] for one in buckets)
     failed = sum(one["failed"] for one in buckets)

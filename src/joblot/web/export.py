@@ -92,8 +92,8 @@ def _json_record(item: Json) -> str:
 
 def _csv_opening(job: Job, found: Page, given: Mapping[str, str]) -> str:
     first = heading(job, found.as_of, given)
-    told = [f"{name}={_cell(value)}" for name, value in first.items()]
-    return _csv_row(told) + _csv_row(COLUMNS)
+    pairs = [f"{name}={_cell(value)}" for name, value in first.items()]
+    return _csv_row(pairs) + _csv_row(COLUMNS)
 
 
 def _csv_record(item: Json) -> str:

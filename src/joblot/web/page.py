@@ -16,7 +16,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.decorators import decorator_from_middleware
 
 from joblot.api.edge import non_atomic
-from joblot.api.problems import ProblemResponse, of_error, of_path, of_surprise
+from joblot.api.problems import ProblemResponse, of_error, of_path, of_unexpected
 from joblot.errors import JoblotError, NotAllowed, NotAuthenticated
 from joblot.ledger.rows.job import read_job
 from joblot.models import Job
@@ -150,7 +150,7 @@ def _answered(view: View) -> View:
         except Http404:
             return _refusal(request, of_path(request))
         except Exception as error:  # noqa: BLE001 (answered, and logged with its traceback)
-            return _refusal(request, of_surprise(error))
+            return _refusal(request, of_unexpected(error))
 
     return wrapper
 
@@ -167,9 +167,9 @@ def _refusal(request: HttpRequest, problem: ProblemResponse) -> HttpResponse:
         logger.error("request %s to %s failed; see above", request_id, request.path[:200])
     if not _wants_page(request):
         return problem
-    told = json.loads(problem.content)
+    details = json.loads(problem.content)
     context = {
-        "problem": told,
+        "problem": details,
         "retries": problem.status_code >= 500 or problem.status_code == TOO_MANY_REQUESTS,
         "back": came_from(request),
     }

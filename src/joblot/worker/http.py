@@ -105,8 +105,8 @@ class HttpClient:
         return claim
 
     def renew(self, token: str, progress: CallProgress | None = None) -> str:
-        told = {} if progress is None else {"progress": progress.as_json()}
-        return deadline_of(self._post(f"leases/{quote(token, safe='')}/renew", told))
+        body = {} if progress is None else {"progress": progress.as_json()}
+        return deadline_of(self._post(f"leases/{quote(token, safe='')}/renew", body))
 
     def report(self, token: str, results: Sequence[Result]) -> Sequence[ItemReceipt]:
         return receipts_of(self._post_results(token, results), len(results))

@@ -1,4 +1,4 @@
-"""The worker's verbs over NATS: it pulls grants from a stream; all else is request and reply.
+"""The worker's verbs over NATS: it pulls grants from a stream; all else is request/reply.
 
 A grant says where to find work; the lease is the worker's once the ledger has confirmed it. A grant
 that is delivered late or twice is refused there, and discarded.

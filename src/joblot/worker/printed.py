@@ -1,8 +1,8 @@
 """What an item prints, kept with it: as lines of the job's log that are about the item.
 
-The end of it is kept, and the log of a job is bounded. How the lines get into the log is the
-caller's. What C code and other programs write past
-Python's `sys.stdout` and `sys.stderr` is passed on, but not kept.
+Only the end of long output is kept, and the log of a job is bounded. The caller decides how the
+lines get into the log. Output of C code and other programs, which bypasses `sys.stdout` and
+`sys.stderr`, is passed on, but not kept.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from joblot.worker.supervised import copy_output
 
 BYTES_MAX = 4_000  # of one item
 
-Put = Callable[[GrantedLease, int, str], object]  # a lease, an item of it, and what it has printed
+Put = Callable[
+    [GrantedLease, int, str], object
+]  # a lease, an item of it, and what the item has printed
 
 
 class Keep(StrEnum):

@@ -1,7 +1,7 @@
-"""What items print, on its way to the server: posted in the background, and dropped if it must be.
+"""Sends what items print to the server, in the background, and drops it if the server is away.
 
-It delays no item and no result. What waits is bounded; what the server has no room for is its log's
-business.
+It delays no item and no result. The number of waiting texts is bounded; the server drops what
+exceeds the bound of the job's log.
 """
 
 from __future__ import annotations

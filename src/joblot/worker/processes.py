@@ -88,7 +88,7 @@ class WorkerProcesses:
             elif isinstance(happened, signal.Signals):
                 self._interrupt(happened)
             elif isinstance(happened, Answered):
-                self._hear(happened)
+                self._handle_answer(happened)
             elif not self._draining:
                 self._start_one()
         if self._error is not None:
@@ -139,7 +139,7 @@ class WorkerProcesses:
         later.daemon = True
         later.start()
 
-    def _hear(self, answered: Answered) -> None:
+    def _handle_answer(self, answered: Answered) -> None:
         error = _error_in(answered)
         if error is None:
             self._ready.add(answered.process)

@@ -130,7 +130,7 @@ def error_of(
 
     Only joblot itself can refuse: without its problem document (a proxy answered, or a process that
     is shutting down) the outcome is unknown, so the request must be repeated: Unavailable, or
-    ServerFailed if the request's content may be the cause. A 413 is TooLarge, whoever sent it.
+    ServerFailed if the request's content may be the cause. A 413 is TooLarge, also from a proxy.
     """
     problem = problem or {}
     kind = _BY_CODE.get(str(problem.get("code")))

@@ -27,7 +27,7 @@ from joblot.worker.watch import Watch
 
 WATCH_SECONDS = 0.2
 LEAVE_SECONDS_MAX = 10.0  # for a finished process; a thread of its function may never end
-LAST_OUTPUT_BYTES = 4_000  # of each process, for who asks how it has died
+LAST_OUTPUT_BYTES = 4_000  # of each process, kept to explain its death
 LAST_WORDS_SECONDS_MAX = 1.0  # to read the last output; a child may keep the pipes open
 
 
@@ -164,13 +164,13 @@ class Supervisor:
     def _listen(self, process: Process, answers: int, output: int) -> None:
         readers = [
             threading.Thread(target=pass_on, args=(output, process.note_output), daemon=True),
-            threading.Thread(target=self._hear, args=(process, answers), daemon=True),
+            threading.Thread(target=self._read_answers, args=(process, answers), daemon=True),
         ]
         for reader in readers:
             reader.start()
         threading.Thread(target=self._wait, args=(process, readers), daemon=True).start()
 
-    def _hear(self, process: Process, answers: int) -> None:
+    def _read_answers(self, process: Process, answers: int) -> None:
         with os.fdopen(answers) as lines:
             for line in lines:
                 answer = json.loads(line)
@@ -179,7 +179,7 @@ class Supervisor:
                 elif "leaves" in answer:
                     process.leaves = answer["leaves"]
                 else:
-                    process.watch.hear(answer)
+                    process.watch.note_answer(answer)
                     self.happened(Answered(process, answer))
 
     def _wait(self, process: Process, readers: Sequence[threading.Thread]) -> None:

@@ -13,7 +13,7 @@ class Watch:
         """Descriptors that the process inherits, by name."""
         return {}
 
-    def hear(self, answer: Mapping[str, Any]) -> None:
+    def note_answer(self, answer: Mapping[str, Any]) -> None:
         """The process has answered. Called from the thread that listens to it."""
 
     def hangs(self) -> bool:

@@ -9,7 +9,7 @@ TESTS = "ledger/report/test_known.py"
 
 GUARDS = (
     Guard(
-        "The queue is told that some of its items may be settled.",
+        "Ranges are marked as perhaps containing settled items.",
         KNOWN,
         "        ranges.update(returns=RELEASED)\n",
         "        ranges.exists()\n",

@@ -65,7 +65,7 @@ GUARDS = (
         "races/test_retry_within.py::test_a_retry_and_the_last_report[sqlite]",
     ),
     Guard(
-        "It notes in a lease what went back, so that a repeated failure fails nothing anew.",
+        "It notes in a lease what went back, so that a repeated failure does not fail it again.",
         "job/reopen_failed.py",
         "        _note_gone(leases, gone)\n",
         "",

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from joblot.cli import text, verbs
-from joblot.cli.clocks import until_told
+from joblot.cli.clocks import run_until_signaled
 from joblot.cli.database import describe, open_database
 from joblot.cli.options import AsJson, Db
 from joblot.cli.printable import say_json
@@ -34,7 +34,7 @@ def deliver(
     open_database(db)
     if forever:
         text.err().print(f"joblot delivers events of {describe()}", soft_wrap=True)
-        until_told(verbs.supervise_until)
+        run_until_signaled(verbs.supervise_until)
         return
     done = {"deliveries": verbs.deliver_once(), "files_removed": verbs.remove_files_once()}
     if as_json:

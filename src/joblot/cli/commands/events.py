@@ -12,7 +12,7 @@ import typer
 from joblot.cli import text
 from joblot.cli.ledger import Ledger, open_ledger
 from joblot.cli.options import After, AsJson, Db, JobId, Limit, Url
-from joblot.cli.patience import Patience
+from joblot.cli.outages import OutageRetry
 from joblot.cli.printable import say_json
 
 FOLLOW_SECONDS = 1.0
@@ -48,9 +48,9 @@ def _print_each(news: Sequence[dict[str, Any]]) -> None:
 
 def _following(ledger: Ledger, job: int, after: int) -> Iterator[Sequence[dict[str, Any]]]:
     """All events from there on, without end."""
-    patience = Patience(FOLLOW_SECONDS)
+    retrying = OutageRetry(FOLLOW_SECONDS)
     while True:
-        page = patience(partial(ledger.events, job, after=after, limit=PAGE_EVENTS))
+        page = retrying(partial(ledger.events, job, after=after, limit=PAGE_EVENTS))
         if page:
             after = page[-1]["id"]
             yield page

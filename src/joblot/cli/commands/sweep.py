@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from joblot.cli import text, verbs
-from joblot.cli.clocks import until_told
+from joblot.cli.clocks import run_until_signaled
 from joblot.cli.database import describe, open_database
 from joblot.cli.options import AsJson, Db
 from joblot.cli.printable import say_json
@@ -35,7 +35,7 @@ def sweep(
     open_database(db)
     if forever:
         text.err().print(f"joblot sweeps {describe()}", soft_wrap=True)
-        until_told(verbs.sweep_until, verbs.supervise_until)
+        run_until_signaled(verbs.sweep_until, verbs.supervise_until)
         return
     swept = asdict(verbs.sweep())
     swept |= {"deliveries": verbs.deliver_once(), "files_removed": verbs.remove_files_once()}

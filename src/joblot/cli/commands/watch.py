@@ -14,7 +14,7 @@ from joblot.cli.display import progress_display
 from joblot.cli.exits import exit_code_of
 from joblot.cli.ledger import Row, open_ledger
 from joblot.cli.options import AsJson, Db, JobId, Url
-from joblot.cli.patience import Patience
+from joblot.cli.outages import OutageRetry
 from joblot.cli.printable import say_json
 from joblot.states import TERMINAL
 
@@ -30,9 +30,9 @@ def watch(
     url: Url = None,
 ) -> None:
     """Watch a job until it ends; with --json, print one line per change. Exits as `run` does."""
-    patience = Patience(every)
+    retrying = OutageRetry(every)
     with open_ledger(db, url) as ledger:
-        read = partial(patience, partial(ledger.progress, job))
+        read = partial(retrying, partial(ledger.progress, job))
         state = _watch_as_json(read, every) if as_json else _watch(read, every)
     raise typer.Exit(exit_code_of(state["status"]))
 

@@ -47,7 +47,10 @@ class GrowingFile:
         self._file: IO[str] | None = None
 
     def begin(self) -> None:
-        with out_file.told(self._job, self._out), out_file.replacing(self._out) as self._file:
+        with (
+            out_file.as_unavailable(self._job, self._out),
+            out_file.replacing(self._out) as self._file,
+        ):
             for numbers in pages(range(verbs.progress(self._job)["total"])):
                 self._write(numbers)
             self._file.flush()
@@ -57,7 +60,7 @@ class GrowingFile:
 
     def grow(self) -> None:
         assert self._file is not None
-        with out_file.told(self._job, self._out):
+        with out_file.as_unavailable(self._job, self._out):
             while self._pending:
                 page = self._pending[:PAGE]
                 self._write(page)
@@ -96,7 +99,7 @@ class InOrder:
 
     def begin(self) -> None:
         if self._out != out_file.STDOUT:
-            with out_file.told(self._job, self._out):
+            with out_file.as_unavailable(self._job, self._out):
                 self._stream = self._files.enter_context(out_file.stream(self._out))
 
     def take(self, endings: Sequence[Ended]) -> None:
@@ -110,7 +113,7 @@ class InOrder:
         self._write_until(self._first_open())
 
     def end(self, *, finished: bool) -> None:
-        with out_file.told(self._job, self._out), self._files:
+        with out_file.as_unavailable(self._job, self._out), self._files:
             if not finished:
                 self._write_until(self._first_open())
                 return
@@ -130,7 +133,7 @@ class InOrder:
         return total if page.next is None else min(total, page.next + 1)
 
     def _write_until(self, end: int) -> None:
-        with out_file.told(self._job, self._out):
+        with out_file.as_unavailable(self._job, self._out):
             for numbers in pages(range(self._next, end)):
                 for number, key, output in verbs.outputs_among(self._job, numbers):
                     self._stream.write(out_file.line_of(self._out, key, output))

@@ -65,7 +65,7 @@ class Recorder:
             while (finished := self._taken()) is None:
                 try:
                     self._record.grow()
-                except Unavailable:  # it is told by the run, which reads the same database
+                except Unavailable:  # the run reports it, as it reads the same database
                     continue
             self._record.end(finished=finished)
         except (JoblotError, OSError, Error) as error:

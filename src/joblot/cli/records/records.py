@@ -1,4 +1,4 @@
-"""The files that a run writes, together: which they are, and how they went."""
+"""All files that a run writes: which they are, and whether writing them succeeded."""
 
 from __future__ import annotations
 

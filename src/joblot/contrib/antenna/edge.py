@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 
 from joblot.api.auth import caller_of
 from joblot.api.edge import bare
-from joblot.api.problems import ProblemResponse, of_error, of_surprise
+from joblot.api.problems import ProblemResponse, of_error, of_unexpected
 from joblot.errors import JoblotError
 from joblot.identity.caller import Scope
 
@@ -37,7 +37,7 @@ def edge(
         except JoblotError as error:
             return _known(of_error(error), error)
         except Exception as error:  # noqa: BLE001 (answered as a problem, and logged)
-            return of_surprise(error)
+            return of_unexpected(error)
         return answer if isinstance(answer, HttpResponse) else JsonResponse(answer, status=status)
 
     return bare(view)

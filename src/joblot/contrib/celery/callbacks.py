@@ -1,8 +1,8 @@
 """The callback of a fan-out: a job of one item, submitted when the fan-out has finished.
 
-Its idempotency key names the fan-out and its run, so it is submitted once, by whoever comes first:
-the worker that reported the last item, or a sweep, in the transaction that marks the event. From
-then on it is worked on as any item: its worker may be killed, and its failures are retried.
+Its idempotency key names the fan-out and its run, so it is submitted once: by the worker
+that reported the last item, or by a sweep, in the transaction that marks the event. From then on it
+is processed like any item: its worker may be killed, and its failures are retried.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tasks that feed a job. Whatever becomes of the task, it is not what becomes of the job."""
+"""Tasks that add items to a job. How such a task ends does not affect the status of the job."""
 
 from __future__ import annotations
 

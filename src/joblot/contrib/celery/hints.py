@@ -42,7 +42,7 @@ def send(task: Task, *, countdown: float | None = None, expires: float = 0.0) ->
     try:
         task.app.send_task(task.name, task_type=task, **options)
     except OperationalError as error:
-        logger.warning("%s: a free worker is not told of work yet: %s", task.name, error)
+        logger.warning("%s: could not notify a free worker of new work: %s", task.name, error)
 
 
 def follow(task: Task, *, countdown: float | None = None) -> None:

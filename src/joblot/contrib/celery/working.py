@@ -34,7 +34,7 @@ NEVER = float("inf")  # a call's time limit is Celery's
 
 
 class Asked(Retrying):
-    """Which errors of a call are retried: the usual ones, and the one with which it asked."""
+    """Which errors of a call are retried: the usual ones, and the one that `retry` raised."""
 
     again: BaseException | None = None
 

@@ -1,6 +1,6 @@
 """Copies of the ledger's answers in Redis, each with the right to refresh it.
 
-Whatever goes wrong with Redis (it is away, slow, flushed, or holds something else), there is no
+If anything is wrong with Redis (it is down, slow, flushed, or holds something else), there is no
 copy, and the caller reads the ledger.
 """
 

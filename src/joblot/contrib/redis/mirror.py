@@ -1,6 +1,6 @@
 """Progress and events of jobs through Redis: one reader at a time reads the ledger for all others.
 
-Each copy says of which snapshot it is, and an older one does not replace a newer one.
+Each copy has the time of its snapshot, and an older one does not replace a newer one.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Mirror:
         return state
 
     def follow(self, job_id: int) -> Iterator[Progress]:
-        """Its progress each time that it has changed, until it has ended. Raises as `progress`."""
+        """Yield its progress whenever it has changed, until it has ended. Raises as `progress`."""
         last: Progress | None = None
         while True:
             state = self.progress(job_id)

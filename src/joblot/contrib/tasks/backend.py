@@ -53,7 +53,7 @@ class JoblotBackend(BaseTaskBackend):
     def enqueue(
         self, task: Task[Any, Any], args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> TaskResult[Any, Any]:
-        """Submit it. In a transaction, it is committed with it, or never was.
+        """Submit the task. Inside a transaction, it exists only if that transaction commits.
 
         Raises InvalidTask, TypeError for arguments that are not JSON, InvalidItem if they are too
         large, and Unavailable.

@@ -1,4 +1,4 @@
-"""What a worker is to call, as the payload of an item."""
+"""The call of a task, as the payload of an item."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a task failed, where no exception of its function says it."""
+"""Errors of tasks that failed without an exception of their function."""
 
 
 class TaskLost(Exception):

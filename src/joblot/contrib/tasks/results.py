@@ -38,7 +38,7 @@ _STATUS = {
 def new_result(
     task: Task[Any, Any], id_: str, backend: str, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> TaskResult[Any, Any]:
-    """That of a task that nobody has run. Raises TypeError for arguments that are not JSON."""
+    """The result of a task that has not run. Raises TypeError for arguments that are not JSON."""
     return TaskResult(
         task=task,
         id=id_,

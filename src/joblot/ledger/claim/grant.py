@@ -1,4 +1,4 @@
-"""What a claim is made with, and what becomes of a range that it takes."""
+"""The parameters of a claim, and the result of taking a range."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What became of a free range: a lease, a refusal, or neither if all was settled already."""
+    """The result of taking a range: a lease, a refusal, or neither if all was settled already."""
 
     candidate: Candidate
     grant: Grant | None = None

@@ -18,7 +18,7 @@ from joblot.ledger.job.bulk import (
     items_concerned,
     mark_of,
 )
-from joblot.ledger.job.bulk_questions import question, refusal_of, told
+from joblot.ledger.job.bulk_questions import question, refusal_of, summary_of
 from joblot.ledger.read.acts import Act
 from joblot.ledger.read.chosen import Chosen, chosen
 from joblot.ledger.read.filters import JobFilters
@@ -85,7 +85,7 @@ def act_on_all(
         raise NumberChanged(changed, expected, affected)
     outcomes = act_on(found.jobs, verb, by)
     return {
-        "text": told(verb, outcomes),
+        "text": summary_of(verb, outcomes),
         "outcomes": [
             {"id": one.id, "name": one.name, "fate": one.fate.value, "text": one.text}
             for one in outcomes

@@ -1,4 +1,4 @@
-"""What a person is asked before several jobs are changed, and told afterwards. Pure."""
+"""The question before several jobs are changed, and the summary after it. Pure."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def refusal_of(act: Act, found: Chosen) -> str:
     return refusal(act, found.jobs)
 
 
-def told(act: Act, outcomes: Iterable[Outcome]) -> str:
+def summary_of(act: Act, outcomes: Iterable[Outcome]) -> str:
     """`41 paused, 9 were not running.`"""
     fates = Counter(one.fate for one in outcomes)
     done, needed = _DONE[act]

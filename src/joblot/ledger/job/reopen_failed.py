@@ -3,8 +3,8 @@
 Each transaction takes failed items to open, with their counts and its event. It holds the leases
 through which they failed, so that no report that is in progress can settle one of them by what it
 has read; and it notes in these leases that the item went back, so that a failure that is posted
-again is a duplicate. It holds the job's row, so that the run does not end meanwhile; whoever has
-read the counts before loses its compare-and-set.
+again is a duplicate. It holds the job's row, so that the run does not end meanwhile; a
+process that has read the counts before loses its compare-and-set.
 
 Locks, in order: leases, the job's row, items by number, slots by stage. No lease is waited for
 while another one is held: those that are locked are skipped, and then waited for one by one.

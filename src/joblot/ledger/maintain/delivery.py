@@ -32,7 +32,7 @@ from joblot.ledger.db.transactions import (
     repeated,
     require_durable,
 )
-from joblot.ledger.maintain.outbox import as_told, backoff_seconds
+from joblot.ledger.maintain.outbox import as_notice, backoff_seconds
 from joblot.ledger.report import hooks
 from joblot.ledger.rows.error_text import error_text
 from joblot.models import Delivery, Event
@@ -168,7 +168,7 @@ def _claim_if_due(event_id: int, name: str) -> Call | None:
         _row(event_id, name).update(
             tries=row.tries + 1, started_at=clock.now(), next_try_at=clock.after(wait)
         )
-    return Call(handler, as_told(event), row.tries + 1, seconds, wait)
+    return Call(handler, as_notice(event), row.tries + 1, seconds, wait)
 
 
 def _row(event_id: int, name: str) -> Any:

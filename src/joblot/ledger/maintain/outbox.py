@@ -67,7 +67,7 @@ def _dispatch_if_waiting(event_id: int) -> bool:
 
 
 def _write_deliveries(event: Event) -> None:
-    notice = as_told(event)
+    notice = as_notice(event)
     for write in hooks.fan_out_writers(event.kind):
         write(notice)
     Delivery.ledger.using(alias()).bulk_create(
@@ -79,7 +79,7 @@ def _write_deliveries(event: Event) -> None:
     )
 
 
-def as_told(event: Event) -> hooks.JobNotice:
+def as_notice(event: Event) -> hooks.JobNotice:
     """The event in the form that a handler receives."""
     return hooks.JobNotice(
         id=event.pk,

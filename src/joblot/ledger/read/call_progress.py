@@ -1,4 +1,4 @@
-"""How far workers are with what they work on, as they have said with their last renewals."""
+"""The progress of items in flight, as their workers reported it with their last renewals."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def _is_open(lease: Lease) -> bool:
     return number is None or not settled_among(lease.job_id, lease.stage, [number])
 
 
-def _sentence(told: dict[str, Any]) -> str:
-    what = "a batch" if told["item"] is None else f"item {told['item']}"
-    share, text = told["share"], told["text"]
+def _sentence(said: dict[str, Any]) -> str:
+    what = "a batch" if said["item"] is None else f"item {said['item']}"
+    share, text = said["share"], said["text"]
     if share is None:
         return f"{what}: {text}"
     return f"{what} is at {100 * share:.0f} %" + (f" ({text})" if text else "")

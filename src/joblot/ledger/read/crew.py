@@ -1,4 +1,4 @@
-"""Who works on something: the workers of a job, or those that a person may see."""
+"""The workers of a job, or those that a person may see."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dispatchers whose broker is down, by what they say about themselves as workers do."""
+"""Dispatchers whose broker is down, according to the description that they record as workers do."""
 
 from __future__ import annotations
 

@@ -86,10 +86,10 @@ def _open_state(seen: JobSnapshot, stage: int, number: int) -> Json:
 
 def _progress(lease: Lease, number: int) -> Json:
     """What its worker has said of this item, or of all that it works on."""
-    told = lease.progress
-    if told is None or told["item"] not in (None, number):
+    said = lease.progress
+    if said is None or said["item"] not in (None, number):
         return {}
-    return {"progress": {"share": told["share"], "text": told["text"]}}
+    return {"progress": {"share": said["share"], "text": said["text"]}}
 
 
 def _canceled_state(seen: JobSnapshot, stage: int, number: int) -> str:

@@ -1,8 +1,8 @@
 """Settle items whose results another system has recorded, without a lease and without hooks.
 
 It counts like a success through an expired lease: the first outcome of an item wins. A worker that
-holds the item meanwhile gets the receipts for an item that is settled already. The queue is told
-that some of its items may be settled, so that a claim leaves them out.
+holds the item meanwhile gets the receipts for an item that is settled already. The ranges are
+marked as perhaps containing settled items, so that a claim leaves these out.
 
 Locks, in order: the job's row, ranges, items by number, slots by stage. A claim never waits for the
 job's row, so none waits for this.

@@ -1,6 +1,6 @@
 -- purpose: whether anything may be due for a job after a report, without reading its sums
 -- guard: called after the commit of the report, in a new snapshot. An item that waits in a range that
---        was never granted has no outcome, so the job is not finished; whoever settles it asks again.
+--        was never granted has no outcome, so the job is not finished; the report that settles it checks again.
 --        A range that came back proves nothing: its items may have been settled through an expired
 --        lease. An alert and a halt need the sums whenever the report failed items
 -- locks: none; looks at no more than the newest ranges, so that it costs the same for every job

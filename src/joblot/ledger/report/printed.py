@@ -1,4 +1,4 @@
-"""What items have printed on their workers, kept in the job's log beside their results."""
+"""The output that items have printed on their workers, as lines of the job's log."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """When failures halt a run: the limits of its policy, and from where their counting begins. Pure.
 
-A resume and a retry within the run begin the count again: whoever asked for them has seen the
-failures until then. So a halted job that is resumed is not halted at once by its next failure.
+A resume and a retry within the run begin the count again: the person who asked for them has seen
+the failures until then. So a halted job that is resumed is not halted at once by its next failure.
 """
 
 from __future__ import annotations

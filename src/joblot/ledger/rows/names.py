@@ -1,4 +1,4 @@
-"""What a job is called and how urgent it is, as given from outside; and other names."""
+"""Checks of names and priorities from outside."""
 
 from __future__ import annotations
 

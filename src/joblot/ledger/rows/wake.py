@@ -2,7 +2,7 @@
 
 A hint, sent after the commit and in a transaction of its own: NOTIFY takes a lock that all
 notifying transactions of a database share, so a transaction that settles never sends it. If it is
-lost, whoever waits finds the work at the next poll.
+lost, waiting callers find the work at their next poll.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _JOBS_MAX = 4_096
 
 
 def note_work() -> None:
-    """Wake whoever waits, now or once this transaction commits; once for a transaction."""
+    """Wake all that wait for work, now or when this transaction commits; once per transaction."""
     if not _is_needed():
         return
     conn = connection()

@@ -149,7 +149,7 @@ def _try(instance: str, write: Any) -> None:
         logger.warning("worker %s was seen, but that could not be recorded: %s", instance, error)
 
 
-def _news(owner: int, instance: str, **told: Any) -> dict[str, Any]:
+def _news(owner: int, instance: str, **reported: Any) -> dict[str, Any]:
     """What is to be written of the worker: something every `worker_seen_seconds`, and what is new.
 
     Empty if nothing is due.
@@ -161,7 +161,7 @@ def _news(owner: int, instance: str, **told: Any) -> dict[str, Any]:
         known = _seen.setdefault((alias(), owner, instance), _Seen())
         if now - known.at > limits().worker_kept_seconds / 2:
             known.about = known.serves = None  # its row may have been removed
-        given = {name: value for name, value in told.items() if value is not None}
+        given = {name: value for name, value in reported.items() if value is not None}
         changed = {name: value for name, value in given.items() if getattr(known, name) != value}
         if not changed and now - known.at < limits().worker_seen_seconds:
             return {}

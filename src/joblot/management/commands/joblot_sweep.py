@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 
-from joblot.cli.clocks import until_told
+from joblot.cli.clocks import run_until_signaled
 from joblot.delivery.supervisor import deliver_once, remove_files_once
 from joblot.errors import JoblotError
 from joblot.log_format import log_to_stderr
@@ -31,7 +31,7 @@ class Command(BaseCommand):
         log_to_stderr("joblot sweep")
         if options["forever"]:
             self.stderr.write("joblot_sweep: sweeping")
-            until_told(sweep_until, supervise_until)
+            run_until_signaled(sweep_until, supervise_until)
             return
         try:
             done = asdict(sweep())

@@ -127,7 +127,7 @@ def certify(
 ) -> Certificate:
     """Run a storm on its own job in Django's configured database, and check every result.
 
-    `setup` tells the workers how to find that database: arguments of `joblot.standalone.setup`,
+    `setup` says how the workers find that database: arguments of `joblot.standalone.setup`,
     nothing in a project. The job and all its rows are removed at the end in any case, unless
     `keep`. Raises InvalidInput for an invalid plan, Unavailable if the job does not end in time.
     """

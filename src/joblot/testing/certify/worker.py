@@ -10,6 +10,6 @@ from joblot.testing.crew.rough import RoughWorker
 
 
 def main(task: dict[str, Any], parent: Parent) -> None:
-    parent.tell(ready=True)
+    parent.send(ready=True)
     if word := parent.wait():
         RoughWorker({**task, **word}, parent, truth.handlers(task["pipelines"])).work()

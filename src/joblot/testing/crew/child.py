@@ -19,7 +19,7 @@ class Parent:
     def __init__(self, supervised: Supervised) -> None:
         self._supervised = supervised
 
-    def tell(self, **word: Any) -> None:
+    def send(self, **word: Any) -> None:
         """Send a message; it is lost if the parent is gone."""
         self._supervised.answer(**word)
 

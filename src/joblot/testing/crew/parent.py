@@ -46,11 +46,11 @@ class Child:
     def ended(self) -> bool:
         return self._ended.is_set()
 
-    def tell(self, **word: Any) -> None:
+    def send(self, **word: Any) -> None:
         """Send a message to a child that waits for it; it is lost if the child is gone."""
         self._supervisor.say(self._process, word)
 
-    def hear(self) -> dict[str, Any] | None:
+    def receive(self) -> dict[str, Any] | None:
         """Return the child's next message; None if it has ended."""
         word = self._words.get()
         if word is None:
@@ -96,18 +96,18 @@ class Crew:
     def begin(self, **word: Any) -> None:
         """Wait until all are ready, then send all the same message. Raises Unavailable."""
         for one in self.children:
-            if one.hear() is None:
+            if one.receive() is None:
                 raise Unavailable(f"{one.name} ended before it began, with {one.wait()}")
         for one in self.children:
-            one.tell(**word)
+            one.send(**word)
 
     def replace(self, child: Child, task: dict[str, Any], **word: Any) -> Child:
         """Replace a child that has ended; raises Unavailable if the new one does not begin."""
         new = Child(self.module, task)
         self.children[self.children.index(child)] = new
-        if new.hear() is None:
+        if new.receive() is None:
             raise Unavailable(f"{new.name} ended before it began, with {new.wait()}")
-        new.tell(**word)
+        new.send(**word)
         return new
 
     def kill(self) -> None:

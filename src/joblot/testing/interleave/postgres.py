@@ -99,7 +99,7 @@ class PostgresDatabase:
     def wait_until_gone(self, operation: Performer) -> None:
         deadline = time.monotonic() + GONE_SECONDS_MAX
         while self._monitor.execute(ALIVE, [operation.backend_id]).fetchone():
-            # It may be about to wait at its step, and would then wait for ever.
+            # It may be about to wait at its step, and would then wait forever.
             self._monitor.execute(END_AT_STEP, [operation.backend_id])
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the server still runs the connection of {operation.letter}")

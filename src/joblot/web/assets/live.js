@@ -73,13 +73,13 @@ class Live {
 
   say(state) {
     for (const element of document.querySelectorAll("[data-live-state]")) {
-      const text = this.told(state);
+      const text = this.statusText(state);
       if (element.textContent !== text) element.textContent = text;
       element.dataset.liveState = state;
     }
   }
 
-  told(state) {
+  statusText(state) {
     switch (state) {
       case "live": return "Live";
       case "polling": return "Live, every 5 s";

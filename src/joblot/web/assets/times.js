@@ -48,8 +48,8 @@ export function showTimes(below = document) {
     const date = new Date(element.dateTime);
     const absolute = moment(date);
     element.title = absolute;
-    const told = WORDS[element.dataset.time](now - date, absolute);
-    if (element.textContent !== told) element.textContent = told;
+    const text = WORDS[element.dataset.time](now - date, absolute);
+    if (element.textContent !== text) element.textContent = text;
   }
 }
 

@@ -141,16 +141,16 @@ def ago(value: datetime | str | None, as_of: datetime | str) -> SafeString:
         return SafeString("–")
     at = _moment(value)
     seconds = (_moment(as_of) - at).total_seconds()
-    told = f"{duration(seconds)} ago" if seconds >= 1 else "now"
-    return _time(at, told, kind="ago")
+    text = f"{duration(seconds)} ago" if seconds >= 1 else "now"
+    return _time(at, text, kind="ago")
 
 
 @register.simple_tag
 def age(value: datetime | str, as_of: datetime | str) -> SafeString:
     """How old something is: the larger unit alone."""
     at = _moment(value)
-    told = duration((_moment(as_of) - at).total_seconds())
-    return _time(at, " ".join(told.split()[:2]), kind="age")
+    text = duration((_moment(as_of) - at).total_seconds())
+    return _time(at, " ".join(text.split()[:2]), kind="age")
 
 
 @register.simple_tag
@@ -183,13 +183,13 @@ def soon(value: datetime | str | None, field: str) -> SafeString:
     )
 
 
-def _time(moment: datetime, told: str, *, kind: str) -> SafeString:
+def _time(moment: datetime, text: str, *, kind: str) -> SafeString:
     return format_html(
         '<time datetime="{}" title="{}" data-time="{}">{}</time>',
         moment.isoformat(timespec="milliseconds"),
         f"{moment:%Y-%m-%d %H:%M:%S} UTC",
         kind,
-        told,
+        text,
     )
 
 

@@ -60,8 +60,8 @@ def _working(asked: Asked, held: Sequence[Holding]) -> Reason:
 
 def _progress(asked: Asked) -> str:
     """`; item 12 is at 30 % (page 3 of 10)`, of the items whose workers have said so."""
-    told = call_progress(asked.job.pk, PROGRESS_SHOWN_MAX)
-    return "".join(f"; {one}" for one in told)
+    sentences = call_progress(asked.job.pk, PROGRESS_SHOWN_MAX)
+    return "".join(f"; {one}" for one in sentences)
 
 
 def _silent(asked: Asked, held: Sequence[Holding]) -> Reason:

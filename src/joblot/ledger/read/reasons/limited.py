@@ -45,7 +45,7 @@ def _at_rate(asked: Asked, items: int) -> Reason | None:
 def of_pipelines(asked: Asked, ready: Mapping[int, int]) -> Iterator[tuple[int, Reason]]:
     """The stages whose pipelines grant nothing now, by their position, and why.
 
-    The pipeline's other jobs may be of projects that the caller can't see: no number tells of them.
+    The pipeline's other jobs may be of projects that the caller can't see: they are not counted.
     """
     names = {asked.stages[position]["pipeline"] for position in ready}
     rows = PipelineLimit.ledger.using(alias()).filter(pk__in=names)

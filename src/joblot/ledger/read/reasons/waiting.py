@@ -156,7 +156,7 @@ def _unserved(asked: Asked, ready: dict[int, int]) -> Iterator[tuple[int, Reason
 
 
 def _not_sent(asked: Asked, ready: dict[int, int]) -> Iterator[Reason]:
-    """Items whose dispatcher can't reach its broker. It is no worker's, so it is told to all."""
+    """Items whose dispatcher can't reach its broker. All callers see this: it names no worker."""
     stages = {asked.stages[position]["pipeline"]: items for position, items in ready.items()}
     for one in down(stages):
         items = sum(count for pipeline, count in stages.items() if pipeline in one.pipelines)

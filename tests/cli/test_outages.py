@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from joblot.cli import patience
-from joblot.cli.patience import Patience
+from joblot.cli import outages
+from joblot.cli.outages import OutageRetry
 from joblot.errors import NotFound, Unavailable
 
 
@@ -23,23 +23,23 @@ class Source:
 
 
 def test_an_outage_is_outlasted_and_said_once(capsys: pytest.CaptureFixture[str]):
-    patient, source = Patience(0.001), Source(1, Unavailable("gone"), Unavailable("gone"), 2, 3)
-    assert [patient(source) for _ in range(3)] == [1, 2, 3]
+    retrying, source = OutageRetry(0.001), Source(1, Unavailable("gone"), Unavailable("gone"), 2, 3)
+    assert [retrying(source) for _ in range(3)] == [1, 2, 3]
     assert capsys.readouterr().err == "not live, trying again: gone\nlive again\n"
 
 
 def test_the_first_call_and_a_refusal_are_errors_at_once():
     with pytest.raises(Unavailable):
-        Patience(0.001)(Source(Unavailable("no such host"), 1))
-    patient, source = Patience(0.001), Source(1, NotFound("deleted"))
-    assert patient(source) == 1
+        OutageRetry(0.001)(Source(Unavailable("no such host"), 1))
+    retrying, source = OutageRetry(0.001), Source(1, NotFound("deleted"))
+    assert retrying(source) == 1
     with pytest.raises(NotFound):
-        patient(source)
+        retrying(source)
 
 
 def test_a_long_outage_is_an_error(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(patience, "AWAY_SECONDS_MAX", 0.0)
-    patient, source = Patience(0.001), Source(1, Unavailable("gone"), 2)
-    assert patient(source) == 1
+    monkeypatch.setattr(outages, "AWAY_SECONDS_MAX", 0.0)
+    retrying, source = OutageRetry(0.001), Source(1, Unavailable("gone"), 2)
+    assert retrying(source) == 1
     with pytest.raises(Unavailable):
-        patient(source)
+        retrying(source)

@@ -1,4 +1,4 @@
-"""Keeps a command that follows a job going while its database or server is away for a moment."""
+"""Keeps a command that follows a job running during a short outage of its database or server."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ A = TypeVar("A")
 AWAY_SECONDS_MAX = 60.0  # before the command gives up
 
 
-class Patience:
-    """Calls again, every `every` seconds, what has been answered before. Says so once per outage.
+class OutageRetry:
+    """Repeats a call every `seconds` during an outage, and reports each outage once.
 
-    The first call must be answered: a mistyped address is an error at once.
+    The first call is not repeated, so a mistyped address is an error at once.
     """
 
-    def __init__(self, every: float) -> None:
-        self._every = every
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
         self._answered_at: float | None = None
 
     def __call__(self, call: Callable[[], A]) -> A:
@@ -36,7 +36,7 @@ class Patience:
                 if not said:
                     say_aside(f"not live, trying again: {error}")
                     said = True
-                time.sleep(self._every)
+                time.sleep(self._seconds)
             else:
                 if said:
                     say_aside("live again")
