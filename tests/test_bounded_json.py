@@ -129,10 +129,10 @@ def test_a_text_in_another_encoding_can_not_slip_through() -> None:
         parse_json('["∢", {}]'.encode("utf-16"))
 
 
-def test_the_values_of_python_are_looked_at_without_a_stack() -> None:
-    """In a thread with a small one, in which an encoder would end the process.
+def test_python_values_are_checked_without_recursion() -> None:
+    """In a thread with a small stack, in which an encoder would end the process.
 
-    The values outlive it: Python 3.13 needs as large a stack to free them.
+    The values outlive the thread: Python 3.13 needs as large a stack to free them.
     """
     messages: list[str] = []
     values = [deep(levels) for levels in (100_000, 101, 100)]

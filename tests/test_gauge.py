@@ -5,7 +5,7 @@ from __future__ import annotations
 from joblot.gauge import Gauge, as_text
 
 
-def test_what_a_name_means_is_told_once_and_no_digit_is_lost() -> None:
+def test_what_a_name_means_is_printed_once_and_no_digit_is_lost() -> None:
     text = as_text(
         [
             Gauge("jobs", 1_234_567, "Jobs there are.", {"status": "STARTED"}),

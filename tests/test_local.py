@@ -124,7 +124,7 @@ def test_a_worker_without_a_token_is_let_in_through_the_socket(offered: Served, 
 # httpcore does not close a Unix socket that failed to connect.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("left", [False, True], ids=["no socket", "the socket of a killed server"])
-def test_who_listens_at_the_port_of_a_server_gets_nothing(header: Path, left: bool) -> None:
+def test_another_listener_on_the_port_of_a_server_gets_nothing(header: Path, left: bool) -> None:
     """Any user may listen there: before the server starts, after it ends, or beside it on ::1."""
     with socket.create_server(("127.0.0.1", 0)) as foreign:
         port = foreign.getsockname()[1]

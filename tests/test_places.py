@@ -36,7 +36,7 @@ def test_what_is_no_relative_file_stays(url: str) -> None:
     assert places.absolute_url(url) == url
 
 
-def test_a_user_without_a_home_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_without_a_home_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def nobody(uid: int) -> object:
         raise KeyError(uid)
 

@@ -92,7 +92,7 @@ def test_the_limits_of_a_pipeline_are_changed_and_listed(admin: Api) -> None:
     assert admin.status == 422
 
 
-def test_who_sees_some_projects_only_changes_no_limit_of_all(api: Callable[..., Api]) -> None:
+def test_a_caller_of_some_projects_changes_no_limit_of_all(api: Callable[..., Api]) -> None:
     some = api("admin", projects=["birds"])
     answer = some.patch("pipelines", {"pipeline": "p", "policy": {"rate_items_max": 5}})
     assert (some.status, answer["code"]) == (403, "not_allowed")

@@ -64,7 +64,7 @@ def test_items_come_as_lines_zipped_or_not(admin: Api) -> None:
     assert reply == {"added": 1, "total": 5_001}
 
 
-def test_a_line_that_is_no_json_is_told_by_its_number(admin: Api) -> None:
+def test_a_line_that_is_no_json_is_reported_by_its_number(admin: Api) -> None:
     job = made(admin, items=[], seal=False)
     reply = admin.post_bytes(
         f"jobs/{job['id']}/items", b'{"key": "a"}\n{"ke', "application/x-ndjson"
@@ -175,7 +175,7 @@ def test_events_are_read_as_a_stream_behind_the_last_one_seen(admin: Api) -> Non
         (b'{"name": "a\\u0000", "pipeline": "p"}', 422, "invalid_input"),
     ],
 )
-def test_bad_input_is_told_and_changes_nothing(
+def test_bad_input_is_reported_and_changes_nothing(
     admin: Api, body: bytes, status: int, code: str
 ) -> None:
     reply = admin.post_bytes("jobs", body, "application/json")
@@ -275,7 +275,7 @@ class TestWhenInsertingFails:
 
     @pytest.mark.parametrize("how", ["in the body", "as JSON", "as lines"])
     @pytest.mark.parametrize("sqlstate", [DISK_FULL, CONFLICT])
-    def test_it_is_told_to_come_again(
+    def test_it_is_answered_with_retry_after(
         self, postgres_only: str, admin: Api, configure: Any, how: str, sqlstate: str
     ) -> None:
         configure(conflict_retries_max=2)
@@ -296,7 +296,7 @@ class TestWhenInsertingFails:
         assert SECRET not in reply["detail"]
 
 
-def test_a_statement_outside_the_verbs_that_fails_is_told_to_come_again(admin: Api) -> None:
+def test_a_failed_statement_outside_the_verbs_is_answered_with_retry_after(admin: Api) -> None:
     """Anywhere in a view: the connection drops at the first, the second, … statement."""
     job = made(admin)
     requests: list[Any] = [

@@ -55,13 +55,13 @@ def test_what_only_pythons_own_takes_is_taken(text: str) -> None:
         '{"\\udfff": 1}',
     ],
 )
-def test_what_no_database_keeps_is_told_apart(text: str) -> None:
+def test_what_no_database_keeps_is_distinguished(text: str) -> None:
     with pytest.raises(InvalidResult):
         json_text(parse_json(text.encode()))
 
 
 @pytest.mark.parametrize("slow", ["Infinity", "NaN"])
-def test_names_keep_their_order_whoever_writes_them(slow: str) -> None:
+def test_names_keep_their_order_in_both_serializers(slow: str) -> None:
     given = {"b": 1, slow: 2, "a": 3}
     assert list(json.loads(json_text(parse_json(json.dumps(given).encode())))) == list(given)
 

@@ -74,7 +74,7 @@ def watcher(ledger_db: str) -> Watcher:
     return Watcher(issue("watcher", ["read"])[0])
 
 
-def test_what_is_under_way_is_told(watcher: Watcher, clock: Any) -> None:
+def test_work_in_progress_is_counted(watcher: Watcher, clock: Any) -> None:
     assert set(watcher.read().values()) == {0}
     subscribe("https://example.org/hook")
     lifecycle.pause(submit("paused", keys(4), pipeline="other").pk)
@@ -92,7 +92,7 @@ def test_what_is_under_way_is_told(watcher: Watcher, clock: Any) -> None:
     assert watcher.read()["lease_overdue_seconds"] == pytest.approx(10, abs=1)
 
 
-def test_what_the_sweep_has_to_do_is_told_until_it_is_done(watcher: Watcher, clock: Any) -> None:
+def test_what_the_sweep_has_to_do_is_counted_until_it_is_done(watcher: Watcher, clock: Any) -> None:
     subscribe("https://example.org/hook")
     submit("night", keys(1), pipeline="p")
     (lease,) = claim("p").leases

@@ -99,7 +99,7 @@ def test_results_are_judged_one_by_one_in_their_order(worker: Api) -> None:
     ]
 
 
-def test_an_unknown_lease_is_told_by_receipts(worker: Api) -> None:
+def test_an_unknown_lease_is_answered_with_receipts(worker: Api) -> None:
     for token in (str(uuid4()), "nonsense"):
         reply = worker.post("results", {"lease": token, "results": [succeeded(0)]})
         assert [one["receipt"] for one in reply["receipts"]] == ["rejected"]
@@ -137,7 +137,7 @@ def test_the_next_job_is_the_one_that_a_claim_is_served_from(worker: Api) -> Non
     assert lease["job"] == first.pk
 
 
-def test_no_work_is_told_with_its_reason(worker: Api) -> None:
+def test_no_work_is_answered_with_its_reason(worker: Api) -> None:
     job = submit("night", ["a"], pipeline="moths")
     assert worker.post("claims", {"pipelines": ["birds"]})["reason"] == "unknown_pipeline"
     worker.post("claims", {"pipelines": ["moths"]})
@@ -237,7 +237,7 @@ def test_why_describes_the_workers_of_others_to_an_admin_only(
     assert reason["text"].endswith("no worker has ever asked for it; no worker is online")
 
 
-def test_the_lease_tells_who_has_it(worker: Api, admin: Api) -> None:
+def test_the_lease_names_its_worker(worker: Api, admin: Api) -> None:
     job = submit("night", ["a"], pipeline="moths")
     worker.post("claims", {"pipelines": ["moths"]})
     (reason,) = admin.get(f"jobs/{job.pk}/why")["reasons"]
@@ -266,7 +266,7 @@ def receipts(worker: Api, lease: str, *results: dict[str, Any]) -> list[str]:
     return [one["receipt"] for one in reply["receipts"]]
 
 
-def test_results_for_a_cancelled_job_are_kept_and_told(worker: Api, admin: Api) -> None:
+def test_results_for_a_cancelled_job_are_kept_and_counted_as_late(worker: Api, admin: Api) -> None:
     job = submit("night", ["a", "b"], pipeline="moths")
     (lease,) = worker.post("claims", {"pipelines": ["moths"]})["leases"]
     assert receipts(worker, lease["token"], succeeded(0)) == ["counted"]

@@ -123,7 +123,7 @@ def test_every_reading_command_says_it_for_people(job: int):
     assert "ok  guards: in place" in call("doctor").stdout
 
 
-def test_show_tells_the_sums_of_the_metrics(ledger_db: str):
+def test_show_prints_the_sums_of_the_metrics(ledger_db: str):
     made = submit("sums", ["a", "b"], pipeline="p")
     (lease,) = claim("p").leases
     report(lease.token, [success(0, metrics={"bytes": 2**40}), success(1, metrics={"bytes": 1})])
@@ -357,7 +357,7 @@ def test_only_a_job_of_run_can_be_resumed_by_run(job: int):
     assert "was not made by `joblot run`" in done.stderr
 
 
-def test_usage_is_told_by_the_parser():
+def test_usage_errors_are_printed_by_the_parser():
     assert call("show", "seven").exit_code == 2
     assert call("nothing").exit_code == 2
     assert "Exit codes" in call("--help").stdout

@@ -274,7 +274,7 @@ def as_nobody(joblot: Joblot, *args: str) -> subprocess.CompletedProcess[str]:
     ],
     ids=" ".join,
 )
-def test_a_user_without_a_home_is_told_to_name_a_file(joblot: Joblot, command: list[str]):
+def test_a_user_without_a_home_is_asked_to_name_a_file(joblot: Joblot, command: list[str]):
     done = as_nobody(joblot, *command)
     assert done.returncode == 4, done.stderr
     (line,) = done.stderr.splitlines()

@@ -94,7 +94,7 @@ def test_outputs_come_in_the_order_of_the_items(script: Write, joblot: Joblot):
     assert joblot.json("audit", "1")["ok"]
 
 
-def test_a_failed_item_is_told_and_repeated_alone(script: Write, joblot: Joblot):
+def test_a_failed_item_is_reported_and_repeated_alone(script: Write, joblot: Joblot):
     ours = script("""
         def picky(path):
             note(path)
@@ -247,7 +247,7 @@ def test_a_function_without_a_module_is_sent_by_value(monkeypatch: pytest.Monkey
         Callee.of(lambda x: x)
 
 
-def test_a_function_that_can_not_be_sent_is_told():
+def test_a_function_that_can_not_be_sent_is_reported():
     pytest.importorskip("cloudpickle")
     lock = threading.Lock()
     with pytest.raises(InvalidInput, match="can't be pickled: "):

@@ -148,7 +148,7 @@ def test_on_a_terminal_with_bars_they_come_at_the_end(
     assert capsys.readouterr().out == '{"key": "a", "output": "A"}\n'
 
 
-def test_a_disk_that_is_full_is_told_and_stops_no_other(ledger_db: str):
+def test_a_full_disk_is_reported_and_stops_no_other_file(ledger_db: str):
     job = submit("j", ["a"], pipeline="p").pk
     told: list[object] = []
     recorder = Recorder(InOrder(job, "/dev/full"), told.append)

@@ -37,7 +37,7 @@ def test_a_reader_that_goes_away_ends_a_command_as_a_signal_would(
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
 
 
-def test_a_full_disk_is_told_once(joblot: Joblot) -> None:
+def test_a_full_disk_is_reported_once(joblot: Joblot) -> None:
     joblot("migrate")
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(

@@ -60,7 +60,7 @@ def test_what_the_job_has_may_be_said_again(job: int) -> None:
     assert resumed_plan(job, NOTHING, given) == PLAN_AS_STORED
 
 
-def test_how_its_worker_processes_run_is_chosen_anew(job: int) -> None:
+def test_how_its_worker_processes_run_may_be_changed(job: int) -> None:
     given = {"item_seconds_max": 5.0, "recycle_items": 9, "recycle_mb": 7, "keep_output": "all"}
     plan = resumed_plan(job, NOTHING, given)
     assert {name: getattr(plan, name) for name in given} == given

@@ -55,7 +55,7 @@ def test_the_job_of_a_run_is_owned_by_its_user(joblot: Joblot):
     assert job["name"] == "work:upper"
 
 
-def test_failed_items_are_told_with_their_causes(joblot: Joblot):
+def test_failed_items_are_reported_with_their_causes(joblot: Joblot):
     joblot.write("names", "good\nbusy\n" + "".join(f"bad{n}\n" for n in range(12)))
     policy = ["--policy", "retry_backoff_seconds=0.01", "--policy", "failure_threshold=1"]
     done = joblot("run", "work:picky", "--lines", "names", "--workers", "1", *policy, expect=1)

@@ -140,7 +140,7 @@ def test_workers_that_die_at_once_end_the_run_and_not_the_job(joblot: Joblot):
     assert done.stderr.strip().endswith("importing its module ended the worker (exit code 3)")
 
 
-def test_a_frozen_call_costs_its_worker_and_is_told(joblot: Joblot):
+def test_a_frozen_call_costs_its_worker_and_is_reported(joblot: Joblot):
     joblot.write("names", "gate\nother\n")
     options = ["--workers", "1", "--item-seconds-max", "2", "--policy", "expiries_max=1"]
     done = joblot("run", "work:gated", "--lines", "names", *options, expect=1)

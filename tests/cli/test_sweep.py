@@ -24,13 +24,13 @@ def test_a_sweep_does_what_is_due(ledger_db: str):
         assert {one["code"] for one in read("why", job)["reasons"]} == {"unserved"}
 
 
-def test_what_goes_on_for_ever_has_no_json_to_tell(sqlite_only: str):
+def test_a_command_that_runs_forever_has_no_json(sqlite_only: str):
     done = call("sweep", "--forever", "--json")
     assert done.exit_code == 2
     assert "leave out --forever" in done.stderr
 
 
-def test_it_sweeps_until_it_is_told_to_end(joblot: Joblot):
+def test_it_sweeps_until_it_is_stopped(joblot: Joblot):
     joblot("submit", "told", "--lines", "-", "--pipeline", "p", given="a\n")
     sweeping = joblot.start("sweep", "--forever")
     eventually(lambda: joblot.count(UNDELIVERED) == 0)

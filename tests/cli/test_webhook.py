@@ -15,7 +15,7 @@ __all__ = ["make_receiver"]
 DELIVERED = "SELECT count(*) FROM joblot_webhook_delivery WHERE delivered_at IS NOT NULL"
 
 
-def test_a_server_tells_a_receiver_of_a_jobs_end(
+def test_a_server_notifies_a_receiver_of_a_jobs_end(
     make_joblot: Callable[..., Joblot], make_receiver: Callable[..., Receiver]
 ) -> None:
     joblot = make_joblot(JOBLOT_WEBHOOK_PRIVATE_ALLOWED="1")

@@ -80,7 +80,7 @@ def test_a_report_says_how_many_results_are_recorded(
     assert receipts == ["duplicate"] * 12
 
 
-def test_a_report_whose_look_failed_says_that_all_is_recorded(
+def test_a_report_whose_reconciliation_failed_says_that_all_is_recorded(
     durable_postgres: PostgresServer,
 ) -> None:
     job = submit("looked", keys(ITEMS), pipeline="p")

@@ -50,7 +50,7 @@ def removed_with_files(shop: Shop, files: int) -> None:
     delete(job.pk)
 
 
-def test_a_storage_that_hangs_for_ever_holds_up_nothing_but_its_own_files(
+def test_a_storage_that_hangs_forever_delays_nothing_but_its_own_files(
     make_shop: MakeShop, saved: Callable[[], dict[str, str]]
 ) -> None:
     shop = make_shop("Hanging", output_removal_seconds_max=2, output_removal_retry_seconds=0.1)

@@ -48,7 +48,7 @@ def healthy(shop: Shop) -> bool:
     return True
 
 
-def test_a_handler_that_hangs_for_ever_stops_nothing_but_its_own_jobs_later_events(
+def test_a_handler_that_hangs_forever_stops_nothing_but_its_own_jobs_later_events(
     make_shop: MakeShop, saved: Saved
 ) -> None:
     shop = make_shop(handler_seconds_max=2, handler_slow_seconds=0.2)
@@ -149,7 +149,7 @@ def test_the_process_of_a_handler_that_hangs_ends_with_its_supervisor(
     eventually(lambda: not alive(pid))
 
 
-def test_a_server_that_is_told_to_stop_does_not_wait_for_a_handler_that_hangs(
+def test_a_stopping_server_does_not_wait_for_a_handler_that_hangs(
     make_shop: MakeShop, saved: Saved
 ) -> None:
     shop = make_shop(handler_seconds_max=600, handler_stop_seconds_max=0.2)
@@ -162,7 +162,7 @@ def test_a_server_that_is_told_to_stop_does_not_wait_for_a_handler_that_hangs(
     assert saved() == {}
 
 
-def test_a_server_that_is_told_to_stop_lets_a_handler_finish_its_call(
+def test_a_stopping_server_lets_a_handler_finish_its_call(
     make_shop: MakeShop, saved: Saved
 ) -> None:
     shop = make_shop(handler_seconds_max=600, handler_stop_seconds_max=60)

@@ -128,7 +128,7 @@ class AdminTest(TestCase):
         self.assertContains(self.act("retry", confirmed="retry"), "Retry: 1 of 1 done")
         assert progress(self.job.pk)["run"] == 2
 
-    def test_who_may_only_view_has_no_actions(self) -> None:
+    def test_a_user_who_may_only_view_has_no_actions(self) -> None:
         viewer = User.objects.create_user("viewer", is_staff=True)
         viewer.user_permissions.add(Permission.objects.get(codename="view_job"))
         self.client.force_login(viewer)

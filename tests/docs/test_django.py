@@ -48,7 +48,7 @@ def test_postgresql_must_read_committed(
     assert _found(postgres_only, monkeypatch, {"server_side_binding": True}) == []
 
 
-def test_an_unknown_setting_is_told(settings: Any) -> None:
+def test_an_unknown_setting_is_reported(settings: Any) -> None:
     settings.JOBLOT = {"CLAIM_ITEM_MAX": 5}
     (found,) = checks.check_settings(None)
     assert found.id == "joblot.E001"

@@ -47,7 +47,7 @@ def test_IN1_a_report_beyond_the_limit_is_refused_and_split_not_computed_again(
     assert status(job) == "SUCCESS"
 
 
-def test_IN1_an_output_beyond_the_limit_is_told_and_harms_no_other(
+def test_IN1_an_output_beyond_the_limit_is_reported_and_harms_no_other(
     ledger_db: str, configure: Any
 ) -> None:
     configure(output_bytes_max=100)
@@ -60,9 +60,7 @@ def test_IN1_an_output_beyond_the_limit_is_told_and_harms_no_other(
     assert worker.receipts(lease, *results) == ["rejected", "counted"]
 
 
-def test_IN2_what_was_accepted_is_finished_by_whoever_comes_after(
-    ledger_db: str, saved: Any
-) -> None:
+def test_IN2_what_was_accepted_is_finished_by_the_next_process(ledger_db: str, saved: Any) -> None:
     """Every process dies after its commit; nothing is computed twice."""
     on_result("p")(save_once)
     job = submit("in2", keys(4), pipeline="p")

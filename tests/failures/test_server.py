@@ -90,7 +90,7 @@ def standing_still(configure: Callable[..., None]) -> None:
     configure(sweep_seconds=3600, sweep_overdue_seconds=0.05)
 
 
-def test_SN1_a_sweep_that_stands_still_is_told(
+def test_SN1_a_sweep_that_stands_still_is_reported(
     standing_still: None, served: Served, clock: Any
 ) -> None:
     """Its overdue work shows it: a lease that has expired is still live."""

@@ -104,7 +104,7 @@ def test_RP4_RP6_a_long_silent_filling_is_left_alone(ledger_db: str, clock: Any,
     assert status(job) in ("PENDING", "CREATED")
 
 
-def test_RP5_a_created_job_waits_for_ever_and_is_seen_by_no_worker(
+def test_RP5_a_created_job_waits_forever_and_is_seen_by_no_worker(
     ledger_db: str, clock: Any
 ) -> None:
     job = submit("rp5", keys(5), pipeline="p", start=False)

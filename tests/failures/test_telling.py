@@ -50,7 +50,7 @@ def test_RP11_nobody_is_waited_for_elsewhere_while_a_lock_is_held(
     assert sending.result() == 2
 
 
-def test_ST12_what_is_to_be_told_is_committed_before_it_is_told_and_may_be_told_again(
+def test_ST12_an_event_is_committed_before_it_is_delivered_and_may_be_delivered_again(
     ledger_db: str, make_receiver: Callable[..., Receiver], clock: Clock
 ) -> None:
     """The sender dies between the receiver's response and recording it."""

@@ -197,7 +197,7 @@ def test_a_full_disk_costs_what_is_printed_and_no_item(joblot: Joblot):
     _all_succeeded(joblot)
 
 
-def test_a_reader_that_comes_back_is_told_what_it_missed(tmp_path: Path):
+def test_a_reader_that_comes_back_learns_what_it_missed(tmp_path: Path):
     ours, theirs = os.pipe()
     relay = Relay(theirs)
     piece = b"z" * 65_536

@@ -45,7 +45,7 @@ def test_a_worker_in_a_folder_with_a_file_of_every_standard_name(served: Served)
     assert worker.wait(60) == 0
 
 
-def test_a_function_in_a_file_with_a_standard_name_is_told_apart(joblot: Joblot):
+def test_a_function_in_a_file_with_a_standard_name_is_distinguished(joblot: Joblot):
     joblot.write("queue.py", "def mine(key):\n    return key\n")
     done = joblot("run", "queue:mine", "queue.py", expect=2)
     assert "queue has no mine; queue is a module of Python, which hides queue.py" in done.stderr

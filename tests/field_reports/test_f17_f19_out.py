@@ -71,7 +71,7 @@ def test_a_device_is_written_through(job: int):
     os.close(ours)
 
 
-def test_a_full_device_is_told(job: int):
+def test_a_full_device_is_reported(job: int):
     with pytest.raises(Unavailable, match="/dev/full could not be written: No space left"):
         _written(job, "/dev/full")
 

@@ -80,7 +80,7 @@ class TestNoHome:
             yield Path(made)
 
     @pytest.mark.parametrize("command", ["jobs", "serve"])
-    def test_is_told_which_option_helps(self, folder: Path, command: str):
+    def test_the_error_names_the_option_that_helps(self, folder: Path, command: str):
         done = self._by_nobody(folder, command)
         (line,) = done.stderr.splitlines()
         assert done.returncode == 4

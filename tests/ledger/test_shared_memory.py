@@ -46,7 +46,7 @@ def at_once(in_thread: Threads, call: Callable[[int], None]) -> None:
         one.result()
 
 
-def test_a_board_is_read_while_others_read_it_anew(
+def test_candidates_are_read_while_others_refresh_them(
     ledger_db: str, in_thread: Threads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Jobs come and go; each reader sees one consistent state."""

@@ -60,7 +60,7 @@ def test_no_file_names_a_package_registry():
     assert found == []
 
 
-def test_files_and_functions_fit_one_look():
+def test_files_and_functions_are_short():
     longer = {}
     for path in python_files("src", "tests", "bench"):
         lines = len(path.read_text(encoding="utf-8").splitlines())
@@ -79,7 +79,7 @@ def test_files_and_functions_fit_one_look():
     sorted((ROOT / "src/joblot").rglob("*.sql")),
     ids=lambda path: f"{path.parent.name}/{path.stem}",
 )
-def test_a_statement_tells_its_purpose_guard_and_locks(path):
+def test_a_statement_states_its_purpose_guard_and_locks(path):
     header = [line for line in path.read_text(encoding="utf-8").splitlines() if line[:2] == "--"]
     for start in SQL_HEADER:
         matching = [line for line in header if line.startswith(start) and len(line) > len(start)]

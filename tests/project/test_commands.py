@@ -48,7 +48,7 @@ def test_a_sweep_does_what_is_due_once(ledger_db: str) -> None:
         assert "leases expired: 0" in run("joblot_sweep")
 
 
-def test_what_goes_on_for_ever_has_no_json(ledger_db: str) -> None:
+def test_a_command_that_runs_forever_has_no_json(ledger_db: str) -> None:
     with pytest.raises(CommandError, match="leave out --forever"):
         call_command("joblot_sweep", "--forever", "--json")
 

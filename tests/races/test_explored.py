@@ -277,7 +277,7 @@ def test_a_claim_grants_nothing_after_the_pause(sqlite_only: str, scene: Scene) 
     )
 
 
-def test_two_who_go_on_with_one_cancel(scene: Scene) -> None:
+def test_two_processes_continue_one_cancel(scene: Scene) -> None:
     def check(values: Any) -> None:
         assert status(scene.job) == "REVOKED"
         assert finished_once(scene.job)
@@ -293,7 +293,7 @@ def test_two_who_go_on_with_one_cancel(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("other", [retry, go_on_reopening, start, fold, reconcile])
-def test_a_retry_and_who_comes_in_between(scene: Scene, other: Callable[..., Any]) -> None:
+def test_a_retry_and_another_verb_in_between(scene: Scene, other: Callable[..., Any]) -> None:
     def check(values: Any) -> None:
         assert Job.objects.get().run == 2
         work_off(scene.job)
@@ -318,7 +318,7 @@ def test_two_expiries(scene: Scene, clock: Any) -> None:
     scene.explore({"A": expire_overdue, "B": expire_overdue}, set_up, check)
 
 
-def test_two_who_add_items(scene: Scene) -> None:
+def test_two_processes_add_items(scene: Scene) -> None:
     def set_up() -> None:
         scene.job = submit("explored", pipeline="p", seal=False)
 
@@ -378,7 +378,7 @@ def test_a_merge_and_a_claim(scene: Scene, configure: Any) -> None:
     scene.explore({"claim": lambda: claim("p", 2), "merge": merge_ranges}, set_up, check)
 
 
-def test_whoever_dies_between_two_statements_the_job_ends(scene: Scene) -> None:
+def test_the_job_ends_though_a_process_dies_between_two_statements(scene: Scene) -> None:
     def check(values: Any) -> None:
         for lease in (scene.a, scene.b):
             assert set(succeed(lease)) <= {"counted", "duplicate"}

@@ -40,7 +40,7 @@ def finished_once(job: Any) -> bool:
 class TestLastAndLast:
     """Two workers report the last two items concurrently."""
 
-    def test_neither_has_looked_when_both_have_committed(
+    def test_neither_has_reconciled_when_both_have_committed(
         self, postgres_only: str, in_thread: Any
     ) -> None:
         job, first, second = last_two()
@@ -77,7 +77,7 @@ class TestLastAndLast:
             calls[n].result()
         assert (status(job), finished_once(job)) == ("SUCCESS", True)
 
-    def test_the_first_looks_before_the_second_commits(
+    def test_the_first_reconciles_before_the_second_commits(
         self, postgres_only: str, in_thread: Any
     ) -> None:
         on_result("p")(lambda results: None)  # so that the report can be stopped before COMMIT
@@ -96,7 +96,7 @@ class TestTheFinisherDies:
     def dies(self) -> None:
         raise SystemExit
 
-    def test_between_its_commit_and_its_look(self, ledger_db: str) -> None:
+    def test_between_its_commit_and_its_reconciliation(self, ledger_db: str) -> None:
         job, first, second = last_two()
         succeed(first)
         with (
@@ -200,7 +200,7 @@ class TestAmendAndFinish:
         assert (status(job), revision(job)) == ("SUCCESS", 2)
         assert kinds(job).count("amended") == 1
 
-    def test_the_amender_dies_before_its_look(self, ledger_db: str) -> None:
+    def test_the_amender_dies_before_its_reconciliation(self, ledger_db: str) -> None:
         job, late, last = self.set_up()
         succeed(last)
 
@@ -229,7 +229,7 @@ class TestAmendAndFinish:
 
 class TestSealAndLastReport:
     @pytest.mark.parametrize("seal_first", [True, False])
-    def test_whoever_comes_second_finishes(
+    def test_the_second_one_finishes(
         self, postgres_only: str, in_thread: Any, seal_first: bool
     ) -> None:
         job = submit("open", keys(1), pipeline="p", seal=False)

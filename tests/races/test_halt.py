@@ -60,7 +60,7 @@ def test_a_halt_and_a_pause_are_one_pause(scene: Scene) -> None:  # noqa: F811
     )
 
 
-def test_a_resume_is_not_undone_by_who_saw_the_halt_before(scene: Scene) -> None:  # noqa: F811
+def test_a_resume_is_not_undone_by_a_process_that_saw_the_halt_before(scene: Scene) -> None:  # noqa: F811
     """A reconciliation that has read the counts before the resume can't halt after it."""
 
     def set_up() -> None:

@@ -167,7 +167,7 @@ class TestAmendingWithoutTheSecondLook:
         amender.result()
         assert recorded()["lost"] == 0
 
-    def test_right_whoever_is_second_sees_both(self, in_thread: Any) -> None:
+    def test_right_the_second_sees_both(self, in_thread: Any) -> None:
         job, late, last = self.set_up()
         gate = Gate('UPDATE "joblot_job"')
         finisher = in_thread(gate.through(lambda: succeed(last)))

@@ -38,7 +38,7 @@ def report(output: Any = None) -> Any:
 
 
 @pytest.mark.parametrize("times", [1.01, 3, 30])
-def test_too_much_is_told_to_a_client_that_listens_after_sending(
+def test_too_much_is_refused_also_to_a_client_that_reads_after_sending(
     served: Served, small: None, times: float
 ) -> None:
     with Raw(served.port) as raw:
@@ -49,7 +49,7 @@ def test_too_much_is_told_to_a_client_that_listens_after_sending(
     assert (reply["code"], reply["limit"]) == ("too_large", SMALL)
 
 
-def test_too_much_is_told_before_all_of_it_is_sent(served: Served, small: None) -> None:
+def test_too_much_is_refused_before_all_of_it_is_sent(served: Served, small: None) -> None:
     """A client that reads while sending need not send the rest."""
     whole = request("POST", "/api/v1/results", b"x" * (SMALL * 10))
     with Raw(served.port) as raw:
@@ -102,7 +102,7 @@ def test_a_coding_that_can_not_be_read(http: httpx.Client, coding: str, content:
     assert (answer.status_code, answer.json()["code"]) == (400, "not_readable")
 
 
-def test_a_long_answer_is_zipped_for_who_takes_it(http: httpx.Client) -> None:
+def test_a_long_answer_is_compressed_for_clients_that_accept_it(http: httpx.Client) -> None:
     job = submit("many", keys(200), pipeline="p")
     plain = http.get(f"jobs/{job.pk}", headers={"Accept-Encoding": "identity"})
     assert plain.json()["total"] == 200

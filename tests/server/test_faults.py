@@ -147,7 +147,7 @@ def test_a_lost_answer_to_a_claim_is_the_same_lease_again(proxy: FaultProxy) -> 
     assert [item["id"] for item in other[0]["items"]] == [2, 3]
 
 
-def test_a_lost_answer_to_a_report_is_told_again(proxy: FaultProxy) -> None:
+def test_a_lost_answer_to_a_report_is_given_again(proxy: FaultProxy) -> None:
     job = submit("night", keys(3), pipeline="p")
     (lease,) = post(proxy.url, "claims", {"pipelines": ["p"]}).json()["leases"]
     results = [{"item": n, "outcome": "succeeded", "metrics": {"m": 5}} for n in range(3)]

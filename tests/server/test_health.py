@@ -37,7 +37,7 @@ def test_a_server_that_works_says_so(served: Served) -> None:
     assert ask(served, "healthz") == (200, [])
 
 
-def test_a_database_that_is_away_is_told_and_comes_back(
+def test_a_database_that_is_down_is_reported_until_it_is_back(
     durable_postgres: PostgresServer, local: None
 ) -> None:
     """No restart is needed; a claim that waits meanwhile is not dropped."""

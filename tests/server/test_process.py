@@ -194,7 +194,7 @@ def test_processes_that_can_not_start_end_the_server(joblot_on_postgres: Joblot)
     assert done.stderr.splitlines()[-1].startswith("joblot: a process can't start")
 
 
-def test_a_taken_port_is_told() -> None:
+def test_a_taken_port_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(InvalidInput, match=f"127.0.0.1:{port} can't be bound.*--port"):

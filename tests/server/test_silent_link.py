@@ -126,7 +126,7 @@ def eventually_good(http: httpx.Client, body: Any) -> httpx.Response:
     return answer
 
 
-def test_health_is_told_while_every_thread_waits_for_the_database(
+def test_health_is_answered_while_every_thread_waits_for_the_database(
     link: SilentLink,
     behind_link: Callable[[float], None],
     in_thread: Threads,

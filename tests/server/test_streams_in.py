@@ -118,7 +118,7 @@ def test_a_zipped_stream(http: httpx.Client, job: Job, small_blocks: None, membe
     assert send(http, job, zipped, Content_Encoding="gzip") == (200, {"added": 400, "total": 400})
 
 
-def test_a_zipped_stream_that_breaks_off_is_told(
+def test_a_compressed_stream_that_breaks_off_is_reported(
     http: httpx.Client, job: Job, small_blocks: None
 ) -> None:
     zipped = gzip.compress(b"".join(lines(400)))
@@ -142,7 +142,7 @@ def test_a_zipped_stream_that_breaks_off_is_told(
     ],
     ids=["broken", "nan", "key", "more", "surrogate", "bytes", "long", "endless"],
 )
-def test_a_bad_line_is_told_by_its_number(
+def test_a_bad_line_is_reported_by_its_number(
     http: httpx.Client, job: Job, small_blocks: None, bad: Bad
 ) -> None:
     """Items before its chunk are stored; sent again without the line, all others are too."""
@@ -183,7 +183,7 @@ def test_a_refusal_reaches_a_client_that_only_sends(
     assert (answer.status, reply["detail"][:6]) == (400, "line 1")
 
 
-def test_the_same_key_with_another_payload_is_told(http: httpx.Client, job: Job) -> None:
+def test_the_same_key_with_another_payload_is_reported(http: httpx.Client, job: Job) -> None:
     status, reply = send(http, job, line(1) + line(1, payload=2))
     assert (status, reply["code"]) == (409, "key_conflict")
 

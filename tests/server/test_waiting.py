@@ -62,7 +62,7 @@ def test_a_claim_that_waits_in_vain_says_why(http: httpx.Client) -> None:
     assert 0.2 <= time.monotonic() - began < SOON_SECONDS
 
 
-def test_who_went_away_gets_no_lease(served: Served, http: httpx.Client) -> None:
+def test_a_disconnected_client_gets_no_lease(served: Served, http: httpx.Client) -> None:
     """Of a thousand disconnected workers, none holds the items that arrive later."""
     with ExitStack() as gone:
         for _ in range(20):
@@ -84,7 +84,7 @@ def test_who_went_away_gets_no_lease(served: Served, http: httpx.Client) -> None
     [(None, LeaseState.EXPIRED), ("mine", LeaseState.LIVE)],
     ids=["given back", "kept"],
 )
-def test_who_goes_away_while_it_is_granted_gives_it_back(
+def test_the_lease_of_a_client_that_disconnects_meanwhile_is_released(
     served: Served,
     connect: Callable[[], BaseDatabaseWrapper],
     looks: threading.Event,
@@ -187,7 +187,7 @@ def test_a_stop_lets_waiting_claims_go_at_once(
     raise AssertionError("a stopped server still listens")
 
 
-def test_a_database_that_is_away_is_looked_for_now_and_then() -> None:
+def test_a_database_that_is_down_is_tried_now_and_then() -> None:
     """At intervals, not whenever it refuses; each attempt is logged."""
     looks = []
 

@@ -98,7 +98,7 @@ def test_a_stream_of_events_ends_and_is_asked_for_again(wsgi: httpx.Client) -> N
         drain("p")
 
 
-def test_headers_that_stay_between_server_and_views_are_not_told(wsgi: httpx.Client) -> None:
+def test_headers_between_server_and_views_are_not_sent(wsgi: httpx.Client) -> None:
     job = submit("many", keys(5), pipeline="p")
     for answer in (
         wsgi.get(f"jobs/{job.pk}/events", headers={"Accept": "text/event-stream"}),

@@ -48,7 +48,7 @@ def test_one_that_is_killed_has_ended_and_is_replaced(tmp_path: Path) -> None:
         assert crew.end() == {"b": 0}
 
 
-def test_one_that_ends_before_it_begins_is_told_with_its_exit_code(tmp_path: Path) -> None:
+def test_one_that_ends_before_it_begins_is_reported_with_its_exit_code(tmp_path: Path) -> None:
     crew = Crew(MODULE, [task("a", tmp_path, fails=True)])
     with pytest.raises(Unavailable, match="a ended before it began, with 1"), crew:
         crew.begin(job=7)

@@ -40,7 +40,7 @@ def test_emptying_leaves_the_connection_of_a_test_and_its_plans_alone(postgres_o
     assert connections[postgres_only].connection is None
 
 
-def test_emptying_tells_of_a_transaction_that_was_left_open(postgres_only, connect, monkeypatch):
+def test_emptying_names_a_transaction_that_was_left_open(postgres_only, connect, monkeypatch):
     monkeypatch.setattr(databases, "LOCK_SECONDS_MAX", 0.01)
     Job.ledger.bulk_create([Job(name="locked")])
     forgotten = connect()

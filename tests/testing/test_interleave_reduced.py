@@ -204,7 +204,7 @@ def test_a_change_locks_what_it_changes(tables: Sql, query: str, locks: set[str]
         ("WITH x AS (UPDATE red SET done = 2 RETURNING 1) SELECT 1 WHERE false", {"red"}),
     ],
 )
-def test_who_finds_no_row_locks_none(
+def test_a_statement_that_finds_no_row_locks_none(
     postgres_sql: Sql, tables: Sql, query: str, locks: set[str]
 ) -> None:
     """If the row count shows it, and the statement did not have to wait."""
@@ -228,7 +228,7 @@ def test_triggers_run_for_statements_that_count_no_row(
     tables("DROP FUNCTION echo() CASCADE")
 
 
-def test_on_sqlite_who_changes_nothing_has_locked_the_database(sqlite_sql: Sql) -> None:
+def test_on_sqlite_a_write_that_changes_nothing_locks_the_database(sqlite_sql: Sql) -> None:
     assert lock_rows(connections[sqlite_sql.alias]) == frozenset()
 
 

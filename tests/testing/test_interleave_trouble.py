@@ -53,7 +53,7 @@ def test_two_commits_are_torn_apart_by_a_death(sql):
     ]
 
 
-def test_who_dies_can_not_be_caught(sql):
+def test_a_kill_can_not_be_caught(sql):
     def operation():
         try:
             sql.add()
@@ -64,7 +64,7 @@ def test_who_dies_can_not_be_caught(sql):
     sql.explore({"A": operation}, check=lambda outcomes: sql.value() in {1, 2}, kills=1)
 
 
-def test_who_dies_leaves_no_connection_open(sql):
+def test_a_killed_operation_leaves_no_connection_open(sql):
     opened = []
 
     def operation():
@@ -135,7 +135,7 @@ def test_bounded_switches_come_first_and_then_chance(sql):
     assert "up to 1 switches; 5 at random (seed=7)" in str(report)
 
 
-def test_a_failure_found_by_chance_tells_its_seed_and_is_made_small(sql):
+def test_a_failure_found_by_chance_names_its_seed_and_is_shrunk(sql):
     with pytest.raises(ScheduleFailed) as failed:
         sql.explore(
             both(sql.read_and_write),
@@ -170,7 +170,7 @@ def test_an_unexpected_error_fails_and_an_allowed_one_is_an_outcome(sql):
     )
 
 
-def test_an_operation_that_never_ends_is_told(sql, monkeypatch):
+def test_an_operation_that_never_ends_is_reported(sql, monkeypatch):
     monkeypatch.setattr(run_module, "STEPS_MAX", 20)
 
     def operation():
@@ -182,7 +182,7 @@ def test_an_operation_that_never_ends_is_told(sql, monkeypatch):
     assert isinstance(failed.value.__cause__, NeverEnds)
 
 
-def test_a_lock_of_a_stranger_is_told(postgres_sql, connect, monkeypatch):
+def test_a_lock_of_a_stranger_is_reported(postgres_sql, connect, monkeypatch):
     monkeypatch.setattr(run_module, "STUCK_SECONDS_MAX", 0.2)
     sql, stranger = postgres_sql, connect()
 

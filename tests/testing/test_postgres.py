@@ -65,12 +65,12 @@ def test_it_starts_where_only_we_may_enter_the_folder_for_temporary_files(monkey
         assert server.running
 
 
-def test_missing_programs_are_told_with_what_to_do(monkeypatch, tmp_path):
+def test_missing_programs_are_reported_with_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setenv("JOBLOT_POSTGRES_BIN", str(tmp_path))
     with pytest.raises(Unavailable, match=r"expected PostgreSQL 15 .* found .* Install it"):
         PostgresServer().start()
 
 
-def test_a_server_that_can_not_start_tells_its_log():
+def test_a_server_that_can_not_start_shows_its_log():
     with pytest.raises(Unavailable, match="shared_buffers"):
         PostgresServer(durable=False, options={"shared_buffers": "nonsense"}).start()

@@ -134,7 +134,7 @@ def test_the_difference_is_that_of_the_standard(one: Color, other: Color, expect
 
 @pytest.mark.parametrize("vision", VISIONS)
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_any_two_states_are_told_apart(theme: str, vision: str) -> None:
+def test_any_two_states_are_distinguished(theme: str, vision: str) -> None:
     pairs = list(combinations(states(theme).items(), 2))
     assert len(pairs) == 28
     close = {

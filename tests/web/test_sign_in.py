@@ -77,7 +77,7 @@ def test_guessing_many_names_is_slowed_down_too(ana: None) -> None:
     assert sign_in(client) == 429
 
 
-def test_whoever_signs_in_has_all_tries_again(ana: None) -> None:
+def test_a_successful_sign_in_restores_all_tries(ana: None) -> None:
     client = browser_like()
     for _ in range(3):
         for _ in range(throttle.TRIES_PER_NAME_MAX - 1):
@@ -136,7 +136,7 @@ def test_a_user_exists_once_and_has_a_password_that_is_hard_to_guess(ana: None) 
         remove_user("eve")
 
 
-def test_pages_are_not_stored_and_tell_others_nothing(ana: None) -> None:
+def test_pages_are_not_stored_and_have_strict_headers(ana: None) -> None:
     answer = browser_like().get("/sign-in")
     assert answer["Cache-Control"] == "no-store"
     assert answer["Content-Security-Policy"] == (

@@ -155,7 +155,7 @@ def test_an_ipv6_receiver_is_called(make_receiver: Callable[..., Receiver]) -> N
     assert receiver.got[0].headers["Host"] == f"[::1]:{receiver.port}"
 
 
-def test_a_name_that_is_not_there_is_told(names: Names) -> None:
+def test_a_name_that_is_not_there_is_reported(names: Names) -> None:
     names({"nowhere.test": []})
     answer = post("http://nowhere.test/", {}, b"{}")
     assert answer.status is None

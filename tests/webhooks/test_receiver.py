@@ -111,13 +111,13 @@ def test_an_old_message_and_one_of_the_future_are_refused(seconds: int) -> None:
 
 
 @pytest.mark.parametrize("secret", ["", "whsec_", "whsec_not base64", "wrong"])
-def test_what_is_no_secret_is_told(secret: str) -> None:
+def test_what_is_no_secret_is_reported(secret: str) -> None:
     with pytest.raises(InvalidInput, match="whsec_"):
         verify(secret, headers(new_secret()), BODY)
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"7", b"{}", b"\xff", b"[" * 100_000])
-def test_a_genuine_body_that_is_no_message_is_told(body: bytes) -> None:
+def test_a_genuine_body_that_is_no_message_is_reported(body: bytes) -> None:
     secret = new_secret()
     with pytest.raises(NotReadable):
         verify(secret, headers(secret, body), body)

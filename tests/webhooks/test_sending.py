@@ -34,7 +34,7 @@ from tests.webhooks.conftest import finish, row
 from tests.webhooks.receivers import Receiver
 
 
-def test_a_finished_job_is_told_once_signed_with_its_report(hook: int, receiver: Receiver) -> None:
+def test_a_finished_job_is_sent_once_signed_with_its_report(hook: int, receiver: Receiver) -> None:
     job = finish(project="alps")
     assert receiver.got == []  # nothing is sent inside a verb's transaction
     assert (send_due(), send_due()) == (1, 0)
@@ -251,7 +251,7 @@ def test_nothing_is_sent_inside_a_transaction(hook: int, receiver: Receiver) -> 
 # Order, and subscriptions
 
 
-def test_what_happened_to_a_job_is_told_in_order_and_keeps_no_other_job_waiting(
+def test_what_happened_to_a_job_is_sent_in_order_and_delays_no_other_job(
     hook: int, receiver: Receiver, clock: Clock
 ) -> None:
     job = submit("told", keys(2), pipeline="p")
@@ -331,7 +331,7 @@ def test_what_was_written_while_a_webhook_ended_is_not_sent(hook: int, receiver:
     assert (send_due(), receiver.got) == (0, [])
 
 
-def test_a_job_that_was_removed_is_still_told_of(
+def test_events_of_a_removed_job_are_still_sent(
     hook: int, receiver: Receiver, clock: Clock
 ) -> None:
     finish()

@@ -16,7 +16,7 @@ from tests.webhooks.conftest import finish, row
 from tests.webhooks.receivers import Receiver
 
 
-def test_a_webhook_is_told_without_its_secret(ledger_db: str) -> None:
+def test_a_webhook_is_listed_without_its_secret(ledger_db: str) -> None:
     secret, made = subscribe("https://hooks.test/", ["failing", "finished"], project="alps")
     assert made["kinds"] == ["finished", "failing"]
     assert (made["url"], made["project"]) == ("https://hooks.test/", "alps")
@@ -49,7 +49,7 @@ def test_a_webhook_is_ended_once(ledger_db: str, clock: Clock) -> None:
     assert end(made["id"]) == ended == webhook(made["id"])
 
 
-def test_what_is_not_there_is_told(hook: int) -> None:
+def test_what_is_missing_is_reported(hook: int) -> None:
     for verb in (webhook, end, deliveries):
         with pytest.raises(NotFound, match="webhook 999999"):
             verb(999_999)

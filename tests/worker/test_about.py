@@ -23,7 +23,7 @@ def looked_anew() -> Iterator[None]:
     about._gpus.cache_clear()
 
 
-def test_the_machine_is_told_with_its_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_machine_is_described_with_its_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     program = tmp_path / "nvidia-smi"
     program.write_text("#!/bin/sh\necho 'Tesla X'\necho 'Tesla Y'\n")
     program.chmod(0o700)

@@ -160,7 +160,7 @@ def test_it_gets_no_standard_input():
         ("no-such-program-here {path}", "no program"),
     ],
 )
-def test_a_command_that_cannot_work_is_told_at_once(text: str, said: str):
+def test_a_command_that_cannot_work_is_reported_at_once(text: str, said: str):
     with pytest.raises(InvalidInput, match=said):
         Command.parsed(text, 1.0)
 

@@ -186,6 +186,6 @@ def test_a_function_is_found_by_its_name(module):
         ("leaving_work:go", "SystemExit: 3"),
     ],
 )
-def test_a_name_that_leads_to_no_function_is_told(module, name, said):
+def test_a_name_that_leads_to_no_function_is_reported(module, name, said):
     with pytest.raises(InvalidInput, match=said):
         load(name)

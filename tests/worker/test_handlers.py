@@ -128,7 +128,7 @@ def test_calls_are_bounded_by_items_and_by_bytes(items_max: int, bytes_max: int,
     assert [item for call in calls for item in call] == items
 
 
-def test_two_functions_for_one_pipeline_and_none_at_all_are_told():
+def test_two_functions_for_one_pipeline_and_none_at_all_are_reported():
     with pytest.raises(InvalidInput, match="got two"):
         by_pipeline([make("p", len), make("p", str)])
     with pytest.raises(InvalidInput, match="found none"):

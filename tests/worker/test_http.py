@@ -125,7 +125,7 @@ def _ask_twice(client: HttpClient) -> None:
         client.claim(["p"], 1, job=None, worker="", idempotency_key="k")
 
 
-def test_who_asks_too_often_is_told_when_to_ask_again(ledger_db: str, server: Server):
+def test_a_client_that_asks_too_often_is_told_when_to_ask_again(ledger_db: str, server: Server):
     secret, _ = issue("worker", ["work"], requests_per_minute_max=1)
     with HttpClient(server.url, secret) as client, pytest.raises(TooManyRequests) as caught:
         _ask_twice(client)
@@ -166,7 +166,7 @@ def test_an_answer_that_is_not_joblots_is_no_receipt(ledger_db: str, server: Ser
         client.report("x", [success(0)])
 
 
-def test_too_large_is_too_large_whoever_says_so(ledger_db: str, server: Server, client):
+def test_too_large_is_too_large_also_from_a_proxy(ledger_db: str, server: Server, client):
     server.network.body_bytes_max = 100
     with pytest.raises(TooLarge):
         client.report("x", [success(0, "y" * 200)])
@@ -245,7 +245,7 @@ def test_the_token_is_in_no_message_and_no_log(
     "url",
     ["", "host:80", "ftp://host", "http://", "http://u:p@host", "http://host/?a=b", "http://h:x"],
 )
-def test_an_address_that_cannot_be_a_servers_is_told(url: str):
+def test_an_address_that_cannot_be_a_servers_is_reported(url: str):
     with pytest.raises(InvalidInput, match="url: expected"):
         HttpClient(url)
 

@@ -65,7 +65,7 @@ def test_what_is_served(function: str, pipelines: list[str], batch: int | None, 
         (Order(URL, command="no-such-tool", pipelines=["p"]), "on PATH"),
     ],
 )
-def test_what_cannot_be_served_is_told(order: Order, said: str):
+def test_what_cannot_be_served_is_reported(order: Order, said: str):
     with pytest.raises(InvalidInput, match=said):
         order.handlers()
 

@@ -305,7 +305,7 @@ def test_a_pipeline_that_no_token_may_serve_ends_the_worker(ledger_db: str, scen
         Worker(client, [Handler("p", each(len))]).run()
 
 
-def test_a_pipeline_that_nobody_knows_is_told_once(ledger_db: str, scene: Scene, caplog):
+def test_a_pipeline_that_nobody_knows_is_reported_once(ledger_db: str, scene: Scene, caplog):
     submit("j", numbered(1), pipeline="another")
     with scene.serving():
         eventually(lambda: scene.server.network.paths("claims") >= 3)

@@ -131,7 +131,7 @@ def test_a_spool_that_was_posted_is_removed_with_its_folder(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_tail_that_was_cut_off_costs_only_itself_and_is_told(tmp_path: Path, caplog):
+def test_a_truncated_tail_costs_only_itself_and_is_reported(tmp_path: Path, caplog):
     """At every byte of the last record."""
     spool = Spool.begin(tmp_path)
     _keep(spool, success(0), success(1))
@@ -197,7 +197,7 @@ def test_a_record_that_could_not_be_written_leaves_no_half_behind(tmp_path: Path
     assert [result.item for _, result in _taken(tmp_path)] == [0, 2]
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path):
+def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path):
     (tmp_path / "file").touch()
     with pytest.raises(Unavailable, match="--spool"):
         Spool.begin(tmp_path / "file" / "spool")

@@ -1,4 +1,7 @@
-"""Entries that can't be items: in a run they become failed items; `--skip-bad` leaves them out. Either way each is named, and the good ones are kept."""
+"""Entries that can't be items: in a run they become failed items; `--skip-bad` leaves them out.
+
+Either way each is named, and the good ones are kept.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""One act on all jobs that match a filter, after a question that names their number. If the number has
-changed meanwhile, it asks again.
+"""One act on all jobs that match a filter, after a question that names their number.
+
+If the number has changed meanwhile, it asks again.
 """
 
 from __future__ import annotations

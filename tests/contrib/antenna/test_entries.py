@@ -92,6 +92,6 @@ def test_of_an_entry_that_is_too_large_the_beginning_is_kept() -> None:
         '{"results": [{}}}',
     ],
 )
-def test_a_body_in_which_no_list_can_be_told(body: str, size: int) -> None:
+def test_a_body_in_which_no_list_can_be_found(body: str, size: int) -> None:
     with pytest.raises(NotReadable):
         cut(body, size)

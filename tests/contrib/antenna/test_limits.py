@@ -45,7 +45,7 @@ def test_what_can_not_be_right_is_refused_and_changes_nothing(
     assert antenna_limits() == AntennaLimits()
 
 
-def test_the_system_check_tells_what_is_wrong_with_the_setting(sqlite_only: str) -> None:
+def test_the_system_check_says_what_is_wrong_with_the_setting(sqlite_only: str) -> None:
     with override_settings(JOBLOT_ANTENNA={"AHEAD_ITEMS": 0}):
         (found,) = [one for one in checks.run_checks() if one.id == "joblot.E006"]
     assert "ahead_items: expected a whole number above 0" in found.msg

@@ -232,7 +232,7 @@ def test_a_batch_size_that_can_not_be_right(api: Api, body: Any) -> None:
     assert (api.status, reply["detail"][:8]) == (400, "expected")
 
 
-def test_what_is_not_there_is_told_as_the_client_reads_it(api: Api) -> None:
+def test_what_is_missing_is_reported_as_the_client_reads_it(api: Api) -> None:
     assert "detail" in api.post("jobs/99/tasks/", {"batch_size": 1})
     assert api.status == 404
     assert "detail" in api.get("jobs/99/nonsense")

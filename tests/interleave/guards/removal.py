@@ -25,7 +25,7 @@ GUARDS = (
         "        reconcile(job_id)\n        now =",
         "        now =",
         "ledger/job/test_removal.py"
-        "::test_what_was_counted_before_the_removal_is_told_and_what_comes_after_is_late",
+        "::test_what_was_counted_before_the_removal_is_published_and_what_comes_after_is_late",
     ),
     Guard(
         "A prune takes only jobs that are still due when marked.",

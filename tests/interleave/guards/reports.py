@@ -168,7 +168,7 @@ GUARDS = (
         "rows/due.py",
         "    if found.halt is not None:\n",
         "    if False:\n",
-        "races/test_halt.py::test_a_resume_is_not_undone_by_who_saw_the_halt_before[sqlite]",
+        "races/test_halt.py::test_a_resume_is_not_undone_by_a_process_that_saw_the_halt_before[sqlite]",
     ),
     Guard(
         "A report that shares a commit waits for no lease.",
@@ -196,7 +196,7 @@ GUARDS = (
         "report/group_commit.py",
         "        finally:\n            self._hand_over(batch)\n",
         "        finally:\n            _reconcile(jobs)\n            self._hand_over(batch)\n",
-        f"{GROUP}::test_who_waits_is_answered_before_the_job_is_reconciled",
+        f"{GROUP}::test_a_waiting_report_is_answered_before_the_job_is_reconciled",
     ),
     Guard(
         "The jobs of reports that were answered are reconciled.",

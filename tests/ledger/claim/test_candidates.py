@@ -49,7 +49,7 @@ def test_any_stretch_of_claims_is_shared_by_weight_and_none_waits_long(
             assert abs(mine - 500 * share) <= 4
 
 
-def test_whoever_has_nothing_free_passes_his_turn_on() -> None:
+def test_a_project_with_nothing_free_passes_its_turn_on() -> None:
     cache, known = CandidatesCache(), snapshot(1, 1, 1)
     for _ in range(20):
         order = [candidate.stage[0] for candidate in known.in_order(cache.take_turn())]
@@ -196,7 +196,7 @@ def test_a_job_that_is_submitted_here_is_served_in_order_at_once(ledger_db: str)
         assert worker.lease(limit=1).job == urgent.pk
 
 
-def test_a_job_of_another_process_is_served_when_the_board_is_worn(
+def test_a_job_of_another_process_is_served_when_the_candidates_are_stale(
     ledger_db: str, configure: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from joblot.ledger.rows import claimable
@@ -213,7 +213,7 @@ def test_a_job_of_another_process_is_served_when_the_board_is_worn(
     assert worker.lease(limit=1).job == urgent.pk
 
 
-def test_work_of_another_process_is_found_when_the_board_has_nothing_left(
+def test_work_of_another_process_is_found_when_no_candidate_is_left(
     ledger_db: str, configure: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from joblot.ledger.rows import claimable
@@ -227,7 +227,7 @@ def test_work_of_another_process_is_found_when_the_board_has_nothing_left(
     assert worker.lease(limit=1).job == second.pk
 
 
-def test_many_small_jobs_are_all_found_though_the_board_is_worn(
+def test_many_small_jobs_are_all_found_though_the_candidates_are_stale(
     ledger_db: str, configure: Callable[..., None]
 ) -> None:
     configure(candidates_seconds=3_600, claim_stages_batch=4)

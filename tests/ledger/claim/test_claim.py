@@ -230,7 +230,7 @@ class TestCaps:
             {"release": release, "expire": expire}[how](lease.token)
         worker.lease(limit=2, **capped)
 
-    def test_who_is_at_his_limit_is_given_a_lost_answer_again(self, ledger_db: str) -> None:
+    def test_a_caller_at_its_limit_is_given_a_lost_answer_again(self, ledger_db: str) -> None:
         submit("many", keys(4), pipeline="p")
         asked: dict[str, Any] = {"owner": 7, "owner_items_max": 2, "idempotency_key": "once"}
         first = worker.lease(limit=2, **asked)
@@ -249,7 +249,9 @@ class TestCaps:
         assert len(worker.lease().items) == 3
         assert worker.nothing()
 
-    def test_a_cap_holds_though_the_board_is_old(self, ledger_db: str, configure: Any) -> None:
+    def test_a_cap_holds_though_the_candidates_are_stale(
+        self, ledger_db: str, configure: Any
+    ) -> None:
         configure(candidates_seconds=3_600)
         submit("capped", keys(20), pipeline="p", policy={"in_flight_items_max": 3})
         assert [len(worker.lease(limit=2).items) for _ in range(2)] == [2, 2]

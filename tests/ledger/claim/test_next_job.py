@@ -64,7 +64,7 @@ def test_without_a_job_it_says_why(ledger_db: str) -> None:
     assert nothing.retry_after_seconds > 0
 
 
-def test_who_is_at_his_limit_is_told_so(ledger_db: str) -> None:
+def test_a_caller_at_its_limit_is_told_so(ledger_db: str) -> None:
     submit("two", keys(2), pipeline="p")
     worker.lease(limit=1, owner=7)
     assert next_job("p", owner=7, owner_items_max=1).reason == NoLease.AT_LIMIT

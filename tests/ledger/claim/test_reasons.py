@@ -78,7 +78,7 @@ def test_all_is_leased_while_items_wait_for_their_next_try(
     assert claim("p").retry_after_seconds == pytest.approx(30, abs=0.01)
 
 
-def test_who_waits_for_long_asks_again_soon_enough(ledger_db: str) -> None:
+def test_a_caller_that_waits_for_long_asks_again_soon_enough(ledger_db: str) -> None:
     submit("one", keys(1), pipeline="p", policy={"lease_seconds": 1_000})
     worker.lease()
     assert claim("p").retry_after_seconds == limits().claim_retry_seconds_max
@@ -100,7 +100,7 @@ def test_a_paused_job_is_no_reason_while_another_is_being_worked(ledger_db: str)
     assert reason() == NoLease.ALL_LEASED
 
 
-def test_only_the_job_and_the_projects_asked_for_are_looked_at(ledger_db: str) -> None:
+def test_only_the_job_and_the_projects_asked_for_are_considered(ledger_db: str) -> None:
     held = submit("held", keys(1), pipeline="p", project="a")
     other = submit("other", keys(1), pipeline="p", project="b", start=False)
     worker.lease()

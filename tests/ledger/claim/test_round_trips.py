@@ -96,7 +96,7 @@ def test_a_refusal_is_no_rollback(started: None) -> None:
     assert not [one for one in statements if one.startswith(("ROLLBACK", "DEALLOCATE"))]
 
 
-def test_a_claim_that_finds_nothing_asks_twice_whoever_asks(ledger_db: str) -> None:
+def test_a_claim_that_finds_nothing_asks_twice_for_any_caller(ledger_db: str) -> None:
     claim("nothing", worker="w")
     assert len(statements_of(lambda: claim("nothing", worker="w"))) == 2
     assert len(statements_of(lambda: claim("nothing"))) == 2

@@ -220,7 +220,7 @@ def test_each_statement_in_the_functions_of_a_report_uses_its_index(job: Job) ->
     assert used == IN_A_REPORT
 
 
-def test_only_who_asks_by_time_reads_all_live_leases(job: Job) -> None:
+def test_only_a_query_by_time_reads_all_live_leases(job: Job) -> None:
     """A plan is cached for long: when it was made, few leases were live, and their index cheap."""
     first, second, third, fourth = (worker.lease("p") for _ in range(4))
     good = [success(n) for n in worker.numbers(second)]
@@ -315,7 +315,7 @@ def elsewhere(postgres_only: str) -> Iterator[None]:
     databases.empty("postgres")
 
 
-def test_who_looks_for_work_reads_nothing_of_other_jobs(elsewhere: None) -> None:
+def test_a_search_for_work_reads_nothing_of_other_jobs(elsewhere: None) -> None:
     mine = Wanted.of("mine", None, None)
     lease = worker.lease("mine")
     looks: dict[str, Callable[[], object]] = {

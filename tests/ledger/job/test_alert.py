@@ -50,7 +50,7 @@ def test_it_is_not_due_otherwise(changes: dict[str, Any], counts: Counts) -> Non
     assert decide(seen(JobStatus.STARTED, counts, sealed=False, **changes)) is None
 
 
-def test_one_failure_more_than_the_policy_puts_up_with_is_told_once(ledger_db: str) -> None:
+def test_one_failure_more_than_the_policy_allows_is_alerted_once(ledger_db: str) -> None:
     job = submit("night", keys(6), pipeline="p", policy=ALERT)
     lease = worker.lease()
     fail(lease, 0)
@@ -68,7 +68,7 @@ def test_one_failure_more_than_the_policy_puts_up_with_is_told_once(ledger_db: s
     assert len(failing(job)) == 1
 
 
-def test_a_run_whose_last_report_is_one_too_many_is_told_of_before_its_end(ledger_db: str) -> None:
+def test_a_run_whose_last_failure_is_one_too_many_is_alerted_before_its_end(ledger_db: str) -> None:
     job = submit("night", keys(2), pipeline="p", policy=ALERT)
     fail(worker.lease())
     assert kinds(job) == ["started", "claimed", "failing", "finished"]
@@ -86,7 +86,7 @@ def test_failures_of_all_stages_and_lost_items_add_up(ledger_db: str) -> None:
     assert [stage["failed"] + stage["lost"] for stage in alert["data"]["stages"]] == [1, 1]
 
 
-def test_each_run_is_told_of(ledger_db: str) -> None:
+def test_each_run_is_alerted(ledger_db: str) -> None:
     job = submit("night", keys(2), pipeline="p", policy=ALERT)
     fail(worker.lease())
     retry(job.pk)
@@ -95,7 +95,7 @@ def test_each_run_is_told_of(ledger_db: str) -> None:
     assert kinds(job).count("finished") == 2
 
 
-def test_it_is_told_while_paused_and_not_while_it_is_cancelled(ledger_db: str) -> None:
+def test_it_is_alerted_while_paused_and_not_while_it_is_cancelled(ledger_db: str) -> None:
     paused, canceled = (submit("n", keys(3), pipeline=p, policy=ALERT) for p in "pq")
     leases = [worker.lease("p"), worker.lease("q")]
     pause(paused.pk)
@@ -106,7 +106,7 @@ def test_it_is_told_while_paused_and_not_while_it_is_cancelled(ledger_db: str) -
     cancel(canceled.pk, grace_seconds=0)
 
 
-def test_of_two_that_see_it_at_once_one_tells(ledger_db: str) -> None:
+def test_of_two_concurrent_alerts_one_is_written(ledger_db: str) -> None:
     """Both read the job before either writes."""
     job = submit("night", keys(3), pipeline="p", policy=ALERT)
     lease = worker.lease()

@@ -203,7 +203,7 @@ def test_while_canceling_failures_count_and_retryable_ones_go_nowhere(
     assert (status(job), counts(job)) == ("SUCCESS", {"succeeded": 4})
 
 
-def test_a_late_success_is_kept_once_and_told_as_finished_after_cancel(ledger_db: str) -> None:
+def test_a_late_success_is_kept_once_and_shown_as_finished_after_cancel(ledger_db: str) -> None:
     job = submit("cancel", keys(2), pipeline="p")
     lease = worker.lease()
     cancel(job.pk, grace_seconds=0)

@@ -162,7 +162,7 @@ def test_the_verdict_is_of_the_last_stage(ledger_db: str) -> None:
 # The event
 
 
-def test_a_finish_is_told_with_its_counts(ledger_db: str) -> None:
+def test_the_event_of_a_finish_has_its_counts(ledger_db: str) -> None:
     job = submit("told", keys(3), stages=TWO_STAGES)
     lease = worker.lease("p")
     fail(lease, 0)
@@ -181,7 +181,7 @@ def test_a_finish_is_told_with_its_counts(ledger_db: str) -> None:
     assert Job.objects.get().finished_at is not None
 
 
-def test_a_job_finishes_once_however_often_it_is_looked_at(ledger_db: str) -> None:
+def test_a_job_finishes_once_however_often_it_is_reconciled(ledger_db: str) -> None:
     job = submit("once", keys(1), pipeline="p")
     worker.drain()
     version = Job.objects.get().version
@@ -192,7 +192,7 @@ def test_a_job_finishes_once_however_often_it_is_looked_at(ledger_db: str) -> No
     assert Job.objects.get().version == version
 
 
-def test_a_look_at_a_job_that_there_is_not(ledger_db: str) -> None:
+def test_a_missing_job_is_not_reconciled(ledger_db: str) -> None:
     assert reconcile(4711) is None
 
 
@@ -249,7 +249,7 @@ def lost_two_of_four() -> tuple[Job, Any]:
     return job, lease
 
 
-def test_an_amendment_improves_a_final_report_and_is_told_once(ledger_db: str) -> None:
+def test_an_amendment_improves_a_final_report_and_is_published_once(ledger_db: str) -> None:
     job, lease = lost_two_of_four()
     assert (status(job), revision(job)) == ("COMPLETED_WITH_ERRORS", 1)
     assert succeed(lease, 0) == ["amended"]
@@ -290,7 +290,7 @@ def test_a_failure_becomes_better_by_an_amendment(ledger_db: str) -> None:
     assert [event["revision"] for event in events(job.pk)] == [0, 0, 1, 2, 3, 4]
 
 
-def test_the_sweep_tells_an_amendment_that_a_reporter_who_died_has_left(ledger_db: str) -> None:
+def test_the_sweep_publishes_an_amendment_that_a_dead_reporter_has_left(ledger_db: str) -> None:
     job, lease = lost_two_of_four()
     sweep()
     with faults.armed("report: committed, not looked", die), pytest.raises(Cut):

@@ -126,7 +126,7 @@ def test_the_idempotency_key_is_free_as_soon_as_a_removal_has_begun(ledger_db: s
     assert status(again) == "PENDING"
 
 
-def test_what_was_counted_before_the_removal_is_told_and_what_comes_after_is_late(
+def test_what_was_counted_before_the_removal_is_published_and_what_comes_after_is_late(
     ledger_db: str,
 ) -> None:
     """The reporter of the amendment died before reconciling."""

@@ -24,7 +24,7 @@ from tests.ledger.told import deliver, finished, insert
 from tests.ledger.worker import fail, keys, succeed
 
 
-def test_a_handler_is_told_of_its_kinds_only_in_order(ledger_db: str) -> None:
+def test_a_handler_gets_events_of_its_kinds_only_in_order(ledger_db: str) -> None:
     told: list[JobNotice] = []
     on_event("started", "finished")(told.append)
     job_id = finished()
@@ -41,7 +41,7 @@ def test_a_handler_is_told_of_its_kinds_only_in_order(ledger_db: str) -> None:
     assert len(told) == 2
 
 
-def test_runs_and_amendments_are_told_apart(ledger_db: str) -> None:
+def test_runs_and_amendments_are_distinguished(ledger_db: str) -> None:
     told: list[tuple[str, int, int]] = []
 
     @on_event("finished", "amended")
@@ -79,7 +79,7 @@ def test_effects_in_the_same_database_happen_exactly_once(ledger_db: str, saved:
     assert saved() == {str(tries[0]): "finished"}
 
 
-def test_an_event_delivered_again_does_not_reach_a_handler_that_had_it(
+def test_an_event_delivered_again_does_not_reach_a_handler_that_has_handled_it(
     ledger_db: str, saved: Any
 ) -> None:
     """The event is fanned out a second time."""
@@ -130,7 +130,7 @@ def test_a_failing_handler_is_tried_again_later_and_keeps_no_other_from_the_even
 
 
 @pytest.mark.parametrize("error", ["of the database", "of another kind"])
-def test_a_handler_whose_rows_are_rolled_back_has_not_had_the_event(
+def test_a_handler_whose_rows_are_rolled_back_has_not_handled_the_event(
     ledger_db: str, saved: Any, error: str
 ) -> None:
     """It swallowed the error that made its transaction uncommittable."""

@@ -99,7 +99,7 @@ def test_a_storage_that_does_not_remove_is_called_by_no_sweep_and_doctor_names_i
     assert outputs_check() == (True, "no file waits to be removed")
 
 
-def test_files_are_looked_at_in_batches_and_for_a_bounded_time(
+def test_files_are_checked_in_batches_and_for_a_bounded_time(
     ledger_db: str, configure: Any
 ) -> None:
     configure(outputs_checked_batch=2, **SMALL)

@@ -67,7 +67,7 @@ def test_the_sweep_folds_what_has_ended_and_only_that(ledger_db: str) -> None:
     assert 0 not in {tally.slot for tally in Tally.objects.filter(job_id=running.pk)}
 
 
-def test_amendments_after_folding_are_counted_told_and_folded_again(ledger_db: str) -> None:
+def test_amendments_after_folding_are_counted_published_and_folded_again(ledger_db: str) -> None:
     job = submit("amend", keys(3), pipeline="p")
     lease = worker.lease()
     fail(lease)
@@ -81,7 +81,9 @@ def test_amendments_after_folding_are_counted_told_and_folded_again(ledger_db: s
     assert (status(job), revision(job)) == ("COMPLETED_WITH_ERRORS", 3)
 
 
-def test_an_amendment_that_nobody_looked_at_is_told_though_it_was_folded(ledger_db: str) -> None:
+def test_an_amendment_that_was_not_reconciled_is_published_though_it_was_folded(
+    ledger_db: str,
+) -> None:
     """It commits after the sweep has reconciled and before it folds, and its reporter dies."""
     job = submit("amend", keys(1), pipeline="p")
     lease = worker.lease()

@@ -174,7 +174,7 @@ def test_a_report_that_said_too_little_is_amended(ledger_db: str, spoil: Spoil):
     assert kinds(job)[-1] == "amended"
 
 
-def test_a_report_that_said_too_much_stays_and_is_told_of(ledger_db: str, spoil: Spoil):
+def test_a_report_with_too_high_counts_stays_and_is_named(ledger_db: str, spoil: Spoil):
     """A published success can't be taken back; the audit keeps reporting it."""
     job = submit("too much", keys(4), pipeline="p")
     succeed(worker.lease(limit=2))

@@ -99,7 +99,9 @@ def test_no_lease_is_held_for_longer_than_a_renewal_may_ask(ledger_db: str, cloc
     assert worker.lease().items
 
 
-def test_events_of_a_clock_that_was_ahead_are_told_in_time(ledger_db: str, clock: Clock) -> None:
+def test_events_of_a_clock_that_was_ahead_are_delivered_in_time(
+    ledger_db: str, clock: Clock
+) -> None:
     handled: list[str] = []
     on_event("finished")(lambda event: handled.append(event.kind))
     clock.forward(HOURS)

@@ -81,7 +81,7 @@ def test_what_was_given_back_is_open_again(job: Job) -> None:
     assert sum(drawn(job_map(job.pk, cells=20), "in_flight")) == 3
 
 
-def test_a_part_of_a_job_can_be_looked_at_closely(job: Job) -> None:
+def test_a_part_of_a_job_can_be_shown_in_detail(job: Job) -> None:
     found = job_map(job.pk, first=5, last=8, cells=100)
     assert [cell["first"] for cell in found["cells"]] == [5, 6, 7, 8]
     assert drawn(found, "succeeded") == [1, 0, 0, 0]

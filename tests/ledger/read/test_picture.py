@@ -164,7 +164,7 @@ def test_a_picture_is_final_only_if_no_result_can_change_it(ledger_db: str) -> N
     assert (picture(done.pk).is_final, picture(undone.pk).is_final) == (True, False)
 
 
-def test_a_range_of_items_can_be_looked_at(job: Job) -> None:
+def test_a_range_of_items_can_be_shown(job: Job) -> None:
     assert drawn(job, first=5, last=8) == ".fwi"
     assert drawn(job, first=9, last=99) == "..."
     assert drawn(job, first=20) == ""

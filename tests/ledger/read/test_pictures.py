@@ -115,7 +115,7 @@ def test_pictures_keep_within_their_limit(job: Job, configure: Callable[..., Non
     assert again[0].tag == first[0].tag
 
 
-def test_those_who_look_together_share_one_picture(
+def test_concurrent_viewers_share_one_picture(
     job: Job, in_thread: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built: list[int] = []

@@ -136,7 +136,7 @@ def test_one_that_fails_is_named_with_its_error_and_its_next_try(
     assert "try 2 failed (Untellable: its text can't be made)" in reason["text"]
 
 
-def test_an_event_that_nobody_delivers_is_told(ledger_db: str, clock: Any) -> None:
+def test_an_event_that_nobody_delivers_is_reported(ledger_db: str, clock: Any) -> None:
     on_event("finished")(lambda event: None)
     finished()
     fan_out()

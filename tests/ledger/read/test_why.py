@@ -46,7 +46,9 @@ def served(ledger_db: str) -> None:
     claim("p")
 
 
-def test_items_that_were_never_claimed_are_told_from_those_that_came_back(served: None) -> None:
+def test_items_that_were_never_claimed_are_distinguished_from_those_that_came_back(
+    served: None,
+) -> None:
     job = submit("why", keys(10), pipeline="p")
     assert ready(job) == {NEVER: 10}
     lease, kept, lost = (worker.lease(limit=n) for n in (2, 1, 3))

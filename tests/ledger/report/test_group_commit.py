@@ -219,7 +219,7 @@ def test_each_goes_alone_when_the_shared_statement_fails(pile: Pile, connect: An
     assert (answer, others) == (["counted"], [["counted"] * 2])
 
 
-def test_who_waits_is_answered_before_the_job_is_reconciled(pile: Pile) -> None:
+def test_a_waiting_report_is_answered_before_the_job_is_reconciled(pile: Pile) -> None:
     submit("evening", keys(1), pipeline="q")
     job = submit("night", keys(2), pipeline="p")
     leader, waiter = worker.lease(limit=1), worker.lease(limit=1)

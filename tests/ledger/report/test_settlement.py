@@ -32,7 +32,7 @@ def test_a_conflicting_result_is_kept_once_for_each_different_output(ledger_db: 
     assert items(job.pk)[0]["outcomes"][0]["output"] == "first"
 
 
-def test_the_first_success_wins_whoever_held_the_item(ledger_db: str) -> None:
+def test_the_first_success_wins_whichever_worker_held_the_item(ledger_db: str) -> None:
     job = submit("one", keys(1), pipeline="p")
     stale = worker.lease()
     expire(stale.token)

@@ -100,7 +100,7 @@ def test_without_a_storage_of_its_own_the_default_one_is_used() -> None:
     assert storage() is storages["joblot"]
 
 
-def test_items_tell_where_a_large_output_is(ledger_db: str) -> None:
+def test_items_say_where_a_large_output_is(ledger_db: str) -> None:
     job = submit("large", keys(1), pipeline="p")
     succeed(worker.lease(), output=LARGE)
     assert items(job.pk)[0]["outcomes"][0]["output_ref"] == Outcome.objects.get().output_ref

@@ -43,7 +43,7 @@ def test_a_conflict_is_repeated(job: Job, sqlstate: str) -> None:
 @pytest.mark.parametrize(
     "action", [raising(DISK_FULL), KILLED, SLOW], ids=["disk full", "killed", "too slow"]
 )
-def test_a_failure_that_may_pass_is_unavailable_and_tells_no_payload(job: Job, action: str) -> None:
+def test_a_temporary_failure_is_unavailable_and_shows_no_payload(job: Job, action: str) -> None:
     with failing(action):
         with connections["postgres"].cursor() as cursor:
             cursor.execute("SET statement_timeout = '300ms'")

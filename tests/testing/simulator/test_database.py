@@ -35,7 +35,7 @@ def test_a_database_of_its_own_leaves_djangos_alone(ledger_db: str) -> None:
     assert Job.objects.get().pk == job.pk
 
 
-def test_the_command_tells_what_held() -> None:
+def test_the_command_prints_what_held() -> None:
     done = command("--seed", "3", "--steps", "20")
     assert (done.returncode, done.stderr) == (0, "seed 3 …\n")
     assert "seed 3 on SQLite, 20 steps" in done.stdout
