@@ -9,11 +9,13 @@ DB ?= sqlite
 JOBS ?= 3
 ARGS ?=
 
+PYTEST = $(BIN)/pytest -n $(JOBS) --dist worksteal
+
 SETUP := pyproject.toml constraints.txt scripts/venv
 DEMO_READY := .venv/.ready-demo
 DEV_READY := .venv/.ready-dev
 
-.PHONY: help demo test test-slow test-distributed test-newest interleave mutants screenshots check format bench bench-quick bench-peers bench-beside simulate constraints clean
+.PHONY: help demo test test-pages test-proofs test-processes test-slow test-distributed test-both test-newest interleave mutants screenshots check format bench bench-quick bench-peers bench-beside simulate constraints clean
 
 help: ## List the recipes
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,17 +24,31 @@ help: ## List the recipes
 demo: $(DEMO_READY) ## Count 1,797 real digits exactly, with faults injected (DB=postgres: on PostgreSQL)
 	$(BIN)/joblot demo --db $(DB) $(ARGS)
 
-test: $(DEV_READY) ## Run the tests on SQLite and PostgreSQL
+test: $(DEV_READY) ## Run the quick tests on SQLite and PostgreSQL, in a few minutes
+	$(PYTEST) -m quick $(ARGS)
+
+test-pages: $(DEV_READY) ## Run the tests of the pages, in Chromium
 	scripts/chromium || true
+	$(PYTEST) -m pages $(ARGS)
+
+test-proofs: $(DEV_READY) ## Run races, the explorer, the simulator, the model and hostile values, up to a bound
+	$(PYTEST) -m proofs $(ARGS)
+
+test-processes: $(DEV_READY) ## Run the tests with commands, servers, brokers and examples as processes
 	scripts/redis || true
-	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not slow and not distributed" $(ARGS)
+	$(PYTEST) -m processes $(ARGS)
 
 test-slow: $(DEV_READY) ## Run the slow tests: real limits, many processes, a large job
-	$(BIN)/pytest -n $(JOBS) --dist worksteal -m slow $(ARGS)
+	$(PYTEST) -m slow $(ARGS)
 
-test-distributed: $(DEV_READY) ## Run the tests with real brokers and many processes that are killed
+test-distributed: $(DEV_READY) ## Run the tests with real brokers and processes that are killed (LONG=1: more of them)
 	scripts/redis || true
-	$(BIN)/pytest -n $(JOBS) --dist worksteal -m distributed $(ARGS)
+	$(if $(LONG),JOBLOT_TEST_LONG=1) $(PYTEST) -m distributed $(ARGS)
+
+test-both: $(DEV_READY) ## Run what both legs of CI run: test, -pages, -proofs and -processes, in one
+	scripts/chromium || true
+	scripts/redis || true
+	$(PYTEST) -m "not slow and not distributed" $(ARGS)
 
 test-newest: ## Run the tests on the newest Python, Django, PostgreSQL (needs root)
 	JOBS=$(JOBS) scripts/newest $(ARGS)

@@ -24,6 +24,8 @@ FULL = (
     ("fair.py", "--handlers", "32"),
     ("cancel.py", "--handlers", "32"),
     ("verbs.py",),
+    ("tasks.py",),
+    ("fan_out.py",),
     ("growth.py",),
     ("growth.py", "--db", "sqlite"),
     ("removal.py",),

@@ -93,20 +93,21 @@ def _round(nats_url: str, number: int, items: int, grant: int) -> Round:
 
 
 async def _dispatched(nats_url: str, pipeline: str, items: int, grant: int) -> float:
-    """Seconds until all grants are confirmed."""
-    from joblot.dispatch.feed import FeedSettings
+    """Seconds until all grants are acknowledged."""
     from joblot.dispatch.jetstream import JetStream
+    from joblot.dispatch.publisher import DispatcherSettings
     from joblot.server.bridge import Bridge
+    from joblot.worker.nats_address import NatsAddress
 
     bridge = Bridge(8)
-    settings = FeedSettings(f"d-{pipeline}", grant, window=items)
-    stream = JetStream(nats_url, [pipeline], bridge.call, settings)
-    (feed,) = stream.feeds
-    running = asyncio.create_task(stream.run(stream.look))
+    settings = DispatcherSettings(f"d-{pipeline}", grant, window=items)
+    stream = JetStream(NatsAddress.parsed(nats_url), [pipeline], bridge.call, settings)
+    (publisher,) = stream.publishers
+    running = asyncio.create_task(stream.run(stream.note_work))
     while not stream.broker.is_up:  # noqa: ASYNC110 (it has no event)
         await asyncio.sleep(0.01)
     began = time.monotonic()
-    while feed.items_sent < items and not running.done():  # noqa: ASYNC110 (as above)
+    while publisher.items_published < items and not running.done():  # noqa: ASYNC110 (as above)
         await asyncio.sleep(0.01)
     seconds = time.monotonic() - began
     running.cancel()

@@ -1,4 +1,5 @@
-"""Write bench/results/summary.json, and from it the tables and charts of docs/performance.md.
+"""Write bench/results/summary.json, and from it the tables and charts of docs/performance.md
+and the table of docs/how-to/celery.md.
 
     python bench/page.py [--check]
 
@@ -19,7 +20,9 @@ from typing import Any
 from figures import KEPT, RESULTS
 from limits import LIMITS
 
-PAGE = KEPT.parents[1] / "docs" / "performance.md"
+DOCS = KEPT.parents[1] / "docs"
+PAGE = DOCS / "performance.md"
+CELERY = DOCS / "how-to" / "celery.md"
 SUMMARY = RESULTS / "summary.json"
 END = "<!-- end of the table -->"
 Json = dict[str, Any]
@@ -39,10 +42,12 @@ def main() -> int:
     page = _filled(PAGE.read_text(), "misses", "\n".join(_misses(figures)))
     tables = "\n\n".join("\n".join(_table(document)) for document in documents.values())
     page = _filled(page, "table", tables)
+    celery = _filled(CELERY.read_text(), "table", "\n".join(_table(documents["fan_out"])))
+    written = {PAGE: page, CELERY: celery, SUMMARY: summary}
     if checking:
-        return int(page != PAGE.read_text() or summary != SUMMARY.read_text())
-    SUMMARY.write_text(summary)
-    PAGE.write_text(page)
+        return int(any(path.read_text() != text for path, text in written.items()))
+    for path, text in written.items():
+        path.write_text(text)
     import growth_charts
 
     growth_charts.draw()

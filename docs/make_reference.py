@@ -31,6 +31,7 @@ PAGES = {
     "states": ["joblot.states"],
     "standalone": ["joblot.standalone"],
     "celery": ["joblot.contrib.celery"],
+    "tasks": ["joblot.contrib.tasks"],
     "testing": [
         "joblot.testing",
         "joblot.testing.interleave",

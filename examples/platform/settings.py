@@ -1,5 +1,7 @@
 """The platform's settings. SQLite keeps the example small; use PostgreSQL for many workers."""
 
+import os
+
 SECRET_KEY = "example"
 ROOT_URLCONF = "board.urls"
 ALLOWED_HOSTS = ["*"]
@@ -17,3 +19,16 @@ DATABASES = {
         },
     }
 }
+if name := os.environ.get("PGDATABASE"):  # PGHOST, PGUSER and the others are libpq's
+    DATABASES["default"] = {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": name,
+        "CONN_MAX_AGE": 600,
+        "OPTIONS": {
+            "server_side_binding": True,
+            "prepare_threshold": 1,
+            "options": "-c plan_cache_mode=force_generic_plan -c jit=off",
+        },
+    }
+CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0")
+CELERY_TASK_IGNORE_RESULT = True

@@ -255,7 +255,7 @@ class Limits:
     body_bytes_max: int = 67_108_864  # of one request; a token may have a lower limit
     line_bytes_max: int = 1_048_576  # of a streamed item
     wait_seconds_max: float = 30.0  # that a claim may wait for work; shorter than any lease
-    waiting_poll_seconds: float = 2.0  # between checks for work while PostgreSQL announces it
+    waiting_poll_seconds: float = 2.0  # between checks for work while PostgreSQL notifies of it
     events_poll_seconds: float = 1.0  # between checks of an event stream for the next event
     cancel_named_items: int = 10_000  # unsettled; to cancel more on a page, type the job's name
     projects_listed_max: int = 100  # in the menu of a page

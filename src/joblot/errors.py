@@ -14,6 +14,7 @@
     │   ├── NumberChanged       a change would concern more or fewer items than expected
     │   ├── KeyConflict         a key is already used for something different
     │   ├── LeaseEnded          the lease is no longer live
+    │   ├── AtLimit             the caller has as many items in flight as it may have
     │   ├── NotAuthenticated    no token, or an unknown, revoked or expired one
     │   ├── NotAllowed          the token is valid, but does not allow this
     │   │   └── WorkerRevoked   an operator has revoked this worker
@@ -35,6 +36,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 __all__ = [
+    "AtLimit",
     "InvalidInput",
     "InvalidItem",
     "InvalidPolicy",
@@ -161,6 +163,12 @@ class LeaseEnded(Refused):
     """The lease is no longer live: its items went back to the queue, or its run is over."""
 
     code = "lease_ended"
+
+
+class AtLimit(Refused):
+    """The caller has as many items in flight as its cap permits, so it may not take this lease."""
+
+    code = "at_limit"
 
 
 class NotAuthenticated(Refused):

@@ -1,7 +1,7 @@
-"""Leases on their way to workers through a broker: what they are called there, and their text.
+"""Grants as messages of a broker: their subjects, and their format.
 
 A grant is a lease that the ledger has granted to a dispatcher, and that the first worker takes. The
-broker may lose it, bring it twice or late: it is no more than a hint where to find work.
+broker may lose it, or deliver it late or twice: it is only a hint where to find work.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from typing import Any, Self
 from urllib.parse import quote
 
 STREAM = "JOBLOT_GRANTS"
-SUBJECTS = "JOBLOT.grants"  # a grant's subject is below it, by its pipeline
-REQUESTS = "JOBLOT.requests"  # of workers, each answered by one of those who serve it
+SUBJECTS = "JOBLOT.grants"  # the subject of a grant is below it, by its pipeline
+REQUESTS = "JOBLOT.requests"  # of workers; each is answered by one of the responders
 RESPONDERS = "joblot"  # their queue group
-TAKEN = "JOBLOT.taken"  # the token of a lease that a worker has taken: a hint to its dispatcher
+TAKEN = "JOBLOT.taken"  # the token of a lease that a worker has taken: a hint for its dispatcher
 
 METHOD, TARGET, STATUS = "Joblot-Method", "Joblot-Target", "Joblot-Status"  # headers
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """A grant as a message: the lease in JSON, and the dispatcher that it was granted to."""
+class GrantMessage:
+    """The lease as JSON, and the dispatcher that it was granted to."""
 
     dispatcher: str
     lease: dict[str, Any]
@@ -34,7 +34,7 @@ class Sent:
 
     @classmethod
     def decoded(cls, data: bytes) -> Self:
-        """Raises ValueError if this is no grant."""
+        """Raises ValueError for anything else."""
         try:
             found = json.loads(gzip.decompress(data))
             return cls(str(found["dispatcher"]), dict(found["lease"]))
@@ -42,10 +42,10 @@ class Sent:
             raise ValueError(f"not a grant: {error}") from error
 
 
-def name_of(pipeline: str) -> str:
-    """The pipeline as a part of a subject, and as a consumer: without `.`, `*`, `>` and `/`."""
+def consumer_of(pipeline: str) -> str:
+    """The durable consumer of a pipeline: its name, without `.`, `*`, `>` and `/`."""
     return quote(pipeline, safe="").replace(".", "%2E").replace("~", "%7E")
 
 
 def subject_of(pipeline: str) -> str:
-    return f"{SUBJECTS}.{name_of(pipeline)}"
+    return f"{SUBJECTS}.{consumer_of(pipeline)}"

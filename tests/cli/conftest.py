@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -129,9 +129,10 @@ class Joblot:
         assert not ours, done.stderr  # that of an item is indented
         return done
 
-    def start(self, *args: str) -> subprocess.Popen[str]:
+    def start(self, *args: str, via: Sequence[str] = ()) -> subprocess.Popen[str]:
+        """`via` is a command that runs another one."""
         process = subprocess.Popen(
-            [JOBLOT, *args],
+            [*via, JOBLOT, *args],
             cwd=self.folder,
             env=self.environment,
             stdin=subprocess.PIPE,

@@ -29,7 +29,7 @@ def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer
 def listening(postgres_only: str, local: None, configure: Callable[..., None]) -> Iterator[Served]:
     configure(waiting_poll_seconds=NEVER_SECONDS)
     with Served() as served:
-        eventually(lambda: served.process.dispatch.is_heard)
+        eventually(lambda: served.process.dispatch.is_up)
         yield served
 
 

@@ -7,10 +7,11 @@ import threading
 from types import TracebackType
 from typing import Any, Self
 
-from joblot.dispatch.feed import FeedSettings
 from joblot.dispatch.jetstream import JetStream
+from joblot.dispatch.publisher import DispatcherSettings
 from joblot.server.bridge import Bridge
 from joblot.server.dispatching import run
+from joblot.worker.nats_address import NatsAddress
 from tests.polling import eventually
 
 STOP_SECONDS_MAX = 30
@@ -20,10 +21,12 @@ THREADS = 4
 class Dispatching:
     """A dispatcher that runs inside the block."""
 
-    def __init__(self, url: str, *pipelines: str, name: str = "d", **settings: Any) -> None:
-        self._url = url
+    def __init__(
+        self, address: NatsAddress, *pipelines: str, name: str = "d", **settings: Any
+    ) -> None:
+        self._address = address
         self._pipelines = pipelines
-        self._settings = FeedSettings(name, **settings)
+        self._settings = DispatcherSettings(name, **settings)
         self._thread = threading.Thread(target=self._run, name="dispatching", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ends: asyncio.Event | None = None
@@ -51,9 +54,9 @@ class Dispatching:
         eventually(lambda: self.stream is not None and self.stream.broker.is_up)
         return self
 
-    def on_their_way(self) -> int:
+    def outstanding(self) -> int:
         """Grants that no worker has taken yet, as the dispatcher knows."""
-        return sum(map(len, self.stream.feeds)) if self.stream else 0
+        return sum(map(len, self.stream.publishers)) if self.stream else 0
 
     def _run(self) -> None:
         try:
@@ -67,7 +70,7 @@ class Dispatching:
         try:
             await run(
                 bridge,
-                self._url,
+                self._address,
                 self._pipelines,
                 self._settings,
                 self._ends,

@@ -15,6 +15,7 @@ from typing import Any, Self
 import nats
 import pytest
 
+from joblot.worker.nats_address import NatsAddress
 from tests.polling import eventually
 
 PROGRAM = shutil.which("nats-server", path=str(Path(sys.executable).parent)) or shutil.which(
@@ -23,16 +24,22 @@ PROGRAM = shutil.which("nats-server", path=str(Path(sys.executable).parent)) or 
 
 
 class NatsServer:
-    """Runs inside the block, on a port of its own; its store is `folder`."""
+    """Runs inside the block, on a port of its own; its store is in `folder`.
 
-    def __init__(self, folder: Path) -> None:
+    `config` is added to its configuration; `ask` needs a server that authenticates nobody.
+    """
+
+    def __init__(self, folder: Path, config: str = "") -> None:
         if PROGRAM is None:
             pytest.skip("nats-server is not installed")
         self.store = folder / "nats"
+        self._config = folder / "nats.conf"
+        self._config.write_text(config)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
         self.url = f"nats://127.0.0.1:{self.port}"
+        self.address = NatsAddress((self.url,))
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -49,6 +56,7 @@ class NatsServer:
     def start(self) -> Self:
         assert PROGRAM is not None
         command = [PROGRAM, "-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", str(self.store)]
+        command += ["-c", str(self._config)]
         self._process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )

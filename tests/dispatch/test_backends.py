@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 
 import pytest
 
+from joblot.cli.local_client import LocalClient
 from joblot.errors import LeaseEnded
 from joblot.identity.tokens import issue
 from joblot.ledger.job.lifecycle import cancel
 from joblot.ledger.read.progress import progress
 from joblot.ledger.submit.submit import submit
 from joblot.states import Receipt
-from joblot.wire import GrantedLease, success
+from joblot.wire import Claim, GrantedLease, success
 from joblot.worker import Client, HttpClient
 from joblot.worker.nats_client import NatsClient
 from tests.dispatch.dispatching import Dispatching
@@ -30,7 +31,7 @@ BATCH = 4
 NewClient = Callable[[], Client]
 
 
-@pytest.fixture(params=["database", "jetstream"])
+@pytest.fixture(params=["database", "jetstream", "local"])
 def new_client(
     request: pytest.FixtureRequest,
     ledger_db: str,
@@ -43,17 +44,52 @@ def new_client(
     with ExitStack() as open_:
         if request.param == "database":
             served = open_.enter_context(Served())
-        else:
-            dispatching = Dispatching(nats_server.url, "p", "q", items=BATCH, window=4)
+        elif request.param == "jetstream":
+            dispatching = Dispatching(nats_server.address, "p", "q", items=BATCH, window=4)
             open_.enter_context(dispatching).until_up()
 
         def new() -> Client:
             name = f"worker-{next(numbers)}"
+            if request.param == "local":
+                return NamedClient(name)
             if request.param == "database":
                 return open_.enter_context(HttpClient(served.url, token, name))
-            return open_.enter_context(NatsClient(nats_server.url, "", token, name))
+            return open_.enter_context(NatsClient(nats_server.address, "", token, name))
 
         yield new
+
+
+class NamedClient(LocalClient):
+    """A worker beside the ledger, whose claims have its name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+
+    def claim(
+        self,
+        pipelines: Sequence[str],
+        limit: int,
+        *,
+        job: int | None,
+        worker: str,
+        idempotency_key: str,
+        wait_seconds: float = 0.0,
+    ) -> Claim:
+        """It does not wait where there are no notifications, so it is made again."""
+
+        def claimed() -> Claim | None:
+            found = super(NamedClient, self).claim(
+                pipelines,
+                limit,
+                job=job,
+                worker=self._name,
+                idempotency_key=idempotency_key,
+                wait_seconds=wait_seconds,
+            )
+            return found if found.leases else None
+
+        return eventually(claimed, seconds_max=wait_seconds)
 
 
 def take(client: Client, *pipelines: str) -> GrantedLease | None:
@@ -111,7 +147,7 @@ def test_the_lease_is_its_workers(new_client: NewClient) -> None:
     client = new_client()
     lease = taken(client)
     row = Lease.objects.get(pk=lease.token)
-    assert (row.worker, row.owner is not None) == ("worker-0", True)
+    assert (row.worker, row.owner is None) == ("worker-0", isinstance(client, LocalClient))
     assert client.renew(lease.token) >= lease.expires_at
 
 

@@ -181,18 +181,18 @@ def test_a_lost_notification_costs_one_poll_and_trust_until_the_next_echo(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     configure(waiting_poll_seconds=0.3)
-    doubted, backend = threading.Event(), listening.process.dispatch
-    doubt = backend.doubt
+    asked, backend = threading.Event(), listening.process.dispatch
+    verify = backend.verify
 
     def noted() -> None:
-        doubted.set()
-        doubt()
+        asked.set()
+        verify()
 
-    monkeypatch.setattr(backend, "doubt", noted)
+    monkeypatch.setattr(backend, "verify", noted)
     with one_waits(listening, http, in_thread), wake.delivered_by(None):
         submit("unannounced", keys(1), pipeline="p")
-    assert doubted.wait(WAIT_SECONDS)
-    eventually(lambda: listening.process.dispatch.is_heard)
+    assert asked.wait(WAIT_SECONDS)
+    eventually(lambda: listening.process.dispatch.is_up)
 
 
 def test_a_connection_that_is_lost_is_replaced(
@@ -207,7 +207,7 @@ def test_a_connection_that_is_lost_is_replaced(
             assert cursor.fetchall() == [(True,)]
         with wake.delivered_by(None):  # while nothing is heard, it is polled for
             submit("unannounced", keys(1), pipeline="p")
-    eventually(lambda: listening.process.dispatch.is_heard)
+    eventually(lambda: listening.process.dispatch.is_up)
     with one_waits(listening, http, in_thread), wake.delivered_by(wake.send):
         submit("announced", keys(1), pipeline="p")
 

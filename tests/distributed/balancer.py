@@ -14,14 +14,14 @@ CONNECT_SECONDS_MAX = 2.0
 
 
 class Balancer:
-    """Listens inside the block; `ports` says where the servers are now."""
+    """Listens inside the block, at `host`; `ports` says where the servers are now."""
 
-    def __init__(self, ports: Callable[[], Sequence[int]]) -> None:
+    def __init__(self, ports: Callable[[], Sequence[int]], host: str = "127.0.0.1") -> None:
         self._ports = ports
         self._turn = 0
         self._open: set[socket.socket] = set()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._listener = socket.create_server((host, 0), backlog=128)
+        self.url = f"http://{host}:{self._listener.getsockname()[1]}"
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, name="balancer", daemon=True).start()

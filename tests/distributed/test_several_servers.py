@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 from collections import Counter
@@ -31,13 +32,14 @@ from tests.server.process import Serving
 
 __all__ = ["make_joblot"]
 
-ITEMS = 12_000
+LONG = bool(os.environ.get("JOBLOT_TEST_LONG"))  # `make test-distributed LONG=1`
+ITEMS = 100_000 if LONG else 12_000
 SERVERS = 3
 WORKERS = 8
-KILLS = 16  # at equal shares of the items; in the middle PostgreSQL is stopped, too
+KILLS = 60 if LONG else 16  # at equal shares of the items; in the middle PostgreSQL crashes, too
 LEASE_SECONDS = 5
 SEEN_BY_USERS = {200, 502, 503}  # the second is the balancer's clients' own, of a cut connection
-SECONDS_MAX = 300
+SECONDS_MAX = 900 if LONG else 300
 
 
 class Crowd:
@@ -85,26 +87,31 @@ def crowd(durable_postgres: PostgresServer, make_joblot: Callable[..., Joblot]) 
 
 
 class User:
-    """Looks at the job all the time, and keeps what the servers answered."""
+    """Reads the progress of a job all the time, and keeps what the servers answered."""
 
-    def __init__(self, url: str, token: str, job: int) -> None:
+    def __init__(self, url: str, token: str) -> None:
         self.answers: Counter[int] = Counter()
         self.settled: list[int] = []
+        self._jobs = f"{url}/api/v1/jobs"
+        self._headers = {"Authorization": f"Bearer {token}"}
         self._ends = threading.Event()
-        self._thread = threading.Thread(target=self._look, args=(url, token, job), daemon=True)
+        self._thread: threading.Thread | None = None
+
+    def watch(self, job: int) -> None:
+        self._thread = threading.Thread(target=self._watch, args=(job,), daemon=True)
         self._thread.start()
 
     def end(self) -> None:
         self._ends.set()
-        self._thread.join(30)
-        assert not self._thread.is_alive()
+        if self._thread is not None:
+            self._thread.join(30)
+            assert not self._thread.is_alive()
 
-    def _look(self, url: str, token: str, job: int) -> None:
-        headers = {"Authorization": f"Bearer {token}"}
+    def _watch(self, job: int) -> None:
         while not self._ends.wait(0.1):
             try:
                 answer = httpx.get(
-                    f"{url}/api/v1/jobs/{job}", headers=headers, timeout=20, trust_env=False
+                    f"{self._jobs}/{job}", headers=self._headers, timeout=20, trust_env=False
                 )
             except httpx.HTTPError:
                 self.answers[502] += 1
@@ -114,14 +121,15 @@ class User:
                 self.settled.append(answer.json()["stages"][0]["succeeded"])
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1_800 if LONG else 900)
 def test_whatever_is_killed_the_counts_are_exact(
     durable_postgres: PostgresServer, crowd: Crowd
 ) -> None:
     chance = random.Random(14)
     job = submit("many", keys(ITEMS), pipeline="upper", policy={"lease_seconds": LEASE_SECONDS})
     token, _ = issue("user", ["read"])
-    user = User(crowd.balancer.url, token, job.pk)
+    user = User(crowd.balancer.url, token)
+    user.watch(job.pk)
     try:
         for kill in range(1, KILLS + 1):
             eventually(partial(is_past, job.pk, ITEMS * kill // (KILLS + 1)))

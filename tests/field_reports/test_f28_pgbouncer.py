@@ -2,81 +2,31 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
-import psycopg
 import pytest
 
 from joblot.database_url import database_of
 from joblot.errors import InvalidInput
 from joblot.testing.postgres import PostgresServer
 from tests.cli.conftest import Joblot, make_joblot
-from tests.polling import eventually
+from tests.pooler import pooling, url_through
 
 __all__ = ["make_joblot"]
 
-PROGRAM = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
-PORT = 6432  # names the socket; nothing listens on the network
-CONFIG = """
-[databases]
-* = host={home} port=5432 user={user}
-[pgbouncer]
-listen_addr =
-listen_port = {port}
-unix_socket_dir = {folder}
-auth_type = any
-pool_mode = transaction
-default_pool_size = 4
-logfile = {folder}/log
-"""
-
 MakeJoblot = Callable[..., Joblot]
-
-
-@contextmanager
-def _running(server: PostgresServer, folder: Path) -> Iterator[None]:
-    with psycopg.connect(server.url()) as direct:
-        user = direct.info.user
-    config = folder / "pgbouncer.ini"
-    config.write_text(CONFIG.format(home=server.home, port=PORT, folder=folder, user=user))
-    owner = server.home.stat().st_uid
-    if os.geteuid() == 0:  # PgBouncer refuses to run as root
-        for one in (folder, config):
-            os.chown(one, owner, -1)
-    assert PROGRAM is not None
-    process = subprocess.Popen(
-        [PROGRAM, "-q", str(config)],
-        user=owner if os.geteuid() == 0 else None,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        eventually((folder / f".s.PGSQL.{PORT}").exists)
-        yield
-    finally:
-        process.kill()
-        process.wait()
 
 
 @pytest.fixture
 def pooled(postgres_server: PostgresServer) -> Iterator[Callable[[str], str]]:
     """The URL of a new database through PgBouncer."""
-    if PROGRAM is None:
-        pytest.skip("PgBouncer is not installed")
-    folder = postgres_server.home / "bouncer"
-    folder.mkdir(mode=0o755)
+    with pooling(postgres_server, "bouncer") as folder:
 
-    def url(name: str) -> str:
-        postgres_server.create_database(name)
-        return f"postgresql://any@/{name}?host={folder}&port={PORT}"
+        def url(name: str) -> str:
+            postgres_server.create_database(name)
+            return url_through(folder, name)
 
-    with _running(postgres_server, folder):
         yield url
-    shutil.rmtree(folder)
 
 
 def test_the_one_setting_is_named(pooled: Callable[[str], str], make_joblot: MakeJoblot):

@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from joblot.ledger.job.lifecycle import cancel
 from joblot.ledger.lease import renew, renew_many
+from joblot.ledger.read.audit import audit
 from joblot.ledger.read.progress import jobs, progress
 from joblot.ledger.rows.ranges import Span, enqueue
 from joblot.ledger.submit.submit import add_items, submit
@@ -52,6 +53,18 @@ def test_any_number_of_leases_is_renewed_by_one_statement(sent: Sent, leases: in
     submit("some", keys(leases), pipeline="p", policy={"lease_seconds": 10})
     tokens = [UUID(worker.lease(limit=1).token) for _ in range(leases)]
     assert len(sent(lambda: renew_many(tokens, 60))) == 1
+
+
+def test_an_audit_sums_up_in_one_statement(sent: Sent) -> None:
+    """Beside it: the job, the metrics, and of a running job its ranges, leases and open items."""
+    job = submit("audited", keys(2), pipeline="p")
+
+    def reads() -> int:
+        return sum(one.lstrip().startswith("SELECT") for one in sent(lambda: audit(job.pk)))
+
+    assert reads() == 6
+    succeed(worker.lease())
+    assert reads() == 3
 
 
 @pytest.mark.parametrize("made", [1, 50])

@@ -17,6 +17,7 @@ class Renewals(LocalClient):
     """The ledger itself, with a clock that advances only by half a lease after each renewal."""
 
     def __init__(self, clock: Clock) -> None:
+        super().__init__()
         self._clock = clock
         self._came = threading.Semaphore(0)
         self._at: list[float] = []

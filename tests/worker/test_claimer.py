@@ -43,6 +43,7 @@ class Watched(LocalClient):
     """Records how many items it gives back."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.released: list[int] = []
 
     def release(self, token: str) -> object:

@@ -29,6 +29,7 @@ class Counting(LocalClient):
     """Counts the leases by how they were granted."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.claimed = self.brought = 0
 
     def claim(self, *args: Any, **kwargs: Any) -> Claim:

@@ -10,7 +10,7 @@ import pytest
 
 from joblot.errors import InvalidInput
 from joblot.worker import handlers
-from joblot.worker.order import NATS, Order, nats_of, url_of
+from joblot.worker.order import Order, url_of
 from joblot.worker.token import Token
 
 URL = "http://127.0.0.1:9"
@@ -126,17 +126,3 @@ def test_results_for_nats_are_kept_apart_and_no_password_is_in_their_folders_nam
     assert spools[0] == spools[1]
     assert len(set(spools)) == 3
     assert not any("secret" in name for name in spools)
-
-
-@pytest.mark.parametrize("given", ["host:4222", "http://host:4222", "nats://"])
-def test_what_is_no_address_of_nats(given: str) -> None:
-    with pytest.raises(InvalidInput, match="nats://host:4222"):
-        nats_of(given)
-
-
-def test_nats_may_be_named_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(NATS, raising=False)
-    assert nats_of(None) == ""
-    monkeypatch.setenv(NATS, "nats://there:1")
-    assert nats_of(None) == "nats://there:1"
-    assert nats_of("tls://here") == "tls://here"

@@ -217,6 +217,7 @@ class _Away(LocalClient):
     """The ledger, behind a link that is down at first, or loses answers."""
 
     def __init__(self, claims_lost: int = 0, reports_lost: int = 0) -> None:
+        super().__init__()
         self.claims_lost, self.reports_lost = claims_lost, reports_lost
 
     def claim(self, *args: Any, **kwargs: Any) -> Claim:

@@ -1,4 +1,10 @@
-"""A worker of the older fleet, as its protocol has it: it has never heard of joblot."""
+"""A worker of the older fleet, as its protocol has it: it has never heard of joblot.
+
+`python -m board.fleet` goes on for ever, with JOBLOT_URL and JOBLOT_TOKEN.
+"""
+
+import os
+import time
 
 import httpx
 
@@ -25,7 +31,7 @@ def work_off(url, token, polls_max=1000):
 
 def _listed(server):
     asked = {"pipeline__slug__in": "moths", "ids_only": 1, "incomplete_only": 1}
-    return server.get("jobs", params=asked).json()["results"]
+    return server.get("jobs", params=asked).raise_for_status().json()["results"]
 
 
 def _result(task):
@@ -37,3 +43,9 @@ def _result(task):
     except ValueError as error:
         found = {"error": str(error), "image_id": task["image_id"]}
     return {"reply_subject": task["reply_subject"], "result": found}
+
+
+if __name__ == "__main__":
+    while True:
+        work_off(os.environ["JOBLOT_URL"], os.environ["JOBLOT_TOKEN"])
+        time.sleep(0.2)

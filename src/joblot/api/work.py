@@ -119,13 +119,19 @@ def renew_lease(request: HttpRequest, token: LeaseToken, body: RenewIn | None = 
 
 @router.post("leases/{token}/take", response=RenewOut)
 def take_lease(request: HttpRequest, token: LeaseToken, body: TakeIn) -> Any:
-    """Take over a lease that a dispatcher has sent out; the first worker gets it."""
+    """Take over a lease that a dispatcher has published; the first worker gets it."""
     caller = caller_with(request, Scope.WORK)
     worker = worker_of(request, caller)
     found = offered(token)
     caller.require_pipelines([found.pipeline])
     require_sight(caller, found.job_id)
-    until = take(token, body.dispatcher, worker=worker, owner=caller.owner)
+    until = take(
+        token,
+        body.dispatcher,
+        worker=worker,
+        owner=caller.owner,
+        owner_items_max=caller.in_flight_items_max,
+    )
     return {"expires_at": until}
 
 

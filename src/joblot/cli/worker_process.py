@@ -10,7 +10,7 @@ from typing import Any
 from joblot.cli import alive, verbs
 from joblot.cli.bad_entries import failed_first
 from joblot.cli.callee import loaded
-from joblot.cli.local_client import LocalClient
+from joblot.cli.local_client import LocalClient, wait_seconds
 from joblot.cli.printed import to_job_log
 from joblot.cli.records.ended import Journal, JournalingClient
 from joblot.cli.useless import stopping
@@ -121,7 +121,12 @@ def _work(order: RunOrder, served: Handler, job: int, supervised: Supervised) ->
     worker = Worker(
         client,
         [replace(served, work=work)],
-        WorkerSettings(job=job, name=order.name, item_seconds_max=order.call_seconds_max),
+        WorkerSettings(
+            job=job,
+            name=order.name,
+            wait_seconds=wait_seconds(),
+            item_seconds_max=order.call_seconds_max,
+        ),
         on_frozen=leave_frozen,
         pulse=Pulse(supervised.shared["pulse"]),
     )

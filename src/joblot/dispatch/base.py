@@ -1,8 +1,8 @@
-"""What a dispatch back-end is, and what it can do.
+"""The interface of dispatch back-ends, and what they can do.
 
-The ledger alone decides who works on what: a back-end carries hints that there is work, or leases
-that the ledger has granted. So whatever it loses, repeats or reorders, no count is wrong, and what
-it was to carry is found by polling.
+The ledger alone decides who works on what: a back-end delivers hints that there is work, or leases
+that the ledger has granted. Whatever it loses, repeats or reorders, no count is wrong, and work
+that it failed to deliver is found by polling.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ OnWork = Callable[[], None]
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What callers may rely on while the back-end is heard."""
+    """What callers may rely on while the back-end is up."""
 
-    announces: bool  # tells of work that any process makes claimable, so nobody polls quickly
-    carries_leases: bool  # brings granted leases to workers, which then make no claim
+    notifies: bool  # of work that any process makes claimable, so nobody polls quickly
+    publishes_leases: bool  # to workers, which then make no claims
 
 
 class Backend(Protocol):
-    """A way by which a process learns of work."""
+    """A way by which work reaches those who wait for it."""
 
     name: str
     capabilities: Capabilities
 
     @property
-    def is_heard(self) -> bool:
-        """Whether it was seen to work, and nothing has put that in doubt since."""
+    def is_up(self) -> bool:
+        """Whether it is known to work."""
 
     async def run(self, on_work: OnWork) -> None:
-        """Call `on_work` whenever there may be work, until cancelled. Raises nothing else."""
+        """Call `on_work` whenever there may be work, until canceled. Raises nothing else."""
 
-    def doubt(self) -> None:
-        """Work was found that it had not announced: it is to prove anew that it works."""
+    def verify(self) -> None:
+        """Check again that it works: work was found of which it had not notified."""

@@ -1,9 +1,9 @@
-"""The reference: PostgreSQL's LISTEN and NOTIFY wake those who wait.
+"""The reference back-end: PostgreSQL's LISTEN and NOTIFY wake those who wait.
 
-One connection of a process listens, in its event loop: while nothing happens, nobody is asked and
-nothing runs. It is trusted only after a notification of its own has come back, sent through
-another connection. A pooler may accept LISTEN and deliver nothing, and an intermediary may drop
-everything without closing the connection; in either case waiters poll as if there were none.
+One connection of a process listens, in an event loop: while nothing happens, no query is made and
+nothing runs. It counts as up only after a notification that this process has sent through another
+connection, the echo, has come back. A pooler may accept LISTEN and deliver nothing, and an
+intermediary may drop everything without closing the connection; in either case waiters poll.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from joblot.ledger.rows import wake
 
 logger = logging.getLogger("joblot.dispatch")
 
-ECHO_SECONDS_MAX = 5.0  # for the own notification to come back
+ECHO_SECONDS_MAX = 5.0  # for the echo to come back
 RETRY_SECONDS = 1.0  # after the connection was lost; doubles
 RETRY_SECONDS_MAX = 60.0
 
@@ -49,24 +49,24 @@ class Database:
     """Listens, and reconnects for as long as it runs."""
 
     name = "database"
-    capabilities = Capabilities(announces=True, carries_leases=False)
+    capabilities = Capabilities(notifies=True, publishes_leases=False)
 
     def __init__(self) -> None:
         self._wrapper = connection().copy()  # used by one thread at a time
         self._wrapper.inc_thread_sharing()
-        self._changed = asyncio.Event()  # one of the next four has
-        self._echo = ""  # what is to come back
+        self._changed = asyncio.Event()  # set when one of the next four changes
+        self._echo = ""  # the payload that must come back
         self._is_echoed = False
-        self._is_doubted = False
+        self._is_unverified = False
         self._lost: Error | None = None
         self._failures = 0
 
     @property
-    def is_heard(self) -> bool:
+    def is_up(self) -> bool:
         return self._is_echoed
 
-    def doubt(self) -> None:
-        self._is_doubted = True
+    def verify(self) -> None:
+        self._is_unverified = True
         self._changed.set()
 
     async def run(self, on_work: OnWork) -> None:
@@ -78,38 +78,38 @@ class Database:
             finally:
                 self._is_echoed = False
                 await asyncio.shield(asyncio.to_thread(self._wrapper.close))
-            on_work()  # what was announced meanwhile was not heard
+            on_work()  # notifications were lost meanwhile
             pause = RETRY_SECONDS * 2 ** min(self._failures - 1, 10)
             await asyncio.sleep(min(pause, RETRY_SECONDS_MAX))
 
     async def _listen(self, on_work: OnWork) -> None:
-        """Until the connection is lost, or does not prove that it works. Raises Error, OSError."""
+        """Until the connection is lost, or does not deliver. Raises Error, OSError."""
         link = await asyncio.to_thread(self._open)
         loop, descriptor = asyncio.get_running_loop(), link.fileno()
         self._lost = None
         loop.add_reader(descriptor, self._read, link, on_work)
         try:
             while True:
-                await self._prove()
+                await self._await_echo()
                 self._failures = 0
                 on_work()
-                await self._until(lambda: self._is_doubted)
+                await self._wait_until(lambda: self._is_unverified)
         finally:
             loop.remove_reader(descriptor)
 
-    async def _prove(self) -> None:
-        """Wait for a notification of our own. Raises Error, TimeoutError if none comes."""
-        self._is_doubted = self._is_echoed = False
+    async def _await_echo(self) -> None:
+        """Wait until the echo has come back. Raises Error, TimeoutError if it does not."""
+        self._is_unverified = self._is_echoed = False
         self._echo = uuid4().hex
         await asyncio.to_thread(_send, self._echo)
         try:
             async with asyncio.timeout(ECHO_SECONDS_MAX):
-                await self._until(lambda: self._is_echoed)
+                await self._wait_until(lambda: self._is_echoed)
         except TimeoutError:
-            raise TimeoutError("LISTEN brings no notifications, as behind a pooler") from None
+            raise TimeoutError("LISTEN delivers no notifications, as behind a pooler") from None
 
-    async def _until(self, holds: Callable[[], bool]) -> None:
-        """Wait until it holds. Raises the error with which the connection was lost."""
+    async def _wait_until(self, holds: Callable[[], bool]) -> None:
+        """Raises the error with which the connection was lost."""
         while not holds():
             if self._lost is not None:
                 raise self._lost
@@ -139,11 +139,11 @@ class Database:
 
     def _failed(self, error: Exception) -> None:
         if not self._failures:  # once per outage
-            logger.warning("not notified of new work, so it is polled for: %s", error)
+            logger.warning("new work is polled for, since notifications fail: %s", error)
         self._failures += 1
 
 
 def _send(payload: str) -> None:
-    """Through a connection of its own, for this once: the listening one can't prove itself."""
+    """Notify through another connection than the one that listens."""
     with contextlib.closing(connection()):
         wake.send(payload)

@@ -6,14 +6,14 @@ from joblot.dispatch.base import Capabilities, OnWork
 
 
 class Polling:
-    """Announces nothing, so those who wait ask the ledger all the time."""
+    """Notifies nobody, so those who wait query the ledger all the time."""
 
     name = "polling"
-    capabilities = Capabilities(announces=False, carries_leases=False)
-    is_heard = False
+    capabilities = Capabilities(notifies=False, publishes_leases=False)
+    is_up = False
 
     async def run(self, on_work: OnWork) -> None:
         """Nothing to do."""
 
-    def doubt(self) -> None:
-        """Nothing is claimed."""
+    def verify(self) -> None:
+        """Nothing to check."""

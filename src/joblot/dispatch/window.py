@@ -1,4 +1,4 @@
-"""The grants that a dispatcher has sent out and that no worker has taken yet, in bounded number.
+"""The outstanding grants of a pipeline, in bounded number: published, and not taken yet.
 
 It holds no items, so that its memory does not depend on the size of a job.
 """
@@ -15,19 +15,18 @@ RENEWALS_PER_LEASE = 3
 
 @dataclass(slots=True)
 class Grant:
-    """A lease on its way. `place` is the message's number in the stream, once it is stored."""
+    """`sequence` is that of its message in the stream, once NATS has acknowledged it."""
 
     token: UUID
     lease_seconds: float
-    place: int | None = None
-    sent_at: float = field(default_factory=time.monotonic)
-    looked_at: float = field(default_factory=time.monotonic)  # or sent
+    sequence: int | None = None
+    published_at: float = field(default_factory=time.monotonic)
+    checked_at: float = field(default_factory=time.monotonic)  # or published
     renewed_at: float = field(default_factory=time.monotonic)
-    was_missed: bool = False  # not found at the last look: perhaps a worker is just taking it
+    was_missing: bool = False  # at the last check: perhaps a worker is just taking it
 
     @property
-    def is_due(self) -> bool:
-        """Whether it is to be renewed."""
+    def needs_renewal(self) -> bool:
         return time.monotonic() - self.renewed_at > self.lease_seconds / RENEWALS_PER_LEASE
 
 
@@ -48,39 +47,38 @@ class Window:
     def add(self, grant: Grant) -> None:
         self._grants[grant.token] = grant
 
-    def drop(self, token: UUID) -> bool:
-        """It was taken, or has ended. False if it was not here."""
+    def remove(self, token: UUID) -> bool:
+        """False if it is not in the window."""
         return self._grants.pop(token, None) is not None
 
     def tokens(self) -> list[UUID]:
         return list(self._grants)
 
-    def stored(self) -> list[Grant]:
-        """Those that the broker has confirmed, the oldest first."""
-        return [grant for grant in self._grants.values() if grant.place is not None]
+    def acknowledged(self) -> list[Grant]:
+        """Those whose message NATS has stored, the oldest first."""
+        return [grant for grant in self._grants.values() if grant.sequence is not None]
 
-    def oldest(self, most: int, age_seconds: float) -> list[Grant]:
-        """Those that were sent, or looked for, longest ago; now they are looked for."""
+    def next_to_check(self, most: int, age_seconds: float) -> list[Grant]:
+        """Those that were published, or checked, longest ago. They count as checked now."""
         now = time.monotonic()
-        found = [grant for grant in self.stored() if now - grant.looked_at > age_seconds]
-        found = sorted(found, key=lambda grant: grant.looked_at)[:most]
+        found = [grant for grant in self.acknowledged() if now - grant.checked_at > age_seconds]
+        found = sorted(found, key=lambda grant: grant.checked_at)[:most]
         for grant in found:
-            grant.looked_at = now
+            grant.checked_at = now
         return found
 
-    def aged(self, seconds: float) -> list[UUID]:
-        """Those that are on their way for longer than that."""
+    def older_than(self, seconds: float) -> list[UUID]:
         now = time.monotonic()
-        return [one.token for one in self._grants.values() if now - one.sent_at > seconds]
+        return [one.token for one in self._grants.values() if now - one.published_at > seconds]
 
     def get(self, token: UUID) -> Grant | None:
         return self._grants.get(token)
 
-    def due(self) -> Iterator[tuple[float, Collection[UUID]]]:
-        """Those to renew, by how long a renewal of them lasts."""
+    def to_renew(self) -> Iterator[tuple[float, Collection[UUID]]]:
+        """The tokens of leases to renew, by the seconds of a lease. They count as renewed."""
         by_seconds: dict[float, list[UUID]] = {}
         for grant in self._grants.values():
-            if grant.is_due:
+            if grant.needs_renewal:
                 grant.renewed_at = time.monotonic()
                 by_seconds.setdefault(grant.lease_seconds, []).append(grant.token)
         yield from by_seconds.items()

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from joblot.lint import rules
+from joblot.lint.facts import Facts, Write
 from joblot.lint.instances import Kind
 from joblot.lint.models import PROGRESS, Models
 from joblot.lint.network import under_locks
 from joblot.lint.rules import RULES, Rule
 from joblot.lint.source import Source, sources
 from joblot.lint.units import Units
-from joblot.lint.writes import Facts, Write, facts_of
+from joblot.lint.writes import facts_of
 
 
 @dataclass(frozen=True, slots=True)

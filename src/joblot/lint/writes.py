@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from joblot.lint.blobs import Blob, Blobs, calls_in, is_by_database
+from joblot.lint.facts import Facts, Write
 from joblot.lint.instances import Change, Instance, Instances, Kind
 from joblot.lint.models import PROGRESS, Models
 from joblot.lint.queries import UPDATES, Chain, chain_of, is_lock, locked_query, within
@@ -18,39 +17,8 @@ _BULK = {"bulk_update", "abulk_update"}
 _QUERIES = {"filter", "exclude", "all", "get_queryset", "order_by", "select_for_update"}
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
-    """Something written that another process may have changed since it was read.
-
-    `line` is where it was changed, `saved` where it is written. `given`: the caller of the function
-    has passed the object, and may hold a lock on it.
-    """
-
-    unit: Unit
-    kind: Kind
-    model: str | None
-    field: str
-    line: int
-    column: int
-    saved: int
-    given: bool = False
-    by_query: bool = False
-
-
-@dataclass(slots=True)
-class Facts:
-    """What the functions do, gathered over all of them."""
-
-    writes: list[Write] = field(default_factory=list)
-    # By the name of a function: for each call, whether what it was given can't change meanwhile.
-    calls: dict[str, list[bool]] = field(default_factory=lambda: defaultdict(list))
-    # By the name of a function: what it changes in its object, and leaves for its caller to save.
-    changers: dict[str, list[Change]] = field(default_factory=dict)
-    saved_in_background: set[str] = field(default_factory=set)
-
-
 def facts_of(units: Iterable[Unit], models: Models) -> Facts:
-    """Twice over all functions: the second time with what the first has found that they change."""
+    """Walk all functions twice: the second time with the changes that the first has found."""
     names = _SAVES | UPDATES | _BULK | models.names
     units = [unit for unit in units if _concerns(unit, names)]
     first = Facts()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-from joblot.cli.local_client import LocalClient
+from joblot.cli.local_client import LocalClient, wait_seconds
 from joblot.project.connections import with_usable_connections
 from joblot.project.order import ProjectOrder
 from joblot.worker import Handler, Worker, WorkerSettings
@@ -33,7 +33,12 @@ def serve(
     worker = Worker(
         LocalClient(),
         [with_usable_connections(one) for one in handlers],
-        WorkerSettings(job=order.job, name=new_instance(), item_seconds_max=order.item_seconds_max),
+        WorkerSettings(
+            job=order.job,
+            name=new_instance(),
+            wait_seconds=wait_seconds(),
+            item_seconds_max=order.item_seconds_max,
+        ),
         on_frozen=leave_frozen,
         pulse=pulse,
     )

@@ -71,7 +71,7 @@ class Process:
         self._stop_on_signals(asyncio.get_running_loop())
         _end_with_parent()
         limit_to(self._hook_threads_max)
-        listening = asyncio.create_task(self.dispatch.run(self.room.look))
+        listening = asyncio.create_task(self.dispatch.run(self.room.notify))
         with wake.delivered_by(self._announcer.begin()):
             for clock in self._clocks:
                 clock.start()

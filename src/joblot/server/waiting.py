@@ -2,9 +2,9 @@
 
 One query of the database serves all waiters of this process. It wakes only as many as could be
 served at once, the longest waiting first, so that a thousand idle workers don't all claim one item;
-a waiter that finds nothing waits again. While a dispatch back-end announces work, the query is made
-when it does, when a range becomes due, and now and then, so that a lost announcement costs no more
-than that; otherwise all the time.
+a waiter that finds nothing waits again. While a dispatch back-end notifies of work, the query is
+made when it does, when a range becomes due, and every `waiting_poll_seconds`, which is the most
+that a lost notification costs; otherwise all the time.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class WaitingRoom:
         """True when there may be work of this kind; False if there was none in time."""
         waiter = _Waiter(wanted)
         self._waiters[waiter] = None
-        self.look()  # what came after its claim was announced before it waited
+        self.notify()  # a notification may have come between its claim and now
         if self._polling is None or self._polling.done():
             self._polling = asyncio.create_task(self._poll())
         try:
@@ -72,10 +72,10 @@ class WaitingRoom:
 
     @property
     def is_asleep(self) -> bool:
-        """No query is in progress or due: an announcement, or time, ends that."""
+        """No query is in progress or due: a notification, or time, ends that."""
         return self._is_asleep and not self._asked.is_set()
 
-    def look(self) -> None:
+    def notify(self) -> None:
         """There may be work: query soon."""
         self._asked.set()
 
@@ -84,11 +84,11 @@ class WaitingRoom:
         for waiter in list(self._waiters):
             if not waiter.woken.done():
                 waiter.woken.set_result(None)
-        self.look()
+        self.notify()
 
     async def _poll(self) -> None:
         """Query while there are waiters."""
-        was_told = True
+        was_notified = True
         while self._waiters:
             self._asked.clear()
             began, due_seconds = time.monotonic(), 0.0
@@ -102,16 +102,16 @@ class WaitingRoom:
                 began = float("-inf")
             else:
                 due_seconds = self._wake(found)
-                if not due_seconds and not was_told:
-                    self._backend.doubt()
+                if not due_seconds and not was_notified:
+                    self._backend.verify()
             took = time.monotonic() - began
             pause, self._took = _pause(min(took, self._took)), took
             await asyncio.sleep(pause)
-            was_told = await self._until_asked(due_seconds - pause)
+            was_notified = await self._until_asked(due_seconds - pause)
 
     async def _until_asked(self, due_seconds: float) -> bool:
-        """Wait for an announcement, if there will be one; False if the query is made without."""
-        if not self._backend.is_heard or due_seconds <= 0 or self._asked.is_set():
+        """Wait for a notification, if there will be one; False if the query is made without."""
+        if not self._backend.is_up or due_seconds <= 0 or self._asked.is_set():
             return True
         longest = limits().waiting_poll_seconds
         self._is_asleep = True

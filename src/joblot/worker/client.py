@@ -55,6 +55,9 @@ class Client(Protocol):
     def release(self, token: str) -> object:
         """Give back the lease's open items, at no cost to their budgets."""
 
+    def interrupt(self) -> None:
+        """The worker drains: a claim that waits should return. Also called by signal handlers."""
+
     def close(self) -> None:
         """The calling thread no longer needs the client."""
 

@@ -91,8 +91,19 @@ class _Declared:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _DeclaredWork:
+    """Work that makes its results itself, one item after the other."""
+
+    pipeline: str
+    function: Callable[[Retrying], Work]
+
+    def handler(self, pipeline: str | None, batch: int | None, retrying: Retrying) -> Handler:
+        return Handler(pipeline or self.pipeline, self.function(retrying))
+
+
 # Threads: modules append to it when imported; a list may be read at the same time.
-_declared: list[_Declared] = []
+_declared: list[_Declared | _DeclaredWork] = []
 
 
 def work(pipeline: str, *, batch: int = 0, whole_item: bool = False) -> Callable[[F], F]:
@@ -112,8 +123,16 @@ def work(pipeline: str, *, batch: int = 0, whole_item: bool = False) -> Callable
     return declare
 
 
+def declare(pipeline: str, working: Callable[[Retrying], Work]) -> None:
+    """Declare that the work which `working` returns serves a pipeline, as a function with `@work`.
+
+    `working` is called with the errors that are tried again.
+    """
+    _declared.append(_DeclaredWork(pipeline, working))
+
+
 def declared(
-    function: Callable[[Any], Any] | None = None,
+    function: Callable[..., Any] | None = None,
     *,
     pipeline: str | None = None,
     batch: int | None = None,

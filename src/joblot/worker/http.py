@@ -139,6 +139,9 @@ class HttpClient:
     def release(self, token: str) -> object:
         return self._post(f"leases/{quote(token, safe='')}/release", {})
 
+    def interrupt(self) -> None:
+        """A claim returns within its `wait_seconds`."""
+
     def keep_printed(self, token: str, texts: Sequence[tuple[int, str]]) -> object:
         """Keep what items of the lease have printed, in the job's log as far as it has room."""
         printed = [{"item": item, "text": text} for item, text in texts]

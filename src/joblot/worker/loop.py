@@ -85,6 +85,7 @@ class Worker:
     def drain(self) -> None:
         """Finish the current call, report, give back the rest, and return from `run`."""
         self._draining.set()
+        self._client.interrupt()
 
     def run(self) -> int:
         """Work until drained; returns how many results have no receipt.

@@ -1,7 +1,7 @@
-"""The worker's verbs over NATS: leases are pulled from a stream, all else is asked for.
+"""The worker's verbs over NATS: it pulls grants from a stream; all else is request and reply.
 
-A grant from the stream is only where to find work: the lease is the worker's once the ledger has
-said so. A grant that came late or twice is refused there, and dropped.
+A grant says where to find work; the lease is the worker's once the ledger has confirmed it. A grant
+that is delivered late or twice is refused there, and discarded.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from joblot import grants
-from joblot.errors import NotFound, Refused, Unavailable, WorkerRevoked
+from joblot.errors import AtLimit, NotFound, Refused, Unavailable, WorkerRevoked
 from joblot.states import NoLease
 from joblot.wire import Claim, GrantedLease, NextClaim, Reported, Result
 from joblot.worker.http import HttpClient
-from joblot.worker.nats_link import NatsLink
+from joblot.worker.nats_address import NatsAddress
+from joblot.worker.nats_connection import NatsConnection
 from joblot.worker.nats_transport import NatsTransport
 from joblot.worker.shapes import deadline_of, lease_of
 
@@ -29,20 +30,21 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("joblot.worker")
 
-SLICE_SECONDS = 0.5  # for which one of several pipelines is waited for
+TURN_SECONDS = 0.5  # to wait at one of several pipelines before the next
 TAKEN_MAX = 1_000  # leases that are remembered, so that none is worked on twice
+AT_LIMIT_SECONDS = 2.0  # until a grant is redelivered that this worker may not take now
 
 
 class NatsClient(HttpClient):
-    """NATS at `nats_url`, and a joblot server at `url`, if that is not empty.
+    """NATS at `nats`, and a joblot server at `url`, if that is not empty.
 
-    If NATS is down, leases are claimed, as over HTTP; with a server, also if none was sent for as
-    long as a claim waits. Raises as HttpClient, and Unavailable if NATS's client is not installed.
+    If NATS is down, leases are claimed, as over HTTP; with a server, also if no grant was delivered
+    for as long as a claim waits. Raises as HttpClient, and Unavailable if a dependency is missing.
     """
 
     def __init__(
         self,
-        nats_url: str,
+        nats: NatsAddress,
         url: str = "",
         token: str = "",
         instance: str = "",
@@ -51,10 +53,10 @@ class NatsClient(HttpClient):
         about: Mapping[str, Any] | None = None,
         own: bool = False,
     ) -> None:
-        self._has_server = bool(url)  # which may grant what no dispatcher sends
-        self._link = NatsLink(nats_url)
-        self._takes: Msg | None = None  # whose lease may be this worker's: it is asked for again
-        self._had: deque[str] = deque(maxlen=TAKEN_MAX)  # the leases that it took before
+        self._has_server = bool(url)  # which may grant what no dispatcher publishes
+        self._connection = NatsConnection(nats)
+        self._unanswered: Msg | None = None  # a grant that was perhaps taken: to be asked again
+        self._taken: deque[str] = deque(maxlen=TAKEN_MAX)  # tokens of leases
         super().__init__(
             url or "http://joblot.invalid",
             token,
@@ -62,7 +64,7 @@ class NatsClient(HttpClient):
             token_file=token_file,
             about=about,
             own=own,
-            around=lambda http: NatsTransport(self._link, http if url else None),
+            around=lambda http: NatsTransport(self._connection, http if url else None),
         )
 
     def claim(
@@ -75,12 +77,14 @@ class NatsClient(HttpClient):
         idempotency_key: str,
         wait_seconds: float = 0.0,
     ) -> Claim:
-        """The size of a grant was chosen by its dispatcher, so `limit` matters for claims only."""
+        """The dispatcher has chosen the size of a grant, so `limit` matters for claims only."""
         ends = time.monotonic() + wait_seconds
         try:
-            lease = self._pulled(pipelines, ends)
+            lease = self._fetch(pipelines, ends)
+        except AtLimit:
+            return Claim((), NoLease.AT_LIMIT.value, AT_LIMIT_SECONDS)
         except Unavailable as error:
-            logger.info("leases are claimed, as none can be pulled: %s", error)
+            logger.info("claiming leases, since no grant can be pulled: %s", error)
         else:
             if lease is not None:
                 return self._noted(Claim((lease,)))
@@ -102,59 +106,71 @@ class NatsClient(HttpClient):
         """Report; the next lease is pulled."""
         return Reported(list(self.report(token, results)))
 
-    def _pulled(self, pipelines: Sequence[str], ends: float) -> GrantedLease | None:
-        """The next grant that the ledger confirms; None if there is none in time.
+    def _fetch(self, pipelines: Sequence[str], ends: float) -> GrantedLease | None:
+        """The lease of the next grant that the ledger confirms; None if there is none in time.
 
-        Raises Unavailable if NATS can't say.
+        Raises Unavailable if that can't be known now, AtLimit.
         """
-        if self._takes is not None and (lease := self._taken(self._takes)):
+        if self._unanswered is not None and (lease := self._take(self._unanswered)):
             return lease
-        if not self._link.is_up:
-            raise Unavailable("NATS can't be reached")
+        if not self._connection.is_up:
+            raise Unavailable(f"NATS can't be reached: {self._connection.error}")
         turns = islice(cycle(pipelines), len(pipelines))
         seconds = 0.0  # at first, whatever is there
         while True:
             for pipeline in turns:
-                message = self._link.pull(pipeline, seconds)
-                if message is not None and (lease := self._taken(message)):
+                message = self._connection.fetch(pipeline, seconds)
+                if message is not None and (lease := self._take(message)):
                     return lease
             left = ends - time.monotonic()
             if left <= 0:
                 return None
             turns = islice(cycle(pipelines), len(pipelines))
-            seconds = min(left, SLICE_SECONDS) if len(pipelines) > 1 else left
+            seconds = min(left, TURN_SECONDS) if len(pipelines) > 1 else left
 
-    def _taken(self, message: Msg) -> GrantedLease | None:
-        """The lease of this grant, if it is this worker's now. Raises Unavailable: unknown."""
-        self._takes = message
+    def _take(self, message: Msg) -> GrantedLease | None:
+        """The lease of this grant, if the ledger makes it this worker's.
+
+        Raises Unavailable if that is unknown; the grant is then tried again. Raises AtLimit if it
+        was left to others.
+        """
+        self._unanswered = message
         try:
-            sent = grants.Sent.decoded(message.data)
-            lease = lease_of(sent.lease)
+            grant = grants.GrantMessage.decoded(message.data)
+            lease = lease_of(grant.lease)
         except (ValueError, Unavailable) as error:
-            logger.warning("a message was dropped: %s", error)
-            self._dropped(message)
+            logger.warning("a message was discarded: %s", error)
+            self._discard(message)
             return None
-        # The ledger lets its holder take a lease twice, so that a lost answer can be asked for again.
-        until = "" if lease.token in self._had else self._take(lease.token, sent.dispatcher)
+        try:
+            # The ledger lets its holder take a lease twice, so that a lost answer can be repeated.
+            until = "" if lease.token in self._taken else self._ask(lease.token, grant.dispatcher)
+        except AtLimit:
+            self._unanswered = None
+            self._connection.redeliver(message, AT_LIMIT_SECONDS)
+            raise
         if not until:
-            self._dropped(message)
+            self._discard(message)
             return None
-        self._takes = None
-        self._had.append(lease.token)
-        self._link.acknowledge(message, lease.token)
+        self._unanswered = None
+        self._taken.append(lease.token)
+        self._connection.acknowledge(message, lease.token)
         return replace(lease, expires_at=until)
 
-    def _dropped(self, message: Msg) -> None:
-        self._takes = None
-        self._link.acknowledge(message)
+    def _discard(self, message: Msg) -> None:
+        self._unanswered = None
+        self._connection.acknowledge(message)
 
-    def _take(self, token: str, dispatcher: str) -> str:
-        """The lease's new deadline; empty if others have it, or nobody may. Raises Unavailable."""
+    def _ask(self, token: str, dispatcher: str) -> str:
+        """The lease's new deadline; empty if it is another's, or nobody may have it.
+
+        Raises Unavailable, AtLimit, WorkerRevoked.
+        """
         path = f"leases/{quote(token, safe='')}/take"
         try:
             return deadline_of(self._post(path, {"dispatcher": dispatcher}))
-        except WorkerRevoked:
+        except (WorkerRevoked, AtLimit):
             raise
         except (NotFound, Refused) as error:
-            logger.debug("a grant is dropped: %s", error)
+            logger.debug("a grant was discarded: %s", error)
             return ""

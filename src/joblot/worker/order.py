@@ -7,21 +7,19 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from joblot.errors import InvalidInput
 from joblot.places import absolute, data_folder
 from joblot.worker.command import END_SECONDS, Command
 from joblot.worker.function import load, load_module
 from joblot.worker.handlers import Handler, declared, handler
+from joblot.worker.nats_address import NatsAddress
 from joblot.worker.retrying import Retrying
 from joblot.worker.settings import ITEM_SECONDS_MAX
 from joblot.worker.spool import SPOOL_BYTES_MAX
 
 URL = "JOBLOT_URL"
-NATS = "JOBLOT_NATS_URL"
-NATS_SCHEMES = ("nats", "tls", "ws", "wss")
-NATS_PORT = 4222
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +47,7 @@ class Order:
     keep_output: str = "failed"  # of which items to keep what they print: a Keep
     verbose: bool = False
     nats: str = ""  # from which leases are pulled; the url may then be empty
+    nats_creds: str = ""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -96,10 +95,13 @@ class Order:
         return folder / quote(base_of(self.url) if self.url else self.place, safe="")
 
     @property
+    def nats_address(self) -> NatsAddress:
+        return NatsAddress.parsed(self.nats, self.nats_creds)
+
+    @property
     def place(self) -> str:
-        """The address of NATS, without its user and password."""
-        parts = urlsplit(self.nats)
-        return f"{parts.scheme}://{parts.hostname}:{parts.port or NATS_PORT}"
+        """The server, or the first one of NATS, without credentials."""
+        return self.url or self.nats_address.urls[0]
 
     def _of_these(self, known: Sequence[Handler]) -> list[Handler]:
         """Those of a module's handlers that serve the named pipelines; all if none is named."""
@@ -115,17 +117,6 @@ class Order:
         if not self.pipelines:
             raise InvalidInput("expected --pipeline NAME: the pipeline to serve")
         return self.pipelines
-
-
-def nats_of(given: str | None) -> str:
-    """The given NATS server, or the one in the environment; empty if there is none.
-
-    Raises InvalidInput.
-    """
-    nats = given or os.environ.get(NATS, "")
-    if nats and not (urlsplit(nats).scheme in NATS_SCHEMES and urlsplit(nats).hostname):
-        raise InvalidInput("--nats: expected the address of NATS, such as nats://host:4222")
-    return nats
 
 
 def url_of(given: str | None) -> str:

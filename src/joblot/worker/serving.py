@@ -99,11 +99,11 @@ def _keeping(handlers: Sequence[Handler], order: Order, poster: PrintedPoster) -
 
 
 def client_of(order: Order, instance: str) -> HttpClient:
-    """By HTTP, or by NATS, which may have HTTP as the way round."""
+    """Over HTTP, or over NATS, which may have HTTP as its fallback."""
     own = bool(order.url) and is_own(order.url, Token(order.token))
     given: dict[str, Any] = {"token_file": order.token_file, "about": about(), "own": own}
     if not order.nats:
         return HttpClient(order.url, order.token, instance, **given)
     from joblot.worker.nats_client import NatsClient  # noqa: PLC0415 (an extra)
 
-    return NatsClient(order.nats, order.url, order.token, instance, **given)
+    return NatsClient(order.nats_address, order.url, order.token, instance, **given)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,11 @@ from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
 from joblot.contrib.redis import Mirror
+from joblot.contrib.redis import mirror as module
 from joblot.errors import NotFound
-from joblot.ledger.job.lifecycle import delete
+from joblot.ledger.job.lifecycle import delete, pause, resume
 from joblot.ledger.read.audit import audit
+from joblot.ledger.read.history import events
 from joblot.ledger.read.progress import progress
 from joblot.ledger.submit.submit import submit
 from tests.ledger.worker import drain, keys, lease, succeed
@@ -66,9 +70,18 @@ def server(tmp_path: Path) -> Iterator[Server]:
     running.kill()
 
 
-def mirror(server: Server, *, fresh_seconds: float = LONG, away_seconds: float = 1.0) -> Mirror:
+def mirror(
+    server: Server,
+    *,
+    fresh_seconds: float = LONG,
+    away_seconds: float = 1.0,
+    kept_seconds: float = LONG,
+) -> Mirror:
     return Mirror(
-        server.url, fresh_seconds=fresh_seconds, away_seconds=away_seconds, kept_seconds=LONG
+        server.url,
+        fresh_seconds=fresh_seconds,
+        away_seconds=away_seconds,
+        kept_seconds=kept_seconds,
     )
 
 
@@ -151,7 +164,8 @@ def test_an_older_snapshot_does_not_replace_a_newer_one(ledger_db: str, server: 
     slow = progress(job)
     drain("p")
     reader.progress(job)
-    reader._keep(f"joblot:progress:{job}", slow)
+    at = round(datetime.fromisoformat(slow["as_of"]).timestamp() * 1e6)
+    reader._copies.write(f"progress:{job}", at, slow, LONG)
     assert reader.progress(job)["status"] == "SUCCESS"
     assert json.loads(server.client.hget(f"joblot:progress:{job}", "body")) != slow
 
@@ -193,3 +207,133 @@ def test_followers_see_the_end_also_if_redis_dies(
     drain("p")
     assert follower.result() == "SUCCESS"
     assert (seen == sorted(seen), seen[-1]) == (True, 6), "it does not go back"
+
+
+class TestEvents:
+    """Each reader gets each event once and in order, whatever becomes of Redis."""
+
+    def test_many_reads_cost_the_ledger_one(self, ledger_db: str, server: Server) -> None:
+        job = job_of(3)
+        assert mirror(server).events(job) == events(job)
+        with CaptureQueriesContext(connections[ledger_db]) as caught:
+            for _ in range(50):
+                assert [one["kind"] for one in mirror(server).events(job)] == ["started"]
+        assert len(caught) == 0
+
+    def test_what_is_no_longer_fresh_is_read_from_where_it_ended(
+        self, ledger_db: str, server: Server
+    ) -> None:
+        job = job_of(3)
+        reader = mirror(server, fresh_seconds=0.001)
+        known = reader.events(job)
+        pause(job)
+        assert eventually(lambda: reader.events(job, after=known[-1]["id"]))[0]["kind"] == "paused"
+        assert reader.events(job) == events(job)
+
+    def test_a_copy_holds_the_newest_and_the_ledger_has_the_others(
+        self, ledger_db: str, server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "EVENTS_MAX", 2)
+        monkeypatch.setattr(module, "PAGE_EVENTS", 3)
+        job = job_of(3)
+        drain_one(job)
+        for _ in range(3):
+            pause(job)
+            resume(job)
+        assert mirror(server).events(job) == events(job)
+        *_, third, _, _ = events(job)
+        with CaptureQueriesContext(connections[ledger_db]) as caught:
+            assert len(mirror(server).events(job, after=third["id"])) == 2
+        assert len(caught) == 0
+
+    def test_what_the_ledger_has_lost_is_gone_once_the_copy_has_aged(
+        self, ledger_db: str, server: Server
+    ) -> None:
+        """As after a standby was promoted that had not got them."""
+        job = job_of(3)
+        reader = mirror(server, fresh_seconds=0.001, kept_seconds=1.0)
+        last = events(job)[-1]["id"]
+        invented = [*events(job), {"id": last + 9, "kind": "finished"}]
+        copy = {"id": job, "until": time.time() + 0.9, "after": 0, "events": invented}
+        copy["ended"] = False
+        reader._copies.write(f"events:{job}", last + 9, copy, 0.9)
+        assert reader.events(job) == invented
+        eventually(lambda: reader.events(job) == events(job))
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"id": 0},
+            {"events": 7},
+            {"events": [{}]},
+            {"after": None},
+            {"until": "later"},
+            {"ended": None},
+        ],
+    )
+    def test_what_is_no_copy_of_the_job_is_not_believed(
+        self, ledger_db: str, server: Server, change: dict[str, Any]
+    ) -> None:
+        job = job_of(1)
+        reader = mirror(server)
+        reader.events(job)
+        copy = json.loads(server.client.hget(f"joblot:events:{job}", "body"))
+        server.client.hset(f"joblot:events:{job}", "body", json.dumps(copy | change))
+        assert reader.events(job) == events(job)
+
+    def test_a_deleted_job_is_not_there(self, ledger_db: str, server: Server) -> None:
+        job = job_of(1)
+        reader = mirror(server, fresh_seconds=0.001)
+        reader.events(job)
+        delete(job)
+
+        def is_gone() -> bool:
+            try:
+                reader.events(job)
+            except NotFound:
+                return True
+            return False
+
+        assert eventually(is_gone)
+        assert server.client.exists(f"joblot:events:{job}") == 0
+
+    def test_the_end_costs_the_ledger_nothing_more_for_each_follower(
+        self, ledger_db: str, server: Server
+    ) -> None:
+        job = job_of(3)
+        drain("p")
+        assert list(mirror(server).follow_events(job)) == events(job)
+        with CaptureQueriesContext(connections[ledger_db]) as caught:
+            for _ in range(50):
+                *_, last = mirror(server).follow_events(job)
+                assert last["kind"] == "finished"
+        assert len(caught) == 0
+
+    @pytest.mark.parametrize("fault", ["none", "flushed", "killed"])
+    def test_a_follower_gets_each_once_until_the_end(
+        self, ledger_db: str, server: Server, in_thread: Threads, fault: str
+    ) -> None:
+        job = job_of(6)
+        seen: list[dict[str, Any]] = []
+
+        def follow() -> None:
+            reader = mirror(server, fresh_seconds=0.01, away_seconds=0.01)
+            seen.extend(reader.follow_events(job))
+
+        follower = in_thread(follow)
+        eventually(lambda: len(seen) == 1)
+        pause(job)
+        eventually(lambda: len(seen) == 2)
+        if fault == "flushed":
+            server.client.flushall()
+        elif fault == "killed":
+            server.kill()
+        resume(job)
+        drain("p")
+        follower.result()
+        assert seen == events(job)
+        assert seen[-1]["kind"] == "finished"
+
+
+def drain_one(job: int) -> None:
+    succeed(lease("p", limit=1))

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from joblot.errors import InvalidInput, LeaseEnded, NotFound, WorkerRevoked
+from joblot.errors import AtLimit, InvalidInput, LeaseEnded, NotFound, WorkerRevoked
 from joblot.ledger.claim.take import all_offered, offered, still_offered, take, withdraw
 from joblot.ledger.job.lifecycle import cancel, pause, resume
 from joblot.ledger.job.retry import retry
@@ -30,7 +30,7 @@ def job(ledger_db: str) -> Job:
 
 @pytest.fixture
 def grant(job: Job) -> GrantedLease:
-    """On its way."""
+    """It is published, and nobody has taken it."""
     return worker.lease(limit=2, worker=DISPATCHER)
 
 
@@ -43,6 +43,17 @@ def test_the_first_worker_has_it(grant: GrantedLease) -> None:
     with pytest.raises(LeaseEnded):
         take(grant.token, DISPATCHER, worker="w", owner=8)
     assert succeed(grant) == ["counted"] * 2
+
+
+def test_an_owner_at_its_cap_takes_nothing_and_others_may(job: Job, grant: GrantedLease) -> None:
+    second = worker.lease(limit=2, worker=DISPATCHER)
+    take(grant.token, DISPATCHER, worker="w", owner=7, owner_items_max=1)
+    with pytest.raises(AtLimit, match="fewer than 1 items"):
+        take(second.token, DISPATCHER, worker="w2", owner=7, owner_items_max=1)
+    take(grant.token, DISPATCHER, worker="w", owner=7, owner_items_max=1)  # its own, again
+    assert list(still_offered([UUID(second.token)], DISPATCHER).values()) == [True]
+    succeed(grant)
+    take(second.token, DISPATCHER, worker="w2", owner=7, owner_items_max=1)
 
 
 def test_to_take_it_again_renews_it(grant: GrantedLease) -> None:

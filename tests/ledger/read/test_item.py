@@ -35,6 +35,7 @@ def test_it_stands_somewhere_in_each_stage(ledger_db: str) -> None:
     assert states(job, 4) == ["ready", "not_reached"]
     assert item(job, 3)["stages"][0]["worker"] == "gpu-7"
     assert item(job, 3)["stages"][0]["until"] == lease.expires_at
+    assert item(job, 3)["stages"][0]["since"] < lease.expires_at
     cancel(job, grace_seconds=0)
     succeed(lease, 2)
     assert states(job, 2) == ["finished_after_cancel", "cancelled_before_start"]

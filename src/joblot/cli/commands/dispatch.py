@@ -12,7 +12,7 @@ from joblot.cli.database import describe, make_served_database
 from joblot.cli.options import Db
 from joblot.errors import InvalidInput, Unavailable
 from joblot.log_format import log_to_stderr
-from joblot.worker.order import NATS, nats_of
+from joblot.worker.nats_address import NATS, NATS_CREDS, NatsAddress, given_nats
 
 ITEMS, WINDOW, THREADS = 64, 64, 16
 
@@ -23,16 +23,22 @@ def dispatch(
         str | None,
         typer.Option("--nats", metavar="URL", help=f"NATS with JetStream (default: {NATS})."),
     ] = None,
+    nats_creds: Annotated[
+        str | None,
+        typer.Option(
+            "--nats-creds", metavar="FILE", help=f"Credentials for NATS (default: {NATS_CREDS})."
+        ),
+    ] = None,
     pipeline: Annotated[
         list[str] | None,
         typer.Option("--pipeline", metavar="NAME", help="Lease for this pipeline. Repeatable."),
     ] = None,
     items: Annotated[
-        int, typer.Option("--items", min=1, max=1_000, help="The most that one grant has.")
+        int, typer.Option("--items", min=1, max=1_000, help="The most items of a grant.")
     ] = ITEMS,
     window: Annotated[
         int,
-        typer.Option("--window", min=1, max=10_000, help="Grants of a pipeline on their way."),
+        typer.Option("--window", min=1, max=10_000, help="Outstanding grants of a pipeline."),
     ] = WINDOW,
     name: Annotated[
         str | None,
@@ -43,17 +49,17 @@ def dispatch(
     ] = THREADS,
     db: Db = None,
 ) -> None:
-    """Lease items in the ledger, send the grants to workers over NATS, and answer the workers.
+    """Lease items in the ledger, publish the grants to workers over NATS, and answer the workers.
 
     Run `joblot serve` or `joblot sweep --forever` as well, for leases that are not renewed.
     """
-    url = nats_of(nats)
-    if not url or not pipeline:
+    servers, credentials_file = given_nats(nats, nats_creds)
+    if not servers or not pipeline:
         raise InvalidInput(f"expected --nats URL (or {NATS}), and --pipeline NAME")
     log_to_stderr("joblot dispatch")
     make_served_database(db)
     try:
-        from joblot.dispatch.feed import FeedSettings  # noqa: PLC0415 (an extra)
+        from joblot.dispatch.publisher import DispatcherSettings  # noqa: PLC0415 (an extra)
         from joblot.server.dispatching import dispatch as run  # noqa: PLC0415 (an extra)
     except ImportError as error:
         raise Unavailable(
@@ -62,5 +68,10 @@ def dispatch(
         ) from error
     names = ", ".join(pipeline)
     text.err().print(f"joblot dispatches {names} of {describe()}", soft_wrap=True)
-    settings = FeedSettings(name or f"dispatch-{socket.gethostname()}", items, window)
-    run(url, list(dict.fromkeys(pipeline)), settings, threads)
+    settings = DispatcherSettings(name or f"dispatch-{socket.gethostname()}", items, window)
+    run(
+        NatsAddress.parsed(servers, credentials_file),
+        list(dict.fromkeys(pipeline)),
+        settings,
+        threads,
+    )

@@ -14,7 +14,8 @@ from joblot.errors import InvalidInput
 from joblot.log_format import log_to_stderr
 from joblot.places import absolute, data_folder
 from joblot.worker.handlers import BATCH_ITEMS_MAX
-from joblot.worker.order import NATS, URL, Order, given_url, nats_of, url_of
+from joblot.worker.nats_address import NATS, NATS_CREDS, given_nats
+from joblot.worker.order import URL, Order, given_url, url_of
 from joblot.worker.printed import Keep
 from joblot.worker.settings import ITEM_SECONDS_MAX
 from joblot.worker.spool import SPOOL_BYTES_MAX
@@ -35,7 +36,16 @@ Nats = Annotated[
     typer.Option(
         "--nats",
         metavar="URL",
-        help=f"Pull leases from NATS, which `joblot dispatch` feeds (default: {NATS}).",
+        help=f"Pull leases from NATS, as `joblot dispatch` publishes them (default: {NATS}).",
+        show_default=False,
+    ),
+]
+NatsCreds = Annotated[
+    str | None,
+    typer.Option(
+        "--nats-creds",
+        metavar="FILE",
+        help=f"Credentials for NATS (default: {NATS_CREDS}).",
         show_default=False,
     ),
 ]
@@ -102,6 +112,7 @@ def worker(
     command: Exec = None,
     url: Url = None,
     nats: Nats = None,
+    nats_creds: NatsCreds = None,
     token: Token = None,
     pipeline: Pipelines = None,
     batch: Batch = None,
@@ -124,12 +135,13 @@ def worker(
     """
     _check_work(function, command, batch)
     access = ApiToken.of(token)
-    broker = nats_of(nats)
-    if broker and job is not None:
+    servers, credentials_file = given_nats(nats, nats_creds)
+    if servers and job is not None:
         raise InvalidInput("--job: grants that come over NATS are of any job; leave one out")
     order = Order(
-        url=given_url(url) if broker else url_of(url),
-        nats=broker,
+        url=given_url(url) if servers else url_of(url),
+        nats=servers,
+        nats_creds=credentials_file,
         token=access.text,
         token_file=access.file,
         function=function or "",
@@ -153,7 +165,7 @@ def worker(
 
     workers = WorkerProcesses(order, processes)
     served = ", ".join(workers.start())
-    say_aside(f"joblot worker: serving {served} at {order.url or order.place}")
+    say_aside(f"joblot worker: serving {served} at {order.place}")
     raise typer.Exit(workers.work())
 
 

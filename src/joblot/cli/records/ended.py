@@ -102,6 +102,7 @@ class JournalingClient(LocalClient):
     """Passes what was reported to the journal, with the receipts."""
 
     def __init__(self, journal: Journal) -> None:
+        super().__init__()
         self._journal = journal
 
     def report(self, token: str, results: Sequence[Result]) -> Sequence[ItemReceipt]:

@@ -1,4 +1,4 @@
-"""A mirror of jobs' progress in Redis, for more readers than the database should serve.
+"""A mirror of jobs in Redis: their progress and events, for more readers than the database serves.
 
 It holds copies only. Without Redis, or after it was flushed, readers get the same from the ledger.
 """

@@ -1,38 +1,33 @@
-"""Progress by way of Redis: of all readers of a job, one at a time reads the ledger.
+"""Progress and events of jobs through Redis: one reader at a time reads the ledger for all others.
 
-A copy says which snapshot it is of, and an older one does not replace a newer one. Whatever goes
-wrong with Redis (it is away, slow, flushed, or holds something else), the ledger is read instead.
+Each copy says of which snapshot it is, and an older one does not replace a newer one.
 """
 
 from __future__ import annotations
 
-import json
-import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import redis
-
+from joblot.contrib.redis.copies import Copies, Copy
 from joblot.errors import NotFound
-from joblot.ledger.read.progress import progress as read_ledger
+from joblot.ledger.read.history import events as read_events
+from joblot.ledger.read.progress import progress as read_progress
 
-logger = logging.getLogger("joblot.redis")
+EVENTS_MAX = 500  # of a job, in a copy: the newest
+PAGE_EVENTS = 100  # that are read at once
 
-T = TypeVar("T")
 Progress = dict[str, Any]
-
-_PUT_IF_NEWER = (Path(__file__).parent / "put_if_newer.lua").read_text(encoding="utf-8")
+Event = dict[str, Any]
 
 
 class Mirror:
-    """Reads jobs' progress through Redis at `url`; any thread may use it.
+    """Reads jobs' progress and events through Redis at `url`; any thread may use it.
 
     An answer is at most about `fresh_seconds` old. A copy that nobody has asked for is removed
     after `kept_seconds`. A call of Redis takes at most `call_seconds_max`; after one has failed,
-    Redis is not asked for `away_seconds`. All keys begin with `prefix`.
+    Redis is not used for `away_seconds`. All keys begin with `prefix`.
     """
 
     def __init__(
@@ -45,29 +40,24 @@ class Mirror:
         away_seconds: float = 1.0,
         prefix: str = "joblot:",
     ) -> None:
-        self._redis = redis.Redis.from_url(
-            url,
-            socket_timeout=call_seconds_max,
-            socket_connect_timeout=call_seconds_max,
-            retry=None,
+        self._copies = Copies(
+            url, call_seconds_max=call_seconds_max, away_seconds=away_seconds, prefix=prefix
         )
-        self._put = self._redis.register_script(_PUT_IF_NEWER)
         self._fresh, self._kept = fresh_seconds, kept_seconds
-        self._away_seconds, self._prefix = away_seconds, prefix
-        self._away_until = 0.0  # Threads: each may set it; a lost write costs one more try
 
     def progress(self, job_id: int) -> Progress:
         """As `joblot.progress`, with the same errors; `as_of` says when the ledger was read."""
-        key = f"{self._prefix}progress:{job_id}"
-        copy, is_mine = self._asked(lambda: self._copy(key)) or (None, True)
+        name = f"progress:{job_id}"
+        copy, is_mine = self._copies.read(name, self._fresh)
         if copy is not None and not is_mine and copy.get("id") == job_id:
             return copy
         try:
-            state = read_ledger(job_id)
+            state = read_progress(job_id)
         except NotFound:
-            self._asked(lambda: self._redis.delete(key))
+            self._copies.delete(name)
             raise
-        self._asked(lambda: self._keep(key, state))
+        at = round(datetime.fromisoformat(state["as_of"]).timestamp() * 1e6)
+        self._copies.write(name, at, state, self._kept)
         return state
 
     def follow(self, job_id: int) -> Iterator[Progress]:
@@ -78,43 +68,78 @@ class Mirror:
             if last is None or _without_time(state) != _without_time(last):
                 yield state
                 last = state
-            if state["finished_at"] is not None and not state["finishing"]:
+            if _has_ended(state):
                 return
             time.sleep(self._fresh)
 
-    def _copy(self, key: str) -> tuple[Progress | None, bool]:
-        """The copy, and whether this reader is the one to read the ledger.
+    def events(self, job_id: int, *, after: int = 0) -> list[Event]:
+        """As `joblot.events`: those after this id, or the first of them. Raises NotFound."""
+        return self._events(job_id, after)[0]
 
-        The right to do so lasts `fresh_seconds`: if its holder dies, another reader gets it.
-        """
-        with self._redis.pipeline(transaction=False) as both:
-            both.hget(key, "body")
-            both.set(f"{key}:read", 1, nx=True, px=_milliseconds(self._fresh))
-            body, mine = both.execute()
-        try:
-            copy = json.loads(body) if body is not None else None
-        except ValueError:
-            copy = None
-        return (copy, bool(mine)) if isinstance(copy, dict) else (None, True)
+    def follow_events(self, job_id: int, *, after: int = 0) -> Iterator[Event]:
+        """Each event after this id, once and in order, until the job has ended. Raises NotFound."""
+        while True:
+            page, has_ended = self._events(job_id, after)
+            yield from page
+            if page:
+                after = page[-1]["id"]
+            elif has_ended:
+                return
+            else:
+                time.sleep(self._fresh)
 
-    def _keep(self, key: str, state: Progress) -> None:
-        at = round(datetime.fromisoformat(state["as_of"]).timestamp() * 1e6)
-        self._put(keys=[key], args=[at, json.dumps(state), _milliseconds(self._kept)])
+    def _events(self, job_id: int, after: int) -> tuple[list[Event], bool]:
+        """Events after this id, and whether the job had ended before they were read."""
+        name = f"events:{job_id}"
+        copy, is_mine = self._copies.read(name, self._fresh)
+        if self._copies.is_away:
+            has_ended = _has_ended(read_progress(job_id))
+            return read_events(job_id, after=after), has_ended
+        if copy is None or not _has_events_of(job_id, copy):
+            copy, is_mine = None, True
+        if is_mine:
+            try:
+                copy = self._refreshed(job_id, copy)
+            except NotFound:
+                self._copies.delete(name)
+                raise
+            last = copy["events"][-1]["id"] if copy["events"] else 0
+            self._copies.write(name, last, copy, copy["until"] - time.time())
+        assert copy is not None
+        if after < copy["after"]:
+            return read_events(job_id, after=after), False
+        return [event for event in copy["events"] if event["id"] > after], copy["ended"]
 
-    def _asked(self, call: Callable[[], T]) -> T | None:
-        """What Redis answers; None if it does not answer, or was away a moment ago."""
-        if time.monotonic() < self._away_until:
-            return None
-        try:
-            return call()
-        except (redis.RedisError, OSError) as error:
-            self._away_until = time.monotonic() + self._away_seconds
-            logger.warning("Redis is not used for %s s: %s", self._away_seconds, error)
-            return None
+    def _refreshed(self, job_id: int, copy: Copy | None) -> Copy:
+        """With the events since it was read. Once per `kept_seconds`, all are read again."""
+        now = time.time()
+        # The end is written together with its event, so what is read from now on has that event.
+        has_ended = _has_ended(read_progress(job_id))
+        if copy is None or not now < copy["until"] <= now + self._kept:
+            copy = {"id": job_id, "until": now + self._kept, "after": 0, "events": []}
+        known: list[Event] = list(copy["events"])
+        while True:
+            last = known[-1]["id"] if known else copy["after"]
+            page = read_events(job_id, after=last, limit=PAGE_EVENTS)
+            known += page
+            if len(page) < PAGE_EVENTS:
+                break
+        cut = known[: max(0, len(known) - EVENTS_MAX)]
+        after = cut[-1]["id"] if cut else copy["after"]
+        return copy | {"after": after, "events": known[len(cut) :], "ended": has_ended}
 
 
-def _milliseconds(seconds: float) -> int:
-    return max(1, round(seconds * 1000))
+def _has_events_of(job_id: int, copy: Copy) -> bool:
+    """Whether it has the shape of `_refreshed`."""
+    kinds = {"id": int, "until": float, "after": int, "events": list, "ended": bool}
+    if not all(isinstance(copy.get(name), kind) for name, kind in kinds.items()):
+        return False
+    known = all(isinstance(one, dict) and isinstance(one.get("id"), int) for one in copy["events"])
+    return known and copy["id"] == job_id
+
+
+def _has_ended(state: Progress) -> bool:
+    return state["finished_at"] is not None and not state["finishing"]
 
 
 def _without_time(state: Progress) -> Progress:

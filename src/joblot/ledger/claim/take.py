@@ -1,7 +1,7 @@
-"""Take: a worker takes over a lease that a dispatcher was granted and has sent out.
+"""Take: a worker takes over a lease that was granted to a dispatcher, which has published it.
 
-The ledger decides who has it, however often and to how many a broker brings it: the first worker
-that takes it. A lease whose job is not claimable any more, or whose run is over, is not taken.
+The ledger gives it to the first worker that takes it, however often and to how many workers a
+broker delivers it. A lease whose job is no longer claimable, or whose run is over, is not taken.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from joblot import clock, telemetry
-from joblot.errors import InvalidInput, LeaseEnded
+from joblot.errors import AtLimit, InvalidInput, LeaseEnded
+from joblot.ledger.claim import availability
 from joblot.ledger.db.transactions import alias, durable, repeated
 from joblot.ledger.lease import release_if_held_by, renew
 from joblot.ledger.rows import workers
@@ -39,13 +40,23 @@ def offered(token: str | UUID) -> Offered:
 
 @telemetry.verb("take")
 @repeated
-def take(token: str | UUID, dispatcher: str, *, worker: str, owner: int | None = None) -> str:
+def take(
+    token: str | UUID,
+    dispatcher: str,
+    *,
+    worker: str,
+    owner: int | None = None,
+    owner_items_max: int | None = None,
+) -> str:
     """Make the lease that was granted to `dispatcher` the worker's; returns its new deadline.
 
-    From now on the lease counts as the worker's: its caps, its revocation, what it holds. To repeat
-    the call renews the lease. Raises LeaseEnded if another worker has taken it, if all its items
-    are settled, if it has ended, or if its job gives out no items now; WorkerRevoked; NotFound;
-    InvalidInput for no `worker`.
+    Then the lease counts as the worker's: for caps, for a revocation, and for what it holds.
+    Repeating the call renews the lease. An owner whose live leases hold `owner_items_max` items
+    takes nothing (one lease may exceed the cap, and so may concurrent calls).
+
+    Raises AtLimit for such an owner, and the lease can be taken by others; LeaseEnded if another
+    worker has taken it, if all its items are settled, if it has ended, or if its job is not
+    claimable now; WorkerRevoked; NotFound; InvalidInput for no `worker`.
     """
     if not worker:
         raise InvalidInput("Joblot-Worker: expected the name of the worker that takes the lease")
@@ -55,6 +66,8 @@ def take(token: str | UUID, dispatcher: str, *, worker: str, owner: int | None =
         # Read after the lease is locked: what closes it waits for the lock, or is seen.
         job = read_job(lease.job_id, deleted=True)
         if _is_offered(lease, job, dispatcher):
+            if availability.room(owner, owner_items_max) <= 0:
+                raise AtLimit(f"expected fewer than {owner_items_max} items in flight; try later")
             until = clock.after(policy_of(job).lease_seconds)
             mine = Lease.ledger.using(alias()).filter(pk=lease.pk)
             mine.update(worker=worker, owner=owner, expires_at=until)
@@ -67,13 +80,13 @@ def take(token: str | UUID, dispatcher: str, *, worker: str, owner: int | None =
 
 
 def withdraw(token: str | UUID, dispatcher: str) -> int:
-    """Give back a lease that no worker has taken, at no cost to its items; returns how many."""
+    """Release a lease that no worker has taken, at no cost to its items; returns their number."""
     return release_if_held_by(token, dispatcher)
 
 
 @repeated
 def all_offered(dispatcher: str) -> list[UUID]:
-    """The leases that it was granted and no worker has taken, in an earlier process, too."""
+    """The leases granted to it that no worker has taken, also of an earlier process."""
     held = Lease.ledger.using(alias()).filter(LIVE_BY_TIME, worker=dispatcher, owner=None)
     return list(held.values_list("pk", flat=True))
 
@@ -82,7 +95,7 @@ def all_offered(dispatcher: str) -> list[UUID]:
 def still_offered(tokens: Collection[UUID], dispatcher: str) -> dict[UUID, bool]:
     """Those of its leases that no worker has taken and that have not ended.
 
-    Each with whether a worker may take it; if not, the dispatcher is to release it.
+    Each with whether a worker may take it; if not, the dispatcher should withdraw it.
     """
     held = Lease.ledger.using(alias()).filter(LIVE, pk__in=tokens, worker=dispatcher)
     found = held.select_related("job")

@@ -6,44 +6,36 @@ snapshot, so what it finds in a running job is a fault, not work in progress.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from django.db.models import Count, Sum
-
 from joblot.errors import NotFound
-from joblot.ledger.db.transactions import alias, one_snapshot, repeated
+from joblot.ledger.db.statements import fetch
+from joblot.ledger.db.transactions import alias, connection, one_snapshot, repeated
 from joblot.ledger.rows.due import Counts, JobSnapshot, decide, read_snapshot
 from joblot.ledger.rows.job import unknown_job
 from joblot.ledger.rows.ranges import Span
-from joblot.models import (
-    LIVE,
-    MAY_SETTLE,
-    Event,
-    Item,
-    ItemRange,
-    Job,
-    Lease,
-    Metric,
-    Outcome,
-    Tally,
-    Uncounted,
-)
-from joblot.states import FINALIZABLE, TERMINAL, ItemState, JobStatus, Receipt
+from joblot.models import LIVE, MAY_SETTLE, ItemRange, Job, Lease, Outcome
+from joblot.states import FINALIZABLE, TERMINAL, ItemState, JobStatus
 
 Check = dict[str, Any]
+
+_SETTLED = (ItemState.SUCCEEDED, ItemState.FAILED, ItemState.LOST)
 
 
 @dataclass(frozen=True, slots=True)
 class _Truth:
-    """What the rows of a job say about its tallies."""
+    """What the rows of a job say about its tallies; read in one statement."""
 
     stages: list[Counts]
     late_kept: Counter[str]  # by stage
     late_tallied: Counter[str]
+    metrics: Counter[tuple[int, str]]  # the sums, by stage and name
+    events: Counter[str]  # of this run, by kind
+    items: int
 
 
 @repeated
@@ -60,8 +52,8 @@ def audit(job_id: int) -> dict[str, Any]:
             raise unknown_job(job_id)
         truth = _truth(seen)
         drift = _drift(seen, truth)
-        checks = [*_counts(seen, truth), *_metrics(seen), *_items(seen), *_events(seen)]
-        checks += _queue(seen)
+        checks = [*_counts(seen, truth), *_metrics(seen, truth), *_items(seen, truth)]
+        checks += [*_events(seen, truth), *_queue(seen)]
     total = sum(abs(items) for columns in drift.values() for items in columns.values())
     return {"ok": all(check["ok"] for check in checks), "count_drift": total, "checks": checks}
 
@@ -79,7 +71,32 @@ def _check(invariant: str, expected: Any, found: Any) -> Check:
 
 
 def _truth(seen: JobSnapshot) -> _Truth:
-    return _Truth(recount(seen), _late_kept(seen), _late_tallied(seen))
+    found: dict[str, Counter[tuple[int, str]]] = defaultdict(Counter)
+    rows = fetch(connection(), "read/recounted", job=seen.job_id, run=seen.run)
+    for what, stage, name, items in rows:
+        found[what][stage, name] = int(items)
+    return _Truth(
+        _stages(seen, found["outcomes"]),
+        _by_stage(seen, found["late, kept"]),
+        _by_stage(seen, found["late, tallied"]),
+        found["metrics"],
+        Counter({kind: events for (_, kind), events in found["events"].items()}),
+        found["items"][0, ""],
+    )
+
+
+def _stages(seen: JobSnapshot, outcomes: Counter[tuple[int, str]]) -> list[Counts]:
+    """The counts of each stage; what was not successful in one is skipped in all later ones."""
+    recounted, skipped = [], 0
+    for stage in range(len(seen.stages)):
+        done, failed, lost = (outcomes[stage, str(state.value)] for state in _SETTLED)
+        recounted.append(Counts(done, failed, lost, skipped))
+        skipped += failed + lost
+    return recounted
+
+
+def _by_stage(seen: JobSnapshot, items: Counter[tuple[int, str]]) -> Counter[str]:
+    return Counter({seen.names[stage]: count for (stage, _), count in items.items() if count})
 
 
 def _counts(seen: JobSnapshot, truth: _Truth) -> Iterator[Check]:
@@ -110,61 +127,38 @@ def _drift(seen: JobSnapshot, truth: _Truth) -> dict[int, Counter[str]]:
     return drift
 
 
-def _late_kept(seen: JobSnapshot) -> Counter[str]:
-    rows = Uncounted.ledger.using(alias()).filter(job_id=seen.job_id, receipt=Receipt.LATE.value)
-    by_stage = rows.values("stage").annotate(items=Count("id"))
-    return Counter({seen.names[row["stage"]]: row["items"] for row in by_stage})
-
-
-def _late_tallied(seen: JobSnapshot) -> Counter[str]:
-    rows = Tally.ledger.using(alias()).filter(job_id=seen.job_id)
-    by_stage = rows.values("stage").annotate(items=Sum("late"))
-    return Counter(
-        {seen.names[row["stage"]]: int(row["items"]) for row in by_stage if row["items"]}
-    )
-
-
 def recount(seen: JobSnapshot) -> list[Counts]:
     """The counts of each stage, from the outcomes."""
-    rows = Outcome.ledger.using(alias()).filter(job_id=seen.job_id)
-    by_stage: dict[int, Counter[int]] = {}
-    for row in rows.values("stage", "state").annotate(items=Count("number")):
-        by_stage.setdefault(row["stage"], Counter())[row["state"]] = row["items"]
-    recounted, skipped = [], 0
-    for stage in range(len(seen.stages)):
-        found = by_stage.get(stage, Counter())
-        failed, lost = found[ItemState.FAILED], found[ItemState.LOST]
-        recounted.append(Counts(found[ItemState.SUCCEEDED], failed, lost, skipped))
-        skipped += failed + lost
-    return recounted
+    return _truth(seen).stages
 
 
-def _metrics(seen: JobSnapshot) -> Iterator[Check]:
+def _metrics(seen: JobSnapshot, truth: _Truth) -> Iterator[Check]:
     """The sums of the metrics equal the sums over the outcomes."""
     surplus = {
         f"{seen.names[stage]}.{name}": -value
-        for (stage, name), value in sorted(metric_drift(seen).items())
+        for (stage, name), value in sorted(_metric_drift(seen, truth).items())
     }
     yield _check("metrics drift by nothing", {}, surplus)
 
 
 def metric_drift(seen: JobSnapshot) -> Counter[tuple[int, str]]:
     """By stage and name, what must be added to a metric's sum to equal that of the outcomes."""
+    return _metric_drift(seen, _truth(seen))
+
+
+def _metric_drift(seen: JobSnapshot, truth: _Truth) -> Counter[tuple[int, str]]:
     drift: Counter[tuple[int, str]] = Counter()
     outcomes = Outcome.ledger.using(alias()).filter(job_id=seen.job_id, metrics__isnull=False)
     for stage, metrics in outcomes.values_list("stage", "metrics").iterator():
         for name, value in metrics.items():
             drift[stage, name] += value
-    sums = Metric.ledger.using(alias()).filter(job_id=seen.job_id).values("stage", "name")
-    for row in sums.annotate(sum=Sum("value")):
-        drift[row["stage"], row["name"]] -= int(row["sum"])
+    drift.subtract(truth.metrics)
     return Counter({place: value for place, value in drift.items() if value})
 
 
-def _items(seen: JobSnapshot) -> Iterator[Check]:
+def _items(seen: JobSnapshot, truth: _Truth) -> Iterator[Check]:
     """Numbers are dense, and no item was settled in a stage that it had not reached."""
-    numbers = Item.ledger.using(alias()).filter(job_id=seen.job_id).count()
-    yield _check("items equal the total", seen.total, numbers)
+    yield _check("items equal the total", seen.total, truth.items)
     for stage in range(1, len(seen.stages)):
         outcomes = Outcome.ledger.using(alias()).filter(job_id=seen.job_id).values("number")
         before = outcomes.filter(stage=stage - 1, state=ItemState.SUCCEEDED)
@@ -173,13 +167,12 @@ def _items(seen: JobSnapshot) -> Iterator[Check]:
         yield _check(f"all settled in {seen.names[stage]} came through the stage before", 0, found)
 
 
-def _events(seen: JobSnapshot) -> Iterator[Check]:
+def _events(seen: JobSnapshot, truth: _Truth) -> Iterator[Check]:
     """A run that has ended has one `finished` event, any other none."""
-    mine = Event.ledger.using(alias()).filter(job_id=seen.job_id, run=seen.run)
     ended = int(seen.status in TERMINAL)
-    yield _check("finished events of this run", ended, mine.filter(kind="finished").count())
+    yield _check("finished events of this run", ended, truth.events["finished"])
     amended = seen.revision - 1 if ended else 0
-    yield _check("amended events of this run", amended, mine.filter(kind="amended").count())
+    yield _check("amended events of this run", amended, truth.events["amended"])
 
 
 def _queue(seen: JobSnapshot) -> Iterator[Check]:
@@ -206,26 +199,20 @@ def places_of_open(seen: JobSnapshot) -> dict[int, dict[int, int]]:
 
 def _held(seen: JobSnapshot) -> list[tuple[int, int]]:
     """(stage, number) for every place where an item waits or is held."""
-    held = [
-        (row.stage, number)
-        for row in ItemRange.ledger.using(alias()).filter(job_id=seen.job_id)
-        for number in range(row.next, row.last + 1)
-    ]
+    queued = ItemRange.ledger.using(alias()).filter(job_id=seen.job_id)
     live = Lease.ledger.using(alias()).filter(LIVE, job_id=seen.job_id)
-    for lease in live:
-        gone = set(lease.gone)
-        spans = (Span(*span) for span in lease.ranges)
-        held += [(lease.stage, n) for span in spans for n in span.numbers if n not in gone]
+    held = [
+        (stage, number)
+        for stage, first, last in queued.values_list("stage", "next", "last")
+        for number in range(first, last + 1)
+    ]
+    for stage, ranges, gone in live.values_list("stage", "ranges", "gone"):
+        back = set(gone)
+        spans = (Span(*span) for span in ranges)
+        held += [(stage, n) for span in spans for n in span.numbers if n not in back]
     return held
 
 
 def _open_numbers(seen: JobSnapshot, stage: int) -> list[int]:
-    settled = Outcome.ledger.using(alias()).filter(job_id=seen.job_id, stage=stage)
-    if stage == 0:
-        arrived = Item.ledger.using(alias()).filter(job_id=seen.job_id)
-    else:
-        arrived = Outcome.ledger.using(alias()).filter(
-            job_id=seen.job_id, stage=stage - 1, state=ItemState.SUCCEEDED
-        )
-    left = set(arrived.values_list("number", flat=True))
-    return sorted(left - set(settled.values_list("number", flat=True)))
+    rows = fetch(connection(), "read/open_numbers", job=seen.job_id, stage=stage)
+    return [number for (number,) in rows]

@@ -27,7 +27,7 @@ def item(job_id: int, number: int) -> Json:
     """The item as `items` returns it, and more.
 
     `stages` has its state in each stage, and in `until` or `worker` what an open one waits for, in
-    `progress` how far its worker is with it;
+    `since` when that worker has claimed it, in `progress` how far it is with it;
     `tries` are all attempts, oldest first, with `worker`, `leased_at`, `reported_at`, `receipt`,
     its `reason` and `error`; `uncounted` are results that were kept and do not count;
     `previous_failed` and `next_failed` are the numbers of the nearest items that failed or were
@@ -73,6 +73,7 @@ def _open_state(seen: JobSnapshot, stage: int, number: int) -> Json:
         if held:
             until = lease.expires_at.isoformat()
             state = {"state": "in_flight", "worker": lease.worker, "until": until}
+            state["since"] = lease.claimed_at.isoformat()
             return state | _progress(lease, number)
     queued = ItemRange.ledger.using(alias()).filter(
         job_id=seen.job_id, stage=stage, next__lte=number, last__gte=number

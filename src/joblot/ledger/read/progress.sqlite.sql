@@ -3,13 +3,13 @@
 -- guard: the jobs are not deleted
 -- locks: none; CROSS JOIN makes every access by job a look-up
 SELECT j.version, j.run, j.revision, j.status, j.sealed, j.total, j.recorded, j.policy,
-       j.status = 'CANCELING' AND j.cancel_closes_at IS NOT NULL AND (
+       CASE WHEN j.status = 'CANCELING' AND j.cancel_closes_at IS NOT NULL THEN (
            SELECT 1 FROM joblot_lease l WHERE l.job_id = j.id AND l.state IN ({CAN_SETTLE})
            ORDER BY l.state, l.stage LIMIT 1
        ) IS NULL AND (
            SELECT 1 FROM joblot_lease l
            WHERE l.job_id = j.id AND l.state = {SPENT} AND NOT (l.gone = '[]') LIMIT 1
-       ) IS NULL AS drained,
+       ) IS NULL ELSE false END AS drained,
        s.position, s.name, COALESCE(SUM(t.succeeded), 0), COALESCE(SUM(t.failed), 0),
        COALESCE(SUM(t.lost), 0), COALESCE(SUM(t.skipped), 0),
        j.id, j.name, j.project, j.priority, j.owner, j.created_at, j.started_at, j.finished_at,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 from joblot import clock
 from joblot.config import limits
@@ -66,9 +67,15 @@ def _none(span: Span) -> float:
 
 
 def enqueue(
-    job_id: int, stage: int, spans: Iterable[Span], wait_seconds: Callable[[Span], float] = _none
+    job_id: int,
+    stage: int,
+    spans: Iterable[Span],
+    wait_seconds: Callable[[Span], float] = _none,
+    *,
+    not_before: datetime | None = None,
 ) -> None:
-    """Put items into the queue of `stage`, in one statement, each to be claimed after its wait.
+    """Put items into the queue of `stage`, in one statement, each to be claimed after its wait,
+    or none before the moment `not_before`.
 
     Ranges have at most `range_items_max` items, so that a retry does not reopen one long range on
     which all claims contend.
@@ -80,7 +87,7 @@ def enqueue(
                 stage=stage,
                 next=span.first,
                 last=span.last,
-                not_before=clock.after(wait_seconds(span)),
+                not_before=not_before or clock.after(wait_seconds(span)),
                 failures=span.failures,
                 expiries=span.expiries,
                 returns=span.returns,

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-DRAWS = 8  # numbers per step
+DRAWS = 12  # numbers per step
 NUMBER_MAX = 9_999
 
 

@@ -179,10 +179,16 @@ class Job:
     # Workers
 
     def ready(self, stage: int, now: int) -> dict[int, Waiting]:
-        return dict(self._ready(stage, now))
+        numbers = (n for at, n in self.waiting if at == stage and self.is_ready(stage, n, now))
+        return {n: self.waiting[stage, n] for n in numbers}
 
-    def is_any_ready(self, stage: int, now: int) -> bool:
-        return next(self._ready(stage, now), None) is not None
+    def must_serve(self, stage: int, now: int) -> bool:
+        """Whether an item is ready that a claim may not miss."""
+        return self.status in CLAIMABLE and any(
+            at == stage and max(waiting.due, waiting.certain) <= now
+            for (at, n), waiting in self.waiting.items()
+            if (at, n) not in self.settled
+        )
 
     def is_ready(self, stage: int, number: int, now: int) -> bool:
         waiting = self.waiting.get((stage, number))
@@ -235,6 +241,7 @@ class Job:
         for waiting in self.waiting.values():
             longest = now + (BACKOFF if waiting.failures else 0)
             waiting.due = longest if waiting.due > longest + SLACK else waiting.due
+            waiting.certain = longest
         for lease in self.leases.values():
             if self.is_live(lease) and lease.claimed > now + SLACK:
                 lease.claimed, lease.deadline = now, now + LEASE
@@ -353,13 +360,6 @@ class Job:
             self._put((lease.stage, number), ItemState.LOST, "")
         else:
             self.waiting[lease.stage, number] = again
-
-    def _ready(self, stage: int, now: int) -> Iterator[tuple[int, Waiting]]:
-        if self.status not in CLAIMABLE:
-            return
-        for (at, n), waiting in self.waiting.items():
-            if at == stage and waiting.due <= now and (at, n) not in self.settled:
-                yield n, waiting
 
     def _put(self, place: Place, state: ItemState, output: str) -> None:
         self._measure(place, -1)

@@ -9,11 +9,18 @@ from joblot.states import LeaseState
 
 @dataclass
 class Waiting:
+    """`due`, or at the latest `certain`.
+
+    Ranges that were merged while the clock was ahead are due by that clock; when it is set back,
+    they are shortened to the longest wait of their kind.
+    """
+
     due: int = 0
     failures: int = 0
     expiries: int = 0
     alone: bool = False
     came_back: bool = False
+    certain: int = 0
 
 
 @dataclass

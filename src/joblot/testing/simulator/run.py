@@ -34,7 +34,8 @@ def run(
     scene = Scene.large(items) if items else Scene.small(seed, verbs)
     began = time.monotonic()
     if replay is not None:
-        played = play(scene, parsed(replay))
+        history = parsed(replay)
+        played = play(scene, history, len(history))
     else:
         played = play(scene, drawn(seed, actor_weights(scene)), None if items else steps)
     if played.error is not None:

@@ -8,7 +8,8 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
-from joblot.ledger.claim.claim import claim
+from joblot.ledger.claim.after_report import report, report_grouped_and_claim
+from joblot.ledger.claim.claim import claim, claim_as
 from joblot.ledger.job import lifecycle
 from joblot.ledger.job.prune import prune
 from joblot.ledger.job.retry import retry
@@ -19,9 +20,9 @@ from joblot.ledger.maintain.fold import fold
 from joblot.ledger.maintain.merge import merge_ranges
 from joblot.ledger.maintain.sweep import sweep
 from joblot.ledger.report.group_commit import report_grouped
-from joblot.ledger.report.report import report
 from joblot.ledger.submit.submit import add_items, seal, submit
 from joblot.testing.simulator import model
+from joblot.wire import NextClaim, Reported
 
 VERBS: Mapping[str, Callable[..., Any]] = {
     "submit": submit,
@@ -36,6 +37,8 @@ VERBS: Mapping[str, Callable[..., Any]] = {
     "claim": claim,
     "report": report,
     "report_grouped": report_grouped,
+    "report_and_claim": lambda token, results, asked: report(token, results, claim_next=asked),
+    "report_grouped_and_claim": report_grouped_and_claim,
     "renew": renew,
     "release": release,
     "expire": expire,
@@ -63,7 +66,7 @@ SMALL: Mapping[str, Any] = {
     "output_removal_retry_seconds": 1.0,
 }
 REPEATABLE: Mapping[str, Any] = {
-    "candidates_seconds": 1e-6,
+    "candidates_seconds": 86_400.0,
     "range_floor_seconds": 86_400.0,
     "range_floor_step_seconds": 86_400.0,
     "removal_seconds_aimed": 86_400.0,
@@ -103,6 +106,8 @@ class Scene:
         given = dict(verbs or {})
         if "report" in given:
             given.setdefault("report_grouped", given["report"])
+            given.setdefault("report_and_claim", _in_two_calls(given["report"]))
+            given.setdefault("report_grouped_and_claim", _in_two_calls(given["report"]))
         chosen = {**VERBS, **given}
         return cls(verbs=chosen, hooked=Random(f"{seed} scene").random() < 0.5)
 
@@ -123,3 +128,10 @@ class Scene:
             patient=True,
             audit_steps=20_000,
         )
+
+
+def _in_two_calls(report_: Callable[..., Any]) -> Callable[..., Any]:
+    def report_and_claim(token: str, results: Any, asked: NextClaim) -> Reported:
+        return Reported(list(report_(token, results)), claim_as(asked))
+
+    return report_and_claim

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from joblot.ledger.db.transactions import alias
-from joblot.ledger.rows.ranges import Span
-from joblot.models import Lease as LeaseRow
-from joblot.states import JobStatus, Receipt, ReportedOutcome
+from joblot.errors import Unavailable
+from joblot.states import Receipt, ReportedOutcome
 from joblot.testing.simulator import model, posting
+from joblot.testing.simulator.claims import NONE_READY, Asked, Claims, Ready
 from joblot.testing.simulator.history import Draws
-from joblot.testing.simulator.hooks import PIPELINES
-from joblot.testing.simulator.model_lease import Waiting
-from joblot.testing.simulator.post import KINDS, WEIGHTS, Post, given_of, shown, shown_given
+from joblot.testing.simulator.post import KINDS, WEIGHTS, Post, given_of, shown_given
 from joblot.testing.simulator.trouble import CALM, Kind, Trouble
 from joblot.testing.simulator.world import CallResult, World
-from joblot.wire import GrantedLease
+from joblot.wire import Claim, ItemReceipt, Reported
 
 NOT_RECONCILED = "report: committed, not looked"  # a fault point
 OUTBOX_MAX = 6
+CLAIMING = {"report": "report_and_claim", "report_grouped": "report_grouped_and_claim"}
 
 
 @dataclass(slots=True)
@@ -30,8 +29,11 @@ class Worker:
     skew: int = 0  # seconds that its own clock is ahead
     leases: list[tuple[int, str]] = field(default_factory=list)  # job, token
     outbox: list[Post] = field(default_factory=list)
-    claims: int = 0
     idle_at: int = -1  # when it last found nothing to claim
+    claims: Claims = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.claims = Claims(self.world, self.name)
 
     def act(self, draw: Draws) -> None:
         idle = self.world.scene.patient and self.idle_at == self.world.now
@@ -63,94 +65,38 @@ class Worker:
     # Claiming
 
     def claim(self, draw: Draws, trouble: Trouble | None = None) -> None:
-        world = self.world
-        limit = 1 + draw.below(world.scene.claim_items_max)
-        only = draw.pick([None, *world.jobs]) if world.scene.jobs_max > 1 else None
-        pipelines = draw.pick([PIPELINES, PIPELINES, PIPELINES[:1], PIPELINES[1:]])
-        self.claims += 1
-        key = f"{self.name} {self.claims}" if draw.chance(50) else None
+        world, asked = self.world, self.claims.draw(draw)
         trouble = trouble or self._trouble(draw)
-        of = f" of {world.name(only)}" if only else ""
-        world.say(f"{self.name} claims up to {limit}{of}")
-        ask: dict[str, Any] = {"job": only, "worker": self.name, "idempotency_key": key}
-        answer = world.call("claim", pipelines, limit, trouble=trouble, **ask)
-        if not answer.answered:
-            self._claim_again(answer, pipelines, limit, ask)
-        elif answer.value.leases:
-            self._granted(answer.value.leases[0], limit)
-        else:
-            self.idle_at = world.now
-            self._nothing(pipelines, only)
-            world.story[-1] += f": {answer.value.reason}"
+        world.say(f"{self.name} claims {asked.shown(world)}")
+        answer = world.call("claim", trouble=trouble, **asked.arguments)
+        if answer.answered:
+            self._take(asked, answer.value)
+        elif not answer.away:
+            self._claim_again(answer, asked)
 
-    def _claim_again(self, answer: CallResult, pipelines: Any, limit: int, ask: Any) -> None:
+    def _take(self, asked: Asked, answer: Claim, ready_before: Ready = NONE_READY) -> None:
+        """Apply an answer to a claim."""
+        granted = self.claims.answered(asked, answer, ready_before)
+        if granted is None:
+            self.idle_at = self.world.now
+        else:
+            self.leases.append(granted)
+
+    def _claim_again(self, answer: CallResult, asked: Asked) -> None:
         """An unanswered claim may have granted a lease; with a key the worker still gets it."""
-        if answer.away:
-            return
-        orphan = self._find_orphan()
+        orphan = self.claims.find_orphan()
         if answer.dead:
             self.forget()
-        elif ask["idempotency_key"]:
+        elif asked.key:
             self.world.say(f"{self.name} claims again with the same key")
-            again = self.world.call("claim", pipelines, limit, **ask)
+            again = self.world.call("claim", **asked.arguments)
             if again.answered and again.value.leases:
-                known = again.value.leases[0].token
-                self.world.require(orphan in (None, known), "the same key got another lease")
+                lease = again.value.leases[0]
+                self.world.require(orphan in (None, lease.token), "the same key got another lease")
                 if orphan is None:
-                    self._granted(again.value.leases[0], limit)
+                    self._take(asked, again.value)
                 else:
-                    self.leases.append((again.value.leases[0].job, known))
-
-    def _find_orphan(self) -> str | None:
-        """Find a lease that the ledger has granted without an answer."""
-        known = {token for job in self.world.jobs.values() for token in job.leases}
-        mine = LeaseRow.ledger.using(alias()).filter(worker=self.name)
-        for row in mine.filter(claimed_at=self.world.moment):
-            if str(row.pk) not in known:
-                numbers = [n for span in row.ranges for n in Span(*span).numbers]
-                started = self.world.row(row.job_id).status != JobStatus.PENDING
-                self._adopt(row.job_id, str(row.pk), row.stage, numbers, started=started)
-                return str(row.pk)
-        return None
-
-    def _granted(self, lease: GrantedLease, limit: int) -> None:
-        world, job = self.world, self.world.jobs[lease.job]
-        stage = int(lease.stage.removeprefix("s"))
-        world.require(lease.run == job.run, f"{world.name(lease.job)}: a lease of run {lease.run}")
-        world.require(1 <= len(lease.items) <= limit, f"{len(lease.items)} items for {limit}")
-        for item in lease.items:
-            known = job.waiting.get((stage, item.id), Waiting())
-            tries = known.failures + known.expiries + 1
-            world.require(item.attempt == tries, f"item {item.id}: attempt {item.attempt}")
-            before = job.settled.get((stage - 1, item.id), (None, None))[1]
-            world.require(item.input == before, f"item {item.id}: input {item.input!r}")
-            world.require(item.key == f"k{item.id}", f"item {item.id}: key {item.key!r}")
-        self._adopt(lease.job, lease.token, stage, [item.id for item in lease.items])
-        self.leases.append((lease.job, lease.token))
-
-    def _adopt(
-        self, job_id: int, token: str, stage: int, numbers: list[int], *, started: bool = True
-    ) -> None:
-        """Apply the claim to the model, which must allow it."""
-        world, job = self.world, self.world.jobs[job_id]
-        wrong = [n for n in numbers if not job.is_ready(stage, n, world.now)]
-        world.require(not wrong, f"{world.name(job_id)} s{stage}: granted {wrong}, not ready")
-        alone = len(numbers) == 1 or not any(job.waiting[stage, n].alone for n in numbers)
-        world.require(alone, f"{world.name(job_id)} s{stage}: one of {numbers} must go alone")
-        job.claim(token, stage, numbers, world.now, starts=started)
-        world.figures["leases"] += 1
-        world.story[-1] += f": {world.name(job_id)} s{stage} {shown(numbers)}"
-        world.compare(job_id)
-
-    def _nothing(self, pipelines: tuple[str, ...], only: int | None) -> None:
-        world = self.world
-        for job_id, job in world.jobs.items():
-            if only in (None, job_id) and not job.deleted:
-                served = [s for s in range(job.stages) if PIPELINES[s] in pipelines]
-                waits = [s for s in served if job.is_any_ready(s, world.now)]
-                world.require(
-                    not waits, f"{world.name(job_id)}: nothing granted, s{waits} is ready"
-                )
+                    self.leases.append((lease.job, lease.token))
 
     # Computing and posting
 
@@ -180,7 +126,8 @@ class Worker:
             return
         post = self.outbox.pop(draw.below(len(self.outbox)))
         trouble = self._trouble(draw, NOT_RECONCILED)
-        answer = self.send(post, trouble)
+        next_ = self.claims.draw(draw) if draw.chance(30) else None
+        answer = self.send(post, trouble, next_)
         if answer.dead:
             self.forget()
         elif not answer.answered:
@@ -189,24 +136,58 @@ class Worker:
             self.outbox.append(post)
             self.world.figures["posted again"] += len(post.given)
 
-    def send(self, post: Post, trouble: Trouble = CALM) -> CallResult:
+    def send(self, post: Post, trouble: Trouble = CALM, next_: Asked | None = None) -> CallResult:
+        """Report, and with `next_` claim in the same call."""
         world, job = self.world, self.world.jobs[post.job_id]
-        lease = job.leases[post.token]
-        stage = lease.stage
+        stage = job.leases[post.token].stage
+        claims = f", and claims {next_.shown(world)}" if next_ else ""
         world.say(
-            f"{self.name} reports {world.name(post.job_id)} s{stage} {shown_given(post.given)}"
+            f"{self.name} reports {world.name(post.job_id)} s{stage} "
+            f"{shown_given(post.given)}{claims}"
         )
+        verb, more = (CLAIMING[self.verb], [next_.as_next()]) if next_ else (self.verb, [])
         numbers = [number for number, *_ in post.given]
+        ready = frozenset(
+            (post.job_id, stage, n) for n in numbers if job.is_ready(stage, n, world.now)
+        )
         with world.rival.beside(post.job_id, post.token, numbers):
-            answer = world.call(self.verb, post.token, post.results(), trouble=trouble)
+            answer = world.call(verb, post.token, post.results(), *more, trouble=trouble)
         world.require(not world.rival.waited_for, "a report waited for what another one holds")
         if answer.away:
             return answer
         if not answer.answered:
             posting.apply_as_seen(world, post.job_id, post.token, post.given)
+            if next_:
+                self.claims.find_orphan(ready)
             world.compare(post.job_id)
             return answer
-        found = [one.receipt for one in answer.value]
+        if next_ is None:
+            self._received(post, answer.value)
+        else:
+            self._received(post, answer.value.receipts)
+            self._claimed_next(next_, answer.value, ready, trouble)
+        world.compare(post.job_id)
+        return answer
+
+    def _claimed_next(
+        self, asked: Asked, answer: Reported, ready_before: Ready, trouble: Trouble
+    ) -> None:
+        """Apply the claim of a report that was answered; only that trouble may have stopped it."""
+        world, error = self.world, answer.claim_error
+        if answer.claim is not None:
+            self._take(asked, answer.claim, ready_before)
+            world.figures["claimed by a report"] += len(answer.claim.leases)
+            return
+        cut = trouble.kind is Kind.CUT and isinstance(error, Unavailable)
+        world.require(cut, f"the claim was refused: {error}")
+        world.story[-1] += f"  [{trouble}]"
+        self.claims.find_orphan(ready_before)
+
+    def _received(self, post: Post, receipts: Sequence[ItemReceipt]) -> None:
+        """Apply the receipts, which must be those of the model."""
+        world, job = self.world, self.world.jobs[post.job_id]
+        stage = job.leases[post.token].stage
+        found = [one.receipt for one in receipts]
         expected = job.report(post.token, post.given, world.now)
         world.require(found == expected, f"receipts: expected {expected}, found {found}")
         world.story[-1] += f": {', '.join(found[:8])}"
@@ -222,8 +203,6 @@ class Worker:
                 and settled[0] == 1
             ):
                 world.acknowledged.add((post.job_id, stage, number))
-        world.compare(post.job_id)
-        return answer
 
     # Other events of leases
 
