@@ -136,9 +136,7 @@ def worker(
     if command is not None and batch:
         raise InvalidInput("--batch: a command takes one item at a time; leave it out")
     access = ApiToken.of(token)
-    servers, credentials_file = given_nats(nats, nats_creds)
-    if servers and job is not None:
-        raise InvalidInput("--job: grants that come over NATS are of any job; leave one out")
+    servers, credentials_file = _nats_without(job, nats, nats_creds)
     order = Order(
         url=given_url(url) if servers else url_of(url),
         nats=servers,
@@ -167,3 +165,13 @@ def worker(
     served = ", ".join(workers.start())
     say_aside(f"joblot worker: serving {served} at {order.place}")
     raise typer.Exit(workers.work())
+
+
+def _nats_without(
+    job: int | None, urls: str | None, credentials_file: str | None
+) -> tuple[str, str]:
+    """As `given_nats`. Raises InvalidInput for a job, too."""
+    found = given_nats(urls, credentials_file)
+    if found[0] and job is not None:
+        raise InvalidInput("--job: grants that come over NATS are of any job; leave one out")
+    return found
