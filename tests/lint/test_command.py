@@ -43,13 +43,13 @@ def fault(folder: Path, changed: str = "", saved: str = "") -> Path:
     return written(folder, MODEL + FAULT.format(changed, saved))
 
 
-def test_a_fault_is_printed_with_its_place_its_reason_and_its_mend(tmp_path: Path) -> None:
+def test_a_fault_is_printed_with_its_place_its_reason_and_its_fix(tmp_path: Path) -> None:
     path = fault(tmp_path)
     done = run(str(tmp_path))
     assert done.exit_code == 1
     assert f"{path}:9:5: JL102 status of Job is set" in done.stdout
     assert RULES["JL102"].why in done.stdout
-    assert RULES["JL102"].mend in done.stdout
+    assert RULES["JL102"].fix in done.stdout
     assert "1 file checked, 1 finding\n" in done.stdout
 
 
@@ -63,7 +63,7 @@ def test_the_same_for_programs(tmp_path: Path) -> None:
     assert (one["code"], one["rule"]) == ("JL102", "unguarded-status")
     assert (one["path"], one["line"], one["column"]) == (str(path), 9, 5)
     assert one["why"] == RULES["JL102"].why
-    assert one["mend"] == RULES["JL102"].mend
+    assert one["fix"] == RULES["JL102"].fix
 
 
 def test_code_without_a_fault_is_done(tmp_path: Path) -> None:

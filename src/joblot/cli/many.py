@@ -59,7 +59,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="With --all: do not ask.")]
 
 @dataclass(frozen=True, slots=True)
 class Many:
-    """The jobs that match; asks nobody if their number is `expected`, or `yes`."""
+    """The jobs that match; does not ask if their number is `expected`, or with `yes`."""
 
     given: dict[str, str]
     expected: int | None

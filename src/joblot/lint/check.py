@@ -37,7 +37,7 @@ class Finding:
             "column": self.column + 1,
             "what": self.what,
             "why": self.rule.why,
-            "mend": self.rule.mend,
+            "fix": self.rule.fix,
         }
 
 

@@ -10,7 +10,7 @@ class Rule:
     code: str
     name: str
     why: str
-    mend: str
+    fix: str
 
 
 NOT_PARSED = Rule(

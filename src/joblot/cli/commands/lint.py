@@ -64,7 +64,7 @@ def _print(report: Report) -> None:
             say("")
             say(f"{rule.code} {rule.name}")
             say(f"  Why:  {rule.why}")
-            say(f"  Mend: {rule.mend}")
+            say(f"  Fix: {rule.fix}")
     if report.findings:
         say("")
     suppressed = f", {report.suppressed:,} suppressed" if report.suppressed else ""

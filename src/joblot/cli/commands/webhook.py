@@ -29,7 +29,9 @@ def add(
     *,
     kind: Annotated[
         list[str] | None,
-        typer.Option("--kind", help="finished, amended or failing (default: all). Repeatable."),
+        typer.Option(
+            "--kind", help="finished, amended, failing or halted (default: all). Repeatable."
+        ),
     ] = None,
     project: Annotated[
         str | None, typer.Option("--project", help="Only for this project's jobs.")

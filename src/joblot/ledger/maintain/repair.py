@@ -40,7 +40,7 @@ def repair(job_id: int) -> dict[str, Any]:
     not be repaired still fail. Raises NotFound; NotDurable inside a transaction.
     """
     require_durable(connection())
-    changes = [*_mend(job_id), *_close(job_id)]
+    changes = [*_repair_counts(job_id), *_close(job_id)]
     if changes:
         reconcile(job_id)
     for change in changes:
@@ -50,7 +50,7 @@ def repair(job_id: int) -> dict[str, Any]:
 
 
 @repeated
-def _mend(job_id: int) -> list[Change]:
+def _repair_counts(job_id: int) -> list[Change]:
     """Locks the job's row, then slots by stage."""
     with one_snapshot(writes=True):
         job = lock_job(job_id)
