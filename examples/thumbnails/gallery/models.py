@@ -14,5 +14,5 @@ def save(results):
 
 
 @on_event("finished")  # recorded once per run, in the transaction that finishes the job
-def tell(event):
+def print_end(event):
     print(f"job {event.job_id} ended as {event.data['status']}: {Thumbnail.objects.count()} rows")

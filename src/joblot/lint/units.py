@@ -73,7 +73,7 @@ def _functions(
 
 
 def _connected(source: Source) -> Iterator[str]:
-    """`post_save.connect(tell)`."""
+    """`post_save.connect(notify)`."""
     assert source.tree is not None
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Call) and last(node.func) == "connect":

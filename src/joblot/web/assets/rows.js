@@ -12,7 +12,7 @@ import { clock, isSelected, write } from "./fields.js";
 import { onKey } from "./keys.js";
 
 const EVERY_MS = 2_000;
-const LOST_MS = 20_000; // without an answer, after which people are told
+const LOST_MS = 20_000; // without an answer, after which the page says so
 const ANSWER_MS = 10_000;
 
 class Rows {

@@ -3,7 +3,7 @@
 const WAIT_MS = 150;
 
 export class Says {
-  /** `about(number)` is "480,113 of 1,000,000, failed"; `url(number)` tells an item's key and error. */
+  /** `about(number)` is "480,113 of 1,000,000, failed"; `url(number)` returns an item's key and error. */
   constructor({ tip, spoken, about, url }) {
     Object.assign(this, { tip, spoken, about, url });
     this.known = new Map();
