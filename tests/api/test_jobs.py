@@ -11,7 +11,7 @@ import pytest
 from django.db import connections
 
 from joblot.config import limits
-from joblot.testing.simulator.trouble import Kind, Trouble, befalling
+from joblot.testing.simulator.trouble import Kind, Trouble, injected
 from tests.api.conftest import Api
 from tests.failing_inserts import (
     CONFLICT,
@@ -310,7 +310,7 @@ def test_a_failed_statement_outside_the_verbs_is_answered_with_retry_after(admin
     for ask in requests:
         statuses: list[int] = []
         while 200 not in statuses:
-            with befalling(Trouble(Kind.CUT, len(statuses))):
+            with injected(Trouble(Kind.CUT, len(statuses))):
                 ask()
             statuses.append(admin.status)
         assert set(statuses[:-1]) == {503}

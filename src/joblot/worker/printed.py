@@ -20,13 +20,11 @@ from joblot.worker.supervised import copy_output
 
 BYTES_MAX = 4_000  # of one item
 
-Put = Callable[
-    [GrantedLease, int, str], object
-]  # a lease, an item of it, and what the item has printed
+Put = Callable[[GrantedLease, int, str], object]  # a lease, an item of it, its output
 
 
 class Keep(StrEnum):
-    """Of which items."""
+    """The items whose output is kept."""
 
     FAILED = "failed"
     ALL = "all"

@@ -23,7 +23,7 @@ from joblot.ledger.read.why import why
 from joblot.ledger.report.report import report
 from joblot.ledger.submit.submit import add_items, seal, submit
 from joblot.models import Job
-from joblot.testing.simulator.trouble import Kind, Trouble, befalling
+from joblot.testing.simulator.trouble import Kind, Trouble, injected
 from joblot.wire import failure, success
 from tests.ledger import worker
 from tests.ledger.worker import counts, keys, status
@@ -59,7 +59,7 @@ VERBS: dict[str, Verb] = {
 def cut_everywhere(verb: Callable[[], Any]) -> int:
     """Repeat the call, cutting the connection one statement later each time, until it succeeds."""
     for statement in range(STATEMENTS_MAX):
-        with befalling(Trouble(Kind.CUT, statement)) as struck:
+        with injected(Trouble(Kind.CUT, statement)) as struck:
             try:
                 verb()
             except Unavailable:
@@ -80,9 +80,9 @@ def test_a_verb_that_is_cut_says_so(ledger_db: str, name: str) -> None:
 def test_a_retry_and_a_delete_that_are_cut_say_so(ledger_db: str) -> None:
     job = submit("cut", keys(4), pipeline="p")
     worker.fail(worker.lease())
-    with befalling(Trouble(Kind.CUT)), pytest.raises(Unavailable):
+    with injected(Trouble(Kind.CUT)), pytest.raises(Unavailable):
         retry(job.pk)
-    with befalling(Trouble(Kind.CUT)), pytest.raises(Unavailable):
+    with injected(Trouble(Kind.CUT)), pytest.raises(Unavailable):
         lifecycle.delete(job.pk)
     lifecycle.delete(job.pk)
     assert cut_everywhere(sweep) > 0  # with rows to purge

@@ -11,7 +11,7 @@ from django.db import connections
 from joblot.errors import InvalidInput, Unavailable
 from joblot.ledger.submit.submit import add_items, submit
 from joblot.models import Item, Job
-from joblot.testing.simulator.trouble import Kind, Trouble, befalling
+from joblot.testing.simulator.trouble import Kind, Trouble, injected
 from tests.failing_inserts import (
     CONFLICT,
     DISK_FULL,
@@ -80,7 +80,7 @@ def test_a_stream_that_is_cut_says_how_many_items_it_has_brought(
 
 def cut_at(statement: int, job: Job) -> str | None:
     """The message when the connection drops at this statement; None if there is none."""
-    with befalling(Trouble(Kind.CUT, statement)) as struck:
+    with injected(Trouble(Kind.CUT, statement)) as struck:
         try:
             add_items(job.pk, keys(8))
         except Unavailable as error:

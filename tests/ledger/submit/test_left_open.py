@@ -13,7 +13,7 @@ from joblot.errors import InvalidItem, JoblotError, KeyConflict, Unavailable, Wr
 from joblot.ledger.job.lifecycle import cancel, delete
 from joblot.ledger.submit.submit import add_items, seal, submit
 from joblot.models import Job
-from joblot.testing.simulator.trouble import Kind, Trouble, befalling
+from joblot.testing.simulator.trouble import Kind, Trouble, injected
 from tests.ledger import worker
 from tests.ledger.worker import counts, keys, status, succeed
 
@@ -146,7 +146,7 @@ def test_a_database_that_goes_away_in_the_middle_names_the_job_too(ledger_db: st
 
 def cut_at(statement: int) -> Unavailable | None:
     """The error when the connection drops at this statement; None if there is none."""
-    with befalling(Trouble(Kind.CUT, statement)):
+    with injected(Trouble(Kind.CUT, statement)):
         try:
             submit("left", keys(4), pipeline="p")
         except Unavailable as error:

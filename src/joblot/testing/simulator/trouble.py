@@ -58,7 +58,7 @@ class Struck:
 
 
 @contextmanager
-def befalling(trouble: Trouble) -> Iterator[Struck]:
+def injected(trouble: Trouble) -> Iterator[Struck]:
     """Inside the block, the trouble strikes the ledger's connection of this thread."""
     struck = Struck()
     with ExitStack() as stack:

@@ -34,7 +34,7 @@ from joblot.testing.simulator import model
 from joblot.testing.simulator.hooks import Adopter
 from joblot.testing.simulator.rival import Rival
 from joblot.testing.simulator.scene import Scene
-from joblot.testing.simulator.trouble import AWAY, CALM, Killed, Kind, Trouble, befalling
+from joblot.testing.simulator.trouble import AWAY, CALM, Killed, Kind, Trouble, injected
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 POLICY = {
@@ -122,7 +122,7 @@ class World:
             trouble = AWAY
         self.figures["calls"] += 1
         self.adopter.sweeps = verb == "sweep"
-        with self.at(), befalling(trouble) as struck:
+        with self.at(), injected(trouble) as struck:
             try:
                 value, refusal = self.scene.verbs[verb](*args, **kwargs), None
             except REFUSALS as error:
