@@ -10,9 +10,10 @@ from django.urls import include, path
 from joblot.api.auth import caller_of
 from joblot.api.body import json_of
 from joblot.api.edge import edge
+from joblot.given_results import parse_results
 from joblot.ledger.report.report import report
 from joblot.states import Receipt
-from joblot.wire import ItemReceipt, parse_results, receipts_json
+from joblot.wire import ItemReceipt, receipts_json
 
 
 def nothing(request: HttpRequest) -> HttpResponse:

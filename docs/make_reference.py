@@ -338,7 +338,7 @@ def argument(given: ast.arg, default: ast.expr | None) -> str:
 
 def settings() -> str:
     return SETTINGS.format(
-        policy=_limits("joblot.config", "Policy"),
+        policy=_limits("joblot.policy", "Policy"),
         limits=_limits("joblot.config", "Limits"),
         antenna=_limits("joblot.contrib.antenna.limits", "AntennaLimits"),
     )

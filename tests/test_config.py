@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from joblot import config
-from joblot.config import Limits, Policy, configure, default_policy, limits
+from joblot.config import Limits, configure, default_policy, limits
 from joblot.errors import InvalidPolicy
+from joblot.policy import Policy
 
 
 @pytest.fixture(autouse=True)

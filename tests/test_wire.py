@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from joblot.canonical import canonical, is_storable, result_hash, with_fractions
 from joblot.config import limits
 from joblot.errors import InvalidResult
+from joblot.given_results import parse_result, parse_results
 from joblot.states import Receipt, ReportedOutcome
 from joblot.wire import (
     ERROR_TYPE_CHARS_MAX,
@@ -23,8 +24,6 @@ from joblot.wire import (
     GrantedLease,
     ItemReceipt,
     failure,
-    parse_result,
-    parse_results,
     receipts_json,
     success,
 )

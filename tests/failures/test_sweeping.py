@@ -9,7 +9,7 @@ import pytest
 from django.db import OperationalError, connections
 
 from joblot import faults
-from joblot.config import Limits, Policy
+from joblot.config import Limits
 from joblot.errors import Unavailable
 from joblot.ledger.claim.claim import claim
 from joblot.ledger.job.retry import retry
@@ -18,6 +18,7 @@ from joblot.ledger.maintain.sweep import sweep
 from joblot.ledger.read.items import items
 from joblot.ledger.report.hooks import on_result
 from joblot.ledger.submit.submit import add_items, seal, submit
+from joblot.policy import Policy
 from tests.ledger import worker
 from tests.ledger.worker import counts, fail, keys, nothing, numbers, status, succeed
 from tests.races.meeting import COMMIT, Gate

@@ -53,6 +53,8 @@ from joblot.states import (
     ReportedOutcome,
 )
 from joblot.testing.simulator import model, recount
+from joblot.testing.simulator.model_outcomes import COUNTS
+from joblot.testing.simulator.model_receipts import FAILURES_MAX, Given
 from joblot.wire import failure, success
 from tests import databases
 
@@ -62,7 +64,7 @@ EXAMPLES = int(ASKED or 15)
 PHASES = [Phase.explicit, Phase.generate, *([Phase.shrink] if ASKED else [])]
 START = datetime(2030, 1, 1, tzinfo=UTC)
 POLICY = {
-    "failures_max": model.FAILURES_MAX,
+    "failures_max": FAILURES_MAX,
     "expiries_max": model.EXPIRIES_MAX,
     "lease_seconds": model.LEASE,
     "retry_backoff_seconds": model.BACKOFF,
@@ -256,10 +258,10 @@ class Ledger(RuleBasedStateMachine):
         job.claim(lease.token, max(served), granted, self.now)
         self.leases.append((job_id, lease.token))
 
-    def results(self, job: model.Job, token: str, wanted: Any) -> list[model.Given]:
+    def results(self, job: model.Job, token: str, wanted: Any) -> list[Given]:
         """Results mostly for the lease's items, some for others."""
         own = sorted(job.leases[token].held)
-        given: list[model.Given] = []
+        given: list[Given] = []
         for n, how in wanted:
             number = own[n % len(own)] if n < 11 else 100
             good = how in ("a", "bb")
@@ -268,7 +270,7 @@ class Ledger(RuleBasedStateMachine):
         return given
 
     @staticmethod
-    def posted(given: list[model.Given]) -> list[Any]:
+    def posted(given: list[Given]) -> list[Any]:
         return [
             success(number, output, {"bytes": len(output)})
             if outcome is ReportedOutcome.SUCCEEDED
@@ -414,10 +416,10 @@ class Ledger(RuleBasedStateMachine):
                 job.run,
                 job.revision,
             )
-            counted = [{name: s[name] for name in model.COUNTS} for s in known["stages"]]
+            counted = [{name: s[name] for name in COUNTS} for s in known["stages"]]
             assert counted == job.counts()
             sums = [s["metrics"].get("bytes", 0) for s in known["stages"]]
-            assert sums == [job.sums(stage) for stage in range(job.stages)]
+            assert sums == job.settled.bytes
             assert known["finished_after_cancel"] == len(job.late)
             assert [event["kind"] for event in events(job_id)] == job.events
             recount.check(JobRow.objects.get(pk=job_id))

@@ -12,7 +12,6 @@ import pytest
 from django.test import Client
 from playwright.sync_api import Page, expect
 
-from joblot.config import Policy
 from joblot.ledger.job import lifecycle
 from joblot.ledger.job.retry import retry
 from joblot.ledger.read.acts import Act
@@ -21,6 +20,7 @@ from joblot.ledger.read.history import events
 from joblot.ledger.read.progress import progress
 from joblot.ledger.submit.submit import add_items, submit
 from joblot.models import Job
+from joblot.policy import Policy
 from joblot.policy_words import FIELDS
 from tests.ledger import worker
 from tests.ledger.worker import drain, keys

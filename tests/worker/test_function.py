@@ -11,7 +11,8 @@ import pytest
 
 from joblot.config import limits
 from joblot.errors import InvalidInput, PermanentError, RetryableError
-from joblot.wire import ClaimedItem, Result, parse_result
+from joblot.given_results import parse_result
+from joblot.wire import ClaimedItem, Result
 from joblot.worker import Output, batched, each, load
 from joblot.worker.function import Work
 from joblot.worker.shapes import result_json

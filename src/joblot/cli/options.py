@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
-from joblot.config import HALT_ACTIONS
 from joblot.errors import InvalidInput, NotFound
 from joblot.places import absolute
+from joblot.policy import HALT_ACTIONS
 from joblot.shown import shown
 from joblot.worker.printed import Keep
 

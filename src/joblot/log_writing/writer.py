@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from joblot.config import doubled, limits
+from joblot.config import limits
+from joblot.policy import doubled
 
 logger = logging.getLogger("joblot.ledger")
 

@@ -13,13 +13,14 @@ from typing import Any
 from django.db.models import Exists, F, OuterRef, Q
 
 from joblot import clock
-from joblot.config import doubled, limits
+from joblot.config import limits
 from joblot.errors import InvalidInput, NotFound, Refused
 from joblot.gauge import Gauge
 from joblot.ledger.db.statements import fetch, moment
 from joblot.ledger.db.transactions import connection, one_snapshot, repeated
 from joblot.ledger.read.gauges import count, overdue_seconds
 from joblot.models import WebhookDelivery
+from joblot.policy import doubled
 from joblot.shown import shown
 from joblot.webhooks.post import Answer
 from joblot.webhooks.subscriptions import database, find

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from joblot.config import doubled
 from joblot.errors import JoblotError
+from joblot.policy import doubled
 
 BACKOFF_SECONDS = 0.5
 BACKOFF_SECONDS_MAX = 30.0

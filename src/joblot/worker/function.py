@@ -23,6 +23,7 @@ from typing import Any, SupportsIndex
 from joblot import wire
 from joblot.canonical import canonical
 from joblot.errors import InvalidInput, InvalidResult
+from joblot.given_results import parse_result
 from joblot.wire import ClaimedItem, Result
 from joblot.worker import exhausted
 from joblot.worker.causes import Interrupted, kind_of, message_of, shown, trace_of
@@ -151,7 +152,7 @@ def _success(item: ClaimedItem, returned: Any) -> Result:
     try:
         output = returned if isinstance(returned, Output) else Output(returned)
         value = _frozen(output.value)
-        return wire.parse_result(wire.success(item.id, value, _whole(output.metrics)))
+        return parse_result(wire.success(item.id, value, _whole(output.metrics)))
     except Interrupted:
         raise
     except BaseException as error:  # noqa: BLE001 (its methods may do anything when it is read)

@@ -22,7 +22,8 @@ from uuid import uuid4
 
 from joblot import private
 from joblot.errors import InvalidResult, Unavailable
-from joblot.wire import Result, parse_result
+from joblot.given_results import parse_result
+from joblot.wire import Result
 from joblot.worker.shapes import result_json
 
 logger = logging.getLogger("joblot.worker")

@@ -9,7 +9,7 @@ from uuid import uuid4
 from django.apps import apps
 from django.core.checks import CheckMessage, Error
 
-from joblot.config import Policy, default_policy, limits
+from joblot.config import default_policy, limits
 from joblot.contrib.tasks import results
 from joblot.contrib.tasks.calls import Call, pipeline_of
 from joblot.contrib.tasks.framework import (
@@ -22,6 +22,7 @@ from joblot.contrib.tasks.framework import (
 )
 from joblot.errors import InvalidPolicy
 from joblot.ledger.submit.one import submit_one
+from joblot.policy import Policy
 
 APP = "joblot.contrib.tasks"
 OPTIONS = ("policy", "project")

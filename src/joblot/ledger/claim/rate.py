@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from joblot.config import Policy
 from joblot.ledger.db.statements import fetch, moment
 from joblot.ledger.db.transactions import alias, connection
 from joblot.models import Job, Rate
+from joblot.policy import Policy
 
 SLOTS = 60  # of a period
 

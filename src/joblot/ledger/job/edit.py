@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from joblot.config import Policy, default_policy
+from joblot.config import default_policy
 from joblot.ledger.db.transactions import alias, durable, knowing, repeated
 from joblot.ledger.job.reconcile import reconcile
 from joblot.ledger.rows.author import Author, author_of
@@ -13,6 +13,7 @@ from joblot.ledger.rows.claimable import note_claimable
 from joblot.ledger.rows.job import advance, lock_job, policy_of, read_job, record_event
 from joblot.ledger.rows.names import checked_name, checked_priority
 from joblot.models import Job, Rate
+from joblot.policy import Policy
 
 
 @knowing(lambda: "editing again is safe")

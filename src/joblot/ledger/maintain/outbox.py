@@ -11,11 +11,12 @@ import logging
 from django.db.models import Exists, F, OuterRef
 
 from joblot import clock
-from joblot.config import doubled, limits
+from joblot.config import limits
 from joblot.ledger.db.transactions import alias, durable, repeated
 from joblot.ledger.read.undelivered import not_dispatched, stuck
 from joblot.ledger.report import hooks
 from joblot.models import Delivery, Event
+from joblot.policy import doubled
 
 logger = logging.getLogger("joblot.ledger")
 

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from joblot import clock
-from joblot.config import PipelinePolicy
 from joblot.ledger.db.transactions import alias, durable, knowing, repeated
 from joblot.ledger.read.pipelines import Row, pipeline_row
 from joblot.ledger.rows.author import Author, author_of
 from joblot.ledger.rows.claimable import note_claimable
 from joblot.ledger.rows.names import checked_name
 from joblot.models import PipelineLimit
+from joblot.policy import PipelinePolicy
 
 logger = logging.getLogger("joblot.ledger")
 

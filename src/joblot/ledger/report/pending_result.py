@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from joblot import wire
 from joblot.canonical import canonical, hash_of
 from joblot.config import limits
 from joblot.errors import InvalidResult
+from joblot.given_results import parse_results
 from joblot.ledger.rows import outputs
 from joblot.states import ItemState, Receipt, ReportedOutcome
 from joblot.wire import Error, ItemReceipt, Result, failure
@@ -125,7 +125,7 @@ def prepare(
             f"expected at most {limits().results_per_report_max} results in one report, "
             f"got {len(results)}; split them"
         )
-    return [_prepared(result) for result in wire.parse_results(results)]
+    return [_prepared(result) for result in parse_results(results)]
 
 
 def _prepared(result: Result | ItemReceipt) -> PendingResult | ItemReceipt:

@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 from django.db.models import F, Q, QuerySet, sql
 
 from joblot import clock
-from joblot.config import Policy, limits
+from joblot.config import limits
 from joblot.errors import NotFound, Unavailable, WrongStatus
 from joblot.ledger.db.dialect import dialect_of
 from joblot.ledger.db.statements import now_of
 from joblot.ledger.db.transactions import alias, connection, durable, repeated, require_durable
 from joblot.ledger.rows.author import NOBODY, Author
 from joblot.models import Event, Job, Stage
+from joblot.policy import Policy
 from joblot.states import TRANSITIONS, JobStatus, JobTransition, sources
 from joblot.words import any_of, quoted
 

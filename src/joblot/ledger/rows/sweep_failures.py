@@ -18,11 +18,12 @@ from typing import Any
 from django.db.models import Exists, F, OuterRef
 
 from joblot import clock
-from joblot.config import doubled, limits
+from joblot.config import limits
 from joblot.errors import NotFound
 from joblot.ledger.db.transactions import alias, durable, repeated
 from joblot.ledger.rows.error_text import error_text
 from joblot.models import SweepFailure
+from joblot.policy import doubled
 from joblot.shown import to_the_second
 
 logger = logging.getLogger("joblot.ledger")

@@ -14,7 +14,7 @@ from typing import Any
 from django.db import transaction
 
 from joblot import clock, telemetry
-from joblot.config import Policy, default_policy
+from joblot.config import default_policy
 from joblot.ledger.db.dialect import dialect_of
 from joblot.ledger.db.transactions import alias, connection, repeated
 from joblot.ledger.rows.author import NOBODY
@@ -24,6 +24,7 @@ from joblot.ledger.rows.names import checked_name, checked_priority
 from joblot.ledger.rows.ranges import Span, enqueue
 from joblot.ledger.submit.items import Given, NewItem, checked_item
 from joblot.models import Job, Stage
+from joblot.policy import Policy
 from joblot.states import JobStatus
 
 

@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 
 from joblot import clock, telemetry
 from joblot.canonical import canonical
-from joblot.config import Policy, default_policy, limits
+from joblot.config import default_policy, limits
 from joblot.errors import InvalidInput, InvalidResult, KeyConflict, Unavailable, WrongStatus
 from joblot.ledger.db.transactions import alias, connection, knowing, repeated, require_durable
 from joblot.ledger.job.lifecycle import start as start_job
@@ -23,6 +23,7 @@ from joblot.ledger.rows.names import checked_name, checked_priority
 from joblot.ledger.submit.items import Filling, Given, chunks_of
 from joblot.ledger.submit.left_open import ADD_AGAIN, AGAIN_WITH_KEY, WITHOUT_KEY, naming
 from joblot.models import Job, Stage
+from joblot.policy import Policy
 from joblot.shown import counted, shown
 from joblot.states import FILLABLE, JobStatus
 from joblot.words import quoted

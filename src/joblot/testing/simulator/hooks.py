@@ -18,7 +18,7 @@ from django.core.files.storage import InMemoryStorage
 from joblot.errors import PermanentError
 from joblot.ledger.db.transactions import connection
 from joblot.ledger.report import hooks
-from joblot.testing.simulator.model import Job
+from joblot.testing.simulator.model_receipts import BUSY, REFUSED
 from joblot.testing.simulator.trouble import Killed
 
 PIPELINES = ("simulated-0", "simulated-1", "simulated-2")
@@ -155,9 +155,9 @@ class SimulatedStorage(InMemoryStorage):
 
 def _save(results: Sequence[hooks.SettledResult]) -> None:
     for result in results:
-        if result.output == Job.REFUSED:
+        if result.output == REFUSED:
             raise PermanentError("the simulated hook refuses it")
-        if result.output == Job.BUSY:
+        if result.output == BUSY:
             raise TimeoutError("the simulated hook is busy")
     _insert("joblot_simulated_row", [(r.job_id, _stage(r), r.number) for r in results])
 

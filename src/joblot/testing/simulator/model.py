@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 from joblot.states import (
     AMENDABLE,
@@ -21,31 +20,21 @@ from joblot.states import (
     ItemState,
     LeaseState,
     Receipt,
-    Report,
-    ReportedOutcome,
-    Standing,
-    receipt_for,
     verdict,
 )
 from joblot.states import JobStatus as S
 from joblot.testing.simulator.model_lease import ModelLease, Waiting
+from joblot.testing.simulator.model_outcomes import Outcomes, Place
+from joblot.testing.simulator.model_receipts import Given, judge
 
-FAILURES_MAX, EXPIRIES_MAX = 2, 2
+EXPIRIES_MAX = 2
 BACKOFF, LEASE, GRACE = 4, 10, 6  # seconds
 SLACK = 5  # seconds, of limits().clock_slack_seconds
 LARGE = 4  # bytes from which an output, with its quotes, goes to the storage
-COUNTS = ("succeeded", "failed", "lost", "skipped")
-
-Place = tuple[int, int]  # stage, number
-Given = tuple[int, ReportedOutcome, str, bool]  # number, outcome, output, retryable
-Settled = tuple[ItemState, str]  # state, output
 
 
 @dataclass
 class Job:
-    REFUSED: ClassVar[str] = "refused"  # the hook of a hooked stage rejects this output,
-    BUSY: ClassVar[str] = "busy"  # and defers this one
-
     stages: int
     status: S = S.CREATED
     run: int = 1
@@ -58,17 +47,15 @@ class Job:
     closes_at: int = 0
     hooked: frozenset[int] = frozenset()  # the stages whose results a hook saves
     asked: tuple[object, ...] = ()  # with its key, apart from the items
-    settled: dict[Place, Settled] = field(default_factory=dict)
+    settled: Outcomes = field(init=False)
     waiting: dict[Place, Waiting] = field(default_factory=dict)
     leases: dict[str, ModelLease] = field(default_factory=dict)
     late: set[tuple[int, int, int]] = field(default_factory=set)
     recorded: list[dict[str, int]] | None = None
     events: list[str] = field(default_factory=list)
-    tallies: list[dict[ItemState, int]] = field(init=False)
-    bytes: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._recount()
+        self.settled = Outcomes(self.stages)
 
     # Producers
 
@@ -118,10 +105,8 @@ class Job:
 
     def reopen(self, chosen: frozenset[Place]) -> None:
         """A retry within the run: each item is open again, and went back from its lease."""
-        self.settled = {place: s for place, s in self.settled.items() if place not in chosen}
-        self._recount()
-        for place in chosen:
-            self.waiting[place] = Waiting()
+        self.settled.keep(lambda place, _: place not in chosen)
+        self.waiting |= {place: Waiting() for place in chosen}
         for lease in self.leases.values():
             if lease.state in HOLDING:
                 lease.gone |= {n for n in lease.held if (lease.stage, n) in chosen}
@@ -141,8 +126,7 @@ class Job:
         if self.reopening is None or self.status is not S.CREATED:
             return
         self._close()
-        self.settled = {place: s for place, s in self.settled.items() if self._stays(place, s[0])}
-        self._recount()
+        self.settled.keep(self._stays)
         self.waiting = {place: Waiting() for place in self.open_places()}
         starts, self.reopening = self.reopening, None
         if starts:
@@ -161,8 +145,7 @@ class Job:
 
     def purge(self, left: int = 0) -> None:
         """Remove the rows of a deleted job, except those of the items before `left`."""
-        self.settled = {place: s for place, s in self.settled.items() if place[1] < left}
-        self._recount()
+        self.settled.keep(lambda place, _: place[1] < left)
 
     def begin_removal(self) -> None:
         self.reconcile()
@@ -192,12 +175,9 @@ class Job:
 
     def is_ready(self, stage: int, number: int, now: int) -> bool:
         waiting = self.waiting.get((stage, number))
-        return (
-            self.status in CLAIMABLE
-            and waiting is not None
-            and waiting.due <= now
-            and (stage, number) not in self.settled
-        )
+        if waiting is None or self.status not in CLAIMABLE:
+            return False
+        return waiting.due <= now and (stage, number) not in self.settled
 
     def claim(
         self, token: str, stage: int, numbers: Iterable[int], now: int, *, starts: bool = True
@@ -218,10 +198,7 @@ class Job:
         if not self.is_live(lease):
             return 0
         back = self.held(lease)
-        for number in back:
-            known = lease.held[number]
-            again = Waiting(now, known.failures, known.expiries, known.alone, known.came_back)
-            self.waiting[lease.stage, number] = again
+        self.waiting |= {(lease.stage, n): lease.held[n].released(now) for n in back}
         lease.state = LeaseState.EXPIRED
         return len(back)
 
@@ -252,17 +229,7 @@ class Job:
     # Derived values
 
     def counts(self) -> list[dict[str, int]]:
-        counted, skipped = [], 0
-        for tally in self.tallies:
-            row = {name: tally[ItemState[name.upper()]] for name in COUNTS}
-            row["skipped"] = skipped
-            counted.append(row)
-            skipped += row["failed"] + row["lost"]
-        return counted
-
-    def sums(self, stage: int) -> int:
-        """The metric "bytes": each success reports the length of its output."""
-        return self.bytes[stage]
+        return self.settled.counts()
 
     def open_places(self) -> Iterator[Place]:
         for stage in range(self.stages):
@@ -272,8 +239,8 @@ class Job:
                     yield stage, number
 
     def held(self, lease: ModelLease) -> list[int]:
-        numbers = [n for n in lease.held if n not in lease.gone]
-        return [n for n in numbers if (lease.stage, n) not in self.settled]
+        gone, stage = lease.gone, lease.stage
+        return [n for n in lease.held if n not in gone and (stage, n) not in self.settled]
 
     def is_live(self, lease: ModelLease) -> bool:
         return lease.state in HOLDING and bool(self.held(lease))
@@ -303,81 +270,26 @@ class Job:
 
     def settle(self, lease: ModelLease, given: Given, now: int) -> Receipt:
         """Apply one result, without reconciling."""
-        receipt, good = self.judge(lease, given)
+        receipt, good = judge(self, lease, given)
         number, _, output, _ = given
         if receipt in (Receipt.COUNTED, Receipt.AMENDED):
             state = ItemState.SUCCEEDED if good else ItemState.FAILED
-            self._put((lease.stage, number), state, output if good else "")
+            self.settled.put((lease.stage, number), state, output if good else "")
             if good and lease.stage < self.stages - 1:
                 self.waiting[lease.stage + 1, number] = Waiting(now)
         if receipt is Receipt.REQUEUED:
-            known = lease.held[number]
-            self.waiting[lease.stage, number] = Waiting(
-                now + BACKOFF, known.failures + 1, known.expiries, known.alone, known.came_back
-            )
+            self.waiting[lease.stage, number] = lease.held[number].failed(now + BACKOFF)
             lease.gone.add(number)
         if receipt is Receipt.LATE and good:
             self.late.add((lease.run, lease.stage, number))
         return receipt
 
-    def judge(self, lease: ModelLease, given: Given) -> tuple[Receipt, bool]:
-        """Return the receipt that a result would get, and if it is a success. Changes nothing."""
-        number, outcome, output, retryable = given
-        if lease.removed or number not in lease.held:
-            return Receipt.REJECTED, False
-        good = outcome is ReportedOutcome.SUCCEEDED
-        within = retryable and lease.held[number].failures + 1 < FAILURES_MAX
-        kind = Report.RETRYABLE_FAILURE if within else Report.FINAL_FAILURE
-        receipt = self._receipt(lease, number, output, Report.SUCCESS if good else kind)
-        if good and receipt in (Receipt.COUNTED, Receipt.AMENDED) and lease.stage in self.hooked:
-            if output == self.BUSY:
-                return Receipt.DEFERRED, good
-            if output == self.REFUSED:
-                return self._receipt(lease, number, "", Report.FINAL_FAILURE), False
-        return receipt, good
-
-    def _receipt(self, lease: ModelLease, number: int, output: str, report: Report) -> Receipt:
-        standing = self._standing(lease, number, output)
-        return receipt_for(lease.state, standing, report, last_stage=lease.stage == self.stages - 1)
-
-    def _standing(self, lease: ModelLease, number: int, output: str) -> Standing:
-        known = self.settled.get((lease.stage, number))
-        if known is None:
-            return Standing.RETURNED if number in lease.gone else Standing.OPEN
-        state, before = known
-        if state is ItemState.SUCCEEDED:
-            return Standing.SAME if before == output else Standing.OTHER
-        return Standing.LOST if state is ItemState.LOST else Standing.FAILED
-
     def _come_back(self, lease: ModelLease, number: int, now: int) -> None:
-        known = lease.held[number]
-        again = Waiting(now, known.failures, known.expiries, alone=True, came_back=True)
-        if not known.came_back:
-            again.alone = False
-        elif len(lease.held) == 1:
-            again.expiries += 1
+        again = lease.held[number].expired(now, by_itself=len(lease.held) == 1)
         if again.expiries >= EXPIRIES_MAX:
-            self._put((lease.stage, number), ItemState.LOST, "")
+            self.settled.put((lease.stage, number), ItemState.LOST, "")
         else:
             self.waiting[lease.stage, number] = again
-
-    def _put(self, place: Place, state: ItemState, output: str) -> None:
-        self._measure(place, -1)
-        self.settled[place] = (state, output)
-        self._measure(place, 1)
-
-    def _measure(self, place: Place, sign: int) -> None:
-        if place not in self.settled:
-            return
-        state, output = self.settled[place]
-        self.tallies[place[0]][state] += sign
-        self.bytes[place[0]] += sign * len(output)
-
-    def _recount(self) -> None:
-        self.tallies = [dict.fromkeys(ItemState, 0) for _ in range(self.stages)]
-        self.bytes = [0] * self.stages
-        for place in self.settled:
-            self._measure(place, 1)
 
     def _close(self) -> None:
         for lease in self.leases.values():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from joblot.states import LeaseState
 
@@ -21,6 +21,18 @@ class Waiting:
     alone: bool = False
     came_back: bool = False
     certain: int = 0
+
+    def released(self, due: int) -> Waiting:
+        return replace(self, due=due, certain=0)
+
+    def failed(self, due: int) -> Waiting:
+        return replace(self, due=due, certain=0, failures=self.failures + 1)
+
+    def expired(self, due: int, *, by_itself: bool) -> Waiting:
+        """An item that expires again goes alone, and only then it counts."""
+        counts = int(self.came_back and by_itself)
+        expiries = self.expiries + counts
+        return Waiting(due, self.failures, expiries, alone=self.came_back, came_back=True)
 
 
 @dataclass

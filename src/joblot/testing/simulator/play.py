@@ -23,6 +23,7 @@ from joblot.testing.simulator.actors import JUMP, Operator, Sweeper, Weather
 from joblot.testing.simulator.audits import audit_all, events_are_delivered, no_file_is_left
 from joblot.testing.simulator.deliverer import Deliverer
 from joblot.testing.simulator.history import Draws, Step
+from joblot.testing.simulator.model_receipts import BUSY
 from joblot.testing.simulator.post import Post, given_of
 from joblot.testing.simulator.producer import Producer
 from joblot.testing.simulator.scene import Scene
@@ -201,9 +202,7 @@ def _post_all(worker: Worker) -> None:
     posts, worker.outbox = worker.outbox, []
     worker.leases.clear()
     for post in posts:
-        given = tuple(
-            given_of(one[0], "a") if one[2] == model.Job.BUSY else one for one in post.given
-        )
+        given = tuple(given_of(one[0], "a") if one[2] == BUSY else one for one in post.given)
         worker.send(Post(post.job_id, post.token, given))
 
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from joblot.states import ReportedOutcome
-from joblot.testing.simulator import model
+from joblot.testing.simulator.model_receipts import BUSY, REFUSED, Given
 from joblot.wire import failure, success
 
 # Successes first: 0 is the simplest. "unknown" is an item that the lease was not granted.
-KINDS = ("a", "bb", "bad", "again", model.Job.REFUSED, model.Job.BUSY, "unknown")
+KINDS = ("a", "bb", "bad", "again", REFUSED, BUSY, "unknown")
 WEIGHTS = (70, 6, 6, 10, 4, 3, 1)
 
 
@@ -20,7 +20,7 @@ class Post:
 
     job_id: int
     token: str
-    given: tuple[model.Given, ...]
+    given: tuple[Given, ...]
 
     def results(self) -> list[Any]:
         return [
@@ -31,7 +31,7 @@ class Post:
         ]
 
 
-def given_of(number: int, kind: str) -> model.Given:
+def given_of(number: int, kind: str) -> Given:
     if kind in ("bad", "again"):
         return number, ReportedOutcome.FAILED, "", kind == "again"
     if kind == "unknown":
@@ -39,7 +39,7 @@ def given_of(number: int, kind: str) -> model.Given:
     return number, ReportedOutcome.SUCCEEDED, kind, False
 
 
-def shown_given(given: tuple[model.Given, ...]) -> str:
+def shown_given(given: tuple[Given, ...]) -> str:
     words = [
         f"{n} {output or ('again' if retryable else 'bad')}" for n, _, output, retryable in given
     ]

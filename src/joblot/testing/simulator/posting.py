@@ -14,8 +14,8 @@ from joblot.models import Outcome as OutcomeRow
 from joblot.models import Uncounted
 from joblot.states import ItemState, Receipt, ReportedOutcome
 from joblot.testing.simulator import model
-from joblot.testing.simulator.model import Given
 from joblot.testing.simulator.model_lease import ModelLease
+from joblot.testing.simulator.model_receipts import BUSY, REFUSED, Given, judge
 from joblot.testing.simulator.world import World
 
 
@@ -75,13 +75,13 @@ def _is_stored(one: Given) -> bool:
 def _is_simple(job: model.Job, lease: ModelLease, one: Given) -> bool:
     _, outcome, _, retryable = one
     usual = outcome is ReportedOutcome.SUCCEEDED or not retryable
-    return usual and not _is_stored(one) and job.judge(lease, one)[0] is Receipt.COUNTED
+    return usual and not _is_stored(one) and judge(job, lease, one)[0] is Receipt.COUNTED
 
 
 def _is_refused(job: model.Job, lease: ModelLease, one: Given) -> bool:
     """Whether the hook of its stage is called for this result, and fails."""
     number, outcome, output, retryable = one
-    if lease.stage not in job.hooked or output not in (model.Job.REFUSED, model.Job.BUSY):
+    if lease.stage not in job.hooked or output not in (REFUSED, BUSY):
         return False
     return _is_simple(job, lease, (number, outcome, "accepted", retryable))
 
@@ -98,7 +98,7 @@ def _is_committed(world: World, job_id: int, token: str, part: Sequence[Given]) 
 
 def _effect(world: World, job_id: int, lease: ModelLease, token: str, one: Given) -> bool | None:
     """Whether this result's effect is visible; None if it would have none."""
-    receipt, good = world.jobs[job_id].judge(lease, one)
+    receipt, good = judge(world.jobs[job_id], lease, one)
     number = one[0]
     place = {"job_id": job_id, "stage": lease.stage, "number": number}
     if receipt in (Receipt.COUNTED, Receipt.AMENDED):

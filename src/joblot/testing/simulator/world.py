@@ -32,13 +32,15 @@ from joblot.models import Outcome as OutcomeRow
 from joblot.states import TERMINAL, ItemState, JobStatus, LeaseState
 from joblot.testing.simulator import model
 from joblot.testing.simulator.hooks import Adopter
+from joblot.testing.simulator.model_outcomes import COUNTS, Place
+from joblot.testing.simulator.model_receipts import FAILURES_MAX
 from joblot.testing.simulator.rival import Rival
 from joblot.testing.simulator.scene import Scene
 from joblot.testing.simulator.trouble import AWAY, CALM, Killed, Kind, Trouble, injected
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 POLICY = {
-    "failures_max": model.FAILURES_MAX,
+    "failures_max": FAILURES_MAX,
     "expiries_max": model.EXPIRIES_MAX,
     "lease_seconds": model.LEASE,
     "retry_backoff_seconds": model.BACKOFF,
@@ -178,13 +180,13 @@ class World:
         if (row.status, row.revision) != (job.status, job.revision):
             job.reconcile()
 
-    def causes(self, job_id: int) -> dict[str, frozenset[model.Place]]:
+    def causes(self, job_id: int) -> dict[str, frozenset[Place]]:
         """What failed or was lost, by the cause that the ledger has recorded.
 
         Raises Violation if that is not what the model has given up.
         """
         rows = OutcomeRow.ledger.using(alias()).filter(job_id=job_id, error_cause__isnull=False)
-        found: dict[str, set[model.Place]] = {}
+        found: dict[str, set[Place]] = {}
         for row in rows:
             found.setdefault(row.error_cause, set()).add((row.stage, row.number))
         settled = self.jobs[job_id].settled.items()
@@ -233,10 +235,10 @@ class World:
         if known["status"] == JobStatus.REVOKED.value and not self.in_flight(job_id, job):
             job.end_cancel(self.now, in_flight=False)  # the last report may end it, or the sweep
         self._same(name, "status, run, revision", self._place(known), self._place_of(job))
-        counted = [{n: stage[n] for n in model.COUNTS} for stage in known["stages"]]
+        counted = [{n: stage[n] for n in COUNTS} for stage in known["stages"]]
         self._same(name, "counts", counted, job.counts())
         sums = [stage["metrics"].get("bytes", 0) for stage in known["stages"]]
-        self._same(name, "metrics", sums, job.bytes)
+        self._same(name, "metrics", sums, job.settled.bytes)
         self._same(name, "late results", known["finished_after_cancel"], len(job.late))
         self._same(name, "events", kinds, job.events)
         self._never_back(job_id, known)
@@ -264,7 +266,7 @@ class World:
         name = self.name(job_id)
         reopened: int | None = None
         for was, now in zip(before["stages"], known["stages"], strict=True):
-            fewer = [sum(s[n] for n in model.COUNTS) for s in (was, now)]
+            fewer = [sum(s[n] for n in COUNTS) for s in (was, now)]
             if fewer[1] < fewer[0]:
                 if reopened is None:
                     reopened = self._newly_reopened(job_id, known["run"])
