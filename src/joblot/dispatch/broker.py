@@ -10,7 +10,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from typing import Any
 
 from nats.aio.client import Client
@@ -113,11 +112,14 @@ class Broker:
             async def on_closed(closed: asyncio.Event = closed) -> None:
                 closed.set()
 
-            with suppress(*FAILURES):
+            try:
                 await connect(
                     self._client, self._address, "joblot dispatch", self._failed, on_closed
                 )
                 await closed.wait()
+            except Exception as error:  # noqa: BLE001 (as of a file without credentials)
+                await self._failed(error)
+                await self._client.close()
             await asyncio.sleep(RECONNECT_SECONDS)
             self._client, self._is_subscribed = Client(), False
 

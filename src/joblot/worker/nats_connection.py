@@ -13,7 +13,6 @@ import logging
 import threading
 from collections.abc import Coroutine, Mapping
 from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import suppress
 from typing import Any, TypeVar
 
 from joblot import grants
@@ -155,10 +154,13 @@ class NatsConnection:
             async def on_closed(ended: asyncio.Event = ended) -> None:
                 ended.set()
 
-            with suppress(NatsError, OSError, asyncio.TimeoutError):
+            try:
                 await connect(self._client, self._address, "joblot worker", self._failed, on_closed)
                 first.set()
                 await ended.wait()
+            except Exception as error:  # noqa: BLE001 (as of a file without credentials)
+                await self._failed(error)
+                await self._client.close()
             await asyncio.sleep(RECONNECT_SECONDS)
             self._client = Client()
 
