@@ -19,7 +19,7 @@ from typing import Any
 
 from bench.beside.tools import PYTHON, TOOLS, Tool
 from bench.beside.trial import Trial, adopt_orphans
-from bench.figures import RESULTS, write
+from bench.figures import RESULTS, Figure, figure, write
 
 WORKERS = {"trivial": 2, "waiting": 8}
 KILLED_ITEMS, KILLED_WORKERS = 1_000, 4
@@ -48,7 +48,21 @@ def add(tool: Tool, found: dict[str, Any]) -> None:
     """Write what was found of this tool, beside what is known of all."""
     known = json.loads(PATH.read_text())["measured"] if PATH.exists() else {}
     known[tool.name] = known.get(tool.name, {}) | found
-    write("beside", [], known | {"versions": _versions()})
+    write("beside", figures(known), known | {"versions": _versions()})
+
+
+def figures(known: dict[str, Any]) -> list[Figure]:
+    """What joblot must hold after a SIGKILL, whatever others do."""
+    ours = [found for name, found in known.items() if name.startswith("joblot")]
+    kills = [one[f"kill {whom}"] for one in ours for whom in ("main", "worker") if len(one) == 4]
+    if not kills:
+        return []
+    lost = [one["lost at the end"] + one["not called"] for one in kills]
+    repeated = [one["repeated"] / one["items"] for one in kills]
+    return [
+        figure("items that joblot has lost after a SIGKILL, of 1,000", lost, "<= 0"),
+        figure("share of calls that joblot repeats after a SIGKILL", repeated, "<= 0.05"),
+    ]
 
 
 def rate(tool: Tool, function: str) -> dict[str, Any]:

@@ -101,9 +101,10 @@ def test_credentials_that_have_expired_may_be_replaced(tmp_path: Path) -> None:
     """NATS ends the connection, and its client gives up: a new one reads the file again."""
     pytest.importorskip("nkeys")
     operator, file = Operator(), tmp_path / "user.creds"
-    operator.write_user(file, seconds=3)
     with NatsServer(tmp_path, operator.config) as server:
-        address = NatsAddress.parsed(server.start().url, str(file))
+        server.start()
+        operator.write_user(file, seconds=5)
+        address = NatsAddress.parsed(server.url, str(file))
         connection = NatsConnection(address)
         try:
             eventually(lambda: connection.is_up)

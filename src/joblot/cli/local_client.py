@@ -8,9 +8,6 @@ from collections.abc import Sequence
 from django.db import connections
 
 from joblot.cli import verbs
-from joblot.dispatch.database import can_listen
-from joblot.dispatch.listener import Listener
-from joblot.ledger.db.transactions import connection
 from joblot.wire import CallProgress, Claim, ItemReceipt, NextClaim, Reported, Result
 
 WAIT_SECONDS = 10.0  # that a worker's claim waits for work
@@ -20,7 +17,7 @@ PAUSE_SECONDS = (0.05, 1.0)  # after notifications of work for others; doubles
 
 def wait_seconds() -> float:
     """How long a worker's claim may wait for work here; 0 if it has to poll."""
-    return WAIT_SECONDS if can_listen(connection()) else 0.0
+    return WAIT_SECONDS if verbs.has_notifications() else 0.0
 
 
 class LocalClient:
@@ -30,7 +27,7 @@ class LocalClient:
     """
 
     def __init__(self) -> None:
-        self._listener = Listener()
+        self._listener = verbs.Listener()
         self._idle_since: float | None = None
         self._was_notified = False  # before the last claim
         self._pause = PAUSE_SECONDS[0]

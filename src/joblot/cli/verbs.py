@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         why,
     )
     from joblot.delivery.supervisor import deliver_once, remove_files_once
+    from joblot.dispatch.listener import Listener, has_notifications
     from joblot.identity.tokens import any_token, issue, revoke, tokens
     from joblot.ledger.db.transactions import alias, database_files, location, migration_lock
     from joblot.ledger.job.bulk_by_filter import act_on_all, ask
@@ -92,6 +93,7 @@ else:
                 "why",
             ],
             "joblot.delivery.supervisor": ["deliver_once", "remove_files_once"],
+            "joblot.dispatch.listener": ["Listener", "has_notifications"],
             "joblot.identity.tokens": ["any_token", "issue", "revoke", "tokens"],
             "joblot.ledger.read.workers": ["workers"],
             "joblot.ledger.db.transactions": [
@@ -138,6 +140,7 @@ else:
     )
 
 __all__ = [
+    "Listener",
     "act_on_all",
     "add_items",
     "add_user",
@@ -162,6 +165,7 @@ __all__ = [
     "endings_among",
     "events",
     "expire",
+    "has_notifications",
     "health",
     "in_flight",
     "issue",

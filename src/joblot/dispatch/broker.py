@@ -20,7 +20,7 @@ from nats.js.errors import NotFoundError
 
 from joblot import grants
 from joblot.worker.nats_address import NatsAddress
-from joblot.worker.nats_connection import connect, require_signing
+from joblot.worker.nats_connection import connect, require_signing, until_closed
 
 logger = logging.getLogger("joblot.dispatch")
 
@@ -107,16 +107,9 @@ class Broker:
     async def _stay_connected(self) -> None:
         """Connect; the client reconnects by itself, unless its credentials have expired."""
         while True:
-            closed = asyncio.Event()
-
-            async def on_closed(closed: asyncio.Event = closed) -> None:
-                closed.set()
-
             try:
-                await connect(
-                    self._client, self._address, "joblot dispatch", self._failed, on_closed
-                )
-                await closed.wait()
+                await connect(self._client, self._address, "joblot dispatch", self._failed)
+                await until_closed(self._client)
             except Exception as error:  # noqa: BLE001 (as of a file without credentials)
                 await self._failed(error)
                 await self._client.close()

@@ -27,6 +27,11 @@ logger = logging.getLogger("joblot.dispatch")
 RETRY_SECONDS = 60.0  # after notifications have failed
 
 
+def has_notifications() -> bool:
+    """Whether the ledger's database delivers any, as far as is known."""
+    return can_listen(connection())
+
+
 class Listener:
     """One thread waits; `interrupt` may be called from any thread, and from signal handlers.
 

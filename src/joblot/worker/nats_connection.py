@@ -149,15 +149,10 @@ class NatsConnection:
     async def _stay_connected(self, first: threading.Event) -> None:
         """Connect; the client reconnects by itself, unless its credentials have expired."""
         while True:
-            ended = asyncio.Event()
-
-            async def on_closed(ended: asyncio.Event = ended) -> None:
-                ended.set()
-
             try:
-                await connect(self._client, self._address, "joblot worker", self._failed, on_closed)
+                await connect(self._client, self._address, "joblot worker", self._failed)
                 first.set()
-                await ended.wait()
+                await until_closed(self._client)
             except Exception as error:  # noqa: BLE001 (as of a file without credentials)
                 await self._failed(error)
                 await self._client.close()
@@ -169,9 +164,7 @@ class NatsConnection:
         logger.info("NATS: %s", self.error)
 
 
-async def connect(
-    client: Client, address: NatsAddress, name: str, on_error: Any, on_closed: Any
-) -> None:
+async def connect(client: Client, address: NatsAddress, name: str, on_error: Any) -> None:
     """Connect, however many attempts it takes."""
     await client.connect(
         **address.options,
@@ -181,8 +174,13 @@ async def connect(
         connect_timeout=CONNECT_SECONDS_MAX,
         ping_interval=CONNECT_SECONDS_MAX,
         error_cb=on_error,
-        closed_cb=on_closed,
     )
+
+
+async def until_closed(client: Client) -> None:
+    """Until it will not reconnect. It calls its `closed_cb` in most of these cases only."""
+    while not client.is_closed:  # noqa: ASYNC110 (it has no event)
+        await asyncio.sleep(RECONNECT_SECONDS)
 
 
 def require_signing(address: NatsAddress) -> None:

@@ -135,9 +135,7 @@ def worker(
     """
     _check_work(function, command, batch)
     access = ApiToken.of(token)
-    servers, credentials_file = given_nats(nats, nats_creds)
-    if servers and job is not None:
-        raise InvalidInput("--job: grants that come over NATS are of any job; leave one out")
+    servers, credentials_file = _nats_without(job, nats, nats_creds)
     order = Order(
         url=given_url(url) if servers else url_of(url),
         nats=servers,
@@ -174,3 +172,13 @@ def _check_work(function: str | None, command: str | None, batch: int | None) ->
         raise InvalidInput("expected either FUNC or --exec CMD; see joblot worker --help")
     if command is not None and batch:
         raise InvalidInput("--batch: a command takes one item at a time; leave it out")
+
+
+def _nats_without(
+    job: int | None, urls: str | None, credentials_file: str | None
+) -> tuple[str, str]:
+    """As `given_nats`. Raises InvalidInput for a job, too."""
+    found = given_nats(urls, credentials_file)
+    if found[0] and job is not None:
+        raise InvalidInput("--job: grants that come over NATS are of any job; leave one out")
+    return found
