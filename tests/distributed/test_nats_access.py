@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
+from joblot.dispatch.broker import Broker
 from joblot.errors import Unavailable
 from joblot.identity.tokens import issue
 from joblot.ledger.read.progress import progress
@@ -111,6 +113,63 @@ def test_credentials_that_have_expired_may_be_replaced(tmp_path: Path) -> None:
             eventually(lambda: connection.is_up)
         finally:
             connection.close()
+
+
+@pytest.mark.parametrize("content", ["", "not credentials", "-----BEGIN USER NKEY SEED-----\nx\n"])
+def test_a_file_that_holds_no_credentials_may_be_replaced(tmp_path: Path, content: str) -> None:
+    pytest.importorskip("nkeys")
+    operator, file = Operator(), tmp_path / "user.creds"
+    file.write_text(content)
+    with NatsServer(tmp_path, operator.config) as server:
+        address = NatsAddress.parsed(server.start().url, str(file))
+        connection = NatsConnection(address)
+        try:
+            eventually(lambda: connection.error != "not connected yet")
+            asyncio.run(_dispatcher_connects(address, lambda: operator.write_user(file)))
+            eventually(lambda: connection.is_up)
+        finally:
+            connection.close()
+
+
+async def _dispatcher_connects(address: NatsAddress, mend: Callable[[], object]) -> None:
+    """Once it has failed, and `mend` was called."""
+    broker = Broker(address, ["p"])
+    running = asyncio.create_task(broker.run())
+    try:
+        await asyncio.to_thread(eventually, lambda: not broker.error.endswith("not connected yet"))
+        mend()
+        await asyncio.to_thread(eventually, lambda: broker.is_up)
+    finally:
+        broker.end()
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+
+
+def test_a_lease_is_worked_on_though_its_grant_can_not_be_acknowledged(
+    postgres_only: str, local: None, tmp_path: Path
+) -> None:
+    """NATS redelivers the grant, but the worker has its lease already: nobody else gets it."""
+    token, _ = issue("worker", ["work"])
+    job = submit("unacknowledged", keys(BATCH), pipeline="p").pk
+    with NatsServer(tmp_path) as server, ExitStack() as open_:
+        server.start()
+        open_.enter_context(Dispatching(server.address, "p", items=BATCH, window=1)).until_up()
+        worker = open_.enter_context(Disconnected(server.address, "", token, "worker"))
+        (lease,) = eventually(lambda: next_claim(worker).leases)
+        eventually(lambda: worker._connection.is_up)
+        worker.report(lease.token, [success(item.id) for item in lease.items])
+        assert progress(job)["status"] == "SUCCESS"
+
+
+class Disconnected(NatsClient):
+    """Loses its connection just after a lease was taken, as by credentials that expire."""
+
+    def _ask(self, token: str, dispatcher: str) -> str:
+        until = super()._ask(token, dispatcher)
+        lost = self._connection
+        asyncio.run_coroutine_threadsafe(lost._client.close(), lost._loop).result()
+        return until
 
 
 def test_if_one_of_several_servers_is_down_another_is_used(

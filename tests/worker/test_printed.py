@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,10 @@ from joblot.ledger.job.lifecycle import delete
 from joblot.ledger.read.log_lines import logs
 from joblot.ledger.report.printed import TEXT_CHARS_MAX, keep_printed
 from joblot.ledger.submit.submit import submit
+from joblot.wire import GrantedLease, success
 from joblot.worker import HttpClient, each
-from joblot.worker.printed import Keep, Printed
+from joblot.worker.current import working_on
+from joblot.worker.printed import BYTES_MAX, Keep, Printed
 from joblot.worker.printed_poster import WAITING_MAX, PrintedPoster
 from tests.polling import eventually
 from tests.worker.conftest import Working, ended
@@ -107,3 +111,31 @@ def test_only_items_of_the_lease_and_its_end_are_kept(ledger_db: str) -> None:
     delete(job, actor="ana")
     with pytest.raises(NotFound):
         keep_printed("019a0000-0000-7000-8000-000000000000", [(0, "x")])
+
+
+def test_threads_may_print_while_the_next_call_begins() -> None:
+    """An error in here would be one of their `print`."""
+    texts: list[str] = []
+    printed = Printed(Keep.ALL, lambda lease, item, text: texts.append(text))
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            printing = [pool.submit(print_often, printed) for _ in range(4)]
+            while not all(one.done() for one in printing):
+                printed._begin()
+    finally:
+        sys.setswitchinterval(before)
+    for one in printing:
+        one.result()
+    printed._begin()
+    printed.take(b"a" * BYTES_MAX + b"b")
+    printed.take(b"c")
+    with working_on(GrantedLease("t", 1, 1, "s", "p", "", None, ())):
+        printed._note([success(0)])
+    assert texts == ["a" * (BYTES_MAX - 2) + "bc"]
+
+
+def print_often(printed: Printed) -> None:
+    for _ in range(5_000):
+        printed.take(b"x" * (BYTES_MAX // 3))

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from typing import Any
 
 from nats.aio.client import Client
@@ -108,9 +107,12 @@ class Broker:
     async def _stay_connected(self) -> None:
         """Connect; the client reconnects by itself, unless its credentials have expired."""
         while True:
-            with suppress(*FAILURES):
+            try:
                 await connect(self._client, self._address, "joblot dispatch", self._failed)
                 await until_closed(self._client)
+            except Exception as error:  # noqa: BLE001 (as of a file without credentials)
+                await self._failed(error)
+                await self._client.close()
             await asyncio.sleep(RECONNECT_SECONDS)
             self._client, self._is_subscribed = Client(), False
 

@@ -10,6 +10,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
@@ -154,7 +155,8 @@ class NatsClient(HttpClient):
             return None
         self._unanswered = None
         self._taken.append(lease.token)
-        self._connection.acknowledge(message, lease.token)
+        with suppress(Unavailable):  # the grant is redelivered then, and discarded
+            self._connection.acknowledge(message, lease.token)
         return replace(lease, expires_at=until)
 
     def _discard(self, message: Msg) -> None:

@@ -13,7 +13,6 @@ import logging
 import threading
 from collections.abc import Coroutine, Mapping
 from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import suppress
 from typing import Any, TypeVar
 
 from joblot import grants
@@ -150,10 +149,13 @@ class NatsConnection:
     async def _stay_connected(self, first: threading.Event) -> None:
         """Connect; the client reconnects by itself, unless its credentials have expired."""
         while True:
-            with suppress(NatsError, OSError, asyncio.TimeoutError):
+            try:
                 await connect(self._client, self._address, "joblot worker", self._failed)
                 first.set()
                 await until_closed(self._client)
+            except Exception as error:  # noqa: BLE001 (as of a file without credentials)
+                await self._failed(error)
+                await self._client.close()
             await asyncio.sleep(RECONNECT_SECONDS)
             self._client = Client()
 

@@ -8,7 +8,6 @@ lines get into the log. Output of C code and other programs, which bypasses `sys
 from __future__ import annotations
 
 import sys
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from enum import StrEnum
@@ -37,8 +36,7 @@ class Printed:
     def __init__(self, keep: Keep, put: Put) -> None:
         self._keep = keep
         self._put = put
-        self._pieces: deque[bytes] = deque()
-        self._bytes = 0
+        self._last = b""  # what was printed last. Threads: replaced as a whole, and never locked
 
     def kept(self, work: Work) -> Work:
         if self._keep is Keep.NONE:
@@ -58,23 +56,19 @@ class Printed:
         return keeping
 
     def take(self, piece: bytes) -> None:
-        """Called by each thread that prints. More than is kept in the end does no harm."""
-        self._pieces.append(piece[-BYTES_MAX:])
-        self._bytes += len(self._pieces[-1])
-        while self._bytes - len(self._pieces[0]) >= BYTES_MAX:
-            self._bytes -= len(self._pieces.popleft())
+        """Called by each thread that prints. Of two at the same moment, one piece may be lost."""
+        self._last = (self._last + piece[-BYTES_MAX:])[-BYTES_MAX:]
 
     def _begin(self) -> None:
         _flush()
-        self._pieces.clear()
-        self._bytes = 0
+        self._last = b""
 
     def _note(self, results: Sequence[Result]) -> None:
         chosen = [one for one in results if self._keep is Keep.ALL or not one.succeeded]
         if not chosen:
             return
         _flush()
-        text = b"".join(self._pieces)[-BYTES_MAX:].decode(errors="replace").strip("\n")
+        text = self._last.decode(errors="replace").strip("\n")
         if text:
             self._put(lease(), chosen[0].item, text)
 

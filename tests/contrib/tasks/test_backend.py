@@ -22,6 +22,7 @@ from joblot.contrib.tasks.framework import (
 )
 from joblot.errors import InvalidItem
 from joblot.ledger.claim.claim import claim
+from joblot.ledger.job.edit import edit
 from joblot.ledger.job.lifecycle import cancel, delete
 from joblot.ledger.job.retry import retry
 from joblot.ledger.maintain.sweep import sweep
@@ -219,6 +220,20 @@ def test_urgent_tasks_are_run_first(shop: Any, workers: Workers, calls: list[Any
     assert workers.run() == 4
     assert calls == ["a", "b", "c", "d"]
     assert shop.urgent.get_result(Item.objects.order_by("job_id")[2].key).task.priority == 100
+
+
+def test_a_job_may_have_a_priority_that_a_task_may_not(shop: Any, workers: Workers) -> None:
+    result = shop.add.enqueue(1)
+    edit(Job.objects.get().pk, priority=500)
+    assert shop.add.get_result(result.id).task.priority == 100
+    assert workers.run() == 1
+    assert shop.add.get_result(result.id).return_value == 1
+
+
+@pytest.mark.parametrize("id_", ["", "x\x00", "\ud800", "1" * 33, "Ω" * 32, 5, None])
+def test_what_is_not_an_id_leads_to_no_result(shop: Any, workers: Workers, id_: Any) -> None:
+    with pytest.raises(TaskResultDoesNotExist):
+        shop.add.get_result(id_)
 
 
 def test_a_deferred_task_is_not_run_before_its_time(shop: Any, workers: Workers) -> None:

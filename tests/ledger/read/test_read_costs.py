@@ -167,6 +167,8 @@ WHOLE: dict[str, Reader] = {
 
 # Functions that the API and the command line call and that are not readers of jobs.
 OTHERS = {
+    "submit_one",
+    *("policy_of", "output_of"),  # of a row that was read: its policy, and its output's file
     *("submit", "add_items", "seal", "start", "pause", "resume", "cancel", "retry", "delete"),
     "edit",
     "act_on_all",

@@ -9,7 +9,12 @@ from typing import Any, Self
 
 from django.utils.module_loading import import_string
 
-from joblot.contrib.tasks.framework import InvalidTask, Task
+from joblot.contrib.tasks.framework import (
+    TASK_MAX_PRIORITY,
+    TASK_MIN_PRIORITY,
+    InvalidTask,
+    Task,
+)
 
 PREFIX = "tasks:"
 
@@ -57,13 +62,15 @@ class Call:
         }
 
     def found(self, priority: int) -> Task[Any, Any]:
-        """The task as it was enqueued. Raises InvalidTask if the path leads to something else, or
-        the settings allow no such task any more; ImportError if it leads nowhere.
+        """The task as it was enqueued, its priority within a task's bounds: that of the job may
+        have been edited. Raises InvalidTask if the path leads to something else, or the settings
+        allow no such task any more; ImportError if it leads nowhere.
         """
         task = import_string(self.task)
         if not isinstance(task, Task):
             raise InvalidTask(f"{self.task}: expected a function with @task, got {task!r:.200}")
         after = None if self.run_after is None else datetime.fromisoformat(self.run_after)
+        bounded = max(TASK_MIN_PRIORITY, min(TASK_MAX_PRIORITY, priority))
         return task.using(
-            priority=priority, queue_name=self.queue, run_after=after, backend=self.backend
+            priority=bounded, queue_name=self.queue, run_after=after, backend=self.backend
         )

@@ -9,6 +9,8 @@ import django
 from django.core.exceptions import ImproperlyConfigured
 
 __all__ = [
+    "TASK_MAX_PRIORITY",
+    "TASK_MIN_PRIORITY",
     "BaseTaskBackend",
     "InvalidTask",
     "Task",
@@ -28,7 +30,16 @@ __all__ = [
 if TYPE_CHECKING:
     from django.tasks import task_backends
     from django.tasks.backends.base import BaseTaskBackend
-    from django.tasks.base import Task, TaskContext, TaskError, TaskResult, TaskResultStatus, task
+    from django.tasks.base import (
+        TASK_MAX_PRIORITY,
+        TASK_MIN_PRIORITY,
+        Task,
+        TaskContext,
+        TaskError,
+        TaskResult,
+        TaskResultStatus,
+        task,
+    )
     from django.tasks.exceptions import InvalidTask, TaskResultDoesNotExist
     from django.tasks.signals import task_enqueued, task_finished, task_started
     from django.utils.json import normalize_json
@@ -48,6 +59,7 @@ else:
     _base = import_module(f"{_name}.base")
     task, Task, TaskContext = _base.task, _base.Task, _base.TaskContext
     TaskError = _base.TaskError
+    TASK_MIN_PRIORITY, TASK_MAX_PRIORITY = _base.TASK_MIN_PRIORITY, _base.TASK_MAX_PRIORITY
     TaskResult, TaskResultStatus = _base.TaskResult, _base.TaskResultStatus
     _exceptions = import_module(f"{_name}.exceptions")
     InvalidTask = getattr(_exceptions, "InvalidTask" if IS_DJANGOS else "InvalidTaskError")

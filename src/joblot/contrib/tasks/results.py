@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -26,6 +27,8 @@ from joblot.ledger.rows.outputs import output_of
 from joblot.models import Item, Job
 
 Json = Mapping[str, Any]
+
+_ID = re.compile(r"[0-9a-f]{32}")  # of every result
 
 _STATUS = {
     "ready": TaskResultStatus.READY,
@@ -63,6 +66,8 @@ def change(result: TaskResult[Any, Any], **values: Any) -> None:
 
 def read_result(backend: str, id_: str) -> TaskResult[Any, Any]:
     """The result with this id. Raises TaskResultDoesNotExist, InvalidTask, ImportError."""
+    if not _ID.fullmatch(str(id_)):
+        raise TaskResultDoesNotExist(id_)
     rows = Item.objects.using(alias()).filter(key=id_).order_by("job_id")
     place = rows.values_list("job_id", "number").first()
     try:

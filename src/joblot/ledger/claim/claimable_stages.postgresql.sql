@@ -5,13 +5,14 @@
 -- locks: none
 WITH limited AS MATERIALIZED (
     SELECT p.pipeline, COALESCE(p.next_at > {now}, false) OR COALESCE(p.in_flight_items_max <= (
-               SELECT COALESCE(sum(h.open), 0)
-               FROM joblot_stage s
+               SELECT COALESCE(sum(l.open), 0)
+               FROM joblot_lease l
                CROSS JOIN LATERAL (
-                   SELECT sum(l.open) AS open FROM joblot_lease l
-                   WHERE l.job_id = s.job_id AND l.state = {LIVE} AND l.stage = s.position
-               ) h
-               WHERE s.pipeline = p.pipeline
+                   SELECT 1 FROM joblot_stage s
+                   WHERE s.job_id = l.job_id AND s.position = l.stage AND s.pipeline = p.pipeline
+                   LIMIT 1
+               ) mine
+               WHERE l.state = {LIVE} AND l.expires_at IS NOT NULL
            ), false) AS at_limit
     FROM jsonb_array_elements_text(%(pipelines)s::jsonb) AS asked (pipeline)
     CROSS JOIN LATERAL (

@@ -1,7 +1,17 @@
--- purpose: whether a claimable job, within its rate and its pipeline's, has a range that is due, in a stage that is
---          served; not when, as those who wait on SQLite ask all the time
+-- purpose: whether a claimable job, within its limits and its pipeline's, has a range that is due, in a
+--          stage that is served; not when, as those who wait on SQLite ask all the time
 -- guard: none; a hint for long polling
 -- locks: none
+WITH limited AS MATERIALIZED (
+    SELECT q.pipeline, q.next_at, COALESCE(q.in_flight_items_max <= (
+               SELECT COALESCE(sum(l.open), 0)
+               FROM joblot_lease l
+               CROSS JOIN joblot_stage s ON s.job_id = l.job_id AND s.position = l.stage
+               WHERE l.state = {LIVE} AND l.expires_at IS NOT NULL AND s.pipeline = q.pipeline
+           ), 0) AS is_full
+    FROM joblot_pipeline_limit q
+    WHERE q.pipeline IN (SELECT value FROM json_each(%(pipelines)s))
+)
 SELECT EXISTS (
     SELECT 1
     FROM joblot_stage s
@@ -12,8 +22,13 @@ SELECT EXISTS (
           SELECT 1 FROM joblot_rate x WHERE x.job_id = j.id AND x.next_at > {now}
       ))
       AND NOT EXISTS (
-          SELECT 1 FROM joblot_pipeline_limit p WHERE p.pipeline = s.pipeline AND p.next_at > {now}
+          SELECT 1 FROM limited p
+          WHERE p.pipeline = s.pipeline AND (p.next_at > {now} OR p.is_full)
       )
+      AND COALESCE(json_extract(j.policy, '$.in_flight_items_max') > (
+          SELECT COALESCE(sum(l.open), 0) FROM joblot_lease l
+          WHERE l.job_id = j.id AND l.state = {LIVE}
+      ), 1)
       AND s.pipeline IN (SELECT value FROM json_each(%(pipelines)s))
       AND (%(job)s IS NULL OR j.id = %(job)s)
       AND (%(projects)s IS NULL OR j.project IN (SELECT value FROM json_each(%(projects)s)))

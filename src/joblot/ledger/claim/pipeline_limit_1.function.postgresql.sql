@@ -36,13 +36,14 @@ BEGIN
     END IF;
     IF held.in_flight_items_max IS NOT NULL AND spent = 0 THEN
         -- step: count the pipeline's items in flight
-        SELECT COALESCE(sum(h.open), 0) INTO in_flight
-        FROM joblot_stage s
+        SELECT COALESCE(sum(l.open), 0) INTO in_flight
+        FROM joblot_lease l
         CROSS JOIN LATERAL (
-            SELECT sum(l.open) AS open FROM joblot_lease l
-            WHERE l.job_id = s.job_id AND l.state = {LIVE} AND l.stage = s.position
-        ) h
-        WHERE s.pipeline = named;
+            SELECT 1 FROM joblot_stage s
+            WHERE s.job_id = l.job_id AND s.position = l.stage AND s.pipeline = named
+            LIMIT 1
+        ) mine
+        WHERE l.state = {LIVE} AND l.expires_at IS NOT NULL;
         items_left := LEAST(items_left, GREATEST(0, held.in_flight_items_max - in_flight));
     END IF;
     RETURN items_left;

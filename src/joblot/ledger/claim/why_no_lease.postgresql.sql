@@ -3,27 +3,30 @@
 --          ranges and leases; and when the worker that asks was revoked
 -- guard: none
 -- locks: none
-WITH served AS MATERIALIZED (
+WITH limited AS MATERIALIZED (
+    SELECT q.pipeline, q.next_at, COALESCE(q.in_flight_items_max <= (
+               SELECT COALESCE(sum(l.open), 0)
+               FROM joblot_lease l
+               CROSS JOIN LATERAL (
+                   SELECT 1 FROM joblot_stage s
+                   WHERE s.job_id = l.job_id AND s.position = l.stage AND s.pipeline = q.pipeline
+                   LIMIT 1
+               ) mine
+               WHERE l.state = {LIVE} AND l.expires_at IS NOT NULL
+           ), false) AS is_full
+    FROM joblot_pipeline_limit q
+    WHERE q.pipeline IN (SELECT jsonb_array_elements_text(%(pipelines)s::jsonb))
+), served AS MATERIALIZED (
     -- Materialized first, so that other pipelines' rows are never read.
     SELECT j.id AS job, s.position AS stage, j.status,
            (j.policy ->> 'in_flight_items_max')::int AS items_max,
            GREATEST(CASE WHEN j.policy ->> 'rate_items_max' IS NOT NULL THEN (
                SELECT x.next_at FROM joblot_rate x WHERE x.job_id = j.id AND x.next_at > {now}
            ) END, CASE WHEN p.next_at > {now} THEN p.next_at END) AS rate_at,
-           COALESCE(p.in_flight_items_max <= (
-               SELECT COALESCE(sum(h.open), 0)
-               FROM joblot_stage t
-               CROSS JOIN LATERAL (
-                   SELECT sum(l.open) AS open FROM joblot_lease l
-                   WHERE l.job_id = t.job_id AND l.state = {LIVE} AND l.stage = t.position
-               ) h
-               WHERE t.pipeline = p.pipeline
-           ), false) AS pipeline_full
+           COALESCE(p.is_full, false) AS pipeline_full
     FROM joblot_stage s
     JOIN joblot_job j ON j.id = s.job_id
-    LEFT JOIN LATERAL (
-        SELECT q.* FROM joblot_pipeline_limit q WHERE q.pipeline = s.pipeline LIMIT 1
-    ) p ON true
+    LEFT JOIN limited p ON p.pipeline = s.pipeline
     WHERE j.status IN ({CLAIMABLE}, 'PAUSED')
       AND s.pipeline IN (SELECT jsonb_array_elements_text(%(pipelines)s::jsonb))
       AND (%(job)s::bigint IS NULL OR j.id = %(job)s::bigint)

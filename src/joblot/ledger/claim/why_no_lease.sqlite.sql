@@ -3,6 +3,16 @@
 --          ranges and leases; and when the worker that asks was revoked
 -- guard: none
 -- locks: none
+WITH limited AS MATERIALIZED (
+    SELECT q.pipeline, q.next_at, COALESCE(q.in_flight_items_max <= (
+               SELECT COALESCE(sum(l.open), 0)
+               FROM joblot_lease l
+               CROSS JOIN joblot_stage s ON s.job_id = l.job_id AND s.position = l.stage
+               WHERE l.state = {LIVE} AND l.expires_at IS NOT NULL AND s.pipeline = q.pipeline
+           ), 0) AS is_full
+    FROM joblot_pipeline_limit q
+    WHERE q.pipeline IN (SELECT value FROM json_each(%(pipelines)s))
+)
 SELECT EXISTS (
            SELECT 1 FROM joblot_stage
            WHERE pipeline IN (SELECT value FROM json_each(%(pipelines)s))
@@ -30,13 +40,7 @@ FROM (
                ) END, ''),
                COALESCE(CASE WHEN p.next_at > {now} THEN p.next_at END, '')
            ), '') AS rate_at,
-           COALESCE(p.in_flight_items_max <= (
-               SELECT COALESCE(sum(l.open), 0)
-               FROM joblot_stage t
-               JOIN joblot_lease l
-                 ON l.job_id = t.job_id AND l.state = {LIVE} AND l.stage = t.position
-               WHERE t.pipeline = p.pipeline
-           ), 0) AS pipeline_full,
+           COALESCE(p.is_full, 0) AS pipeline_full,
            (SELECT min(soonest.not_before) FROM (
                 SELECT r.not_before FROM joblot_range r
                 WHERE r.job_id = j.id AND r.stage = s.position
@@ -50,7 +54,7 @@ FROM (
             ) taken) AS ends
     FROM joblot_job j
     JOIN joblot_stage s ON s.job_id = j.id
-    LEFT JOIN joblot_pipeline_limit p ON p.pipeline = s.pipeline
+    LEFT JOIN limited p ON p.pipeline = s.pipeline
     WHERE j.status IN ({CLAIMABLE}, 'PAUSED')
       AND s.pipeline IN (SELECT value FROM json_each(%(pipelines)s))
       AND (%(job)s IS NULL OR j.id = %(job)s)

@@ -1,7 +1,8 @@
--- purpose: how many items the live leases of a pipeline hold, over all of its jobs
+-- purpose: how many items the live leases of a pipeline hold, over all of its jobs; by way of
+--          the live leases, which are few: a pipeline may have had any number of jobs
 -- guard: none; a claim asks with the limit locked
 -- locks: none
 SELECT COALESCE(sum(l.open), 0)
-FROM joblot_stage s
-JOIN joblot_lease l ON l.job_id = s.job_id AND l.state = {LIVE} AND l.stage = s.position
-WHERE s.pipeline = %(pipeline)s
+FROM joblot_lease l
+CROSS JOIN joblot_stage s ON s.job_id = l.job_id AND s.position = l.stage
+WHERE l.state = {LIVE} AND l.expires_at IS NOT NULL AND s.pipeline = %(pipeline)s
