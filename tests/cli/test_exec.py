@@ -37,7 +37,6 @@ def test_a_command_is_run_for_each_word_and_repeated_with_what_is_mended(joblot:
     [
         (["run", "--exec", "no-such-program {}", ":::", "a"], "no program 'no-such-program'"),
         (["run", "--exec", "true", "--batch", "3", ":::", "a"], "a command takes one item"),
-        (["run", "--exec", "true", "--resume", "1"], "job 1 does not exist"),
         (["run", "work:upper", "--retry-failed", ":::", "a"], "expected --resume JOB"),
     ],
 )
