@@ -46,6 +46,7 @@ from joblot.states import (
     AMENDABLE,
     CANCELABLE,
     FILLABLE,
+    FINALIZABLE,
     RETRYABLE,
     TERMINAL,
     JobStatus,
@@ -225,8 +226,9 @@ class Ledger(RuleBasedStateMachine):
         cause = causes[which % len(causes)]
         chosen = frozenset((o.stage, o.number) for o in failed if o.error_cause == cause)
         verb = lambda: retry(job_id, cause=cause, expected=len(chosen))  # noqa: E731
-        if self.attempt(job, job.status in AMENDABLE, verb):
-            job.retry(chosen)
+        goes_on = job.status in FINALIZABLE  # then the items are reopened within the run
+        if self.attempt(job, goes_on or job.status in AMENDABLE, verb):
+            job.reopen(chosen) if goes_on else job.retry(chosen)
 
     def delete(self, number: int, _: int) -> None:
         job_id, job = self.pick(number)
