@@ -1,6 +1,7 @@
--- purpose: the jobs a claim may be served from: claimable, within their limits and their pipeline's, with a range
---          that is due; with each of their stages that is served, the latest first, whether that stage
---          has such a range, and its pipeline if that has a limit; a step of priority counts as a fixed age
+-- purpose: the jobs a claim may be served from: claimable, within their limits and their pipeline's,
+--          with a range that is due; with each of their stages that is served, the latest first,
+--          whether that stage has such a range, and its pipeline if that has a limit; a step of
+--          priority counts as a fixed age
 -- guard: none; whether the job may be claimed is decided when its range is locked
 -- locks: none
 WITH limited AS MATERIALIZED (

@@ -1,7 +1,7 @@
 -- purpose: whether a claimable job, within its limits and its pipeline's, has a range that is due, in a
 --          stage that is served; and, if none has, in how many seconds one is, judged by a bounded
---          number of ranges of each stage. At a cap it is a moment, in which to ask again: nothing
---          notifies of an item that is settled
+--          number of ranges of each stage. At a cap these are 0.1 s, after which to ask again,
+--          because no notification is sent when an item is settled
 -- guard: none; a hint for long polling
 -- locks: none
 WITH limited AS MATERIALIZED (

@@ -29,7 +29,7 @@ class Waiting:
         return replace(self, due=due, certain=0, failures=self.failures + 1)
 
     def expired(self, due: int, *, by_itself: bool) -> Waiting:
-        """An item that expires again goes alone, and only then it counts."""
+        """After its first expiry an item is claimed alone; from then on its expiries count."""
         counts = int(self.came_back and by_itself)
         expiries = self.expiries + counts
         return Waiting(due, self.failures, expiries, alone=self.came_back, came_back=True)
