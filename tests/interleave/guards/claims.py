@@ -64,6 +64,13 @@ GUARDS = (
         pair("running-claim-claim-postgres"),
     ),
     Guard(
+        "A lease whose items are all settled is not taken again.",
+        "claim/take.py",
+        "    if (lease.worker, lease.owner) == (worker, owner) and lease.open:\n",
+        "    if (lease.worker, lease.owner) == (worker, owner):\n",
+        "ledger/claim/test_take.py::test_one_whose_items_are_all_settled_is_not_taken_again",
+    ),
+    Guard(
         "A claim counts the items in flight behind the lock.",
         FUNCTION,
         "            IF in_flight >= job_items_max THEN\n",
