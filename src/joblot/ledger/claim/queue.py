@@ -7,7 +7,8 @@ by id, or the table, when it expects to find a match soon.
 Each process remembers, per stage, the last range it took, and its next search begins behind it; at
 the end it wraps to where the live ranges begin. So claimers spread over the ranges and skip the
 index entries of used-up ones. The cursor is a hint: a range that it skips is found when it wraps,
-and every `range_floor_seconds` the search starts over from the beginning.
+and every `range_floor_seconds` the search starts over from the beginning. While an old snapshot
+keeps the entries of used-up ranges, that takes longer with each of them, so it is done less often.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from joblot.ledger.db.statements import fetch
 from joblot.ledger.db.transactions import alias, connection
 
 _CURSORS_MAX = 4_096
+_START_OVER_SHARE = 0.01  # of a process's time, at most, to find where the ranges of a stage begin
 
 StageKey = tuple[int, int]  # a job's id, and the stage's position
 
@@ -30,14 +32,10 @@ class _Cursor:
     after: int = 0  # the id of the range taken last
     floor: int = 0  # no range was seen up to this id
     floor_until: float = 0.0  # when to search for a higher floor again
-    floor_ends: float = 0.0  # when to start over from id 0
+    floor_ends: float = 0.0  # when to start over from the beginning
 
     def walks(self) -> list[int]:
         """The ids behind which to search, in order."""
-        now = time.monotonic()
-        if now >= self.floor_ends:  # so that even a permanent backlog can't starve a range
-            self.after = self.floor = 0
-            self.floor_ends = now + limits().range_floor_seconds
         return [self.after, self.floor] if self.after > self.floor else [self.floor]
 
 
@@ -49,7 +47,10 @@ _cursors: dict[tuple[str, StageKey], _Cursor] = {}
 
 def walks(stage: StageKey) -> list[int]:
     """The ids behind which to search for a range, in order."""
-    return _cursor(stage).walks()
+    cursor = _cursor(stage)
+    if time.monotonic() >= cursor.floor_ends:
+        _start_over(stage, cursor)
+    return cursor.walks()
 
 
 def start(stage: StageKey) -> int:
@@ -76,6 +77,18 @@ def floors() -> list[dict[str, int]]:
     ]
 
 
+def _start_over(stage: StageKey, cursor: _Cursor) -> None:
+    """Search from where the ranges begin, so that even a permanent backlog can't starve a range.
+
+    Where that is must be found again, since a range may have been inserted below the known floor.
+    """
+    began, is_known = time.monotonic(), cursor.floor_ends > 0
+    if is_known and (beginning := _beginning(stage, 0)) is not None:
+        cursor.after = cursor.floor = beginning
+    now = time.monotonic()
+    cursor.floor_ends = now + max(limits().range_floor_seconds, (now - began) / _START_OVER_SHARE)
+
+
 def _raise_floor(stage: StageKey, cursor: _Cursor) -> None:
     """Find where the ranges begin, so that used-up ones are not scanned repeatedly.
 
@@ -83,13 +96,20 @@ def _raise_floor(stage: StageKey, cursor: _Cursor) -> None:
     starts over from the beginning; a range that is locked or not yet due keeps the floor below it.
     """
     now = time.monotonic()
-    if now < cursor.floor_until or not dialect_of(connection()).locks_rows:
+    if now < cursor.floor_until:
         return
-    job_id, position = stage
-    rows = fetch(connection(), "claim/first_range", job=job_id, stage=position, after=cursor.floor)
+    if (beginning := _beginning(stage, cursor.floor)) is not None:
+        cursor.floor = beginning
     cursor.floor_until = now + limits().range_floor_step_seconds
-    for (first,) in rows:
-        cursor.floor = first - 1
+
+
+def _beginning(stage: StageKey, floor: int) -> int | None:
+    """The id behind which the ranges above this floor begin; None if there are none."""
+    if not dialect_of(connection()).locks_rows:
+        return 0
+    job_id, position = stage
+    rows = fetch(connection(), "claim/first_range", job=job_id, stage=position, after=floor)
+    return rows[0][0] - 1 if rows else None
 
 
 def _cursor(stage: StageKey) -> _Cursor:
