@@ -1,21 +1,23 @@
 """Do claims stay fast while a job drains? Claims of 16 items, the first tenth and the last.
 
-    python bench/claims.py [--items 32000] [--handlers 8] [--only CASE …]
+    python bench/claims.py [--items 32000] [--handlers 8] [--only CASE … [--add]]
 
 Each case drains one job through the real verb: a job of one stage; a second stage, whose ranges
 come from reports; items returned by expired leases; items reopened by a retry, of a canceled job
 and of one in which every other item had failed; each with and without one old snapshot held open.
-The baseline is the usual queue over item rows, on the same machine in the same run.
+The baseline is the usual queue over item rows, on the same machine in the same run. `--add` keeps
+what an earlier run has measured of the other cases, and leaves out the baseline.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
-from figures import Figure, figure, write
+from figures import RESULTS, Figure, figure, write
 from storm import Act, storm
 
 from joblot import standalone
@@ -25,6 +27,8 @@ BATCH = 16
 PIPELINE = "p"
 HELPERS = 4  # processes that prepare a case
 HANDLERS_MAX, WARM_UPS = 32, 10
+BASELINE = "usual queue"
+RATES = "claims/s, first and last tenth"
 FOREVER = 600.0  # seconds; a drain ends when nothing is left
 
 
@@ -32,30 +36,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--items", type=int, default=32_000)
     parser.add_argument("--handlers", type=int, default=8, help="at most 32")
-    parser.add_argument("--only", nargs="*", default=[], help="these cases, and the usual queue")
+    parser.add_argument(
+        "--only",
+        nargs="*",
+        choices=[[], *CASES],
+        default=[],
+        metavar="CASE",
+        help="these cases, and the usual queue",
+    )
+    parser.add_argument("--add", action="store_true", help="keep other cases as they are")
     asked = parser.parse_args()
+    earlier = json.loads((RESULTS / "claims.json").read_text())["measured"] if asked.add else {}
+    chosen = {*asked.only, *([] if asked.add else [BASELINE])} if asked.only else set(CASES)
     with PostgresServer() as server:
         standalone.setup(server.create_database("bench"))
         from django.core.management import call_command
 
         call_command("migrate", verbosity=0)
-        rates = _measure(asked.items, asked.handlers, asked.only)
-    write("claims", _figures(rates), {"claims/s, first and last tenth": rates})
+        rates = earlier.get(RATES, {}) | _measure(asked.items, asked.handlers, chosen)
+    write("claims", _figures(rates), {RATES: rates})
 
 
-def _measure(items: int, handlers: int, only: Sequence[str]) -> dict[str, tuple[float, float]]:
-    cases: dict[str, Callable[[int], Callable[[int], Act]]] = {
-        "one stage": _one_stage,
-        "second stage": _second_stage,
-        "after expiries": _after_expiries,
-        "cancelled and retried": _cancelled_and_retried,
-        "failed here and there and retried": _failed_and_retried,
-        "usual queue": _usual_queue,
-    }
-    rates: dict[str, tuple[float, float]] = {}
-    for name in [name for name in cases if not only or name in {*only, "usual queue"}]:
+def _measure(items: int, handlers: int, chosen: Collection[str]) -> dict[str, Sequence[float]]:
+    rates: dict[str, Sequence[float]] = {}
+    for name in [name for name in CASES if name in chosen]:
         for old_snapshot in (False, True):
-            prepare = cases[name](items)
+            prepare = CASES[name](items)
             with _old_snapshot(held=old_snapshot):
                 case = f"{name}, old snapshot" if old_snapshot else name
                 rates[case] = _drain(prepare, items, handlers)
@@ -237,7 +243,7 @@ def _forget() -> None:
         cursor.execute(f"TRUNCATE {tables}")
 
 
-def _figures(rates: dict[str, tuple[float, float]]) -> list[Figure]:
+def _figures(rates: dict[str, Sequence[float]]) -> list[Figure]:
     flat = [
         figure(f"claims, last tenth / first tenth: {case}", [last / first], ">= 0.77")
         for case, (first, last) in rates.items()
@@ -250,6 +256,15 @@ def _figures(rates: dict[str, tuple[float, float]]) -> list[Figure]:
             flat.append(figure(name, [ours[1] / usual[1]], must))
     return flat
 
+
+CASES: dict[str, Callable[[int], Callable[[int], Act]]] = {
+    "one stage": _one_stage,
+    "second stage": _second_stage,
+    "after expiries": _after_expiries,
+    "cancelled and retried": _cancelled_and_retried,
+    "failed here and there and retried": _failed_and_retried,
+    BASELINE: _usual_queue,
+}
 
 if __name__ == "__main__":
     began = time.monotonic()
