@@ -22,6 +22,7 @@ from joblot.ledger.db.statements import fetch
 from joblot.ledger.db.transactions import alias, connection
 
 _CURSORS_MAX = 4_096
+_FLOOR_LAG_MAX = 1_000  # ids of ranges, taken one after the other without a search for the floor
 _START_OVER_SHARE = 0.01  # of a process's time, at most, to find where the ranges of a stage begin
 
 StageKey = tuple[int, int]  # a job's id, and the stage's position
@@ -31,6 +32,7 @@ StageKey = tuple[int, int]  # a job's id, and the stage's position
 class _Cursor:
     after: int = 0  # the id of the range taken last
     floor: int = 0  # no range was seen up to this id
+    searched_at: int = 0  # the range taken last when the floor was searched for
     floor_until: float = 0.0  # when to search for a higher floor again
     floor_ends: float = 0.0  # when to start over from the beginning
 
@@ -63,7 +65,8 @@ def took(stage: StageKey, range_id: int) -> None:
     cursor = _cursor(stage)
     wrapped = range_id <= cursor.after
     cursor.after = range_id
-    if wrapped:
+    cursor.searched_at = cursor.searched_at or range_id
+    if wrapped or range_id > cursor.searched_at + _FLOOR_LAG_MAX:
         _raise_floor(stage, cursor)
 
 
@@ -100,6 +103,7 @@ def _raise_floor(stage: StageKey, cursor: _Cursor) -> None:
         return
     if (beginning := _beginning(stage, cursor.floor)) is not None:
         cursor.floor = beginning
+    cursor.searched_at = cursor.after
     cursor.floor_until = now + limits().range_floor_step_seconds
 
 
