@@ -102,9 +102,10 @@ def test_a_reader_that_was_killed_while_it_read_is_followed_by_another(unread: O
     COUNT.pack_into(unread.reader._memory, STEP, 7)
     unread.write("before\n")
     assert unread.tail.read() == b"before\n"
+    unread.write("of the item before\n")
     unread.tail.begin()
     unread.write("after\n")
-    assert unread.tail.read() == b"after\n"
+    assert unread.tail.read() == b"of the item before\nafter\n"
     assert unread.tail.of_item() == b"after\n"
 
 
