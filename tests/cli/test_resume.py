@@ -11,7 +11,9 @@ from joblot.cli.app import app
 from joblot.cli.plan import Plan, begin
 from joblot.cli.resumption import resumed_plan, without_function
 from joblot.cli.source import Source
+from joblot.ledger.rows.job import read_job
 from joblot.ledger.submit.submit import add_items, submit
+from joblot.states import JobStatus
 from tests.cli.conftest import Joblot
 
 NOTHING = Source.of([], None, None, null=False, skip_bad=False)
@@ -65,6 +67,16 @@ def test_how_its_worker_processes_run_may_be_changed(job: int) -> None:
     plan = resumed_plan(job, NOTHING, given)
     assert {name: getattr(plan, name) for name in given} == given
     assert resumed_plan(job, NOTHING, {}) == PLAN_AS_STORED
+
+
+def test_a_policy_changes_a_job_that_has_ended_too(ledger_db: str) -> None:
+    made = begin(PLAN, name="night 12", policy={})
+    add_items(made, [], seal=True)
+    assert read_job(made).status == JobStatus.SUCCESS
+    code, text = said("--resume", made, "--policy", "failures_max=7", "--halt-after", "3")
+    assert code == 0, text
+    policy = read_job(made).policy
+    assert (policy["failures_max"], policy["halt_failed_items"]) == (7, 3)
 
 
 PLAN_AS_STORED: Any = Plan(**PLAN.as_config()["run"])

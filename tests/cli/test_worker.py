@@ -118,14 +118,15 @@ FROZEN_SECONDS = "2"  # even an empty call may take a while
 def test_what_a_failed_item_prints_is_kept_with_it(served: Served):
     served.joblot.write(
         "says.py",
-        "def says(key):\n    print('looks at', key)\n    assert key != 'b'\n    return key\n",
+        "import os\n\n\ndef says(key):\n    print('looks at', key)\n    os.system('echo too')\n"
+        "    assert key != 'b'\n    return key\n",
     )
     job = served.submit("a", "b", failure_threshold=1)
     worker = served.work("says:says")
     assert served.ended(job) == {"succeeded": 1, "failed": 1, "lost": 0}
     eventually(lambda: any(one["source"] == "printed" for one in logs(job.pk, limit=100)))
     (line,) = (one for one in logs(job.pk, limit=100) if one["source"] == "printed")
-    assert (line["item"], line["message"]) == (1, "looks at b")
+    assert (line["item"], line["message"]) == (1, "looks at b\ntoo")
     worker.send_signal(signal.SIGTERM)
     worker.wait()
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from joblot.identity.tokens import issue
 from joblot.ledger.maintain.sweep import sweep
+from joblot.ledger.read.log_lines import logs
 from joblot.ledger.read.progress import progress
 from joblot.ledger.submit.submit import submit
 from joblot.states import TERMINAL
 from joblot.testing.postgres import PostgresServer
+from joblot.wire import PRINTED
 from tests.cli.conftest import Joblot, make_joblot
 from tests.dispatch.nats_server import NatsServer
 from tests.ledger.conftest import exact
@@ -70,6 +73,21 @@ def test_a_dispatcher_that_is_killed_and_started_again(joblot: Joblot) -> None:
         process.send_signal(signal.SIGTERM)
         said = process.communicate(timeout=EXIT_SECONDS_MAX)
         assert (process.returncode, "Traceback" in said[1]) == (0, False), said
+
+
+def test_what_a_failed_item_prints_is_kept_over_nats_alone(joblot: Joblot) -> None:
+    joblot.write(
+        "says.py", "import os\n\n\ndef says(key):\n    os.write(1, b'low')\n    assert key != 'b'\n"
+    )
+    joblot.start("dispatch", "--pipeline", "p")
+    joblot.start("worker", "says:says", "--pipeline", "p")
+    job = submit("j", ["a", "b"], pipeline="p", policy={"failure_threshold": 1}).pk
+
+    def printed() -> list[dict[str, Any]]:
+        return [one for one in logs(job, limit=100) if one["source"] == PRINTED]
+
+    (line,) = eventually(printed)
+    assert (line["item"], line["message"]) == (1, "low")
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,12 @@ from joblot.ledger.job.lifecycle import delete
 from joblot.ledger.read.log_lines import logs
 from joblot.ledger.report.printed import TEXT_CHARS_MAX, keep_printed
 from joblot.ledger.submit.submit import submit
-from joblot.wire import GrantedLease, success
 from joblot.worker import HttpClient, each
-from joblot.worker.current import working_on
-from joblot.worker.printed import BYTES_MAX, Keep, Printed
+from joblot.worker.printed import Keep, Printed
 from joblot.worker.printed_poster import WAITING_MAX, PrintedPoster
 from tests.polling import eventually
 from tests.worker.conftest import Working, ended
+from tests.worker.printing import Output, an_output
 from tests.worker.scene import Scene
 from tests.worker.server import Server
 
@@ -33,14 +31,20 @@ def scene(
     return Scene(working, server, client, tmp_path, token)
 
 
+@pytest.fixture
+def output() -> Iterator[Output]:
+    with an_output() as one:
+        yield one
+
+
 def kept(job: int) -> dict[int, str]:
     lines = [one for one in logs(job, limit=1_000) if one["source"] == "printed"]
     return {one["item"]: one["message"] for one in lines}
 
 
-def saying(printed: Printed) -> Any:
+def saying(output: Output) -> Any:
     def says(key: str) -> str:
-        printed.take(f"looks at {key}\n".encode())
+        output.write(f"looks at {key}\n")
         if key.startswith("bad"):
             raise ValueError(key)
         return key
@@ -50,13 +54,13 @@ def saying(printed: Printed) -> Any:
 
 @pytest.mark.parametrize(("keep", "expected"), [(Keep.FAILED, {1}), (Keep.ALL, {0, 1, 2})])
 def test_what_is_printed_is_in_the_log_of_the_job(
-    ledger_db: str, scene: Scene, keep: Keep, expected: set[int]
+    ledger_db: str, scene: Scene, output: Output, keep: Keep, expected: set[int]
 ) -> None:
     keys = ["a", "bad", "c"]
     job = submit("j", keys, pipeline="p").pk
     poster = PrintedPoster(scene.client)
-    printed = Printed(keep, poster.put)
-    with scene.serving(printed.kept(saying(printed))):
+    printed = Printed(keep, poster.put, output.tail)
+    with scene.serving(printed.kept(saying(output))):
         ended(job)
     poster.end(30)
     assert kept(job) == {n: f"looks at {keys[n]}" for n in expected}
@@ -65,13 +69,13 @@ def test_what_is_printed_is_in_the_log_of_the_job(
 
 
 def test_a_server_that_is_away_delays_no_item_and_gets_it_later(
-    ledger_db: str, scene: Scene
+    ledger_db: str, scene: Scene, output: Output
 ) -> None:
     job = submit("j", ["bad"], pipeline="p").pk
     scene.away("printed")
     poster = PrintedPoster(scene.client)
-    printed = Printed(Keep.FAILED, poster.put)
-    with scene.serving(printed.kept(saying(printed))):
+    printed = Printed(Keep.FAILED, poster.put, output.tail)
+    with scene.serving(printed.kept(saying(output))):
         ended(job)
     assert kept(job) == {}
     scene.back()
@@ -91,10 +95,12 @@ def test_what_waits_is_bounded(ledger_db: str, scene: Scene) -> None:
     poster.end(30)
 
 
-def test_a_function_that_prints_nothing_starts_no_thread(ledger_db: str, scene: Scene) -> None:
+def test_a_function_that_prints_nothing_starts_no_thread(
+    ledger_db: str, scene: Scene, output: Output
+) -> None:
     job = submit("j", ["a", "bad"], pipeline="p").pk
     poster = PrintedPoster(scene.client)
-    printed = Printed(Keep.ALL, poster.put)
+    printed = Printed(Keep.ALL, poster.put, output.tail)
     with scene.serving(printed.kept(each(lambda key: key))):
         ended(job)
     assert poster._thread is None
@@ -111,31 +117,3 @@ def test_only_items_of_the_lease_and_its_end_are_kept(ledger_db: str) -> None:
     delete(job, actor="ana")
     with pytest.raises(NotFound):
         keep_printed("019a0000-0000-7000-8000-000000000000", [(0, "x")])
-
-
-def test_threads_may_print_while_the_next_call_begins() -> None:
-    """An error in here would be one of their `print`."""
-    texts: list[str] = []
-    printed = Printed(Keep.ALL, lambda lease, item, text: texts.append(text))
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        with ThreadPoolExecutor(4) as pool:
-            printing = [pool.submit(print_often, printed) for _ in range(4)]
-            while not all(one.done() for one in printing):
-                printed._begin()
-    finally:
-        sys.setswitchinterval(before)
-    for one in printing:
-        one.result()
-    printed._begin()
-    printed.take(b"a" * BYTES_MAX + b"b")
-    printed.take(b"c")
-    with working_on(GrantedLease("t", 1, 1, "s", "p", "", None, ())):
-        printed._note([success(0)])
-    assert texts == ["a" * (BYTES_MAX - 2) + "bc"]
-
-
-def print_often(printed: Printed) -> None:
-    for _ in range(5_000):
-        printed.take(b"x" * (BYTES_MAX // 3))

@@ -111,7 +111,7 @@ def _work(order: RunOrder, served: Handler, job: int, supervised: Supervised) ->
         supervised.answer(useless=f"{error.type}: {error.message}")
 
     recycler = Recycler(Recycling(order.recycle_items, order.recycle_mb))
-    printed = Printed(Keep(order.keep_output), to_job_log(order.name))
+    printed = Printed(Keep(order.keep_output), to_job_log(order.name), supervised.output)
     work = printed.kept(recycler.watched(served.work))
     work = stopping(failed_first(work), useless)
     client = LocalClient()

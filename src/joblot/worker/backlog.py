@@ -18,6 +18,8 @@ from joblot.worker.spool import Place, Spool
 WAITING_RESULTS_MAX = 10_000  # when more are waiting, the function waits too
 WAITING_BYTES_MAX = 268_435_456
 REPORT_BYTES_MAX = 4_194_304  # of one report's JSON; one result may be larger
+POSTS_SHARE = 0.05  # of the time: after a costly post, results gather until it has taken no more
+GATHER_SECONDS_MAX = 0.1  # that a result waits for others; not at all if the worker waits for it
 DRAIN_POLL_SECONDS = 0.5  # how soon a waiting thread notices that a drain has begun
 
 
@@ -89,14 +91,29 @@ class Backlog:
     _away_tries: int = 0  # consecutive posts that found joblot unavailable
     _ending_at: float | None = None
     _wish: Wish | None = None
-    _changed: threading.Condition = field(default_factory=threading.Condition)
+    _waiting_bytes: int = 0  # of `_waiting`
+    _post_began: float = 0.0
+    _gather_until: float = 0.0  # until then, results gather unless one is awaited
+    _awaiting: int = 0  # threads that wait until results are posted
+    _changed: threading.Condition = field(init=False)
+    _awaited: threading.Condition = field(
+        init=False
+    )  # for the thread that posts, while they gather
+
+    def __post_init__(self) -> None:
+        lock = threading.RLock()
+        self._changed, self._awaited = threading.Condition(lock), threading.Condition(lock)
 
     def put(self, results: Sequence[Kept]) -> None:
         """Add these; blocks until there is room for them, or a drain begins."""
         with self._changed:
-            self._wait_or_drain(lambda: self._has_room(results))
+            if not self._has_room(results):
+                self._wait_or_drain(lambda: self._has_room(results))
             self._waiting += results
+            self._waiting_bytes += sum(one.size for one in results)
             self._changed.notify_all()
+            if self._is_full():
+                self._awaited.notify()
 
     def flush(self) -> None:
         """Wait until each has been posted once, joblot is unavailable, or a drain has begun."""
@@ -116,6 +133,7 @@ class Backlog:
             if not is_due or self._ending_at is not None or now < self._away_until:
                 return None
             self._wish = Wish(asked)
+            self._awaited.notify()
             return self._wish
 
     def take_wish(self) -> Wish | None:
@@ -129,6 +147,7 @@ class Backlog:
         with self._changed:
             self._ending_at = time.monotonic() + seconds_max
             self._changed.notify_all()
+            self._awaited.notify()
 
     @property
     def ending(self) -> bool:
@@ -159,15 +178,23 @@ class Backlog:
             self._changed.notify_all()
 
     def next_batch(self) -> list[Kept] | None:
-        """The due results of the lease that has waited longest; None when it is time to end."""
+        """The due results of the lease that has waited longest; None when it is time to end.
+
+        After a costly post it lets more of them gather, as long as nobody waits for them.
+        """
         with self._changed:
             while True:
                 now = time.monotonic()
                 if self._ending_at is not None and (not self._waiting or now >= self._ending_at):
                     return None
-                if due := self._due(now):
+                due = self._due(now)
+                if not due:
+                    self._changed.wait(self._pause_seconds(now))
+                elif self._gathers(now):
+                    self._awaited.wait(self._gather_until - now)
+                else:
+                    self._post_began = now
                     return self._take(due)
-                self._changed.wait(self._pause_seconds(now))
 
     def posted(
         self, batch: Sequence[Kept], again: Sequence[Kept], away: Unavailable | None = None
@@ -177,12 +204,16 @@ class Backlog:
         If joblot is unavailable (`away`), nothing is posted until a backoff has passed.
         """
         with self._changed:
+            now = time.monotonic()
+            gather_seconds = (now - self._post_began) / POSTS_SHARE
+            self._gather_until = now + min(gather_seconds, GATHER_SECONDS_MAX)
             self._posting -= len(batch)
             self._waiting[:0] = again
+            self._waiting_bytes += sum(one.size for one in again)
             if away is None:
                 self._away_until, self._away_tries = 0.0, 0
             else:
-                self._away_until = time.monotonic() + backoff_seconds(self._away_tries, away)
+                self._away_until = now + backoff_seconds(self._away_tries, away)
                 self._away_tries += 1
                 if self._wish is not None:  # it waits no longer than a claim by itself would
                     self._wish.answered(None)
@@ -197,6 +228,15 @@ class Backlog:
         if now < self._away_until:
             return []
         return [one for one in self._waiting if one.ready and one.not_before <= now]
+
+    def _gathers(self, now: float) -> bool:
+        is_awaited = self._awaiting or self._wish is not None or self.ending
+        return now < self._gather_until and not is_awaited and not self._is_full()
+
+    def _is_full(self) -> bool:
+        """True if one report may not hold all that is waiting."""
+        many = len(self._waiting) >= limits().results_per_report_max
+        return many or self._waiting_bytes >= self._report_bytes_max
 
     def _take(self, due: list[Kept]) -> list[Kept]:
         """Results of one lease. A result on which the server has failed is taken alone."""
@@ -213,12 +253,12 @@ class Backlog:
                 break
         taken = set(batch)
         self._waiting = [one for one in self._waiting if one not in taken]
+        self._waiting_bytes -= size
         self._posting = len(batch)
         return batch
 
     def _has_room(self, results: Sequence[Kept]) -> bool:
-        waiting = sum(one.size for one in self._waiting)
-        if len(self._waiting) >= WAITING_RESULTS_MAX or waiting >= WAITING_BYTES_MAX:
+        if len(self._waiting) >= WAITING_RESULTS_MAX or self._waiting_bytes >= WAITING_BYTES_MAX:
             return False
         if self.spool is None:
             return True
@@ -227,8 +267,13 @@ class Backlog:
 
     def _wait_or_drain(self, true: Callable[[], object]) -> None:
         """Wait until `true()` or a drain. A signal handler can't notify, so the drain is polled."""
-        while not (true() or self.draining.is_set()):
-            self._changed.wait(DRAIN_POLL_SECONDS)
+        self._awaiting += 1
+        self._awaited.notify()
+        try:
+            while not (true() or self.draining.is_set()):
+                self._changed.wait(DRAIN_POLL_SECONDS)
+        finally:
+            self._awaiting -= 1
 
     def _pause_seconds(self, now: float) -> float | None:
         wakes = [max(one.not_before, self._away_until) for one in self._waiting if one.ready]

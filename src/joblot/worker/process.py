@@ -57,7 +57,9 @@ def _serve(order: Order, supervised: Supervised) -> int:
         recycler.due = leaving(worker, supervised)
         supervised.answer(ready=pipelines)
 
-    return UNAVAILABLE if serve(order, handlers, begin, Pulse(supervised.shared["pulse"])) else DONE
+    pulse = Pulse(supervised.shared["pulse"])
+    left = serve(order, handlers, begin, pulse=pulse, output=supervised.output)
+    return UNAVAILABLE if left else DONE
 
 
 def exit_code(error: JoblotError) -> int:

@@ -13,8 +13,10 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+
+from joblot.worker.output_tail import OutputTail
 
 WAITING_BYTES_MAX = 4_194_304  # beyond this, output is dropped
 END_SECONDS_MAX = 2.0  # for the output that is left at the end
@@ -102,20 +104,18 @@ def relayed() -> Iterator[None]:
         sys.stderr = before
 
 
-def pass_on(descriptor: int, copy: Callable[[bytes], object] = lambda _: None) -> None:
-    """Copy what a process writes to `sys.stderr`, in whole lines, until the end.
-
-    `copy` gets each piece, too, as it was read.
-    """
+def pass_on(output: OutputTail) -> None:
+    """Copy what a process writes to `sys.stderr`, in whole lines, until the end."""
     rest = b""
-    with open(descriptor, "rb", buffering=0) as pipe:
-        while piece := pipe.read(LINE_BYTES_MAX):
-            copy(piece)
+    try:
+        while piece := output.read():
             lines, newline, rest = (rest + piece).rpartition(b"\n")
             _pass_lines(lines + newline)
             if len(rest) > LINE_BYTES_MAX:
                 _pass_lines(rest + b"\n")
                 rest = b""
+    finally:
+        output.end()
     if rest:
         _pass_lines(rest + b"\n")
 

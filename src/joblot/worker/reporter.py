@@ -1,8 +1,9 @@
 """Reporting results, and keeping each until its receipt.
 
-One thread posts all waiting results as soon as it is free, so slow items are reported one by one
-and quick ones in large batches, without a timer. With a spool, another thread writes all waiting
-results to disk in the same way, and a result is posted only once it is written.
+One thread posts all waiting results at once, so slow items are reported one by one and quick ones
+in large batches. After a costly post it waits a little for more, unless the worker waits for it
+(see `Backlog.next_batch`). With a spool, another thread writes all waiting results to disk, and a
+result is posted only once it is written.
 """
 
 from __future__ import annotations

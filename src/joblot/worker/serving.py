@@ -14,6 +14,7 @@ from joblot.worker.handlers import Handler, declared
 from joblot.worker.http import HttpClient
 from joblot.worker.loop import Worker
 from joblot.worker.order import Order, url_of
+from joblot.worker.output_tail import OutputTail
 from joblot.worker.printed import Keep, Printed
 from joblot.worker.printed_poster import PrintedPoster
 from joblot.worker.pulse import Pulse
@@ -57,9 +58,14 @@ def serve(
     order: Order,
     handlers: Sequence[Handler],
     on_worker: Callable[[Worker], None],
+    *,
     pulse: Pulse | None = None,
+    output: OutputTail | None = None,
 ) -> int:
-    """Work until `drain` is called on the worker that is passed to `on_worker`."""
+    """Work until `drain` is called on the worker that is passed to `on_worker`.
+
+    Only what is written to an `output`, which a supervisor reads, is kept with the items.
+    """
     instance, spools = new_instance(), order.spools()
     settings = WorkerSettings(
         job=order.job,
@@ -74,7 +80,7 @@ def serve(
         poster = PrintedPoster(client)
         worker = Worker(
             client,
-            _keeping(handlers, order, poster),
+            _keeping(handlers, order, poster, output),
             settings,
             spool=Spool.begin(spools, order.spool_bytes_max),
             spools=spools,
@@ -90,11 +96,13 @@ def serve(
         return left
 
 
-def _keeping(handlers: Sequence[Handler], order: Order, poster: PrintedPoster) -> Sequence[Handler]:
-    """Handlers that keep what their items print; only a server takes it."""
-    if not order.url:
+def _keeping(
+    handlers: Sequence[Handler], order: Order, poster: PrintedPoster, output: OutputTail | None
+) -> Sequence[Handler]:
+    """Handlers that keep what their items print."""
+    if output is None:
         return handlers
-    printed = Printed(Keep(order.keep_output), poster.put)
+    printed = Printed(Keep(order.keep_output), poster.put, output)
     return [replace(one, work=printed.kept(one.work)) for one in handlers]
 
 

@@ -17,15 +17,20 @@ import threading
 from collections.abc import Callable
 from typing import IO, Any, Self
 
+from joblot.worker.output_tail import OutputTail
+
 
 class Supervised:
     """Call `begin` before importing any user code."""
 
-    def __init__(self, orders: IO[str], answers: int, output: int, **shared: int) -> None:
+    def __init__(
+        self, orders: IO[str], answers: int, output: int, tail: int, **shared: int
+    ) -> None:
         self._orders = orders
         self._answers = os.fdopen(answers, "w", buffering=1)
-        self._output = output
+        self.output = OutputTail(tail, output)
         self.shared = shared  # descriptors, by the supervisor's watch
+        os.close(tail)
         for descriptor in (answers, output, *shared.values()):
             os.set_inheritable(descriptor, False)
 
@@ -72,33 +77,15 @@ class Supervised:
         gone = select.poll()
         gone.register(self._answers.fileno(), 0)
         gone.poll()
-        while os.read(self._output, 65_536):
+        while self.output.read():
             pass
-
-
-Copy = Callable[[bytes], object]
 
 
 class _StaysOpen(io.BufferedWriter):
     """A call that closes `sys.stdout`, or its buffer, does not close it for later calls."""
 
-    copy: Copy | None = None
-
-    def write(self, data: Any, /) -> int:
-        if self.copy is not None:
-            self.copy(bytes(data))
-        return super().write(data)
-
     def close(self) -> None:
         self.flush()
-
-
-def copy_output(copy: Copy) -> None:
-    """Call it, from the thread that prints, with what is printed in this child process."""
-    for stream in (sys.stdout, sys.stderr):
-        buffer = getattr(stream, "buffer", None)
-        if isinstance(buffer, _StaysOpen):
-            buffer.copy = copy
 
 
 def _writing(descriptor: int) -> IO[str]:

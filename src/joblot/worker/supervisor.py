@@ -22,12 +22,12 @@ from typing import Any
 
 from joblot.errors import Unavailable
 from joblot.worker.ending import FROZEN_EXIT
+from joblot.worker.output_tail import OutputTail
 from joblot.worker.relay import pass_on
 from joblot.worker.watch import Watch
 
 WATCH_SECONDS = 0.2
 LEAVE_SECONDS_MAX = 10.0  # for a finished process; a thread of its function may never end
-LAST_OUTPUT_BYTES = 4_000  # of each process, kept to explain its death
 LAST_WORDS_SECONDS_MAX = 1.0  # to read the last output; a child may keep the pipes open
 
 
@@ -40,22 +40,18 @@ class Process:
     name: str
     popen: subprocess.Popen[str]
     watch: Watch
+    output: OutputTail
     began: float = field(default_factory=time.monotonic)
     asked: bool = False
     leaves: str = ""
     hung: bool = False  # and was killed for that
     done: int | None = None
     done_at: float = 0.0
-    _last_output: bytes = b""
-
-    def note_output(self, piece: bytes) -> None:
-        """Called by the one thread that reads its output."""
-        self._last_output = (self._last_output + piece)[-LAST_OUTPUT_BYTES:]
 
     @property
     def last_output(self) -> str:
-        """The end of what it has written, C code and programs that it has started included."""
-        return self._last_output.decode(errors="replace").strip("\n")
+        """The end of what it has written during its last item, or at all if it keeps no output."""
+        return self.output.of_ended().decode(errors="replace").strip("\n")
 
     def kill(self) -> None:
         """Kill its process group: it may be waiting for a child."""
@@ -109,18 +105,18 @@ class Supervisor:
     ) -> Process:
         """Start one and give it its orders. It inherits `descriptors`. Raises Unavailable."""
         try:
-            with _piped() as (answers, answer), _piped() as (output, written):
-                shared = {"answers": answer, "output": output, **watch.shared()}
+            with _piped() as (answers, answer), _piped() as (output, written), _tail() as tail:
+                shared = {"answers": answer, "output": output, "tail": tail, **watch.shared()}
                 popen = self._popen(written, [*shared.values(), *descriptors])
-                ours = os.dup(answers), os.dup(output)
+                ours = os.dup(answers)
+                process = Process(name, popen, watch, OutputTail(tail, os.dup(output)))
         except OSError as error:
             watch.close()
             raise Unavailable(f"a process can't be started: {error}") from error
-        process = Process(name, popen, watch)
         self.processes.append(process)
         for order in (shared, *orders):
             self.say(process, order)
-        self._listen(process, *ours)
+        self._listen(process, ours)
         return process
 
     def _popen(self, output: int, descriptors: Sequence[int]) -> subprocess.Popen[str]:
@@ -161,9 +157,9 @@ class Supervisor:
         _close(process)
         process.watch.close()
 
-    def _listen(self, process: Process, answers: int, output: int) -> None:
+    def _listen(self, process: Process, answers: int) -> None:
         readers = [
-            threading.Thread(target=pass_on, args=(output, process.note_output), daemon=True),
+            threading.Thread(target=pass_on, args=(process.output,), daemon=True),
             threading.Thread(target=self._read_answers, args=(process, answers), daemon=True),
         ]
         for reader in readers:
@@ -225,3 +221,13 @@ def _piped() -> Iterator[tuple[int, int]]:
     finally:
         for end in ends:
             os.close(end)
+
+
+@contextlib.contextmanager
+def _tail() -> Iterator[int]:
+    """The memory of an OutputTail, open within the block."""
+    memory = OutputTail.memory()
+    try:
+        yield memory
+    finally:
+        os.close(memory)

@@ -170,6 +170,7 @@ def run(
     usual = cores()
     one = Run(plan.within(chdir), workers or usual.count, str(db) if db else None, records)
     if resume is not None and not _continues(resume, retry=retry_failed):
+        _edit(resume, settings)
         state = verbs.progress(resume)
         records.start(resume, lambda _: None, resumed=True, ended=True)
     else:
@@ -226,14 +227,19 @@ def _begun(
     """Make the job, or continue it; a new run of it begins if it has ended."""
     if resume is None:
         return begin(one.plan, name=name, policy=settings)
-    if settings:
-        verbs.edit(resume, policy=settings, actor=operator())
+    _edit(resume, settings)
     if verbs.read_job(resume).status in RETRYABLE:
         verbs.retry(resume, actor=operator())
     elif retry:
         verbs.retry(resume, failed=True, actor=operator())
     _say_what_is_held(reawaken(resume))
     return resume
+
+
+def _edit(job: int, settings: dict[str, Any]) -> None:
+    """Also of a job that has ended: the policy is that of its next run."""
+    if settings:
+        verbs.edit(job, policy=settings, actor=operator())
 
 
 def _say_that_it_begins(one: Run, job_id: int, why: str) -> None:
