@@ -96,9 +96,7 @@ class Backlog:
     _gather_until: float = 0.0  # until then, results gather unless one is awaited
     _awaiting: int = 0  # threads that wait until results are posted
     _changed: threading.Condition = field(init=False)
-    _awaited: threading.Condition = field(
-        init=False
-    )  # for the thread that posts, while they gather
+    _awaited: threading.Condition = field(init=False)  # wakes the poster while results gather
 
     def __post_init__(self) -> None:
         lock = threading.RLock()
