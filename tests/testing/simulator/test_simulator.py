@@ -45,6 +45,17 @@ def test_a_retry_that_was_killed_once_begun_goes_on(ledger_db: str) -> None:
     assert done.figures["killed"] > 0
 
 
+def test_a_retry_within_the_run_whose_answer_was_lost_is_repeated(ledger_db: str) -> None:
+    """Then its items are no longer as many as it expects."""
+    lost = (
+        "5: 5:7548.1130 6:7966.7273 4: 1: 4: "
+        "1:330.6126.3620.8967.3469.496.1317.6534.3920.5813.4922.5759 1:6733 "
+        "7:2655.9636.4195.7655.8413.7266.7213.6504.5450.2424.6413.916"
+    )
+    done = simulate(1, replay=lost)
+    assert (done.figures["lost"], done.figures["retried by cause"]) == (1, 1)
+
+
 def test_everything_holds_for_a_fresh_seed(ledger_db: str) -> None:
     seed = secrets.randbelow(10**6)
     sys.stdout.write(f"fresh seed: {seed}\n")

@@ -19,6 +19,7 @@ from joblot.errors import (
     KeyConflict,
     LeaseEnded,
     NotFound,
+    NumberChanged,
     Unavailable,
     WrongStatus,
 )
@@ -46,7 +47,7 @@ POLICY = {
     "lease_seconds": model.LEASE,
     "retry_backoff_seconds": model.BACKOFF,
 }
-REFUSALS = (KeyConflict, WrongStatus, NotFound, LeaseEnded)
+REFUSALS = (KeyConflict, WrongStatus, NotFound, LeaseEnded, NumberChanged)
 
 
 class Violation(AssertionError):
