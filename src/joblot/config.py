@@ -120,6 +120,7 @@ class Limits:
     line_bytes_max: int = 1_048_576  # of a streamed item
     wait_seconds_max: float = 30.0  # that a claim may wait for work; shorter than any lease
     waiting_poll_seconds: float = 2.0  # between checks for work while PostgreSQL notifies of it
+    cap_poll_seconds: float = 0.1  # between checks of a cap that holds up a waiting claim
     events_poll_seconds: float = 1.0  # between checks of an event stream for the next event
     cancel_named_items: int = 10_000  # unsettled; to cancel more on a page, type the job's name
     projects_listed_max: int = 100  # in the menu of a page

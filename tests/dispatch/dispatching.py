@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -22,9 +23,15 @@ class Dispatching:
     """A dispatcher that runs inside the block."""
 
     def __init__(
-        self, address: NatsAddress, *pipelines: str, name: str = "d", **settings: Any
+        self,
+        address: NatsAddress,
+        *pipelines: str,
+        name: str = "d",
+        bridge: Callable[[], Bridge] = lambda: Bridge(THREADS),
+        **settings: Any,
     ) -> None:
         self._address = address
+        self._bridge = bridge
         self._pipelines = pipelines
         self._settings = DispatcherSettings(name, **settings)
         self._thread = threading.Thread(target=self._run, name="dispatching", daemon=True)
@@ -66,7 +73,7 @@ class Dispatching:
 
     async def _dispatch(self) -> None:
         self._loop, self._ends = asyncio.get_running_loop(), asyncio.Event()
-        bridge = Bridge(THREADS)
+        bridge = self._bridge()
         try:
             await run(
                 bridge,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -22,6 +24,7 @@ from tests.polling import eventually
 from tests.threads import Threads
 
 NEVER_SECONDS = 3_600.0
+FD_SETSIZE = 1_024  # as many descriptors `select` takes
 
 
 @pytest.fixture
@@ -78,6 +81,36 @@ def test_a_notification_brings_the_work_and_nothing_else_makes_a_claim(
         submit("notified", keys(1), pipeline="p")
     assert len(found.result().leases) == 1
     assert len(claims) == 3
+
+
+@pytest.fixture
+def many_descriptors() -> Iterator[None]:
+    """As in a process with thousands of connections: further ones have numbers beyond 1,023."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    opened = [os.open(os.devnull, os.O_RDONLY)]
+    try:
+        while opened[-1] <= FD_SETSIZE:
+            opened.append(os.dup(opened[0]))
+        yield
+    finally:
+        for one in opened:
+            os.close(one)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_it_waits_on_descriptors_of_any_number(
+    many_descriptors: None, client: LocalClient, claims: list[None], in_thread: Threads
+) -> None:
+    found = in_thread(claim, client)
+    waiting(client, claims)
+    with wake.delivered_by(wake.send):
+        submit("notified", keys(1), pipeline="p")
+    assert len(found.result().leases) == 1
+    assert client._listener.pause(0.0)
+    client.interrupt()
+    assert not client._listener.pause(NEVER_SECONDS)
+    client.close()
 
 
 def test_a_drain_ends_the_wait(client: LocalClient, claims: list[None], in_thread: Threads) -> None:

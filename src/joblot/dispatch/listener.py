@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import select
+import selectors
 import socket
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -69,7 +70,7 @@ class Listener:
     def pause(self, seconds: float) -> bool:
         """Wait without listening; False if that was interrupted."""
         interruption = self._begins()
-        return interruption is not None and not select.select([interruption], [], [], seconds)[0]
+        return interruption is not None and not _readable([interruption], seconds)
 
     def interrupt(self) -> None:
         """End the wait, and refuse others until it is closed."""
@@ -129,7 +130,7 @@ class Listener:
         ends = time.monotonic() + seconds
         while True:
             left = max(0.0, ends - time.monotonic())
-            readable = select.select([link.fileno(), interruption], [], [], left)[0]
+            readable = _readable([link, interruption], left)
             if interruption in readable:
                 return None
             if not readable:
@@ -151,3 +152,11 @@ class Listener:
         wrapper, self._wrapper = self._wrapper, None
         if wrapper is not None:
             wrapper.close()
+
+
+def _readable(sources: Sequence[Any], seconds: float) -> list[Any]:
+    """Those that have something to read, or are closed; of any descriptor, unlike with `select`."""
+    with selectors.DefaultSelector() as selector:
+        for one in sources:
+            selector.register(one, selectors.EVENT_READ)
+        return [key.fileobj for key, _ in selector.select(seconds)]

@@ -20,7 +20,7 @@ from joblot.dispatch.broker import CHECK_SECONDS, FAILURES, Broker, canceled
 from joblot.dispatch.window import Grant, Window
 from joblot.errors import JoblotError
 from joblot.ledger.claim.claim import claim_as
-from joblot.ledger.claim.take import still_offered, withdraw
+from joblot.ledger.claim.take import all_offered, still_offered, withdraw
 from joblot.ledger.lease import renew_many
 from joblot.wire import Claim, GrantedLease, NextClaim
 
@@ -73,6 +73,8 @@ class Publisher:
         self._work = asyncio.Event()
         self._room = asyncio.Event()
         self._has_ended = False
+        self._claiming: set[asyncio.Future[Claim]] = set()  # in progress
+        self._is_unanswered = False  # a claim, since unknown leases were withdrawn
         self._resumes_at = 0.0  # after NATS has refused a message
         self.items_published = 0  # and acknowledged
 
@@ -96,7 +98,7 @@ class Publisher:
         finally:
             self.end()
             await canceled(publishing)
-            await asyncio.shield(self._withdraw(self._window.tokens()))
+            await asyncio.shield(self._withdraw_all())
 
     def end(self) -> None:
         """The next cancellation is the last step, even if a library swallows it."""
@@ -121,21 +123,47 @@ class Publisher:
             self._room.clear()
             await _wait_for(self._room, CHECK_SECONDS)
             return 0.0
+        if self._is_unanswered:
+            await self._withdraw_unknown()
         self._work.clear()
         first = await self._claim()
         if not first.leases:
             await _wait_for(self._work, min(first.retry_after_seconds, POLL_SECONDS))
             return 0.0
         more = min(CLAIMS_AT_ONCE, self._window.room) - 1
-        others = await asyncio.gather(*(self._claim() for _ in range(more)))
+        others = await asyncio.gather(*(self._claim() for _ in range(more)), return_exceptions=True)
         for claim in (first, *others):
+            if isinstance(claim, BaseException):
+                continue
             for lease in claim.leases:
                 await self._publish(lease)
+        for failed in others:
+            if isinstance(failed, BaseException):
+                raise failed
         return 0.0
 
     async def _claim(self) -> Claim:
+        """A cancellation leaves it running: its lease would be granted, and not be known."""
         asked = NextClaim((self.pipeline,), self._items, worker=self._settings.name)
-        return await self._call(claim_as, asked)
+        claiming = asyncio.ensure_future(self._call(claim_as, asked))
+        self._claiming.add(claiming)
+        claiming.add_done_callback(self._claiming.discard)
+        try:
+            return await asyncio.shield(claiming)
+        except JoblotError:
+            self._is_unanswered = True
+            raise
+
+    async def _withdraw_unknown(self) -> None:
+        """A claim that was not answered may have granted a lease, which nobody would publish.
+
+        No claim of this pipeline is in progress now.
+        """
+        found = await self._call(all_offered, self._settings.name, self.pipeline)
+        unknown = [token for token in found if self._window.get(token) is None]
+        for token in unknown:
+            await self._call(withdraw, token, self._settings.name)
+        self._is_unanswered = False
 
     async def _publish(self, lease: GrantedLease) -> None:
         grant = Grant(UUID(lease.token), lease.lease_seconds)
@@ -201,6 +229,13 @@ class Publisher:
             else:
                 grant.was_missing = True
         await self._withdraw(lost)
+
+    async def _withdraw_all(self) -> None:
+        """At the end. A later process of this name withdraws what could not be."""
+        await asyncio.gather(*self._claiming, return_exceptions=True)
+        await self._withdraw(self._window.tokens())
+        with suppress(JoblotError):
+            await self._withdraw_unknown()
 
     async def _withdraw(self, tokens: Iterable[UUID]) -> None:
         for token in list(tokens):

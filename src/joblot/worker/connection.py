@@ -78,12 +78,22 @@ class Connection:
         *,
         params: Mapping[str, Any] | None = None,
         timeout: httpx.Timeout,
+        extensions: Mapping[str, Any] | None = None,
     ) -> Any:
-        """The answer's JSON, None if it has no content; `given` is the request's JSON."""
+        """The answer's JSON, None if it has no content; `given` is the request's JSON.
+
+        `extensions` are httpx's.
+        """
         body, headers = (None, {}) if given is None else _encoded(given)
         with _reaching():
             answer = self._http.request(
-                method, path, content=body, headers=headers, params=params, timeout=timeout
+                method,
+                path,
+                content=body,
+                headers=headers,
+                params=params,
+                timeout=timeout,
+                extensions=dict(extensions or {}),
             )
         return judged(answer)
 

@@ -109,8 +109,8 @@ GUARDS = (
     Guard(
         "A period is covered by the current slot and as many before it as it has.",
         "claim/window_1.function.postgresql.sql",
-        "    oldest := slot - 60;\n",
-        "    oldest := slot - 58;\n",
+        "    oldest := current - ceil(60 *",
+        "    oldest := current - ceil(58 *",
         "ledger/claim/test_rate.py::test_what_is_left_of_a_period_counts_from_its_beginning"
         "[postgres]",
     ),

@@ -18,6 +18,7 @@ from joblot.ledger.job.edit import edit
 from joblot.ledger.job.lifecycle import delete
 from joblot.ledger.job.prune import prune
 from joblot.ledger.lease import expire, release
+from joblot.ledger.maintain.pipelines import edit_pipeline
 from joblot.ledger.read.why import why
 from joblot.ledger.rows.job import advance
 from joblot.ledger.submit.submit import submit
@@ -107,6 +108,26 @@ def test_why_and_a_claim_say_when_the_next_one_is_due(ledger_db: str, clock: Clo
     assert ready_for([WANTED]) == {WANTED: 0}  # so a client that waits is woken
     assert next_job("p").job is not None
     assert "at_rate" not in {one["code"] for one in why(job.pk)["reasons"]}
+
+
+@pytest.mark.parametrize("of_pipeline", [False, True])
+def test_a_period_that_became_longer_has_what_the_shorter_one_had_granted(
+    ledger_db: str, clock: Clock, of_pipeline: bool
+) -> None:
+    """Though the next claim comes once the shorter one is over."""
+    short, long = {"rate_items_max": 5, "rate_seconds": 10}, {"rate_seconds": 60}
+    job = submit("slow", keys(60), pipeline="p", policy={} if of_pipeline else short)
+    if of_pipeline:
+        edit_pipeline("p", policy=short)
+    assert taken() == 5
+    if of_pipeline:
+        edit_pipeline("p", policy=long)
+    else:
+        edit(job.pk, policy=long)
+    clock.forward(30)
+    assert worker.nothing()
+    clock.forward(61)
+    assert taken() == 5
 
 
 def test_it_is_edited_while_the_job_runs(ledger_db: str, clock: Clock) -> None:

@@ -72,7 +72,7 @@ def crowd() -> None:
 
 
 def disperse() -> None:
-    """Remove them."""
+    """Remove them, with the statistics and the dead rows that would change the plans of others."""
     with connections["postgres"].cursor() as cursor:
         cursor.execute("BEGIN")
         cursor.execute("SET LOCAL session_replication_role = replica")
@@ -82,3 +82,4 @@ def disperse() -> None:
         cursor.execute("DELETE FROM joblot_worker WHERE owner < -1")
         cursor.execute("DELETE FROM joblot_pipeline_limit")
         cursor.execute("COMMIT")
+        cursor.execute(f"VACUUM ANALYZE joblot_worker, joblot_pipeline_limit, {', '.join(COPIES)}")

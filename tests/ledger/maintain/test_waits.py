@@ -12,6 +12,7 @@ from joblot.ledger.job.lifecycle import cancel
 from joblot.ledger.job.retry import retry
 from joblot.ledger.lease import expire, release, renew
 from joblot.ledger.maintain.delivery import deliver
+from joblot.ledger.maintain.pipelines import edit_pipeline
 from joblot.ledger.maintain.sweep import sweep
 from joblot.ledger.read.progress import progress
 from joblot.ledger.read.workers import presence
@@ -39,6 +40,26 @@ def test_an_item_that_failed_while_the_clock_was_ahead_is_tried_in_time(
     assert worker.nothing()  # its backoff still applies
     clock.forward(POLICY["retry_backoff_seconds"])
     assert worker.lease().items
+
+
+@pytest.mark.parametrize("of_pipeline", [False, True])
+@pytest.mark.parametrize("granted_ahead", [4, 5])
+def test_what_was_granted_while_the_clock_was_ahead_counts_as_granted_when_it_is_right_again(
+    ledger_db: str, clock: Clock, of_pipeline: bool, granted_ahead: int
+) -> None:
+    """Of five items in a minute."""
+    rate = {"rate_items_max": 5, "rate_seconds": 60}
+    if of_pipeline:
+        edit_pipeline("p", policy=rate)
+    submit("slow", keys(30), pipeline="p", policy={} if of_pipeline else rate)
+    clock.forward(HOURS)
+    assert len(worker.lease(limit=granted_ahead).items) == granted_ahead
+    clock.forward(-HOURS)
+    sweep()
+    assert len(claim("p", 16).leases) == 5 - granted_ahead
+    assert worker.nothing()
+    clock.forward(61)
+    assert len(worker.lease(limit=16).items) == 5
 
 
 VERBS: dict[str, Any] = {

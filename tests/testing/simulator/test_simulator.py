@@ -12,6 +12,7 @@ from joblot.errors import InvalidInput, KeyConflict
 from joblot.ledger.claim import after_report
 from joblot.ledger.claim.claim import claim_as
 from joblot.ledger.db.transactions import durable
+from joblot.ledger.maintain.pipelines import edit_pipeline
 from joblot.ledger.read.progress import progress
 from joblot.ledger.report.report import report
 from joblot.ledger.rows.job import lock_job
@@ -44,6 +45,17 @@ def test_a_retry_that_was_killed_once_begun_goes_on(ledger_db: str) -> None:
     assert done.figures["killed"] > 0
 
 
+def test_a_retry_within_the_run_whose_answer_was_lost_is_repeated(ledger_db: str) -> None:
+    """Then its items are no longer as many as it expects."""
+    lost = (
+        "5: 5:7548.1130 6:7966.7273 4: 1: 4: "
+        "1:330.6126.3620.8967.3469.496.1317.6534.3920.5813.4922.5759 1:6733 "
+        "7:2655.9636.4195.7655.8413.7266.7213.6504.5450.2424.6413.916"
+    )
+    done = simulate(1, replay=lost)
+    assert (done.figures["lost"], done.figures["retried by cause"]) == (1, 1)
+
+
 def test_everything_holds_for_a_fresh_seed(ledger_db: str) -> None:
     seed = secrets.randbelow(10**6)
     sys.stdout.write(f"fresh seed: {seed}\n")
@@ -61,7 +73,9 @@ def test_reports_claim_the_next_lease(ledger_db: str, monkeypatch: pytest.Monkey
         return in_one(*args, **kwargs)
 
     monkeypatch.setattr(after_report, "_report_and_claim", counted)
-    assert simulate(5, steps=100).figures["claimed by a report"] > 0
+    # A job of twelve items, a claim of five, their results, a report that claims five more.
+    done = simulate(1, replay="4:12 0:0.4 0:0.0.99 0:30.0.0.99.4")
+    assert done.figures["claimed by a report"] == 1
     assert (calls > 0) == (ledger_db == "postgres")
 
 
@@ -214,7 +228,46 @@ def drops_the_results(token: str, results: list[Any], asked: NextClaim) -> Any:
 def test_a_claim_that_costs_the_results_is_caught(ledger_db: str) -> None:
     verbs = {"report_and_claim": drops_the_results, "report_grouped_and_claim": drops_the_results}
     with pytest.raises(SimulationFailed):
-        simulate(1, verbs=verbs, shrink_plays_max=1)
+        simulate(3, verbs=verbs, shrink_plays_max=1)
+
+
+# A job of nine items, a cap or a rate of two items for its pipeline, and a claim of five.
+CAP_EXCEEDED, RATE_EXCEEDED = "4:9 12:0.0.1 0:0.4", "4:9 12:0.1.1 0:0.4"
+LIMITS = ("in_flight_items_max", "rate_items_max")
+
+
+def allows_more(pipeline: str, *, policy: dict[str, int | None]) -> dict[str, Any]:
+    """A faulty edit, which answers as asked but allows one item more."""
+    more = {name: most and most + 1 for name, most in policy.items() if name in LIMITS}
+    edited = edit_pipeline(pipeline, policy={**policy, **more})
+    return {**edited, "policy": {**edited["policy"], **_one_fewer(edited["policy"])}}
+
+
+def _one_fewer(policy: dict[str, int | None]) -> dict[str, int | None]:
+    given = ((name, policy[name]) for name in LIMITS)
+    return {name: None if most is None else most - 1 for name, most in given}
+
+
+@pytest.mark.parametrize("replay", [CAP_EXCEEDED, RATE_EXCEEDED])
+def test_a_claim_that_exceeds_the_limit_of_a_pipeline_is_caught(
+    ledger_db: str, replay: str
+) -> None:
+    with pytest.raises(SimulationFailed, match="a claim exceeds its limit: 3 items"):
+        simulate(1, replay=replay, verbs={"edit_pipeline": allows_more})
+    assert simulate(1, replay=replay).figures["limits edited"] == 2  # and lifted at the end
+
+
+def test_a_claim_that_is_refused_within_the_limit_is_caught(ledger_db: str) -> None:
+    """As if a removed limit still held."""
+
+    def keeps_limits(pipeline: str, *, policy: dict[str, int | None]) -> dict[str, Any]:
+        edited = edit_pipeline(pipeline, policy={n: v for n, v in policy.items() if v is not None})
+        return {**edited, "policy": {**edited["policy"], **policy}}
+
+    lifted = "4:9 12:0.0.1 0:0.4 12:0.4 1:0.4"
+    with pytest.raises(SimulationFailed, match="nothing granted"):
+        simulate(1, replay=lifted, verbs={"edit_pipeline": keeps_limits})
+    simulate(1, replay=lifted)
 
 
 def drops_what_differs(*args: Any, **kwargs: Any) -> Any:

@@ -135,8 +135,14 @@ def ready_for(asked: Collection[Wanted]) -> dict[Wanted, float]:
 
 
 def _ready_seconds(wanted: Wanted) -> float | None:
-    rows = limits().claim_reason_rows_max
-    ((ready, seconds),) = fetch(connection(), "claim/is_ready", **wanted.as_params(), rows=rows)
+    known = limits()
+    ((ready, seconds),) = fetch(
+        connection(),
+        "claim/is_ready",
+        **wanted.as_params(),
+        rows=known.claim_reason_rows_max,
+        cap_seconds=known.cap_poll_seconds,
+    )
     if ready:
         return 0.0
     return None if seconds is None else max(float(seconds), DUE_SECONDS_MIN)

@@ -5,16 +5,9 @@
 -- guard: none; whether the job may be claimed is decided when its range is locked
 -- locks: none
 WITH limited AS MATERIALIZED (
-    SELECT p.pipeline, COALESCE(p.next_at > {now}, false) OR COALESCE(p.in_flight_items_max <= (
-               SELECT COALESCE(sum(l.open), 0)
-               FROM joblot_lease l
-               CROSS JOIN LATERAL (
-                   SELECT 1 FROM joblot_stage s
-                   WHERE s.job_id = l.job_id AND s.position = l.stage AND s.pipeline = p.pipeline
-                   LIMIT 1
-               ) mine
-               WHERE l.state = {LIVE} AND l.expires_at IS NOT NULL
-           ), false) AS at_limit
+    SELECT p.pipeline, COALESCE(p.next_at > {now}, false) OR COALESCE(
+               p.in_flight_items_max <= ({PIPELINE_IN_FLIGHT[p.pipeline]}), false
+           ) AS at_limit
     FROM jsonb_array_elements_text(%(pipelines)s::jsonb) AS asked (pipeline)
     CROSS JOIN LATERAL (
         SELECT q.* FROM joblot_pipeline_limit q WHERE q.pipeline = asked.pipeline LIMIT 1

@@ -4,12 +4,9 @@
 -- guard: none; whether the job may be claimed is decided when its range is locked
 -- locks: none
 WITH limited AS MATERIALIZED (
-    SELECT p.pipeline, COALESCE(p.next_at > {now}, 0) OR COALESCE(p.in_flight_items_max <= (
-               SELECT COALESCE(sum(l.open), 0)
-               FROM joblot_lease l
-               CROSS JOIN joblot_stage s ON s.job_id = l.job_id AND s.position = l.stage
-               WHERE l.state = {LIVE} AND l.expires_at IS NOT NULL AND s.pipeline = p.pipeline
-           ), 0) AS at_limit
+    SELECT p.pipeline, COALESCE(p.next_at > {now}, 0) OR COALESCE(
+               p.in_flight_items_max <= ({PIPELINE_IN_FLIGHT[p.pipeline]}), 0
+           ) AS at_limit
     FROM joblot_pipeline_limit p
     WHERE p.pipeline IN (SELECT value FROM json_each(%(pipelines)s))
       AND (p.rate_items_max IS NOT NULL OR p.in_flight_items_max IS NOT NULL)

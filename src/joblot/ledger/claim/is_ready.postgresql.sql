@@ -1,22 +1,14 @@
 -- purpose: whether a claimable job, within its limits and its pipeline's, has a range that is due, in a
 --          stage that is served; and, if none has, in how many seconds one is, judged by a bounded
---          number of ranges of each stage. At a cap these are 0.1 s, after which to ask again,
---          because no notification is sent when an item is settled
+--          number of ranges of each stage. At a cap these are `cap_seconds`, after which to ask
+--          again, because no notification is sent when an item is settled
 -- guard: none; a hint for long polling
 -- locks: none
 WITH limited AS MATERIALIZED (
     SELECT q.pipeline, GREATEST(
                CASE WHEN q.next_at > {now} THEN q.next_at END,
-               CASE WHEN q.in_flight_items_max <= (
-                   SELECT COALESCE(sum(l.open), 0)
-                   FROM joblot_lease l
-                   CROSS JOIN LATERAL (
-                       SELECT 1 FROM joblot_stage s
-                       WHERE s.job_id = l.job_id AND s.position = l.stage AND s.pipeline = q.pipeline
-                       LIMIT 1
-                   ) mine
-                   WHERE l.state = {LIVE} AND l.expires_at IS NOT NULL
-               ) THEN {now} + interval '100 milliseconds' END
+               CASE WHEN q.in_flight_items_max <= ({PIPELINE_IN_FLIGHT[q.pipeline]})
+                    THEN {now} + make_interval(secs => %(cap_seconds)s::float8) END
            ) AS until
     FROM joblot_pipeline_limit q
     WHERE q.pipeline IN (SELECT jsonb_array_elements_text(%(pipelines)s::jsonb))
@@ -25,7 +17,7 @@ WITH limited AS MATERIALIZED (
            GREATEST(x.next_at, p.until, CASE WHEN (j.policy ->> 'in_flight_items_max')::int <= (
                SELECT COALESCE(sum(l.open), 0) FROM joblot_lease l
                WHERE l.job_id = j.id AND l.state = {LIVE}
-           ) THEN {now} + interval '100 milliseconds' END) AS limited_until
+           ) THEN {now} + make_interval(secs => %(cap_seconds)s::float8) END) AS limited_until
     FROM joblot_stage s
     JOIN joblot_job j ON j.id = s.job_id
     LEFT JOIN jsonb_to_recordset(%(floors)s::jsonb) AS f (job bigint, stage int, floor bigint)

@@ -36,14 +36,7 @@ BEGIN
     END IF;
     IF held.in_flight_items_max IS NOT NULL AND spent = 0 THEN
         -- step: count the pipeline's items in flight
-        SELECT COALESCE(sum(l.open), 0) INTO in_flight
-        FROM joblot_lease l
-        CROSS JOIN LATERAL (
-            SELECT 1 FROM joblot_stage s
-            WHERE s.job_id = l.job_id AND s.position = l.stage AND s.pipeline = named
-            LIMIT 1
-        ) mine
-        WHERE l.state = {LIVE} AND l.expires_at IS NOT NULL;
+        SELECT ({PIPELINE_IN_FLIGHT[named]}) INTO in_flight;
         items_left := LEAST(items_left, GREATEST(0, held.in_flight_items_max - in_flight));
     END IF;
     RETURN items_left;

@@ -7,6 +7,7 @@ locked.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,20 +35,25 @@ class Window:
     def of(
         cls, items_max: int, seconds: float, row_seconds: float, rows: Sequence[Granted], at: float
     ) -> Self:
-        """As stored by the row. A period of another length counts as granted at this moment."""
-        oldest = _slot(at, row_seconds) - SLOTS
+        """As stored by the row.
+
+        A period of another length counts as granted at this moment. So does what was granted more
+        than a period ahead: the clock was wrong then.
+        """
+        current = _slot(at, row_seconds)
+        oldest = current - math.ceil(SLOTS * max(1.0, seconds / row_seconds))
         granted = tuple((slot, items) for slot, items in rows if slot >= oldest)
         if row_seconds != seconds:
-            granted = ((_slot(at, seconds), sum(items for _, items in granted)),)
-        return cls(items_max, seconds, granted)
+            return cls(items_max, seconds, ((_slot(at, seconds), _total(granted)),))
+        ahead = tuple(one for one in granted if one[0] > current + SLOTS)
+        if not ahead:
+            return cls(items_max, seconds, granted)
+        known = cls(items_max, seconds, tuple(one for one in granted if one not in ahead))
+        return known.spend(_total(ahead), at)
 
     @property
     def left(self) -> int:
-        return max(0, self.items_max - self._total)
-
-    @property
-    def _total(self) -> int:
-        return sum(items for _, items in self.granted)
+        return max(0, self.items_max - _total(self.granted))
 
     def spend(self, items: int, at: float) -> Self:
         """The same once these were granted. Slots never go back."""
@@ -59,7 +65,7 @@ class Window:
     @property
     def next_at(self) -> float | None:
         """When the next item may be granted; None if one may be granted now."""
-        total = self._total
+        total = _total(self.granted)
         for slot, items in self.granted if total >= self.items_max else ():
             total -= items
             if total < self.items_max:
@@ -103,6 +109,10 @@ def now() -> float:
     """The database's time."""
     ((at,),) = fetch(connection(), "db/clock")
     return moment(at).timestamp()
+
+
+def _total(granted: Sequence[Granted]) -> int:
+    return sum(items for _, items in granted)
 
 
 def _slot(at: float, seconds: float) -> int:

@@ -10,6 +10,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.db.models import Exists, OuterRef
+
 from joblot import clock, telemetry
 from joblot.errors import AtLimit, InvalidInput, LeaseEnded
 from joblot.ledger.claim import availability
@@ -85,9 +87,16 @@ def withdraw(token: str | UUID, dispatcher: str) -> int:
 
 
 @repeated
-def all_offered(dispatcher: str) -> list[UUID]:
-    """The leases granted to it that no worker has taken, also of an earlier process."""
+def all_offered(dispatcher: str, pipeline: str | None = None) -> list[UUID]:
+    """The leases granted to it, of this pipeline or of any, that no worker has taken.
+
+    Also those of an earlier process, and of claims whose answer was lost.
+    """
     held = Lease.ledger.using(alias()).filter(LIVE_BY_TIME, worker=dispatcher, owner=None)
+    if pipeline is not None:
+        stages = Stage.ledger.using(alias()).filter(pipeline=pipeline)
+        mine = stages.filter(job_id=OuterRef("job_id"), position=OuterRef("stage"))
+        held = held.filter(Exists(mine))
     return list(held.values_list("pk", flat=True))
 
 

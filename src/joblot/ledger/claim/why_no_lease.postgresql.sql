@@ -4,16 +4,9 @@
 -- guard: none
 -- locks: none
 WITH limited AS MATERIALIZED (
-    SELECT q.pipeline, q.next_at, COALESCE(q.in_flight_items_max <= (
-               SELECT COALESCE(sum(l.open), 0)
-               FROM joblot_lease l
-               CROSS JOIN LATERAL (
-                   SELECT 1 FROM joblot_stage s
-                   WHERE s.job_id = l.job_id AND s.position = l.stage AND s.pipeline = q.pipeline
-                   LIMIT 1
-               ) mine
-               WHERE l.state = {LIVE} AND l.expires_at IS NOT NULL
-           ), false) AS is_full
+    SELECT q.pipeline, q.next_at, COALESCE(
+               q.in_flight_items_max <= ({PIPELINE_IN_FLIGHT[q.pipeline]}), false
+           ) AS is_full
     FROM joblot_pipeline_limit q
     WHERE q.pipeline IN (SELECT jsonb_array_elements_text(%(pipelines)s::jsonb))
 ), served AS MATERIALIZED (

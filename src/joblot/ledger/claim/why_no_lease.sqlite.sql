@@ -4,12 +4,9 @@
 -- guard: none
 -- locks: none
 WITH limited AS MATERIALIZED (
-    SELECT q.pipeline, q.next_at, COALESCE(q.in_flight_items_max <= (
-               SELECT COALESCE(sum(l.open), 0)
-               FROM joblot_lease l
-               CROSS JOIN joblot_stage s ON s.job_id = l.job_id AND s.position = l.stage
-               WHERE l.state = {LIVE} AND l.expires_at IS NOT NULL AND s.pipeline = q.pipeline
-           ), 0) AS is_full
+    SELECT q.pipeline, q.next_at, COALESCE(
+               q.in_flight_items_max <= ({PIPELINE_IN_FLIGHT[q.pipeline]}), 0
+           ) AS is_full
     FROM joblot_pipeline_limit q
     WHERE q.pipeline IN (SELECT value FROM json_each(%(pipelines)s))
 )

@@ -3,7 +3,7 @@
 --          current slot and the sixty before it cover every period of `seconds` that ends now, and hold at
 --          most `items_max`
 -- guard: slots never go back. What was granted in a period of another length, `held_seconds`, counts as
---        granted now
+--        granted now; so does what was granted more than a period ahead, when the clock was wrong
 -- locks: none; reads no table
 CREATE OR REPLACE FUNCTION joblot_window_1(
     moment timestamptz,
@@ -17,13 +17,15 @@ CREATE OR REPLACE FUNCTION joblot_window_1(
     OUT next_at timestamptz
 ) LANGUAGE plpgsql IMMUTABLE AS $window$
 DECLARE
-    slot bigint := floor(EXTRACT(EPOCH FROM moment) * 60 / held_seconds);
+    current CONSTANT bigint := floor(EXTRACT(EPOCH FROM moment) * 60 / held_seconds);
+    slot bigint := current;
     oldest bigint;
     total int := 0;
+    added int := spent;
     entry record;
     left_over int;
 BEGIN
-    oldest := slot - 60;
+    oldest := current - ceil(60 * GREATEST(1, seconds / held_seconds));
     kept := '[]';
     FOR entry IN
         SELECT (e.value ->> 0)::bigint AS slot, (e.value ->> 1)::int AS items
@@ -31,6 +33,10 @@ BEGIN
         ORDER BY 1
     LOOP
         CONTINUE WHEN entry.slot < oldest;
+        IF entry.slot > current + 60 AND held_seconds = seconds THEN
+            added := added + entry.items;
+            CONTINUE;
+        END IF;
         kept := kept || jsonb_build_array(jsonb_build_array(entry.slot, entry.items));
         total := total + entry.items;
         slot := GREATEST(slot, entry.slot);
@@ -39,13 +45,13 @@ BEGIN
         slot := floor(EXTRACT(EPOCH FROM moment) * 60 / seconds);
         kept := jsonb_build_array(jsonb_build_array(slot, total));
     END IF;
-    IF spent > 0 THEN
+    IF added > 0 THEN
         IF (kept -> -1 ->> 0)::bigint = slot THEN
-            kept := jsonb_set(kept, '{{-1,1}}', to_jsonb((kept -> -1 ->> 1)::int + spent));
+            kept := jsonb_set(kept, '{{-1,1}}', to_jsonb((kept -> -1 ->> 1)::int + added));
         ELSE
-            kept := kept || jsonb_build_array(jsonb_build_array(slot, spent));
+            kept := kept || jsonb_build_array(jsonb_build_array(slot, added));
         END IF;
-        total := total + spent;
+        total := total + added;
     END IF;
     IF total >= items_max THEN
         left_over := total;

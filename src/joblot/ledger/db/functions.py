@@ -84,4 +84,4 @@ def _header(name: str) -> list[str]:
 def _lines(name: str) -> list[str]:
     file = files("joblot.ledger") / f"{name}.function.postgresql.sql"
     text = file.read_text(encoding="utf-8")
-    return filled(text, now=_NOW, slot=_SLOT).splitlines()
+    return filled(text, "postgresql", now=_NOW, slot=_SLOT).splitlines()

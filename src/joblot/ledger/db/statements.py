@@ -4,14 +4,17 @@
 run has no suffix. A name that begins with `../` is that of another package.
 
 A file holds `%(name)s` parameters, and `{NAME}` placeholders for what differs by database or comes
-from `states`: `{now}`, `{slot}`, sets such as `{CLAIMABLE}`, and single states. A line that ends in
-`-- if NAME` is part of the statement only if that parameter is given and not None.
+from `states`: `{now}`, `{slot}`, sets such as `{CLAIMABLE}`, and single states.
+`({PIPELINE_IN_FLIGHT[q.pipeline]})` is the statement `rows/pipeline_in_flight` as a subquery, with
+`q.pipeline` for its parameter. A line that ends in `-- if NAME` is part of the statement only if
+that parameter is given and not None.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
 from functools import cache
@@ -79,12 +82,26 @@ def text(name: str, dialect: Dialect, *, frozen: bool, given: frozenset[str] = f
         line for line, wanted in _lines(name, dialect.name) if wanted is None or wanted in given
     ]
     now = dialect.frozen_now if frozen else dialect.now
-    return filled("\n".join(lines), now=now, slot=dialect.slot)
+    return filled("\n".join(lines), dialect.name, now=now, slot=dialect.slot)
 
 
-def filled(text: str, *, now: str, slot: str) -> str:
+def filled(text: str, vendor: str, *, now: str, slot: str) -> str:
     """The text with its `{NAME}` placeholders replaced."""
-    return text.format(now=now, slot=slot, **_STATES)
+    in_flight = _Subquery("rows/pipeline_in_flight", "pipeline", vendor)
+    return text.format(now=now, slot=slot, PIPELINE_IN_FLIGHT=in_flight, **_STATES)
+
+
+@dataclass(frozen=True, slots=True)
+class _Subquery:
+    """A statement inside others, which give an expression for its only parameter."""
+
+    name: str
+    parameter: str
+    dialect: str
+
+    def __getitem__(self, expression: str) -> str:
+        text = "\n".join(line for line, _ in _lines(self.name, self.dialect))
+        return text.format(**_STATES).replace(f"%({self.parameter})s", expression)
 
 
 # Threads: as above.

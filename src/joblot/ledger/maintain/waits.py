@@ -13,11 +13,21 @@ from django.db.models.expressions import Combinable
 
 from joblot import clock
 from joblot.config import limits
+from joblot.ledger.claim.rate import SLOTS
 from joblot.ledger.db.transactions import alias, durable, repeated
 from joblot.ledger.maintain.outbox import backoff_seconds
 from joblot.ledger.rows.job import policy_of, read_job
 from joblot.ledger.rows.sweep_failures import Step, each, failures, put_off
-from joblot.models import LIVE_BY_TIME, Delivery, Event, ItemRange, Lease, StoredOutput
+from joblot.models import (
+    LIVE_BY_TIME,
+    Delivery,
+    Event,
+    ItemRange,
+    Lease,
+    PipelineLimit,
+    Rate,
+    StoredOutput,
+)
 
 
 def shorten_waits() -> None:
@@ -31,6 +41,7 @@ def shorten_waits() -> None:
     _shorten_deliveries()
     _shorten_files()
     _shorten_failures()
+    _shorten_rates()
 
 
 def shorten_waits_of(job_id: int) -> None:
@@ -115,6 +126,17 @@ def _shorten_failures() -> None:
     """A step that failed for a job is retried at the latest after the longest backoff."""
     longest = limits().sweep_backoff_seconds_max
     failures(next_try_at__gt=_after(longest)).update(next_try_at=clock.after(longest))
+
+
+@repeated
+def _shorten_rates() -> None:
+    """A rate limit that was reached is judged again by the next claim, which corrects its slots."""
+    for table in (Rate, PipelineLimit):
+        rows = table.ledger.using(alias()).filter(next_at__gt=_after(0))
+        for seconds in list(rows.order_by().values_list("seconds", flat=True).distinct()):
+            longest = 2 * seconds * (SLOTS + 1) / SLOTS  # of which a period may be ahead
+            late = rows.filter(seconds=seconds, next_at__gt=_after(longest))
+            late.update(next_at=None)
 
 
 def _shorten_tries(waiting: Any, call_seconds_max: float) -> None:

@@ -252,6 +252,7 @@ class Weather:
         sweeper = Sweeper(world, self.name)
         for job in world.jobs.values():
             job.shorten_waits(world.now)
+        world.limits.set_clock_back(world.now)
         sweeper.sweep(CALM)
         for job_id, job in world.jobs.items():
             for token, lease in job.leases.items():

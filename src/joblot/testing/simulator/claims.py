@@ -135,16 +135,22 @@ class Claims:
         alone = len(numbers) == 1 or not any(job.waiting[stage, n].alone for n in numbers)
         world.require(alone, f"{world.name(job_id)} s{stage}: one of {numbers} must go alone")
         job.claim(token, stage, numbers, world.now, starts=started)
+        exceeds = world.limits.grant(PIPELINES[stage], len(numbers), world.now)
+        world.require(not exceeds, f"{PIPELINES[stage]}: a claim exceeds its limit: {exceeds}")
         world.figures["leases"] += 1
         world.story[-1] += f": {world.name(job_id)} s{stage} {shown(numbers)}"
         world.compare(job_id)
 
     def _nothing(self, asked: Asked) -> None:
-        world = self.world
+        world, limits, now = self.world, self.world.limits, self.world.now
         for job_id, job in world.jobs.items():
             if asked.only in (None, job_id) and not job.deleted:
                 served = [s for s in range(job.stages) if PIPELINES[s] in asked.pipelines]
-                waits = [s for s in served if job.must_serve(s, world.now)]
+                ready = [s for s in served if job.must_serve(s, now)]
+                waits = [s for s in ready if limits.must_grant(PIPELINES[s], now)]
                 world.require(
                     not waits, f"{world.name(job_id)}: nothing granted, s{waits} is ready"
                 )
+                for stage in ready:
+                    limits.refuse(PIPELINES[stage], now)
+                world.figures["refused for a limit"] += bool(ready)

@@ -30,7 +30,6 @@ from joblot.testing.simulator.model_receipts import Given, judge
 EXPIRIES_MAX = 2
 BACKOFF, LEASE, GRACE = 4, 10, 6  # seconds
 SLACK = 5  # seconds, of limits().clock_slack_seconds
-LARGE = 4  # bytes from which an output, with its quotes, goes to the storage
 
 
 @dataclass
@@ -275,6 +274,7 @@ class Job:
         if receipt in (Receipt.COUNTED, Receipt.AMENDED):
             state = ItemState.SUCCEEDED if good else ItemState.FAILED
             self.settled.put((lease.stage, number), state, output if good else "")
+            lease.settled.add(number)
             if good and lease.stage < self.stages - 1:
                 self.waiting[lease.stage + 1, number] = Waiting(now)
         if receipt is Receipt.REQUEUED:

@@ -44,4 +44,5 @@ class ModelLease:
     claimed: int
     state: LeaseState = LeaseState.LIVE
     gone: set[int] = field(default_factory=set)
+    settled: set[int] = field(default_factory=set)  # through this lease
     removed: bool = False  # no actor refers to it any more

@@ -14,16 +14,20 @@ from django.test import override_settings
 from joblot import config
 from joblot.config import limits
 from joblot.ledger.claim import queue
+from joblot.ledger.db.transactions import alias
 from joblot.ledger.rows import workers
 from joblot.ledger.rows.claimable import note_claimable
 from joblot.models import Job as JobRow
+from joblot.models import PipelineLimit
 from joblot.states import FILLABLE, TERMINAL, JobStatus
 from joblot.testing.simulator import model
 from joblot.testing.simulator.actors import JUMP, Operator, Sweeper, Weather
 from joblot.testing.simulator.audits import audit_all, events_are_delivered, no_file_is_left
 from joblot.testing.simulator.deliverer import Deliverer
 from joblot.testing.simulator.history import Draws, Step
+from joblot.testing.simulator.hooks import PIPELINES
 from joblot.testing.simulator.model_receipts import BUSY
+from joblot.testing.simulator.pipeline_operator import PipelineOperator
 from joblot.testing.simulator.post import Post, given_of
 from joblot.testing.simulator.producer import Producer
 from joblot.testing.simulator.scene import Scene
@@ -35,7 +39,7 @@ WORKERS, PRODUCERS, OPERATORS, SWEEPERS = 4, 2, 2, 2
 WAYS = ("report", "report_grouped")
 REST_ROUNDS_MAX = 60
 
-Actor = Worker | Producer | Operator | Sweeper | Weather | Deliverer
+Actor = Worker | Producer | Operator | Sweeper | Weather | Deliverer | PipelineOperator
 
 
 @dataclass(slots=True)
@@ -58,6 +62,7 @@ def actor_weights(scene: Scene) -> list[int]:
         *[sweepers * 2] * SWEEPERS,
         weather * 4,
         sweepers * 2,
+        operators,
     ]
 
 
@@ -69,6 +74,7 @@ def _actors(world: World) -> list[Actor]:
         *(Sweeper(world, f"sweeper-{n}") for n in range(1, SWEEPERS + 1)),
         Weather(world),
         Deliverer(world),
+        PipelineOperator(world),
     ]
 
 
@@ -141,6 +147,7 @@ def _clear(world: World) -> None:
     calm.call("sweep")
     calm.now += _until_a_removal_is_due()
     calm.call("remove_files")
+    PipelineLimit.ledger.using(alias()).filter(pipeline__in=PIPELINES).delete()
 
 
 def _come_to_rest(world: World, actors: list[Actor]) -> None:
@@ -151,6 +158,7 @@ def _come_to_rest(world: World, actors: list[Actor]) -> None:
     world.say("all trouble ends")
     world.away_calls = 0
     world.scene = replace(world.scene, trouble_percent=0, duplicates_percent=0)
+    PipelineOperator(world).lift_all()
     workers = [one for one in actors if isinstance(one, Worker)]
     sweeper = Sweeper(world, "the last sweeper")
     for producer in actors:

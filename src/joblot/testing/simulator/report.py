@@ -13,7 +13,8 @@ class Report:
     """A simulation in which every check held.
 
     `figures` count what happened ("calls", "killed", "cut", "lost", "away", "died", "leases",
-    "results", "posted again", "audits"), `receipts` the receipts by kind.
+    "results", "posted again", "limits edited", "refused for a limit", "audits"), `receipts` the
+    receipts by kind.
     """
 
     seed: int
@@ -28,12 +29,14 @@ class Report:
     def __str__(self) -> str:
         troubles = [f"{self.figures.get(kind, 0):,} {kind}" for kind in _TROUBLES]
         receipts = [f"{count:,} {name}" for name, count in sorted(self.receipts.items())]
+        edits = self.figures.get("limits edited", 0)
         lines = [
             f"seed {self.seed} on {self.database}, {self.steps:,} steps ({self.seconds:.1f} s):",
             f"  {self.jobs:,} jobs, {self.items:,} items, all exact",
             f"  of {self.figures.get('calls', 0):,} calls: {', '.join(troubles)}",
             f"  receipts: {', '.join(receipts) or 'none'}",
             f"  {self.figures.get('posted again', 0):,} results were posted again",
+            f"  limits: {edits:,} edits, {self.figures.get('refused for a limit', 0):,} refusals",
             f"  {self.figures.get('audits', 0):,} full audits",
         ]
         return "\n".join(lines)

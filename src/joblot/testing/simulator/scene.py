@@ -18,6 +18,7 @@ from joblot.ledger.maintain.delivery import deliver
 from joblot.ledger.maintain.file_removal import remove_files
 from joblot.ledger.maintain.fold import fold
 from joblot.ledger.maintain.merge import merge_ranges
+from joblot.ledger.maintain.pipelines import edit_pipeline
 from joblot.ledger.maintain.sweep import sweep
 from joblot.ledger.report.group_commit import report_grouped
 from joblot.ledger.submit.submit import add_items, seal, submit
@@ -47,6 +48,7 @@ VERBS: Mapping[str, Callable[..., Any]] = {
     "remove_files": remove_files,
     "fold": fold,
     "merge_ranges": merge_ranges,
+    "edit_pipeline": edit_pipeline,
     "prune": lambda seconds=0: prune(timedelta(seconds=seconds)),
 }
 
@@ -60,7 +62,7 @@ SMALL: Mapping[str, Any] = {
     "merge_ranges_min": 1,
     "removal_rows_first": 2,
     "removal_rows_max": 2,
-    "output_bytes_inline_max": model.LARGE - 1,
+    "output_bytes_inline_max": 3,
     "output_unsettled_seconds": 2.0 * model.LEASE,
     "output_removal_seconds_max": 1.0,
     "output_removal_retry_seconds": 1.0,

@@ -19,6 +19,7 @@ from joblot.errors import (
     KeyConflict,
     LeaseEnded,
     NotFound,
+    NumberChanged,
     Unavailable,
     WrongStatus,
 )
@@ -32,6 +33,7 @@ from joblot.models import Outcome as OutcomeRow
 from joblot.states import TERMINAL, ItemState, JobStatus, LeaseState
 from joblot.testing.simulator import model
 from joblot.testing.simulator.hooks import Adopter
+from joblot.testing.simulator.limits import Limits
 from joblot.testing.simulator.model_outcomes import COUNTS, Place
 from joblot.testing.simulator.model_receipts import FAILURES_MAX
 from joblot.testing.simulator.rival import Rival
@@ -45,7 +47,7 @@ POLICY = {
     "lease_seconds": model.LEASE,
     "retry_backoff_seconds": model.BACKOFF,
 }
-REFUSALS = (KeyConflict, WrongStatus, NotFound, LeaseEnded)
+REFUSALS = (KeyConflict, WrongStatus, NotFound, LeaseEnded, NumberChanged)
 
 
 class Violation(AssertionError):
@@ -86,6 +88,7 @@ class World:
         self.now = 0  # seconds
         self.away_calls = 0  # during which the database stays away
         self.jobs: dict[int, model.Job] = {}
+        self.limits = Limits(self.jobs)
         self.submitted = 0
         self.story: list[str] = []
         self.figures: Counter[str] = Counter()
