@@ -20,7 +20,8 @@ GUARDS = (
         CANCEL,
         "    FROM changed c;\n    -- step: commit\n    COMMIT;\n",
         "    FROM changed c;\n",
-        pair("running-cancel-claim-postgres"),
+        "races/test_claim.py::TestClaimAndCancel"
+        "::test_nothing_is_granted_while_the_cancel_has_yet_to_delete_the_ranges",
     ),
     Guard(
         "It cancels only a job that has not ended.",
@@ -46,17 +47,10 @@ GUARDS = (
     Guard(
         "It waits for the leases that are locked.",
         CANCEL,
-        "EXIT WHEN closed = 0;",
-        "EXIT;",
+        "WHERE token = (\n            SELECT token FROM (",
+        "WHERE false AND token = (\n            SELECT token FROM (",
         "races/test_report.py::TestReportAndCancel"
         "::test_a_report_that_waits_for_the_closing_is_late",
-    ),
-    Guard(
-        "It closes expired leases.",
-        CANCEL,
-        "AND l.state IN ({CAN_SETTLE})\n            ORDER BY",
-        "AND l.state = {LIVE}\n            ORDER BY",
-        pair("last-cancel-amend-postgres"),
     ),
     Guard(
         "It closes a lease that gave an item back, and waits for it.",

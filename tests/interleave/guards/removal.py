@@ -15,13 +15,6 @@ GUARDS = (
         pair("filling-delete-delete-postgres"),
     ),
     Guard(
-        "So an amendment that comes after it has read the counts makes it read them again.",
-        "job/removal.py",
-        "        reconcile(job_id)\n        if _mark(seen, by):\n",
-        "        reconcile(job_id)\n        if _mark(_due(job_id, due) or seen, by):\n",
-        pair("failed-delete-report-postgres"),
-    ),
-    Guard(
         "An amendment of an ended run changes the version.",
         "report/held.py",
         "_COUNTS_MAY_BE_READ = AMENDABLE | {JobStatus.CANCELING}\n",
