@@ -193,7 +193,7 @@ def test_a_second_cancel_never_postpones_the_end(ledger_db: str, clock: Any) -> 
     def seconds_left() -> float:
         closes_at = Job.objects.get().cancel_closes_at
         assert closes_at
-        return (closes_at - clock.now).total_seconds()
+        return float((closes_at - clock.now).total_seconds())
 
     cancel(job.pk, grace_seconds=60)
     cancel(job.pk)
