@@ -25,8 +25,9 @@ ended, after a late success of an item that was lost or had failed in the last s
 the revision by one; the status may improve but never worsens. A *retry* begins the next run.
 
 A *removal* (delete, prune) leads out of the chart. It begins in a terminal status, by
-compare-and-set of the mark `deleted_at`, once every lease is closed. From then on the row does not
-change, except that `total` decreases with the items; a trigger refuses any other change.
+compare-and-set of the mark `deleted_at`, once every lease is closed through which an item could
+still be settled. From then on the row does not change, except that `total` decreases with the
+items; a trigger refuses any other change.
 
 The verdict when a job finishes is `SUCCESS` if every item succeeded in the last stage, or there are
 no items; `FAILURE` if the share of items that did not exceeds `failure_threshold` (0.5); otherwise

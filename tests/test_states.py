@@ -39,7 +39,7 @@ def _success(lease: LeaseState, standing: Standing) -> Receipt:
         return Receipt.DUPLICATE
     if standing is Standing.OTHER:
         return Receipt.CONFLICTING
-    if lease is LeaseState.CLOSED:
+    if _is_over(lease, standing):
         return Receipt.LATE
     gave_up = standing in (Standing.FAILED, Standing.LOST)
     return Receipt.AMENDED if gave_up else Receipt.COUNTED
@@ -50,11 +50,17 @@ def _failure(lease: LeaseState, standing: Standing, report: Report) -> Receipt:
         return Receipt.SUPERSEDED
     if standing in (Standing.RETURNED, Standing.FAILED):
         return Receipt.DUPLICATE
-    if lease is LeaseState.CLOSED:
+    if _is_over(lease, standing):
         return Receipt.LATE
     if standing is Standing.LOST or lease is LeaseState.EXPIRED:
         return Receipt.SUPERSEDED
     return Receipt.COUNTED if report is Report.FINAL_FAILURE else Receipt.REQUEUED
+
+
+def _is_over(lease: LeaseState, standing: Standing) -> bool:
+    """The run is over, or the job is deleted with the outcome that a spent lease has seen."""
+    removed = lease is LeaseState.SPENT and standing is Standing.OPEN
+    return lease is LeaseState.CLOSED or removed
 
 
 CELLS = list(product(LeaseState, Standing, Report))

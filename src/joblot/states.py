@@ -206,6 +206,9 @@ _LIVE = {
     Standing.FAILED: (_R.AMENDED, _R.DUPLICATE, _R.DUPLICATE),
     Standing.LOST: (_R.AMENDED, _R.SUPERSEDED, _R.SUPERSEDED),
 }
+# A spent lease holds an open item only if it gave the item back. It may outlive the outcomes of the
+# others, which a removal deletes: then the job is deleted, and nothing counts any more.
+_SPENT = _LIVE | {Standing.OPEN: (_R.LATE, _R.LATE, _R.LATE)}
 # A stale failure must not fail an item that was leased again; a success still counts.
 _EXPIRED = _LIVE | {Standing.OPEN: (_R.COUNTED, _R.SUPERSEDED, _R.SUPERSEDED)}
 # The run is over: results that repeat or contradict recorded ones get the usual receipts; all
@@ -223,7 +226,7 @@ RECEIPTS: Mapping[tuple[LeaseState, Standing, Report], Receipt] = MappingProxyTy
         (lease, standing, report): receipt
         for lease, rows in (
             (LeaseState.LIVE, _LIVE),
-            (LeaseState.SPENT, _LIVE),
+            (LeaseState.SPENT, _SPENT),
             (LeaseState.EXPIRED, _EXPIRED),
             (LeaseState.CLOSED, _CLOSED),
         )

@@ -75,15 +75,22 @@ def test_progress_is_read_by_one_statement(sent: Sent, made: int) -> None:
 
 
 @pytest.mark.parametrize("settled", [1, 40])
-def test_a_cancel_takes_ten_statements_whatever_is_settled(
+def test_a_cancel_takes_four_statements_whatever_is_settled(
     postgres_sent: Sent, settled: int
 ) -> None:
     job = submit("canceled", keys(settled + 2), pipeline="p")
     for _ in range(settled):
         succeed(worker.lease(limit=1))
     worker.lease(limit=1)
-    assert len(postgres_sent(lambda: cancel(job.pk, grace_seconds=0))) == 10
+    assert len(postgres_sent(lambda: cancel(job.pk, grace_seconds=0))) == 4
     assert Lease.objects.filter(state=1).count() == settled
+
+
+def test_a_cancel_that_leaves_leases_their_grace_takes_two(postgres_sent: Sent) -> None:
+    job = submit("canceled", keys(2), pipeline="p")
+    worker.lease(limit=1)
+    assert len(postgres_sent(lambda: cancel(job.pk))) == 2
+    assert Job.objects.get().status == "CANCELING"
 
 
 def looked_up(statements: list[str]) -> int:

@@ -154,6 +154,17 @@ class TestClaimAndCancel:
         assert b.result() == "REVOKED"
         assert set(succeed(a.result())) == {"late"}
 
+    def test_nothing_is_granted_while_the_cancel_has_yet_to_delete_the_ranges(
+        self, in_thread: Any
+    ) -> None:
+        job = submit("meet", keys(20), pipeline="p")
+        gate = Gate("DELETE FROM joblot_range")
+        a = in_thread(gate.through(lambda: cancel(job.pk, grace_seconds=0).status))
+        gate.wait()
+        assert nothing()
+        gate.open()
+        assert a.result() == "REVOKED"
+
     def test_after_a_cancel_nothing_is_granted(self) -> None:
         job = submit("meet", keys(20), pipeline="p")
         worker.lease(limit=5)

@@ -57,6 +57,21 @@ class TestACancelThatWasFinishedByAnother:
         assert succeed(lease) == ["counted", "counted"]
         assert status(job) == "SUCCESS"
 
+    def test_sets_no_deadline_for_the_next_run(self, in_thread: Any) -> None:
+        job = submit("overtaken", keys(2), pipeline="p")
+        gate = Gate("SET cancel_closes_at")  # the claims are drained
+        stalled = in_thread(gate.through(lambda: cancel(job.pk, grace_seconds=0)))
+        gate.wait()
+        assert end_cancel(job.pk, grace_seconds=0).status == "REVOKED"
+        retry(job.pk)
+        lease = worker.lease()
+        assert cancel(job.pk, grace_seconds=60).status == "CANCELING"
+        due = Job.objects.get().cancel_closes_at
+        gate.open()
+        stalled.result()
+        assert Job.objects.get().cancel_closes_at == due
+        assert succeed(lease) == ["counted", "counted"]
+
 
 class TestARetryThatWasFinishedByAnother:
     def test_leaves_the_leases_of_its_run(self, in_thread: Any) -> None:

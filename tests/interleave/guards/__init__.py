@@ -7,6 +7,7 @@ docs/explanation/guards.md is generated from this table.
 from __future__ import annotations
 
 from tests.interleave.guards import (
+    cancels,
     claims,
     handlers,
     imports,
@@ -24,6 +25,7 @@ GUARDS: tuple[Guard, ...] = (
     *races.GUARDS,
     *claims.GUARDS,
     *leases.GUARDS,
+    *cancels.GUARDS,
     *reports.GUARDS,
     *submissions.GUARDS,
     *imports.GUARDS,

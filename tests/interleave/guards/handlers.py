@@ -106,9 +106,9 @@ GUARDS = (
     ),
     Guard(
         "A lease that a cancel closes keeps how many items it held.",
-        "job/close_leases.postgresql.sql",
-        "UPDATE joblot_lease SET state = {CLOSED}\n",
-        "UPDATE joblot_lease SET state = {CLOSED}, open = 0\n",
+        "job/cancel_1.function.postgresql.sql",
+        "UPDATE joblot_lease SET state = {CLOSED}\n        WHERE token IN",
+        "UPDATE joblot_lease SET state = {CLOSED}, open = 0\n        WHERE token IN",
         "ledger/read/test_partition.py::test_the_open_items_of_a_canceled_job_are_of_three_kinds",
     ),
 )

@@ -75,20 +75,19 @@ GUARDS = (
         pair("last-cancel-amend-sqlite"),
     ),
     Guard(
-        "A cancel and a retry close the leases of their own run only.",
+        "A retry closes the leases of its own run only.",
         "job/close_leases.postgresql.sql",
         "run <= %(run)s AND state IN",
         "state IN",
-        "races/test_overtaken.py::TestACancelThatWasFinishedByAnother"
-        "::test_leaves_the_leases_of_the_next_run",
+        "races/test_overtaken.py::TestARetryThatWasFinishedByAnother"
+        "::test_leaves_the_leases_of_its_run",
     ),
     Guard(
-        "A cancel waits for the leases that are locked.",
+        "A retry waits for the leases that are locked.",
         "job/close.py",
         "not dialect_of(connection()).locks_rows or",
         "True or",
-        "races/test_report.py::TestReportAndCancel"
-        "::test_a_report_in_flight_is_counted_and_the_cancel_waits_for_it",
+        f"{CANCEL}::TestARetryOfACanceledJob::test_closes_them_before_it_reopens_an_item",
     ),
     Guard(
         "A cancel closes a lease that gave an item back.",
@@ -114,29 +113,29 @@ GUARDS = (
     Guard(
         "An amendment reads the job's status and run when it has the row.",
         "report/held.py",
-        "        return replace(self, job=job)\n",
-        "        return self\n",
+        "        held = replace(self, job=jobs.get(pk=self.job_id))\n",
+        "        held = replace(self)\n        jobs.get(pk=self.job_id)\n",
         f"{CANCEL}::{AMENDMENT}::test_that_a_retry_has_overtaken_is_late",
     ),
     Guard(
         "A cancel that has read the counts reads them again after an amendment.",
         "report/held.py",
-        "            advance(job.pk, job.version)\n",
+        "            advance(held.job_id, held.job.version)\n",
         "            pass\n",
         f"{CANCEL}::{AMENDMENT}::test_while_the_cancel_has_read_the_counts_is_counted_by_it",
     ),
     Guard(
         "A spent lease is not renewed when its run is over.",
         "rows/renew.postgresql.sql",
-        " AND j.run = l.run AND j.status <> 'REVOKED'\n",
-        "\n",
+        " AND j.run = l.run AND j.status <> 'REVOKED'",
+        "",
         f"{CANCEL}::TestTheLeasesThatStayAsTheyAre::test_are_of_no_further_use[postgres]",
     ),
     Guard(
         "Nor on SQLite.",
         "rows/renew.sqlite.sql",
-        " AND j.run = l.run AND j.status <> 'REVOKED'\n",
-        "\n",
+        " AND j.run = l.run AND j.status <> 'REVOKED'",
+        "",
         f"{CANCEL}::TestTheLeasesThatStayAsTheyAre::test_are_of_no_further_use[sqlite]",
     ),
     Guard(

@@ -110,13 +110,6 @@ GUARDS = (
         "races/test_explored.py::test_a_seal_and_the_last_report",
     ),
     Guard(
-        "A cancel deletes the ranges, and so waits for concurrent claims.",
-        "job/lifecycle.py",
-        "            drain_claims(job.pk, job.run)\n",
-        "",
-        pair("running-cancel-claim-postgres"),
-    ),
-    Guard(
         "A cancel that expects a number of items counts them in the statement that changes it.",
         "job/lifecycle.py",
         "            only = still_unsettled(job, expected, or_fewer=or_fewer)\n",

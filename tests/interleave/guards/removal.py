@@ -4,34 +4,71 @@ from __future__ import annotations
 
 from tests.interleave.guards.guard import Guard, pair
 
+RACES = "races/test_removal.py"
+
 GUARDS = (
     Guard(
-        "A removal marks exactly the run whose leases it has closed, and marks it once.",
+        "A removal marks exactly the version of which it has closed the leases, and marks it once.",
         "job/removal.py",
-        "        if now and same and _mark(",
-        "        if now and _mark(",
+        "        if _mark(seen, by):\n",
+        "        if _mark(_due(job_id, due) or seen, by):\n",
         pair("filling-delete-delete-postgres"),
+    ),
+    Guard(
+        "An amendment of an ended run changes the version.",
+        "report/held.py",
+        "_COUNTS_MAY_BE_READ = AMENDABLE | {JobStatus.CANCELING}\n",
+        "_COUNTS_MAY_BE_READ = {JobStatus.CANCELING}\n",
+        f"{RACES}::TestAnAmendment::test_while_the_removal_has_read_the_counts_is_published",
+    ),
+    Guard(
+        "An amendment through a lease that the removal has left finds the mark.",
+        "rows/lease.py",
+        " or job.deleted_at is not None:\n",
+        ":\n",
+        f"{RACES}::TestAnAmendment::test_that_comes_after_the_mark_is_late",
+    ),
+    Guard(
+        "Nothing counts through a spent lease once the outcomes of its items are removed.",
+        "../states.py",
+        "            (LeaseState.SPENT, _SPENT),\n",
+        "            (LeaseState.SPENT, _LIVE),\n",
+        f"{RACES}::TestAReport::test_that_has_read_the_job_before_the_mark_counts_nothing[postgres-failure]",
+    ),
+    Guard(
+        "A lease of a deleted job is not renewed.",
+        "rows/renew.postgresql.sql",
+        " AND j.deleted_at IS NULL\n",
+        "\n",
+        f"{RACES}::TestTheLeasesThatStayAsTheyAre::test_are_of_no_further_use[postgres]",
+    ),
+    Guard(
+        "Nor on SQLite.",
+        "rows/renew.sqlite.sql",
+        " AND j.deleted_at IS NULL\n",
+        "\n",
+        f"{RACES}::TestTheLeasesThatStayAsTheyAre::test_are_of_no_further_use[sqlite]",
     ),
     Guard(
         "A removal closes the leases before its mark: nothing is counted after the mark.",
         "job/removal.py",
-        "        close_leases(job_id, seen.run)\n",
+        "        close_leases(job_id, seen.run, unsettled=True)\n",
         "",
         pair("deleted-submit-reconcile-sqlite"),
     ),
     Guard(
         "A removal reconciles before it marks the job: what was counted before reaches the report.",
         "job/removal.py",
-        "        reconcile(job_id)\n        now =",
-        "        now =",
+        "        reconcile(job_id)\n        if _mark(",
+        "        if _mark(",
         "ledger/job/test_removal.py"
         "::test_what_was_counted_before_the_removal_is_published_and_what_comes_after_is_late",
     ),
     Guard(
         "A prune takes only jobs that are still due when marked.",
         "job/removal.py",
-        "        now = _due(job_id, due)\n",
-        "        now = _due(job_id, Q())\n        same = True\n        seen.run = now.run\n",
+        "        if _mark(seen, by):\n",
+        "        if _mark(_due(job_id, Q()) or seen, by):\n",
         "races/test_overtaken.py::TestAPruneThatWasOvertakenByARetry",
     ),
     Guard(

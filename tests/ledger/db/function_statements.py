@@ -16,8 +16,8 @@ DECLARED = re.compile(r"\bDECLARE\n(.*?)\nBEGIN\n", re.DOTALL)
 VARIABLE = re.compile(r"^\s*(?:IN |OUT |INOUT )?(\w+) (?:CONSTANT )?([\w\[\]]+)", re.MULTILINE)
 # What names tables or columns: of an INSERT, of its conflict, of an alias, or those that are set.
 NAMED = (
-    r"(?:INSERT INTO \w+|ON CONFLICT|AS \w+) \([^)]*\)|RETURNING [^)]*|(?:SET|,)\s+\w+ = "
-    r"|(?:WITH|FROM|JOIN) \w+"
+    r"(?:INSERT INTO \w+|ON CONFLICT|AS (?!MATERIALIZED)\w+) \([^)]*\)|RETURNING [^)]*"
+    r"|(?:SET|,)\s+\w+ = |(?:WITH|FROM|JOIN) \w+"
 )
 RECORDS = {  # the types of a function's records, which have none in its source
     "report/settle_1": {

@@ -18,9 +18,9 @@ from joblot.ledger.read.items import items
 from joblot.ledger.read.progress import progress
 from joblot.ledger.report.report import report
 from joblot.ledger.submit.submit import submit
-from joblot.models import Item, ItemRange, Job, Outcome, Tally, Uncounted
+from joblot.models import MAY_SETTLE, Item, ItemRange, Job, Outcome, Tally, Uncounted
 from joblot.models import Lease as LeaseRow
-from joblot.states import TRANSITIONS, JobStatus, JobTransition, LeaseState
+from joblot.states import TRANSITIONS, JobStatus, JobTransition
 from joblot.wire import success
 from joblot.words import quoted
 from tests.ledger import worker
@@ -185,6 +185,24 @@ def test_the_grace_is_the_policys_and_a_second_cancel_may_shorten_it(
     assert cancel(job.pk, grace_seconds=0).status == "REVOKED"
 
 
+def test_a_second_cancel_never_postpones_the_end(ledger_db: str, clock: Any) -> None:
+    job = submit("cancel", keys(2), pipeline="p")
+    worker.lease(limit=1)
+    cancel(job.pk, grace_seconds=30)
+
+    def seconds_left() -> float:
+        closes_at = Job.objects.get().cancel_closes_at
+        assert closes_at
+        return float((closes_at - clock.now).total_seconds())
+
+    cancel(job.pk, grace_seconds=60)
+    cancel(job.pk)
+    assert seconds_left() == 30
+    cancel(job.pk, grace_seconds=20)
+    assert seconds_left() == 20
+    assert kinds(job) == ["started", "claimed", "canceling"]
+
+
 def test_while_canceling_failures_count_and_retryable_ones_go_nowhere(
     ledger_db: str, clock: Any
 ) -> None:
@@ -265,7 +283,7 @@ def test_a_deleted_job_is_gone_whatever_its_status(ledger_db: str, wanted: JobSt
         with pytest.raises(NotFound):
             verb(job.pk)
     assert worker.nothing()
-    assert not LeaseRow.objects.exclude(state=LeaseState.CLOSED).exists()
+    assert not LeaseRow.objects.filter(MAY_SETTLE).exists()
     sweep()
     assert not Item.objects.exists()
 

@@ -146,16 +146,22 @@ def test_what_was_counted_before_the_removal_is_published_and_what_comes_after_i
     assert Event.objects.latest("pk").kind == "deleted"
 
 
-def test_a_removal_closes_the_leases_first(ledger_db: str) -> None:
+def test_a_removal_first_closes_the_leases_through_which_an_item_may_be_settled(
+    ledger_db: str,
+) -> None:
     job = submit("closing", keys(3), pipeline="p")
-    expire(worker.lease(limit=1).token)
+    expired = worker.lease(limit=1)
+    expire(expired.token)
     leases = [worker.lease(limit=1), worker.lease()]
     fail(leases[0])
     fail(leases[1])
     assert status(job) == "FAILURE"
     with faults.armed("removal: begun", die), pytest.raises(Cut):
         prune(ANY_AGE)
-    assert set(Lease.objects.values_list("state", flat=True)) == {LeaseState.CLOSED}
+    found = dict(Lease.objects.values_list("pk", "state"))
+    closed = {str(token) for token, state in found.items() if state == LeaseState.CLOSED}
+    assert closed == {expired.token}
+    assert set(found.values()) == {LeaseState.CLOSED, LeaseState.SPENT}
     with pytest.raises(Exception, match="closed"):
         renew(leases[0].token)
 

@@ -42,6 +42,7 @@ NAMES = (
     "report/report_1",
     "claim/report_and_claim_1",
     "claim/claim_together_1",
+    "job/cancel_1",
 )
 
 

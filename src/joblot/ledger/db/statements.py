@@ -29,6 +29,7 @@ from joblot.ledger.db.base import Dialect
 from joblot.ledger.db.dialect import dialect_of
 from joblot.states import (
     CAN_SETTLE,
+    CANCELABLE,
     CLAIMABLE,
     COUNTED,
     FINALIZABLE,
@@ -65,6 +66,7 @@ _STATES = {
         for kind in (ItemState, LeaseState, FileState)
         for state in kind
     },
+    "CANCELABLE": _sql_set(CANCELABLE),
     "CAN_SETTLE": _sql_set(CAN_SETTLE),
     "CLAIMABLE": _sql_set(CLAIMABLE),
     "COUNTED": _counted(),

@@ -24,9 +24,9 @@ def close_leases(job_id: int, run: int, *, unsettled: bool = False) -> None:
     """Close every lease of the job up to this run, in short batches; waits for reports in flight.
 
     Closes expired leases too: a success through one would count. With `unsettled`, the leases that
-    have settled all of their items stay as they are, so that a cancel takes no longer the more is
-    settled; nothing but an amendment can come through one of these, and that takes the job's row.
-    A retry closes them all, because it reopens items.
+    have settled all of their items stay as they are, so that a cancel or a removal takes no longer
+    the more is settled; nothing but an amendment can come through one of these, and that takes the
+    job's row. A retry closes them all, because it reopens items.
 
     Leases of a later run stay: the caller may have been overtaken, with its run over and the next
     begun. `open` stays as well, and so says which items were in flight.

@@ -13,11 +13,10 @@ from typing import Any
 from joblot import clock
 from joblot.config import limits
 from joblot.errors import Unavailable
-from joblot.ledger.db.transactions import alias, repeated
-from joblot.ledger.rows.author import NOBODY, Author
+from joblot.ledger.db.transactions import repeated
+from joblot.ledger.rows.author import NOBODY
 from joblot.ledger.rows.due import Due, JobSnapshot, decide, read_snapshot
 from joblot.ledger.rows.job import NewEvent, advance_and_record
-from joblot.models import Event
 from joblot.states import AMENDABLE, JobStatus
 
 
@@ -66,14 +65,6 @@ def write(found: JobSnapshot, due: Due) -> bool:
     }
     if due.limit is not None:
         data |= {"limit": due.limit.setting, "allowed": due.limit.allowed}
-    event = NewEvent(found.run, due.revision, due.kind, data, _author_of(found, due))
+    by = found.canceled_by if due.status is JobStatus.REVOKED else NOBODY
+    event = NewEvent(found.run, due.revision, due.kind, data, by)
     return advance_and_record(found.job_id, found.version, event, **changes)
-
-
-def _author_of(found: JobSnapshot, due: Due) -> Author:
-    """The author of the cancel that ends with this event, whichever process ends it."""
-    if due.status is not JobStatus.REVOKED:
-        return NOBODY
-    asked = Event.ledger.using(alias()).filter(job_id=found.job_id, run=found.run, kind="canceling")
-    known = asked.order_by("-pk").values_list("actor", "reason").first()
-    return Author(*known) if known else NOBODY

@@ -1,5 +1,5 @@
 -- purpose: everything that is shown of a job, or of a page of jobs, in one snapshot; one row per
---          stage, which begins with the columns of due.sql
+--          stage, which begins with the first columns of due.sql
 -- guard: the jobs are not deleted
 -- locks: none; OFFSET 0 and LATERAL make every access by job a look-up, whatever the statistics
 SELECT j.version, j.run, j.revision, j.status, j.sealed, j.total, j.recorded, j.policy,

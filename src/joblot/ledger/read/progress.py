@@ -20,7 +20,7 @@ from joblot.ledger.rows.due import Counts, JobSnapshot, decide, seen_of
 from joblot.ledger.rows.job import unknown_job
 from joblot.states import JobStatus
 
-_SEEN_COLUMNS = 15  # those of due.sql, with which a row begins
+_SEEN_COLUMNS = 15  # the first ones of due.sql, with which a row begins
 
 
 class _Row(NamedTuple):

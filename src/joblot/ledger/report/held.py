@@ -19,7 +19,10 @@ from joblot.ledger.rows.job import advance, policy_of, read_job
 from joblot.ledger.rows.lease import state_of
 from joblot.ledger.rows.ranges import Span
 from joblot.models import NO_OWNER, Job, Lease
-from joblot.states import JobStatus, LeaseState
+from joblot.states import AMENDABLE, JobStatus, LeaseState
+
+# Where a cancel or a removal may have read the counts, and have yet to change the job.
+_COUNTS_MAY_BE_READ = AMENDABLE | {JobStatus.CANCELING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +84,17 @@ class Held:
         return state_of(self.lease, self.job)
 
     def in_its_run(self) -> Self:
-        """The same with the job as it is now, its row locked: no cancel or retry ends the run now.
+        """The same with the job as it is now, its row locked: no cancel, retry or removal now.
 
-        A cancel that has begun reads the counts again before it ends, for its version has changed.
+        A cancel or a removal that has begun reads the counts again before it ends the run or marks
+        the job, for its version has changed.
         """
         jobs = Job.ledger.using(alias()).select_for_update(no_key=True)
-        job: Job = jobs.get(pk=self.job_id)
-        if job.status == JobStatus.CANCELING:
-            advance(job.pk, job.version)
-        return replace(self, job=job)
+        held = replace(self, job=jobs.get(pk=self.job_id))
+        may_be_read = held.job.status in _COUNTS_MAY_BE_READ
+        if may_be_read and held.state is not LeaseState.CLOSED:
+            advance(held.job_id, held.job.version)
+        return held
 
     @property
     def is_live(self) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 from joblot.ledger.db.statements import fetch, json_value
 from joblot.ledger.db.transactions import alias, connection, repeated
+from joblot.ledger.rows.author import NOBODY, Author
 from joblot.ledger.rows.halt import BEGINNINGS, Halting, HaltLimit, Tried
 from joblot.models import Event
 from joblot.states import AMENDABLE, CLAIMABLE, FINALIZABLE, JobStatus, verdict
@@ -53,6 +54,7 @@ class JobSnapshot:
     alert_failed_items: int | None = None
     alerted: bool = False  # in this run; read only if there is reason for an alert
     halting: Halting | None = None
+    canceled_by: Author = NOBODY  # who has asked for the cancel that goes on
     tried_before: tuple[Tried, ...] = ()  # where the count begins; read only if a limit is exceeded
 
     @property
@@ -129,6 +131,9 @@ def read_snapshot(job_id: int) -> JobSnapshot | None:
     if not rows:
         return None
     found = seen_of(job_id, rows)
+    if found.status is JobStatus.CANCELING:
+        actor, reason = rows[0][15:17]
+        found = replace(found, canceled_by=Author(actor or "", reason or ""))
     if found.failing:
         found = replace(found, alerted=_is_alerted(found))
     if found.halt is not None:
@@ -137,7 +142,7 @@ def read_snapshot(job_id: int) -> JobSnapshot | None:
 
 
 def seen_of(job_id: int, rows: Sequence[Sequence[Any]], *, alerted: bool = False) -> JobSnapshot:
-    """The snapshot from rows that begin with the columns of `due.sql`, one per stage."""
+    """The snapshot from rows that begin with the first columns of `due.sql`, one per stage."""
     version, run, revision, status, sealed, total, recorded, policy, drained = rows[0][:9]
     given = json_value(policy)
     return JobSnapshot(

@@ -13,7 +13,17 @@ SELECT j.version, j.run, j.revision, j.status, j.sealed, j.total, j.recorded, j.
        ) IS NULL ELSE false END AS drained,
        s.position, s.name,
        COALESCE(SUM(t.succeeded), 0), COALESCE(SUM(t.failed), 0),
-       COALESCE(SUM(t.lost), 0), COALESCE(SUM(t.skipped), 0)
+       COALESCE(SUM(t.lost), 0), COALESCE(SUM(t.skipped), 0),
+       CASE WHEN j.status = 'CANCELING' THEN (
+           SELECT e.actor FROM joblot_event e
+           WHERE e.job_id = j.id AND e.run = j.run AND e.kind = 'canceling'
+           ORDER BY e.id DESC LIMIT 1
+       ) END,
+       CASE WHEN j.status = 'CANCELING' THEN (
+           SELECT e.reason FROM joblot_event e
+           WHERE e.job_id = j.id AND e.run = j.run AND e.kind = 'canceling'
+           ORDER BY e.id DESC LIMIT 1
+       ) END
 FROM joblot_job j
 JOIN joblot_stage s ON s.job_id = j.id
 LEFT JOIN joblot_tally t ON t.job_id = s.job_id AND t.stage = s.position

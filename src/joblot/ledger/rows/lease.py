@@ -36,8 +36,8 @@ def new_token() -> UUID:
 
 
 def state_of(lease: Lease, job: Job) -> LeaseState:
-    """Closed once its run is over, though a cancel may have left its row as it was."""
-    if job.status == JobStatus.REVOKED or job.run != lease.run:
+    """Closed once its run is over or its job deleted; its row may have been left as it was."""
+    if job.status == JobStatus.REVOKED or job.run != lease.run or job.deleted_at is not None:
         return LeaseState.CLOSED
     return LeaseState(lease.state)
 

@@ -1,0 +1,7 @@
+-- purpose: a whole cancel in one round trip, but for the end of the run, outside of any transaction
+-- guard: in the procedure
+-- locks: in the procedure
+CALL joblot_cancel_1(
+    %(clock)s::timestamptz, %(job)s::bigint, %(grace_seconds)s::float8, %(actor)s, %(reason)s,
+    %(leases_max)s::int, NULL
+)
