@@ -15,7 +15,7 @@ SETUP := pyproject.toml constraints.txt scripts/venv
 DEMO_READY := .venv/.ready-demo
 DEV_READY := .venv/.ready-dev
 
-.PHONY: help demo test test-pages test-proofs test-processes test-slow test-distributed test-both test-newest interleave mutants screenshots check format bench bench-quick bench-peers bench-beside simulate constraints clean
+.PHONY: help demo test test-pages test-proofs test-processes test-slow test-distributed test-others test-both test-newest interleave mutants screenshots check format bench bench-quick bench-peers bench-beside simulate constraints clean
 
 help: ## List the recipes
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,11 @@ test-slow: $(DEV_READY) ## Run the slow tests: real limits, many processes, a la
 test-distributed: $(DEV_READY) ## Run the tests with real brokers and processes that are killed (LONG=1: more of them)
 	scripts/redis || true
 	$(if $(LONG),JOBLOT_TEST_LONG=1) $(PYTEST) -m distributed $(ARGS)
+
+test-others: $(DEV_READY) ## Run all but the quick tests, in one: all targets named test-…
+	scripts/chromium || true
+	scripts/redis || true
+	$(PYTEST) -m "not quick" $(ARGS)
 
 test-both: $(DEV_READY) ## Run what both legs of CI run: test, -pages, -proofs and -processes, in one
 	scripts/chromium || true

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -85,16 +86,21 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Don't import files that hold no test of the target, if `-m` names one and nothing else."""
-    wanted = str(config.option.markexpr)
-    if wanted not in targets.TARGETS or not collection_path.match("test_*.py"):
+    """Don't import files that hold no test of the targets, if `-m` names nothing but targets."""
+    wanted = targets.named(str(config.option.markexpr))
+    if not wanted or not collection_path.match("test_*.py"):
         return None
     file = str(collection_path.relative_to(targets.HERE))
-    return None if wanted in targets.targets_in(file) else True
+    return None if wanted & targets.targets_in(file) else True
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test with its target: that of its place, unless the test names one itself."""
+    """Mark each test with its target: that of its place, unless the test names one itself.
+
+    Tests with a time limit of their own may take minutes. They come first: at the end, one process
+    would run the last of them while the others have nothing left.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
     for item in items:
         if not any(item.get_closest_marker(target) for target in targets.TARGETS):
             file = str(item.path.relative_to(targets.HERE))
@@ -197,14 +203,29 @@ def sqlite_only(ledger_db: str) -> str:
     return ledger_db
 
 
+@pytest.fixture(scope="session")
+def durable_data(postgres_server: PostgresServer, django_db_blocker: DjangoDbBlocker) -> Path:
+    """The data of a durable server, to copy: it was stopped, and its database is migrated."""
+    data = postgres_server.home / "durable"  # is removed with it
+    with PostgresServer(data) as server, django_db_blocker.unblock():
+        databases.point("postgres", _open_database(server, django_db_blocker))
+    return data
+
+
 @pytest.fixture
-def durable_postgres(django_db_blocker: DjangoDbBlocker) -> Iterator[PostgresServer]:
+def durable_postgres(
+    durable_data: Path, django_db_blocker: DjangoDbBlocker
+) -> Iterator[PostgresServer]:
     """The test's own server, whose commits wait for the disk; the test may stop it."""
-    with PostgresServer() as server, databases.using("postgres"):
-        before = _open_database(server, django_db_blocker)
+    data = durable_data.with_name("durable-of-a-test")
+    subprocess.run(["cp", "-a", durable_data, data], check=True)  # the owner stays the same
+    with PostgresServer(data) as server, databases.using("postgres"):
         with django_db_blocker.unblock():
+            before = databases.point("postgres", server.django_settings("joblot"))
             yield server
             databases.point("postgres", before)
+        server.stop("immediate")
+    shutil.rmtree(data)
 
 
 @pytest.fixture

@@ -105,6 +105,17 @@ def target_of(file: str, test: str = "") -> str:
 
 
 @cache
+def named(expression: str) -> frozenset[str]:
+    """The targets that `-m` names: one of them, or all but some; none if it names anything else."""
+    if expression in TARGETS:
+        return frozenset({expression})
+    words = expression.split(" and ")
+    left_out = {word.removeprefix("not ") for word in words if word.startswith("not ")}
+    known = len(left_out) == len(words) and left_out < set(TARGETS)
+    return frozenset(set(TARGETS) - left_out) if known else frozenset()
+
+
+@cache
 def targets_in(file: str) -> frozenset[str]:
     """The targets that tests of this file can belong to, without importing it."""
     of_tests = {one for place, one in _OF_PLACE.items() if place.startswith(f"{file}::")}

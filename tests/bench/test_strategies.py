@@ -33,7 +33,7 @@ MEETINGS = [(one.key, point) for one in STRATEGIES for point in one.points]
 SECONDS_MAX = 30
 WAITS_FOR_A_LOCK = """
 SELECT count(*) FROM pg_stat_activity
-WHERE datname = current_database() AND wait_event_type = 'Lock'
+WHERE datname = current_database() AND backend_type = 'client backend' AND wait_event_type = 'Lock'
 """
 
 

@@ -8,10 +8,11 @@ import tomllib
 import pytest
 
 from tests.meta.sources import ROOT, functions
-from tests.targets import HERE, PLACES, QUICK, TARGETS, target_of, targets_in
+from tests.targets import HERE, PLACES, QUICK, TARGETS, named, target_of, targets_in
 
 RECIPES = {target: "test" if target == QUICK else f"test-{target}" for target in TARGETS}
 ON_BOTH_LEGS = "not slow and not distributed"
+ALL_OTHERS = f"not {QUICK}"
 
 
 def _recipes() -> dict[str, str]:
@@ -56,16 +57,28 @@ def test_no_place_belongs_to_two_targets():
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_each_target_has_a_marker_and_a_recipe_that_ci_runs(target: str):
+def test_each_target_has_a_marker_and_a_recipe(target: str):
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     options = pyproject["tool"]["pytest"]["ini_options"]
     markers = [line.partition(":")[0] for line in options["markers"]]
     assert target in markers
     assert f"-m {target} " in _recipes()[RECIPES[target]]
-    ci = (ROOT / ".ci/run").read_text(encoding="utf-8")
-    assert re.search(rf"^make {RECIPES[target]}$", ci, re.MULTILINE)
     contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     assert f"`make {RECIPES[target]}`" in contributing
+
+
+def test_an_expression_names_targets_or_anything():
+    assert named("slow") == {"slow"}
+    assert named(ALL_OTHERS) == set(TARGETS) - {QUICK}
+    assert named(ON_BOTH_LEGS) == set(TARGETS) - {"slow", "distributed"}
+    for expression in ("", "asyncio", "not asyncio", "slow or pages", "not slow and pages"):
+        assert named(expression) == set()
+
+
+def test_ci_runs_the_quick_tests_last_and_all_others_before():
+    assert f'-m "{ALL_OTHERS}"' in _recipes()["test-others"]
+    ran = re.findall(r"^make (test\S*)", (ROOT / ".ci/run").read_text("utf-8"), re.MULTILINE)
+    assert ran == ["test-others", "test-newest", "test"]
 
 
 def test_the_newest_versions_run_all_but_what_is_slow_or_distributed():

@@ -23,6 +23,7 @@ LOCKED = "-- step: read the job"  # the claim has locked its ranges, and read no
 COUNTING = "-- step: count the owner's items in flight"  # it has locked a range
 JOB_LOCKS = """
 SELECT count(*) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+JOIN pg_stat_activity a ON a.pid = l.pid AND a.backend_type = 'client backend' -- no autovacuum
 WHERE c.relname = 'joblot_job' AND l.mode NOT IN ('AccessShareLock')
 """
 

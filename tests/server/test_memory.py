@@ -76,7 +76,7 @@ def cpu_seconds(pid: int) -> float:
 def post(
     server: Serving, path: str, body: str | bytes, kind: str = "application/json"
 ) -> httpx.Response:
-    zipped = body if isinstance(body, bytes) else gzip.compress(body.encode(), 6)
+    zipped = body if isinstance(body, bytes) else gzip.compress(body.encode(), 1)
     url = f"{server.url}{path}" if path.startswith("/") else path
     headers = {"Content-Encoding": "gzip", "Content-Type": kind}
     return server.http.post(url, content=zipped, headers=headers)
@@ -109,13 +109,13 @@ def test_no_small_request_takes_much_time_or_memory(server: Serving) -> None:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(("name", "times"), [("few enough", 50), ("no fields", 12)])
+@pytest.mark.parametrize(("name", "times"), [("few enough", 20), ("no fields", 6)])
 def test_the_same_many_times_takes_no_more_than_once(
     server: Serving, name: str, times: int
 ) -> None:
     """Whichever thread answers: an error does not keep the refused value alive."""
     pid, (path, text) = server.process.pid, bodies()[name]
-    zipped = gzip.compress(text.encode(), 6)
+    zipped = gzip.compress(text.encode(), 1)
     before = memory(pid)
     for _ in range(times):
         assert post(server, path, zipped).status_code in (200, 422)
