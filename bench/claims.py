@@ -6,7 +6,7 @@ Each case drains one job through the real verb: a job of one stage; a second sta
 come from reports; items returned by expired leases; items reopened by a retry, of a canceled job
 and of one in which every other item had failed; each with and without one old snapshot held open.
 The baseline is the usual queue over item rows, on the same machine in the same run. `--add` keeps
-what an earlier run has measured of the other cases, and leaves out the baseline.
+the earlier results of the other cases, and does not measure the baseline again.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def main() -> None:
         metavar="CASE",
         help="these cases, and the usual queue",
     )
-    parser.add_argument("--add", action="store_true", help="keep other cases as they are")
+    parser.add_argument("--add", action="store_true", help="keep the results of other cases")
     asked = parser.parse_args()
     earlier = json.loads((RESULTS / "claims.json").read_text())["measured"] if asked.add else {}
     chosen = {*asked.only, *([] if asked.add else [BASELINE])} if asked.only else set(CASES)

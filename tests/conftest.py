@@ -205,7 +205,7 @@ def sqlite_only(ledger_db: str) -> str:
 
 @pytest.fixture(scope="session")
 def durable_data(postgres_server: PostgresServer, django_db_blocker: DjangoDbBlocker) -> Path:
-    """The data of a durable server, to copy: it was stopped, and its database is migrated."""
+    """The data folder of a durable server that was migrated and stopped, to be copied."""
     data = postgres_server.home / "durable"  # is removed with it
     with PostgresServer(data) as server, django_db_blocker.unblock():
         databases.point("postgres", _open_database(server, django_db_blocker))

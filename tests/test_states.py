@@ -58,7 +58,7 @@ def _failure(lease: LeaseState, standing: Standing, report: Report) -> Receipt:
 
 
 def _is_over(lease: LeaseState, standing: Standing) -> bool:
-    """The run is over, or the job is deleted with the outcome that a spent lease has seen."""
+    """The run is over, or the job is deleted and its outcomes are removed."""
     removed = lease is LeaseState.SPENT and standing is Standing.OPEN
     return lease is LeaseState.CLOSED or removed
 

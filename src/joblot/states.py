@@ -206,8 +206,8 @@ _LIVE = {
     Standing.FAILED: (_R.AMENDED, _R.DUPLICATE, _R.DUPLICATE),
     Standing.LOST: (_R.AMENDED, _R.SUPERSEDED, _R.SUPERSEDED),
 }
-# A spent lease holds an open item only if it gave the item back. It may outlive the outcomes of the
-# others, which a removal deletes: then the job is deleted, and nothing counts any more.
+# The items of a spent lease have outcomes, except for those that it gave back. If one has none, a
+# removal has deleted the outcome: the job is deleted, and nothing counts any more.
 _SPENT = _LIVE | {Standing.OPEN: (_R.LATE, _R.LATE, _R.LATE)}
 # A stale failure must not fail an item that was leased again; a success still counts.
 _EXPIRED = _LIVE | {Standing.OPEN: (_R.COUNTED, _R.SUPERSEDED, _R.SUPERSEDED)}

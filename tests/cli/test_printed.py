@@ -21,7 +21,7 @@ from joblot.worker.printed import Keep, Printed
 from tests.cli.conftest import Joblot
 from tests.proc import alive
 from tests.worker.conftest import Working, ended, working
-from tests.worker.printing import an_output
+from tests.worker.printing import open_output
 
 __all__ = ["working"]
 
@@ -29,7 +29,7 @@ __all__ = ["working"]
 def _kept(working: Working, keep: Keep, keys: list[str], make: Callable[..., Any], **how: Any):
     """The lines of the job's log about its items, by item; `make` gets what prints."""
     job = submit("j", keys, pipeline="p").pk
-    with an_output() as output:
+    with open_output() as output:
         printed = Printed(keep, to_job_log("host/7"), output.tail)
         with working(printed.kept(make(output.write)), **how):
             ended(job)
@@ -160,7 +160,7 @@ def says(key):
 """
 
 
-def test_what_c_code_and_programs_write_is_kept_in_its_order(joblot: Joblot):
+def test_what_c_code_and_programs_write_is_kept_in_order(joblot: Joblot):
     joblot.write("every.py", EVERY_WAY)
     joblot("run", "every:says", "--workers", "1", "--keep-output", "all", ":::", "a", "b")
     said = ["descriptor", "C", "program", "shell", "python again", "no newline, not flushed"]
@@ -187,7 +187,7 @@ def outlives(key):
 
 
 def test_a_program_that_outlives_its_item_and_its_worker_delays_neither(joblot: Joblot):
-    """It has the worker's output open, which is read to no end."""
+    """It keeps the worker's output open, so the pipe does not end."""
     joblot.write("outlives.py", OUTLIVES)
     run = ["run", "outlives:outlives", "--workers", "1", "--recycle-items", "1"]
     joblot(*run, "--keep-output", "all", ":::", "a", "b")

@@ -24,7 +24,7 @@ from tests.polling import eventually
 from tests.threads import Threads
 
 NEVER_SECONDS = 3_600.0
-FD_SETSIZE = 1_024  # as many descriptors `select` takes
+FD_SETSIZE = 1_024  # `select` accepts only smaller descriptors
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_a_notification_brings_the_work_and_nothing_else_makes_a_claim(
 
 @pytest.fixture
 def many_descriptors() -> Iterator[None]:
-    """As in a process with thousands of connections: further ones have numbers beyond 1,023."""
+    """As in a process with thousands of connections: new descriptors are larger than 1,023."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     opened = [os.open(os.devnull, os.O_RDONLY)]

@@ -1,6 +1,6 @@
-"""A dispatcher in the middle of publishing, when NATS, the ledger or another dispatcher interferes.
+"""Faults of NATS, the ledger or another dispatcher while a dispatcher publishes grants.
 
-Nothing is lost, nothing waits for a lease to expire, and each item is worked on again at most once.
+Nothing is lost, nothing waits for a lease to expire, and an item is processed again at most once.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ from tests.threads import Threads
 
 __all__ = ["configure", "exact", "local", "own_hooks"]
 
-pytestmark = pytest.mark.timeout(400)  # on a machine that does much else
+pytestmark = pytest.mark.timeout(400)  # on a busy machine
 BATCH = 16
 WINDOW = 8
-LONG_LEASE = {"lease_seconds": 3_600}  # what is forgotten stays forgotten
+LONG_LEASE = {"lease_seconds": 3_600}  # no lease expires within a test
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def _has(running: Dispatching, grants: int) -> bool:
 def test_a_grant_whose_lease_has_expired_while_it_waited_is_replaced(
     nats_server: NatsServer, token: str, in_thread: Threads
 ) -> None:
-    """As after the dispatcher was frozen. Its message is delivered, and refused."""
+    """As after the dispatcher was frozen. The message is delivered, and the grant is refused."""
     work = Work()
     with ExitStack() as open_:
         running = open_.enter_context(dispatching(nats_server)).until_up()
@@ -145,7 +145,7 @@ def test_a_grant_whose_lease_has_expired_while_it_waited_is_replaced(
 def test_two_dispatchers_of_a_pipeline_share_its_items(
     nats_server: NatsServer, token: str, in_thread: Threads
 ) -> None:
-    """And when one of them ends, the other goes on with what it had published."""
+    """When one of them ends, the other one publishes the items that it withdraws."""
     work, items = Work(), 12 * WINDOW * BATCH
     with ExitStack() as open_:
         first = open_.enter_context(dispatching(nats_server, "first")).until_up()
@@ -161,7 +161,7 @@ def test_two_dispatchers_of_a_pipeline_share_its_items(
 
 
 class Unanswering(Bridge):
-    """Claims are made, and the answers to some of them do not arrive."""
+    """Commits every claim, but loses the answers to the first `lost` that grant a lease."""
 
     def __init__(self, lost: int) -> None:
         super().__init__(THREADS)
@@ -193,7 +193,7 @@ def test_a_claim_that_was_not_answered_holds_no_items_back(
 
 
 class Slow(Bridge):
-    """Claims begin, and are made once the test lets them."""
+    """Delays claims until the test sets `may_end`."""
 
     def __init__(self) -> None:
         super().__init__(THREADS)

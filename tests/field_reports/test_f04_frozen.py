@@ -23,8 +23,9 @@ from tests.worker.conftest import server, token
 
 __all__ = ["joblot", "make_joblot", "served", "server", "token"]
 
-# While C code waits here, no thread and no Python signal handler of the process runs. It takes no
-# CPU; a regular expression without end, which does, shows the same.
+# `hold` waits in C code with the interpreter's lock: no other thread and no Python signal handler
+# of the process runs, and no CPU is used. `computes` holds it in an endless regular expression
+# instead.
 HOLDS = """
 import ctypes
 import os
@@ -33,7 +34,7 @@ import subprocess
 import threading
 from pathlib import Path
 
-C = ctypes.PyDLL(None)  # unlike CDLL, keeps the interpreter during a call
+C = ctypes.PyDLL(None)  # unlike CDLL, does not release the interpreter's lock during a call
 
 
 def hold():

@@ -132,7 +132,7 @@ def waiting() -> int:
     with connection().cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-            "AND backend_type = 'client backend' "  # autovacuum waits for locks too
+            "AND backend_type = 'client backend' "  # autovacuum also waits for locks
             "AND wait_event_type = 'Lock' AND wait_event <> 'advisory'"  # at a step of a function
         )
         return int(cursor.fetchone()[0])

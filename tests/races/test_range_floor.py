@@ -1,4 +1,4 @@
-"""Where a stage's ranges begin is found again, also while a transaction inserts below it."""
+"""The search for the first range of a stage, also while a transaction inserts one below it."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from tests.polling import eventually
 from tests.races.meeting import COMMIT, Gate
 
 RANGES = 1_400  # of one item each; their rows fill 23 pages
-BLOCKS_MAX = 18  # of one claim or look; a search through the used-up ranges reads more
+BLOCKS_MAX = 18  # of one claim or check; a search through the used-up ranges reads more
 NEVER = 600.0
 
 
 @pytest.fixture(autouse=True)
 def from_the_beginning(configure: Any, postgres_only: str) -> Iterator[None]:
-    """The search starts over with each claim, as far as its cost allows."""
+    """Let the search start over with each claim, as far as its cost allows."""
     configure(range_floor_seconds=1e-6, range_floor_step_seconds=1e-6)
     queue.forget()
     yield
@@ -57,7 +57,7 @@ def test_a_claim_does_not_search_through_used_up_ranges_each_time(postgres_only:
     assert read <= BLOCKS_MAX
 
 
-def test_a_look_for_work_does_not_search_through_ranges_used_up_before(
+def test_a_check_for_work_does_not_search_through_used_up_ranges(
     postgres_only: str, configure: Any
 ) -> None:
     configure(range_floor_seconds=NEVER, range_floor_step_seconds=1e-6)
@@ -68,7 +68,7 @@ def test_a_look_for_work_does_not_search_through_ranges_used_up_before(
 
 @contextmanager
 def job_whose_ranges_are_used_up(alias: str) -> Iterator[None]:
-    """All but one hundred, while an old snapshot keeps their index entries."""
+    """All ranges but one hundred are used up, and an old snapshot keeps their index entries."""
     job = submit("used up", keys(2 * RANGES), pipeline="p")
     while leases := claim("p", 100).leases:
         numbers_of = numbers(leases[0])

@@ -1,4 +1,4 @@
-"""A removal leaves the leases through which every item was settled. What may come through them?"""
+"""Requests through leases that a removal does not close: those whose items are all settled."""
 
 from __future__ import annotations
 

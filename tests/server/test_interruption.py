@@ -55,7 +55,7 @@ def test_a_drain_ends_the_wait_and_the_server_notices(
 def test_a_claim_after_it_does_not_wait_and_brings_what_its_key_was_granted(
     served: Served, client: HttpClient
 ) -> None:
-    """As if the lease had been granted while the first one was interrupted."""
+    """As if the interrupted claim had been granted the lease."""
 
     def claimed() -> list[str]:
         claim = client.claim(

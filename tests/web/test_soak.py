@@ -1,4 +1,4 @@
-"""People who watch jobs for long: memory stays flat, and no stream stays behind."""
+"""Watching jobs for a long time: memory stays flat, and every stream is closed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.web.test_live import hide, state
 
 PARTS = 12
 SNAPSHOTS = 100  # in each: those of 100 seconds
-PADDING = b":" + b"." * 5_000 + b"\n"  # of each: a comment, which a browser does not keep
+PADDING = b":" + b"." * 5_000 + b"\n"  # added to each: a comment, which a browser does not keep
 WARM = 3  # parts until everything that is kept is there
 VIEWERS = 10  # that come and go in each part, beside the browser
 TABS = 8
@@ -69,7 +69,7 @@ def read(served: Served, configure: Callable[..., None], monkeypatch: pytest.Mon
 
 
 @pytest.mark.timeout(900)
-def test_watching_for_long_keeps_memory_flat(
+def test_watching_for_a_long_time_keeps_memory_flat(
     sqlite_only: str,
     visit: Callable[..., Visit],
     token_file: Path,

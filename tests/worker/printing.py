@@ -1,4 +1,4 @@
-"""Output as a worker process has it, in this process: a pipe, and what reads it elsewhere."""
+"""The output of a worker process, within this process: the pipe, its writer and its reader."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from joblot.worker.output_tail import OutputTail
 
 
 class Output:
-    """`reader` is the supervisor's side of it, `tail` that of the process which writes."""
+    """`reader` is the supervisor's side of the output, `tail` the side of the worker process."""
 
     def __init__(self) -> None:
         pipe, self._written = os.pipe()
@@ -33,8 +33,8 @@ class Output:
 
 
 @contextmanager
-def an_output(*, is_read: bool = True) -> Iterator[Output]:
-    """With `is_read`, a thread reads it until the end."""
+def open_output(*, is_read: bool = True) -> Iterator[Output]:
+    """An output, open within the block. With `is_read`, a thread reads it until the end."""
     one = Output()
     reading = threading.Thread(target=one.read_all)
     if is_read:
@@ -43,5 +43,5 @@ def an_output(*, is_read: bool = True) -> Iterator[Output]:
     one.close()
     if is_read:
         reading.join()
-    one.reader.end()
-    one.tail.end()
+    one.reader.close()
+    one.tail.close()

@@ -1,4 +1,4 @@
-"""After a costly post, results share the next one, unless the worker waits for them."""
+"""After a costly post, results gather for the next one, unless they are awaited."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_result_is_posted_soon_while_the_next_item_takes_its_time(
 
     with working(each(after_the_one_before), client=client, claim_aim_seconds=FOR_EVER):
         assert ended(job.pk)["status"] == "SUCCESS"
-    assert Lease.objects.count() == 2  # else each was reported because its lease had ended
+    assert Lease.objects.count() == 2  # with more leases, results are reported at their ends
 
 
 class TestResultsThatGatherArePosted:

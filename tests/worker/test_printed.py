@@ -19,7 +19,7 @@ from joblot.worker.printed import Keep, Printed
 from joblot.worker.printed_poster import WAITING_MAX, PrintedPoster
 from tests.polling import eventually
 from tests.worker.conftest import Working, ended
-from tests.worker.printing import Output, an_output
+from tests.worker.printing import Output, open_output
 from tests.worker.scene import Scene
 from tests.worker.server import Server
 
@@ -33,7 +33,7 @@ def scene(
 
 @pytest.fixture
 def output() -> Iterator[Output]:
-    with an_output() as one:
+    with open_output() as one:
         yield one
 
 

@@ -5,8 +5,8 @@ import sys
 
 from joblot.places import make_environment_absolute
 
-# By default Python collects garbage after every 700 new objects. A start makes 100 times as many,
-# none of them garbage, and would spend a tenth of its CPU on collections.
+# By default Python collects garbage after 700 new objects. Starting a command creates 100 times as
+# many, none of them garbage, and would spend a tenth of its CPU on collections.
 NEW_OBJECTS_MAX = 50_000
 
 

@@ -155,7 +155,10 @@ class Listener:
 
 
 def _readable(sources: Sequence[Any], seconds: float) -> list[Any]:
-    """Those that have something to read, or are closed; of any descriptor, unlike with `select`."""
+    """Wait until some are readable or closed; returns these, or none after `seconds`.
+
+    Unlike `select.select`, this accepts descriptors above 1,023.
+    """
     with selectors.DefaultSelector() as selector:
         for one in sources:
             selector.register(one, selectors.EVENT_READ)

@@ -73,8 +73,8 @@ class Publisher:
         self._work = asyncio.Event()
         self._room = asyncio.Event()
         self._has_ended = False
-        self._claiming: set[asyncio.Future[Claim]] = set()  # in progress
-        self._is_unanswered = False  # a claim, since unknown leases were withdrawn
+        self._claiming: set[asyncio.Future[Claim]] = set()  # the claims in progress
+        self._has_unanswered = False  # a claim failed since unknown leases were last withdrawn
         self._resumes_at = 0.0  # after NATS has refused a message
         self.items_published = 0  # and acknowledged
 
@@ -123,7 +123,7 @@ class Publisher:
             self._room.clear()
             await _wait_for(self._room, CHECK_SECONDS)
             return 0.0
-        if self._is_unanswered:
+        if self._has_unanswered:
             await self._withdraw_unknown()
         self._work.clear()
         first = await self._claim()
@@ -143,7 +143,7 @@ class Publisher:
         return 0.0
 
     async def _claim(self) -> Claim:
-        """A cancellation leaves it running: its lease would be granted, and not be known."""
+        """Claim a lease. A cancellation does not stop the claim, or its lease would be unknown."""
         asked = NextClaim((self.pipeline,), self._items, worker=self._settings.name)
         claiming = asyncio.ensure_future(self._call(claim_as, asked))
         self._claiming.add(claiming)
@@ -151,19 +151,19 @@ class Publisher:
         try:
             return await asyncio.shield(claiming)
         except JoblotError:
-            self._is_unanswered = True
+            self._has_unanswered = True
             raise
 
     async def _withdraw_unknown(self) -> None:
-        """A claim that was not answered may have granted a lease, which nobody would publish.
+        """Withdraw the leases of claims that were not answered, because nothing publishes them.
 
-        No claim of this pipeline is in progress now.
+        Only called while no claim of this pipeline is in progress.
         """
         found = await self._call(all_offered, self._settings.name, self.pipeline)
         unknown = [token for token in found if self._window.get(token) is None]
         for token in unknown:
             await self._call(withdraw, token, self._settings.name)
-        self._is_unanswered = False
+        self._has_unanswered = False
 
     async def _publish(self, lease: GrantedLease) -> None:
         grant = Grant(UUID(lease.token), lease.lease_seconds)
@@ -231,7 +231,7 @@ class Publisher:
         await self._withdraw(lost)
 
     async def _withdraw_all(self) -> None:
-        """At the end. A later process of this name withdraws what could not be."""
+        """Withdraw all grants at the end; the next dispatcher of this name withdraws the rest."""
         await asyncio.gather(*self._claiming, return_exceptions=True)
         await self._withdraw(self._window.tokens())
         with suppress(JoblotError):

@@ -18,8 +18,8 @@ from joblot.worker.spool import Place, Spool
 WAITING_RESULTS_MAX = 10_000  # when more are waiting, the function waits too
 WAITING_BYTES_MAX = 268_435_456
 REPORT_BYTES_MAX = 4_194_304  # of one report's JSON; one result may be larger
-POSTS_SHARE = 0.05  # of the time: after a costly post, results gather until it has taken no more
-GATHER_SECONDS_MAX = 0.1  # that a result waits for others; not at all if the worker waits for it
+POSTS_SHARE = 0.05  # of the time may be spent on posts; after a costly one, results gather
+GATHER_SECONDS_MAX = 0.1  # that a result waits for others; it does not wait if it is awaited
 DRAIN_POLL_SECONDS = 0.5  # how soon a waiting thread notices that a drain has begun
 
 
@@ -94,9 +94,9 @@ class Backlog:
     _waiting_bytes: int = 0  # of `_waiting`
     _post_began: float = 0.0
     _gather_until: float = 0.0  # until then, results gather unless one is awaited
-    _awaiting: int = 0  # threads that wait until results are posted
+    _awaiting: int = 0  # how many threads wait until results are posted
     _changed: threading.Condition = field(init=False)
-    _awaited: threading.Condition = field(init=False)  # wakes the poster while results gather
+    _awaited: threading.Condition = field(init=False)  # ends the gathering of results early
 
     def __post_init__(self) -> None:
         lock = threading.RLock()
@@ -178,7 +178,7 @@ class Backlog:
     def next_batch(self) -> list[Kept] | None:
         """The due results of the lease that has waited longest; None when it is time to end.
 
-        After a costly post it lets more of them gather, as long as nobody waits for them.
+        After a costly post, waits for more results to gather, unless one is awaited.
         """
         with self._changed:
             while True:
@@ -232,7 +232,7 @@ class Backlog:
         return now < self._gather_until and not is_awaited and not self._is_full()
 
     def _is_full(self) -> bool:
-        """True if one report may not hold all that is waiting."""
+        """True if the waiting results fill a report."""
         many = len(self._waiting) >= limits().results_per_report_max
         return many or self._waiting_bytes >= self._report_bytes_max
 

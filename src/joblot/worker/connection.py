@@ -82,7 +82,7 @@ class Connection:
     ) -> Any:
         """The answer's JSON, None if it has no content; `given` is the request's JSON.
 
-        `extensions` are httpx's.
+        `extensions` are passed to httpx.
         """
         body, headers = (None, {}) if given is None else _encoded(given)
         with _reaching():

@@ -57,7 +57,7 @@ class HttpClient:
         headers = {"Joblot-Worker": instance[:INSTANCE_CHARS_MAX]}
         access = Token(token, token_file)
         self._server = Connection(url, access, own=own, headers=headers, around=around)
-        # Claims that wait have a connection of their own, which can be interrupted.
+        # Claims that wait use a separate connection, which can be interrupted.
         self._interruption = Interruption()
         self._waiting = None if around else Connection(url, access, own=own, headers=headers)
 
@@ -97,9 +97,9 @@ class HttpClient:
         return self._post("claims", asked, answer_seconds=answer_seconds)
 
     def _waited(self, waiting: Connection, asked: dict[str, Any], wait_seconds: float) -> Any:
-        """The answer to a claim that waits. Once it is interrupted, that of one that does not.
+        """The answer to a claim that waits, or if it is interrupted, to one that does not wait.
 
-        If a lease was granted meanwhile, the second one brings it, as it has the same key.
+        Both have the same idempotency key, so a lease that the first one was granted is not lost.
         """
         if not self._interruption.is_wanted:
             try:
@@ -171,7 +171,7 @@ class HttpClient:
         return self._post(f"leases/{quote(token, safe='')}/release", {})
 
     def interrupt(self) -> None:
-        """A claim that waits returns, and later ones don't wait."""
+        """Make a claim that waits return at once; later claims don't wait."""
         self._interruption.interrupt()
 
     def keep_printed(self, token: str, texts: Sequence[tuple[int, str]]) -> object:

@@ -1,7 +1,7 @@
-"""Ends a request that waits at the server, from another thread or a signal handler.
+"""Ending a request that waits at the server, from another thread or a signal handler.
 
 A thread that waits for an answer can't be woken, but the socket from which it reads can be shut
-down: then its request fails, and the server sees that the client has gone.
+down: then its request fails, and the server notices that the client has disconnected.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ OPENED = ("connect_tcp.complete", "connect_unix_socket.complete", "start_tls.com
 
 
 class Interruption:
-    """Of the requests of one client, which makes one at a time: pass `extensions` with each."""
+    """Ends requests of a client that makes one at a time and passes `extensions` with each."""
 
     def __init__(self) -> None:
-        self.is_wanted = False
+        self.is_wanted = False  # True once `interrupt` has been called
         self._stream: Any = None  # of the connection that was opened last
 
     @property
     def extensions(self) -> dict[str, Any]:
-        """For httpx."""
+        """The extensions for httpx."""
         return {"trace": self._trace}
 
     def interrupt(self) -> None:
-        """End the request in progress, and each further one as soon as it has connected."""
+        """End the request in progress; each later one ends as soon as it has connected."""
         self.is_wanted = True
         self._shut_down()
 

@@ -1,10 +1,10 @@
-"""The end of what a worker process writes to its standard output and error, item by item.
+"""The last bytes that a worker process writes to its standard output and error, item by item.
 
-Both descriptors are one pipe, which the supervisor reads: so Python, C code and the programs that a
-function starts write to it in their order, and what a process has written survives its death. The
-reader keeps the end of it in memory that it shares with the process. A position counts the bytes
-that were written to the pipe; the process notes where an item begins and reads what follows, so the
-reader need not know about items, and nothing is sent between the two.
+Both descriptors are one pipe, which the supervisor reads. So the output of Python, C code and the
+programs that a function starts is in the order of the writes, and it survives the process. The
+reader keeps the last bytes in memory that it shares with the process. A *position* is the number of
+bytes written to the pipe before it. The process notes the position at which an item begins, so the
+reader need not know about items, and the two exchange no messages.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ import time
 from array import array
 
 KEPT_BYTES_MAX = 4_000  # of one item
-RING_BYTES = 8_192  # more than is kept: others may write on, as a program that the item has started
+RING_BYTES = 8_192  # more than is kept, because a program that the item started may write on
 PIECE_BYTES_MAX = 65_536  # read at once
-READ_SECONDS_MAX = 1.0  # for the reader to read what an item has written
-PAUSE_SECONDS = 0.000_1  # between two looks at what the reader does
-PAUSES_MAX = 1_000  # in one look: the reader may be stopped
+READ_SECONDS_MAX = 1.0  # to wait for the reader to read what an item has written
+PAUSE_SECONDS = 0.000_1  # between two attempts to read the shared memory consistently
+PAUSES_MAX = 1_000  # then the attempts end, because the reader may be stopped
 
 COUNT = struct.Struct("=Q")
 TWO_COUNTS = struct.Struct("=QQ")
-STEP, READ, BEGUN, RING = 0, 8, 16, 24  # where they are in the memory
+STEP, READ, BEGUN, RING = 0, 8, 16, 24  # offsets in the memory
 
 
 class OutputTail:
-    """The memory has three counts and a ring of bytes, at each byte's position.
+    """One side of the shared memory, which holds three counts and a ring of bytes.
 
-    `step` is odd while the reader reads; `read` is the position up to which it has; these two, and
-    the ring, are the reader's. `begun` is the position where the current item begins; it is the
-    process's.
+    `step` is odd while the reader reads, and `read` is the position up to which it has read. Only
+    the reader writes these two and the ring, in which a byte is at its position modulo the size.
+    `begun` is the position at which the current item begins; only the process writes it.
     """
 
     def __init__(self, memory: int, pipe: int) -> None:
-        """`pipe` is its end for reading. `memory` may be closed afterwards."""
+        """`pipe` is the pipe's read end. `memory` may be closed afterwards."""
         self._memory = mmap.mmap(memory, RING + RING_BYTES)
         self._pipe = pipe
         self._unread = array("i", [0])
 
     @staticmethod
     def memory() -> int:
-        """A descriptor of new memory, which is gone with its last process. Raises OSError."""
+        """A descriptor of new memory, freed once no process has it open. Raises OSError."""
         if hasattr(os, "memfd_create"):
             descriptor = os.memfd_create("joblot-output")
         else:
@@ -57,11 +57,14 @@ class OutputTail:
         return descriptor
 
     def read(self) -> bytes:
-        """Wait for the next piece, and keep it; empty at the end. There is one reader at a time."""
+        """Wait for the next piece, and keep its last bytes; empty at the end of the pipe.
+
+        There is only one reader at a time.
+        """
         readable = select.poll()
         readable.register(self._pipe, select.POLLIN)
         readable.poll()
-        step = self._count(STEP) | 1  # it is odd already if the reader before this one was killed
+        step = self._count(STEP) | 1  # already odd if the previous reader was killed
         COUNT.pack_into(self._memory, STEP, step)
         try:
             piece = os.read(self._pipe, PIECE_BYTES_MAX)
@@ -70,27 +73,33 @@ class OutputTail:
             COUNT.pack_into(self._memory, STEP, step + 1)
         return piece
 
-    def end(self) -> None:
-        """Nothing more is read here."""
+    def close(self) -> None:
+        """Close the read end of the pipe."""
         os.close(self._pipe)
 
     def begin(self) -> None:
-        """What the process writes from now on is the next item's."""
+        """Begin an item, in the process: what is written from now on belongs to it."""
         COUNT.pack_into(self._memory, BEGUN, self._position())
 
-    def of_item(self) -> bytes:
-        """The end of what was written since `begin`, once it is read; for the process."""
+    def item_output(self) -> bytes:
+        """The last `KEPT_BYTES_MAX` bytes written since `begin`, in the process.
+
+        Waits up to `READ_SECONDS_MAX` until the reader has read them.
+        """
         end, ends_at = self._position(), time.monotonic() + READ_SECONDS_MAX
         while self._count(READ) < end and time.monotonic() < ends_at:
             time.sleep(PAUSE_SECONDS)
         return self._between(self._count(BEGUN), end)
 
-    def of_ended(self) -> bytes:
-        """The end of what was read since `begin`; for the reader, once the process has ended."""
+    def last_output(self) -> bytes:
+        """The last `KEPT_BYTES_MAX` bytes read since `begin`, in the reader.
+
+        These are the last item's once the process has ended.
+        """
         return self._between(self._count(BEGUN), self._count(READ))
 
     def _position(self) -> int:
-        """How much has been written so far: what is read, and what waits in the pipe."""
+        """The number of bytes written so far: those read, and those still in the pipe."""
         for _ in range(PAUSES_MAX):
             step, read = TWO_COUNTS.unpack_from(self._memory, STEP)
             if step % 2 == 0:
@@ -115,7 +124,7 @@ class OutputTail:
         return kept
 
     def _ring(self, first: int, last: int) -> bytes:
-        """The bytes at these positions, fewer than fit in it."""
+        """The bytes at the positions from `first` to before `last`, at most `RING_BYTES`."""
         at, size = first % RING_BYTES, last - first
         upper = self._memory[RING + at : RING + min(at + size, RING_BYTES)]
         return upper + self._memory[RING : RING + size - len(upper)]

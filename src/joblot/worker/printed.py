@@ -1,8 +1,8 @@
 """What an item prints, kept with it: as lines of the job's log that are about the item.
 
 Only the end of long output is kept, and the log of a job is bounded. The caller decides how the
-lines get into the log. What C code and the programs that a function starts have written to the
-process's output is kept, too, if it was written before the call ended.
+lines get into the log. This includes what C code and the programs that a function starts write to
+the process's output before the call ends.
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ class Printed:
         if not chosen:
             return
         _flush()
-        text = self._output.of_item().decode(errors="replace").strip("\n")
+        text = self._output.item_output().decode(errors="replace").strip("\n")
         if text:
             self._put(lease(), chosen[0].item, text)
 
 
 def _flush() -> None:
-    """A function may have closed the streams, or put something else in their place."""
+    """Flush Python's streams, which a function may have closed or replaced, and C's `stdout`."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError, AttributeError):
             stream.flush()
@@ -74,7 +74,7 @@ def _flush() -> None:
 
 
 def _c_stdout_flush() -> Callable[[], object]:
-    """C's `fflush(stdout)`: its standard output is buffered, since it is a pipe."""
+    """C's `fflush(stdout)`, needed because C buffers a pipe; does nothing where it is not found."""
     for name in ("stdout", "__stdoutp"):  # the latter on macOS
         with suppress(OSError, ValueError, AttributeError):
             library = ctypes.CDLL(None)

@@ -115,7 +115,7 @@ def pass_on(output: OutputTail) -> None:
                 _pass_lines(rest + b"\n")
                 rest = b""
     finally:
-        output.end()
+        output.close()
     if rest:
         _pass_lines(rest + b"\n")
 

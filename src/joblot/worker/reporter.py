@@ -1,8 +1,8 @@
 """Reporting results, and keeping each until its receipt.
 
 One thread posts all waiting results at once, so slow items are reported one by one and quick ones
-in large batches. After a costly post it waits a little for more, unless the worker waits for it
-(see `Backlog.next_batch`). With a spool, another thread writes all waiting results to disk, and a
+in large batches. After a costly post it waits briefly for more results, unless one is awaited (see
+`Backlog.next_batch`). With a spool, another thread writes all waiting results to disk, and a
 result is posted only once it is written.
 """
 

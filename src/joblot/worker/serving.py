@@ -65,7 +65,7 @@ def serve(
 ) -> int:
     """Work until `drain` is called on the worker that is passed to `on_worker`.
 
-    Only what is written to an `output`, which a supervisor reads, is kept with the items.
+    What items print is kept with them only if `output` is given, which a supervisor reads.
     """
     instance, spools = new_instance(), order.spools()
     settings = WorkerSettings(
@@ -100,7 +100,7 @@ def serve(
 def _keeping(
     handlers: Sequence[Handler], order: Order, poster: PrintedPoster, output: OutputTail | None
 ) -> Sequence[Handler]:
-    """Handlers that keep what their items print."""
+    """The handlers, keeping what their items print if there is an `output`."""
     if output is None:
         return handlers
     printed = Printed(Keep(order.keep_output), poster.put, output)

@@ -50,8 +50,8 @@ class Process:
 
     @property
     def last_output(self) -> str:
-        """The end of what it has written during its last item, or at all if it keeps no output."""
-        return self.output.of_ended().decode(errors="replace").strip("\n")
+        """The last output during its last item, or of the whole process if it keeps no output."""
+        return self.output.last_output().decode(errors="replace").strip("\n")
 
     def kill(self) -> None:
         """Kill its process group: it may be waiting for a child."""
@@ -225,7 +225,7 @@ def _piped() -> Iterator[tuple[int, int]]:
 
 @contextlib.contextmanager
 def _tail() -> Iterator[int]:
-    """The memory of an OutputTail, open within the block."""
+    """The descriptor of an OutputTail's memory, open within the block."""
     memory = OutputTail.memory()
     try:
         yield memory

@@ -1,4 +1,4 @@
-"""Guards of a cancel that is one call of a procedure."""
+"""Guards of the procedure that cancels a job."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GUARDS = (
         pair("running-cancel-claim-postgres"),
     ),
     Guard(
-        "It commits the status before that: a claim that it does not wait for reads it.",
+        "A cancel commits the status before it deletes the ranges: a later claim reads it.",
         CANCEL,
         "    FROM changed c;\n    -- step: commit\n    COMMIT;\n",
         "    FROM changed c;\n",
@@ -24,28 +24,28 @@ GUARDS = (
         "::test_nothing_is_granted_while_the_cancel_has_yet_to_delete_the_ranges",
     ),
     Guard(
-        "It cancels only a job that has not ended.",
+        "A cancel changes only a job that has not ended.",
         CANCEL,
         " AND j.status IN ({CANCELABLE}) AND j.deleted_at IS NULL\n",
         "\n",
         "ledger/job/test_lifecycle.py::test_each_verb_in_each_status",
     ),
     Guard(
-        "It deletes the ranges of its run only.",
+        "A cancel deletes the ranges of its own run only.",
         CANCEL,
         " AND j.run = run_seen AND j.status = 'CANCELING'\n        );",
         "\n        );",
         f"{OVERTAKEN}::test_leaves_the_ranges_of_the_next_run",
     ),
     Guard(
-        "It closes the leases of its run only.",
+        "A cancel closes the leases of its own run only.",
         CANCEL,
         "AND l.run <= run_seen AND l.state IN ({CAN_SETTLE})\n            ORDER BY",
         "AND l.state IN ({CAN_SETTLE})\n            ORDER BY",
         f"{OVERTAKEN}::test_leaves_the_leases_of_the_next_run",
     ),
     Guard(
-        "It waits for the leases that are locked.",
+        "A cancel waits for the leases that are locked.",
         CANCEL,
         "WHERE token = (\n            SELECT token FROM (",
         "WHERE false AND token = (\n            SELECT token FROM (",
@@ -53,7 +53,7 @@ GUARDS = (
         "::test_a_report_that_waits_for_the_closing_is_late",
     ),
     Guard(
-        "It closes a lease that gave an item back, and waits for it.",
+        "A cancel closes a lease that gave an item back, and waits for it if it is locked.",
         CANCEL,
         "l.state = {SPENT}\n                      AND NOT (l.gone = '[]')",
         "false",
@@ -61,14 +61,14 @@ GUARDS = (
         "::test_is_waited_for_while_the_item_is_settled",
     ),
     Guard(
-        "It sets a deadline only in its run.",
+        "A cancel sets the deadline of its own run only.",
         CANCEL,
         " AND j.run = run_seen AND j.status = 'CANCELING'\n          AND (\n",
         "\n          AND (\n",
         f"{OVERTAKEN}::test_sets_no_deadline_for_the_next_run",
     ),
     Guard(
-        "It postpones no deadline.",
+        "A second cancel never postpones the deadline.",
         CANCEL,
         "              OR j.cancel_closes_at\n                  > COALESCE(",
         "              OR j.cancel_closes_at\n                  < COALESCE(",

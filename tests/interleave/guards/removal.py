@@ -8,28 +8,28 @@ RACES = "races/test_removal.py"
 
 GUARDS = (
     Guard(
-        "A removal marks exactly the version of which it has closed the leases, and marks it once.",
+        "A removal marks the version that it read before it closed the leases, and marks it once.",
         "job/removal.py",
         "        if _mark(seen, by):\n",
         "        if _mark(_due(job_id, due) or seen, by):\n",
         pair("filling-delete-delete-postgres"),
     ),
     Guard(
-        "An amendment of an ended run changes the version.",
+        "An amendment of an ended run raises the version, so a removal reads the counts again.",
         "report/held.py",
         "_COUNTS_MAY_BE_READ = AMENDABLE | {JobStatus.CANCELING}\n",
         "_COUNTS_MAY_BE_READ = {JobStatus.CANCELING}\n",
         f"{RACES}::TestAnAmendment::test_while_the_removal_has_read_the_counts_is_published",
     ),
     Guard(
-        "An amendment through a lease that the removal has left finds the mark.",
+        "An amendment through a lease that a removal did not close finds the mark.",
         "rows/lease.py",
         " or job.deleted_at is not None:\n",
         ":\n",
         f"{RACES}::TestAnAmendment::test_that_comes_after_the_mark_is_late",
     ),
     Guard(
-        "Nothing counts through a spent lease once the outcomes of its items are removed.",
+        "Once the outcomes of its items are removed, nothing counts through a spent lease.",
         "../states.py",
         "            (LeaseState.SPENT, _SPENT),\n",
         "            (LeaseState.SPENT, _LIVE),\n",
@@ -43,7 +43,7 @@ GUARDS = (
         f"{RACES}::TestTheLeasesThatStayAsTheyAre::test_are_of_no_further_use[postgres]",
     ),
     Guard(
-        "Nor on SQLite.",
+        "A lease of a deleted job is not renewed on SQLite either.",
         "rows/renew.sqlite.sql",
         " AND j.deleted_at IS NULL\n",
         "\n",

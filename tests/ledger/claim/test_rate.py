@@ -111,10 +111,10 @@ def test_why_and_a_claim_say_when_the_next_one_is_due(ledger_db: str, clock: Clo
 
 
 @pytest.mark.parametrize("of_pipeline", [False, True])
-def test_a_period_that_became_longer_has_what_the_shorter_one_had_granted(
+def test_a_period_that_is_made_longer_counts_what_was_granted_in_the_shorter_one(
     ledger_db: str, clock: Clock, of_pipeline: bool
 ) -> None:
-    """Though the next claim comes once the shorter one is over."""
+    """Even if the next claim comes after the shorter period has ended."""
     short, long = {"rate_items_max": 5, "rate_seconds": 10}, {"rate_seconds": 60}
     job = submit("slow", keys(60), pipeline="p", policy={} if of_pipeline else short)
     if of_pipeline:

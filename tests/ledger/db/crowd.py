@@ -72,7 +72,7 @@ def crowd() -> None:
 
 
 def disperse() -> None:
-    """Remove them, with the statistics and the dead rows that would change the plans of others."""
+    """Remove the crowd, and its statistics and dead rows, which would change later plans."""
     with connections["postgres"].cursor() as cursor:
         cursor.execute("BEGIN")
         cursor.execute("SET LOCAL session_replication_role = replica")

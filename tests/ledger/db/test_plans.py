@@ -110,7 +110,7 @@ CAP = re.compile(r"(?:SELECT \()?SELECT COALESCE\(sum\(l\.open\), 0\)")
 
 
 def is_for_a_cap(sql: str) -> bool:
-    """It counts what a pipeline with a cap has in flight: by all live leases, which are few."""
+    """Whether it counts the items in flight of a pipeline with a cap, by the few live leases."""
     return CAP.match(sql) is not None and "joblot_stage" in sql
 
 

@@ -47,7 +47,7 @@ def test_an_item_that_failed_while_the_clock_was_ahead_is_tried_in_time(
 def test_what_was_granted_while_the_clock_was_ahead_counts_as_granted_when_it_is_right_again(
     ledger_db: str, clock: Clock, of_pipeline: bool, granted_ahead: int
 ) -> None:
-    """Of five items in a minute."""
+    """With a rate of five items per minute."""
     rate = {"rate_items_max": 5, "rate_seconds": 60}
     if of_pipeline:
         edit_pipeline("p", policy=rate)

@@ -23,7 +23,7 @@ from joblot.wire import GrantedLease, Result, failure, success
 from tests.ledger import worker
 from tests.ledger.worker import TWO_STAGES, counts, fail, keys, metrics, receipts, status, succeed
 
-# A spent lease has no open items, unless a removal has deleted their outcomes.
+# The items of a spent lease have outcomes, unless a removal has deleted these.
 UNREACHABLE = {(LeaseState.SPENT, Standing.OPEN)}
 CELLS = [cell for cell in product(LeaseState, Standing, Report) if cell[:2] not in UNREACHABLE]
 

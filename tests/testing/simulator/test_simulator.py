@@ -46,7 +46,7 @@ def test_a_retry_that_was_killed_once_begun_goes_on(ledger_db: str) -> None:
 
 
 def test_a_retry_within_the_run_whose_answer_was_lost_is_repeated(ledger_db: str) -> None:
-    """Then its items are no longer as many as it expects."""
+    """The repeated request then expects another number of items than there are."""
     lost = (
         "5: 5:7548.1130 6:7966.7273 4: 1: 4: "
         "1:330.6126.3620.8967.3469.496.1317.6534.3920.5813.4922.5759 1:6733 "
@@ -237,7 +237,7 @@ LIMITS = ("in_flight_items_max", "rate_items_max")
 
 
 def allows_more(pipeline: str, *, policy: dict[str, int | None]) -> dict[str, Any]:
-    """A faulty edit, which answers as asked but allows one item more."""
+    """A faulty edit, whose answer is correct but which allows one item more."""
     more = {name: most and most + 1 for name, most in policy.items() if name in LIMITS}
     edited = edit_pipeline(pipeline, policy={**policy, **more})
     return {**edited, "policy": {**edited["policy"], **_one_fewer(edited["policy"])}}
@@ -258,7 +258,7 @@ def test_a_claim_that_exceeds_the_limit_of_a_pipeline_is_caught(
 
 
 def test_a_claim_that_is_refused_within_the_limit_is_caught(ledger_db: str) -> None:
-    """As if a removed limit still held."""
+    """A faulty edit, which does not remove limits."""
 
     def keeps_limits(pipeline: str, *, policy: dict[str, int | None]) -> dict[str, Any]:
         edited = edit_pipeline(pipeline, policy={n: v for n, v in policy.items() if v is not None})

@@ -237,7 +237,7 @@ def _begun(
 
 
 def _edit(job: int, settings: dict[str, Any]) -> None:
-    """Also of a job that has ended: the policy is that of its next run."""
+    """Change the job's policy by these settings; an ended job uses them in its next run."""
     if settings:
         verbs.edit(job, policy=settings, actor=operator())
 

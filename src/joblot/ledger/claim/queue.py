@@ -8,7 +8,7 @@ Each process remembers, per stage, the last range it took, and its next search b
 the end it wraps to where the live ranges begin. So claimers spread over the ranges and skip the
 index entries of used-up ones. The cursor is a hint: a range that it skips is found when it wraps,
 and every `range_floor_seconds` the search starts over from the beginning. While an old snapshot
-keeps the entries of used-up ranges, that takes longer with each of them, so it is done less often.
+keeps the entries of used-up ranges, starting over becomes slower, and is done less often.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from joblot.ledger.db.statements import fetch
 from joblot.ledger.db.transactions import alias, connection
 
 _CURSORS_MAX = 4_096
-_FLOOR_LAG_MAX = 1_000  # ids of ranges, taken one after the other without a search for the floor
-_START_OVER_SHARE = 0.01  # of a process's time, at most, to find where the ranges of a stage begin
+_FLOOR_LAG_MAX = 1_000  # range ids by which a cursor advances before the floor is searched again
+_START_OVER_SHARE = 0.01  # of a process's time, at most, is spent on starting over in a stage
 
 StageKey = tuple[int, int]  # a job's id, and the stage's position
 
@@ -32,7 +32,7 @@ StageKey = tuple[int, int]  # a job's id, and the stage's position
 class _Cursor:
     after: int = 0  # the id of the range taken last
     floor: int = 0  # no range was seen up to this id
-    searched_at: int = 0  # the range taken last when the floor was searched for
+    searched_after: int = 0  # what `after` was when the floor was last searched for
     floor_until: float = 0.0  # when to search for a higher floor again
     floor_ends: float = 0.0  # when to start over from the beginning
 
@@ -65,8 +65,8 @@ def took(stage: StageKey, range_id: int) -> None:
     cursor = _cursor(stage)
     wrapped = range_id <= cursor.after
     cursor.after = range_id
-    cursor.searched_at = cursor.searched_at or range_id
-    if wrapped or range_id > cursor.searched_at + _FLOOR_LAG_MAX:
+    cursor.searched_after = cursor.searched_after or range_id
+    if wrapped or range_id > cursor.searched_after + _FLOOR_LAG_MAX:
         _raise_floor(stage, cursor)
 
 
@@ -81,9 +81,9 @@ def floors() -> list[dict[str, int]]:
 
 
 def _start_over(stage: StageKey, cursor: _Cursor) -> None:
-    """Search from where the ranges begin, so that even a permanent backlog can't starve a range.
+    """Move the cursor to the first range, so that even a permanent backlog can't starve a range.
 
-    Where that is must be found again, since a range may have been inserted below the known floor.
+    The first range is searched for from id 0, because one may be inserted below the known floor.
     """
     began, is_known = time.monotonic(), cursor.floor_ends > 0
     if is_known and (beginning := _beginning(stage, 0)) is not None:
@@ -103,12 +103,15 @@ def _raise_floor(stage: StageKey, cursor: _Cursor) -> None:
         return
     if (beginning := _beginning(stage, cursor.floor)) is not None:
         cursor.floor = beginning
-    cursor.searched_at = cursor.after
+    cursor.searched_after = cursor.after
     cursor.floor_until = now + limits().range_floor_step_seconds
 
 
 def _beginning(stage: StageKey, floor: int) -> int | None:
-    """The id behind which the ranges above this floor begin; None if there are none."""
+    """The id behind which the ranges above `floor` begin; None if there are none.
+
+    Always 0 on databases without row locks, where no floor is kept.
+    """
     if not dialect_of(connection()).locks_rows:
         return 0
     job_id, position = stage

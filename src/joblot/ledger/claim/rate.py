@@ -35,10 +35,10 @@ class Window:
     def of(
         cls, items_max: int, seconds: float, row_seconds: float, rows: Sequence[Granted], at: float
     ) -> Self:
-        """As stored by the row.
+        """The window that a row stores, at the time `at`.
 
-        A period of another length counts as granted at this moment. So does what was granted more
-        than a period ahead: the clock was wrong then.
+        If the row has a period of another length (`row_seconds`), what was granted in it counts as
+        granted now. So does what was granted more than a period in the future: the clock was ahead.
         """
         current = _slot(at, row_seconds)
         oldest = current - math.ceil(SLOTS * max(1.0, seconds / row_seconds))

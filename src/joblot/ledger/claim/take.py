@@ -88,9 +88,10 @@ def withdraw(token: str | UUID, dispatcher: str) -> int:
 
 @repeated
 def all_offered(dispatcher: str, pipeline: str | None = None) -> list[UUID]:
-    """The leases granted to it, of this pipeline or of any, that no worker has taken.
+    """The tokens of the leases that the dispatcher was granted and no worker has taken.
 
-    Also those of an earlier process, and of claims whose answer was lost.
+    This includes those of an earlier process with its name, and of claims whose answer was lost.
+    With `pipeline`, only the leases of that pipeline.
     """
     held = Lease.ledger.using(alias()).filter(LIVE_BY_TIME, worker=dispatcher, owner=None)
     if pipeline is not None:

@@ -3,7 +3,7 @@
 --          current slot and the sixty before it cover every period of `seconds` that ends now, and hold at
 --          most `items_max`
 -- guard: slots never go back. What was granted in a period of another length, `held_seconds`, counts as
---        granted now; so does what was granted more than a period ahead, when the clock was wrong
+--        granted now; so does what was granted more than a period in the future: the clock was ahead
 -- locks: none; reads no table
 CREATE OR REPLACE FUNCTION joblot_window_1(
     moment timestamptz,

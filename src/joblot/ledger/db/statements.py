@@ -95,14 +95,14 @@ def filled(text: str, vendor: str, *, now: str, slot: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Subquery:
-    """A statement inside others, which give an expression for its only parameter."""
+    """A statement that others contain, with an expression in place of its only parameter."""
 
     name: str
     parameter: str
-    dialect: str
+    vendor: str
 
     def __getitem__(self, expression: str) -> str:
-        text = "\n".join(line for line, _ in _lines(self.name, self.dialect))
+        text = "\n".join(line for line, _ in _lines(self.name, self.vendor))
         return text.format(**_STATES).replace(f"%({self.parameter})s", expression)
 
 

@@ -1,4 +1,4 @@
--- purpose: a whole cancel in one round trip, but for the end of the run, outside of any transaction
+-- purpose: a cancel in one round trip, except for the end of the run; outside of any transaction
 -- guard: in the procedure
 -- locks: in the procedure
 CALL joblot_cancel_1(

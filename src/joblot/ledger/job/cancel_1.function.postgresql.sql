@@ -1,17 +1,18 @@
--- purpose: a whole cancel in one round trip, but for the end of the run: change the status and record
---          it; delete the ranges; set the deadline; and, if it is over or no lease is live, close the
---          leases through which an item may still be settled, `leases_max` at a time. A COMMIT follows each.
---          Continues a cancel that was begun, and brings its deadline forward. Returns `closed`, and
---          the caller reconciles; `open`, if leases may report until the deadline; or null, if the job
---          is in another status, and nothing was done
--- guard: each change names the status in which it is made, and all but the first the run. A range is
---        deleted after the status was committed, and the deadline set after all claims were waited for
+-- purpose: a cancel in one round trip, except for the end of the run: change the status and record
+--          it; delete the ranges; set the deadline; and, if that has passed or no lease is live, close
+--          the leases through which an item may still be settled, `leases_max` at a time. A COMMIT
+--          follows each step. Continues a cancel in progress, and may bring its deadline forward.
+--          Returns `closed`, and the caller reconciles; `open`, if leases may report until the
+--          deadline; or null, if nothing was done because the job is in another status
+-- guard: each change names the status in which it is made, and each but the first the run. The ranges
+--        are deleted after the status is committed, and the deadline is set when no claim can be
+--        granted any more
 -- note: not inside a transaction or a pipeline, where a procedure can't commit. If it fails between two
---       steps, calling it again continues. The COMMIT after the ranges, and after a deadline that is
---       over, does not wait for the disk: nobody is answered before a later one has
+--       steps, calling it again continues. The COMMIT after the ranges, and the one after a deadline
+--       without grace, do not wait for the disk, because a later COMMIT precedes the answer
 -- locks: the job's row; the ranges, and so every claim that has locked one is waited for; the job's
---        row; the leases, skipping locked ones, which are then waited for one at a time. None of
---        them across a COMMIT
+--        row; the leases, skipping locked ones, which are then waited for one at a time. No lock is
+--        held across a COMMIT
 CREATE OR REPLACE PROCEDURE joblot_cancel_1(
     clock timestamptz,
     job bigint,
@@ -85,7 +86,7 @@ BEGIN
 
     outcome := 'open';
     IF grace IS DISTINCT FROM 0 THEN
-        -- step: look for the deadline and for live leases
+        -- step: check the deadline and the live leases
         PERFORM 1
         FROM joblot_job j
         WHERE j.id = joblot_cancel_1.job AND j.status = 'CANCELING'

@@ -21,7 +21,7 @@ from joblot.config import limits
 from joblot.errors import WrongStatus
 from joblot.ledger.db.transactions import alias, connection, knowing, repeated, require_durable
 from joblot.ledger.job import removal
-from joblot.ledger.job.cancel_at_once import Outcome, cancel_at_once
+from joblot.ledger.job.cancel_call import CancelOutcome, cancel_in_one_call
 from joblot.ledger.job.close import close_leases, drain_claims
 from joblot.ledger.job.reconcile import reconcile
 from joblot.ledger.job.retry import go_on_reopening
@@ -94,8 +94,8 @@ def cancel(
     change.
     """
     by, canceled = author_of(actor, reason), {JobStatus.CANCELING, JobStatus.REVOKED}
-    if expected is None and (done := cancel_at_once(job_id, grace_seconds, by)):
-        if done is Outcome.CLOSED:
+    if expected is None and (outcome := cancel_in_one_call(job_id, grace_seconds, by)):
+        if outcome is CancelOutcome.CLOSED:
             reconcile(job_id)
         return read_job(job_id, deleted=True)
     job = _change(

@@ -1,12 +1,12 @@
 """Removal: first an ended job is marked and so frozen, then its rows are removed, then its own row.
 
-`deleted_at` marks a job that is being removed. The mark is set by compare-and-set of the version
-that was read first; since then every lease through which an item could still be settled was
-closed, and a reconciliation has found nothing to record. An amendment through another lease takes
-the job's row and changes the version, or finds the mark. So nothing is counted once it is set, and
-a job that was retried in the meantime is left alone. A marked job is not retried, amended, filled
-or claimed, and its row no longer changes, except for `total`, which goes down with its items. Late
-results get receipts as long as the leases exist.
+`deleted_at` marks a job that is being removed. The mark is set by compare-and-set of a version
+that was read before every lease through which an item could still be settled was closed, and
+before a reconciliation that found nothing to record. An amendment through another lease locks the
+job's row; it either changes the version or finds the mark. So nothing is counted once the mark is
+set, and a job that was retried in the meantime is left alone. A marked job is not retried, amended,
+filled or claimed, and its row no longer changes, except for `total`, which goes down with its
+items. Late results get receipts as long as the leases exist.
 
 Rows are removed in chunks, each in a short transaction, so that a removal may die anywhere and any
 process may continue it. Below `total` every item has all of its rows; from `total` on, none.

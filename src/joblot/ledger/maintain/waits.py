@@ -130,11 +130,11 @@ def _shorten_failures() -> None:
 
 @repeated
 def _shorten_rates() -> None:
-    """A rate limit that was reached is judged again by the next claim, which corrects its slots."""
+    """A rate limit ends at the latest after two periods: the next claim then corrects its slots."""
     for table in (Rate, PipelineLimit):
         rows = table.ledger.using(alias()).filter(next_at__gt=_after(0))
         for seconds in list(rows.order_by().values_list("seconds", flat=True).distinct()):
-            longest = 2 * seconds * (SLOTS + 1) / SLOTS  # of which a period may be ahead
+            longest = 2 * seconds * (SLOTS + 1) / SLOTS  # slots may be up to one period ahead
             late = rows.filter(seconds=seconds, next_at__gt=_after(longest))
             late.update(next_at=None)
 

@@ -21,7 +21,7 @@ from joblot.ledger.rows.ranges import Span
 from joblot.models import NO_OWNER, Job, Lease
 from joblot.states import AMENDABLE, JobStatus, LeaseState
 
-# Where a cancel or a removal may have read the counts, and have yet to change the job.
+# The statuses in which a cancel or a removal may have read the counts and not yet changed the job.
 _COUNTS_MAY_BE_READ = AMENDABLE | {JobStatus.CANCELING}
 
 
@@ -84,10 +84,10 @@ class Held:
         return state_of(self.lease, self.job)
 
     def in_its_run(self) -> Self:
-        """The same with the job as it is now, its row locked: no cancel, retry or removal now.
+        """The same with the job as it is now. Its row is locked, so no other verb changes it.
 
-        A cancel or a removal that has begun reads the counts again before it ends the run or marks
-        the job, for its version has changed.
+        If a cancel or a removal may be in progress, the version is raised, so that it reads the
+        counts again before it ends the run or marks the job.
         """
         jobs = Job.ledger.using(alias()).select_for_update(no_key=True)
         held = replace(self, job=jobs.get(pk=self.job_id))

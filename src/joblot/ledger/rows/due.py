@@ -48,13 +48,13 @@ class JobSnapshot:
     total: int
     recorded: list[dict[str, int]] | None
     failure_threshold: float
-    drained: bool  # a cancel has waited for all claims, and all leases are closed
+    drained: bool  # a cancel has waited for all claims, and no lease can settle an open item
     stages: tuple[Counts, ...]
     names: tuple[str, ...]
     alert_failed_items: int | None = None
     alerted: bool = False  # in this run; read only if there is reason for an alert
     halting: Halting | None = None
-    canceled_by: Author = NOBODY  # who has asked for the cancel that goes on
+    canceled_by: Author = NOBODY  # the author of the cancel in progress
     tried_before: tuple[Tried, ...] = ()  # where the count begins; read only if a limit is exceeded
 
     @property

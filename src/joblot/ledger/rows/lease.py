@@ -36,7 +36,7 @@ def new_token() -> UUID:
 
 
 def state_of(lease: Lease, job: Job) -> LeaseState:
-    """Closed once its run is over or its job deleted; its row may have been left as it was."""
+    """Closed once its run is over or its job is deleted, even if its row is not updated."""
     if job.status == JobStatus.REVOKED or job.run != lease.run or job.deleted_at is not None:
         return LeaseState.CLOSED
     return LeaseState(lease.state)

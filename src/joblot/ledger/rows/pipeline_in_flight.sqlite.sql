@@ -1,6 +1,6 @@
 -- purpose: how many items the live leases of a pipeline hold, over all of its jobs; by way of
 --          the live leases, which are few: a pipeline may have had any number of jobs
--- guard: none; a claim asks with the limit locked. Statements that judge limits contain it
+-- guard: none; a claim asks with the limit locked. Statements that check limits contain this one
 -- locks: none
 SELECT COALESCE(sum(l.open), 0)
 FROM joblot_lease l

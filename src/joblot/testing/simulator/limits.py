@@ -1,4 +1,4 @@
-"""The limits of all pipelines in the model, and what is in flight."""
+"""The limits of all pipelines in the model, and the items in flight."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from joblot.testing.simulator.model_limit import ModelLimit
 
 @dataclass
 class Limits:
-    """By pipeline; the pipeline of a stage is that of its position."""
+    """The limits by pipeline. A stage's position decides its pipeline."""
 
     jobs: Mapping[int, model.Job]
-    of: dict[str, ModelLimit] = field(
+    by_pipeline: dict[str, ModelLimit] = field(
         default_factory=lambda: {pipeline: ModelLimit() for pipeline in PIPELINES}
     )
 
     def in_flight(self, pipeline: str) -> tuple[int, int]:
-        """How many items of the pipeline are in flight: at least, and at most.
+        """The least and the greatest number of items of the pipeline that may be in flight.
 
-        An item may be settled through a lease that has expired. The lease that holds it now may
-        count it until it ends.
+        They differ if an item was settled through an expired lease: the lease that holds the item
+        now may count it until it ends.
         """
         least, most = 0, 0
         for job in self.jobs.values():
@@ -35,17 +35,17 @@ class Limits:
         return least, most
 
     def grant(self, pipeline: str, items: int, now: int) -> str:
-        """Note a lease that was granted just now; returns the limit that it exceeds, or ""."""
-        limit = self.of[pipeline]
+        """Note a lease that was granted now; returns how it exceeds a limit, or ""."""
+        limit = self.by_pipeline[pipeline]
         limit.grant(items, now)
         return limit.excess(self.in_flight(pipeline)[0], now)
 
     def must_grant(self, pipeline: str, now: int) -> bool:
-        return self.of[pipeline].must_grant(self.in_flight(pipeline)[1], now)
+        return self.by_pipeline[pipeline].must_grant(self.in_flight(pipeline)[1], now)
 
     def refuse(self, pipeline: str, now: int) -> None:
-        self.of[pipeline].refuse(self.in_flight(pipeline)[1], now)
+        self.by_pipeline[pipeline].refuse(self.in_flight(pipeline)[1], now)
 
     def set_clock_back(self, now: int) -> None:
-        for limit in self.of.values():
+        for limit in self.by_pipeline.values():
             limit.set_clock_back(now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-PERIODS = (10, 5, 2)  # seconds; they divide sixty, so that the ledger's slots are exact
+PERIODS = (10, 5, 2)  # seconds; these divide 60, so that the ledger's slots are exact
 
 
 @dataclass
@@ -13,10 +13,10 @@ class Granted:
     """Items that were granted while there was a rate limit."""
 
     items: int
-    # When, by the clock; None once no period can have them any more.
+    # When they were granted, by the clock; None once no period can contain that time.
     at: int | None
-    # From when the ledger counts them: later than `at` if the period was edited or the clock was
-    # set back. None if that is decided by a claim that is still to come.
+    # The time from which the ledger counts them: later than `at` if the period was edited or the
+    # clock was set back. None until the next claim decides it.
     counts_from: int | None
 
 
@@ -48,27 +48,30 @@ class ModelLimit:
 
     def grant(self, items: int, now: int) -> None:
         if self.rate_items_max is not None:
-            self._date(now)
+            self._count_from(now)
             self.granted = [one for one in self.granted if self._may_count(one, now)]
             self.granted.append(Granted(items, now, now))
 
     def refuse(self, in_flight: int, now: int) -> None:
-        """A claim got nothing, though items were ready; `in_flight` at most.
+        """Note a claim that got nothing though items were ready, with at most `in_flight` items.
 
-        If it was refused for the rate, the ledger has noted what counts from now on.
+        If the rate was the reason, the ledger has noted which items count from now on.
         """
         is_below = self.in_flight_items_max is None or in_flight < self.in_flight_items_max
         if is_below and self.rate_items_max is not None:
-            self._date(now)
+            self._count_from(now)
 
     def set_clock_back(self, now: int) -> None:
-        """What was granted before is in no period of the right clock, but may count in one."""
+        """Note that the clock was set back: no period contains the earlier grants' times any more.
+
+        The ledger may still count these grants.
+        """
         for one in self.granted:
             is_ahead = one.counts_from is not None and one.counts_from > now
             one.at, one.counts_from = None, None if is_ahead else one.counts_from
 
     def excess(self, in_flight: int, now: int) -> str:
-        """The limit that the last grant exceeds, or ""; with it, at least `in_flight` are."""
+        """How the last grant exceeds a limit, or ""; with it, at least `in_flight` items are."""
         if self.in_flight_items_max is not None and in_flight > self.in_flight_items_max:
             return f"{in_flight} items in flight, not {self.in_flight_items_max}"
         if self.rate_items_max is None:
@@ -80,7 +83,7 @@ class ModelLimit:
         return ""
 
     def must_grant(self, in_flight: int, now: int) -> bool:
-        """Whether one more item is within the limits; at most `in_flight` are."""
+        """Whether the limits allow one more item while at most `in_flight` are in flight."""
         if self.in_flight_items_max is not None and in_flight >= self.in_flight_items_max:
             return False
         if self.rate_items_max is None:
@@ -93,9 +96,9 @@ class ModelLimit:
         return one.counts_from is None or one.counts_from >= now - self.rate_seconds
 
     def _may_count(self, one: Granted, now: int) -> bool:
-        """Whether it may count now, or once the period is edited."""
+        """Whether it counts now, or may count after the period is edited."""
         return one.counts_from is None or one.counts_from >= now - max(PERIODS)
 
-    def _date(self, now: int) -> None:
+    def _count_from(self, now: int) -> None:
         for one in self.granted:
             one.counts_from = now if one.counts_from is None else one.counts_from

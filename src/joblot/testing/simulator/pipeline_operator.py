@@ -40,8 +40,8 @@ class PipelineOperator:
     def edit(
         self, pipeline: str, changes: Mapping[str, int | None], trouble: Trouble = CALM
     ) -> None:
-        """Repeat the edit until it is answered; its effect must be that of one."""
-        world, limit = self.world, self.world.limits.of[pipeline]
+        """Repeat the edit until it is answered; it must have the effect of a single one."""
+        world, limit = self.world, self.world.limits.by_pipeline[pipeline]
         shown = ", ".join(f"{name} {value}" for name, value in changes.items())
         world.say(f"{self.name}: {pipeline}: {shown}")
         answer = world.call("edit_pipeline", pipeline, policy=changes, trouble=trouble)
@@ -62,13 +62,13 @@ class PipelineOperator:
             )
 
     def lift_all(self) -> None:
-        for pipeline, limit in self.world.limits.of.items():
+        for pipeline, limit in self.world.limits.by_pipeline.items():
             if limit.in_flight_items_max or limit.rate_items_max:
                 self.edit(pipeline, {**NO_CAP, **NO_RATE})
 
     def _is_made(self, pipeline: str, changes: Mapping[str, int | None]) -> bool:
-        """Whether the edit of a process that was killed was committed: all of it, or nothing."""
-        limit = self.world.limits.of[pipeline]
+        """Whether an edit whose process was killed was committed; it must not be in part."""
+        limit = self.world.limits.by_pipeline[pipeline]
         row = PipelineLimit.ledger.using(alias()).filter(pk=pipeline).first()
         found = limit.policy if row is None else {name: getattr(row, name) for name in limit.policy}
         before, after = limit.policy, limit.edited(changes)

@@ -125,7 +125,7 @@ def check_removal(job: Job) -> None:
     assert (job.status in [*ENDED, "REVOKED"], job.idempotency_key) == (True, None)
     leases = _read(job, "lease", "state, gone")
     may_settle = [state for state, gone in leases if state != SPENT or _json(gone)]
-    assert set(may_settle) <= {CLOSED}, "a lease is not closed though its job is being removed"
+    assert set(may_settle) <= {CLOSED}, "a lease may settle an item of a job that is being removed"
     numbers = sorted(number for (number,) in _read(job, "item", "number"))
     assert numbers == list(range(job.total))
     beyond = [n for table in ("outcome", "attempt") for (n,) in _read(job, table, "number")]

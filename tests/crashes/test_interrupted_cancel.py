@@ -1,4 +1,4 @@
-"""A cancel whose connection ends between two steps of its procedure: each step is committed."""
+"""A cancel whose connection ends in the middle of its procedure, which commits after each step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.ledger.worker import keys, kinds, status, succeed
 from tests.polling import eventually
 from tests.races.meeting import holding
 
-ENDED = """
+TERMINATE = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND wait_event_type = 'Lock'
       AND query LIKE 'CALL joblot_cancel%'
@@ -26,9 +26,9 @@ STEPS = {
 }
 
 
-def one_was_ended() -> bool:
+def has_ended_one() -> bool:
     with connections["postgres"].cursor() as cursor:
-        cursor.execute(ENDED)
+        cursor.execute(TERMINATE)
         return bool(cursor.rowcount == 1)
 
 
@@ -40,7 +40,7 @@ def test_a_cancel_whose_connection_ends_is_continued_by_the_next_call(
     lease = worker.lease(limit=2)
     with holding(connect(), STEPS[step]):
         canceling = in_thread(lambda: cancel(job.pk, grace_seconds=0))
-        eventually(one_was_ended)
+        eventually(has_ended_one)
         with pytest.raises(Unavailable, match="repeating the request is safe"):
             canceling.result()
     assert status(job) == "CANCELING"

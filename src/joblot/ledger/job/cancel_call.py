@@ -1,4 +1,4 @@
-"""A cancel in one call of a procedure, up to the end of the run, on databases with functions."""
+"""A cancel in one call of a procedure, except for the end of the run; where there are functions."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from joblot.ledger.db.transactions import connection, repeated, require_durable
 from joblot.ledger.rows.author import Author
 
 
-class Outcome(StrEnum):
-    """How far a cancel came in one call."""
+class CancelOutcome(StrEnum):
+    """How far a call has taken a cancel."""
 
     OPEN = "open"  # leases in flight may report until the deadline
-    CLOSED = "closed"  # no lease counts any more, so the run is to be ended
+    CLOSED = "closed"  # no lease can settle an item any more, so the run is to be ended
 
 
 @repeated
-def cancel_at_once(job_id: int, grace_seconds: float | None, by: Author) -> Outcome | None:
-    """Cancel the job, or continue its cancel, with the statements that `lifecycle` has one by one.
+def cancel_in_one_call(
+    job_id: int, grace_seconds: float | None, by: Author
+) -> CancelOutcome | None:
+    """Cancel the job, or continue its cancel, by the steps that `lifecycle` sends one by one.
 
-    None, and nothing was done, if the job is in a status that can't be canceled, and where a
+    Returns None, having done nothing, if the job's status does not allow a cancel, and where a
     procedure can't commit: on SQLite, and in a test's transaction.
     """
     conn = connection()
@@ -38,4 +40,4 @@ def cancel_at_once(job_id: int, grace_seconds: float | None, by: Author) -> Outc
         **by.fields(),
         leases_max=limits().close_leases_batch,
     )
-    return None if outcome is None else Outcome(outcome)
+    return None if outcome is None else CancelOutcome(outcome)
