@@ -99,10 +99,10 @@ class _Subquery:
 
     name: str
     parameter: str
-    vendor: str
+    dialect: str
 
     def __getitem__(self, expression: str) -> str:
-        text = "\n".join(line for line, _ in _lines(self.name, self.vendor))
+        text = "\n".join(line for line, _ in _lines(self.name, self.dialect))
         return text.format(**_STATES).replace(f"%({self.parameter})s", expression)
 
 
