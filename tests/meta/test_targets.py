@@ -12,7 +12,7 @@ from tests.targets import HERE, PLACES, QUICK, TARGETS, named, target_of, target
 
 RECIPES = {target: "test" if target == QUICK else f"test-{target}" for target in TARGETS}
 ON_BOTH_LEGS = "not slow and not distributed"
-ALL_OTHERS = f"not {QUICK}"
+ALL_OTHERS = f"not {QUICK} and not distributed"
 
 
 def _recipes() -> dict[str, str]:
