@@ -35,7 +35,7 @@ LIMITS = {
     ),
     "CPU of sweep": Limit(
         GROWTH,
-        "the median of seven sweeps in each size, 30 to 52 ms in this run, in no order of the sizes",
+        "the median of seven sweeps in each size, 30 to 52 ms, in no order of the sizes",
     ),
     "CPU of first page of failed items": Limit(
         GROWTH,
