@@ -45,10 +45,10 @@ test-distributed: $(DEV_READY) ## Run the tests with real brokers and processes 
 	scripts/redis || true
 	$(if $(LONG),JOBLOT_TEST_LONG=1) $(PYTEST) -m distributed $(ARGS)
 
-test-others: $(DEV_READY) ## Run all but the quick tests, in one: all targets named test-…
+test-others: $(DEV_READY) ## Run test-pages, -proofs, -processes and -slow, in one
 	scripts/chromium || true
 	scripts/redis || true
-	$(PYTEST) -m "not quick" $(ARGS)
+	$(PYTEST) -m "not quick and not distributed" $(ARGS)
 
 test-both: $(DEV_READY) ## Run what both legs of CI run: test, -pages, -proofs and -processes, in one
 	scripts/chromium || true
