@@ -29,6 +29,11 @@ COPIES = {
         "r.job_id",
         {"token": "gen_random_uuid()", "job_id": "c.new", "state": "3"},
     ),
+    "joblot_event": (
+        "(SELECT * FROM joblot_event LIMIT 1)",
+        "r.job_id",
+        {"id": "c.new", "job_id": "c.new"},
+    ),
     "joblot_range": (
         "(SELECT * FROM joblot_range LIMIT 1)",
         "r.job_id",
