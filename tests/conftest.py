@@ -97,10 +97,14 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test with its target: that of its place, unless the test names one itself.
 
-    Tests with a time limit of their own may take minutes. They come first: at the end, one process
-    would run the last of them while the others have nothing left.
+    Tests with a time limit of their own may take minutes. They are spread evenly: each process
+    begins with a part of the list that is in one piece.
     """
-    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
+    long = [item for item in items if item.get_closest_marker("timeout")]
+    items[:] = [item for item in items if not item.get_closest_marker("timeout")]
+    stride = len(items) // len(long) + 1 if long else 1
+    for place, item in enumerate(long):
+        items.insert(place * (stride + 1), item)
     for item in items:
         if not any(item.get_closest_marker(target) for target in targets.TARGETS):
             file = str(item.path.relative_to(targets.HERE))

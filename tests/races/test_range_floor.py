@@ -51,12 +51,6 @@ def test_a_range_inserted_below_the_floor_is_found_despite_a_backlog(in_thread: 
     eventually(lambda: numbers(worker.lease(limit=1))[0] in numbers(first))
 
 
-def test_a_claim_does_not_search_through_used_up_ranges_each_time(postgres_only: str) -> None:
-    with job_whose_ranges_are_used_up(postgres_only):
-        read = least_read(postgres_only, lambda: worker.lease(limit=1), ["joblot_range"])
-    assert read <= BLOCKS_MAX
-
-
 def test_a_check_for_work_does_not_search_through_used_up_ranges(
     postgres_only: str, configure: Any
 ) -> None:

@@ -50,6 +50,16 @@ def test_what_an_item_has_written_is_its_own_even_if_it_is_read_later(unread: Ou
         assert found.result() == b"of this one\n"
 
 
+def test_nothing_is_kept_while_the_reader_is_in_the_middle_of_a_read(unread: Output) -> None:
+    """It has taken the output of the item before out of the pipe, and not counted it."""
+    unread.write("of the item before\n")
+    COUNT.pack_into(unread.tail._memory, STEP, 1)
+    unread.tail.begin()
+    COUNT.pack_into(unread.tail._memory, STEP, 2)
+    unread.reader.read()
+    assert unread.tail.item_output() == b""
+
+
 @pytest.mark.parametrize(
     "size",
     [

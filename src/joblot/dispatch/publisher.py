@@ -74,7 +74,7 @@ class Publisher:
         self._room = asyncio.Event()
         self._has_ended = False
         self._claiming: set[asyncio.Future[Claim]] = set()  # the claims in progress
-        self._has_unanswered = False  # a claim failed since unknown leases were last withdrawn
+        self._has_unknown = False  # leases may have been granted that are not in the window
         self._resumes_at = 0.0  # after NATS has refused a message
         self.items_published = 0  # and acknowledged
 
@@ -123,11 +123,13 @@ class Publisher:
             self._room.clear()
             await _wait_for(self._room, CHECK_SECONDS)
             return 0.0
-        if self._has_unanswered:
+        if self._has_unknown:
             await self._withdraw_unknown()
         self._work.clear()
+        self._has_unknown = True
         first = await self._claim()
         if not first.leases:
+            self._has_unknown = False
             await _wait_for(self._work, min(first.retry_after_seconds, POLL_SECONDS))
             return 0.0
         more = min(CLAIMS_AT_ONCE, self._window.room) - 1
@@ -140,6 +142,7 @@ class Publisher:
         for failed in others:
             if isinstance(failed, BaseException):
                 raise failed
+        self._has_unknown = False
         return 0.0
 
     async def _claim(self) -> Claim:
@@ -148,14 +151,10 @@ class Publisher:
         claiming = asyncio.ensure_future(self._call(claim_as, asked))
         self._claiming.add(claiming)
         claiming.add_done_callback(self._claiming.discard)
-        try:
-            return await asyncio.shield(claiming)
-        except JoblotError:
-            self._has_unanswered = True
-            raise
+        return await asyncio.shield(claiming)
 
     async def _withdraw_unknown(self) -> None:
-        """Withdraw the leases of claims that were not answered, because nothing publishes them.
+        """Withdraw the leases that are not in the window, because nothing publishes them.
 
         Only called while no claim of this pipeline is in progress.
         """
@@ -163,7 +162,7 @@ class Publisher:
         unknown = [token for token in found if self._window.get(token) is None]
         for token in unknown:
             await self._call(withdraw, token, self._settings.name)
-        self._has_unanswered = False
+        self._has_unknown = False
 
     async def _publish(self, lease: GrantedLease) -> None:
         grant = Grant(UUID(lease.token), lease.lease_seconds)
@@ -234,8 +233,9 @@ class Publisher:
         """Withdraw all grants at the end; the next dispatcher of this name withdraws the rest."""
         await asyncio.gather(*self._claiming, return_exceptions=True)
         await self._withdraw(self._window.tokens())
-        with suppress(JoblotError):
-            await self._withdraw_unknown()
+        if self._has_unknown:  # else the next dispatcher of this name may have grants already
+            with suppress(JoblotError):
+                await self._withdraw_unknown()
 
     async def _withdraw(self, tokens: Iterable[UUID]) -> None:
         for token in list(tokens):

@@ -78,22 +78,12 @@ class Connection:
         *,
         params: Mapping[str, Any] | None = None,
         timeout: httpx.Timeout,
-        extensions: Mapping[str, Any] | None = None,
     ) -> Any:
-        """The answer's JSON, None if it has no content; `given` is the request's JSON.
-
-        `extensions` are passed to httpx.
-        """
+        """The answer's JSON, None if it has no content; `given` is the request's JSON."""
         body, headers = (None, {}) if given is None else _encoded(given)
         with _reaching():
             answer = self._http.request(
-                method,
-                path,
-                content=body,
-                headers=headers,
-                params=params,
-                timeout=timeout,
-                extensions=dict(extensions or {}),
+                method, path, content=body, headers=headers, params=params, timeout=timeout
             )
         return judged(answer)
 

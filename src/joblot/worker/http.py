@@ -16,7 +16,6 @@ import httpx
 from joblot.errors import InvalidInput, Unavailable
 from joblot.wire import CallProgress, Claim, ItemReceipt, NextClaim, Reported, Result
 from joblot.worker.connection import CONNECT_SECONDS_MAX, Around, Connection
-from joblot.worker.interruption import Interruption
 from joblot.worker.shapes import claim_of, deadline_of, receipts_of, reported_of, result_json
 from joblot.worker.token import Token, is_header
 
@@ -55,11 +54,9 @@ class HttpClient:
         if not is_header(instance):
             raise InvalidInput("worker: expected visible ASCII characters, without spaces")
         headers = {"Joblot-Worker": instance[:INSTANCE_CHARS_MAX]}
-        access = Token(token, token_file)
-        self._server = Connection(url, access, own=own, headers=headers, around=around)
-        # Claims that wait use a separate connection, which can be interrupted.
-        self._interruption = Interruption()
-        self._waiting = None if around else Connection(url, access, own=own, headers=headers)
+        self._server = Connection(
+            url, Token(token, token_file), own=own, headers=headers, around=around
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -71,8 +68,6 @@ class HttpClient:
         traceback: TracebackType | None,
     ) -> None:
         self._server.close()
-        if self._waiting is not None:
-            self._waiting.close()
 
     def claim(
         self,
@@ -85,35 +80,9 @@ class HttpClient:
         wait_seconds: float = 0.0,
     ) -> Claim:
         asked = self._claim_json(pipelines, limit, job, idempotency_key)
-        if self._waiting is not None and wait_seconds > 0:
-            answer = self._waited(self._waiting, asked, wait_seconds)
-        else:
-            answer = self._claimed(asked, wait_seconds)
-        return self._noted(claim_of(answer))
-
-    def _claimed(self, asked: dict[str, Any], wait_seconds: float) -> Any:
+        asked["wait_seconds"] = wait_seconds
         answer_seconds = self.call_seconds + wait_seconds
-        asked = {**asked, "wait_seconds": wait_seconds}
-        return self._post("claims", asked, answer_seconds=answer_seconds)
-
-    def _waited(self, waiting: Connection, asked: dict[str, Any], wait_seconds: float) -> Any:
-        """The answer to a claim that waits, or if it is interrupted, to one that does not wait.
-
-        Both have the same idempotency key, so a lease that the first one was granted is not lost.
-        """
-        if not self._interruption.is_wanted:
-            try:
-                return waiting.request(
-                    "POST",
-                    "claims",
-                    {**asked, "wait_seconds": wait_seconds},
-                    timeout=self._timeout(self.call_seconds + wait_seconds),
-                    extensions=self._interruption.extensions,
-                )
-            except Unavailable:
-                if not self._interruption.is_wanted:
-                    raise
-        return self._claimed(asked, 0.0)
+        return self._noted(claim_of(self._post("claims", asked, answer_seconds=answer_seconds)))
 
     def _claim_json(
         self, pipelines: Sequence[str], limit: int, job: int | None, key: str | None
@@ -171,8 +140,7 @@ class HttpClient:
         return self._post(f"leases/{quote(token, safe='')}/release", {})
 
     def interrupt(self) -> None:
-        """Make a claim that waits return at once; later claims don't wait."""
-        self._interruption.interrupt()
+        """A claim returns within its `wait_seconds`."""
 
     def keep_printed(self, token: str, texts: Sequence[tuple[int, str]]) -> object:
         """Keep what items of the lease have printed, in the job's log as far as it has room."""
@@ -184,12 +152,10 @@ class HttpClient:
 
     def _post(self, path: str, given: Any, *, answer_seconds: float = 0.0) -> Any:
         """The answer's JSON. Waits `answer_seconds` for it, if that exceeds the usual timeout."""
-        return self._server.request("POST", path, given, timeout=self._timeout(answer_seconds))
-
-    def _timeout(self, answer_seconds: float) -> httpx.Timeout:
         seconds = self.call_seconds
-        return httpx.Timeout(
+        timeout = httpx.Timeout(
             seconds,
             connect=min(seconds, CONNECT_SECONDS_MAX),
             read=max(seconds, answer_seconds),
         )
+        return self._server.request("POST", path, given, timeout=timeout)

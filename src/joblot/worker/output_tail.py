@@ -27,6 +27,7 @@ PAUSE_SECONDS = 0.000_1  # between two attempts to read the shared memory consis
 PAUSES_MAX = 1_000  # then the attempts end, because the reader may be stopped
 
 COUNT = struct.Struct("=Q")
+UNKNOWN = 2**64 - 1  # as a position
 TWO_COUNTS = struct.Struct("=QQ")
 STEP, READ, BEGUN, RING = 0, 8, 16, 24  # offsets in the memory
 
@@ -87,6 +88,8 @@ class OutputTail:
         Waits up to `READ_SECONDS_MAX` until the reader has read them.
         """
         end, ends_at = self._position(), time.monotonic() + READ_SECONDS_MAX
+        if UNKNOWN in {end, self._count(BEGUN)}:
+            return b""
         while self._count(READ) < end and time.monotonic() < ends_at:
             time.sleep(PAUSE_SECONDS)
         return self._between(self._count(BEGUN), end)
@@ -99,7 +102,11 @@ class OutputTail:
         return self._between(self._count(BEGUN), self._count(READ))
 
     def _position(self) -> int:
-        """The number of bytes written so far: those read, and those still in the pipe."""
+        """The number of bytes written so far: those read, and those still in the pipe.
+
+        `UNKNOWN` if the reader is in the middle of a read all the time, as it may be if its process
+        is short of CPU: then nothing is kept, rather than what another item has written.
+        """
         for _ in range(PAUSES_MAX):
             step, read = TWO_COUNTS.unpack_from(self._memory, STEP)
             if step % 2 == 0:
@@ -108,9 +115,9 @@ class OutputTail:
                 except OSError:  # the function has closed it
                     self._unread[0] = 0
                 if self._count(STEP) == step:
-                    break
+                    return int(read) + self._unread[0]
             time.sleep(PAUSE_SECONDS)
-        return int(read) + self._unread[0]
+        return UNKNOWN
 
     def _between(self, first: int, last: int) -> bytes:
         for _ in range(PAUSES_MAX):

@@ -24,8 +24,7 @@ from joblot.worker.token import Token
 
 logger = logging.getLogger("joblot.worker")
 
-WAIT_SECONDS = 20.0  # that a claim waits for work; a drain interrupts it
-PULL_SECONDS = 5.0  # that a pull from NATS waits; an idle worker drains within this time
+WAIT_SECONDS = 5.0  # that a claim waits for work; an idle worker drains within this time
 IDLE_SECONDS_MAX = 30.0  # however long the server asks to wait
 PRINTED_SECONDS_MAX = 2.0  # to post what items have printed, at the end
 DRAIN_SECONDS_MAX = 20.0  # what is not reported by then stays in the spool
@@ -72,7 +71,7 @@ def serve(
         job=order.job,
         name=instance,
         claim_ahead=True,
-        wait_seconds=PULL_SECONDS if order.nats else WAIT_SECONDS,
+        wait_seconds=WAIT_SECONDS,
         item_seconds_max=order.call_seconds_max,
         idle_seconds_max=IDLE_SECONDS_MAX,
         drain_seconds_max=DRAIN_SECONDS_MAX,

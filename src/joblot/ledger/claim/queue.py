@@ -23,7 +23,8 @@ from joblot.ledger.db.transactions import alias, connection
 
 _CURSORS_MAX = 4_096
 _FLOOR_LAG_MAX = 1_000  # range ids by which a cursor advances before the floor is searched again
-_START_OVER_SHARE = 0.01  # of a process's time, at most, is spent on starting over in a stage
+_START_OVER_SHARE = 0.01  # of a process's time at most, for searches for where ranges begin
+_START_OVER_SECONDS_MAX = 30.0  # between two of them: a range inserted below waits that long
 
 StageKey = tuple[int, int]  # a job's id, and the stage's position
 
@@ -89,7 +90,8 @@ def _start_over(stage: StageKey, cursor: _Cursor) -> None:
     if is_known and (beginning := _beginning(stage, 0)) is not None:
         cursor.after = cursor.floor = beginning
     now = time.monotonic()
-    cursor.floor_ends = now + max(limits().range_floor_seconds, (now - began) / _START_OVER_SHARE)
+    rest = min((now - began) / _START_OVER_SHARE, _START_OVER_SECONDS_MAX)
+    cursor.floor_ends = now + max(limits().range_floor_seconds, rest)
 
 
 def _raise_floor(stage: StageKey, cursor: _Cursor) -> None:
