@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import DatabaseError, connections
 
-from joblot.ledger.job.lifecycle import cancel
+from joblot.ledger.job.lifecycle import cancel, pause
 from joblot.ledger.read.log_lines import logs
 from joblot.ledger.report.hooks import on_result
 from joblot.ledger.rows.log import log
@@ -30,8 +30,8 @@ def test_CT1_a_result_neither_writes_nor_locks_its_jobs_row(ledger_db: str) -> N
     sent = statements_of(lambda: succeed(lease, *range(10)))
     assert sent
     assert not [one for one in sent if writes_job_row(one)]
-    canceling = statements_of(lambda: cancel(job.pk))
-    assert any(writes_job_row(one) for one in canceling)
+    pausing = statements_of(lambda: pause(job.pk))
+    assert any(writes_job_row(one) for one in pausing)
 
 
 def test_CT1_results_of_one_job_do_not_wait_for_one_that_is_slow(

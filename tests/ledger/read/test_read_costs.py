@@ -60,6 +60,7 @@ from joblot.webhooks.delivery import deliveries, waiting
 from joblot.webhooks.subscriptions import subscribe, webhook, webhooks
 from tests import databases
 from tests.ledger.large import CAUSE, ITEMS, large_job
+from tests.ledger.statistics import analyse, forget_statistics
 from tests.ledger.work import work
 from tests.ledger.worker import keys
 from tests.meta.sources import ROOT
@@ -201,13 +202,13 @@ def test_every_reader_costs_what_it_shows_whatever_the_statistics(ledger_db: str
     edit_pipeline("elsewhere", policy={"in_flight_items_max": 1_000})
     for n in range(20):
         submit(f"small {n}", keys(3), pipeline="elsewhere")
-    _analyse(ledger_db)
+    analyse(ledger_db)
     try:
         job = large_job(ledger_db).pk
         found = {("stale", *one) for one in _expensive(ledger_db, job)}
-        _analyse(ledger_db)
+        analyse(ledger_db)
         found |= {("fresh", *one) for one in _expensive(ledger_db, job)}
-        _forget_statistics(ledger_db)
+        forget_statistics(ledger_db)
         found |= {("none", *one) for one in _expensive(ledger_db, job)}
         assert found == set()
     finally:
@@ -230,25 +231,6 @@ def _expensive(using: str, job: int) -> Iterator[tuple[str, int, str]]:
 @pytest.fixture(autouse=True)
 def short_probe(configure: Callable[..., None]) -> None:
     configure(page_probe_items=PROBE)
-
-
-def _analyse(using: str) -> None:
-    with connections[using].cursor() as cursor:
-        cursor.execute("ANALYZE")
-    if connections[using].vendor == "sqlite":
-        connections[using].close()  # statistics are read when a file is opened
-
-
-def _forget_statistics(using: str) -> None:
-    ours = "IN (SELECT oid FROM pg_class WHERE relname LIKE 'joblot_%%')"
-    with connections[using].cursor() as cursor:
-        if connections[using].vendor == "sqlite":
-            cursor.execute("DELETE FROM sqlite_stat1")
-        else:
-            cursor.execute(f"DELETE FROM pg_statistic WHERE starelid {ours}", ())
-            cursor.execute(f"UPDATE pg_class SET relpages = 0, reltuples = -1 WHERE oid {ours}", ())
-    if connections[using].vendor == "sqlite":
-        connections[using].close()
 
 
 def _remove(using: str) -> None:

@@ -10,6 +10,7 @@ from joblot.ledger.read.progress import progress
 from joblot.ledger.rows.due import read_snapshot
 from joblot.ledger.submit.submit import submit
 from tests.ledger import worker
+from tests.ledger.statistics import current_statistics
 from tests.ledger.work import work
 from tests.ledger.worker import keys, succeed
 
@@ -22,6 +23,7 @@ def test_a_job_with_many_is_read_as_one_with_few(ledger_db: str) -> None:
     for _ in range(LEASES):
         succeed(worker.lease(limit=1))
     readers = (progress, read_snapshot, partial(items, state="failed"))
-    for reader in readers:
-        done = work(alias(), partial(reader, job))
-        assert max(done.values()) <= WORK_MAX[ledger_db], done
+    with current_statistics(alias()):
+        for reader in readers:
+            done = work(alias(), partial(reader, job))
+            assert max(done.values()) <= WORK_MAX[ledger_db], done
