@@ -38,6 +38,7 @@ def bodies() -> dict[str, tuple[str, str]]:
         "items of a job": ("jobs", f'{{"name":"n","pipeline":"p","items":[{many("{}")}]}}'),
         "few enough": ("jobs", f'{{"name":"n","pipeline":"p","items":[{many("{}", FEW)}]}}'),
         "stages": ("jobs", f'{{"name":"n","stages":[{many("{}", FEW)}]}}'),
+        "one long key": ("jobs", f'{{"name":[],"pipeline":"p","items":["{"y" * 1_000_000}"]}}'),
         "no fields": ("jobs", "{" + ",".join(f'"k{n}":0' for n in range(MANY)) + "}"),
         "a policy": ("jobs", f'{{"name":"n","pipeline":"p","policy":{{"a":[{many("{}")}]}}}}'),
         "pipelines": ("claims", f'{{"pipelines":[{many("1", 2 * MANY)}]}}'),
@@ -109,7 +110,9 @@ def test_no_small_request_takes_much_time_or_memory(server: Serving) -> None:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(("name", "times"), [("few enough", 20), ("no fields", 6)])
+@pytest.mark.parametrize(
+    ("name", "times"), [("few enough", 20), ("no fields", 6), ("one long key", 200)]
+)
 def test_the_same_many_times_takes_no_more_than_once(
     server: Serving, name: str, times: int
 ) -> None:
