@@ -16,11 +16,9 @@ from typing import Any, NamedTuple
 from joblot.config import limits
 from joblot.ledger.db.statements import fetch, json_value, moment
 from joblot.ledger.db.transactions import connection, repeated
-from joblot.ledger.rows.due import Counts, JobSnapshot, decide, seen_of
+from joblot.ledger.rows.due import SEEN_COLUMNS, Counts, JobSnapshot, decide, seen_of
 from joblot.ledger.rows.job import unknown_job
 from joblot.states import JobStatus
-
-_SEEN_COLUMNS = 15  # the first ones of due.sql, with which a row begins
 
 
 class _Row(NamedTuple):
@@ -90,12 +88,12 @@ def progress_of(job_ids: Sequence[int]) -> list[dict[str, Any]]:
 
 def _read(**asked: Any) -> list[dict[str, Any]]:
     rows = fetch(connection(), "read/progress", **asked)
-    by_job = groupby(rows, key=lambda row: row[_SEEN_COLUMNS])
+    by_job = groupby(rows, key=lambda row: row[SEEN_COLUMNS])
     return [_described(job_id, list(of_job)) for job_id, of_job in by_job]
 
 
 def _described(job_id: int, rows: list[tuple[Any, ...]]) -> dict[str, Any]:
-    stages = [_Row(*row[_SEEN_COLUMNS:]) for row in rows]
+    stages = [_Row(*row[SEEN_COLUMNS:]) for row in rows]
     job = stages[0]
     seen = seen_of(job_id, rows, alerted=job.alerted is not None)
     done = sum(counts.settled for counts in seen.stages)

@@ -16,6 +16,8 @@ from joblot.ledger.rows.halt import BEGINNINGS, Halting, HaltLimit, Tried
 from joblot.models import Event
 from joblot.states import AMENDABLE, CLAIMABLE, FINALIZABLE, JobStatus, verdict
 
+SEEN_COLUMNS = 15  # of due.sql, the first ones: those that `seen_of` reads
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:
@@ -132,7 +134,7 @@ def read_snapshot(job_id: int) -> JobSnapshot | None:
         return None
     found = seen_of(job_id, rows)
     if found.status is JobStatus.CANCELING:
-        actor, reason = rows[0][15:17]
+        actor, reason = rows[0][SEEN_COLUMNS : SEEN_COLUMNS + 2]
         found = replace(found, canceled_by=Author(actor or "", reason or ""))
     if found.failing:
         found = replace(found, alerted=_is_alerted(found))
