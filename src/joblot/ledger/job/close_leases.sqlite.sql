@@ -6,7 +6,7 @@
 UPDATE joblot_lease SET state = {CLOSED}
 WHERE token IN (
     SELECT * FROM (
-        SELECT token FROM joblot_lease
+        SELECT token FROM joblot_lease INDEXED BY joblot_lease_job_state
         WHERE job_id = %(job)s AND run <= %(run)s AND state IN ({CAN_SETTLE})
         LIMIT %(size)s
     )
