@@ -56,7 +56,7 @@ def brief() -> Plan:
     rest += [(key, replace(CENTRE, handlers=some)) for some in (1, 8) for key in compared]
     rest += [(key, replace(CENTRE, size=size)) for size in (1, 64) for key in compared]
     rest += [(key, replace(CENTRE, jobs=32)) for key in compared if key != "J"]
-    return Plan(centre, rest, KEYS, SHARES, lags=1, scene=Scene(batches=100))
+    return Plan(centre, rest, KEYS, SHARES, lags=3, scene=Scene(batches=100))
 
 
 def quick() -> Plan:
