@@ -83,7 +83,7 @@ def test_a_token_that_is_not_safe_is_used_by_nobody(header: Path, spoil, said: s
 
 def test_a_server_takes_the_token_that_is_in_the_file_now(served: Served, header: Path) -> None:
     def status() -> int:
-        answer = httpx.get(f"{served.url}/api/v1/jobs", headers=known, trust_env=False)
+        answer = httpx.get(f"{served.url}/api/v1/jobs", headers=known, timeout=60, trust_env=False)
         return answer.status_code
 
     known = {"Authorization": f"Bearer {local.read_token(header)}"}

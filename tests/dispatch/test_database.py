@@ -204,7 +204,7 @@ def test_a_connection_that_is_lost_is_replaced(
                 "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
                 "WHERE query LIKE 'LISTEN%' AND datname = current_database()"
             )
-            assert cursor.fetchall() == [(True,)]
+            assert (True,) in cursor.fetchall()
         with wake.delivered_by(None):  # while nothing is heard, it is polled for
             submit("unannounced", keys(1), pipeline="p")
     eventually(lambda: listening.process.dispatch.is_up)

@@ -12,11 +12,13 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import DatabaseError, connections
 from nats.js.errors import NotFoundError
 
+from joblot.dispatch.publisher import Publisher
 from joblot.errors import Unavailable
 from joblot.grants import STREAM
 from joblot.identity.tokens import issue
@@ -27,6 +29,7 @@ from joblot.ledger.read.progress import progress
 from joblot.ledger.submit.submit import submit
 from joblot.models import Lease
 from joblot.server.bridge import Bridge
+from joblot.states import LeaseState
 from joblot.testing.postgres import PostgresServer
 from joblot.worker import Client
 from joblot.worker.nats_client import NatsClient
@@ -223,13 +226,43 @@ def test_a_dispatcher_that_ends_while_it_claims_withdraws_what_is_granted(
     running = dispatching(nats_server, bridge=slow).__enter__().until_up()
     eventually(bridges[0].has_begun.is_set)
     ending = in_thread(running.__exit__, None, None, None)
-    assert running.stream is not None
-    (publisher,) = running.stream.publishers
-    eventually(lambda: publisher._has_ended)
+    eventually(lambda: _publisher(running)._has_ended)
     bridges[0].may_end.set()
     ending.result(60)
     assert Lease.objects.count() == 1
     assert held(job) == 0
+
+
+def test_a_dispatcher_that_ends_leaves_its_successors_grants_alone(
+    nats_server: NatsServer, postgres_only: str
+) -> None:
+    """Both have one name for a while, as when one is started before the other has ended."""
+    with dispatching(nats_server) as successor:
+        successor.until_up()
+        with dispatching(nats_server) as ending:
+            ending.until_up()
+            submit("kept", keys(4 * WINDOW * BATCH), pipeline="p", policy=LONG_LEASE)
+            eventually(lambda: _is_full(successor) and _is_full(ending))
+            granted = _tokens(successor)
+        assert granted == _tokens(successor)
+        assert (
+            set(Lease.objects.filter(state=LeaseState.LIVE).values_list("pk", flat=True)) >= granted
+        )
+
+
+def _is_full(running: Dispatching) -> bool:
+    """Its window is, and it has published all that it has claimed."""
+    return running.outstanding() == WINDOW and not _publisher(running)._has_unknown
+
+
+def _tokens(running: Dispatching) -> set[UUID]:
+    return set(_publisher(running)._window.tokens())
+
+
+def _publisher(running: Dispatching) -> Publisher:
+    assert running.stream is not None
+    (publisher,) = running.stream.publishers
+    return publisher
 
 
 def test_the_ledger_is_down_while_nats_is_up(

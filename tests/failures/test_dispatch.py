@@ -36,7 +36,9 @@ def test_DP1_the_first_item_is_leased_long_before_the_last_is_there(
     assert 0 < added <= 50
 
 
-def test_DP2_what_an_item_needs_is_asked_once_when_it_is_added(ledger_db: str) -> None:
+def test_DP2_what_an_item_needs_is_asked_once_when_it_is_added(
+    ledger_db: str, caches_kept: None
+) -> None:
     """The payload is stored with the item: a lease reads all of them in the same few statements."""
     submit("dp2", ({"key": f"k{n}", "payload": {"url": f"/{n}"}} for n in range(200)), pipeline="p")
     worker.lease(limit=1)

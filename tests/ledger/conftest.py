@@ -50,6 +50,13 @@ def configure() -> Iterator[Callable[..., None]]:
     config.configure({})
 
 
+@pytest.fixture
+def caches_kept(configure: Callable[..., None]) -> None:
+    """What claims remember does not become stale while a busy machine goes from one to the next."""
+    long = 3_600.0
+    configure(candidates_seconds=long, range_floor_seconds=long, range_floor_step_seconds=long)
+
+
 class Clock:
     """A clock that stands still until it is moved forward."""
 

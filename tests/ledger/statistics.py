@@ -26,10 +26,13 @@ def analyse(using: str) -> None:
 
 
 def forget_statistics(using: str) -> None:
+    """As in a new database, where no table is known to be empty."""
     ours = "IN (SELECT oid FROM pg_class WHERE relname LIKE 'joblot_%%')"
     with connections[using].cursor() as cursor:
         if connections[using].vendor == "sqlite":
-            cursor.execute("DELETE FROM sqlite_stat1")
+            cursor.execute("SELECT name FROM sqlite_master WHERE name LIKE 'sqlite_stat%%'", ())
+            for (table,) in cursor.fetchall():
+                cursor.execute(f"DROP TABLE {table}")
         else:
             cursor.execute(f"DELETE FROM pg_statistic WHERE starelid {ours}", ())
             cursor.execute(f"UPDATE pg_class SET relpages = 0, reltuples = -1 WHERE oid {ours}", ())

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from joblot.errors import Unavailable
+from joblot.ledger import room
 from joblot.ledger.report.hooks import SettledResult, on_result
 from joblot.ledger.room import limit_to
 from joblot.ledger.submit.submit import submit
@@ -52,8 +53,9 @@ def test_while_hooks_that_hang_take_all_room_others_are_refused_and_the_rest_goe
 
 
 def test_a_hook_that_is_quick_makes_room(
-    postgres_only: str, room_for_one: None, in_thread: Any
+    postgres_only: str, room_for_one: None, in_thread: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(room, "WAIT_SECONDS_MAX", 30.0)  # on a busy machine
     on_result("p")(lambda results: None)
     job = submit("quick", keys(8), pipeline="p")
     leases = [worker.lease(limit=1) for _ in range(8)]

@@ -38,7 +38,10 @@ def test_two_claims_take_different_ranges_without_waiting(in_thread: Any) -> Non
     assert not set(numbers(a.result())) & set(numbers(b))
 
 
-def test_a_claim_waits_for_the_only_range_rather_than_say_there_is_none(in_thread: Any) -> None:
+def test_a_claim_waits_for_the_only_range_rather_than_say_there_is_none(
+    in_thread: Any, configure: Any
+) -> None:
+    configure(range_wait_seconds=30)
     submit("meet", keys(20), pipeline="p")
     gate = Gate(COMMIT)
     a = in_thread(gate.through(lambda: worker.lease(limit=5)))

@@ -44,7 +44,7 @@ def test_the_printed_link_opens_the_pages(joblot: Joblot) -> None:
         answer = client.get(link)
         assert (answer.status_code, answer.url.path) == (200, "/jobs")
         assert "No jobs yet" in answer.text
-        assert httpx.get(link, trust_env=False).status_code == 403
+        assert httpx.get(link, timeout=60, trust_env=False).status_code == 403
         fresh = joblot("open").stdout.strip()
         assert fresh.startswith(f"{server.url}/enter/")
         with client_of(server, follow_redirects=True) as another:

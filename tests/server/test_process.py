@@ -133,7 +133,8 @@ def test_servers_of_several_processes_share_the_work_and_stop(joblot_on_postgres
 def counted(server: Serving) -> set[str]:
     """The line of the counted results, as each process answers it, on a connection of its own."""
     root = f"http://127.0.0.1:{server.port}/metrics"
-    texts = [httpx.get(root, headers=server.http.headers).text for _ in range(8)]
+    asked: dict[str, Any] = {"headers": server.http.headers, "timeout": 60, "trust_env": False}
+    texts = [httpx.get(root, **asked).text for _ in range(8)]
     line = 'joblot_receipts_total{outcome="succeeded",receipt="counted"} '
     return {row for text in texts for row in text.splitlines() if row.startswith(line)}
 
@@ -142,7 +143,12 @@ def test_several_processes_add_up_what_metrics_count(joblot_on_postgres: Joblot)
     with Serving(joblot_on_postgres, "--processes", "2") as server:
         server.post("jobs", JOB, expect=201)
         for _ in range(4):
-            with httpx.Client(base_url=server.http.base_url, headers=server.http.headers) as http:
+            with httpx.Client(
+                base_url=server.http.base_url,
+                headers=server.http.headers,
+                timeout=60,
+                trust_env=False,
+            ) as http:
                 claimed = http.post("claims", json={"pipelines": ["p"], "limit": 5}).json()
                 (lease,) = claimed["leases"]
                 assert http.post("results", json=report_of(lease)).status_code == 200

@@ -181,7 +181,7 @@ def changed(joblot: Joblot, statement: str) -> int:
 def test_a_stranger_is_refused_everywhere(joblot: Joblot, by: Proxy) -> None:
     """From the first start, and after the last token has expired or was revoked or deleted."""
     with Serving(joblot) as server, by(server.port, joblot.folder) as url:
-        assert httpx.get(f"{url}/readyz", trust_env=False).json() == {"ok": True}
+        assert httpx.get(f"{url}/readyz", timeout=60, trust_env=False).json() == {"ok": True}
         assert everywhere(url, GUISES) == [], "there was never a token"
         nothing = {"nothing": {"Accept": "*/*"}}
         joblot("token", "create", "first", "--scope", "admin", "--expires", "1d")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from joblot.ledger.read.pictures import PICTURES
 from joblot.local import ACCEPTED
@@ -28,6 +28,8 @@ __all__ = [
     "own_hooks",
     "served",
 ]
+
+expect.set_options(timeout=20_000)  # of milliseconds: on a busy machine, 5,000 are too few
 
 
 @pytest.fixture(autouse=True)

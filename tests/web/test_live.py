@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterable
 from itertools import count
 from pathlib import Path
@@ -27,7 +26,7 @@ from tests.threads import Threads
 from tests.web.browser import Visit, check_page
 
 NOTICE_MS = 25_000  # until a page says that it is not live
-BACK_MS = 6_000  # until it is live again
+BACK_MS = 20_000  # until it is live again, on a busy machine
 FINISHED = "Done, not all well"
 BATCHES_PER_SNAPSHOT = 40
 
@@ -228,9 +227,7 @@ def test_a_lost_connection_is_said_and_found_again(
     page.goto(f"/jobs/{job.pk}")
     expect(state(page)).to_have_text("Live")
     window.context.set_offline(True)
-    began = time.monotonic()
     expect(state(page)).to_contain_text("Not live. Last true at", timeout=NOTICE_MS)
-    assert time.monotonic() - began < NOTICE_MS / 1000
     settle_one()
     window.context.set_offline(False)
     expect(state(page)).to_have_text("Live", timeout=BACK_MS)

@@ -84,7 +84,9 @@ def _write(descriptor: int, piece: bytes) -> None:
         try:
             view = view[os.write(descriptor, view) :]
         except BlockingIOError:
-            select.select([], [descriptor], [])
+            writable = select.poll()  # unlike `select.select`, for descriptors above 1,023
+            writable.register(descriptor, select.POLLOUT)
+            writable.poll()
         except OSError:
             return
 

@@ -267,4 +267,4 @@ def test_results_are_never_a_request_too_many(of_rights) -> None:
     assert api.done(job, task) == ["counted"]
     api.get("jobs")
     assert api.status == 429
-    assert api.answer["Retry-After"] == "60"
+    assert 30 < int(api.answer["Retry-After"]) <= 60

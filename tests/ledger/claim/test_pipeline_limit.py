@@ -200,7 +200,9 @@ def test_why_says_that_the_cap_is_reached(jobs: list[int]) -> None:
     )
 
 
-def test_one_refusal_answers_for_all_jobs_of_the_pipeline(postgres_only: str, clock: Clock) -> None:
+def test_one_refusal_answers_for_all_jobs_of_the_pipeline(
+    postgres_only: str, clock: Clock, caches_kept: None
+) -> None:
     """The claim, the candidates, and why there is no lease."""
     edit_pipeline("p", policy=FIVE)
     for n in range(30):

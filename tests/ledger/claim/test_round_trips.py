@@ -49,7 +49,7 @@ def sent() -> Iterator[list[str]]:
 
 
 @pytest.fixture
-def started(postgres_only: str) -> None:
+def started(postgres_only: str, caches_kept: None) -> None:
     """A job in two stages with items in each, of which some were claimed."""
     submit("claimed", keys(400), stages=TWO_STAGES)
     succeed(worker.lease("p", 64))

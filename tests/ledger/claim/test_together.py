@@ -124,7 +124,7 @@ def test_if_one_of_them_fails_the_others_are_made_alone(meet: Meet) -> None:
             cursor.execute(MENDED)
 
 
-def test_one_that_is_alone_is_one_statement() -> None:
+def test_one_that_is_alone_is_one_statement(caches_kept: None) -> None:
     submit("some", keys(20), pipeline="p")
     for _ in range(2):  # the first starts the job, at which the candidates are read again
         worker.lease(limit=1)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.db import connections
 
+from tests.ledger.statistics import forget_statistics
+
 JOBS = 3_000
 
 # Jobs that ended long ago, with one item each; and many leases and ranges of a running job.
@@ -42,15 +44,28 @@ COPIES = {
 }
 
 
-LIMITS = """
-INSERT INTO joblot_pipeline_limit
-    (pipeline, rate_items_max, rate_seconds, seconds, granted, changed_at, changed_by, reason)
-SELECT 'crowd ' || n, 5, 60, 60, '[]', now(), '', '' FROM generate_series(1, 5000) AS n
-"""
-WORKERS = """
-    INSERT INTO joblot_worker (owner, instance, about, pipelines)
-    SELECT -n, 'gone', '{}', '[]' FROM generate_series(2, 5000) n
-"""
+# Where a table has few rows, reading all of them is a good plan, and one that is not analyzed here
+# may be by autovacuum.
+OTHERS = {
+    "joblot_pipeline_limit": """
+        INSERT INTO joblot_pipeline_limit
+            (pipeline, rate_items_max, rate_seconds, seconds, granted, changed_at, changed_by,
+             reason)
+        SELECT 'crowd ' || n, 5, 60, 60, '[]', now(), '', '' FROM generate_series(1, 5000) AS n
+    """,
+    "joblot_rate": """
+        INSERT INTO joblot_rate (job_id, seconds, granted)
+        SELECT -n, 60, '[]' FROM generate_series(1, 5000) n
+    """,
+    "joblot_sweep_failure": """
+        INSERT INTO joblot_sweep_failure (job_id, step, since, tries, next_try_at, error)
+        SELECT -n, 'elsewhere', now(), 1, now(), '' FROM generate_series(1, 5000) n
+    """,
+    "joblot_worker": """
+        INSERT INTO joblot_worker (owner, instance, about, pipelines)
+        SELECT -n, 'gone', '{}', '[]' FROM generate_series(2, 5000) n
+    """,
+}
 
 
 def crowd() -> None:
@@ -70,10 +85,10 @@ def crowd() -> None:
                 f"INSERT INTO {table} ({quoted}) OVERRIDING SYSTEM VALUE "
                 f"SELECT {values} FROM {rows} r JOIN crowd c ON c.old = {job}"
             )
-        cursor.execute(WORKERS)
-        cursor.execute(LIMITS)
+        for rows in OTHERS.values():
+            cursor.execute(rows)
         cursor.execute("COMMIT")
-        cursor.execute(f"ANALYZE joblot_worker, joblot_pipeline_limit, {', '.join(COPIES)}")
+        cursor.execute(f"ANALYZE {', '.join((*OTHERS, *COPIES))}")
 
 
 def disperse() -> None:
@@ -84,7 +99,8 @@ def disperse() -> None:
         for table in COPIES:
             column = "id" if table == "joblot_job" else "job_id"
             cursor.execute(f"DELETE FROM {table} WHERE {column} < 0")
-        cursor.execute("DELETE FROM joblot_worker WHERE owner < -1")
-        cursor.execute("DELETE FROM joblot_pipeline_limit")
+        for table in OTHERS:
+            cursor.execute(f"DELETE FROM {table}")
         cursor.execute("COMMIT")
-        cursor.execute(f"VACUUM ANALYZE joblot_worker, joblot_pipeline_limit, {', '.join(COPIES)}")
+        cursor.execute(f"VACUUM {', '.join((*OTHERS, *COPIES))}")
+    forget_statistics("postgres")

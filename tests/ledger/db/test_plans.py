@@ -43,6 +43,7 @@ from tests import databases
 from tests.ledger import worker
 from tests.ledger.db.crowd import COPIES, crowd, disperse
 from tests.ledger.db.function_statements import statements_within, types_of_records
+from tests.ledger.statistics import forget_statistics
 from tests.ledger.worker import TWO_STAGES, keys
 
 ITEMS = 4_000
@@ -133,6 +134,7 @@ def plans(act: Callable[[], object]) -> list[Plan]:
 
 @pytest.fixture
 def job(postgres_only: str) -> Iterator[Job]:
+    forget_statistics(postgres_only)
     job = submit("crowded", keys(ITEMS), stages=TWO_STAGES, policy={"lease_seconds": 600})
     for _ in range(3):
         lease = worker.lease("p", 500)
@@ -310,6 +312,7 @@ BY_ID = ("DELETE FROM joblot_range", "UPDATE joblot_range")  # of a range that i
 
 @pytest.fixture
 def elsewhere(postgres_only: str) -> Iterator[None]:
+    forget_statistics(postgres_only)
     for n in range(20):
         submit(f"other {n}", keys(1), pipeline="elsewhere")
     with connections["postgres"].cursor() as cursor:
@@ -317,7 +320,8 @@ def elsewhere(postgres_only: str) -> Iterator[None]:
             cursor.execute(statement)
     submit("mine", keys(1), pipeline="mine")
     yield
-    databases.empty("postgres")
+    databases.empty(postgres_only)
+    forget_statistics(postgres_only)
 
 
 def test_a_search_for_work_reads_nothing_of_other_jobs(elsewhere: None) -> None:

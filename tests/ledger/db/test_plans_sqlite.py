@@ -18,6 +18,7 @@ from joblot.models import Job
 from joblot.states import JobStatus
 from joblot.wire import failure, success
 from tests.ledger import worker
+from tests.ledger.statistics import forget_statistics
 from tests.ledger.worker import TWO_STAGES, keys
 
 GROW = re.compile(r"joblot_(item|outcome|attempt)")
@@ -45,6 +46,7 @@ def _steps(sql: str, params: Any) -> list[str]:
 
 
 def test_no_hot_verb_walks_over_the_items(sqlite_only: str) -> None:
+    forget_statistics(sqlite_only)
     job = submit("a", keys(50), stages=TWO_STAGES, seal=False)
     first, second = worker.lease("p", 10), worker.lease("p", 10)
     one = worker.numbers(second)[0]

@@ -328,13 +328,14 @@ def test_a_removal_holds_out_under_a_short_statement_timeout(
         "timed", ({"key": f"k{n}", "payload": "x" * 4_000} for n in range(4_000)), pipeline="p"
     )
     lifecycle.delete(job.pk)
-    execute(postgres_only, "SET statement_timeout = '500ms'")
+    execute(postgres_only, "SET statement_timeout = '2s'")
     try:
         with watched(postgres_only) as seen:
             removal.go_on(60)
     finally:
         execute(postgres_only, "RESET statement_timeout")
     assert seen.rows["joblot_item"] == 4_000
+    assert seen.rows_max <= limits().removal_rows_max
     assert Job.objects.get().total == 0
 
 

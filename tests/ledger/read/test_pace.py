@@ -17,7 +17,13 @@ from joblot.ledger.rows.sampling import SAMPLE_SECONDS
 from joblot.ledger.submit.submit import submit
 from joblot.models import Job, Sample
 from tests.ledger import worker
+from tests.ledger.conftest import Clock
 from tests.ledger.worker import drain, keys
+
+
+@pytest.fixture(autouse=True)
+def standing_still(clock: Clock) -> None:
+    """A busy machine takes no time."""
 
 
 def begun_before(using: str, job: Job, seconds: float) -> None:

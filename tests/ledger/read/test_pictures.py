@@ -17,11 +17,9 @@ from joblot.ledger.submit.submit import submit
 from joblot.models import Job
 from joblot.wire import failure, success
 from tests.ledger import worker
-from tests.ledger.conftest import configure, exact
+from tests.ledger.conftest import Clock
 from tests.ledger.read.decoded_picture import decoded
 from tests.ledger.worker import keys
-
-__all__ = ["configure", "exact"]
 
 
 @pytest.fixture
@@ -69,9 +67,10 @@ def test_changes_since_a_picture_turn_it_into_the_next(job: Job) -> None:
 
 
 @pytest.mark.usefixtures("at_once")
-def test_nothing_has_changed(job: Job) -> None:
+def test_nothing_has_changed(job: Job, clock: Clock) -> None:
     pictures = Pictures()
     before, _ = pictures.latest(Shown(job.pk))
+    clock.forward(1)
     after, body = pictures.changes(Shown(job.pk), before.tag)
     assert (after.tag, len(body)) == (before.tag, 56)
     assert after.as_of > before.as_of
@@ -116,8 +115,9 @@ def test_pictures_keep_within_their_limit(job: Job, configure: Callable[..., Non
 
 
 def test_concurrent_viewers_share_one_picture(
-    job: Job, in_thread: Any, monkeypatch: pytest.MonkeyPatch
+    job: Job, in_thread: Any, configure: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    configure(picture_seconds_min=3_600.0)
     built: list[int] = []
     together = Barrier(4)
 

@@ -87,9 +87,9 @@ def text(name: str, dialect: Dialect, *, frozen: bool, given: frozenset[str] = f
     return filled("\n".join(lines), dialect.name, now=now, slot=dialect.slot)
 
 
-def filled(text: str, vendor: str, *, now: str, slot: str) -> str:
+def filled(text: str, dialect_name: str, *, now: str, slot: str) -> str:
     """The text with its `{NAME}` placeholders replaced."""
-    in_flight = _Subquery("rows/pipeline_in_flight", "pipeline", vendor)
+    in_flight = _Subquery("rows/pipeline_in_flight", "pipeline", dialect_name)
     return text.format(now=now, slot=slot, PIPELINE_IN_FLIGHT=in_flight, **_STATES)
 
 
@@ -99,10 +99,10 @@ class _Subquery:
 
     name: str
     parameter: str
-    dialect: str
+    dialect_name: str
 
     def __getitem__(self, expression: str) -> str:
-        text = "\n".join(line for line, _ in _lines(self.name, self.dialect))
+        text = "\n".join(line for line, _ in _lines(self.name, self.dialect_name))
         return text.format(**_STATES).replace(f"%({self.parameter})s", expression)
 
 
@@ -113,10 +113,10 @@ def optional(name: str, dialect: Dialect) -> frozenset[str]:
     return frozenset(wanted for _, wanted in _lines(name, dialect.name) if wanted is not None)
 
 
-def _lines(name: str, vendor: str) -> Iterator[tuple[str, str | None]]:
+def _lines(name: str, dialect_name: str) -> Iterator[tuple[str, str | None]]:
     """The lines of a statement's file without its header, each with the parameter it depends on."""
     folder = files("joblot.ledger")
-    path = folder / f"{name}.{vendor}.sql"
+    path = folder / f"{name}.{dialect_name}.sql"
     if not path.is_file():
         path = folder / f"{name}.sql"
     for line in path.read_text(encoding="utf-8").splitlines():

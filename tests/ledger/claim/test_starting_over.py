@@ -1,0 +1,74 @@
+"""How often the search for ranges starts over, and what share of a process's time that takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from django.db import connections
+
+from joblot.ledger.claim import queue
+from joblot.ledger.submit.submit import submit
+from joblot.models import ItemRange
+from tests.ledger import worker
+from tests.ledger.worker import keys
+
+CLAIM_SECONDS = 1.0  # between two claims
+FLOOR_SECONDS = 5.0
+FIRST_RANGE = "ORDER BY job_id, stage, id\nLIMIT 1"
+
+
+class Time:
+    """The queue's clock: it advances between claims, and while the first range is searched for."""
+
+    def __init__(self, search_seconds: float) -> None:
+        self._now = 1_000.0
+        self._search_seconds = search_seconds
+        self.searches: list[tuple[float, float]] = []  # when each began and ended
+
+    def monotonic(self) -> float:
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        self._now += seconds
+
+    def during(self, execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        if FIRST_RANGE not in sql:
+            return execute(sql, *rest)
+        began = self._now
+        self.advance(self._search_seconds)
+        self.searches.append((began, self._now))
+        return execute(sql, *rest)
+
+
+@pytest.mark.parametrize(
+    ("search_seconds", "rest_seconds"),
+    [
+        (0.001, FLOOR_SECONDS),  # quick: as often as is configured
+        (0.2, 20.0),  # slower, as while an old snapshot keeps used-up ranges: 1% of the time
+        (2.0, 30.0),  # but no range below the cursor waits longer than this
+    ],
+)
+def test_starting_over_takes_a_hundredth_of_the_time_unless_a_range_would_wait_too_long(
+    postgres_only: str,
+    configure: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    search_seconds: float,
+    rest_seconds: float,
+) -> None:
+    configure(range_floor_seconds=FLOOR_SECONDS, range_floor_step_seconds=86_400.0)
+    time = Time(search_seconds)
+    monkeypatch.setattr(queue, "time", time)
+    submit("large", keys(200), pipeline="p")
+    queue.forget()
+    for _ in range(ItemRange.objects.count() + 1):  # the last one wraps and raises the floor, once
+        worker.lease(limit=1)
+    with connections[postgres_only].execute_wrapper(time.during):
+        for _ in range(100):
+            worker.lease(limit=1)
+            time.advance(CLAIM_SECONDS)
+    rests = [begins - ended for (_, ended), (begins, _) in pairwise(time.searches)]
+    assert len(rests) >= 2
+    assert all(rest_seconds <= one <= rest_seconds + CLAIM_SECONDS for one in rests), rests
