@@ -10,6 +10,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, redirect_stdout
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,6 @@ import pytest
 from joblot.worker import stream_tail
 from joblot.worker.output_tail import KEPT_BYTES_MAX
 from joblot.worker.stream_tail import STREAMS_MAX, StreamTail
-from tests.threads import Threads
 
 
 def text_stream(encoding: str = "utf-8", **how: Any) -> io.TextIOWrapper:
@@ -283,51 +283,48 @@ def test_a_function_that_replaces_its_streams_in_every_call_costs_no_memory(
     assert len(stream_tail._streams._seen) == STREAMS_MAX
 
 
-def test_each_thread_keeps_what_its_own_call_writes(streams: Streams, in_thread: Threads) -> None:
+def in_threads(call: Callable[[Any], Any], *given: Any) -> list[Any]:
+    """Call it in a thread for each of these, all at the same time; return the results."""
+    with ThreadPoolExecutor(len(given)) as pool:
+        return list(pool.map(call, given))
+
+
+def test_each_thread_keeps_what_its_own_call_writes(streams: Streams) -> None:
     streams.begin()
     both = threading.Barrier(2)
 
     def work(word: str) -> bytes:
+        def says() -> None:
+            for _ in range(100):
+                both.wait(30)
+                print(word)
+
         with StreamTail() as own:
-
-            def says() -> None:
-                for _ in range(100):
-                    both.wait(30)
-                    print(word)
-
             return during(own, says)
 
-    running = [in_thread(work, word) for word in ("a", "b")]
-    assert [one.result() for one in running] == [b"a\n" * 100, b"b\n" * 100]
+    assert in_threads(work, "a", "b") == [b"a\n" * 100, b"b\n" * 100]
 
 
-def test_what_other_threads_write_belongs_to_the_only_call(
-    streams: Streams, in_thread: Threads
-) -> None:
+def test_what_other_threads_write_belongs_to_the_only_call(streams: Streams) -> None:
     tail = streams.open()
 
-    def says() -> None:
-        in_thread(print, "of a thread").result()
+    def says(*_: object) -> None:
+        in_threads(print, "of a thread")
 
     assert during(tail, says) == b"of a thread\n"
-    assert during(tail, lambda: in_thread(during, tail, says).result()) == b""
+    assert during(tail, partial(in_threads, partial(during, tail), says)) == b""
 
 
-def test_threads_that_print_at_once_lose_nothing(streams: Streams, in_thread: Threads) -> None:
+def test_threads_that_print_at_once_lose_nothing(streams: Streams) -> None:
     tail = streams.open()
+    every = threading.Barrier(4)
 
-    def says() -> None:
-        every = threading.Barrier(4)
+    def lines(n: int) -> None:
+        every.wait(30)
+        for k in range(100):
+            sys.stdout.write(f"{n}{k:02}\n")
 
-        def lines(n: int) -> None:
-            every.wait(30)
-            for k in range(100):
-                sys.stdout.write(f"{n}{k:02}\n")
-
-        for one in [in_thread(lines, n) for n in range(4)]:
-            one.result()
-
-    kept = during(tail, says).decode().split()
+    kept = during(tail, partial(in_threads, lines, *range(4))).decode().split()
     assert sorted(kept) == [f"{n}{k:02}" for n in range(4) for k in range(100)]
 
 

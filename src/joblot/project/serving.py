@@ -10,8 +10,8 @@ import logging
 from collections.abc import Callable, Sequence
 
 from joblot.cli.local_client import LocalClient, wait_seconds
-from joblot.cli.printed import to_job_log
 from joblot.config import limits
+from joblot.log_writing.printed import to_job_log
 from joblot.log_writing.writer import writer
 from joblot.project.connections import with_usable_connections
 from joblot.project.order import ProjectOrder
