@@ -173,6 +173,20 @@ def test_a_stream_that_is_set_later_is_kept(streams: Streams) -> None:
     assert during(tail, lambda: print("back")) == b"back\n"
 
 
+def test_a_call_within_a_call_has_its_own(streams: Streams) -> None:
+    """As where a function works on other items itself, by a worker in its own thread."""
+    tail = streams.open()
+
+    def outer() -> None:
+        print("before")
+        with StreamTail() as inner:
+            assert during(inner, lambda: print("a")) == b"a\n"
+            assert during(inner, lambda: print("b")) == b"b\n"
+        print("after")
+
+    assert during(tail, outer) == b"before\nafter\n"
+
+
 def test_what_a_function_redirects_itself_is_its_own(streams: Streams) -> None:
     tail = streams.open()
 

@@ -63,27 +63,27 @@ class Printed:
             return work
 
         def keeping(items: Sequence[ClaimedItem]) -> Iterator[list[Result]]:
-            working = work(items)
+            working, current = work(items), lease()
             try:
                 while True:
                     self._output.begin()
                     results = next(working, None)
                     if results is None:
                         return
-                    self._note(results)
+                    self._note(current, results)
                     yield results
             finally:
                 self._output.end()
 
         return keeping
 
-    def _note(self, results: Sequence[Result]) -> None:
+    def _note(self, current: GrantedLease, results: Sequence[Result]) -> None:
         chosen = [one for one in results if self._keep is Keep.ALL or not one.succeeded]
         if not chosen:
             return
         text = self._output.item_output().decode(errors="replace").strip("\n")
         if text:
-            self._put(lease(), chosen[0].item, text)
+            self._put(current, chosen[0].item, text)
 
 
 @contextmanager

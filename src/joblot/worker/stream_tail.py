@@ -1,9 +1,9 @@
-"""The last text that passes through Python's streams, call by call, in a process of its own.
+"""The last bytes that pass through Python's streams, call by call, where there is no supervisor.
 
-Without a supervisor there is no pipe to read, and the output may be a terminal. So each stream
-stays the object that it is; only its `write` is replaced, on the object itself. `isatty` and the
-buffer are unchanged, and whatever holds the stream, such as a handler of `logging`, is copied, too.
-What C code and programs write to the process's output, past these streams, is not seen.
+There is no pipe to read then, and the output may be a terminal. So each stream stays the object
+that it is; only its `write` is replaced, on the object itself. `isatty` and the buffer are
+unchanged, and what is written by whatever holds the stream, such as a handler of `logging`, is
+copied, too. What C code and programs write to the process's output, past these streams, is not.
 """
 
 from __future__ import annotations
@@ -24,11 +24,15 @@ Write = Callable[..., Any]
 
 
 class StreamTail:
-    """Keeps, within `with`, what each call writes to `sys.stdout` and `sys.stderr`.
+    """Keeps, within `with`, what the calls of a thread write to `sys.stdout` and `sys.stderr`.
 
-    What a thread writes belongs to the call that it makes. What any other thread writes belongs to
-    the only call of the process, if there is one; during several it is not kept.
+    What a thread writes belongs to the innermost call that it makes. What any other thread writes
+    belongs to the only call of the process, if there is one; during several it is not kept.
     """
+
+    def __init__(self) -> None:
+        self._kept: bytearray | None = None  # of the call in progress
+        self._outer: bytearray | None = None  # of the call that this one is made in
 
     def __enter__(self) -> Self:
         _streams.open()
@@ -40,15 +44,21 @@ class StreamTail:
     def begin(self) -> None:
         """Begin an item: what is written from now on belongs to it."""
         _streams.follow(sys.stdout, sys.stderr)
-        _calls[get_ident()] = bytearray()
+        if self._kept is None:
+            self._outer = _calls.get(get_ident())
+        self._kept = _calls[get_ident()] = bytearray()
 
     def item_output(self) -> bytes:
         """The last `KEPT_BYTES_MAX` bytes written since `begin`."""
-        return bytes(_calls[get_ident()][-KEPT_BYTES_MAX:])
+        return b"" if self._kept is None else bytes(self._kept[-KEPT_BYTES_MAX:])
 
     def end(self) -> None:
-        """The call has ended."""
-        _calls.pop(get_ident(), None)
+        """End a call. What is written until the next one belongs to the one that it was made in."""
+        if self._outer is None:
+            _calls.pop(get_ident(), None)
+        else:
+            _calls[get_ident()] = self._outer
+        self._kept = self._outer = None
 
 
 # Threads: each call has its own thread, which is the key. A bytearray is only appended to, and cut
