@@ -310,7 +310,8 @@ def signature(node: ast.FunctionDef, name: str = "", chars_max: int = SIGNATURE_
     """The signature on one line, or one line per argument; a method's without `self`."""
     returns = f" -> {ast.unparse(node.returns)}" if node.returns and not name else ""
     if any(ast.unparse(one) == "contextmanager" for one in node.decorator_list):
-        returns = " -> AbstractContextManager[None]"
+        assert isinstance(node.returns, ast.Subscript)  # an iterator of what it yields
+        returns = f" -> AbstractContextManager[{ast.unparse(node.returns.slice)}]"
     parts = [part for part in arguments(node.args) if part not in ("self", "cls")]
     flat = f"{name or node.name}({', '.join(parts)}){returns}"
     if len(flat) <= chars_max:

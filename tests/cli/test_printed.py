@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from joblot.cli.dead_workers import LAST_OUTPUT
-from joblot.cli.printed import to_job_log
 from joblot.ledger.read.log_lines import logs
 from joblot.ledger.submit.submit import submit
+from joblot.log_writing.printed import to_job_log
 from joblot.log_writing.writer import writer
 from joblot.worker import batched, each
 from joblot.worker.output_tail import KEPT_BYTES_MAX

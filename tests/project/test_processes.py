@@ -6,6 +6,8 @@ import os
 import signal
 from itertools import count
 
+import pytest
+
 from tests.polling import eventually
 from tests.proc import alive
 from tests.project.conftest import WORK, Project
@@ -66,3 +68,42 @@ def test_code_that_can_not_be_imported_is_waited_for(project: Project) -> None:
     eventually(lambda: project.outputs() == ['"first"'])
     worker.send_signal(signal.SIGTERM)
     project.ended(worker)
+
+
+PRINTS = """
+import os
+
+from joblot.worker import work
+
+
+@work("shrink")
+def prints(key):
+    print("looks at", key)
+    os.system("echo a program")
+    assert key != "bad"
+"""
+KEPT = "SELECT number, message FROM joblot_log WHERE source = 'printed' ORDER BY number"
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--noreload"], [(1, "looks at bad")]),
+        (["--keep-output", "all"], [(0, "looks at a"), (1, "looks at bad")]),
+        (["--processes", "1"], [(1, "looks at bad\na program")]),
+        (["--processes", "1", "--keep-output", "none"], []),
+    ],
+    ids=["in this process", "reloading", "processes", "none"],
+)
+def test_what_a_failed_item_prints_is_kept_with_it(
+    project: Project, options: list[str], expected: list[tuple[int, str]]
+) -> None:
+    (project.folder / "shop" / "work.py").write_text(PRINTS)
+    project.submit("a", "bad")
+    worker = project.start("joblot_worker", *options)
+    eventually(lambda: len(project.outputs()) == 2)
+    worker.send_signal(signal.SIGTERM)
+    project.ended(worker)
+    assert project.ask(KEPT) == expected
+    assert "looks at a\n" in project.output()
+    assert "a program\n" in project.output()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from django.db import DatabaseError, connections
 
 from joblot.ledger.read.audit import audit
 from joblot.ledger.read.items import outputs
+from joblot.ledger.read.log_lines import logs
 from joblot.ledger.read.progress import progress
 from joblot.ledger.submit.submit import submit
 from joblot.models import Job
@@ -97,3 +99,17 @@ def test_a_job_goes_on_after_a_restart_of_the_database(durable_postgres: Postgre
         assert ended(job.pk)["status"] == "SUCCESS"
     assert len(calls) == 400
     assert audit(job.pk)["ok"]
+
+
+def test_what_a_failed_item_prints_is_kept_with_it(ledger_db: str, in_thread: Threads) -> None:
+    job = submit("says", ["a", "bad", "c"], pipeline="p").pk
+
+    def says(key: str) -> None:
+        sys.stdout.write(f"looks at {key}\n")
+        assert key != "bad"
+
+    with serving(in_thread, says):
+        ended(job)
+    (line,) = (one for one in logs(job, limit=100) if one["source"] == "printed")
+    assert (line["item"], line["message"]) == (1, "looks at bad")
+    assert line["worker"]

@@ -88,7 +88,7 @@ def map(  # noqa: A001 (as the built-in one, in the namespace `joblot`)
         no_retry_on,
         recycle_items=recycle_items,
         recycle_mb=recycle_mb,
-        keep_output=Keep(keep_output).value,
+        keep_output=Keep.of(keep_output).value,
     )
     records = Records(joblog=None if joblog is None else str(joblog))
     records.check(job)

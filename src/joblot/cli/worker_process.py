@@ -11,12 +11,12 @@ from joblot.cli import alive, verbs
 from joblot.cli.bad_entries import failed_first
 from joblot.cli.callee import loaded
 from joblot.cli.local_client import LocalClient, wait_seconds
-from joblot.cli.printed import to_job_log
 from joblot.cli.records.ended import Journal, JournalingClient
 from joblot.cli.useless import stopping
 from joblot.config import limits
 from joblot.errors import InvalidInput, JoblotError
 from joblot.log_format import log_to_stderr
+from joblot.log_writing.printed import to_job_log
 from joblot.log_writing.writer import writer
 from joblot.search_path import add_working_folder
 from joblot.standalone import setup

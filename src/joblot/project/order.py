@@ -19,6 +19,7 @@ class ProjectOrder:
     item_seconds_max: float = ITEM_SECONDS_MAX
     retry_on: Sequence[str] = ()
     no_retry_on: Sequence[str] = ()
+    keep_output: str = "failed"  # of which items to keep what they print: a Keep
     verbose: bool = False
 
     def as_json(self) -> dict[str, Any]:

@@ -42,7 +42,8 @@ def _serve(order: ProjectOrder, supervised: Supervised) -> int:
         supervised.answer(ready=list(by_pipeline(handlers)))
 
     pulse = Pulse(supervised.shared["pulse"])
-    return UNAVAILABLE if serve(order, handlers, begin, pulse) else DONE
+    left = serve(order, handlers, begin, pulse=pulse, output=supervised.output)
+    return UNAVAILABLE if left else DONE
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from joblot.worker.function import Output, batched, each, load
     from joblot.worker.handlers import Handler, handler, work
     from joblot.worker.http import HttpClient
+    from joblot.worker.kept_output import keeping_output
     from joblot.worker.loop import Worker
     from joblot.worker.serving import run
     from joblot.worker.settings import WorkerSettings
@@ -25,6 +26,7 @@ else:
             "joblot.worker.function": ["Output", "batched", "each", "load"],
             "joblot.worker.handlers": ["Handler", "handler", "work"],
             "joblot.worker.http": ["HttpClient"],
+            "joblot.worker.kept_output": ["keeping_output"],
             "joblot.worker.loop": ["Worker"],
             "joblot.worker.serving": ["run"],
             "joblot.worker.settings": ["WorkerSettings"],
@@ -41,6 +43,7 @@ __all__ = [
     "batched",
     "each",
     "handler",
+    "keeping_output",
     "lease",
     "load",
     "progress",

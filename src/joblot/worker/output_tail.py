@@ -19,6 +19,8 @@ import termios
 import time
 from array import array
 
+from joblot.worker.flushing import flush_output
+
 KEPT_BYTES_MAX = 4_000  # of one item
 RING_BYTES = 8_192  # more than is kept, because a program that the item started may write on
 PIECE_BYTES_MAX = 65_536  # read at once
@@ -80,6 +82,7 @@ class OutputTail:
 
     def begin(self) -> None:
         """Begin an item, in the process: what is written from now on belongs to it."""
+        flush_output()
         COUNT.pack_into(self._memory, BEGUN, self._position())
 
     def item_output(self) -> bytes:
@@ -87,12 +90,16 @@ class OutputTail:
 
         Waits up to `READ_SECONDS_MAX` until the reader has read them.
         """
+        flush_output()
         end, ends_at = self._position(), time.monotonic() + READ_SECONDS_MAX
         if UNKNOWN in {end, self._count(BEGUN)}:
             return b""
         while self._count(READ) < end and time.monotonic() < ends_at:
             time.sleep(PAUSE_SECONDS)
         return self._between(self._count(BEGUN), end)
+
+    def end(self) -> None:
+        """End an item. What is written until the next one begins is not kept with any."""
 
     def last_output(self) -> bytes:
         """The last `KEPT_BYTES_MAX` bytes read since `begin`, in the reader.

@@ -1,23 +1,24 @@
 """What an item prints, kept with it: as lines of the job's log that are about the item.
 
 Only the end of long output is kept, and the log of a job is bounded. The caller decides how the
-lines get into the log. This includes what C code and the programs that a function starts write to
-the process's output before the call ends.
+lines get into the log. In a process with a supervisor, what is kept includes what C code and the
+programs that a function starts write before the call ends.
 """
 
 from __future__ import annotations
 
-import ctypes
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
-from functools import partial
+from typing import Protocol, Self
 
+from joblot.errors import InvalidInput
 from joblot.wire import ClaimedItem, GrantedLease, Result
 from joblot.worker.current import lease
 from joblot.worker.function import Work
-from joblot.worker.output_tail import OutputTail
+from joblot.worker.handlers import Handler
+from joblot.worker.stream_tail import StreamTail
 
 Put = Callable[[GrantedLease, int, str], object]  # a lease, an item of it, its output
 
@@ -29,11 +30,30 @@ class Keep(StrEnum):
     ALL = "all"
     NONE = "none"
 
+    @classmethod
+    def of(cls, given: str) -> Self:
+        """Raises InvalidInput."""
+        try:
+            return cls(given)
+        except ValueError:
+            known = ", ".join(cls)
+            raise InvalidInput(f"keep_output: expected one of {known}, got {given!r}") from None
+
+
+class ItemOutput(Protocol):
+    """What the current call has written: an OutputTail, or a StreamTail."""
+
+    def begin(self) -> None: ...
+
+    def item_output(self) -> bytes: ...
+
+    def end(self) -> None: ...
+
 
 class Printed:
     """Keeps what the calls of this process print; of a batch, with its first item."""
 
-    def __init__(self, keep: Keep, put: Put, output: OutputTail) -> None:
+    def __init__(self, keep: Keep, put: Put, output: ItemOutput) -> None:
         self._keep = keep
         self._put = put
         self._output = output
@@ -43,43 +63,45 @@ class Printed:
             return work
 
         def keeping(items: Sequence[ClaimedItem]) -> Iterator[list[Result]]:
-            working = work(items)
-            while True:
-                _flush()
-                self._output.begin()
-                results = next(working, None)
-                if results is None:
-                    return
-                self._note(results)
-                yield results
+            working, current = work(items), lease()
+            try:
+                while True:
+                    self._output.begin()
+                    results = next(working, None)
+                    if results is None:
+                        return
+                    self._note(current, results)
+                    yield results
+            finally:
+                self._output.end()
 
         return keeping
 
-    def _note(self, results: Sequence[Result]) -> None:
+    def _note(self, current: GrantedLease, results: Sequence[Result]) -> None:
         chosen = [one for one in results if self._keep is Keep.ALL or not one.succeeded]
         if not chosen:
             return
-        _flush()
         text = self._output.item_output().decode(errors="replace").strip("\n")
         if text:
-            self._put(lease(), chosen[0].item, text)
+            self._put(current, chosen[0].item, text)
 
 
-def _flush() -> None:
-    """Flush Python's streams, which a function may have closed or replaced, and C's `stdout`."""
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError, AttributeError):
-            stream.flush()
-    _flush_c()
+@contextmanager
+def keeping(
+    handlers: Sequence[Handler], keep: Keep, put: Put, output: ItemOutput | None = None
+) -> Iterator[Sequence[Handler]]:
+    """The handlers, whose items' output is kept, within the block.
+
+    Without an `output`, which a supervisor reads, it is what passes through Python's streams.
+    """
+    if keep is Keep.NONE:
+        yield handlers
+    elif output is None:
+        with StreamTail() as streams:
+            yield _kept(handlers, Printed(keep, put, streams))
+    else:
+        yield _kept(handlers, Printed(keep, put, output))
 
 
-def _c_stdout_flush() -> Callable[[], object]:
-    """C's `fflush(stdout)`, needed because C buffers a pipe; does nothing where it is not found."""
-    for name in ("stdout", "__stdoutp"):  # the latter on macOS
-        with suppress(OSError, ValueError, AttributeError):
-            library = ctypes.CDLL(None)
-            return partial(library.fflush, ctypes.c_void_p.in_dll(library, name))
-    return lambda: None
-
-
-_flush_c = _c_stdout_flush()
+def _kept(handlers: Sequence[Handler], printed: Printed) -> list[Handler]:
+    return [replace(one, work=printed.kept(one.work)) for one in handlers]

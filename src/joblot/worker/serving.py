@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from joblot.worker.about import about, new_instance
@@ -12,11 +11,11 @@ from joblot.worker.connection import is_own
 from joblot.worker.ending import drain_on_signals, ended_when_stuck, leave_frozen
 from joblot.worker.handlers import Handler, declared
 from joblot.worker.http import HttpClient
+from joblot.worker.kept_output import posting_output
 from joblot.worker.loop import Worker
 from joblot.worker.order import Order, url_of
 from joblot.worker.output_tail import OutputTail
-from joblot.worker.printed import Keep, Printed
-from joblot.worker.printed_poster import PrintedPoster
+from joblot.worker.printed import Keep
 from joblot.worker.pulse import Pulse
 from joblot.worker.settings import ITEM_SECONDS_MAX, WorkerSettings
 from joblot.worker.spool import Spool
@@ -26,7 +25,6 @@ logger = logging.getLogger("joblot.worker")
 
 WAIT_SECONDS = 5.0  # that a claim waits for work; an idle worker drains within this time
 IDLE_SECONDS_MAX = 30.0  # however long the server asks to wait
-PRINTED_SECONDS_MAX = 2.0  # to post what items have printed, at the end
 DRAIN_SECONDS_MAX = 20.0  # what is not reported by then stays in the spool
 
 
@@ -36,6 +34,7 @@ def run(
     *,
     spool: str = "",
     item_seconds_max: float = ITEM_SECONDS_MAX,
+    keep_output: str = Keep.FAILED.value,
 ) -> int:
     """Serve the functions declared with `@work` above, until SIGTERM or SIGINT.
 
@@ -44,12 +43,19 @@ def run(
     `spool` is the folder where results are kept until their receipts. Returns how many have none
     yet, 0 unless the server was unavailable at the end. A call that makes no progress for
     `item_seconds_max` ends the process with exit code 75, or with 1 if it holds the GIL.
+    What failed items (with `keep_output` all or none: of all, of none) write to `sys.stdout` and
+    `sys.stderr` is also kept in the job's log.
 
     Raises InvalidInput, Refused (an invalid token), Unavailable (no folder for the spool).
     """
     access = Token.of(token)
     order = Order(
-        url_of(url), access.text, access.file, spool=spool, item_seconds_max=item_seconds_max
+        url_of(url),
+        access.text,
+        access.file,
+        spool=spool,
+        item_seconds_max=item_seconds_max,
+        keep_output=keep_output,
     )
     return serve(order, declared(), drain_on_signals)
 
@@ -64,7 +70,7 @@ def serve(
 ) -> int:
     """Work until `drain` is called on the worker that is passed to `on_worker`.
 
-    What items print is kept with them only if `output` is given, which a supervisor reads.
+    A supervisor reads `output`. Without it, what passes through Python's streams is kept.
     """
     instance, spools = new_instance(), order.spools()
     settings = WorkerSettings(
@@ -76,11 +82,13 @@ def serve(
         idle_seconds_max=IDLE_SECONDS_MAX,
         drain_seconds_max=DRAIN_SECONDS_MAX,
     )
-    with client_of(order, instance) as client:
-        poster = PrintedPoster(client)
+    with (
+        client_of(order, instance) as client,
+        posting_output(client, handlers, order.keep_output, output) as kept,
+    ):
         worker = Worker(
             client,
-            _keeping(handlers, order, poster, output),
+            kept,
             settings,
             spool=Spool.begin(spools, order.spool_bytes_max),
             spools=spools,
@@ -90,20 +98,9 @@ def serve(
         on_worker(worker)
         with ended_when_stuck(order.call_seconds_max):
             left = worker.run()
-        poster.end(PRINTED_SECONDS_MAX)
-        if left:
-            logger.warning("%d results wait in %s, for the next worker to report", left, spools)
-        return left
-
-
-def _keeping(
-    handlers: Sequence[Handler], order: Order, poster: PrintedPoster, output: OutputTail | None
-) -> Sequence[Handler]:
-    """The handlers, keeping what their items print if there is an `output`."""
-    if output is None:
-        return handlers
-    printed = Printed(Keep(order.keep_output), poster.put, output)
-    return [replace(one, work=printed.kept(one.work)) for one in handlers]
+    if left:
+        logger.warning("%d results wait in %s, for the next worker to report", left, spools)
+    return left
 
 
 def client_of(order: Order, instance: str) -> HttpClient:

@@ -21,10 +21,10 @@ from joblot.contrib.celery.callbacks import submit_callback
 from joblot.ledger.read.progress import progress
 from joblot.ledger.report import hooks
 from joblot.states import TERMINAL
-from tests.ledger.conftest import exact, own_hooks
+from tests.ledger.conftest import configure, exact, own_hooks
 from tests.polling import eventually
 
-__all__ = ["exact", "own_hooks"]
+__all__ = ["configure", "exact", "own_hooks"]
 
 Working = Callable[[], AbstractContextManager[None]]
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from celery.signals import before_task_publish
+from celery.signals import before_task_publish, worker_process_shutdown
 from celery.worker.state import revoked
 from django.db import transaction
 
@@ -17,8 +20,11 @@ from joblot.ledger.claim.claim import claim
 from joblot.ledger.job.lifecycle import cancel
 from joblot.ledger.job.retry import retry
 from joblot.ledger.read.items import items, outputs
+from joblot.ledger.read.log_lines import logs
 from joblot.ledger.read.progress import progress
 from joblot.ledger.report.report import report
+from joblot.log_writing.printed import to_job_log
+from joblot.log_writing.writer import writer
 from joblot.models import Job
 from joblot.states import TERMINAL
 from joblot.wire import success
@@ -221,3 +227,33 @@ def test_another_kind_of_task_is_refused(world: World) -> None:
         fan_out(plain, ["a"])
     with pytest.raises(InvalidInput, match="callback: expected a task"):
         fan_out(world.member, ["a"], callback=plain.s())
+
+
+def test_what_a_failed_item_prints_is_kept_with_it(world: World) -> None:
+    together = threading.Barrier(2)
+
+    def says(payload: str) -> None:
+        together.wait(30)  # both run at the same time
+        sys.stdout.write(f"looks at {payload}\n")
+        together.wait(30)
+        assert payload != "bad"
+
+    items = [{"key": one, "payload": one} for one in ("good", "bad")]
+    job = fan_out(world.task("says", says).s(), items, policy={"failures_max": 1})
+    with world.working(concurrency=2):
+        world.ended(job.pk)
+    assert writer().flush(30)
+    (line,) = (one for one in logs(job.pk, limit=100) if one["source"] == "printed")
+    assert (line["item"], line["message"]) == (1, "looks at bad")
+    assert line["worker"]
+
+
+def test_a_process_of_celery_writes_what_items_have_printed_before_it_ends(
+    world: World, configure: Callable[..., None]
+) -> None:
+    configure(log_flush_seconds=30)
+    job = fan_out(world.member.s(), TWELVE[:1])
+    (lease,) = claim(pipeline_of("member"), 1).leases
+    to_job_log("host/7")(lease, 0, "last words")
+    worker_process_shutdown.send(sender=None)
+    assert [one["message"] for one in logs(job.pk) if one["item"] == 0] == ["last words"]

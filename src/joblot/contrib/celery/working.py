@@ -8,14 +8,18 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from celery import Task
+from celery.signals import worker_process_shutdown, worker_shutdown
 from django.db import connections
 
+from joblot.config import limits
 from joblot.contrib.celery import callbacks, hints
 from joblot.errors import InvalidInput, Unavailable
 from joblot.ledger.claim.after_report import report
 from joblot.ledger.claim.availability import next_job
 from joblot.ledger.claim.claim import claim
 from joblot.ledger.lease import renew
+from joblot.log_writing.printed import to_job_log
+from joblot.log_writing.writer import writer
 from joblot.states import Receipt
 from joblot.wire import ClaimedItem, GrantedLease, ItemReceipt, Result, failure
 from joblot.worker.backoff import backoff_seconds
@@ -24,7 +28,9 @@ from joblot.worker.current import working_on
 from joblot.worker.function import argument, each, whole
 from joblot.worker.heartbeat import Heartbeat
 from joblot.worker.held import Held
+from joblot.worker.printed import Keep, Printed
 from joblot.worker.retrying import Retrying
+from joblot.worker.stream_tail import StreamTail
 
 logger = logging.getLogger("joblot.celery")
 
@@ -92,16 +98,26 @@ def _result(task: Task, lease: GrantedLease, call: Call) -> Result:
         given = () if known.get("immutable") else (argument(item),)
         return call(asked, *given, *args, **kwargs)
 
+    work, put = each(called, whole, asked), to_job_log(str(task.request.hostname))
     held = Held()
     beat = Heartbeat(cast(Client, _Renewing()), held, item_seconds_max=NEVER)
     beat.watch(held.take(lease))
     beat.start()
     try:
-        with working_on(lease):
-            ((result,),) = each(called, whole, asked)(lease.items)
+        with working_on(lease), StreamTail() as streams:
+            ((result,),) = Printed(Keep.FAILED, put, streams).kept(work)(lease.items)
     finally:
         beat.stop()
     return result
+
+
+def _write_what_was_printed(**_: Any) -> None:
+    """A process of Celery's ends without waiting for threads."""
+    writer().flush(limits().log_flush_seconds)
+
+
+worker_process_shutdown.connect(_write_what_was_printed)
+worker_shutdown.connect(_write_what_was_printed)
 
 
 class _Renewing:

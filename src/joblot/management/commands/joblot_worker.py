@@ -22,6 +22,7 @@ from joblot.project.order import ProjectOrder
 from joblot.project.reloading import Restarting, is_child, work_and_watch
 from joblot.project.serving import serve
 from joblot.worker import Worker
+from joblot.worker.printed import Keep
 from joblot.worker.process import DONE, UNAVAILABLE, exit_code
 from joblot.worker.processes import WorkerProcesses
 from joblot.worker.settings import ITEM_SECONDS_MAX
@@ -53,6 +54,12 @@ class Command(BaseCommand):
         )
         add("--retry-on", action="append", metavar="CLASS", help="Also retry these errors.")
         add("--no-retry-on", action="append", metavar="CLASS", help="Don't retry these errors.")
+        add(
+            "--keep-output",
+            choices=[one.value for one in Keep],
+            default=Keep.FAILED.value,
+            help="Of which items to keep what they print, in the job's log.",
+        )
         add("--sweep", action="store_true", help="Sweep, too, so that no other process need do it.")
         add("--noreload", action="store_true", help="Don't restart when the code changes.")
 
@@ -128,6 +135,7 @@ def _order(options: dict[str, Any]) -> ProjectOrder:
         item_seconds_max=options["item_seconds_max"],
         retry_on=options["retry_on"] or (),
         no_retry_on=options["no_retry_on"] or (),
+        keep_output=options["keep_output"],
         verbose=options["verbosity"] > 1,
     )
 

@@ -1,4 +1,4 @@
-"""What the items of a run print, on its way into the job's log in this process's database."""
+"""What items print, on its way into the job's log in this process's database."""
 
 from __future__ import annotations
 
