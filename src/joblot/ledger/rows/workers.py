@@ -2,8 +2,8 @@
 pipeline was last asked for.
 
 These are hints for people: they are written separately from the work, at most every
-`worker_seen_seconds` for each worker and pipeline of a process, and a failure to write one is
-harmless. Only a revocation decides something.
+`worker_seen_seconds` for each worker of a process, and twice in that time for each pipeline, and a
+failure to write one is harmless. Only a revocation decides something.
 """
 
 from __future__ import annotations
