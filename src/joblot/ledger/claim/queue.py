@@ -25,7 +25,7 @@ from joblot.ledger.db.transactions import alias, connection
 
 _CURSORS_MAX = 4_096
 _FLOOR_LAG_MAX = 1_000  # range ids by which a cursor advances before the floor is searched again
-_START_OVER_SHARE = 0.001  # of a process's time; small, since each of many processes searches
+_START_OVER_SHARE = 0.001  # of a process's time, or up to twice as much: many processes search
 _START_OVER_SECONDS_MAX = 30.0  # between two of them: a range inserted below waits that long
 
 StageKey = tuple[int, int]  # a job's id, and the stage's position
