@@ -1,12 +1,13 @@
 """Do claims stay fast while a job drains? Claims of 16 items, the first tenth and the last.
 
-    python bench/claims.py [--items 32000] [--handlers 8] [--only CASE … [--add]]
+    python bench/claims.py [--items 32000] [--handlers 8] [--only CASE … [--add] [--held]]
 
 Each case drains one job through the real verb: a job of one stage; a second stage, whose ranges
 come from reports; items returned by expired leases; items reopened by a retry, of a canceled job
 and of one in which every other item had failed; each with and without one old snapshot held open.
 The baseline is the usual queue over item rows, on the same machine in the same run. `--add` keeps
-the earlier results of the other cases, and does not measure the baseline again.
+the earlier results of the other cases, and does not measure the baseline again; `--held` measures
+with the old snapshot only.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ def main() -> None:
         help="these cases, and the usual queue",
     )
     parser.add_argument("--add", action="store_true", help="keep the results of other cases")
+    parser.add_argument("--held", action="store_true", help="only with an old snapshot")
     asked = parser.parse_args()
+    held = (True,) if asked.held else (False, True)
     earlier = json.loads((RESULTS / "claims.json").read_text())["measured"] if asked.add else {}
     chosen = {*asked.only, *([] if asked.add else [BASELINE])} if asked.only else set(CASES)
     with PostgresServer() as server:
@@ -53,14 +56,16 @@ def main() -> None:
         from django.core.management import call_command
 
         call_command("migrate", verbosity=0)
-        rates = earlier.get(RATES, {}) | _measure(asked.items, asked.handlers, chosen)
+        rates = earlier.get(RATES, {}) | _measure(asked.items, asked.handlers, chosen, held)
     write("claims", _figures(rates), {RATES: rates})
 
 
-def _measure(items: int, handlers: int, chosen: Collection[str]) -> dict[str, Sequence[float]]:
+def _measure(
+    items: int, handlers: int, chosen: Collection[str], held: Sequence[bool]
+) -> dict[str, Sequence[float]]:
     rates: dict[str, Sequence[float]] = {}
     for name in [name for name in CASES if name in chosen]:
-        for old_snapshot in (False, True):
+        for old_snapshot in held:
             prepare = CASES[name](items)
             with _old_snapshot(held=old_snapshot):
                 case = f"{name}, old snapshot" if old_snapshot else name

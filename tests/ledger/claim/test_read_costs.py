@@ -1,7 +1,9 @@
-"""What a claim of several ranges reads: its own items, and not what is left of the job."""
+"""What a claim reads: its own items, and neither what is left of the job nor what is in flight."""
 
 from __future__ import annotations
 
+from joblot.ledger.claim.availability import ready_for
+from joblot.ledger.claim.candidates import Wanted
 from joblot.ledger.claim.claim import claim
 from joblot.ledger.report.report import report
 from joblot.ledger.submit.submit import submit
@@ -14,6 +16,8 @@ ITEMS = 6_000
 PIECE = 16  # of a report to the first stage, and so of a range of the second
 TABLES = ("joblot_item", "joblot_outcome")
 BLOCKS_MAX = 60  # of heaps and indexes; all of the job's have more
+LEASES = 400
+BLOCKS_OF_LEASES_MAX = 8
 
 
 def test_a_claim_of_several_ranges_reads_few_pages_of_a_large_job(postgres_only: str) -> None:
@@ -29,3 +33,16 @@ def test_a_claim_of_several_ranges_reads_few_pages_of_a_large_job(postgres_only:
 def claims_four_ranges() -> bool:
     (lease,) = claim("p", 4 * PIECE).leases
     return [item.input for item in lease.items] == ["done"] * 4 * PIECE
+
+
+def test_a_claim_that_finds_nothing_reads_few_leases_of_a_job_without_a_cap(
+    postgres_only: str,
+) -> None:
+    submit("in flight", keys(LEASES), pipeline="p")
+    while claim("p", 1).leases:
+        pass
+    read = least_read(postgres_only, lambda: not claim("p", 1).leases, ["joblot_lease"])
+    assert read <= BLOCKS_OF_LEASES_MAX
+    wanted = Wanted.of("p", None, None)
+    read = least_read(postgres_only, lambda: not ready_for({wanted}), ["joblot_lease"])
+    assert read <= BLOCKS_OF_LEASES_MAX

@@ -5,8 +5,9 @@
 -- guard: none; whether the job may be claimed is decided when its range is locked
 -- locks: none
 WITH limited AS MATERIALIZED (
-    SELECT p.pipeline, COALESCE(p.next_at > {now}, false) OR COALESCE(
-               p.in_flight_items_max <= ({PIPELINE_IN_FLIGHT[p.pipeline]}), false
+    SELECT p.pipeline, COALESCE(p.next_at > {now}, false) OR (
+               p.in_flight_items_max IS NOT NULL
+               AND p.in_flight_items_max <= ({PIPELINE_IN_FLIGHT[p.pipeline]})
            ) AS at_limit
     FROM jsonb_array_elements_text(%(pipelines)s::jsonb) AS asked (pipeline)
     CROSS JOIN LATERAL (

@@ -7,17 +7,21 @@
 WITH limited AS MATERIALIZED (
     SELECT q.pipeline, GREATEST(
                CASE WHEN q.next_at > {now} THEN q.next_at END,
-               CASE WHEN q.in_flight_items_max <= ({PIPELINE_IN_FLIGHT[q.pipeline]})
+               CASE WHEN q.in_flight_items_max IS NOT NULL
+                     AND q.in_flight_items_max <= ({PIPELINE_IN_FLIGHT[q.pipeline]})
                     THEN {now} + make_interval(secs => %(cap_seconds)s::float8) END
            ) AS until
     FROM joblot_pipeline_limit q
     WHERE q.pipeline IN (SELECT jsonb_array_elements_text(%(pipelines)s::jsonb))
 ), served AS MATERIALIZED (
     SELECT j.id AS job, s.position AS stage, COALESCE(f.floor, 0) AS floor,
-           GREATEST(x.next_at, p.until, CASE WHEN (j.policy ->> 'in_flight_items_max')::int <= (
-               SELECT COALESCE(sum(l.open), 0) FROM joblot_lease l
-               WHERE l.job_id = j.id AND l.state = {LIVE}
-           ) THEN {now} + make_interval(secs => %(cap_seconds)s::float8) END) AS limited_until
+           GREATEST(x.next_at, p.until, CASE
+               WHEN j.policy ->> 'in_flight_items_max' IS NOT NULL
+                AND (j.policy ->> 'in_flight_items_max')::int <= (
+                   SELECT COALESCE(sum(l.open), 0) FROM joblot_lease l
+                   WHERE l.job_id = j.id AND l.state = {LIVE}
+               ) THEN {now} + make_interval(secs => %(cap_seconds)s::float8)
+           END) AS limited_until
     FROM joblot_stage s
     JOIN joblot_job j ON j.id = s.job_id
     LEFT JOIN jsonb_to_recordset(%(floors)s::jsonb) AS f (job bigint, stage int, floor bigint)

@@ -8,11 +8,13 @@ Each process remembers, per stage, the last range it took, and its next search b
 the end it wraps to where the live ranges begin. So claimers spread over the ranges and skip the
 index entries of used-up ones. The cursor is a hint: a range that it skips is found when it wraps,
 and every `range_floor_seconds` the search starts over from the beginning. While an old snapshot
-keeps the entries of used-up ranges, starting over becomes slower, and is done less often.
+keeps the entries of used-up ranges, starting over becomes slower, and is done less often. Processes
+that began together do it at different times, or all of their claims would wait for it at once.
 """
 
 from __future__ import annotations
 
+import random
 import time
 from dataclasses import dataclass
 
@@ -23,7 +25,7 @@ from joblot.ledger.db.transactions import alias, connection
 
 _CURSORS_MAX = 4_096
 _FLOOR_LAG_MAX = 1_000  # range ids by which a cursor advances before the floor is searched again
-_START_OVER_SHARE = 0.01  # of a process's time at most, for searches for where ranges begin
+_START_OVER_SHARE = 0.001  # of a process's time, or up to twice as much: many processes search
 _START_OVER_SECONDS_MAX = 30.0  # between two of them: a range inserted below waits that long
 
 StageKey = tuple[int, int]  # a job's id, and the stage's position
@@ -36,6 +38,7 @@ class _Cursor:
     searched_after: int = 0  # what `after` was when the floor was last searched for
     floor_until: float = 0.0  # when to search for a higher floor again
     floor_ends: float = 0.0  # when to start over from the beginning
+    search_seconds: float = 0.0  # of the server, to find the floor from the beginning
 
     def walks(self) -> list[int]:
         """The ids behind which to search, in order."""
@@ -72,13 +75,22 @@ def took(stage: StageKey, range_id: int) -> None:
 
 
 def floors() -> list[dict[str, int]]:
-    """The floors of the stages that this process knows, as `{"job", "stage", "floor"}`."""
-    using, now = alias(), time.monotonic()
-    return [
-        {"job": job_id, "stage": stage, "floor": cursor.floor}
-        for (at, (job_id, stage)), cursor in list(_cursors.items())
-        if at == using and cursor.floor and now < cursor.floor_ends
-    ]
+    """The floors of the stages that this process knows, as `{"job", "stage", "floor"}`.
+
+    A stage whose floor is no longer trusted is left out, so that its reader searches from the
+    beginning. If that is slow, the search starts over first: a process that finds nothing to claim
+    would otherwise do it with each reader.
+    """
+    using, known = alias(), []
+    for (at, stage), cursor in list(_cursors.items()):
+        if at != using or not cursor.floor:
+            continue
+        if time.monotonic() >= cursor.floor_ends:
+            if cursor.search_seconds / _START_OVER_SHARE <= limits().range_floor_seconds:
+                continue
+            _start_over(stage, cursor)
+        known.append({"job": stage[0], "stage": stage[1], "floor": cursor.floor})
+    return known
 
 
 def _start_over(stage: StageKey, cursor: _Cursor) -> None:
@@ -86,12 +98,23 @@ def _start_over(stage: StageKey, cursor: _Cursor) -> None:
 
     The first range is searched for from id 0, because one may be inserted below the known floor.
     """
-    began, is_known = time.monotonic(), cursor.floor_ends > 0
-    if is_known and (beginning := _beginning(stage, 0)) is not None:
-        cursor.after = cursor.floor = beginning
-    now = time.monotonic()
-    rest = min((now - began) / _START_OVER_SHARE, _START_OVER_SECONDS_MAX)
-    cursor.floor_ends = now + max(limits().range_floor_seconds, rest)
+    is_known = cursor.floor_ends > 0
+    # First, so that no other thread starts over meanwhile.
+    cursor.floor_ends = time.monotonic() + trusted_seconds(cursor.search_seconds)
+    if is_known:
+        beginning, cursor.search_seconds = _beginning(stage, 0)
+        if beginning is not None:
+            cursor.after = cursor.floor = beginning
+        cursor.floor_ends = time.monotonic() + trusted_seconds(cursor.search_seconds)
+
+
+def trusted_seconds(search_seconds: float) -> float:
+    """How long to trust a floor that took the server so long to find from the beginning.
+
+    Random, so that processes that began together don't start over together.
+    """
+    longest = min(search_seconds / _START_OVER_SHARE, _START_OVER_SECONDS_MAX)
+    return max(limits().range_floor_seconds, longest) * random.uniform(0.5, 1.0)
 
 
 def _raise_floor(stage: StageKey, cursor: _Cursor) -> None:
@@ -103,22 +126,27 @@ def _raise_floor(stage: StageKey, cursor: _Cursor) -> None:
     now = time.monotonic()
     if now < cursor.floor_until:
         return
-    if (beginning := _beginning(stage, cursor.floor)) is not None:
+    beginning, seconds = _beginning(stage, cursor.floor)
+    if beginning is not None:
         cursor.floor = beginning
+    cursor.search_seconds += seconds
     cursor.searched_after = cursor.after
     cursor.floor_until = now + limits().range_floor_step_seconds
 
 
-def _beginning(stage: StageKey, floor: int) -> int | None:
-    """The id behind which the ranges above `floor` begin; None if there are none.
+def _beginning(stage: StageKey, floor: int) -> tuple[int | None, float]:
+    """The id behind which the ranges above `floor` begin, None if there are none; and how many
+    seconds the search took the server.
 
     Always 0 on databases without row locks, where no floor is kept.
     """
     if not dialect_of(connection()).locks_rows:
-        return 0
+        return 0, 0.0
     job_id, position = stage
-    rows = fetch(connection(), "claim/first_range", job=job_id, stage=position, after=floor)
-    return rows[0][0] - 1 if rows else None
+    ((found, seconds),) = fetch(
+        connection(), "claim/first_range", job=job_id, stage=position, after=floor
+    )
+    return (None if found is None else found - 1), seconds
 
 
 def _cursor(stage: StageKey) -> _Cursor:

@@ -4,9 +4,8 @@
 -- guard: none
 -- locks: none
 WITH limited AS MATERIALIZED (
-    SELECT q.pipeline, q.next_at, COALESCE(
-               q.in_flight_items_max <= ({PIPELINE_IN_FLIGHT[q.pipeline]}), false
-           ) AS is_full
+    SELECT q.pipeline, q.next_at, q.in_flight_items_max IS NOT NULL
+           AND q.in_flight_items_max <= ({PIPELINE_IN_FLIGHT[q.pipeline]}) AS is_full
     FROM joblot_pipeline_limit q
     WHERE q.pipeline IN (SELECT jsonb_array_elements_text(%(pipelines)s::jsonb))
 ), served AS MATERIALIZED (
@@ -33,7 +32,8 @@ SELECT EXISTS (
        COALESCE(bool_or(o.status = 'PAUSED'), false),
        COALESCE(bool_or(o.status <> 'PAUSED'), false),
        COALESCE(bool_or(o.status <> 'PAUSED' AND o.due <= {now} AND (
-           o.rate_at IS NOT NULL OR o.pipeline_full OR o.items_max <= (
+           o.rate_at IS NOT NULL OR o.pipeline_full
+           OR o.items_max IS NOT NULL AND o.items_max <= (
                SELECT COALESCE(sum(l.open), 0) FROM joblot_lease l
                WHERE l.job_id = o.job AND l.state = {LIVE}
            )

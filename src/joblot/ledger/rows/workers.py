@@ -2,13 +2,14 @@
 pipeline was last asked for.
 
 These are hints for people: they are written separately from the work, at most every
-`worker_seen_seconds` for each worker and pipeline of a process, and a failure to write one is
-harmless. Only a revocation decides something.
+`worker_seen_seconds` for each worker of a process, and twice in that time for each pipeline, and a
+failure to write one is harmless. Only a revocation decides something.
 """
 
 from __future__ import annotations
 
 import logging
+import random
 import threading
 import time
 from collections.abc import Collection
@@ -178,7 +179,8 @@ def _is_due(job: int, pipeline: str, project: str) -> bool:
             return False
         if len(_asked_at) >= _REMEMBERED_MAX:
             _asked_at.clear()
-        _asked_at[key] = now
+        # At random: processes that began together would all wait for the row at the same moment.
+        _asked_at[key] = now - random.uniform(0, 0.5) * limits().worker_seen_seconds
     return True
 
 
