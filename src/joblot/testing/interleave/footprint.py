@@ -85,8 +85,8 @@ STARTS = {"SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "REPLACE", "COPY", "VA
 WORDS = """
     all and any array as between by case check conflict default detail distinct else elsif end
     errcode except exists filter from having hint if in intersect into is join lateral like
-    limit materialized message not nulls offset on or order over partition references returning
-    select set stdin stdout then union unique using values when where with
+    limit materialized message not nulls offset on or order ordinality over partition references
+    returning rows select set stdin stdout then union unique using values when where with
 """
 TYPES = """
     bigint char character decimal integer numeric time timestamp timestamptz varchar
