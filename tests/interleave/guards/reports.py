@@ -20,7 +20,7 @@ GUARDS = (
     Guard(
         "A report counts only through a lease that is not closed.",
         SETTLE,
-        "(held.state, p.number = ANY (given_back), p.state) IN ({COUNTED})",
+        "(held.state, array_position(given_back, p.number) IS NOT NULL, p.state) IN ({COUNTED})",
         "true",
         pair("last-cancel-report-postgres"),
     ),

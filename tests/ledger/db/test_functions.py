@@ -61,12 +61,8 @@ def test_a_function_says_what_it_is_for_and_runs_with_the_rights_of_its_caller(
     assert "guard: " in about
     assert "locks: " in about
     assert not definer
-    planned = {
-        "claim/claim_1": ["jit=off"],
-        "report/hook_input_1": ["jit=off"],
-        "report/settle_1": ["plan_cache_mode=force_generic_plan"],
-    }
-    assert settings == planned.get(name)
+    finds_items = {"claim/claim_1", "report/hook_input_1"}
+    assert settings == (["jit=off"] if name in finds_items else None)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ CREATE OR REPLACE FUNCTION joblot_settle_1(
     OUT succeeded int,
     OUT failed int,
     OUT metrics jsonb
-) LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan AS $settle$
+) LANGUAGE plpgsql VOLATILE AS $settle$
 #variable_conflict use_column
 DECLARE
     held record;
@@ -94,7 +94,7 @@ BEGIN
                 unnest(numbers), jsonb_array_elements(outputs), jsonb_array_elements(details)
             ) WITH ORDINALITY AS r (number, output, detail, place)
         ) p
-        WHERE (held.state, p.number = ANY (given_back), p.state) IN ({COUNTED})
+        WHERE (held.state, array_position(given_back, p.number) IS NOT NULL, p.state) IN ({COUNTED})
           AND spans @> p.number
         ORDER BY p.number;
         GET DIAGNOSTICS settled = ROW_COUNT;
