@@ -33,6 +33,7 @@ def _made_once(plain: json.JSONEncoder) -> Callable[[Any], str]:
 
 
 _encode = _made_once(_ENCODER)
+_PLAIN = frozenset({str, int, bool, type(None)})  # of one level, and without a fraction
 
 
 def canonical(value: Any) -> str:
@@ -41,14 +42,17 @@ def canonical(value: Any) -> str:
     Raises InvalidResult for what no database can store: NaN, infinities, U+0000, lone surrogates,
     values nested too deeply, or anything that isn't JSON.
     """
-    if is_too_deep(value):  # first: the encoder goes as deep as the stack, and a thread's is small
+    is_plain = type(value) is dict and _PLAIN.issuperset(map(type, value.values()))
+    # First: the encoder goes as deep as the stack, and a thread's is small.
+    if not is_plain and is_too_deep(value):
         raise InvalidResult(too_deep())
     try:
         text = _encode(value)
         text.encode()
     except (TypeError, ValueError) as error:
         raise InvalidResult(f"expected a JSON value: {error}") from error
-    return with_fractions(without_nul(text))
+    text = without_nul(text)
+    return text if is_plain else with_fractions(text)
 
 
 def without_nul(text: str) -> str:

@@ -9,7 +9,7 @@ GUARDS = (
         "An external value is nested no deeper than the limit, whatever its source.",
         "../canonical.py",
         """\
-    if is_too_deep(value):  # first: the encoder goes as deep as the stack, and a thread's is small
+    if not is_plain and is_too_deep(value):
         raise InvalidResult(too_deep())
 """,
         "",

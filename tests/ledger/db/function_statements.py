@@ -23,7 +23,7 @@ RECORDS = {  # the types of a function's records, which have none in its source
     "report/settle_1": {
         "held": (
             "job_id bigint, run int, stage smallint, state smallint, owner bigint, worker varchar,"
-            " spans int4multirange, given_back int[]"
+            " ranges jsonb, gone jsonb"
         )
     }
 }

@@ -61,7 +61,7 @@ def test_a_function_says_what_it_is_for_and_runs_with_the_rights_of_its_caller(
     assert "guard: " in about
     assert "locks: " in about
     assert not definer
-    finds_items = {"claim/claim_1", "report/settle_1"}
+    finds_items = {"claim/claim_1", "report/hook_input_1"}
     assert settings == (["jit=off"] if name in finds_items else None)
 
 

@@ -32,6 +32,7 @@ from joblot.ledger.read.pulse import overdue
 from joblot.ledger.read.why import why
 from joblot.ledger.report import group_commit
 from joblot.ledger.report.at_once import may_be_due
+from joblot.ledger.report.hooks import on_result
 from joblot.ledger.report.report import report
 from joblot.ledger.report.write import settle_together
 from joblot.ledger.rows import outputs
@@ -202,9 +203,8 @@ def test_each_hot_statement_uses_the_index_that_is_meant_for_it(job: Job) -> Non
 # In the functions of a report: a part of each statement that reads or settles, and its indexes.
 IN_A_REPORT = {
     "s.pipeline = ANY": {"joblot_lease_pkey", "joblot_stage_pkey"},
-    "AS given_back": {"joblot_lease_pkey"},
+    "l.ranges, l.gone": {"joblot_lease_pkey"},
     "FROM joblot_worker": {"joblot_worker_revoked"},
-    "INSERT INTO joblot_outcome": {"joblot_outcome_pkey"},
     ".stage + 1": {"joblot_stage_pkey"},
     "UPDATE joblot_lease": {"joblot_lease_pkey"},
     "s.name, s.pipeline": {"joblot_stage_pkey", "joblot_job_pkey"},
@@ -218,8 +218,10 @@ IN_A_REPORT = {
 
 
 def test_each_statement_in_the_functions_of_a_report_uses_its_index(job: Job) -> None:
-    lease = worker.lease("p")
-    inside = plans(lambda: worker.succeed(lease))
+    plain, hooked = worker.lease("p"), worker.lease("p")
+    inside = plans(lambda: worker.succeed(plain))
+    on_result("p")(lambda results: None)
+    inside += plans(lambda: worker.succeed(hooked))
     used = {
         part: {index for plan in inside if part in plan.sql for index in plan.indexes}
         for part in IN_A_REPORT

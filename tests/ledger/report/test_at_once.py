@@ -27,7 +27,7 @@ from tests.ledger.worker import counts, keys, numbers, status, succeed
 pytestmark = pytest.mark.usefixtures("postgres_only")
 
 ONE = ["CALL joblot_report_1"]
-PARTS = ["SELECT job", "SELECT joblot_count_1", "SELECT joblot_may_be_due_1"]
+PARTS = ["SELECT s.job", "SELECT joblot_count_1", "SELECT joblot_may_be_due_1"]
 CHECK = "report/may_be_due_1"
 BROKEN = """
 CREATE OR REPLACE FUNCTION joblot_may_be_due_1(job bigint, failed int)

@@ -7,6 +7,7 @@ from typing import Any
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
+from joblot.canonical import result_hash
 from joblot.ledger.job.lifecycle import cancel
 from joblot.ledger.lease import expire
 from joblot.ledger.read.audit import audit
@@ -191,6 +192,45 @@ def test_a_failed_item_keeps_its_cause_and_no_output(ledger_db: str) -> None:
     (outcome,) = Outcome.objects.filter(job_id=job.pk)
     assert (outcome.error_type, outcome.error_message) == ("ValueError", "too dark")
     assert (outcome.output, outcome.output_ref, outcome.hash) == (None, None, None)
+
+
+def test_each_result_of_a_report_keeps_what_it_has_in_any_order(ledger_db: str) -> None:
+    job = submit("five", keys(5), pipeline="p")
+    given = [
+        failure(3, "ValueError", "too dark", traceback="at line 1"),
+        success(1, {"label": "ä"}),
+        success(4, metrics={"bytes": 4}),
+        success(0),
+        success(2, "two", {"bytes": 2}),
+    ]
+    assert receipts(worker.lease(), *given) == ["counted"] * 5
+    columns = ("output", "metrics", "error_type", "error_message", "error_traceback")
+    rows = Outcome.objects.filter(job_id=job.pk).order_by("number").values_list(*columns)
+    assert list(rows) == [
+        (None, None, None, None, None),
+        ({"label": "ä"}, None, None, None, None),
+        ("two", {"bytes": 2}, None, None, None),
+        (None, None, "ValueError", "too dark", "at line 1"),
+        (None, {"bytes": 4}, None, None, None),
+    ]
+    hashes = Outcome.objects.filter(job_id=job.pk).order_by("number").values_list("hash", flat=True)
+    outputs = ("null", '{"label":"ä"}', '"two"', None, "null")
+    assert [one and bytes(one) for one in hashes] == [one and result_hash(one) for one in outputs]
+    assert counts(job) == {"succeeded": 4, "failed": 1}
+    assert metrics(job) == {"bytes": 6}
+
+
+def test_what_is_new_in_a_report_counts_beside_what_is_settled(ledger_db: str) -> None:
+    job = submit("four", keys(4), stages=TWO_STAGES)
+    stale = worker.lease("p", 3)
+    assert succeed(stale, 1) == ["counted"]
+    expire(stale.token)
+    fresh = worker.lease("p", 1)
+    assert succeed(fresh, 0) == ["counted"]
+    results = [success(0), success(1), success(2), success(3)]
+    assert receipts(stale, *results) == ["duplicate", "duplicate", "counted", "rejected"]
+    assert counts(job) == {"succeeded": 3}
+    assert worker.numbers(worker.lease("q")) == [0, 1, 2]
 
 
 def test_settled_items_are_in_no_range_that_is_served(ledger_db: str) -> None:

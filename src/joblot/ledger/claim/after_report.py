@@ -27,7 +27,7 @@ from joblot.ledger.lease import release
 from joblot.ledger.report import hooks
 from joblot.ledger.report.at_once import goes_in_parts, settle_alone
 from joblot.ledger.report.group_commit import group_of
-from joblot.ledger.report.pending_result import PendingResult, rows_of
+from joblot.ledger.report.pending_result import Columns, PendingResult, columns_of
 from joblot.ledger.report.report import AtOnce, report_by
 from joblot.ledger.report.write import Settled, counted
 from joblot.ledger.rows.lease import new_token
@@ -110,8 +110,9 @@ class _Ahead:
         walks = [] if self._taken or goes_in_parts(token) else self._walks()
         if self._asked is None or not walks:
             return settle_alone(token, pending, shared=shared)
-        row = _report_and_claim(token, rows_of(pending), self._asked, walks, shared=shared)
-        (job_id, moved, has_hook, due), lease, claim = row[:4], row[4], row[5:]
+        columns = columns_of(pending)
+        row = _report_and_claim(token, columns, self._asked, walks, shared=shared)
+        (job_id, settled, has_hook, due), lease, claim = row[:4], row[4], row[5:]
         if has_hook:
             return None if shared else settle_alone(token, pending)
         if job_id is None:
@@ -119,7 +120,7 @@ class _Ahead:
         note_passed_on(job_id)
         if claim[0] != "failed":
             self._taken = by_function.taken_of(claim, walks, lease)
-        return counted(moved or (), job_id if due else None)
+        return counted(columns["numbers"] if settled else (), job_id if due else None)
 
     @telemetry.verb("claim", spans=False)
     def answer(self) -> Claim:
@@ -150,7 +151,7 @@ class _Ahead:
 
 @repeated
 def _report_and_claim(
-    token: UUID, rows: str, asked: Asked, walks: by_function.Walks, *, shared: bool
+    token: UUID, columns: Columns, asked: Asked, walks: by_function.Walks, *, shared: bool
 ) -> tuple[Any, ...]:
     """The columns of the report, the token that a lease would have, those of the claim."""
     lease = new_token()
@@ -159,10 +160,10 @@ def _report_and_claim(
         "claim/report_and_claim",
         clock=None,
         token=token,
-        results=rows,
         shared=shared,
         hooked=hooks.hooked_pipelines() or None,
         lease=lease,
+        **columns,
         **by_function.params(walks, asked.limit, asked.holder),
     )
     return (*row[:4], lease, *row[4:])

@@ -10,7 +10,10 @@
 CREATE OR REPLACE PROCEDURE joblot_report_and_claim_1(
     clock timestamptz,
     token uuid,
-    results jsonb,
+    numbers int[],
+    hashes bytea,
+    outputs jsonb,
+    details jsonb,
     shared boolean,
     hooked text[],
     jobs bigint[],
@@ -24,7 +27,7 @@ CREATE OR REPLACE PROCEDURE joblot_report_and_claim_1(
     key varchar,
     asked bytea,
     INOUT job bigint,
-    INOUT moved int[],
+    INOUT settled boolean,
     INOUT has_hook boolean,
     INOUT due boolean,
     INOUT outcome text,
@@ -44,7 +47,7 @@ CREATE OR REPLACE PROCEDURE joblot_report_and_claim_1(
     INOUT inputs text
 ) LANGUAGE plpgsql AS $report_and_claim$
 DECLARE
-    settled record;
+    done record;
     claimed record;
     counted int;
 BEGIN
@@ -59,16 +62,14 @@ BEGIN
             RETURN;
         END IF;
     END IF;
-    settled := joblot_settle_1(clock, token, results, shared, false);
-    job := settled.job;
-    moved := settled.moved;
+    done := joblot_settle_1(clock, token, numbers, hashes, outputs, details, shared);
+    job := done.job;
+    settled := done.succeeded IS NOT NULL;
     IF job IS NULL THEN
         RETURN;
     END IF;
-    IF moved IS NOT NULL THEN
-        counted := joblot_count_1(
-            settled.job, settled.stage, settled.succeeded, settled.failed, settled.metrics
-        );
+    IF settled THEN
+        counted := joblot_count_1(job, done.stage, done.succeeded, done.failed, done.metrics);
     END IF;
     BEGIN
         -- The report may have waited for its lease: the new one runs from now on.
@@ -96,9 +97,9 @@ BEGIN
     END;
     -- step: commit
     COMMIT;
-    IF moved IS NOT NULL THEN
+    IF settled THEN
         BEGIN
-            due := joblot_may_be_due_1(job, settled.failed);
+            due := joblot_may_be_due_1(job, done.failed);
         EXCEPTION WHEN OTHERS OR query_canceled THEN
             due := true;
         END;

@@ -36,6 +36,7 @@ NAMES = (
     "claim/pipeline_limit_1",
     "claim/claim_1",
     "report/settle_1",
+    "report/hook_input_1",
     "report/count_1",
     "report/may_be_due_1",
     "report/due_after_commit_1",

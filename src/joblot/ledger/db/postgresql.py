@@ -19,7 +19,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from joblot.ledger.db.base import SLOTS, Dialect
 
 _CANCEL_SECONDS_MAX = 5.0
-_CURSOR = "_joblot_cursor"  # an attribute of the driver's connection
+_AS_TEXT = frozenset({int, UUID})  # types of the elements of such an array
+_CURSOR = "_joblot_cursor"  # attributes of the driver's connection
+_COMMITTING_CURSOR = "_joblot_committing_cursor"
 _MIGRATION_KEY = 0x6A6F626C6F74  # "joblot"
 
 
@@ -50,33 +52,27 @@ class PostgreSQL(Dialect):
         return []
 
     def adapted(self, conn: BaseDatabaseWrapper, value: Any) -> Any:
-        """Pass an array of integers as text. This is cheaper than psycopg's adaptation, whose type,
-        and so the prepared statement, depends on the size of the numbers.
+        """Pass an array of integers or UUIDs as text. It is cheaper than psycopg's own, whose
+        type, and so the prepared statement, depends on the size of the numbers.
         """
         if isinstance(value, datetime):
             return conn.ops.adapt_datetimefield_value(value)
-        if isinstance(value, list) and all(isinstance(one, int | UUID) for one in value):
+        if isinstance(value, list) and _AS_TEXT.issuperset(map(type, value)):
             return f"{{{','.join(map(str, value))}}}"
         return value
 
-    @contextmanager
-    def cursor(self, conn: BaseDatabaseWrapper) -> Iterator[Any]:
+    def cursor(self, conn: BaseDatabaseWrapper) -> AbstractContextManager[Any]:
         """One for all statements of a connection that no threads share, since a cursor learns how
         to convert each type. The memory of its result is freed.
         """
-        cursor = conn.create_cursor() if conn.allow_thread_sharing else _kept_cursor(conn)
-        try:
-            yield cursor
-        finally:
-            if cursor.pgresult is not None:
-                cursor.pgresult.clear()
+        return _kept_cursor(conn, _CURSOR, conn.create_cursor)
 
     def committing_cursor(self, conn: BaseDatabaseWrapper) -> AbstractContextManager[Any]:
         """One that puts the parameters into the text: a message with parameters of its own is
         limited to one statement.
         """
-        cursor: AbstractContextManager[Any] = import_module("psycopg").ClientCursor(conn.connection)
-        return cursor
+        made_by = import_module("psycopg").ClientCursor
+        return _kept_cursor(conn, _COMMITTING_CURSOR, partial(made_by, conn.connection))
 
     def insert(
         self, conn: BaseDatabaseWrapper, table: str, columns: str, rows: Iterable[tuple[Any, ...]]
@@ -127,11 +123,21 @@ class PostgreSQL(Dialect):
         return int(getattr(conn, "pg_version", 0))
 
 
-def _kept_cursor(conn: BaseDatabaseWrapper) -> Any:
+@contextmanager
+def _kept_cursor(
+    conn: BaseDatabaseWrapper, attribute: str, make: Callable[[], Any]
+) -> Iterator[Any]:
     link: Any = conn.connection
-    if not hasattr(link, _CURSOR):
-        setattr(link, _CURSOR, conn.create_cursor())
-    return getattr(link, _CURSOR)
+    cursor = None if conn.allow_thread_sharing else getattr(link, attribute, None)
+    if cursor is None:
+        cursor = make()
+        if not conn.allow_thread_sharing:
+            setattr(link, attribute, cursor)
+    try:
+        yield cursor
+    finally:
+        if cursor.pgresult is not None:
+            cursor.pgresult.clear()
 
 
 def _copy_in(

@@ -3,7 +3,7 @@
 Without a hook, one call of a procedure settles them, commits, and then checks whether anything may
 be due for the job. With a hook, which runs in the transaction that counts its items, and in a
 test's transaction, the same functions are called one by one; after a hook, the last of them is sent
-with the COMMIT. What they leave alone is judged.
+with the COMMIT. They settle all of the results or none, and then these are judged.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from joblot.ledger.db.statements import (
 from joblot.ledger.db.transactions import connection, durable, repeated
 from joblot.ledger.report import hooks
 from joblot.ledger.report.hook_calls import HookFailed, HookScope, hooks_of
-from joblot.ledger.report.pending_result import PendingResult, rows_of
+from joblot.ledger.report.pending_result import Columns, PendingResult, columns_of
 from joblot.ledger.report.write import Settled, counted
 from joblot.ledger.rows import pipelines_claimed
 from joblot.ledger.rows.items import ItemRow, item_row
@@ -36,33 +36,34 @@ from joblot.ledger.rows.wake import note_passed_on
 def settle_alone(
     token: UUID, pending: Sequence[PendingResult], *, shared: bool = False
 ) -> Settled | None:
-    """Settle what is open and counts; the rest has no receipt. None if nothing may be settled.
+    """Settle the results if all of their items are open and count; None if none is settled.
 
     Waits for the lease; with `shared`, returns None if another transaction holds it, or if there
     is a hook. Raises Unavailable, NotStorable; HookStopped, if the hook ended the transaction.
     """
-    rows = rows_of(pending)
+    columns = columns_of(pending)
+    numbers = columns["numbers"]
     if not goes_in_parts(token):
-        ((job_id, moved, has_hook, due),) = _report(token, rows, shared)
+        ((job_id, is_settled, has_hook, due),) = _report(token, columns, shared)
         note_passed_on(job_id)
         if not has_hook:
-            return None if job_id is None else counted(moved or (), job_id if due else None)
+            return counted(numbers, job_id if due else None) if is_settled else None
         if shared:
             return None
     try:
-        settled = _settle_in_parts(token, rows, pending)
+        settled = _settle_in_parts(token, columns, pending)
     except (HookFailed, IntegrityError):  # at the COMMIT, if a constraint of its rows is deferred
         return None
     if settled is None:
         return None
-    job_id, moved, failed, due = settled
+    job_id, failed, due = settled
     note_passed_on(job_id)
     if due is None:
         try:
             due = may_be_due(job_id, failed)
         except Unavailable:  # they are committed
             due = True
-    return counted(moved, job_id if due else None)
+    return counted(numbers, job_id if due else None)
 
 
 def goes_in_parts(token: UUID) -> bool:
@@ -73,10 +74,10 @@ def goes_in_parts(token: UUID) -> bool:
 
 
 @repeated
-def _report(token: UUID, rows: str, shared: bool) -> list[tuple[Any, ...]]:
+def _report(token: UUID, columns: Columns, shared: bool) -> list[tuple[Any, ...]]:
     hooked = hooks.hooked_pipelines() or None
-    asked = {"token": token, "results": rows, "shared": shared, "hooked": hooked}
-    return fetch(connection(), "report/report", clock=None, **asked)
+    asked = {"token": token, "shared": shared, "hooked": hooked}
+    return fetch(connection(), "report/report", clock=None, **asked, **columns)
 
 
 @repeated
@@ -91,19 +92,18 @@ def may_be_due(job_id: int, failed: int) -> bool:
 
 @repeated
 def _settle_in_parts(
-    token: UUID, rows: str, pending: Sequence[PendingResult]
-) -> tuple[int, list[int], int, bool | None] | None:
-    """The job, the items that are settled, how many of them failed, and whether the job may be due
-    if that was asked; None if no item is settled. Raises HookFailed, and has then done nothing.
+    token: UUID, columns: Columns, pending: Sequence[PendingResult]
+) -> tuple[int, int, bool | None] | None:
+    """The job, how many of the items failed, and whether the job may be due if that was asked; None
+    if none of them is settled. Raises HookFailed, and has then done nothing.
     """
     with durable() as conn:
-        (settled,) = fetch(conn, "report/settle_in_part", clock=None, token=token, results=rows)
-        job_id, run, stage, moved, succeeded, failed, metrics, *read = settled
-        if moved is None:
+        (settled,) = fetch(conn, "report/settle_in_part", clock=None, token=token, **columns)
+        job_id, run, stage, succeeded, failed, metrics, name, pipeline, config, *read = settled
+        if succeeded is None:
             return None
-        name, pipeline, config, *columns = read
         if succeeded and hooks.result_hook(pipeline) is not None:
-            items = [ItemRow(*row) for row in zip(*columns, strict=True)] if columns[0] else []
+            items = [item_row(*row) for row in zip(*read, strict=True)] if read[0] else []
             scope = HookScope(job_id, run, stage, name, pipeline, json_value(config))
             _call_hook(scope, pending, items)
         amounts = {"succeeded": succeeded, "failed": failed, "metrics": metrics}
@@ -111,7 +111,7 @@ def _settle_in_parts(
             due = _count(conn, {"job": job_id, "stage": stage, **amounts})
         except InternalError as error:  # the transaction has failed, in the hook
             raise HookFailed from error
-    return job_id, moved, failed, due
+    return job_id, failed, due
 
 
 def _count(conn: BaseDatabaseWrapper, amounts: dict[str, Any]) -> bool | None:
@@ -127,8 +127,7 @@ def _call_hook(
     scope: HookScope, pending: Sequence[PendingResult], items: Sequence[ItemRow]
 ) -> None:
     """Raises HookFailed, also if the hook swallowed a database error; HookStopped."""
-    given = [item_row(one.number, one.key, one.payload) for one in items]
     with hooks_of(scope) as found:
-        found.call(found.on_result, pending, given)
+        found.call(found.on_result, pending, items)
         if connection().needs_rollback:
             raise HookFailed

@@ -14,7 +14,11 @@ from joblot.ledger.rows import outputs
 from joblot.states import ItemState, Receipt, ReportedOutcome
 from joblot.wire import Error, ItemReceipt, Result, failure
 
+Columns = dict[str, Any]
+
 SUCCEEDED = ReportedOutcome.SUCCEEDED
+NOTHING = "null"  # as JSON text
+_NO_HASH = bytes(32)
 _STATE_AND_HASH = f'"state":{ItemState.SUCCEEDED.value},"hash":"'
 
 
@@ -51,7 +55,7 @@ class PendingResult:
 
     @property
     def is_simple(self) -> bool:
-        """True if it is settled or left alone, whatever happened to its item before."""
+        """True if it may be settled without being judged."""
         result = self.result
         return not self.large and (result.outcome is SUCCEEDED or not result.retryable)
 
@@ -98,6 +102,13 @@ class PendingResult:
             parts.append(f'"metrics":{canonical(dict(self.result.metrics))}')
         return f"{{{','.join(parts)}}}"
 
+    def detail(self) -> str:
+        """What it has besides an output, as JSON text: its metrics, or the columns of its error."""
+        result = self.result
+        if result.outcome is SUCCEEDED:
+            return f'{{"metrics":{canonical(dict(result.metrics))}}}' if result.metrics else NOTHING
+        return canonical({"state": ItemState.FAILED.value, **self._error_columns()})
+
     def _error_columns(self) -> dict[str, str]:
         error = self.error
         columns = {"type": error.type, "message": error.message, "cause": error.cause}
@@ -111,6 +122,21 @@ class PendingResult:
 def rows_of(pending: Iterable[PendingResult]) -> str:
     """Results as the JSON array that statements take."""
     return f"[{','.join(one.row() for one in pending)}]"
+
+
+def columns_of(pending: Sequence[PendingResult]) -> Columns:
+    """Simple results as parameters of the functions that settle: an array for each column.
+
+    Of JSON an array as text. It is None if each result has the same, which is nothing.
+    """
+    outputs = [one.canonical_output or NOTHING for one in pending]
+    details = [one.detail() for one in pending]
+    return {
+        "numbers": [one.result.item for one in pending],
+        "hashes": b"".join([one.hash or _NO_HASH for one in pending]),
+        "outputs": None if outputs.count(NOTHING) == len(outputs) else f"[{','.join(outputs)}]",
+        "details": None if details.count(NOTHING) == len(details) else f"[{','.join(details)}]",
+    }
 
 
 def prepare(

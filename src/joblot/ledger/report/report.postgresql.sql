@@ -2,6 +2,7 @@
 -- guard: in the procedure
 -- locks: in the procedure
 CALL joblot_report_1(
-    %(clock)s::timestamptz, %(token)s::uuid, %(results)s::jsonb, %(shared)s::boolean,
-    %(hooked)s::text[], NULL, NULL, NULL, NULL
+    %(clock)s::timestamptz, %(token)s::uuid, %(numbers)s::int[], %(hashes)s::bytea,
+    %(outputs)s::jsonb, %(details)s::jsonb, %(shared)s::boolean, %(hooked)s::text[],
+    NULL, NULL, NULL, NULL
 )

@@ -173,9 +173,10 @@ class _Round:
         if token is None:
             self._note(settlement.unknown_lease(self.left))
             return
-        require_durable(connection())
+        conn = connection()
+        require_durable(conn)
         simple = [one for one in self.left if one.is_simple]
-        if simple and dialect_of(connection()).has_functions:
+        if simple and dialect_of(conn).has_functions:
             # If the database refuses a value, none was settled; which one it is, is found below.
             with suppress(NotStorable), _noting_stopped(simple):
                 self._note(at_once(token, simple))

@@ -1,6 +1,7 @@
 -- purpose: a whole report of one lease in one round trip: settle, count, COMMIT, then check whether
 --          anything may be due for the job. `hooked`: pipelines with a hook, of whose leases nothing
---          is settled here; `has_hook` says that this is one. `job` is null if nothing may be settled
+--          is settled here; `has_hook` says that this is one. `settled` says that all of the results are,
+--          otherwise none is; `job` is null if none may be settled here
 -- guard: in `joblot_settle_1` and `joblot_may_be_due_1`. Once the COMMIT is done no error is raised:
 --        if the check fails, the job may be due, and the caller reads its sums
 -- note: not inside a transaction or a pipeline, where a procedure can't commit
@@ -8,16 +9,19 @@
 CREATE OR REPLACE PROCEDURE joblot_report_1(
     clock timestamptz,
     token uuid,
-    results jsonb,
+    numbers int[],
+    hashes bytea,
+    outputs jsonb,
+    details jsonb,
     shared boolean,
     hooked text[],
     INOUT job bigint,
-    INOUT moved int[],
+    INOUT settled boolean,
     INOUT has_hook boolean,
     INOUT due boolean
 ) LANGUAGE plpgsql AS $report$
 DECLARE
-    settled record;
+    done record;
     counted int;
 BEGIN
     IF hooked IS NOT NULL THEN
@@ -31,19 +35,17 @@ BEGIN
             RETURN;
         END IF;
     END IF;
-    settled := joblot_settle_1(clock, token, results, shared, false);
-    job := settled.job;
-    moved := settled.moved;
-    IF moved IS NULL THEN
+    done := joblot_settle_1(clock, token, numbers, hashes, outputs, details, shared);
+    job := done.job;
+    settled := done.succeeded IS NOT NULL;
+    IF NOT settled THEN
         RETURN;
     END IF;
-    counted := joblot_count_1(
-        settled.job, settled.stage, settled.succeeded, settled.failed, settled.metrics
-    );
+    counted := joblot_count_1(job, done.stage, done.succeeded, done.failed, done.metrics);
     -- step: commit
     COMMIT;
     BEGIN
-        due := joblot_may_be_due_1(job, settled.failed);
+        due := joblot_may_be_due_1(job, done.failed);
     EXCEPTION WHEN OTHERS OR query_canceled THEN
         due := true;
     END;

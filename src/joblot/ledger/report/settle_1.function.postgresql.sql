@@ -1,57 +1,48 @@
 -- purpose: settle simple results of one lease, credit the lease, and queue the next stage; the slots
 --          are left to the caller (`joblot_count_1`), because they come last in the order of locks.
---          `job` is null if nothing may be settled here: the lease is unknown, or its worker is
---          revoked, or, with `shared`, another transaction holds it. With `hooked`, returns in
---          addition what the hook of the pipeline is called with
--- guard: what the receipt table counts (COUNTED), of items the lease was granted; an item that has an
---        outcome in this stage is left alone. All is read after the lease was locked
+--          All of the results are settled or none: then `succeeded` is null, and they are to be judged.
+--          `job` is null if none may be settled here: the lease is unknown, or its worker is revoked,
+--          or, with `shared`, another transaction holds it. Of each result there is its item's number,
+--          32 bytes of `hashes`, and in two arrays of JSON its output, and what else it has: `state`,
+--          with the columns of its error, or `metrics`. Both are null if no result has any
+-- guard: what the receipt table counts (COUNTED), of items the lease was granted, that have no outcome
+--        in this stage: one of these makes the primary key refuse all. All is read after the lease was
+--        locked
 -- locks: the lease (with `shared`, only if it is free); items by number
 CREATE OR REPLACE FUNCTION joblot_settle_1(
     clock timestamptz,
     token uuid,
-    results jsonb,
+    numbers int[],
+    hashes bytea,
+    outputs jsonb,
+    details jsonb,
     shared boolean,
-    hooked boolean,
     OUT job bigint,
     OUT run int,
     OUT stage smallint,
-    OUT moved int[],
+    OUT passed int[],
     OUT succeeded int,
     OUT failed int,
-    OUT metrics jsonb,
-    OUT stage_name varchar,
-    OUT pipeline varchar,
-    OUT config text,
-    OUT numbers int[],
-    OUT keys text[],
-    OUT payloads text[]
-) LANGUAGE plpgsql VOLATILE SET jit = off AS $settle$
+    OUT metrics jsonb
+) LANGUAGE plpgsql VOLATILE AS $settle$
 #variable_conflict use_column
 DECLARE
     held record;
+    spans int4multirange;
+    given_back int[];
+    settled int;
     credited int;
-    passed int[];
 BEGIN
     IF shared THEN
         -- step: lock the lease if it is free
-        SELECT l.job_id, l.run, l.stage, l.state, l.owner, l.worker,
-               (
-                   SELECT range_agg(int4range((s ->> 0)::int, (s ->> 1)::int, '[]'))
-                   FROM jsonb_array_elements(l.ranges) s
-               ) AS spans,
-               ARRAY(SELECT n::int FROM jsonb_array_elements_text(l.gone) n) AS given_back
+        SELECT l.job_id, l.run, l.stage, l.state, l.owner, l.worker, l.ranges, l.gone
         INTO held
         FROM joblot_lease l
         WHERE l.token = joblot_settle_1.token
         FOR UPDATE SKIP LOCKED;
     ELSE
         -- step: lock the lease
-        SELECT l.job_id, l.run, l.stage, l.state, l.owner, l.worker,
-               (
-                   SELECT range_agg(int4range((s ->> 0)::int, (s ->> 1)::int, '[]'))
-                   FROM jsonb_array_elements(l.ranges) s
-               ) AS spans,
-               ARRAY(SELECT n::int FROM jsonb_array_elements_text(l.gone) n) AS given_back
+        SELECT l.job_id, l.run, l.stage, l.state, l.owner, l.worker, l.ranges, l.gone
         INTO held
         FROM joblot_lease l
         WHERE l.token = joblot_settle_1.token
@@ -73,38 +64,59 @@ BEGIN
     job := held.job_id;
     run := held.run;
     stage := held.stage;
+    IF jsonb_array_length(held.ranges) = 1 THEN
+        spans := int4multirange(int4range(
+            (held.ranges #>> '{{0,0}}')::int, (held.ranges #>> '{{0,1}}')::int, '[]'
+        ));
+    ELSE
+        -- step: read its ranges
+        SELECT range_agg(int4range((r ->> 0)::int, (r ->> 1)::int, '[]'))
+        INTO spans
+        FROM jsonb_array_elements(held.ranges) r;
+    END IF;
+    given_back := translate(held.gone::text, '[]', '{{}}')::int[];
 
-    -- step: settle
-    WITH moved AS (
+    BEGIN
+        -- step: settle
         INSERT INTO joblot_outcome (
-            job_id, stage, number, run, state, hash, output, output_ref, metrics,
+            job_id, stage, number, run, state, hash, output, metrics,
             error_type, error_message, error_cause, error_traceback, lease_token, settled_at
         )
-        SELECT held.job_id, held.stage, p.number, held.run, p.state, decode(p.hash, 'hex'),
-               p.output, p.output_ref, p.metrics, p.error ->> 'type', p.error ->> 'message',
-               p.error ->> 'cause', p.error ->> 'traceback', joblot_settle_1.token, {now}
-        FROM jsonb_to_recordset(results) AS p (
-            number int, state smallint, hash text, output jsonb, output_ref text, metrics jsonb,
-            error jsonb
-        )
-        WHERE (held.state, p.number = ANY (held.given_back), p.state) IN ({COUNTED})
-          AND held.spans @> p.number
-        ORDER BY p.number
-        ON CONFLICT (job_id, stage, number) DO NOTHING
-        RETURNING number, state, metrics
-    )
-    SELECT array_agg(m.number), array_agg(m.number) FILTER (WHERE m.state = {SUCCEEDED}),
-           count(*) FILTER (WHERE m.state = {FAILED}),
-           count(*) FILTER (WHERE m.number <> ALL (held.given_back)),
-           jsonb_agg(m.metrics) FILTER (WHERE m.metrics IS NOT NULL AND m.state = {SUCCEEDED})
-    INTO moved, passed, failed, credited, metrics
-    FROM moved m;
-    succeeded := COALESCE(cardinality(passed), 0);
-    IF moved IS NULL THEN
+        SELECT held.job_id, held.stage, p.number, held.run, p.state,
+               CASE WHEN p.state = {SUCCEEDED} THEN substr(hashes, p.place * 32 - 31, 32) END,
+               NULLIF(p.output, 'null'), p.detail -> 'metrics', p.detail ->> 'type',
+               p.detail ->> 'message', p.detail ->> 'cause', p.detail ->> 'traceback',
+               joblot_settle_1.token, {now}
+        FROM (
+            SELECT r.number, r.output, r.detail, r.place::int,
+                   COALESCE((r.detail ->> 'state')::smallint, {SUCCEEDED}) AS state
+            FROM ROWS FROM (
+                unnest(numbers), jsonb_array_elements(outputs), jsonb_array_elements(details)
+            ) WITH ORDINALITY AS r (number, output, detail, place)
+        ) p
+        WHERE (held.state, array_position(given_back, p.number) IS NOT NULL, p.state) IN ({COUNTED})
+          AND spans @> p.number
+        ORDER BY p.number;
+        GET DIAGNOSTICS settled = ROW_COUNT;
+        IF settled < cardinality(numbers) THEN
+            RAISE 'one of the results is not to be settled';
+        END IF;
+    EXCEPTION WHEN unique_violation OR raise_exception THEN
         RETURN;
+    END;
+    passed := numbers;
+    failed := 0;
+    IF details IS NOT NULL THEN
+        -- step: read the details
+        SELECT array_agg(r.number) FILTER (WHERE r.detail -> 'state' IS NULL),
+               count(*) FILTER (WHERE (r.detail ->> 'state')::smallint = {FAILED}),
+               jsonb_agg(r.detail -> 'metrics') FILTER (WHERE r.detail -> 'metrics' IS NOT NULL)
+        INTO passed, failed, metrics
+        FROM ROWS FROM (unnest(numbers), jsonb_array_elements(details)) AS r (number, detail);
     END IF;
+    succeeded := settled - failed;
 
-    IF passed IS NOT NULL THEN
+    IF succeeded > 0 THEN
         -- step: look for a next stage
         PERFORM 1
         FROM joblot_stage s
@@ -120,31 +132,19 @@ BEGIN
             GROUP BY i.island;
         END IF;
     END IF;
+    credited := settled;
+    IF cardinality(given_back) > 0 THEN
+        -- step: leave out what it gave back
+        SELECT count(*)
+        INTO credited
+        FROM unnest(numbers) AS n (number)
+        WHERE n.number <> ALL (given_back);
+    END IF;
     IF held.state = {LIVE} AND credited > 0 THEN
         -- step: credit the lease
         UPDATE joblot_lease l
         SET open = l.open - credited,
             state = CASE WHEN l.open = credited THEN {SPENT} ELSE {LIVE} END
         WHERE l.token = joblot_settle_1.token;
-    END IF;
-
-    IF hooked THEN
-        -- step: read the job
-        SELECT s.name, s.pipeline, CASE WHEN j.run = held.run THEN j.config::text END
-        INTO stage_name, pipeline, config
-        FROM joblot_stage s
-        JOIN joblot_job j ON j.id = s.job_id
-        WHERE s.job_id = held.job_id AND s.position = held.stage;
-        -- step: read the items
-        SELECT array_agg(i.number ORDER BY i.number), array_agg(i.key ORDER BY i.number),
-               array_agg(i.payload::text ORDER BY i.number)
-        INTO numbers, keys, payloads
-        FROM unnest(passed) AS asked (number)
-        CROSS JOIN LATERAL (
-            SELECT t.number, t.key, t.payload
-            FROM joblot_item t
-            WHERE t.job_id = held.job_id AND t.number = asked.number
-            LIMIT 1
-        ) i;
     END IF;
 END $settle$;

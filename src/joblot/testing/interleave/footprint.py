@@ -85,24 +85,24 @@ STARTS = {"SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "REPLACE", "COPY", "VA
 WORDS = """
     all and any array as between by case check conflict default detail distinct else elsif end
     errcode except exists filter from having hint if in intersect into is join lateral like
-    limit materialized message not nulls offset on or order over partition references returning
-    select set stdin stdout then union unique using values when where with
+    limit materialized message not nulls offset on or order ordinality over partition references
+    returning rows select set stdin stdout then union unique using values when where with
 """
 TYPES = """
     bigint char character decimal integer numeric time timestamp timestamptz varchar
 """
 FUNCTIONS = """
-    abs array_agg avg bool_and bool_or cardinality cast ceil char_length coalesce concat count date
-    date_trunc decode dense_rank django_date_extract django_date_trunc django_datetime_extract
-    django_datetime_trunc django_format_dtdelta django_timestamp_diff encode extract floor
-    generate_series greatest hex ifnull iif int4range json json_agg json_array json_array_length
-    json_build_array json_build_object json_each json_extract json_group_array json_group_object
-    json_object json_type jsonb_agg jsonb_array_elements jsonb_array_elements_text
+    abs array_agg array_position avg bool_and bool_or cardinality cast ceil char_length coalesce
+    concat count date date_trunc decode dense_rank django_date_extract django_date_trunc
+    django_datetime_extract django_datetime_trunc django_format_dtdelta django_timestamp_diff encode
+    extract floor generate_series greatest hex ifnull iif int4range json json_agg json_array
+    json_array_length json_build_array json_build_object json_each json_extract json_group_array
+    json_group_object json_object json_type jsonb_agg jsonb_array_elements jsonb_array_elements_text
     jsonb_array_length jsonb_build_object jsonb_each jsonb_each_text jsonb_populate_recordset
     jsonb_to_record jsonb_to_recordset julianday lag lead least left length lower ltrim
-    make_interval max md5 min mod now nullif pg_backend_pid raise range_agg rank replace right
-    round row row_number rtrim statement_timestamp strftime string_agg strpos substr substring sum
-    to_char to_json to_jsonb transaction_timestamp trim unnest upper
+    make_interval max md5 min mod now nullif pg_backend_pid raise range_agg rank replace right round
+    row row_number rtrim statement_timestamp strftime string_agg strpos substr substring sum to_char
+    to_json to_jsonb transaction_timestamp trim unnest upper
 """
 HARMLESS = frozenset(f"{WORDS} {TYPES} {FUNCTIONS}".split())
 
