@@ -243,11 +243,4 @@ GUARDS = (
         "    run = None\n",
         "ledger/submit/test_keys.py::test_a_retry_begins_the_run_that_is_named_once",
     ),
-    Guard(
-        "What another report has amended meanwhile is judged again.",
-        "report/amend_if_given_up.postgresql.sql",
-        " AND o.state = a.was",
-        "",
-        pair("failed-report-amend-postgres"),
-    ),
 )

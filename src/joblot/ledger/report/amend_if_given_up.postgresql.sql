@@ -1,6 +1,7 @@
 -- purpose: turn failed and lost items into successes of this lease
--- guard: an item that is no longer what it was judged to be is left alone and not returned
--- locks: items by number; the caller holds the lease
+-- guard: an item that is no longer what it was judged to be is left alone and not returned; the job's
+--        row, which is locked by all that amend or reopen items, already excludes that
+-- locks: items by number; the caller holds the lease and the job's row
 WITH asked AS MATERIALIZED (
     SELECT p.*
     FROM jsonb_to_recordset(%(rows)s::jsonb) AS p (
