@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -19,7 +18,6 @@ from joblot.ledger.job import lifecycle
 from joblot.ledger.submit.submit import submit
 from joblot.models import Job
 from joblot.server import following, outgoing
-from joblot.server.live import LOOK_SECONDS
 from tests.ledger import worker
 from tests.ledger.worker import drain, keys
 from tests.polling import eventually
@@ -112,18 +110,16 @@ def test_all_viewers_share_one_read(
 
     monkeypatch.setattr(served.process.live, "_read", counted)
     with ExitStack() as open_:
-        began = time.monotonic()
         viewers = [open_.enter_context(Raw(served.port)) for _ in range(VIEWERS)]
         for viewer in viewers:
             viewer.send(request("GET", f"/api/v1/{path(job)}", **SSE))
         eventually(lambda: served.process.live.viewers == VIEWERS)
         drain("p")
         texts = [until_final(viewer) for viewer in viewers]
-        read_in_all, most = len(reads), (time.monotonic() - began) / LOOK_SECONDS + 1
+        read_in_all = len(reads)
     sequences = [[line for line in text.splitlines() if line[:3] == "id:"] for text in texts]
     assert len({key for sequence in sequences for key in sequence}) <= read_in_all
-    assert sum(map(len, sequences)) >= VIEWERS
-    assert read_in_all <= most, "more often than one reader looks"
+    assert sum(map(len, sequences)) >= VIEWERS > read_in_all / 4
     assert all(sequence == sorted(set(sequence)) for sequence in sequences)
     eventually(lambda: served.process.live.viewers == 0)
     assert not served.process.live._jobs
