@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from joblot.ledger.claim.availability import ready_for
 from joblot.ledger.claim.candidates import Wanted
 from joblot.ledger.claim.claim import claim
@@ -16,8 +18,8 @@ ITEMS = 6_000
 PIECE = 16  # of a report to the first stage, and so of a range of the second
 TABLES = ("joblot_item", "joblot_outcome")
 BLOCKS_MAX = 60  # of heaps and indexes; all of the job's have more
-LEASES = 400
-BLOCKS_OF_LEASES_MAX = 8
+LEASES = 400  # their rows and index entries fill at least 12 pages
+BLOCKS_OF_LEASES_MAX = 8  # of three leases, and the index on the way to them
 
 
 def test_a_claim_of_several_ranges_reads_few_pages_of_a_large_job(postgres_only: str) -> None:
@@ -36,8 +38,9 @@ def claims_four_ranges() -> bool:
 
 
 def test_a_claim_that_finds_nothing_reads_few_leases_of_a_job_without_a_cap(
-    postgres_only: str,
+    postgres_only: str, configure: Any
 ) -> None:
+    configure(claim_reason_rows_max=3)
     submit("in flight", keys(LEASES), pipeline="p")
     while claim("p", 1).leases:
         pass
