@@ -303,20 +303,38 @@ def in_threads(call: Callable[[Any], Any], *given: Any) -> list[Any]:
         return list(pool.map(call, given))
 
 
-def test_each_thread_keeps_what_its_own_call_writes(streams: Streams) -> None:
-    streams.begin()
-    both = threading.Barrier(2)
+@pytest.mark.parametrize("shared", [False, True])
+def test_each_thread_keeps_what_its_own_call_writes(streams: Streams, shared: bool) -> None:
+    tail, both = streams.open(), threading.Barrier(2)
 
     def work(word: str) -> bytes:
         def says() -> None:
             for _ in range(100):
                 both.wait(30)
                 print(word)
+            both.wait(30)
 
         with StreamTail() as own:
-            return during(own, says)
+            return during(tail if shared else own, says)
 
     assert in_threads(work, "a", "b") == [b"a\n" * 100, b"b\n" * 100]
+
+
+def test_an_abandoned_call_that_another_thread_ends_leaves_that_threads_own(
+    streams: Streams,
+) -> None:
+    """As the garbage collector does, in whichever thread it runs."""
+    tail = streams.open()
+
+    def says() -> None:
+        print("before")
+        tail_of_others.end()
+        print("after")
+
+    with StreamTail() as tail_of_others:
+        in_threads(lambda _: tail_of_others.begin(), None)
+        assert during(tail, says) == b"before\nafter\n"
+    stream_tail._calls.clear()
 
 
 def test_what_other_threads_write_belongs_to_the_only_call(streams: Streams) -> None:
