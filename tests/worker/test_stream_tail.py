@@ -277,6 +277,19 @@ def test_a_write_raises_what_it_raised_before_and_nothing_else(streams: Streams)
         assert during(tail, lambda: print("a", file=streams.err)) == b"a\n"
 
 
+class Named(io.TextIOBase):
+    """A stream in Python, whose `write` may be called by the name of its argument."""
+
+    def write(self, string: str) -> int:
+        return len(string)
+
+
+def test_a_write_by_name_is_passed_on_and_kept(streams: Streams) -> None:
+    tail = streams.open()
+    streams.set("stdout", named := Named())
+    assert during(tail, lambda: named.write(string="a")) == b"a"
+
+
 def test_streams_that_are_closed_or_detached_do_no_harm(streams: Streams) -> None:
     tail = streams.open()
     for end in (io.TextIOWrapper.close, io.TextIOWrapper.detach):

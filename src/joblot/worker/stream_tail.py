@@ -99,16 +99,16 @@ def _keep(data: Any) -> None:
 
 
 def _copying(original: Write) -> Write:
-    def write(data: Any, /, *more: Any, **named: Any) -> Any:
+    def write(*given: Any, **named: Any) -> Any:
         if _inside.writes or not _calls:
-            return original(data, *more, **named)
+            return original(*given, **named)
         _inside.writes = True
         try:
             try:  # noqa: SIM105 (`suppress` takes as long as the rest)
-                _keep(data)
+                _keep(given[0] if given else next(iter(named.values())))
             except Exception:  # noqa: BLE001, S110 (of what is written, or no call is the only one)
                 pass
-            return original(data, *more, **named)
+            return original(*given, **named)
         finally:
             _inside.writes = False
 
