@@ -277,6 +277,19 @@ def test_a_write_raises_what_it_raised_before_and_nothing_else(streams: Streams)
         assert during(tail, lambda: print("a", file=streams.err)) == b"a\n"
 
 
+class Named(io.TextIOBase):
+    """A stream in Python, whose `write` may be called by the name of its argument."""
+
+    def write(self, string: str) -> int:
+        return len(string)
+
+
+def test_a_write_by_name_is_passed_on_and_kept(streams: Streams) -> None:
+    tail = streams.open()
+    streams.set("stdout", named := Named())
+    assert during(tail, lambda: named.write(string="a")) == b"a"
+
+
 def test_streams_that_are_closed_or_detached_do_no_harm(streams: Streams) -> None:
     tail = streams.open()
     for end in (io.TextIOWrapper.close, io.TextIOWrapper.detach):
@@ -303,20 +316,38 @@ def in_threads(call: Callable[[Any], Any], *given: Any) -> list[Any]:
         return list(pool.map(call, given))
 
 
-def test_each_thread_keeps_what_its_own_call_writes(streams: Streams) -> None:
-    streams.begin()
-    both = threading.Barrier(2)
+@pytest.mark.parametrize("shared", [False, True])
+def test_each_thread_keeps_what_its_own_call_writes(streams: Streams, shared: bool) -> None:
+    tail, both = streams.open(), threading.Barrier(2)
 
     def work(word: str) -> bytes:
         def says() -> None:
             for _ in range(100):
                 both.wait(30)
                 print(word)
+            both.wait(30)
 
         with StreamTail() as own:
-            return during(own, says)
+            return during(tail if shared else own, says)
 
     assert in_threads(work, "a", "b") == [b"a\n" * 100, b"b\n" * 100]
+
+
+def test_an_abandoned_call_that_another_thread_ends_leaves_that_threads_own(
+    streams: Streams,
+) -> None:
+    """As the garbage collector does, in whichever thread it runs."""
+    tail = streams.open()
+
+    def says() -> None:
+        print("before")
+        tail_of_others.end()
+        print("after")
+
+    with StreamTail() as tail_of_others:
+        in_threads(lambda _: tail_of_others.begin(), None)
+        assert during(tail, says) == b"before\nafter\n"
+    stream_tail._calls.clear()
 
 
 def test_what_other_threads_write_belongs_to_the_only_call(streams: Streams) -> None:

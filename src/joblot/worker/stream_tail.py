@@ -23,6 +23,13 @@ STREAMS_MAX = 16  # that are copied; a function may replace its streams in every
 Write = Callable[..., Any]
 
 
+class _Call(threading.local):
+    """The call that a thread makes: workers of several threads may share a StreamTail."""
+
+    kept: bytearray | None = None
+    outer: bytearray | None = None  # of the call that this one is made in
+
+
 class StreamTail:
     """Keeps, within `with`, what the calls of a thread write to `sys.stdout` and `sys.stderr`.
 
@@ -31,8 +38,7 @@ class StreamTail:
     """
 
     def __init__(self) -> None:
-        self._kept: bytearray | None = None  # of the call in progress
-        self._outer: bytearray | None = None  # of the call that this one is made in
+        self._call = _Call()
 
     def __enter__(self) -> Self:
         _streams.open()
@@ -44,21 +50,26 @@ class StreamTail:
     def begin(self) -> None:
         """Begin an item: what is written from now on belongs to it."""
         _streams.follow(sys.stdout, sys.stderr)
-        if self._kept is None:
-            self._outer = _calls.get(get_ident())
-        self._kept = _calls[get_ident()] = bytearray()
+        if self._call.kept is None:
+            self._call.outer = _calls.get(get_ident())
+        self._call.kept = _calls[get_ident()] = bytearray()
 
     def item_output(self) -> bytes:
         """The last `KEPT_BYTES_MAX` bytes written since `begin`."""
-        return b"" if self._kept is None else bytes(self._kept[-KEPT_BYTES_MAX:])
+        kept = self._call.kept
+        return b"" if kept is None else bytes(kept[-KEPT_BYTES_MAX:])
 
     def end(self) -> None:
         """End a call. What is written until the next one belongs to the one that it was made in."""
-        if self._outer is None:
+        if (
+            self._call.kept is None
+        ):  # of this thread, which may be another one that collects garbage
+            return
+        if self._call.outer is None:
             _calls.pop(get_ident(), None)
         else:
-            _calls[get_ident()] = self._outer
-        self._kept = self._outer = None
+            _calls[get_ident()] = self._call.outer
+        self._call.kept = self._call.outer = None
 
 
 # Threads: each call has its own thread, which is the key. A bytearray is only appended to, and cut
@@ -88,16 +99,16 @@ def _keep(data: Any) -> None:
 
 
 def _copying(original: Write) -> Write:
-    def write(data: Any, /, *more: Any, **named: Any) -> Any:
+    def write(*given: Any, **named: Any) -> Any:
         if _inside.writes or not _calls:
-            return original(data, *more, **named)
+            return original(*given, **named)
         _inside.writes = True
         try:
             try:  # noqa: SIM105 (`suppress` takes as long as the rest)
-                _keep(data)
+                _keep(given[0] if given else next(iter(named.values())))
             except Exception:  # noqa: BLE001, S110 (of what is written, or no call is the only one)
                 pass
-            return original(data, *more, **named)
+            return original(*given, **named)
         finally:
             _inside.writes = False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from tempfile import TemporaryFile
 from typing import Any
@@ -61,6 +62,23 @@ def test_a_report_is_one_statement_while_items_wait_that_were_never_granted(
     lease: GrantedLease, by: Any
 ) -> None:
     assert sent(lambda: by(lease.token, map(success, numbers(lease)))) == ONE
+
+
+@pytest.mark.parametrize("by", [report, report_grouped])
+def test_a_repeated_report_is_tried_at_once_only_once(lease: GrantedLease, by: Any) -> None:
+    results = [success(number) for number in numbers(lease)]
+    by(lease.token, results)
+    assert sent(lambda: by(lease.token, results)).count(*ONE) == 1
+
+
+@pytest.mark.parametrize("by", [report, report_grouped])
+def test_an_output_that_is_not_one_value_shifts_no_other(lease: GrantedLease, by: Any) -> None:
+    """The outputs of a report are one array, and this text would be two of its elements."""
+    two = replace(success(0, "a"), output_text="1,2")
+    receipts = by(lease.token, [two, success(1, "b"), success(2, "c")])
+    assert [one.receipt for one in receipts] == ["rejected", "counted", "counted"]
+    kept = Outcome.objects.order_by("number").values_list("number", "output")
+    assert list(kept) == [(1, "b"), (2, "c")]
 
 
 def test_a_hook_on_another_pipeline_adds_none(lease: GrantedLease) -> None:

@@ -36,10 +36,11 @@ from joblot.ledger.rows.wake import note_passed_on
 def settle_alone(
     token: UUID, pending: Sequence[PendingResult], *, shared: bool = False
 ) -> Settled | None:
-    """Settle the results if all of their items are open and count; None if none is settled.
+    """Settle the results if all of their items are open and count; otherwise none of them.
 
-    Waits for the lease; with `shared`, returns None if another transaction holds it, or if there
-    is a hook. Raises Unavailable, NotStorable; HookStopped, if the hook ended the transaction.
+    What is not settled has no receipt, and is to be judged. Waits for the lease; with `shared`,
+    returns None if another transaction holds it, or if there is a hook. Raises Unavailable,
+    NotStorable; HookStopped, if the hook ended the transaction.
     """
     columns = columns_of(pending)
     numbers = columns["numbers"]
@@ -47,7 +48,9 @@ def settle_alone(
         ((job_id, is_settled, has_hook, due),) = _report(token, columns, shared)
         note_passed_on(job_id)
         if not has_hook:
-            return counted(numbers, job_id if due else None) if is_settled else None
+            if job_id is None:
+                return None
+            return counted(numbers if is_settled else (), job_id if due else None)
         if shared:
             return None
     try:

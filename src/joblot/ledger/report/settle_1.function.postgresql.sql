@@ -64,6 +64,10 @@ BEGIN
     job := held.job_id;
     run := held.run;
     stage := held.stage;
+    -- An output that is not the text of one value would shift those of others.
+    IF jsonb_array_length(outputs) <> cardinality(numbers) THEN
+        RETURN;
+    END IF;
     IF jsonb_array_length(held.ranges) = 1 THEN
         spans := int4multirange(int4range(
             (held.ranges #>> '{{0,0}}')::int, (held.ranges #>> '{{0,1}}')::int, '[]'
