@@ -34,8 +34,9 @@ Two stages cost twice as much, except for the item's own row.
 | one item of one stage | | from |
 |---|---|---|
 {measured}
-Both processor times are those of a worker that does nothing, so they are what joblot itself
-needs. Rates of the same runs are left out: other work shared the machine's two cores with them.
+Both processor times are those of workers that do nothing, in batches of 256, so they are what
+joblot itself needs. Items that are claimed and reported one by one cost twice as much ([all
+runs](peers.md#rates-and-cost)).
 
 ## What a load needs
 
@@ -72,8 +73,9 @@ LIMITS = """\
    by job, whose partitions are dropped as a whole. joblot has no partitions today; every key
    contains the job, as partitions by job require.
 5. **Cores of the database.** {server:.1f} for a billion items a day in the busiest hour, without
-   the workers' own. One machine has them. *Lever:* a ledger for each project (`JoblotRouter`, or
-   servers of their own): jobs of different projects share nothing but the fair order of claims.
+   the workers' own: less than one machine has. *Lever:* a ledger for each project
+   (`JoblotRouter`, or servers of their own): jobs of different projects share nothing but the
+   fair order of claims.
 6. **Rows.** A row for each outcome can be asked for by key, state and cause. Rows for blocks of
    64 to 256 items would take a fraction of the bytes and of the processor time, and joblot does
    not have them: it would be another trade, and [decision

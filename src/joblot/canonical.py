@@ -33,7 +33,7 @@ def _made_once(plain: json.JSONEncoder) -> Callable[[Any], str]:
 
 
 _encode = _made_once(_ENCODER)
-_PLAIN = frozenset({str, int, bool, type(None)})  # of one level, and without a fraction
+_PLAIN = frozenset({str, int, bool, type(None)})  # neither nested nor a float
 
 
 def canonical(value: Any) -> str:

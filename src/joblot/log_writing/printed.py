@@ -10,7 +10,7 @@ from joblot.worker.printed import Put
 
 
 def to_job_log(worker: str) -> Put:
-    """Writes what the items of this worker have printed, by the thread of the log's writer."""
+    """A `Put` that hands what this worker's items print to the log's writer, without waiting."""
 
     def put(lease: GrantedLease, item: int, text: str) -> None:
         about = {"stage": lease.stage, "item": item, "worker": worker, "lease": lease.token}

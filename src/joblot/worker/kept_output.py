@@ -19,9 +19,9 @@ def keeping_output(
 ) -> Iterator[Sequence[Handler]]:
     """Handlers for a Worker that keep what their items print in the job's log, within the block.
 
-    `keep_output` is all, failed or none. What passes through `sys.stdout` and `sys.stderr` is kept:
-    that of the thread that calls the function, and, while the process works on one item only, that
-    of other threads. Raises InvalidInput.
+    `keep_output` is "all", "failed" or "none". What is kept passes through `sys.stdout` and
+    `sys.stderr`: from the thread that calls the function, and, while the process works on one item
+    only, from other threads. Raises InvalidInput.
     """
     with posting_output(client, handlers, keep_output) as kept:
         yield kept

@@ -43,8 +43,8 @@ def run(
     `spool` is the folder where results are kept until their receipts. Returns how many have none
     yet, 0 unless the server was unavailable at the end. A call that makes no progress for
     `item_seconds_max` ends the process with exit code 75, or with 1 if it holds the GIL.
-    What failed items (with `keep_output` all or none: of all, of none) write to `sys.stdout` and
-    `sys.stderr` is also kept in the job's log.
+    What failed items write to `sys.stdout` and `sys.stderr` is also kept in the job's log; with
+    `keep_output="all"` that of every item, with `"none"` of no item.
 
     Raises InvalidInput, Refused (an invalid token), Unavailable (no folder for the spool).
     """

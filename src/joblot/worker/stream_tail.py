@@ -1,7 +1,7 @@
 """The last bytes that pass through Python's streams, call by call, where there is no supervisor.
 
-There is no pipe to read then, and the output may be a terminal. So each stream stays the object
-that it is; only its `write` is replaced, on the object itself. `isatty` and the buffer are
+There is no pipe to read then, and the output may be a terminal. So each stream stays the same
+object; only its `write` and `flush` are replaced, on the object itself. `isatty` and the buffer are
 unchanged, and what is written by whatever holds the stream, such as a handler of `logging`, is
 copied, too. What C code and programs write to the process's output, past these streams, is not.
 """
@@ -31,7 +31,7 @@ class _Call(threading.local):
 
 
 class StreamTail:
-    """Keeps, within `with`, what the calls of a thread write to `sys.stdout` and `sys.stderr`.
+    """Keeps, within `with`, what a thread's calls write to `sys.stdout` and `sys.stderr`.
 
     What a thread writes belongs to the innermost call that it makes. What any other thread writes
     belongs to the only call of the process, if there is one; during several it is not kept.
@@ -60,10 +60,9 @@ class StreamTail:
         return b"" if kept is None else bytes(kept[-KEPT_BYTES_MAX:])
 
     def end(self) -> None:
-        """End a call. What is written until the next one belongs to the one that it was made in."""
-        if (
-            self._call.kept is None
-        ):  # of this thread, which may be another one that collects garbage
+        """End a call. What the thread writes from now on belongs to the enclosing call, if any."""
+        # The garbage collector may end it in another thread, which has no call.
+        if self._call.kept is None:
             return
         if self._call.outer is None:
             _calls.pop(get_ident(), None)
@@ -106,7 +105,7 @@ def _copying(original: Write) -> Write:
         try:
             try:  # noqa: SIM105 (`suppress` takes as long as the rest)
                 _keep(given[0] if given else next(iter(named.values())))
-            except Exception:  # noqa: BLE001, S110 (of what is written, or no call is the only one)
+            except Exception:  # noqa: BLE001, S110 (no text or bytes, or several calls run)
                 pass
             return original(*given, **named)
         finally:
@@ -116,7 +115,7 @@ def _copying(original: Write) -> Write:
 
 
 def _flushing(original: Write) -> Write:
-    """It passes on what the stream has collected, which was copied when it was written."""
+    """Passes on what the stream has buffered, which was copied when it was written."""
 
     def flush(*given: Any, **named: Any) -> Any:
         before, _inside.writes = _inside.writes, True
@@ -133,7 +132,7 @@ REPLACED = {"write": _copying, "flush": _flushing}
 
 @dataclass(frozen=True, slots=True)
 class _Replaced:
-    """A method that is replaced on its object. `own`: the object itself had one before."""
+    """A method that is replaced on its object. `own`: it was an attribute of the object before."""
 
     object: Any
     name: str
@@ -143,7 +142,7 @@ class _Replaced:
 
     @classmethod
     def of(cls, one: Any, name: str) -> Self | None:
-        """None if the object has no such method, or does not allow to replace it."""
+        """None if the object has no such method, or does not allow replacing it."""
         with suppress(Exception):
             original = getattr(one, name)
             copied = REPLACED[name](original)
@@ -153,7 +152,7 @@ class _Replaced:
         return None
 
     def restore(self) -> None:
-        """Unless somebody has replaced it since: then it stays, and passes on what it gets."""
+        """Do nothing if other code has replaced it since: that may still call this one."""
         with suppress(Exception):
             if getattr(self.object, self.name) is not self.copied:
                 return
@@ -173,7 +172,7 @@ class _Streams:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def open(self) -> None:
-        """Handlers of `logging` may have the original streams, in place of those of today."""
+        """Also for the original streams, which handlers of `logging` may hold."""
         with self._lock:
             self._open += 1
         self.follow(sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)

@@ -112,7 +112,7 @@ def _result(task: Task, lease: GrantedLease, call: Call) -> Result:
 
 
 def _write_what_was_printed(**_: Any) -> None:
-    """A process of Celery's ends without waiting for threads."""
+    """Write it now, because a process of Celery ends without waiting for threads."""
     writer().flush(limits().log_flush_seconds)
 
 

@@ -1,6 +1,5 @@
 -- purpose: find where the ranges of a stage begin, searching from the last known floor; and how many
---          seconds the search took the server, without what the client waits for: its second column is
---          computed after the first
+--          seconds the search took on the server, since the second column is computed after the first
 -- guard: none
 -- locks: none
 SELECT (

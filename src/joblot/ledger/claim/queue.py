@@ -109,7 +109,7 @@ def _start_over(stage: StageKey, cursor: _Cursor) -> None:
 
 
 def trusted_seconds(search_seconds: float) -> float:
-    """How long to trust a floor that took the server so long to find from the beginning.
+    """How long to trust a floor whose search from the beginning takes the server `search_seconds`.
 
     Random, so that processes that began together don't start over together.
     """

@@ -127,7 +127,7 @@ def rows_of(pending: Iterable[PendingResult]) -> str:
 def columns_of(pending: Sequence[PendingResult]) -> Columns:
     """Simple results as parameters of the functions that settle: an array for each column.
 
-    Of JSON an array as text. It is None if each result has the same, which is nothing.
+    `outputs` and `details` are JSON arrays, as text, or None if no result has any.
     """
     outputs = [one.canonical_output or NOTHING for one in pending]
     details = [one.detail() for one in pending]

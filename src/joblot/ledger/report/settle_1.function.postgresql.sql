@@ -6,7 +6,7 @@
 --          32 bytes of `hashes`, and in two arrays of JSON its output, and what else it has: `state`,
 --          with the columns of its error, or `metrics`. Both are null if no result has any
 -- guard: what the receipt table counts (COUNTED), of items the lease was granted, that have no outcome
---        in this stage: one of these makes the primary key refuse all. All is read after the lease was
+--        in this stage: if one of them has, the primary key refuses all. All is read after the lease was
 --        locked
 -- locks: the lease (with `shared`, only if it is free); items by number
 CREATE OR REPLACE FUNCTION joblot_settle_1(
