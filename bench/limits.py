@@ -18,15 +18,15 @@ GROWTH = "0030-what-growth-has-shown"
 LIMITS = {
     "memory of the client, 10,000,000 items": Limit(
         GROWTH,
-        "64 MiB and 93. The measurement keeps what each of its 156,000 claims took, 180 bytes each; "
-        "68 MiB of a million items",
+        "64 MiB and 93. The measurement keeps what each of its 156,000 claims took, 180 bytes "
+        "each; 68 MiB of a million items",
     ),
     ", 10,000,000 items / 1,000": Limit(
         GROWTH,
-        "measured once, beside other work. `SELECT 1` took half of what it took in the runs of 1,000 "
-        "items. In milliseconds, of 1,000 items and of ten million: progress 0.5 and 0.45, a sweep 34 "
-        "and 47, the first page of failed items 3.1 and 4.7, the last 2.9 and 2.4, a cancel 5 and 12, "
-        "a delete 9 and 9",
+        "measured once, beside other work. `SELECT 1` took half of what it took in the runs of "
+        "1,000 items. In milliseconds, of 1,000 items and of ten million: progress 0.5 and 0.45, a "
+        "sweep 34 and 47, the first page of failed items 3.1 and 4.7, the last 2.9 and 2.4, a "
+        "cancel 5 and 12, a delete 9 and 9",
     ),
     "sqlite, 1,000,000 items: bytes on disk": Limit(
         GROWTH, "two rows, a primary key for each, and the index by key, as on PostgreSQL"
