@@ -7,9 +7,10 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import OperationalError, connections
 
 from joblot.ledger.claim import queue
+from joblot.ledger.job.lifecycle import cancel
 from joblot.ledger.submit.submit import submit
 from joblot.models import ItemRange
 from tests.ledger import worker
@@ -76,3 +77,53 @@ def test_starting_over_takes_two_thousandths_of_the_time_unless_a_range_would_wa
     assert len(rests) >= 2
     shortest, longest = rest_seconds_max / 2, rest_seconds_max + CLAIM_SECONDS
     assert all(shortest <= one <= longest for one in rests), rests
+
+
+def test_a_job_that_cannot_be_claimed_is_searched_for_once(
+    postgres_only: str, configure: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(range_floor_seconds=FLOOR_SECONDS)
+    time = Time(search_seconds=1.0)
+    monkeypatch.setattr(queue, "time", time)
+    queue.forget()
+    job = submit("large", keys(200), pipeline="p")
+    with connections[postgres_only].execute_wrapper(time.during):
+        while not time.searches:
+            worker.lease(limit=1)
+            time.advance(CLAIM_SECONDS)
+        assert queue.floors()
+        cancel(job.pk)
+        before = len(time.searches)
+        for _ in range(3):
+            time.advance(60.0)
+            assert queue.floors() == []
+    assert len(time.searches) == before + 1
+
+
+def test_a_search_that_fails_is_repeated(
+    postgres_only: str, configure: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(range_floor_seconds=FLOOR_SECONDS)
+    time = Time(search_seconds=1.0)
+    monkeypatch.setattr(queue, "time", time)
+    queue.forget()
+    submit("large", keys(200), pipeline="p")
+    with connections[postgres_only].execute_wrapper(time.during):
+        while not time.searches:
+            worker.lease(limit=1)
+            time.advance(CLAIM_SECONDS)
+        time.advance(60.0)
+        with (
+            connections[postgres_only].execute_wrapper(_canceled),
+            pytest.raises(OperationalError),
+        ):
+            queue.floors()
+        before = len(time.searches)
+        queue.floors()
+    assert len(time.searches) == before + 1
+
+
+def _canceled(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+    if "joblot_range" not in sql:
+        return execute(sql, *rest)
+    raise OperationalError("canceling statement due to statement timeout")

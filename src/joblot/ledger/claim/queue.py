@@ -89,6 +89,8 @@ def floors() -> list[dict[str, int]]:
             if cursor.search_seconds / _START_OVER_SHARE <= limits().range_floor_seconds:
                 continue
             _start_over(stage, cursor)
+            if (at, stage) not in _cursors:
+                continue
         known.append({"job": stage[0], "stage": stage[1], "floor": cursor.floor})
     return known
 
@@ -101,11 +103,16 @@ def _start_over(stage: StageKey, cursor: _Cursor) -> None:
     is_known = cursor.floor_ends > 0
     # First, so that no other thread starts over meanwhile.
     cursor.floor_ends = time.monotonic() + trusted_seconds(cursor.search_seconds)
-    if is_known:
+    if not is_known:
+        return
+    try:
         beginning, cursor.search_seconds = _beginning(stage, 0)
-        if beginning is not None:
-            cursor.after = cursor.floor = beginning
-        cursor.floor_ends = time.monotonic() + trusted_seconds(cursor.search_seconds)
+    except BaseException:
+        cursor.floor_ends = time.monotonic()  # a range below the floor is still to be found
+        raise
+    if beginning is not None:
+        cursor.after = cursor.floor = beginning
+    cursor.floor_ends = time.monotonic() + trusted_seconds(cursor.search_seconds)
 
 
 def trusted_seconds(search_seconds: float) -> float:
@@ -136,16 +143,18 @@ def _raise_floor(stage: StageKey, cursor: _Cursor) -> None:
 
 def _beginning(stage: StageKey, floor: int) -> tuple[int | None, float]:
     """The id behind which the ranges above `floor` begin, None if there are none; and how many
-    seconds the search took the server.
+    seconds the search took the server. Forgets the stage if its job can't be claimed.
 
     Always 0 on databases without row locks, where no floor is kept.
     """
     if not dialect_of(connection()).locks_rows:
         return 0, 0.0
     job_id, position = stage
-    ((found, seconds),) = fetch(
+    ((found, is_claimable, seconds),) = fetch(
         connection(), "claim/first_range", job=job_id, stage=position, after=floor
     )
+    if not is_claimable:
+        _cursors.pop((alias(), stage), None)
     return (None if found is None else found - 1), seconds
 
 
