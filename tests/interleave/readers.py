@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import connections
 
@@ -36,10 +36,13 @@ from joblot.ledger.read.why import why
 from joblot.ledger.read.workers import workers
 from joblot.states import JobStatus
 from joblot.testing.interleave import OperationOutcome
+from joblot.testing.interleave.statement import Statement
 from joblot.webhooks.delivery import deliveries
 from joblot.webhooks.subscriptions import webhooks
 from tests.interleave.scenes import Scene
+from tests.stepped import watched
 
+T = TypeVar("T")
 Reader = Callable[[Scene], Any]
 Answers = Mapping[str, str]
 
@@ -124,8 +127,8 @@ class Witness:
     ) -> Mapping[str, set[str]]:
         """By reader, its answers in every committed state, from before the verb to its end.
 
-        It reads before each of the verb's statements, which affects no other connection, and at
-        the end, so that no commit is missed.
+        It reads before each of the verb's statements, also of those in a function, which affects no
+        other connection, and at the end, so that no commit is missed.
         """
         found: dict[str, set[str]] = defaultdict(set)
         with ThreadPoolExecutor(1, initializer=connections.close_all) as elsewhere:
@@ -138,11 +141,26 @@ class Witness:
                 look()
                 return execute(*statement)
 
-            with connections[self._using].execute_wrapper(before), suppress(JoblotError):
+            conn = connections[self._using]
+            with conn.execute_wrapper(before), watched(conn, _Looking(look)), suppress(JoblotError):
                 verb()
             look()
             elsewhere.submit(connections.close_all).result()
         return found
+
+
+class _Looking:
+    """Looks at each step of a function, where the explorer's operation would stop."""
+
+    def __init__(self, look: Callable[[], None]) -> None:
+        self._look = look
+
+    def perform(self, statement: Statement, call: Callable[[], T], is_busy: object) -> T:
+        return call()
+
+    def step(self, statement: Statement, go_on: Callable[[], None]) -> None:
+        self._look()
+        go_on()
 
 
 def require_one_state(name: str, seen: set[str], outcomes: Mapping[str, OperationOutcome]) -> None:

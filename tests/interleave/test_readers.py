@@ -15,8 +15,9 @@ BOUNDS = {
     "full": Bound(preemptions=1, schedules=2000, samples=0),
     "deep": Bound(preemptions=2, schedules=2000, samples=20),
 }
-# A last result, removals, and what begins the next run in several transactions.
-LIKELY = ("report", "delete", "retry")
+# A last result, removals, what begins the next run in several transactions, and a cancel, which
+# commits within a function.
+LIKELY = ("report", "delete", "retry", "cancel")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

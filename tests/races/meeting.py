@@ -13,11 +13,10 @@ from typing import Any, TypeVar
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from joblot.ledger.db.transactions import connection
-from joblot.testing.interleave.postgres import plain_connection
 from joblot.testing.interleave.psycopg_watch import WatchedConnection
 from joblot.testing.interleave.statement import Statement
-from joblot.testing.interleave.steps import Gates
 from tests.polling import eventually
+from tests.stepped import watched
 
 T = TypeVar("T")
 
@@ -93,15 +92,8 @@ class Gate:
             yield
             raw.operation = self._around
             return
-        kind = type(raw)
-        with plain_connection(conn, "keeper of a gate") as keeper:
-            gates = Gates(keeper)
-            WatchedConnection.watch(raw, gate, gates)
+        with watched(conn, gate):
             yield
-            if not raw.closed:
-                gates.let_go(raw)
-                raw.remove_notice_handler(raw.note_step)
-                raw.__class__ = kind
 
     def perform(self, statement: Statement, call: Callable[[], T], is_busy: object) -> T:
         return call()
