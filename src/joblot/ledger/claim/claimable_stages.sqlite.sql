@@ -34,7 +34,7 @@ FROM (
 ) c
 WHERE any_ready
   AND (items_max IS NULL OR (
-      SELECT COALESCE(sum(l.open), 0) FROM joblot_lease l INDEXED BY joblot_lease_job_state
+      SELECT COALESCE(sum(l.open), 0) FROM joblot_lease l {by_state}
       WHERE l.job_id = c.id AND l.state = {LIVE}
   ) < items_max)
   AND NOT (rated AND EXISTS (

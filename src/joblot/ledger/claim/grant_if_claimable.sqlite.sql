@@ -27,7 +27,7 @@ FROM (
 WHERE j.id = %(job)s AND j.status IN ({CLAIMABLE}) AND (NOT j.rated OR %(rated)s)
   AND (j.limited IS NULL OR j.limited = %(limited)s)
   AND (j.items_max IS NULL OR (
-      SELECT COALESCE(sum(l.open), 0) FROM joblot_lease l INDEXED BY joblot_lease_job_state
+      SELECT COALESCE(sum(l.open), 0) FROM joblot_lease l {by_state}
       WHERE l.job_id = %(job)s AND l.state = {LIVE}
   ) < j.items_max)
   AND (%(owner_items_max)s IS NULL OR (

@@ -23,7 +23,7 @@ SELECT EXISTS (
           WHERE p.pipeline = s.pipeline AND (p.next_at > {now} OR p.is_full)
       )
       AND COALESCE(json_extract(j.policy, '$.in_flight_items_max') > (
-          SELECT COALESCE(sum(l.open), 0) FROM joblot_lease l INDEXED BY joblot_lease_job_state
+          SELECT COALESCE(sum(l.open), 0) FROM joblot_lease l {by_state}
           WHERE l.job_id = j.id AND l.state = {LIVE}
       ), 1)
       AND s.pipeline IN (SELECT value FROM json_each(%(pipelines)s))

@@ -18,7 +18,7 @@ SELECT EXISTS (
        COALESCE(max(o.status <> 'PAUSED'), 0),
        COALESCE(max(o.status <> 'PAUSED' AND o.due <= {now} AND (
            o.rate_at IS NOT NULL OR o.pipeline_full OR COALESCE(o.items_max <= (
-               SELECT COALESCE(sum(l.open), 0) FROM joblot_lease l INDEXED BY joblot_lease_job_state
+               SELECT COALESCE(sum(l.open), 0) FROM joblot_lease l {by_state}
                WHERE l.job_id = o.job AND l.state = {LIVE}
            ), 0)
        )), 0),
@@ -45,7 +45,7 @@ FROM (
                 LIMIT %(rows)s
             ) soonest) AS due,
            (SELECT min(taken.expires_at) FROM (
-                SELECT l.expires_at FROM joblot_lease l INDEXED BY joblot_lease_job_state
+                SELECT l.expires_at FROM joblot_lease l {by_state}
                 WHERE l.job_id = j.id AND l.state = {LIVE} AND l.stage = s.position
                 LIMIT %(rows)s
             ) taken) AS ends

@@ -31,11 +31,13 @@ class Dialect(ABC):
     has_notifications: ClassVar[bool]
     # JSON values nested in JSON that a statement builds are returned as text.
     nests_json_as_text: ClassVar[bool]
-    # What replaces `{now}` in a statement's file (`frozen_now` with a clock set by a test), and
-    # `{slot}`.
+    # What replaces `{now}` in a statement's file (`frozen_now` with a clock set by a test),
+    # `{slot}`, and behind `joblot_lease` `{by_state}` and `{gave_back}`: the index to read it by.
     now: ClassVar[str]
     frozen_now: ClassVar[str]
     slot: ClassVar[str]
+    by_state: ClassVar[str] = ""
+    gave_back: ClassVar[str] = ""
 
     @abstractmethod
     def version(self, conn: BaseDatabaseWrapper) -> str:

@@ -4,7 +4,7 @@
 run has no suffix. A name that begins with `../` is that of another package.
 
 A file holds `%(name)s` parameters, and `{NAME}` placeholders for what differs by database or comes
-from `states`: `{now}`, `{slot}`, sets such as `{CLAIMABLE}`, and single states.
+from `states`: those that `Dialect` names, sets such as `{CLAIMABLE}`, and single states.
 `({PIPELINE_IN_FLIGHT[q.pipeline]})` is the statement `rows/pipeline_in_flight` as a subquery, with
 `q.pipeline` for its parameter. A line that ends in `-- if NAME` is part of the statement only if
 that parameter is given and not None.
@@ -84,13 +84,20 @@ def text(name: str, dialect: Dialect, *, frozen: bool, given: frozenset[str] = f
         line for line, wanted in _lines(name, dialect.name) if wanted is None or wanted in given
     ]
     now = dialect.frozen_now if frozen else dialect.now
-    return filled("\n".join(lines), dialect.name, now=now, slot=dialect.slot)
+    return filled(
+        "\n".join(lines),
+        dialect.name,
+        now=now,
+        slot=dialect.slot,
+        by_state=dialect.by_state,
+        gave_back=dialect.gave_back,
+    )
 
 
-def filled(text: str, dialect_name: str, *, now: str, slot: str) -> str:
+def filled(text: str, dialect_name: str, **of_dialect: str) -> str:
     """The text with its `{NAME}` placeholders replaced."""
     in_flight = _Subquery("rows/pipeline_in_flight", "pipeline", dialect_name)
-    return text.format(now=now, slot=slot, PIPELINE_IN_FLIGHT=in_flight, **_STATES)
+    return text.format(PIPELINE_IN_FLIGHT=in_flight, **of_dialect, **_STATES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,14 @@
 UPDATE joblot_lease SET state = {CLOSED}
 WHERE token IN (
     SELECT * FROM (
-        SELECT token FROM joblot_lease INDEXED BY joblot_lease_job_state
+        SELECT token FROM joblot_lease {by_state}
         WHERE job_id = %(job)s AND run <= %(run)s AND state IN ({CAN_SETTLE})
         LIMIT %(size)s
     )
     UNION ALL
     SELECT * FROM (
         SELECT token FROM joblot_lease
+        {gave_back} -- if unsettled
         WHERE job_id = %(job)s AND run <= %(run)s AND state = {SPENT}
           AND NOT (gone = '[]') -- if unsettled
         LIMIT %(size)s

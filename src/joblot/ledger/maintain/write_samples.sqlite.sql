@@ -12,9 +12,9 @@ SELECT j.id, %(tick)s, j.run, {now},
             LEFT JOIN joblot_tally t ON t.job_id = s.job_id AND t.stage = s.position
             WHERE s.job_id = j.id GROUP BY s.position ORDER BY s.position
         ) c),
-       (SELECT COALESCE(SUM(open), 0) FROM joblot_lease INDEXED BY joblot_lease_job_state
+       (SELECT COALESCE(SUM(open), 0) FROM joblot_lease {by_state}
         WHERE job_id = j.id AND state = {LIVE}),
-       (SELECT COUNT(DISTINCT worker) FROM joblot_lease INDEXED BY joblot_lease_job_state
+       (SELECT COUNT(DISTINCT worker) FROM joblot_lease {by_state}
         WHERE job_id = j.id AND state = {LIVE})
 FROM joblot_job j
 WHERE j.id IN (SELECT value FROM json_each(%(jobs)s)) AND j.deleted_at IS NULL

@@ -1,22 +1,21 @@
 -- purpose: everything that is shown of a job, or of a page of jobs, in one snapshot; one row per
 --          stage, which begins with the first columns of due.sql
 -- guard: the jobs are not deleted
--- locks: none; CROSS JOIN makes every access by job a look-up, and INDEXED BY that to its leases:
---        while all leases belong to one job, SQLite's statistics call the index useless
+-- locks: none; CROSS JOIN makes every access by job a look-up
 SELECT j.version, j.run, j.revision, j.status, j.sealed, j.total, j.recorded, j.policy,
        CASE WHEN j.status = 'CANCELING' AND j.cancel_closes_at IS NOT NULL THEN (
-           SELECT 1 FROM joblot_lease l INDEXED BY joblot_lease_job_state
+           SELECT 1 FROM joblot_lease l {by_state}
            WHERE l.job_id = j.id AND l.state IN ({CAN_SETTLE})
            ORDER BY l.state, l.stage LIMIT 1
        ) IS NULL AND (
-           SELECT 1 FROM joblot_lease l
+           SELECT 1 FROM joblot_lease l {gave_back}
            WHERE l.job_id = j.id AND l.state = {SPENT} AND NOT (l.gone = '[]') LIMIT 1
        ) IS NULL ELSE false END AS drained,
        s.position, s.name, COALESCE(SUM(t.succeeded), 0), COALESCE(SUM(t.failed), 0),
        COALESCE(SUM(t.lost), 0), COALESCE(SUM(t.skipped), 0),
        j.id, j.name, j.project, j.priority, j.owner, j.created_at, j.started_at, j.finished_at,
        s.pipeline, COALESCE(SUM(t.late), 0),
-       (SELECT COALESCE(SUM(l.open), 0) FROM joblot_lease l INDEXED BY joblot_lease_job_state
+       (SELECT COALESCE(SUM(l.open), 0) FROM joblot_lease l {by_state}
         WHERE l.job_id = j.id AND l.state = {LIVE} AND l.stage = s.position) AS in_flight,
        (SELECT json_group_object(m.name, m.value) FROM (
            SELECT name, SUM(value) AS value FROM joblot_metric

@@ -5,10 +5,11 @@
 -- locks: none
 SELECT j.version, j.run, j.revision, j.status, j.sealed, j.total, j.recorded, j.policy,
        CASE WHEN j.status = 'CANCELING' AND j.cancel_closes_at IS NOT NULL THEN (
-           SELECT 1 FROM joblot_lease l WHERE l.job_id = j.id AND l.state IN ({CAN_SETTLE})
+           SELECT 1 FROM joblot_lease l {by_state}
+           WHERE l.job_id = j.id AND l.state IN ({CAN_SETTLE})
            ORDER BY l.state, l.stage LIMIT 1
        ) IS NULL AND (
-           SELECT 1 FROM joblot_lease l
+           SELECT 1 FROM joblot_lease l {gave_back}
            WHERE l.job_id = j.id AND l.state = {SPENT} AND NOT (l.gone = '[]') LIMIT 1
        ) IS NULL ELSE false END AS drained,
        s.position, s.name,
