@@ -12,7 +12,7 @@ from django.db import OperationalError, connections
 from joblot.ledger.claim import queue
 from joblot.ledger.job.lifecycle import cancel
 from joblot.ledger.submit.submit import submit
-from joblot.models import ItemRange
+from joblot.models import ItemRange, Job
 from tests.ledger import worker
 from tests.ledger.worker import keys
 
@@ -79,18 +79,24 @@ def test_starting_over_takes_two_thousandths_of_the_time_unless_a_range_would_wa
     assert all(shortest <= one <= longest for one in rests), rests
 
 
+def searched_from_the_beginning(time: Time) -> Job:
+    """A large job, claimed from until the search for its ranges has started over."""
+    queue.forget()
+    job = submit("large", keys(200), pipeline="p")
+    while not time.searches:
+        worker.lease(limit=1)
+        time.advance(CLAIM_SECONDS)
+    return job
+
+
 def test_a_job_that_cannot_be_claimed_is_searched_for_once(
     postgres_only: str, configure: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configure(range_floor_seconds=FLOOR_SECONDS)
     time = Time(search_seconds=1.0)
     monkeypatch.setattr(queue, "time", time)
-    queue.forget()
-    job = submit("large", keys(200), pipeline="p")
     with connections[postgres_only].execute_wrapper(time.during):
-        while not time.searches:
-            worker.lease(limit=1)
-            time.advance(CLAIM_SECONDS)
+        job = searched_from_the_beginning(time)
         assert queue.floors()
         cancel(job.pk)
         before = len(time.searches)
@@ -106,12 +112,8 @@ def test_a_search_that_fails_is_repeated(
     configure(range_floor_seconds=FLOOR_SECONDS)
     time = Time(search_seconds=1.0)
     monkeypatch.setattr(queue, "time", time)
-    queue.forget()
-    submit("large", keys(200), pipeline="p")
     with connections[postgres_only].execute_wrapper(time.during):
-        while not time.searches:
-            worker.lease(limit=1)
-            time.advance(CLAIM_SECONDS)
+        searched_from_the_beginning(time)
         time.advance(60.0)
         with (
             connections[postgres_only].execute_wrapper(_canceled),
