@@ -73,15 +73,7 @@ GUARDS = (
             raise
 """,
         "ledger/report/test_refused_by_the_database.py"
-        "::test_a_sum_that_would_not_fit_rejects_its_result_and_counts_the_others[postgres-alone]",
-    ),
-    Guard(
-        "So is what it refuses of a shared commit, and the others are settled.",
-        "report/group_commit.py",
-        "except (JoblotError, DatabaseError) as error:",
-        "except KeyError as error:",
-        "ledger/report/test_refused_by_the_database.py"
-        "::test_one_that_the_database_refuses_harms_no_other_of_a_shared_commit",
+        "::test_a_sum_that_would_not_fit_rejects_its_result_and_counts_the_others[postgres]",
     ),
     Guard(
         "A sum that does not fit fails, also on SQLite, where + would become inexact.",
