@@ -25,8 +25,8 @@ GUARDS = (
     Guard(
         "A report locks its lease before it settles.",
         SETTLE,
-        "        WHERE l.token = joblot_settle_1.token\n        FOR UPDATE;\n",
-        "        WHERE l.token = joblot_settle_1.token;\n",
+        "    WHERE l.token = joblot_settle_1.token\n    FOR UPDATE;\n",
+        "    WHERE l.token = joblot_settle_1.token;\n",
         pair("last-report-expire-postgres"),
     ),
     Guard(
