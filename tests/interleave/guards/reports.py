@@ -34,7 +34,7 @@ GUARDS = (
         SETTLE,
         "          AND w.revoked_at IS NOT NULL;\n",
         "          AND false;\n",
-        f"{REVOCATION}::test_its_next_report_is_refused_and_counts_nothing[postgres-report]",
+        f"{REVOCATION}::test_its_next_report_is_refused_and_counts_nothing[postgres]",
     ),
     Guard(
         "Of two results of an item one is counted.",
@@ -96,14 +96,14 @@ GUARDS = (
         NEXT,
         "    EXCEPTION WHEN OTHERS THEN\n        outcome := 'failed';\n",
         "",
-        f"{NEXT_TESTS}::TestInOneCall::test_an_error_of_the_claim_takes_no_receipt_away[alone-postgres]",
+        f"{NEXT_TESTS}::TestInOneCall::test_an_error_of_the_claim_takes_no_receipt_away[called-postgres]",
     ),
     Guard(
         "A report that claims counts what it settles.",
         NEXT,
         "    IF settled THEN\n        counted",
         "    IF false THEN\n        counted",
-        f"{NEXT_TESTS}::test_it_counts_and_grants[alone-postgres]",
+        f"{NEXT_TESTS}::test_it_counts_and_grants[called-postgres]",
     ),
     Guard(
         "A report that claims waits for no range.",

@@ -81,7 +81,7 @@ GUARDS = (
         "(SELECT sum(v) FROM (SELECT joblot_metric.value AS v UNION ALL SELECT excluded.value))",
         "joblot_metric.value + excluded.value",
         "ledger/report/test_refused_by_the_database.py"
-        "::test_a_sum_that_would_not_fit_rejects_its_result_and_counts_the_others[sqlite-alone]",
+        "::test_a_sum_that_would_not_fit_rejects_its_result_and_counts_the_others[sqlite]",
     ),
     Guard(
         "The age of a candidates snapshot counts from before it was read.",
