@@ -67,13 +67,6 @@ LIMITS = {
         "a cancel waits for claims and reports in flight, and each of its four statements for one "
         "of two cores: `SELECT 1` waits once. Another run gave 17",
     ),
-    "failed here and there and retried, old snapshot": Limit(
-        "0023-a-claim-is-one-call",
-        "measured before its cause was fixed: all 32 processes searched for the first range, and "
-        "wrote to one row, at the same moments, of which some fell into the last tenth. Since then "
-        "the server's time per claim is flat; drains of ranges that SQL had inserted gave 1.04 and "
-        "1.14, and 0.80 to 1.09 before",
-    ),
     "claims/s / the usual queue's": Limit(
         "0023-a-claim-is-one-call",
         "the usual queue marks rows in one statement, and its claims wait for each other; with 8 "

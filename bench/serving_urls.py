@@ -11,7 +11,6 @@ from joblot.api.auth import caller_of
 from joblot.api.body import json_of
 from joblot.api.edge import edge
 from joblot.given_results import parse_results
-from joblot.ledger.report.report import report
 from joblot.states import Receipt
 from joblot.wire import ItemReceipt, receipts_json
 
@@ -25,16 +24,7 @@ def nothing(request: HttpRequest) -> HttpResponse:
     return HttpResponse(json.dumps(receipts_json(receipts)), content_type="application/json")
 
 
-def alone(request: HttpRequest) -> HttpResponse:
-    """Like the API's view, but with each report in its own statement."""
-    caller_of(request)
-    body = json_of(request)
-    receipts = report(body["lease"], body["results"])
-    return HttpResponse(json.dumps(receipts_json(receipts)), content_type="application/json")
-
-
 urlpatterns = [
     path("nothing", edge(nothing)),
-    path("alone", edge(alone)),
     path("", include("joblot.server.urls")),
 ]

@@ -22,7 +22,6 @@ from django.core.management import call_command  # noqa: E402 (after Django is s
 
 import joblot  # noqa: E402
 from joblot.errors import NotFound  # noqa: E402
-from joblot.ledger.report.group_commit import report_grouped  # noqa: E402
 
 
 def write(line: dict[str, Any]) -> None:
@@ -63,6 +62,6 @@ joblot.report(first.token, [joblot.success(0)])
 write({"name": "lease", "traceparent": first.traceparent})
 with tracer.start_as_current_span("round"):
     (second,) = joblot.claim("p", 1).leases
-    report_grouped(second.token, [joblot.success(1)])
+    joblot.report(second.token, [joblot.success(1)])
 with suppress(NotFound):
     joblot.pause(10**12)

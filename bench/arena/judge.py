@@ -10,7 +10,7 @@ from bench.arena.rates import Cell
 from bench.figures import Figure, figure
 from bench.strategies import LIMIT
 
-LEDGER = ("J", "Jg")
+LEDGER = ("J", "Jt")
 CENTRE = Cell()
 Json = Mapping[str, Any]
 
@@ -30,7 +30,7 @@ def _against_counters(centre: Json) -> Iterator[Figure]:
     about = "2 ms commits, 32 handlers, 16 a batch"
     for name, key, other, must in (
         ("joblot, called directly / A2", "J", "A2", ">= 6"),
-        ("joblot, by group commit / A2", "Jg", "A2", ">= 10"),
+        ("joblot, in threads / A2", "Jt", "A2", ">= 10"),
         ("joblot, called directly / A1", "J", "A1", ">= 7"),
     ):
         if key in centre and other in centre:
@@ -56,7 +56,7 @@ def _against_the_limit(rates: Json) -> Iterator[Figure]:
 
 
 def _lag(lags: Json) -> Iterator[Figure]:
-    for key, name in (("J", "called directly"), ("Jg", "by group commit")):
+    for key, name in (("J", "called directly"), ("Jt", "in threads")):
         found = [
             percentile(run["lags_ms"], 0.99) / run["p50_ms"]
             for run in lags.get(key, [])

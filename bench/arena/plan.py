@@ -10,7 +10,7 @@ from bench.arena.rates import Cell
 from bench.strategies import LIMIT, STRATEGIES
 
 KEYS = tuple(one.key for one in STRATEGIES)
-LEDGER = ("J", "Jg")
+LEDGER = ("J", "Jt")
 OF_REDIS = tuple(one.key for one in STRATEGIES if one.needs_redis)
 CENTRE = Cell()
 DISK = replace(CENTRE, delay=0)

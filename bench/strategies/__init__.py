@@ -5,7 +5,7 @@ from bench.strategies.counter import Counter, RowsCounter, StatementCounter
 from bench.strategies.fold import FoldLater
 from bench.strategies.item_rows import AdvisoryLock, OpenRows, Recount
 from bench.strategies.json_blob import ConditionalStatus, JsonBlob, LockedJson
-from bench.strategies.ledger import Ledger, SharedLedger
+from bench.strategies.ledger import Ledger, ThreadedLedger
 from bench.strategies.redis_sets import ComputedOnRead, Lua, Rendered
 from bench.strategies.shape import Strategy
 
@@ -25,6 +25,6 @@ STRATEGIES: tuple[type[Strategy], ...] = (
     FoldLater,
     Lua,
     Ledger,
-    SharedLedger,
+    ThreadedLedger,
 )
 BY_KEY: dict[str, type[Strategy]] = {LIMIT.key: LIMIT} | {one.key: one for one in STRATEGIES}

@@ -141,14 +141,9 @@ class Ledger(Strategy):
         return None if seconds is None else float(seconds)
 
 
-class SharedLedger(Ledger):
-    """Handlers are threads of one process, as in `joblot serve`, and share commits."""
+class ThreadedLedger(Ledger):
+    """Handlers are threads of one process, as in `joblot serve`."""
 
-    key = "Jg"
-    what = "joblot, by group commit"
+    key = "Jt"
+    what = "joblot, in threads"
     one_process = True
-
-    def report(self) -> Callable[..., Any]:
-        from joblot.ledger.report.group_commit import report_grouped
-
-        return report_grouped

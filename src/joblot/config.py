@@ -80,7 +80,6 @@ class Limits:
     claim_retry_seconds_max: float = 5.0
     priority_step_seconds: float = 3_600.0  # of age, as which one step of priority counts
 
-    reports_shared_max: int = 32  # settled by one statement in a group commit
     claims_shared_max: int = 16  # claims over HTTP that share one statement and commit
 
     conflict_retries_max: int = 30

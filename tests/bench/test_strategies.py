@@ -207,4 +207,4 @@ def test_only_the_ledger_refuses_a_stale_save_by_other_code(key, job):
     strategy.handle(SECOND)
     assert end_of(strategy) == RIGHT
     save()
-    assert strategy.finished(0) == (key in {"J", "Jg"})
+    assert strategy.finished(0) == (key in {"J", "Jt"})

@@ -20,7 +20,6 @@ from django.db import connections
 
 from joblot.errors import Unavailable
 from joblot.ledger.maintain.sweep import sweep
-from joblot.ledger.report.group_commit import report_grouped
 from joblot.ledger.report.report import report
 from joblot.ledger.submit.submit import submit
 from joblot.models import Job, Outcome
@@ -107,17 +106,6 @@ def test_a_report_whose_connection_ends_after_the_commit_says_that_all_is_record
     ends_once(job, lease)
 
 
-def test_one_that_shares_a_commit_goes_alone_and_finds_all_of_it_recorded(
-    postgres_only: str, in_thread: Any
-) -> None:
-    job, lease = the_last_report()
-    with stopped_after_commit():
-        reporting = in_thread(lambda: report_grouped(lease.token, map(success, range(ITEMS))))
-        end(committed_process())
-        assert {one.receipt.value for one in reporting.result()} == {"duplicate"}
-    assert (status(job), kinds(job).count("finished")) == ("SUCCESS", 1)
-
-
 def test_a_check_that_is_canceled_takes_no_receipt_away(postgres_only: str, in_thread: Any) -> None:
     job, lease = the_last_report()
     with stopped_after_commit():
@@ -127,13 +115,12 @@ def test_a_check_that_is_canceled_takes_no_receipt_away(postgres_only: str, in_t
     assert (status(job), kinds(job).count("finished")) == ("SUCCESS", 1)
 
 
-@pytest.mark.parametrize("verb", [report, report_grouped])
 def test_a_server_that_crashes_after_the_commit_has_everything(
-    durable_postgres: PostgresServer, verb: Any
+    durable_postgres: PostgresServer,
 ) -> None:
     job, lease = the_last_report()
     with stopped_after_commit():
-        reporting = Threads()(lambda: verb(lease.token, map(success, range(ITEMS))))
+        reporting = Threads()(lambda: report(lease.token, map(success, range(ITEMS))))
         committed_process()
         durable_postgres.stop("immediate")
         with pytest.raises(Unavailable, match="report all of them again, each counts once"):

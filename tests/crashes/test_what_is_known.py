@@ -19,7 +19,6 @@ from joblot.contrib.antenna.subjects import Subject
 from joblot.errors import Unavailable
 from joblot.ledger.job.retry import retry
 from joblot.ledger.maintain.sweep import sweep
-from joblot.ledger.report import group_commit
 from joblot.ledger.report.report import report
 from joblot.ledger.submit.submit import add_items, seal, submit
 from joblot.models import Job, Outcome
@@ -63,20 +62,17 @@ def number_before(words: str, message: str) -> int:
     return int(found[1])
 
 
-@pytest.mark.parametrize("verb", [report, group_commit.report_grouped])
-def test_a_report_says_how_many_results_are_recorded(
-    durable_postgres: PostgresServer, verb: Any
-) -> None:
+def test_a_report_says_how_many_results_are_recorded(durable_postgres: PostgresServer) -> None:
     """Two rounds, since one result occurs twice; the server stops between them."""
     job = submit("rounds", keys(ITEMS), pipeline="p")
     lease = worker.lease(limit=ITEMS)
     results = [success(n) for n in range(ITEMS - 2)]
     repeated = [*results, success(0), success(ITEMS - 1)]
     with stopping(durable_postgres, ROUND) as message:
-        verb(lease.token, repeated)
+        report(lease.token, repeated)
     there = Outcome.objects.filter(job_id=job.pk).count()
     assert number_before("of these 12 results are known to be recorded", message()) == there == 11
-    receipts = [one.receipt.value for one in verb(lease.token, repeated)]
+    receipts = [one.receipt.value for one in report(lease.token, repeated)]
     assert receipts == ["duplicate"] * 12
 
 

@@ -20,7 +20,6 @@ from joblot.ledger.claim.candidates import Wanted
 from joblot.ledger.job.lifecycle import cancel, pause, resume, start
 from joblot.ledger.job.retry import retry
 from joblot.ledger.lease import expire, release
-from joblot.ledger.report.group_commit import report_grouped
 from joblot.ledger.rows import wake
 from joblot.ledger.submit.submit import submit
 from joblot.models import Job
@@ -108,7 +107,7 @@ class TestWhatWakes:
         with one_waits(listening, http, in_thread):
             fail(lease, retryable=True)
 
-    @pytest.mark.parametrize("how", ["alone", "grouped", "together", "judged"])
+    @pytest.mark.parametrize("how", ["alone", "together", "judged"])
     def test_a_success_that_is_passed_on(
         self, listening: Served, http: httpx.Client, in_thread: Threads, how: str
     ) -> None:
@@ -121,8 +120,6 @@ class TestWhatWakes:
 def report(served: Served, token: str, how: str) -> None:
     if how == "alone":
         assert worker.receipts(token, success(0)) == ["counted"]
-    elif how == "grouped":
-        report_grouped(token, [success(0)])
     elif how == "together":
         results = {"lease": token, "results": [{"item": 0, "outcome": "succeeded"}]}
         with served.client() as other:

@@ -32,11 +32,8 @@ from joblot.ledger.maintain.merge import merge_ranges
 from joblot.ledger.maintain.outbox import fan_out
 from joblot.ledger.maintain.revocation import restore_worker, revoke_worker
 from joblot.ledger.maintain.sample import sample
-from joblot.ledger.report.group_commit import GroupCommit
 from joblot.ledger.report.known import settle_known
 from joblot.ledger.report.pending_result import PendingResult
-from joblot.ledger.report.report import report_by
-from joblot.ledger.report.write import Settled
 from joblot.ledger.rows.log import log
 from joblot.ledger.submit.submit import add_items, seal, submit
 from joblot.wire import Claim, NextClaim, success
@@ -69,22 +66,6 @@ def expired(scene: Scene) -> Any:
 
 def renew_both(scene: Scene) -> int:
     return renew_many([UUID(lease.token) for lease in (live(scene), expired(scene))], 5000)
-
-
-def together(scene: Scene) -> list[str]:
-    """Item 0 through both leases in one commit; each then does what is left of its report."""
-    leases = [lease.token for lease in (scene.live, scene.expired) if lease]
-    group, joined = GroupCommit(), {}
-    if connection().vendor == "postgresql":
-        for token in map(UUID, leases):
-            joined[token] = group.join(token, [PendingResult(success(0), "null", NULL_HASH)])
-        group.lead()
-
-    def at_once(token: UUID, pending: object) -> Settled | None:
-        return joined[token].settled
-
-    answers = [report_by(at_once, token, [success(0)]) for token in leases]
-    return [one.receipt.value for (one,) in answers]
 
 
 def claims(scene: Scene) -> list[list[int]]:
@@ -171,7 +152,6 @@ VERBS: dict[str, Verb] = {
     "fail": Verb("last staged deleted failing", lambda s: fail(live(s))),
     "requeue": Verb("last running failing", lambda s: fail(live(s), retryable=True)),
     "amend": Verb("failed last running staged deleted failing", lambda s: succeed(expired(s))),
-    "together": Verb("last running staged canceling deleted failing", together),
     # an import
     "known": Verb("running last staged filling paused", known),
     # the clock

@@ -149,6 +149,6 @@ def test_health_is_answered_while_every_thread_waits_for_the_database(
 
 
 def test_a_request_waits_shorter_than_a_lease() -> None:
-    """A report may wait for a group commit, for its own attempt, and for reconciling."""
+    """A report may wait for its settling, for what is judged of it, and for reconciling."""
     longest = SERVED_STATEMENT_SECONDS_MAX + SILENCE_SLACK_SECONDS
     assert 3 * longest < default_policy().lease_seconds

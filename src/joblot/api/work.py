@@ -36,7 +36,7 @@ from joblot.api.schemas.work import (
 from joblot.config import limits
 from joblot.errors import InvalidInput, JoblotError, TooLarge
 from joblot.identity.caller import Caller, Scope
-from joblot.ledger.claim.after_report import report_grouped_and_claim
+from joblot.ledger.claim.after_report import report_and_claim
 from joblot.ledger.claim.availability import next_job
 from joblot.ledger.claim.candidates import Wanted
 from joblot.ledger.claim.claim import claim_as
@@ -44,8 +44,8 @@ from joblot.ledger.claim.take import offered, take
 from joblot.ledger.lease import release, renew
 from joblot.ledger.maintain.revocation import restore_worker, revoke_worker
 from joblot.ledger.read.workers import workers as all_workers
-from joblot.ledger.report.group_commit import report_grouped
 from joblot.ledger.report.printed import keep_printed
+from joblot.ledger.report.report import report
 from joblot.ledger.rows import workers
 from joblot.ledger.rows.names import checked_name
 from joblot.shown import shown
@@ -172,7 +172,7 @@ def create_results(request: HttpRequest) -> Any:
     given = body.get("claim")
     if given is None:
         worker_of(request, caller)
-        shape = receipts_json(report_grouped(lease, results))
+        shape = receipts_json(report(lease, results))
     else:
         shape = _report_and_claim(request, caller, lease, results, given)
     return HttpResponse(json.dumps(shape), content_type="application/json")
@@ -187,9 +187,9 @@ def _report_and_claim(
         worker = worker_of(request, caller, asked.about)
         _require_claimable(caller, asked)
     except JoblotError as error:
-        answer = Reported(report_grouped(lease, results), claim_error=error)
+        answer = Reported(report(lease, results), claim_error=error)
     else:
-        answer = report_grouped_and_claim(lease, results, _as_claim(caller, asked, worker))
+        answer = report_and_claim(lease, results, _as_claim(caller, asked, worker), shared=True)
     problem = answer.claim_error and of_error(answer.claim_error).members
     found = answer.claim and answer.claim.as_json()
     return receipts_json(answer.receipts) | {"claim": found, "claim_problem": problem}

@@ -20,7 +20,7 @@ GUARDS = (
         "report/held.py",
         "        if revoked_at is not None:\n",
         "        if False:\n",
-        f"{REVOCATION}::test_its_next_report_is_refused_and_counts_nothing[sqlite-report]",
+        f"{REVOCATION}::test_its_next_report_is_refused_and_counts_nothing[sqlite]",
     ),
     Guard(
         "The sweep releases what was granted while a worker was being revoked.",

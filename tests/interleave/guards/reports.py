@@ -1,4 +1,4 @@
-"""Guards of reports that are settled without being judged: by functions, or together."""
+"""Guards of reports that are settled without being judged, by functions."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ NEXT = "claim/report_and_claim_1.function.postgresql.sql"
 AFTER = "claim/after_report.py"
 NEXT_TESTS = "ledger/claim/test_after_report.py"
 NEXT_RACES = "races/test_next_claim.py"
-TOGETHER = "report/settle.postgresql.sql"
 REVOCATION = "ledger/maintain/test_revocation.py"
 CRASHES = "crashes/test_after_the_commit.py"
-GROUP = "ledger/report/test_group_commit.py"
 
 GUARDS = (
     Guard(
@@ -25,17 +23,10 @@ GUARDS = (
         pair("last-cancel-report-postgres"),
     ),
     Guard(
-        "So does one that shares a commit with others.",
-        TOGETHER,
-        "(h.state, h.gone @> to_jsonb(p.number), p.state) IN ({COUNTED})",
-        "true",
-        pair("last-cancel-together-postgres"),
-    ),
-    Guard(
         "A report locks its lease before it settles.",
         SETTLE,
-        "        WHERE l.token = joblot_settle_1.token\n        FOR UPDATE;\n",
-        "        WHERE l.token = joblot_settle_1.token;\n",
+        "    WHERE l.token = joblot_settle_1.token\n    FOR UPDATE;\n",
+        "    WHERE l.token = joblot_settle_1.token;\n",
         pair("last-report-expire-postgres"),
     ),
     Guard(
@@ -43,14 +34,7 @@ GUARDS = (
         SETTLE,
         "          AND w.revoked_at IS NOT NULL;\n",
         "          AND false;\n",
-        f"{REVOCATION}::test_its_next_report_is_refused_and_counts_nothing[postgres-report]",
-    ),
-    Guard(
-        "Nor in a shared commit.",
-        TOGETHER,
-        "                AND w.revoked_at IS NOT NULL LIMIT 1\n",
-        "                AND false\n",
-        f"{GROUP}::test_a_revoked_worker_is_refused_in_a_shared_commit",
+        f"{REVOCATION}::test_its_next_report_is_refused_and_counts_nothing[postgres]",
     ),
     Guard(
         "Of two results of an item one is counted.",
@@ -112,14 +96,14 @@ GUARDS = (
         NEXT,
         "    EXCEPTION WHEN OTHERS THEN\n        outcome := 'failed';\n",
         "",
-        f"{NEXT_TESTS}::TestInOneCall::test_an_error_of_the_claim_takes_no_receipt_away[alone-postgres]",
+        f"{NEXT_TESTS}::TestInOneCall::test_an_error_of_the_claim_takes_no_receipt_away[called-postgres]",
     ),
     Guard(
         "A report that claims counts what it settles.",
         NEXT,
         "    IF settled THEN\n        counted",
         "    IF false THEN\n        counted",
-        f"{NEXT_TESTS}::test_it_counts_and_grants[alone-postgres]",
+        f"{NEXT_TESTS}::test_it_counts_and_grants[called-postgres]",
     ),
     Guard(
         "A report that claims waits for no range.",
@@ -176,40 +160,5 @@ GUARDS = (
         "    if found.halt is not None:\n",
         "    if False:\n",
         "races/test_halt.py::test_a_resume_is_not_undone_by_a_process_that_saw_the_halt_before[sqlite]",
-    ),
-    Guard(
-        "A report that shares a commit waits for no lease.",
-        TOGETHER,
-        "    FOR UPDATE SKIP LOCKED\n",
-        "    FOR UPDATE\n",
-        f"{GROUP}::test_a_lease_that_somebody_holds_keeps_no_other_waiting",
-    ),
-    Guard(
-        "Nor does one that is alone in it, and keeps the next one from beginning.",
-        SETTLE,
-        "        FOR UPDATE SKIP LOCKED;\n",
-        "        FOR UPDATE;\n",
-        f"{GROUP}::test_a_report_that_is_alone_in_its_commit_does_not_wait_either",
-    ),
-    Guard(
-        "A hook is called for nothing that a shared commit has settled without it.",
-        TOGETHER,
-        "                AND s.pipeline = ANY (%(hooked)s::text[]) -- if hooked\n",
-        "                AND false -- if hooked\n",
-        f"{GROUP}::test_a_hook_of_one_of_them_is_called",
-    ),
-    Guard(
-        "Reports that share a commit are answered before any job is reconciled.",
-        "report/group_commit.py",
-        "        finally:\n            self._hand_over(batch)\n",
-        "        finally:\n            _reconcile(jobs)\n            self._hand_over(batch)\n",
-        f"{GROUP}::test_a_waiting_report_is_answered_before_the_job_is_reconciled",
-    ),
-    Guard(
-        "The jobs of reports that were answered are reconciled.",
-        "report/group_commit.py",
-        "            self._hand_over(batch)\n        _reconcile(jobs)\n",
-        "            self._hand_over(batch)\n",
-        f"{GROUP}::test_each_job_of_those_that_were_answered_is_finished",
     ),
 )

@@ -73,15 +73,7 @@ GUARDS = (
             raise
 """,
         "ledger/report/test_refused_by_the_database.py"
-        "::test_a_sum_that_would_not_fit_rejects_its_result_and_counts_the_others[postgres-alone]",
-    ),
-    Guard(
-        "So is what it refuses of a shared commit, and the others are settled.",
-        "report/group_commit.py",
-        "except (JoblotError, DatabaseError) as error:",
-        "except KeyError as error:",
-        "ledger/report/test_refused_by_the_database.py"
-        "::test_one_that_the_database_refuses_harms_no_other_of_a_shared_commit",
+        "::test_a_sum_that_would_not_fit_rejects_its_result_and_counts_the_others[postgres]",
     ),
     Guard(
         "A sum that does not fit fails, also on SQLite, where + would become inexact.",
@@ -89,7 +81,7 @@ GUARDS = (
         "(SELECT sum(v) FROM (SELECT joblot_metric.value AS v UNION ALL SELECT excluded.value))",
         "joblot_metric.value + excluded.value",
         "ledger/report/test_refused_by_the_database.py"
-        "::test_a_sum_that_would_not_fit_rejects_its_result_and_counts_the_others[sqlite-alone]",
+        "::test_a_sum_that_would_not_fit_rejects_its_result_and_counts_the_others[sqlite]",
     ),
     Guard(
         "The age of a candidates snapshot counts from before it was read.",

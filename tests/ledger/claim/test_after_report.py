@@ -10,7 +10,8 @@ import pytest
 from django.db import connections
 
 from joblot.errors import InvalidInput, InvalidResult, KeyConflict, Unavailable, WorkerRevoked
-from joblot.ledger.claim.after_report import report, report_grouped_and_claim
+from joblot.ledger.claim import after_report
+from joblot.ledger.claim.after_report import report
 from joblot.ledger.claim.claim import claim
 from joblot.ledger.job.lifecycle import pause
 from joblot.ledger.lease import release
@@ -40,7 +41,11 @@ def report_and_claim(token: str, results: Any, claim_next: NextClaim) -> Reporte
     return report(token, results, claim_next=claim_next)
 
 
-@pytest.fixture(params=[report_and_claim, report_grouped_and_claim], ids=["alone", "grouped"])
+def over_http(token: str, results: Any, claim_next: NextClaim) -> Reported:
+    return after_report.report_and_claim(token, results, claim_next, shared=True)
+
+
+@pytest.fixture(params=[report_and_claim, over_http], ids=["called", "shared"])
 def verb(request: pytest.FixtureRequest) -> Verb:
     given: Verb = request.param
     return given

@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 import pytest
 from django.db import connections
@@ -30,16 +29,14 @@ from joblot.ledger.read.in_flight import in_flight
 from joblot.ledger.read.progress import progress
 from joblot.ledger.read.pulse import overdue
 from joblot.ledger.read.why import why
-from joblot.ledger.report import group_commit
 from joblot.ledger.report.at_once import may_be_due
 from joblot.ledger.report.hooks import on_result
 from joblot.ledger.report.report import report
-from joblot.ledger.report.write import settle_together
 from joblot.ledger.rows import outputs
 from joblot.ledger.submit.submit import submit
 from joblot.models import Job, StoredOutput, Uncounted
 from joblot.states import FileState
-from joblot.wire import GrantedLease, failure, success
+from joblot.wire import failure, success
 from tests import databases
 from tests.ledger import worker
 from tests.ledger.db.crowd import COPIES, crowd, disperse
@@ -178,7 +175,6 @@ def using(part: str, act: Callable[[], object]) -> frozenset[str]:
 
 
 def test_each_hot_statement_uses_the_index_that_is_meant_for_it(job: Job) -> None:
-    lease: GrantedLease = worker.lease("p")
     assert using("FOR UPDATE SKIP LOCKED", lambda: worker.lease("p")) == {"joblot_range_walk"}
     assert using("FROM joblot_rate r", lambda: worker.lease("p")) == {"joblot_rate_pkey"}
     limit = using("FROM joblot_pipeline_limit p", lambda: worker.lease("p"))
@@ -187,11 +183,6 @@ def test_each_hot_statement_uses_the_index_that_is_meant_for_it(job: Job) -> Non
     assert using("FROM joblot_item", lambda: worker.lease("p")) == {"joblot_item_pkey"}
     assert using("FROM joblot_outcome", lambda: worker.lease("q")) == {"joblot_outcome_pkey"}
     assert using("UPDATE joblot_range", lambda: worker.lease("p")) == {"joblot_range_pkey"}
-    shared = {UUID(lease.token): "[]"}
-    assert using("WITH asked", lambda: settle_together(shared, ())) >= {
-        "joblot_lease_pkey",
-        "joblot_stage_pkey",
-    }
     check = using("FROM joblot_range", lambda: may_be_due(job.pk, 0))
     assert check == {"joblot_range_walk"}
     looked = using("LEFT JOIN joblot_tally", lambda: reconcile(job.pk))
@@ -231,20 +222,18 @@ def test_each_statement_in_the_functions_of_a_report_uses_its_index(job: Job) ->
 
 def test_only_a_query_by_time_reads_all_live_leases(job: Job) -> None:
     """A plan is cached for long: when it was made, few leases were live, and their index cheap."""
-    first, second, third, fourth = (worker.lease("p") for _ in range(4))
-    good = [success(n) for n in worker.numbers(second)]
-    bad = [failure(worker.numbers(third)[0], "Bad", "broken", retryable=True)]
+    first, second, third = (worker.lease("p") for _ in range(3))
+    bad = [failure(worker.numbers(second)[0], "Bad", "broken", retryable=True)]
     every = Wanted.of("p", None, None)
     acts: dict[str, Callable[[], object]] = {
         "claim": lambda: claim("p"),
         "capped claim": lambda: claim("p", owner=1, owner_items_max=5),
         "board": lambda: candidates.cache_for(every).read(every),
         "report": lambda: worker.succeed(first),
-        "shared report": lambda: group_commit.report_grouped(second.token, good),
-        "judged report": lambda: report(third.token, bad),
-        "renew": lambda: renew(third.token),
-        "release": lambda: release(third.token),
-        "expire one": lambda: expire(fourth.token),
+        "judged report": lambda: report(second.token, bad),
+        "renew": lambda: renew(second.token),
+        "release": lambda: release(second.token),
+        "expire one": lambda: expire(third.token),
         "expire": expire_overdue,
         "health": overdue,
         "gauges": gauges,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from joblot.errors import NotFound, WorkerRevoked
@@ -13,7 +11,6 @@ from joblot.ledger.maintain.revocation import restore_worker, revoke_worker
 from joblot.ledger.maintain.sweep import sweep
 from joblot.ledger.read.why import why
 from joblot.ledger.read.workers import workers
-from joblot.ledger.report.group_commit import report_grouped
 from joblot.ledger.report.report import report
 from joblot.ledger.submit.submit import submit
 from joblot.models import Lease, WorkerInstance
@@ -53,15 +50,14 @@ def test_its_next_claim_is_refused_whether_or_not_there_is_work(
     assert Lease.objects.filter(worker="gpu-1").exclude(owner=8).count() == 0
 
 
-@pytest.mark.parametrize("by", [report, report_grouped])
-def test_its_next_report_is_refused_and_counts_nothing(ledger_db: str, by: Any) -> None:
+def test_its_next_report_is_refused_and_counts_nothing(ledger_db: str) -> None:
     job = submit("revoked", keys(3), pipeline="p")
     lease = worker.lease(worker="gpu-1")
     assert succeed(lease, 0) == ["counted"]
     revoke_worker(0, "gpu-1")
     for result in (success(1), failure(1, "Bad"), failure(1, "Bad", retryable=True)):
         with pytest.raises(WorkerRevoked, match=REVOKED):
-            by(lease.token, [result])
+            report(lease.token, [result])
     assert counts(job) == {"succeeded": 1}
 
 

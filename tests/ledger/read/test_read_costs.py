@@ -189,7 +189,7 @@ OTHERS = {
         "storage",
         "translated",
     ),
-    *("claim_as", "report_grouped", "report_grouped_and_claim"),
+    *("claim_as", "report_and_claim"),
     *("edit_pipeline", "keep_printed"),
     *("checked_item", "database_files", "location", "repeated"),
     "gauges",  # among `all_gauges`

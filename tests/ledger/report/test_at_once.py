@@ -15,7 +15,6 @@ from psycopg.pq import Trace
 
 from joblot.errors import PermanentError
 from joblot.ledger.db import functions
-from joblot.ledger.report.group_commit import report_grouped
 from joblot.ledger.report.hooks import on_result
 from joblot.ledger.report.report import report
 from joblot.ledger.rows import pipelines_claimed
@@ -57,25 +56,22 @@ def lease() -> GrantedLease:
     return worker.lease(limit=4)
 
 
-@pytest.mark.parametrize("by", [report, report_grouped])
 def test_a_report_is_one_statement_while_items_wait_that_were_never_granted(
-    lease: GrantedLease, by: Any
+    lease: GrantedLease,
 ) -> None:
-    assert sent(lambda: by(lease.token, map(success, numbers(lease)))) == ONE
+    assert sent(lambda: report(lease.token, map(success, numbers(lease)))) == ONE
 
 
-@pytest.mark.parametrize("by", [report, report_grouped])
-def test_a_repeated_report_is_tried_at_once_only_once(lease: GrantedLease, by: Any) -> None:
+def test_a_repeated_report_is_tried_at_once_only_once(lease: GrantedLease) -> None:
     results = [success(number) for number in numbers(lease)]
-    by(lease.token, results)
-    assert sent(lambda: by(lease.token, results)).count(*ONE) == 1
+    report(lease.token, results)
+    assert sent(lambda: report(lease.token, results)).count(*ONE) == 1
 
 
-@pytest.mark.parametrize("by", [report, report_grouped])
-def test_an_output_that_is_not_one_value_shifts_no_other(lease: GrantedLease, by: Any) -> None:
+def test_an_output_that_is_not_one_value_shifts_no_other(lease: GrantedLease) -> None:
     """The outputs of a report are one array, and this text would be two of its elements."""
     two = replace(success(0, "a"), output_text="1,2")
-    receipts = by(lease.token, [two, success(1, "b"), success(2, "c")])
+    receipts = report(lease.token, [two, success(1, "b"), success(2, "c")])
     assert [one.receipt for one in receipts] == ["rejected", "counted", "counted"]
     kept = Outcome.objects.order_by("number").values_list("number", "output")
     assert list(kept) == [(1, "b"), (2, "c")]
@@ -86,11 +82,10 @@ def test_a_hook_on_another_pipeline_adds_none(lease: GrantedLease) -> None:
     assert sent(lambda: succeed(lease)) == ONE
 
 
-@pytest.mark.parametrize("by", [report, report_grouped])
-def test_a_hook_adds_one_transaction_and_its_own_statements(lease: GrantedLease, by: Any) -> None:
+def test_a_hook_adds_one_transaction_and_its_own_statements(lease: GrantedLease) -> None:
     got: list[list[int]] = []
     on_result("p")(lambda results: got.append([one.number for one in results]))
-    assert sent(lambda: by(lease.token, map(success, numbers(lease)))) == PARTS
+    assert sent(lambda: report(lease.token, map(success, numbers(lease)))) == PARTS
     assert got == [[0, 1, 2, 3]]
 
 
@@ -116,14 +111,13 @@ def test_count_commit_and_check_are_one_round_trip_after_a_hook() -> None:
     assert min(taken) == len(["BEGIN", "settle", "count, COMMIT, check"])
 
 
-@pytest.mark.parametrize("by", [report, report_grouped])
 def test_of_a_lease_claimed_elsewhere_the_database_says_that_it_has_a_hook(
-    lease: GrantedLease, monkeypatch: pytest.MonkeyPatch, by: Any
+    lease: GrantedLease, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipelines_claimed, "_pipelines", {})
     got: list[str] = []
     on_result("p")(lambda results: got.extend(one.key for one in results))
-    by(lease.token, map(success, numbers(lease)))
+    report(lease.token, map(success, numbers(lease)))
     assert got == ["k0", "k1", "k2", "k3"]
 
 

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from joblot.ledger.db import statements
-from joblot.ledger.db.postgresql import PostgreSQL
+from joblot.ledger.db import functions
 from joblot.ledger.report.judge import View, judge
 from joblot.ledger.report.pending_result import PendingResult
 from joblot.ledger.report.write import deltas_of
@@ -82,7 +81,7 @@ def test_the_statement_settles_at_once_what_the_table_counts(
         return  # it leaves alone what may be tried again, and whatever has an outcome
     cell = f"({lease.value}, {standing is Standing.RETURNED}, {states[given].value})"
     counted = RECEIPTS[lease, standing, given] is Receipt.COUNTED
-    assert (cell in statements.text("report/settle", PostgreSQL(), frozen=False)) == counted
+    assert (cell in functions.source("report/settle_1")) == counted
 
 
 def test_an_item_that_the_lease_was_not_granted_is_unknown() -> None:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, TypeGuard
-from uuid import UUID
 
 import pytest
 from django.db import connections
 
 from joblot.ledger.maintain.fold import fold
-from joblot.ledger.report import group_commit
-from joblot.ledger.report.pending_result import PendingResult, prepare
 from joblot.ledger.report.report import report
 from joblot.ledger.submit.submit import submit
 from joblot.models import Job, Metric, Outcome, Tally
@@ -19,11 +15,6 @@ from joblot.states import Receipt
 from joblot.wire import METRIC_MAX, success
 from tests.ledger import worker
 from tests.ledger.worker import counts, keys, metrics
-
-
-def is_pending(one: object) -> TypeGuard[PendingResult]:
-    return isinstance(one, PendingResult)
-
 
 BIGINT_MAX = 2**63 - 1
 ITEMS = 9
@@ -48,14 +39,13 @@ def filled(ledger_db: str) -> Iterator[Job]:
         cursor.execute("UPDATE joblot_metric SET value = %s", [good])
 
 
-@pytest.mark.parametrize("verb", [report, group_commit.report_grouped], ids=["alone", "shared"])
 def test_a_sum_that_would_not_fit_rejects_its_result_and_counts_the_others(
-    filled: Job, verb: Any
+    filled: Job,
 ) -> None:
     lease = worker.lease()
     numbers = worker.numbers(lease)
     given = [success(n, metrics={"n": METRIC_MAX if n == BAD else 1}) for n in numbers]
-    receipts = {one.item: one for one in verb(lease.token, given)}
+    receipts = {one.item: one for one in report(lease.token, given)}
     assert {n for n, one in receipts.items() if one.receipt is not Receipt.COUNTED} == {BAD}
     assert receipts[BAD].receipt is Receipt.REJECTED
     assert "the database can't store" in receipts[BAD].reason
@@ -63,24 +53,6 @@ def test_a_sum_that_would_not_fit_rejects_its_result_and_counts_the_others(
     assert counts(filled) == {"succeeded": ITEMS, "failed": 1}
     assert type(metrics(filled)["n"]) is int
     assert metrics(filled)["n"] == BIGINT_MAX - METRIC_MAX // 2 + ITEMS - 1
-
-
-def test_one_that_the_database_refuses_harms_no_other_of_a_shared_commit(
-    filled: Job, postgres_only: str
-) -> None:
-    bad, good = worker.lease(limit=1), worker.lease()
-    group = group_commit.GroupCommit()
-    joined = [
-        group.join(UUID(lease.token), [one for one in prepare(results) if is_pending(one)])
-        for lease, results in (
-            (bad, [success(worker.numbers(bad)[0], metrics={"n": METRIC_MAX})]),
-            (good, [success(n, metrics={"n": 1}) for n in worker.numbers(good)]),
-        )
-    ]
-    group.lead()
-    assert [one.settled for one in joined] == [None, None]
-    assert worker.succeed(good) == ["counted"] * (ITEMS - 1)
-    assert worker.fail(bad) == ["counted"]
 
 
 def test_a_sum_that_no_slot_can_hold_is_left_spread_and_read_all_the_same(

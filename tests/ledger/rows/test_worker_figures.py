@@ -14,7 +14,6 @@ from joblot.ledger.job.lifecycle import delete
 from joblot.ledger.job.prune import prune
 from joblot.ledger.read.gauges import gauges
 from joblot.ledger.read.workers import workers
-from joblot.ledger.report.group_commit import report_grouped
 from joblot.ledger.report.report import report
 from joblot.ledger.rows import worker_figures
 from joblot.ledger.submit.submit import submit
@@ -47,15 +46,18 @@ def unavailable(*_: Any, **__: Any) -> None:
     raise Unavailable("the database is away")
 
 
-@pytest.mark.parametrize("way", [report, report_grouped])
-def test_what_a_worker_has_reported(ledger_db: str, clock: Clock, way: Any) -> None:
+def test_what_a_worker_has_reported(ledger_db: str, clock: Clock) -> None:
     clock.forward(600)
     token = lease()
-    way(token, [success(0), success(1), broken(2, "no memory"), broken(3, "later", retryable=True)])
-    way(token, [success(0), broken(9, "not in the lease")])  # a duplicate, and one that is rejected
+    report(
+        token, [success(0), success(1), broken(2, "no memory"), broken(3, "later", retryable=True)]
+    )
+    report(
+        token, [success(0), broken(9, "not in the lease")]
+    )  # a duplicate, and one that is rejected
     write()
     assert shown() == (4.0, 1 + 1, "CudaError: later")
-    way(token, [success(4)])
+    report(token, [success(4)])
     write()
     assert shown() == (5.0, 2, "CudaError: later")
 

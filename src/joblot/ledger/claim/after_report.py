@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from itertools import islice
 from typing import Any, overload
 from uuid import UUID
@@ -22,13 +21,12 @@ from joblot.ledger.claim import by_function, candidates
 from joblot.ledger.claim.claim import Asked, claimed
 from joblot.ledger.claim.grant import Taken
 from joblot.ledger.db.statements import fetch
-from joblot.ledger.db.transactions import alias, brief, connection, repeated
+from joblot.ledger.db.transactions import brief, connection, repeated
 from joblot.ledger.lease import release
 from joblot.ledger.report import hooks
-from joblot.ledger.report.at_once import goes_in_parts, settle_alone
-from joblot.ledger.report.group_commit import group_of
+from joblot.ledger.report.at_once import goes_in_parts, settle_at_once
 from joblot.ledger.report.pending_result import Columns, PendingResult, columns_of
-from joblot.ledger.report.report import AtOnce, report_by
+from joblot.ledger.report.report import report_by
 from joblot.ledger.report.write import Settled, counted
 from joblot.ledger.rows.lease import new_token
 from joblot.ledger.rows.wake import note_passed_on
@@ -60,23 +58,17 @@ def report(
     transaction.
     """
     if claim_next is None:
-        return report_by(settle_alone, token, results)
-    ahead = _Ahead(claim_next)
-    return _reported(ahead, ahead.settle_alone, token, results)
+        return report_by(settle_at_once, token, results)
+    return report_and_claim(token, results, claim_next)
 
 
-def report_grouped_and_claim(
-    token: str | UUID, results: Results, claim_next: NextClaim
+def report_and_claim(
+    token: str | UUID, results: Results, claim_next: NextClaim, *, shared: bool = False
 ) -> Reported:
-    """As `report`, for servers with many threads: a report that is not alone shares its commit."""
-    ahead = _Ahead(claim_next, shared=True)
-    at_once = partial(group_of(alias()).settle, alone=ahead.settle_alone)
-    return _reported(ahead, at_once, token, results)
-
-
-def _reported(ahead: _Ahead, at_once: AtOnce, token: str | UUID, results: Results) -> Reported:
+    """As `report` with `claim_next`; `shared` is for servers with many threads."""
+    ahead = _Ahead(claim_next, shared=shared)
     try:
-        receipts = report_by(at_once, token, results)
+        receipts = report_by(ahead.settle_at_once, token, results)
     except BaseException:
         ahead.give_back()
         raise
@@ -103,18 +95,16 @@ class _Ahead:
         except JoblotError as error:  # an answer to the claim only
             self._refused = error
 
-    def settle_alone(
-        self, token: UUID, pending: Sequence[PendingResult], *, shared: bool = False
-    ) -> Settled | None:
+    def settle_at_once(self, token: UUID, pending: Sequence[PendingResult]) -> Settled | None:
         """As the function of this name, and claim with it, unless a lease was granted already."""
         walks = [] if self._taken or goes_in_parts(token) else self._walks()
         if self._asked is None or not walks:
-            return settle_alone(token, pending, shared=shared)
+            return settle_at_once(token, pending)
         columns = columns_of(pending)
-        row = _report_and_claim(token, columns, self._asked, walks, shared=shared)
+        row = _report_and_claim(token, columns, self._asked, walks)
         (job_id, settled, has_hook, due), lease, claim = row[:4], row[4], row[5:]
         if has_hook:
-            return None if shared else settle_alone(token, pending)
+            return settle_at_once(token, pending)
         if job_id is None:
             return None
         note_passed_on(job_id)
@@ -151,7 +141,7 @@ class _Ahead:
 
 @repeated
 def _report_and_claim(
-    token: UUID, columns: Columns, asked: Asked, walks: by_function.Walks, *, shared: bool
+    token: UUID, columns: Columns, asked: Asked, walks: by_function.Walks
 ) -> tuple[Any, ...]:
     """The columns of the report, the token that a lease would have, those of the claim."""
     lease = new_token()
@@ -160,7 +150,6 @@ def _report_and_claim(
         "claim/report_and_claim",
         clock=None,
         token=token,
-        shared=shared,
         hooked=hooks.hooked_pipelines() or None,
         lease=lease,
         **columns,

@@ -14,7 +14,6 @@ CREATE OR REPLACE PROCEDURE joblot_report_and_claim_1(
     hashes bytea,
     outputs jsonb,
     details jsonb,
-    shared boolean,
     hooked text[],
     jobs bigint[],
     stages int[],
@@ -62,7 +61,7 @@ BEGIN
             RETURN;
         END IF;
     END IF;
-    done := joblot_settle_1(clock, token, numbers, hashes, outputs, details, shared);
+    done := joblot_settle_1(clock, token, numbers, hashes, outputs, details);
     job := done.job;
     settled := done.succeeded IS NOT NULL;
     IF job IS NULL THEN

@@ -22,9 +22,9 @@ from joblot.errors import JoblotError
 from joblot.ledger.claim import by_function
 from joblot.ledger.claim.candidates import Candidate
 from joblot.ledger.claim.grant import Holder, Taken
+from joblot.ledger.claim.group import Group, Groups, Member
 from joblot.ledger.db.statements import fetch
 from joblot.ledger.db.transactions import alias, connection
-from joblot.ledger.group import Group, Groups, Member
 from joblot.ledger.rows.lease import new_token
 
 logger = logging.getLogger("joblot.ledger")

@@ -33,26 +33,21 @@ from joblot.ledger.rows.items import ItemRow, item_row
 from joblot.ledger.rows.wake import note_passed_on
 
 
-def settle_alone(
-    token: UUID, pending: Sequence[PendingResult], *, shared: bool = False
-) -> Settled | None:
+def settle_at_once(token: UUID, pending: Sequence[PendingResult]) -> Settled | None:
     """Settle the results if all of their items are open and count; otherwise none of them.
 
-    What is not settled has no receipt, and is to be judged. Waits for the lease; with `shared`,
-    returns None if another transaction holds it, or if there is a hook. Raises Unavailable,
-    NotStorable; HookStopped, if the hook ended the transaction.
+    What is not settled has no receipt, and is to be judged. Raises Unavailable, NotStorable;
+    HookStopped, if the hook ended the transaction.
     """
     columns = columns_of(pending)
     numbers = columns["numbers"]
     if not goes_in_parts(token):
-        ((job_id, is_settled, has_hook, due),) = _report(token, columns, shared)
+        ((job_id, is_settled, has_hook, due),) = _report(token, columns)
         note_passed_on(job_id)
         if not has_hook:
             if job_id is None:
                 return None
             return counted(numbers if is_settled else (), job_id if due else None)
-        if shared:
-            return None
     try:
         settled = _settle_in_parts(token, columns, pending)
     except (HookFailed, IntegrityError):  # at the COMMIT, if a constraint of its rows is deferred
@@ -77,9 +72,9 @@ def goes_in_parts(token: UUID) -> bool:
 
 
 @repeated
-def _report(token: UUID, columns: Columns, shared: bool) -> list[tuple[Any, ...]]:
+def _report(token: UUID, columns: Columns) -> list[tuple[Any, ...]]:
     hooked = hooks.hooked_pipelines() or None
-    asked = {"token": token, "shared": shared, "hooked": hooked}
+    asked = {"token": token, "hooked": hooked}
     return fetch(connection(), "report/report", clock=None, **asked, **columns)
 
 

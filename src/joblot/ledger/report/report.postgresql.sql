@@ -3,6 +3,6 @@
 -- locks: in the procedure
 CALL joblot_report_1(
     %(clock)s::timestamptz, %(token)s::uuid, %(numbers)s::int[], %(hashes)s::bytea,
-    %(outputs)s::jsonb, %(details)s::jsonb, %(shared)s::boolean, %(hooked)s::text[],
+    %(outputs)s::jsonb, %(details)s::jsonb, %(hooked)s::text[],
     NULL, NULL, NULL, NULL
 )

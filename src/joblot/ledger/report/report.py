@@ -28,7 +28,7 @@ from joblot.ledger.db.transactions import (
 )
 from joblot.ledger.job.reconcile import reconcile
 from joblot.ledger.report import settlement
-from joblot.ledger.report.at_once import settle_alone
+from joblot.ledger.report.at_once import settle_at_once
 from joblot.ledger.report.figures import note_figures
 from joblot.ledger.report.hook_calls import HookStopped, RefusedAtCommit
 from joblot.ledger.report.pending_result import PendingResult, prepare
@@ -57,7 +57,7 @@ def report(token: str | UUID, results: Iterable[Result | Mapping[str, Any]]) -> 
     (its message says how many results are known to be recorded; report all of them again),
     NotDurable inside a transaction.
     """
-    return report_by(settle_alone, token, results)
+    return report_by(settle_at_once, token, results)
 
 
 def report_by(

@@ -13,7 +13,6 @@ CREATE OR REPLACE PROCEDURE joblot_report_1(
     hashes bytea,
     outputs jsonb,
     details jsonb,
-    shared boolean,
     hooked text[],
     INOUT job bigint,
     INOUT settled boolean,
@@ -35,7 +34,7 @@ BEGIN
             RETURN;
         END IF;
     END IF;
-    done := joblot_settle_1(clock, token, numbers, hashes, outputs, details, shared);
+    done := joblot_settle_1(clock, token, numbers, hashes, outputs, details);
     job := done.job;
     settled := done.succeeded IS NOT NULL;
     IF NOT settled THEN

@@ -1,14 +1,13 @@
 -- purpose: settle simple results of one lease, credit the lease, and queue the next stage; the slots
 --          are left to the caller (`joblot_count_1`), because they come last in the order of locks.
 --          All of the results are settled or none: then `succeeded` is null, and they are to be judged.
---          `job` is null if none may be settled here: the lease is unknown, or its worker is revoked,
---          or, with `shared`, another transaction holds it. Of each result there is its item's number,
---          32 bytes of `hashes`, and in two arrays of JSON its output, and what else it has: `state`,
+--          `job` is null if none may be settled here: the lease is unknown, or its worker is revoked.
+--          Of each result there is its item's number, 32 bytes of `hashes`, and in two arrays of JSON its output, and what else it has: `state`,
 --          with the columns of its error, or `metrics`. Both are null if no result has any
 -- guard: what the receipt table counts (COUNTED), of items the lease was granted, that have no outcome
 --        in this stage: if one of them has, the primary key refuses all. All is read after the lease was
 --        locked
--- locks: the lease (with `shared`, only if it is free); items by number
+-- locks: the lease; items by number
 CREATE OR REPLACE FUNCTION joblot_settle_1(
     clock timestamptz,
     token uuid,
@@ -16,7 +15,6 @@ CREATE OR REPLACE FUNCTION joblot_settle_1(
     hashes bytea,
     outputs jsonb,
     details jsonb,
-    shared boolean,
     OUT job bigint,
     OUT run int,
     OUT stage smallint,
@@ -33,21 +31,12 @@ DECLARE
     settled int;
     credited int;
 BEGIN
-    IF shared THEN
-        -- step: lock the lease if it is free
-        SELECT l.job_id, l.run, l.stage, l.state, l.owner, l.worker, l.ranges, l.gone
-        INTO held
-        FROM joblot_lease l
-        WHERE l.token = joblot_settle_1.token
-        FOR UPDATE SKIP LOCKED;
-    ELSE
-        -- step: lock the lease
-        SELECT l.job_id, l.run, l.stage, l.state, l.owner, l.worker, l.ranges, l.gone
-        INTO held
-        FROM joblot_lease l
-        WHERE l.token = joblot_settle_1.token
-        FOR UPDATE;
-    END IF;
+    -- step: lock the lease
+    SELECT l.job_id, l.run, l.stage, l.state, l.owner, l.worker, l.ranges, l.gone
+    INTO held
+    FROM joblot_lease l
+    WHERE l.token = joblot_settle_1.token
+    FOR UPDATE;
     IF held.job_id IS NULL THEN
         RETURN;
     END IF;

@@ -13,7 +13,7 @@ from uuid import UUID
 from joblot import clock
 from joblot.ledger.db.dialect import dialect_of
 from joblot.ledger.db.statements import execute, execute_many, fetch
-from joblot.ledger.db.transactions import alias, connection, repeated
+from joblot.ledger.db.transactions import alias, connection
 from joblot.ledger.report.held import Held
 from joblot.ledger.report.judge import Decision
 from joblot.ledger.report.pending_result import PendingResult
@@ -47,30 +47,6 @@ class Settled:
 def counted(numbers: Iterable[int], job_id: int | None) -> Settled:
     """The receipts of items that were settled; `job_id` if the job may be due."""
     return Settled({number: ItemReceipt(number, Receipt.COUNTED) for number in numbers}, job_id)
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """What a shared commit has settled of one lease: the numbers, and how many of them failed."""
-
-    job_id: int
-    moved: Sequence[int]
-    failed: int
-
-
-@repeated
-def settle_together(reports: Mapping[UUID, str], hooked: Sequence[str]) -> dict[UUID, Shared]:
-    """Settle results of several leases, as `rows_of` has them, in one statement and transaction.
-
-    What it leaves alone has no receipt. Leases that another transaction holds are absent, and so
-    are those of a `hooked` pipeline.
-    """
-    given = ",".join(f'{{"token":"{token}","results":{rows}}}' for token, rows in reports.items())
-    asked = {"reports": f"[{given}]", "tokens": list(reports), "hooked": list(hooked) or None}
-    return {
-        token: Shared(job_id, moved or (), failed)
-        for token, job_id, moved, failed in fetch(connection(), "report/settle", **asked)
-    }
 
 
 def settle_if_open(held: Held, batch: Sequence[Decision]) -> set[int]:

@@ -36,7 +36,6 @@ from joblot.testing.simulator.workers import Worker
 from joblot.testing.simulator.world import Violation, World
 
 WORKERS, PRODUCERS, OPERATORS, SWEEPERS = 4, 2, 2, 2
-WAYS = ("report", "report_grouped")
 REST_ROUNDS_MAX = 60
 
 Actor = Worker | Producer | Operator | Sweeper | Weather | Deliverer | PipelineOperator
@@ -68,7 +67,7 @@ def actor_weights(scene: Scene) -> list[int]:
 
 def _actors(world: World) -> list[Actor]:
     return [
-        *(Worker(world, f"worker-{n}", WAYS[n % 2]) for n in range(1, WORKERS + 1)),
+        *(Worker(world, f"worker-{n}") for n in range(1, WORKERS + 1)),
         *(Producer(world, f"producer-{n}") for n in range(1, PRODUCERS + 1)),
         *(Operator(world, f"operator-{n}") for n in range(1, OPERATORS + 1)),
         *(Sweeper(world, f"sweeper-{n}") for n in range(1, SWEEPERS + 1)),

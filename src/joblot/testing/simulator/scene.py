@@ -8,7 +8,7 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
-from joblot.ledger.claim.after_report import report, report_grouped_and_claim
+from joblot.ledger.claim.after_report import report, report_and_claim
 from joblot.ledger.claim.claim import claim, claim_as
 from joblot.ledger.job import lifecycle
 from joblot.ledger.job.prune import prune
@@ -20,7 +20,6 @@ from joblot.ledger.maintain.fold import fold
 from joblot.ledger.maintain.merge import merge_ranges
 from joblot.ledger.maintain.pipelines import edit_pipeline
 from joblot.ledger.maintain.sweep import sweep
-from joblot.ledger.report.group_commit import report_grouped
 from joblot.ledger.submit.submit import add_items, seal, submit
 from joblot.testing.simulator import model
 from joblot.wire import NextClaim, Reported
@@ -37,9 +36,7 @@ VERBS: Mapping[str, Callable[..., Any]] = {
     "delete": lifecycle.delete,
     "claim": claim,
     "report": report,
-    "report_grouped": report_grouped,
-    "report_and_claim": lambda token, results, asked: report(token, results, claim_next=asked),
-    "report_grouped_and_claim": report_grouped_and_claim,
+    "report_and_claim": report_and_claim,
     "renew": renew,
     "release": release,
     "expire": expire,
@@ -107,9 +104,7 @@ class Scene:
         """
         given = dict(verbs or {})
         if "report" in given:
-            given.setdefault("report_grouped", given["report"])
             given.setdefault("report_and_claim", _in_two_calls(given["report"]))
-            given.setdefault("report_grouped_and_claim", _in_two_calls(given["report"]))
         chosen = {**VERBS, **given}
         return cls(verbs=chosen, hooked=Random(f"{seed} scene").random() < 0.5)
 

@@ -18,14 +18,12 @@ from joblot.wire import Claim, ItemReceipt, Reported
 
 NOT_RECONCILED = "report: committed, not looked"  # a fault point
 OUTBOX_MAX = 6
-CLAIMING = {"report": "report_and_claim", "report_grouped": "report_grouped_and_claim"}
 
 
 @dataclass(slots=True)
 class Worker:
     world: World
     name: str
-    verb: str = "report"  # the way by which it reports
     skew: int = 0  # seconds that its own clock is ahead
     leases: list[tuple[int, str]] = field(default_factory=list)  # job, token
     outbox: list[Post] = field(default_factory=list)
@@ -145,7 +143,7 @@ class Worker:
             f"{self.name} reports {world.name(post.job_id)} s{stage} "
             f"{shown_given(post.given)}{claims}"
         )
-        verb, more = (CLAIMING[self.verb], [next_.as_next()]) if next_ else (self.verb, [])
+        verb, more = ("report_and_claim", [next_.as_next()]) if next_ else ("report", [])
         numbers = [number for number, *_ in post.given]
         ready = frozenset(
             (post.job_id, stage, n) for n in numbers if job.is_ready(stage, n, world.now)
