@@ -72,6 +72,14 @@ def _own_options(command: Any) -> set[str]:
     return {option for param in command.params for option in param.opts if option[0] == "-"}
 
 
+def test_the_help_and_the_reference_say_that_item_numbers_begin_at_0():
+    (option,) = (one for one in get_command(app).commands["logs"].params if one.name == "item")  # type: ignore[attr-defined]
+    assert "first item is 0" in option.help
+    assert "The first item of a job has the number 0." in (
+        ROOT / "docs/reference/cli.md"
+    ).read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("command", _commands())
 def test_every_command_and_option_is_in_the_reference(command: str):
     page = (ROOT / "docs/reference/cli.md").read_text(encoding="utf-8")

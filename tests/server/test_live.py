@@ -96,9 +96,10 @@ def test_a_last_event_id_that_is_none(http: httpx.Client, job: Job, given: str) 
 
 
 def test_all_viewers_share_one_read(
-    served: Served, quick: None, monkeypatch: pytest.MonkeyPatch
+    served: Served, quick: None, configure: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many there are, none holds a thread, and each sees the same sequence."""
+    """However many there are, none holds a thread, and the job's end is read once for all."""
+    configure(live_final_seconds=3_600)
     job = submit("watched", keys(1), pipeline="p")
     reads: list[int] = []
     read = served.process.live._read
@@ -118,6 +119,7 @@ def test_all_viewers_share_one_read(
         texts = [until_final(viewer) for viewer in viewers]
         read_in_all = len(reads)
     sequences = [[line for line in text.splitlines() if line[:3] == "id:"] for text in texts]
+    assert len({sequence[-1] for sequence in sequences}) == 1
     assert len({key for sequence in sequences for key in sequence}) <= read_in_all
     assert sum(map(len, sequences)) >= VIEWERS > read_in_all / 4
     assert all(sequence == sorted(set(sequence)) for sequence in sequences)

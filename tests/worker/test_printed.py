@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +95,32 @@ def test_what_waits_is_bounded(ledger_db: str, scene: Scene) -> None:
     assert poster._texts.qsize() <= WAITING_MAX
     scene.back()
     poster.end(30)
+
+
+def test_threads_that_share_handlers_start_one_thread_of_it(
+    ledger_db: str, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit("j", ["a"], pipeline="p")
+    (lease,) = claim("p").leases
+    poster, begun, both = PrintedPoster(scene.client), [], threading.Barrier(2)
+
+    class Noted(threading.Thread):
+        def __init__(self, **how: Any) -> None:
+            super().__init__(**how)
+            if how.get("name") == "joblot-printed":
+                begun.append(self)
+                with suppress(threading.BrokenBarrierError):
+                    both.wait(0.2)  # broken unless the other thread starts one, too
+
+    putting = [threading.Thread(target=poster.put, args=(lease, 0, "x")) for _ in range(2)]
+    monkeypatch.setattr(threading, "Thread", Noted)
+    for one in putting:
+        one.start()
+    for one in putting:
+        one.join()
+    poster.end(30)
+    assert len(begun) == 1
+    assert not begun[0].is_alive()
 
 
 def test_a_function_that_prints_nothing_starts_no_thread(

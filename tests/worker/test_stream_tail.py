@@ -347,7 +347,6 @@ def test_an_abandoned_call_that_another_thread_ends_leaves_that_threads_own(
     with StreamTail() as tail_of_others:
         in_threads(lambda _: tail_of_others.begin(), None)
         assert during(tail, says) == b"before\nafter\n"
-    stream_tail._calls.clear()
 
 
 def test_what_other_threads_write_belongs_to_the_only_call(streams: Streams) -> None:
@@ -358,6 +357,16 @@ def test_what_other_threads_write_belongs_to_the_only_call(streams: Streams) -> 
 
     assert during(tail, says) == b"of a thread\n"
     assert during(tail, partial(in_threads, partial(during, tail), says)) == b""
+
+
+def test_a_thread_that_ends_inside_its_call_leaves_nothing_of_it(streams: Streams) -> None:
+    tail = streams.open()
+
+    def says() -> None:
+        in_threads(lambda _: tail.begin(), *range(3))
+        in_threads(print, "of a thread")
+
+    assert during(tail, says) == b"of a thread\n"
 
 
 def test_threads_that_print_at_once_lose_nothing(streams: Streams) -> None:

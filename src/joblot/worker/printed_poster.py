@@ -33,17 +33,24 @@ class PrintedPoster:
         self._client = client
         self._texts: queue.Queue[Text | None] = queue.Queue(WAITING_MAX)
         self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
         self._dropped = 0
 
     def put(self, lease: GrantedLease, item: int, text: str) -> None:
-        """Called by the thread that computes."""
+        """Called by the threads that compute."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="joblot-printed", daemon=True)
-            self._thread.start()
+            self._start()
         try:
             self._texts.put_nowait((lease.token, item, text))
         except queue.Full:
             self._dropped += 1
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None:  # another thread may have started it
+                thread = threading.Thread(target=self._run, name="joblot-printed", daemon=True)
+                thread.start()
+                self._thread = thread
 
     def end(self, seconds_max: float) -> None:
         """Post what waits, for at most this long."""

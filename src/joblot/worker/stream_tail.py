@@ -52,7 +52,8 @@ class StreamTail:
         _streams.follow(sys.stdout, sys.stderr)
         if self._call.kept is None:
             self._call.outer = _calls.get(get_ident())
-        self._call.kept = _calls[get_ident()] = bytearray()
+        self._call.kept = bytearray()
+        _thread.write_to(self._call.kept)
 
     def item_output(self) -> bytes:
         """The last `KEPT_BYTES_MAX` bytes written since `begin`."""
@@ -74,6 +75,30 @@ class StreamTail:
 # Threads: each call has its own thread, which is the key. A bytearray is only appended to, and cut
 # at its beginning, in steps that are atomic, so that no lock is held when a signal arrives.
 _calls: dict[int, bytearray] = {}
+
+
+class _Forgetting:
+    """Forgets the call of the thread that made it, when it is dropped."""
+
+    def __init__(self) -> None:
+        self._thread = get_ident()
+
+    def __del__(self, calls: dict[int, bytearray] = _calls) -> None:
+        calls.pop(self._thread, None)
+
+
+class _Thread(threading.local):
+    """Dropped when the thread ends, also if it ends inside a call."""
+
+    def __init__(self) -> None:
+        self._forgetting = _Forgetting()
+
+    def write_to(self, call: bytearray) -> None:
+        _calls[get_ident()] = call
+
+
+# Threads: each has its own.
+_thread = _Thread()
 
 
 class _Inside(threading.local):

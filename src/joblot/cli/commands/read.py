@@ -123,7 +123,10 @@ def logs(
     job: JobId,
     *,
     item: Annotated[
-        int | None, typer.Option("--item", metavar="N", min=0, help="Only lines about this item.")
+        int | None,
+        typer.Option(
+            "--item", metavar="N", min=0, help="Only lines about this item; the first item is 0."
+        ),
     ] = None,
     after: After = None,
     limit: Limit = 100,

@@ -14,6 +14,8 @@ from joblot.contrib.celery.working import Asked, work_for
 
 # Threads and greenlets: each has its own value.
 _asked: ContextVar[Asked | None] = ContextVar("joblot_asked", default=None)
+# The message for which an item is being worked on. Another one may be run inside it, eagerly.
+_message: ContextVar[str | None] = ContextVar("joblot_message", default=None)
 
 
 class ItemTask(Task):  # type: ignore[misc]  # Celery has no types
@@ -28,23 +30,28 @@ class ItemTask(Task):  # type: ignore[misc]  # Celery has no types
     abstract = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if _asked.get() is None and hints.is_hint(self.request):
+        if hints.is_hint(self.request) and not self._is_in_item():
             return work_for(self, self._work)
         if self.request.called_directly:
             return super().__call__(*args, **kwargs)
         return self.run(*args, **kwargs)
 
     def _work(self, asked: Asked, *args: Any, **kwargs: Any) -> Any:
-        token = _asked.set(asked)
+        token, message = _asked.set(asked), _message.set(self.request.id)
         try:
             return self.run(*args, **kwargs)
         finally:
+            _message.reset(message)
             _asked.reset(token)
+
+    def _is_in_item(self) -> bool:
+        """Whether this message's item is being worked on."""
+        return bool(_message.get() == self.request.id)
 
     def retry(self, *args: Any, exc: BaseException | None = None, **options: Any) -> Any:
         """In an item, raise the error and have the item tried again; else as Celery does."""
         asked = _asked.get()
-        if asked is None:
+        if asked is None or not (self.request.called_directly or self._is_in_item()):
             return super().retry(*args, exc=exc, **options)
         error = exc or sys.exception() or Retry("the task asks for another attempt")
         asked.note(error)

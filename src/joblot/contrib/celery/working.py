@@ -18,7 +18,7 @@ from joblot.ledger.claim.after_report import report
 from joblot.ledger.claim.availability import next_job
 from joblot.ledger.claim.claim import claim
 from joblot.ledger.lease import renew
-from joblot.log_writing.printed import to_job_log
+from joblot.log_writing.printed import at_once, to_job_log
 from joblot.log_writing.writer import writer
 from joblot.states import Receipt
 from joblot.wire import ClaimedItem, GrantedLease, ItemReceipt, Result, failure
@@ -98,7 +98,8 @@ def _result(task: Task, lease: GrantedLease, call: Call) -> Result:
         given = () if known.get("immutable") else (argument(item),)
         return call(asked, *given, *args, **kwargs)
 
-    work, put = each(called, whole, asked), to_job_log(str(task.request.hostname))
+    work = each(called, whole, asked)
+    put = at_once if task.request.is_eager else to_job_log(str(task.request.hostname))
     held = Held()
     beat = Heartbeat(cast(Client, _Renewing()), held, item_seconds_max=NEVER)
     beat.watch(held.take(lease))
