@@ -14,7 +14,7 @@ from django.db import DatabaseError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 ALIASES = ("sqlite", "postgres")
-LOCK_SECONDS_MAX = 5.0
+LOCK_SECONDS_MAX = 30.0  # a process that was killed may take a while on a busy machine
 KEPT = ("auth.Permission",)  # as the migrations made it
 # Of a function, so that the deletes are planned once per connection.
 MAKE_EMPTYING = """

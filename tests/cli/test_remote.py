@@ -20,6 +20,7 @@ from joblot.errors import WorkerRevoked
 from joblot.identity.tokens import issue, revoke
 from joblot.ledger.claim.claim import claim
 from joblot.ledger.lease import release
+from joblot.ledger.read import pulse
 from joblot.ledger.read.items import items
 from joblot.ledger.read.progress import progress
 from joblot.ledger.report.report import report
@@ -28,6 +29,7 @@ from joblot.ledger.rows.workers import seen
 from joblot.ledger.submit.submit import submit
 from joblot.wire import failure, success
 from tests.cli.conftest import JOBLOT
+from tests.polling import eventually
 from tests.server.conftest import configure, local, served
 from tests.server.raw import TOKEN
 from tests.server.served import Served
@@ -171,7 +173,15 @@ def test_a_lease_is_expired_and_old_jobs_are_pruned(ledger_db: str, remote: Remo
     assert call("show", made).exit_code == 3
 
 
-def test_a_worker_is_revoked_and_restored(ledger_db: str, remote: Remote):
+@pytest.fixture
+def one_sweep(configure: Callable[..., None]) -> None:
+    """A server that is started later sweeps once."""
+    configure(sweep_seconds=3_600)
+
+
+def test_a_worker_is_revoked_and_restored(ledger_db: str, one_sweep: None, remote: Remote):
+    """The sweep releases what revoked workers hold, too, and might be the first to do so."""
+    eventually(lambda: pulse.seconds_since_sweep() is not None)
     submit("held", ["a", "b", "c"], pipeline="p")
     for name, owner in (("here", 0), ("there", 0), ("twin", 1), ("twin", 2)):
         seen(owner, name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from math import ceil
 from typing import Any
 
 import pytest
@@ -229,6 +230,9 @@ class Ledger(RuleBasedStateMachine):
         goes_on = job.status in FINALIZABLE  # then the items are reopened within the run
         if self.attempt(job, goes_on or job.status in AMENDABLE, verb):
             job.reopen(chosen) if goes_on else job.retry(chosen)
+            # Within the run, each of its transactions records an event.
+            chunks = ceil(len(chosen) / SMALL["reopen_chunk_items"]) if goes_on else 1
+            job.events += ["reopened"] * (chunks - 1)
 
     def delete(self, number: int, _: int) -> None:
         job_id, job = self.pick(number)

@@ -71,7 +71,7 @@ def test_candidates_are_read_while_others_refresh_them(
 
 
 def test_what_was_forgotten_while_it_was_read_is_read_again(
-    sqlite_only: str, monkeypatch: pytest.MonkeyPatch
+    sqlite_only: str, caches_kept: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A job that is submitted while another thread reads is not missed for long."""
     wanted = Wanted.of("p", None, None)
@@ -91,7 +91,7 @@ def test_what_was_forgotten_while_it_was_read_is_read_again(
 
 
 def test_a_slow_reader_does_not_put_an_older_state_over_a_newer(
-    sqlite_only: str, in_thread: Threads, monkeypatch: pytest.MonkeyPatch
+    sqlite_only: str, caches_kept: None, in_thread: Threads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = Wanted.of("p", None, None)
     cache = candidates.cache_for(wanted)

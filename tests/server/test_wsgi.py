@@ -69,7 +69,7 @@ def test_a_job_from_its_stream_of_items_to_its_end(wsgi: httpx.Client) -> None:
 
 
 def test_a_claim_does_not_wait(wsgi: httpx.Client) -> None:
-    answer = wsgi.post("claims", json={"pipelines": ["p"], "wait_seconds": 30}, timeout=10)
+    answer = wsgi.post("claims", json={"pipelines": ["p"], "wait_seconds": 30}, timeout=25)
     assert answer.json()["leases"] == []
     assert answer.json()["retry_after_seconds"] > 0
 

@@ -13,12 +13,13 @@ from playwright.sync_api import Browser, Page, expect
 from joblot.ledger.read.pictures import PICTURES
 from joblot.local import ACCEPTED
 from tests.cli.conftest import joblot, make_joblot
-from tests.ledger.conftest import configure, exact, own_hooks
+from tests.ledger.conftest import caches_kept, configure, exact, own_hooks
 from tests.server.conftest import http, local, served
 from tests.server.served import Served
 from tests.web import browser as chromium
 
 __all__ = [
+    "caches_kept",
     "configure",
     "exact",
     "http",

@@ -118,7 +118,9 @@ def test_a_value_that_is_not_there(ana: Client, job: Job) -> None:
     assert ana.get(f"{where}?of=secrets").status_code == 422
 
 
-def test_its_receipts_are_those_that_its_workers_got(ana: Client, ledger_db: str) -> None:
+def test_its_receipts_are_those_that_its_workers_got(
+    ana: Client, ledger_db: str, caches_kept: None
+) -> None:
     job = submit("x", keys(4), pipeline="p", policy={"retry_backoff_seconds": 0})
     lease = worker.lease("p", 2, worker="gpu-7")
     assert receipts(lease, failure(0, "Slow", "…", retryable=True)) == ["requeued"]

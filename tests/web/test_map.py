@@ -253,7 +253,7 @@ def test_the_map_goes_on_after_the_server_was_away(
     page.route("**/map.bin*", lambda route: route.fulfill(status=503, json={"detail": "Busy."}))
     expect(page.locator("[data-note]")).to_have_text("Not live: Busy.")
     page.unroute("**/map.bin*")
-    expect(page.locator("[data-note]")).to_be_hidden(timeout=15_000)
+    expect(page.locator("[data-note]")).to_be_hidden(timeout=30_000)
 
 
 def test_a_canceled_job_gets_its_own_legend(

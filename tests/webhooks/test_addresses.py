@@ -138,7 +138,7 @@ def test_an_address_that_swallows_packets_leaves_time_for_the_next(
     names: Names, receiver: Receiver, configure: Callable[..., None]
 ) -> None:
     """With a full queue of unaccepted connections, Linux drops further packets."""
-    configure(webhook_seconds_max=4)  # half of it for the first
+    configure(webhook_seconds_max=8)  # half of it for the first
     names({"two.test": [["127.0.0.2", "127.0.0.1"]]})
     with socket.create_server(("127.0.0.2", receiver.port), backlog=0), ExitStack() as queue:
         for _ in range(4):

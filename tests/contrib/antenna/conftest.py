@@ -16,10 +16,10 @@ from joblot.identity.tokens import issue
 from joblot.ledger.submit.submit import submit
 from joblot.models import Job
 from tests.contrib.antenna.fleet import SLUGS, Task, detected
-from tests.ledger.conftest import clock, configure, exact, own_hooks
+from tests.ledger.conftest import caches_kept, clock, configure, exact, own_hooks
 from tests.server.served import Served
 
-__all__ = ["clock", "configure", "exact", "own_hooks"]
+__all__ = ["caches_kept", "clock", "configure", "exact", "own_hooks"]
 
 
 @pytest.fixture(autouse=True)

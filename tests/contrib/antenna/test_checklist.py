@@ -130,7 +130,9 @@ def test_6_a_lease_holds_for_300_seconds_at_least(api: Api, policy: float, held:
     assert held <= left < held + 60
 
 
-def test_6_a_worker_takes_little_ahead_of_its_results(api: Api, configure_antenna) -> None:
+def test_6_a_worker_takes_little_ahead_of_its_results(
+    api: Api, caches_kept: None, configure_antenna
+) -> None:
     configure_antenna(ahead_items=50)
     job = job_of(408)
     batches = [api.tasks(job) for _ in range(4)]

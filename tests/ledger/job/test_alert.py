@@ -74,7 +74,7 @@ def test_a_run_whose_last_failure_is_one_too_many_is_alerted_before_its_end(ledg
     assert kinds(job) == ["started", "claimed", "failing", "finished"]
 
 
-def test_failures_of_all_stages_and_lost_items_add_up(ledger_db: str) -> None:
+def test_failures_of_all_stages_and_lost_items_add_up(ledger_db: str, caches_kept: None) -> None:
     job = submit("night", keys(3), stages=TWO_STAGES, policy=ALERT | {"expiries_max": 1})
     lease = worker.lease("p")
     fail(lease, 0)

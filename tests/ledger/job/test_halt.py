@@ -92,7 +92,7 @@ def test_a_job_may_be_canceled_instead(ledger_db: str) -> None:
     assert "because more failed than it allows (halt_failed_items 1)" in ended["text"]
 
 
-def test_lost_items_and_those_of_all_stages_add_up(ledger_db: str) -> None:
+def test_lost_items_and_those_of_all_stages_add_up(ledger_db: str, caches_kept: None) -> None:
     job = submit("night", keys(4), stages=TWO_STAGES, policy=ONE | {"expiries_max": 1})
     lease = worker.lease("p")
     fail(lease, 0)

@@ -147,7 +147,7 @@ def test_what_was_counted_before_the_removal_is_published_and_what_comes_after_i
 
 
 def test_a_removal_first_closes_the_leases_through_which_an_item_may_be_settled(
-    ledger_db: str,
+    ledger_db: str, caches_kept: None
 ) -> None:
     job = submit("closing", keys(3), pipeline="p")
     expired = worker.lease(limit=1)

@@ -23,7 +23,7 @@ from tests.ledger.worker import counts, keys, numbers, succeed
 REVOKED = "worker gpu-1 was revoked at .*: stop, and ask the operator"
 
 
-def test_its_items_go_back_at_once_and_at_no_cost(ledger_db: str) -> None:
+def test_its_items_go_back_at_once_and_at_no_cost(ledger_db: str, caches_kept: None) -> None:
     submit("revoked", keys(5), pipeline="p", policy={"expiries_max": 1})
     worker.lease(limit=2, worker="gpu-1")
     worker.lease(limit=1, worker="gpu-1")

@@ -103,7 +103,7 @@ class Crew:
         return str(eta(self.job.pk)["text"])
 
 
-def test_a_steady_job_ends_when_it_says(ledger_db: str, clock: Clock) -> None:
+def test_a_steady_job_ends_when_it_says(ledger_db: str, clock: Clock, caches_kept: None) -> None:
     crew = Crew(clock)
     assert crew.says == "Not started: no item was claimed yet"
     crew.works(50, 4)
@@ -120,7 +120,7 @@ def test_a_steady_job_ends_when_it_says(ledger_db: str, clock: Clock) -> None:
     assert crew.says == ""
 
 
-def test_pauses_do_not_count(ledger_db: str, clock: Clock) -> None:
+def test_pauses_do_not_count(ledger_db: str, clock: Clock, caches_kept: None) -> None:
     crew = Crew(clock)
     crew.works(100, 4)
     pause(crew.job.pk)
@@ -133,7 +133,9 @@ def test_pauses_do_not_count(ledger_db: str, clock: Clock) -> None:
     assert eta(crew.job.pk)["kind"] in ("canceling", "ended")
 
 
-def test_a_job_that_nobody_works_on_is_not_moving(ledger_db: str, clock: Clock) -> None:
+def test_a_job_that_nobody_works_on_is_not_moving(
+    ledger_db: str, clock: Clock, caches_kept: None
+) -> None:
     crew = Crew(clock)
     crew.works(100, 4)
     crew.idles(600)
@@ -144,7 +146,9 @@ def test_a_job_that_nobody_works_on_is_not_moving(ledger_db: str, clock: Clock) 
     assert eta(crew.job.pk)["p50"] is None
 
 
-def test_a_job_that_still_takes_items_ends_at_least_then(ledger_db: str, clock: Clock) -> None:
+def test_a_job_that_still_takes_items_ends_at_least_then(
+    ledger_db: str, clock: Clock, caches_kept: None
+) -> None:
     crew = Crew(clock, items=1_000, seal=False)
     crew.works(100, 4)
     assert crew.says == "At least 2 min: still open"

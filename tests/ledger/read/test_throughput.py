@@ -21,7 +21,7 @@ def total(found: dict[str, Any], name: str = "succeeded") -> int:
     return sum(bucket[name] for bucket in found["buckets"])
 
 
-def test_a_run_adds_up_and_shows_its_pause(ledger_db: str, clock: Clock) -> None:
+def test_a_run_adds_up_and_shows_its_pause(ledger_db: str, clock: Clock, caches_kept: None) -> None:
     job = submit("x", keys(500), pipeline="p").pk
     for step in range(60):
         if step == 20:
@@ -48,7 +48,9 @@ def test_a_run_adds_up_and_shows_its_pause(ledger_db: str, clock: Clock) -> None
     assert total(throughput(job, "run")) == 460
 
 
-def test_a_window_shows_the_last_part_of_a_run(ledger_db: str, clock: Clock) -> None:
+def test_a_window_shows_the_last_part_of_a_run(
+    ledger_db: str, clock: Clock, caches_kept: None
+) -> None:
     job = submit("x", keys(3_000), pipeline="p").pk
     for _ in range(120):
         sample()

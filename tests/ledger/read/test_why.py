@@ -295,7 +295,9 @@ def test_items_that_failed_say_until_when_they_wait(served: None, clock: Clock) 
     )
 
 
-def test_the_worst_six_come_first_and_the_rest_is_counted(served: None, clock: Clock) -> None:
+def test_the_worst_six_come_first_and_the_rest_is_counted(
+    caches_kept: None, served: None, clock: Clock
+) -> None:
     policy = {"retry_backoff_seconds": 300, "lease_seconds": 60}
     job = submit("why", keys(30), pipeline="p", policy=policy, seal=False)
     worker.lease(limit=2)

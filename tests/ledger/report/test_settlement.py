@@ -220,7 +220,9 @@ def test_each_result_of_a_report_keeps_what_it_has_in_any_order(ledger_db: str) 
     assert metrics(job) == {"bytes": 6}
 
 
-def test_what_is_new_in_a_report_counts_beside_what_is_settled(ledger_db: str) -> None:
+def test_what_is_new_in_a_report_counts_beside_what_is_settled(
+    ledger_db: str, caches_kept: None
+) -> None:
     job = submit("four", keys(4), stages=TWO_STAGES)
     stale = worker.lease("p", 3)
     assert succeed(stale, 1) == ["counted"]
