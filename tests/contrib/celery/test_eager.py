@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import pytest
+from django.db import transaction
+from django.test import TestCase
 
 from joblot.contrib.celery import fan_out
 from joblot.ledger.read.items import outputs
+from joblot.ledger.read.log_lines import logs
+from joblot.ledger.read.progress import progress
 from joblot.models import Job
 from tests.contrib.celery.conftest import World
 
@@ -16,6 +23,29 @@ from tests.contrib.celery.conftest import World
 def eager(world: World) -> World:
     world.app.conf.task_always_eager = True
     return world
+
+
+@contextmanager
+def in_test_case(using: str) -> Iterator[None]:
+    """The transaction of a TestCase, whose end runs nothing of what waits for a commit."""
+    block = transaction.atomic(using=using)
+    block._from_testcase = True  # type: ignore[attr-defined] # as Django's TestCase does
+    with block:
+        yield
+        transaction.set_rollback(True, using=using)
+    assert not Job.objects.exists()
+
+
+def failing(world: World) -> Any:
+    def says(payload: str) -> None:
+        sys.stdout.write(f"looks at {payload}\n")
+        raise ValueError(payload)
+
+    return world.task("says", says)
+
+
+def printed(job: int) -> list[str]:
+    return [one["message"] for one in logs(job, limit=100) if one["source"] == "printed"]
 
 
 def test_a_task_that_fans_out_has_the_inner_items_worked_on_too(eager: World) -> None:
@@ -29,6 +59,17 @@ def test_a_task_that_fans_out_has_the_inner_items_worked_on_too(eager: World) ->
     assert list(outputs(outer.pk)) == [("a", "a")]
     assert list(outputs(inner[0].pk)) == [("x", "a")]
     assert eager.calls == {"a": 1}
+
+
+@pytest.mark.parametrize("in_a_test_case", [False, True])
+def test_what_a_failed_item_prints_is_in_the_log_at_once(
+    eager: World, ledger_db: str, in_a_test_case: bool
+) -> None:
+    with in_test_case(ledger_db) if in_a_test_case else nullcontext():
+        with TestCase.captureOnCommitCallbacks(using=ledger_db, execute=in_a_test_case):
+            job = fan_out(failing(eager), ["a"], policy={"failures_max": 1})
+        assert progress(job.pk)["status"] == "FAILURE"
+        assert printed(job.pk) == ["looks at a"]
 
 
 def test_a_task_that_is_called_in_an_item_gets_its_own_arguments(eager: World) -> None:
