@@ -76,7 +76,7 @@ class Migration(migrations.Migration):
                 ('deleted_at', models.DateTimeField(null=True)),
             ],
             options={
-                'indexes': [models.Index(fields=['status', 'deleted_at', 'project'], name='joblot_job_status_idx'), models.Index(fields=['name', 'id'], name='joblot_job_name'), models.Index(fields=['owner', 'id'], name='joblot_job_owner'), models.Index(condition=models.Q(('deleted_at__isnull', False)), fields=['total'], name='joblot_job_removal')],
+                'indexes': [models.Index(fields=['status', 'deleted_at', 'project'], name='joblot_job_status_idx'), models.Index(condition=models.Q(('deleted_at__isnull', True)), fields=['status', 'id'], name='joblot_job_page_of_status'), models.Index(fields=['name', 'id'], name='joblot_job_name'), models.Index(fields=['owner', 'id'], name='joblot_job_owner'), models.Index(condition=models.Q(('deleted_at__isnull', False)), fields=['total'], name='joblot_job_removal')],
                 'constraints': [models.UniqueConstraint(fields=('project', 'idempotency_key'), name='joblot_job_idempotency_key'), models.CheckConstraint(condition=models.Q(('status__in', ['CREATED', 'PENDING', 'STARTED', 'PAUSED', 'CANCELING', 'SUCCESS', 'COMPLETED_WITH_ERRORS', 'FAILURE', 'REVOKED'])), name='joblot_job_status'), models.CheckConstraint(condition=models.Q(('revision__gte', 0), ('run__gte', 1), ('total__gte', 0)), name='joblot_job_counts')],
             },
         ),

@@ -96,6 +96,12 @@ class Job(LedgerModel):
         indexes = [
             # Also counts of each status, of all projects or of some, without reading the rows.
             models.Index(fields=["status", "deleted_at", "project"], name="joblot_job_status_idx"),
+            # Pages of a status, in the order of their ids.
+            models.Index(
+                fields=["status", "id"],
+                name="joblot_job_page_of_status",
+                condition=Q(deleted_at__isnull=True),
+            ),
             models.Index(fields=["name", "id"], name="joblot_job_name"),
             models.Index(fields=["owner", "id"], name="joblot_job_owner"),
             models.Index(

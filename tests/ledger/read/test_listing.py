@@ -162,9 +162,6 @@ def test_a_cursor_of_another_sort_is_refused(ledger_db: str) -> None:
 # Rows that PostgreSQL touches, or steps of SQLite.
 ONE_PASS = {"postgres": 101_000, "sqlite": 1_000_000}
 FEW = {"postgres": 2_000, "sqlite": 50_000}
-OF_A_STATUS = FEW | {
-    "sqlite": ONE_PASS["sqlite"]
-}  # which may sort all of them, read by their index
 COUNTED_MAX = {"postgres": 101_000, "sqlite": 120_000}  # a generic plan may pass all rows
 
 
@@ -181,9 +178,9 @@ def test_pages_and_counts_of_many_jobs_read_few_of_them(ledger_db: str) -> None:
         for given, most in (
             ({}, FEW),
             ({"sort": "name"}, FEW),
-            ({"status": "success"}, OF_A_STATUS),
+            ({"status": "success"}, FEW),
             ({"since": "1d", "sort": "created"}, FEW),
-            ({"status": "paused"}, ONE_PASS),
+            ({"status": "paused"}, FEW | {"postgres": ONE_PASS["postgres"]}),
             ({"pipeline": "p"}, ONE_PASS),
             ({"pipeline": "nobody"}, ONE_PASS),
             ({"q": "99999"}, ONE_PASS),

@@ -9,16 +9,18 @@ from typing import Any, cast
 
 from celery import Task
 from celery.signals import worker_process_shutdown, worker_shutdown
-from django.db import connections
+from django.db import DatabaseError, connections, transaction
 
 from joblot.config import limits
 from joblot.contrib.celery import callbacks, hints
-from joblot.errors import InvalidInput, Unavailable
+from joblot.errors import InvalidInput, JoblotError, Unavailable
 from joblot.ledger.claim.after_report import report
 from joblot.ledger.claim.availability import next_job
 from joblot.ledger.claim.claim import claim
+from joblot.ledger.db.transactions import alias
 from joblot.ledger.lease import renew
-from joblot.log_writing.printed import at_once, to_job_log
+from joblot.ledger.report.printed import keep_printed
+from joblot.log_writing.printed import to_job_log
 from joblot.log_writing.writer import writer
 from joblot.states import Receipt
 from joblot.wire import ClaimedItem, GrantedLease, ItemReceipt, Result, failure
@@ -99,7 +101,7 @@ def _result(task: Task, lease: GrantedLease, call: Call) -> Result:
         return call(asked, *given, *args, **kwargs)
 
     work = each(called, whole, asked)
-    put = at_once if task.request.is_eager else to_job_log(str(task.request.hostname))
+    put = _kept_at_once if task.request.is_eager else to_job_log(str(task.request.hostname))
     held = Held()
     beat = Heartbeat(cast(Client, _Renewing()), held, item_seconds_max=NEVER)
     beat.watch(held.take(lease))
@@ -110,6 +112,18 @@ def _result(task: Task, lease: GrantedLease, call: Call) -> Result:
     finally:
         beat.stop()
     return result
+
+
+def _kept_at_once(lease: GrantedLease, item: int, text: str) -> None:
+    """Keep what an item has printed in the caller's transaction: a test's never commits, so the
+    log's writer would not find the job.
+    """
+    try:
+        with transaction.atomic(using=alias()):
+            keep_printed(lease.token, [(item, text)])
+    except (JoblotError, DatabaseError) as error:
+        about = {"job": lease.job, "item": item}
+        logger.warning("what an item printed was not kept: %s", error, extra=about)
 
 
 def _write_what_was_printed(**_: Any) -> None:
