@@ -103,7 +103,7 @@ def test_limits_are_overridden_by_name_and_the_others_stay() -> None:
 
 def test_an_unknown_setting_is_refused_and_changes_nothing() -> None:
     configure({"CLAIM_ITEMS_MAX": 5})
-    with pytest.raises(InvalidPolicy, match="claim_item_max; known are POLICY and actor"):
+    with pytest.raises(InvalidPolicy, match=r"claim_item_max; did you mean claim_items_max\?$"):
         configure({"CLAIM_ITEM_MAX": 6})
     with pytest.raises(InvalidPolicy):
         configure({"CLAIM_ITEMS_MAX": 6, "POLICY": {"failures_max": 0}})

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from decimal import Decimal
 from json import encoder
+from math import isfinite
 from typing import Any
 
 from joblot.bounded_json import is_too_deep, too_deep
@@ -50,9 +51,24 @@ def canonical(value: Any) -> str:
         text = _encode(value)
         text.encode()
     except (TypeError, ValueError) as error:
-        raise InvalidResult(f"expected a JSON value: {error}") from error
+        where = _not_finite(value)
+        why = f"{error}" if where is None else f"it has no NaN and no infinity, as {where}"
+        raise InvalidResult(f"expected a JSON value: {why}") from error
     text = without_nul(text)
     return text if is_plain else with_fractions(text)
+
+
+def _not_finite(value: Any, path: str = "") -> str | None:
+    """The first such number, and where it is: `nan at boxes[3].score`. `value` is not too deep."""
+    if isinstance(value, float):
+        return None if isfinite(value) else f"{value}{f' at {path}' if path else ''}"
+    if isinstance(value, dict):
+        inner = ((f"{path}.{key}" if path else str(key), one) for key, one in value.items())
+    elif isinstance(value, (list, tuple)):
+        inner = ((f"{path}[{n}]", one) for n, one in enumerate(value))
+    else:
+        return None
+    return next((found for at, one in inner if (found := _not_finite(one, at))), None)
 
 
 def without_nul(text: str) -> str:

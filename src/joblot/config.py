@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from joblot.errors import InvalidPolicy
@@ -205,9 +206,11 @@ def overridden(
     given = {name.lower(): value for name, value in settings.items()}
     names = {field.name for field in fields(defaults)}
     if unknown := sorted(set(given) - names):
+        near = get_close_matches(unknown[0], [*names, *map(str.lower, also)], n=1)
+        known = f"known are {' and '.join([*also, ', '.join(sorted(names))])}"
         raise InvalidPolicy(
             f"unknown name in settings.{setting}: {', '.join(unknown)}; "
-            f"known are {' and '.join([*also, ', '.join(sorted(names))])}"
+            f"{f'did you mean {near[0]}?' if near else known}"
         )
     for name, value in given.items():
         _check_limit(f"settings.{setting}: {name}", getattr(defaults, name), value)

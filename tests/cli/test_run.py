@@ -132,3 +132,16 @@ def test_a_run_halts_after_a_number_of_failures(joblot: Joblot):
     assert joblot.json("show", "1")["run"] == 1
     refused = joblot("run", "work:picky", *given[:-1], "2 of 5", expect=2)
     assert "expected a number of items like 10, or a share like 5%" in refused.stderr
+
+
+def test_repeating_what_failed_goes_on_although_nothing_failed_since(joblot: Joblot):
+    """As when a run that had begun to repeat it was interrupted, and is started again."""
+    joblot.write("names", "bad\n" + "".join(f"good{n}\n" for n in range(40)))
+    given = ["--lines", "names", "--workers", "1", "--halt-after", "1", "--policy"]
+    joblot("run", "work:picky", *given, "halt_failed_items=0", expect=1)
+    source = (joblot.folder / "work.py").read_text()
+    joblot.write("work.py", source.replace('raise ValueError(f"{key} is bad")', "return key"))
+    joblot("retry", "1", "--failed")
+    assert joblot.json("show", "1")["stages"][0]["failed"] == 0
+    again = joblot("run", "--resume", "1", "--retry-failed", "--workers", "1")
+    assert "Succeeded, picky 41 of 41" in again.stderr

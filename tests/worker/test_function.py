@@ -116,6 +116,19 @@ def test_an_output_that_is_no_json_fails_the_item(output):
     assert "what it returned" in result.error.message
 
 
+@pytest.mark.parametrize(
+    ("output", "where"),
+    [
+        (float("nan"), "nan"),
+        ({"boxes": [{"score": 1.0}, {"score": float("-inf")}]}, "-inf at boxes[1].score"),
+    ],
+)
+def test_a_number_that_is_not_finite_is_named_with_its_place(output, where):
+    (result,) = _all(each(lambda _: output), 1)
+    assert result.error is not None
+    assert result.error.message.endswith(f"it has no NaN and no infinity, as {where}")
+
+
 def test_numbers_that_cannot_be_summed_exactly_fail_the_item():
     (result,) = _all(each(lambda _: Output(1, {"share": 0.5})), 1)  # type: ignore[dict-item]
     assert result.error is not None

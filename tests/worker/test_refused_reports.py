@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from joblot.errors import NotAuthenticated
+from joblot.identity.tokens import issue, revoke
 from joblot.ledger.read.items import items
 from joblot.ledger.read.progress import progress
 from joblot.ledger.submit.submit import submit
-from joblot.wire import Reported
-from joblot.worker import backoff, batched, each, reporter
+from joblot.wire import Reported, success
+from joblot.worker import HttpClient, backoff, batched, each, reporter
+from joblot.worker.held import Held
 from joblot.worker.spool import Spool
 from tests.polling import eventually
 from tests.worker.conftest import Working, ended, numbered
@@ -176,3 +180,26 @@ def test_a_storage_that_is_away_defers_what_needs_it_and_nothing_else(
         eventually(lambda: succeeded(job.pk) == 3)
         (tmp_path / "media").unlink()
         assert ended(job.pk)["status"] == "SUCCESS"
+
+
+def test_why_a_worker_is_refused_is_logged_once_and_not_for_each_result(
+    ledger_db: str, server: Server, caplog: pytest.LogCaptureFixture
+):
+    secret, found = issue("worker", ["work"])
+    submit("j", numbered(3), pipeline="p")
+    with HttpClient(server.url, secret, "gpu-1") as client:
+        (lease,) = client.claim(["p"], 3, job=None, worker="gpu-1", idempotency_key="a").leases
+        revoke(found["id"])
+        reports = reporter.Reporter(client, Held(), threading.Event())
+        reports.start()
+        for item in lease.items:
+            before = server.network.paths("results")
+            reports.put(lease.token, [success(item.id, 1)])
+            _await_a_post(server, before)
+        assert reports.end(60) == 3
+    assert isinstance(reports.refused, NotAuthenticated)
+    assert caplog.text.count("1 result is kept, since joblot refused: expected a token") == 1
+
+
+def _await_a_post(server: Server, before: int) -> None:
+    eventually(lambda: server.network.paths("results") > before)

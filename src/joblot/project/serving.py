@@ -15,6 +15,7 @@ from joblot.log_writing.printed import to_job_log
 from joblot.log_writing.writer import writer
 from joblot.project.connections import with_usable_connections
 from joblot.project.order import ProjectOrder
+from joblot.shown import counted
 from joblot.worker import Handler, Worker, WorkerSettings
 from joblot.worker.about import new_instance
 from joblot.worker.ending import ended_when_stuck, leave_frozen
@@ -56,5 +57,6 @@ def serve(
             left = worker.run()
     writer().flush(limits().log_flush_seconds)
     if left:
-        logger.warning("%d results could not be reported; their items are worked on again", left)
+        results = counted(left, "result")
+        logger.warning("%s could not be reported; their items are worked on again", results)
     return left

@@ -11,6 +11,7 @@ from typing import Any
 
 from joblot.config import limits
 from joblot.errors import Unavailable
+from joblot.shown import counted_and
 from joblot.wire import Claim, NextClaim, Result
 from joblot.worker.backoff import backoff_seconds
 from joblot.worker.spool import Place, Spool
@@ -21,6 +22,11 @@ REPORT_BYTES_MAX = 4_194_304  # of one report's JSON; one result may be larger
 POSTS_SHARE = 0.05  # of the time may be spent on posts; after a costly one, results gather
 GATHER_SECONDS_MAX = 0.1  # that a result waits for others; it does not wait if it is awaited
 DRAIN_POLL_SECONDS = 0.5  # how soon a waiting thread notices that a drain has begun
+
+
+def they_wait(results: int) -> str:
+    """For the log: `1 result waits`."""
+    return counted_and(results, "result", "waits", "wait")
 
 
 @dataclass(slots=True, eq=False)

@@ -22,9 +22,10 @@ from joblot.errors import (
     Unavailable,
     WorkerRevoked,
 )
+from joblot.shown import counted_and
 from joblot.states import Receipt
 from joblot.wire import Claim, ItemReceipt, NextClaim, Result
-from joblot.worker.backlog import Backlog, Kept, Wish
+from joblot.worker.backlog import Backlog, Kept, Wish, they_wait
 from joblot.worker.client import Client, claim_in
 from joblot.worker.deferred_log import DeferredLog
 from joblot.worker.held import Held
@@ -141,7 +142,7 @@ class Reporter:
             try:
                 again = self._post(batch, wish)
             except Exception:
-                logger.exception("%d results wait to be reported", len(batch))
+                logger.exception("%s to be reported", they_wait(len(batch)))
                 again = [one.later() for one in batch]
             self._backlog.posted(batch, again, self._away)
             if wish is not None:
@@ -163,7 +164,7 @@ class Reporter:
         except ServerFailed as error:
             return self._isolate(batch, error)
         except Unavailable as error:
-            logger.warning("%d results wait to be reported: %s", len(self._backlog), error)
+            logger.warning("%s to be reported: %s", they_wait(len(self._backlog)), error)
             self._away = error
             return batch
         except InvalidInput as error:
@@ -231,7 +232,9 @@ class Reporter:
         Those of a revoked worker, which may be an earlier one, are set aside in the spool: nobody
         posts them again. If it is this worker, its next claim is refused, and it ends.
         """
-        logger.warning("%d results are kept, since joblot refused them: %s", len(batch), error)
+        if str(error) != str(self.refused):  # it is the same for each of the results that follow
+            kept = counted_and(len(batch), "result", "is", "are")
+            logger.warning("%s kept, since joblot refused: %s", kept, error)
         if not isinstance(error, WorkerRevoked):
             self.refused = error
             return [one.later() for one in batch]

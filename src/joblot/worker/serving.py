@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from joblot.worker.about import about, new_instance
+from joblot.worker.backlog import they_wait
 from joblot.worker.connection import is_own
 from joblot.worker.ending import drain_on_signals, ended_when_stuck, leave_frozen
 from joblot.worker.handlers import Handler, declared
@@ -99,7 +100,7 @@ def serve(
         with ended_when_stuck(order.call_seconds_max):
             left = worker.run()
     if left:
-        logger.warning("%d results wait in %s, for the next worker to report", left, spools)
+        logger.warning("%s in %s, for the next worker to report", they_wait(left), spools)
     return left
 
 

@@ -235,6 +235,20 @@ def test_a_hook_that_works_costs_no_statement(ledger_db: str) -> None:
     assert not [sql for sql in sent if "joblot_deferral" in sql]
 
 
+def test_the_traceback_is_logged_once_in_a_while_and_not_for_each_result(
+    ledger_db: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    on_result("p")(broken)
+    submit("deferred", keys(3), pipeline="p")
+    lease = worker.lease()
+    for _ in range(2):
+        assert succeed(lease, 0, 1, 2) == ["deferred"] * 3
+    (record,) = (one for one in caplog.records if "on_result failed" in one.getMessage())
+    assert record.exc_info is not None
+    assert record.exc_info[0] is KeyError
+    assert noted(Job.objects.get())[2] == (2, "on_result", RAISED)
+
+
 def test_a_note_that_can_not_be_written_fails_no_report(
     ledger_db: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,7 +35,7 @@ from joblot.cli.records.records import Records
 from joblot.cli.resumption import CHOSEN, KEPT, reawaken, resumed_plan, without_function
 from joblot.cli.run import Run
 from joblot.cli.source import Source
-from joblot.errors import InvalidInput
+from joblot.errors import InvalidInput, NotFound
 from joblot.log_format import log_to_stderr
 from joblot.operator_name import operator
 from joblot.shown import counted
@@ -231,7 +232,8 @@ def _begun(
     if verbs.read_job(resume).status in RETRYABLE:
         verbs.retry(resume, actor=operator())
     elif retry:
-        verbs.retry(resume, failed=True, actor=operator())
+        with suppress(NotFound):  # nothing has failed since they were last repeated
+            verbs.retry(resume, failed=True, actor=operator())
     _say_what_is_held(reawaken(resume))
     return resume
 

@@ -29,7 +29,7 @@ from joblot.ledger.report.judge import Decision, judge
 from joblot.ledger.report.pending_result import PendingResult
 from joblot.ledger.report.write import Settled
 from joblot.ledger.rows import outputs
-from joblot.ledger.rows.deferrals import Deferred, raised
+from joblot.ledger.rows.deferrals import Deferred, is_due, raised
 from joblot.models import Lease, Outcome
 from joblot.states import Receipt
 from joblot.wire import ItemReceipt
@@ -191,14 +191,16 @@ class _Settlement:
         return [replace(one, keep=bool(new), reason=reason)], []
 
     def _deferred(self, one: Decision, hook: str, cause: BaseException | None) -> Decision:
-        logger.warning(
-            "job %s: %s failed for item %s",
-            self.held.job_id,
-            hook,
-            one.number,
-            exc_info=cause,
-            extra={"job": self.held.job_id, "item": one.number, "lease": self.held.lease.pk},
-        )
+        job, stage = self.held.job_id, self.held.lease.stage
+        if is_due(job, stage, f"{hook} {type(cause).__qualname__}"):  # not for each of many items
+            logger.warning(
+                "job %s: %s failed for item %s",
+                job,
+                hook,
+                one.number,
+                exc_info=cause,
+                extra={"job": job, "item": one.number, "lease": self.held.lease.pk},
+            )
         why = raised(f"{hook}('{self.held.pipeline}')", cause)
         self.deferred.append(Deferred(one.number, hook, why))
         reason = f"{why}; post it again later"

@@ -59,7 +59,7 @@ def note(job_id: int, stage: int, deferred: Sequence[Deferred]) -> None:
     """Note that these results were deferred; a failure to do so is logged and otherwise ignored."""
     try:
         _write(job_id, stage, deferred)
-        if _is_due(job_id, stage, deferred[0].source):
+        if is_due(job_id, stage, deferred[0].source):
             _log(job_id, stage, deferred)
     except (DatabaseError, JoblotError) as error:
         logger.warning("job %s: deferred results could not be noted: %s", job_id, error)
@@ -96,9 +96,9 @@ def _write(job_id: int, stage: int, deferred: Sequence[Deferred]) -> None:
         )
 
 
-def _is_due(job_id: int, stage: int, source: str) -> bool:
-    """True once every `deferral_log_seconds`, in this process."""
-    key, now = (alias(), job_id, stage, source), time.monotonic()
+def is_due(job_id: int, stage: int, about: str) -> bool:
+    """True once every `deferral_log_seconds`, in this process: then a line about this is logged."""
+    key, now = (alias(), job_id, stage, about), time.monotonic()
     if now - _logged_at.get(key, float("-inf")) < limits().deferral_log_seconds:
         return False
     if len(_logged_at) >= _REMEMBERED_MAX:
