@@ -7,6 +7,7 @@ from typing import Any
 from joblot.ledger.claim.claim import claim
 from joblot.ledger.lease import release, renew
 from joblot.ledger.read.reasons.reason import NOBODY
+from joblot.ledger.read.unserved import unserved
 from joblot.ledger.read.why import why
 from joblot.ledger.read.workers import serving
 from joblot.ledger.rows import workers
@@ -52,6 +53,19 @@ def test_a_pipeline_that_nobody_asks_for_any_more(ledger_db: str, clock: Clock) 
             "online"
         )
     ]
+
+
+def test_a_worker_that_is_at_work_on_another_job_serves_its_pipeline(
+    ledger_db: str, clock: Clock
+) -> None:
+    submit("long", keys(1), pipeline="p", policy={"lease_seconds": 600})
+    lease = worker.lease(worker="gpu-1")
+    job = submit("next", keys(2), pipeline="p")
+    for _ in range(3):
+        clock.forward(110)
+        renew(lease.token)
+    assert texts(job) == ["2 items are ready and not claimed yet"]
+    assert unserved() == []
 
 
 def test_a_claim_without_a_name_and_one_of_this_job_count_too(ledger_db: str) -> None:

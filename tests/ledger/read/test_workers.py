@@ -71,6 +71,22 @@ def test_a_renewal_is_a_sign_of_life(ledger_db: str, clock: Clock) -> None:
     assert known()["gpu-1"]["last_seen_at"] == "2030-01-01T00:02:01+00:00"
 
 
+def test_one_whose_calls_take_long_is_online_while_it_renews(ledger_db: str, clock: Clock) -> None:
+    """Everywhere: it asks for nothing meanwhile, but is as well as its neighbors."""
+    submit("held", keys(1), pipeline="p", policy={"lease_seconds": 600})
+    lease = worker.lease(worker="gpu-1")
+    for _ in range(10):
+        clock.forward(119)
+        assert states() == {"gpu-1": "online"}
+        assert presence() == {"online": 1, "offline": 0, "revoked": 0}
+        assert serving("default") == {"p": 1}
+        renew(lease.token)
+    clock.forward(121)
+    assert states() == {"gpu-1": "quiet"}
+    assert presence() == {"online": 0, "offline": 1, "revoked": 0}
+    assert serving("default") == {}
+
+
 def test_a_claim_records_its_worker_and_the_pipelines_it_asked_for_last(ledger_db: str) -> None:
     claim(["q", "p"], worker="gpu-1")
     assert known()["gpu-1"]["pipelines"] == ["p", "q"]

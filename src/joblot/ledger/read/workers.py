@@ -25,6 +25,7 @@ ONLINE_INTERVALS = 2  # without a sign of life, after which a worker is quiet
 QUIET_INTERVALS = 4  # after which it is offline
 
 Worker = tuple[int, str]  # the owner and the instance id
+_KEY = ("pk", "owner", "instance")
 
 
 def interval_seconds(lease_seconds: float) -> float:
@@ -184,23 +185,24 @@ def _state(heard: datetime, now: datetime, interval: float) -> str:
 
 
 @repeated
+@one_snapshot()
 def presence() -> dict[str, int]:
-    """How many are online (seen within `worker_offline_seconds`), offline, and revoked."""
-    revoked = Q(revoked_at__isnull=False)
+    """How many are online as `workers` says, how many are not, and how many are revoked."""
+    revoked, online = Q(revoked_at__isnull=False), _is_online()
     return dict(
         _rows().aggregate(
-            online=Count("pk", filter=is_recent() & ~revoked),
-            offline=Count("pk", filter=~is_recent() & ~revoked),
+            online=Count("pk", filter=online & ~revoked),
+            offline=Count("pk", filter=~online & ~revoked),
             revoked=Count("pk", filter=revoked),
         )
     )
 
 
 def serving(project: str, owner: int | None = None) -> Counter[str]:
-    """How many workers that were seen recently, and may work on jobs of the project, serve each
-    pipeline; of one owner, or all.
+    """How many workers that are online, and may work on jobs of the project, serve each pipeline;
+    of one owner, or all.
     """
-    rows = _rows().filter(is_recent(), revoked_at__isnull=True)
+    rows = _rows().filter(_is_online(), revoked_at__isnull=True)
     rows = rows if owner is None else rows.filter(owner=owner)
     recent = rows.order_by("-last_seen_at").values_list("pipelines", "projects")
     able = (
@@ -216,6 +218,19 @@ def described(owner: int, instance: str) -> dict[str, Any]:
     """What the worker has said about itself; empty if it was never seen."""
     found = _rows().filter(owner=owner, instance=instance).values_list("about", flat=True).first()
     return dict(found) if isinstance(found, Mapping) else {}
+
+
+def _is_online() -> Q:
+    """Those that hold nothing were seen recently; the others show it by their leases, since they
+    ask for nothing while a call takes long.
+    """
+    now = database_now()
+    held = holdings(now)
+    rows = _rows().filter(instance__in={instance for _, instance in held})
+    known = {pk: held.get((owner, name)) for pk, owner, name in rows.values_list(*_KEY)}
+    holders = {pk: one for pk, one in known.items() if one is not None}
+    alive = [pk for pk, one in holders.items() if not one.is_silent(now)]
+    return Q(pk__in=alive) | (is_recent() & ~Q(pk__in=list(holders)))
 
 
 def is_recent() -> Q:
