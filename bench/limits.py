@@ -76,8 +76,8 @@ LIMITS = {
     "2 ms commits, 32 handlers, 16 a batch": Limit(
         "0024-a-report-is-one-call",
         "32 handlers and their database share two cores. Six times the rate of A2 leaves 1.1 ms of "
-        "processor time for a report, seven times that of A1 1.0, ten times that of A2 0.7; a report "
-        "takes 1.1, in threads 0.9, of which the bare insert of its rows takes 0.5",
+        "processor time for a report, seven times that of A1 1.0, ten times that of A2 0.7. It takes "
+        "1.1, in threads 0.9, of which the bare insert of its rows takes 0.5",
     ),
     "lag from the last commit": Limit(
         "0024-a-report-is-one-call",
@@ -127,8 +127,8 @@ LIMITS = {
     ),
     "work to a waiting worker's lease": Limit(
         "0032-who-waits-is-notified",
-        "once a second the server's own sweep takes 30 to 130 ms, because the measurement before has "
-        "left some 100,000 live leases; without them none of 300 claims took more than 20 ms",
+        "once a second the server's own sweep takes 30 to 130 ms: the measurement before has left "
+        "some 100,000 live leases; without them none of 300 claims took more than 20 ms",
     ),
     "worst of 10 / one report": Limit(
         "0025-what-a-renewal-and-a-cancel-cost",

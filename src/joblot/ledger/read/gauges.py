@@ -112,7 +112,7 @@ def _deferred() -> Iterator[Gauge]:
 
 
 def _workers(now: datetime) -> Iterator[Gauge]:
-    found = presence()
+    found = presence(now)
     yield Gauge("online_workers", found["online"], "Workers that were seen recently.")
     means = "Workers that were not, and are not removed yet; without revoked ones."
     yield Gauge("offline_workers", found["offline"], means)

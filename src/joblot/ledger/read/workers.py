@@ -186,9 +186,9 @@ def _state(heard: datetime, now: datetime, interval: float) -> str:
 
 @repeated
 @one_snapshot()
-def presence() -> dict[str, int]:
+def presence(now: datetime | None = None) -> dict[str, int]:
     """How many are online as `workers` says, how many are not, and how many are revoked."""
-    revoked, online = Q(revoked_at__isnull=False), _is_online()
+    revoked, online = Q(revoked_at__isnull=False), _is_online(now or database_now())
     return dict(
         _rows().aggregate(
             online=Count("pk", filter=online & ~revoked),
@@ -202,7 +202,7 @@ def serving(project: str, owner: int | None = None) -> Counter[str]:
     """How many workers that are online, and may work on jobs of the project, serve each pipeline;
     of one owner, or all.
     """
-    rows = _rows().filter(_is_online(), revoked_at__isnull=True)
+    rows = _rows().filter(_is_online(database_now()), revoked_at__isnull=True)
     rows = rows if owner is None else rows.filter(owner=owner)
     recent = rows.order_by("-last_seen_at").values_list("pipelines", "projects")
     able = (
@@ -220,11 +220,10 @@ def described(owner: int, instance: str) -> dict[str, Any]:
     return dict(found) if isinstance(found, Mapping) else {}
 
 
-def _is_online() -> Q:
+def _is_online(now: datetime) -> Q:
     """Those that hold nothing were seen recently; the others show it by their leases, since they
     ask for nothing while a call takes long.
     """
-    now = database_now()
     held = holdings(now)
     rows = _rows().filter(instance__in={instance for _, instance in held})
     known = {pk: held.get((owner, name)) for pk, owner, name in rows.values_list(*_KEY)}
