@@ -76,8 +76,8 @@ LIMITS = {
     "2 ms commits, 32 handlers, 16 a batch": Limit(
         "0024-a-report-is-one-call",
         "32 handlers and their database share two cores. Six times the rate of A2 leaves 1.1 ms of "
-        "processor time for a report, seven times that of A1 1.0, ten times that of A2 0.7. It takes "
-        "1.1, in threads 0.9, of which the bare insert of its rows takes 0.5",
+        "processor time for a report, seven times that of A1 1.0, ten times that of A2 0.7. It "
+        "takes 1.1, in threads 0.9, of which the bare insert of its rows takes 0.5",
     ),
     "lag from the last commit": Limit(
         "0024-a-report-is-one-call",

@@ -249,7 +249,7 @@ def test_only_a_query_by_time_reads_all_live_leases(job: Job) -> None:
     }
     found = [(act, plan) for act, done in acts.items() for plan in plans(done)]
     by_time = {act for act, plan in found if "joblot_lease_expiry" in plan.indexes}
-    # Why: of a pipeline that nobody asks for, whether a worker that serves it is at work elsewhere.
+    # why: whether a worker that serves a pipeline nobody asks for is at work elsewhere.
     assert by_time == {"expire", "health", "gauges", "in flight", "why"}
     assert {act for act, plan in found if "joblot_lease" in plan.walked} == set()
 
