@@ -47,7 +47,7 @@ days, and then [pruned](../how-to/remove-jobs.md).
 |---|{rules}|
 {needed}
 `cores` are those that must be free for joblot in the busiest hour. Commits are two for each
-lease, so they depend on how many items a lease has; reports over HTTP that meet share one, which
+lease, so they depend on how many items a lease has; claims over HTTP that meet share one, which
 is not counted here.
 
 ## Where the next limit is, and which lever moves it

@@ -1,4 +1,4 @@
-"""J: joblot's ledger, by `report`, or by the reports of a server's threads that share commits."""
+"""J: joblot's ledger, by `report`; its handlers are processes, or threads of one."""
 
 from __future__ import annotations
 

@@ -51,9 +51,11 @@ def canonical(value: Any) -> str:
         text = _encode(value)
         text.encode()
     except (TypeError, ValueError) as error:
-        where = _not_finite(value)
-        why = f"{error}" if where is None else f"it has no NaN and no infinity, as {where}"
-        raise InvalidResult(f"expected a JSON value: {why}") from error
+        where = _not_finite(value) if isinstance(error, ValueError) else None
+        why = (
+            f": {error}" if where is None else f", which has no NaN and no infinity: found {where}"
+        )
+        raise InvalidResult(f"expected a JSON value{why}") from error
     text = without_nul(text)
     return text if is_plain else with_fractions(text)
 

@@ -107,7 +107,7 @@ class TestWhatWakes:
         with one_waits(listening, http, in_thread):
             fail(lease, retryable=True)
 
-    @pytest.mark.parametrize("how", ["alone", "together", "judged"])
+    @pytest.mark.parametrize("how", ["called", "with a claim", "judged"])
     def test_a_success_that_is_passed_on(
         self, listening: Served, http: httpx.Client, in_thread: Threads, how: str
     ) -> None:
@@ -118,9 +118,9 @@ class TestWhatWakes:
 
 
 def report(served: Served, token: str, how: str) -> None:
-    if how == "alone":
+    if how == "called":
         assert worker.receipts(token, success(0)) == ["counted"]
-    elif how == "together":
+    elif how == "with a claim":
         results = {"lease": token, "results": [{"item": 0, "outcome": "succeeded"}]}
         with served.client() as other:
             given = results | {"claim": {"pipelines": ["p"], "limit": 1}}

@@ -126,7 +126,7 @@ def test_an_output_that_is_no_json_fails_the_item(output):
 def test_a_number_that_is_not_finite_is_named_with_its_place(output, where):
     (result,) = _all(each(lambda _: output), 1)
     assert result.error is not None
-    assert result.error.message.endswith(f"it has no NaN and no infinity, as {where}")
+    assert result.error.message.endswith(f"which has no NaN and no infinity: found {where}")
 
 
 def test_numbers_that_cannot_be_summed_exactly_fail_the_item():

@@ -198,7 +198,7 @@ def test_why_a_worker_is_refused_is_logged_once_and_not_for_each_result(
             _await_a_post(server, before)
         assert reports.end(60) == 3
     assert isinstance(reports.refused, NotAuthenticated)
-    assert caplog.text.count("1 result is kept, since joblot refused: expected a token") == 1
+    assert caplog.text.count(" kept, because the report was refused: expected a token") == 1
 
 
 def _await_a_post(server: Server, before: int) -> None:

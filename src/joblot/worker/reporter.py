@@ -234,7 +234,7 @@ class Reporter:
         """
         if str(error) != str(self.refused):  # it is the same for each of the results that follow
             kept = counted_and(len(batch), "result", "is", "are")
-            logger.warning("%s kept, since joblot refused: %s", kept, error)
+            logger.warning("%s kept, because the report was refused: %s", kept, error)
         if not isinstance(error, WorkerRevoked):
             self.refused = error
             return [one.later() for one in batch]

@@ -45,7 +45,7 @@ def over_http(token: str, results: Any, claim_next: NextClaim) -> Reported:
     return after_report.report_and_claim(token, results, claim_next, shared=True)
 
 
-@pytest.fixture(params=[report_and_claim, over_http], ids=["called", "shared"])
+@pytest.fixture(params=[report_and_claim, over_http], ids=["called", "over_http"])
 def verb(request: pytest.FixtureRequest) -> Verb:
     given: Verb = request.param
     return given

@@ -87,6 +87,17 @@ def test_one_whose_calls_take_long_is_online_while_it_renews(ledger_db: str, clo
     assert serving("default") == {}
 
 
+def test_one_that_holds_items_and_was_seen_in_the_future_is_not_online(
+    ledger_db: str, clock: Clock
+) -> None:
+    clock.forward(7_200)
+    submit("held", keys(1), pipeline="p")
+    worker.lease(worker="ahead")
+    clock.forward(-7_200)
+    assert states() == {"ahead": "offline"}
+    assert presence() == {"online": 0, "offline": 1, "revoked": 0}
+
+
 def test_a_claim_records_its_worker_and_the_pipelines_it_asked_for_last(ledger_db: str) -> None:
     claim(["q", "p"], worker="gpu-1")
     assert known()["gpu-1"]["pipelines"] == ["p", "q"]

@@ -236,7 +236,7 @@ def test_a_hook_that_works_costs_no_statement(ledger_db: str) -> None:
 
 
 def test_the_traceback_is_logged_once_in_a_while_and_not_for_each_result(
-    ledger_db: str, caplog: pytest.LogCaptureFixture
+    ledger_db: str, caplog: pytest.LogCaptureFixture, configure: Any
 ) -> None:
     on_result("p")(broken)
     submit("deferred", keys(3), pipeline="p")
@@ -247,6 +247,9 @@ def test_the_traceback_is_logged_once_in_a_while_and_not_for_each_result(
     assert record.exc_info is not None
     assert record.exc_info[0] is KeyError
     assert noted(Job.objects.get())[2] == (2, "on_result", RAISED)
+    configure(deferral_log_seconds=1e-9)
+    succeed(lease, 0)
+    assert len([one for one in caplog.records if "on_result failed" in one.getMessage()]) > 1
 
 
 def test_a_note_that_can_not_be_written_fails_no_report(

@@ -14,7 +14,7 @@ from joblot.contrib.celery.working import Asked, work_for
 
 # Threads and greenlets: each has its own value.
 _asked: ContextVar[Asked | None] = ContextVar("joblot_asked", default=None)
-# The message for which an item is being worked on. Another one may be run inside it, eagerly.
+# The message of the item. With `task_always_eager`, the item's code may run another message.
 _message: ContextVar[str | None] = ContextVar("joblot_message", default=None)
 
 

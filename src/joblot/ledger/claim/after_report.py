@@ -65,7 +65,11 @@ def report(
 def report_and_claim(
     token: str | UUID, results: Results, claim_next: NextClaim, *, shared: bool = False
 ) -> Reported:
-    """As `report` with `claim_next`; `shared` is for servers with many threads."""
+    """As `report` with `claim_next`.
+
+    With `shared`, a claim that is not part of the report's call shares its statement with other
+    claims of this process.
+    """
     ahead = _Ahead(claim_next, shared=shared)
     try:
         receipts = report_by(ahead.settle_at_once, token, results)

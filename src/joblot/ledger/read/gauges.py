@@ -113,8 +113,12 @@ def _deferred() -> Iterator[Gauge]:
 
 def _workers(now: datetime) -> Iterator[Gauge]:
     found = presence(now)
-    yield Gauge("online_workers", found["online"], "Workers that were seen recently.")
-    means = "Workers that were not, and are not removed yet; without revoked ones."
+    yield Gauge(
+        "online_workers",
+        found["online"],
+        "Workers that were seen recently, or renew what they hold.",
+    )
+    means = "Workers that are not online, and not removed yet; without revoked ones."
     yield Gauge("offline_workers", found["offline"], means)
     yield Gauge("revoked_workers", found["revoked"], "Workers that an operator has revoked.")
     means = "Workers that reported more failures than successes in the last hour."

@@ -13,7 +13,7 @@ from joblot import clock
 from joblot.config import limits
 from joblot.ledger.db.transactions import alias, one_snapshot, repeated
 from joblot.ledger.read.progress import progress_of
-from joblot.ledger.read.workers import Worker, database_now, holdings, serving
+from joblot.ledger.read.workers import Worker, database_now, holdings, is_online, serving
 from joblot.ledger.rows.workers import ANY_JOB, ANY_PROJECT
 from joblot.models import LIVE, NO_OWNER, ItemRange, Lease, PipelineAsked, Stage
 from joblot.shown import counted, lasting
@@ -55,7 +55,11 @@ def unserved(projects: Collection[str] | None = None) -> list[Unserved]:
     """
     now = database_now()
     found = _not_asked_for(now, projects)
-    served = {name: serving(name) for name in {row["job__project"] for row in found}}
+    if not found:
+        return []
+    online = is_online(now)
+    projects_found = {row["job__project"] for row in found}
+    served = {name: serving(name, online=online) for name in projects_found}
     found = [row for row in found if not served[row["job__project"]][row["pipeline"]]]
     if not found:
         return []

@@ -25,7 +25,6 @@ ONLINE_INTERVALS = 2  # without a sign of life, after which a worker is quiet
 QUIET_INTERVALS = 4  # after which it is offline
 
 Worker = tuple[int, str]  # the owner and the instance id
-_KEY = ("pk", "owner", "instance")
 
 
 def interval_seconds(lease_seconds: float) -> float:
@@ -188,7 +187,7 @@ def _state(heard: datetime, now: datetime, interval: float) -> str:
 @one_snapshot()
 def presence(now: datetime | None = None) -> dict[str, int]:
     """How many are online as `workers` says, how many are not, and how many are revoked."""
-    revoked, online = Q(revoked_at__isnull=False), _is_online(now or database_now())
+    revoked, online = Q(revoked_at__isnull=False), is_online(now or database_now())
     return dict(
         _rows().aggregate(
             online=Count("pk", filter=online & ~revoked),
@@ -198,11 +197,12 @@ def presence(now: datetime | None = None) -> dict[str, int]:
     )
 
 
-def serving(project: str, owner: int | None = None) -> Counter[str]:
+def serving(project: str, owner: int | None = None, *, online: Q | None = None) -> Counter[str]:
     """How many workers that are online, and may work on jobs of the project, serve each pipeline;
-    of one owner, or all.
+    of one owner, or all. `online` is the answer of `is_online`, if the caller has it.
     """
-    rows = _rows().filter(_is_online(database_now()), revoked_at__isnull=True)
+    online = is_online(database_now()) if online is None else online
+    rows = _rows().filter(online, revoked_at__isnull=True)
     rows = rows if owner is None else rows.filter(owner=owner)
     recent = rows.order_by("-last_seen_at").values_list("pipelines", "projects")
     able = (
@@ -220,16 +220,19 @@ def described(owner: int, instance: str) -> dict[str, Any]:
     return dict(found) if isinstance(found, Mapping) else {}
 
 
-def _is_online(now: datetime) -> Q:
-    """Those that hold nothing were seen recently; the others show it by their leases, since they
-    ask for nothing while a call takes long.
+def is_online(now: datetime) -> Q:
+    """Workers without leases count as online if they were seen recently; those with leases, if they
+    renew them: they ask for nothing while a call takes long.
     """
     held = holdings(now)
     rows = _rows().filter(instance__in={instance for _, instance in held})
-    known = {pk: held.get((owner, name)) for pk, owner, name in rows.values_list(*_KEY)}
-    holders = {pk: one for pk, one in known.items() if one is not None}
-    alive = [pk for pk, one in holders.items() if not one.is_silent(now)]
-    return Q(pk__in=alive) | (is_recent() & ~Q(pk__in=list(holders)))
+    holders, online = [], []
+    for pk, owner, name, seen in rows.values_list("pk", "owner", "instance", "last_seen_at"):
+        if one := held.get((owner, name)):
+            holders.append(pk)
+            if _state(max(seen, one.heard_at), now, one.interval) == "online":
+                online.append(pk)
+    return Q(pk__in=online) | (is_recent() & ~Q(pk__in=holders))
 
 
 def is_recent() -> Q:

@@ -63,7 +63,7 @@ def report(token: str | UUID, results: Iterable[Result | Mapping[str, Any]]) -> 
 def report_by(
     at_once: AtOnce, token: str | UUID, results: Iterable[Result | Mapping[str, Any]]
 ) -> list[ItemReceipt]:
-    """What all ways to report share; they differ in how they settle `at_once` what is simple."""
+    """As `report`, with `at_once` as the way to settle simple results."""
     with telemetry.timed("report"):
         known, given = _uuid_of(token), list(results)
         if not telemetry.is_traced():

@@ -2,8 +2,9 @@
 --          are left to the caller (`joblot_count_1`), because they come last in the order of locks.
 --          All of the results are settled or none: then `succeeded` is null, and they are to be judged.
 --          `job` is null if none may be settled here: the lease is unknown, or its worker is revoked.
---          Of each result there is its item's number, 32 bytes of `hashes`, and in two arrays of JSON its output, and what else it has: `state`,
---          with the columns of its error, or `metrics`. Both are null if no result has any
+--          Of each result there is its item's number, 32 bytes of `hashes`, and in two arrays of JSON its
+--          output, and what else it has: `state`, with the columns of its error, or `metrics`. Both are
+--          null if no result has any
 -- guard: what the receipt table counts (COUNTED), of items the lease was granted, that have no outcome
 --        in this stage: if one of them has, the primary key refuses all. All is read after the lease was
 --        locked

@@ -16,7 +16,7 @@ from joblot.ledger.read.dispatchers import down
 from joblot.ledger.read.reasons.held import held_by
 from joblot.ledger.read.reasons.limited import of_job, of_pipelines
 from joblot.ledger.read.reasons.reason import NOBODY, Asked, Reason, reason
-from joblot.ledger.read.workers import serving
+from joblot.ledger.read.workers import is_online, serving
 from joblot.ledger.rows.ranges import ALONE, RELEASED
 from joblot.ledger.rows.workers import ANY_JOB, ANY_PROJECT
 from joblot.models import ItemRange, PipelineAsked
@@ -139,7 +139,8 @@ def _unserved(asked: Asked, ready: dict[int, int]) -> Iterator[tuple[int, Reason
     quiet = {p: last for p, last in by_stage.items() if _seconds_since(asked, last) > long_ago}
     if not quiet:
         return
-    served = serving(asked.job.project)
+    online = is_online(asked.now)
+    served = serving(asked.job.project, online=online)
     for position, last in quiet.items():
         pipeline = asked.stages[position]["pipeline"]
         if served[pipeline] or _is_worked_on(asked, position):
@@ -150,7 +151,11 @@ def _unserved(asked: Asked, ready: dict[int, int]) -> Iterator[tuple[int, Reason
             f"has {_asked_for(asked, last)}"
         )
         if asked.owner != NOBODY:
-            named = served if asked.owner is None else serving(asked.job.project, asked.owner)
+            named = (
+                served
+                if asked.owner is None
+                else serving(asked.job.project, asked.owner, online=online)
+            )
             text += f"; {_who_serves(named)}"
         yield position, reason("unserved", text, items, since=last, link="workers")
 
