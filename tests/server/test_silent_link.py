@@ -145,11 +145,10 @@ def test_health_is_answered_while_every_thread_waits_for_the_database(
         assert health(served) == (503, '{"ok": false}')
         assert "not healthy: the database" in caplog.text
         link.cut()
-        assert report.result().status_code == 503
-        assert receipts(eventually_good(http, body)) == ["counted"], "over another connection"
+        assert receipts(report.result()) == ["counted"], "over another connection"
 
 
 def test_a_request_waits_shorter_than_a_lease() -> None:
-    """A report may wait for its settling, for what is judged of it, and for reconciling."""
+    """A report may wait for its first attempt, for the second, and for reconciling."""
     longest = SERVED_STATEMENT_SECONDS_MAX + SILENCE_SLACK_SECONDS
     assert 3 * longest < default_policy().lease_seconds

@@ -203,3 +203,18 @@ def test_a_database_that_is_down_is_tried_now_and_then() -> None:
 
     assert not asyncio.run(wait())
     assert len(looks) == 1
+
+
+def test_a_wait_that_begins_while_the_server_stops_ends_at_once() -> None:
+    """Also one whose task was made before, and has not run yet."""
+
+    async def nothing(asked: Collection[Wanted]) -> Mapping[Wanted, float]:
+        return {}
+
+    async def wait() -> bool:
+        room = WaitingRoom(nothing)
+        waiting = asyncio.create_task(room.wait(Wanted.of("p", None, None), 3_600))
+        room.close()
+        return await asyncio.wait_for(waiting, 30)
+
+    assert not asyncio.run(wait())

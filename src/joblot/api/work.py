@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Any, TypeVar
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Path, Query, Router, Status
@@ -34,7 +36,7 @@ from joblot.api.schemas.work import (
     WorkersOut,
 )
 from joblot.config import limits
-from joblot.errors import InvalidInput, JoblotError, TooLarge
+from joblot.errors import InvalidInput, JoblotError, TooLarge, Unavailable
 from joblot.identity.caller import Caller, Scope
 from joblot.ledger.claim.after_report import report_and_claim
 from joblot.ledger.claim.availability import next_job
@@ -55,6 +57,8 @@ from joblot.wire import CallProgress, NextClaim, Reported, receipts_json
 router = Router(tags=["work"])
 
 WORKER = "Joblot-Worker"
+
+T = TypeVar("T")
 
 LeaseToken = Annotated[str, Path(max_length=64)]
 
@@ -172,7 +176,7 @@ def create_results(request: HttpRequest) -> Any:
     given = body.get("claim")
     if given is None:
         worker_of(request, caller)
-        shape = receipts_json(report(lease, results))
+        shape = receipts_json(_once_more(partial(report, lease, results)))
     else:
         shape = _report_and_claim(request, caller, lease, results, given)
     return HttpResponse(json.dumps(shape), content_type="application/json")
@@ -187,12 +191,24 @@ def _report_and_claim(
         worker = worker_of(request, caller, asked.about)
         _require_claimable(caller, asked)
     except JoblotError as error:
-        answer = Reported(report(lease, results), claim_error=error)
+        answer = Reported(_once_more(partial(report, lease, results)), claim_error=error)
     else:
-        answer = report_and_claim(lease, results, _as_claim(caller, asked, worker), shared=True)
+        claim_next = _as_claim(caller, asked, worker)
+        answer = _once_more(partial(report_and_claim, lease, results, claim_next, shared=True))
     problem = answer.claim_error and of_error(answer.claim_error).members
     found = answer.claim and answer.claim.as_json()
     return receipts_json(answer.receipts) | {"claim": found, "claim_problem": problem}
+
+
+def _once_more(report_: Callable[[], T]) -> T:
+    """Report again if the database was lost: after a failover, each thread's connection is dead.
+
+    What the first call has committed is then a duplicate, and its lease, if it got one, goes back.
+    """
+    try:
+        return report_()
+    except Unavailable:
+        return report_()
 
 
 def _parsed(given: Any) -> NextClaimIn:

@@ -48,6 +48,7 @@ class WaitingRoom:
         self._backend = backend or Polling()
         self._asked = asyncio.Event()  # to query soon
         self._is_asleep = False
+        self._is_closed = False
         self._waiters: dict[_Waiter, None] = {}  # in order of arrival
         self._polling: asyncio.Task[None] | None = None
         self._took = float("inf")  # by the last query, in seconds
@@ -56,7 +57,11 @@ class WaitingRoom:
         return len(self._waiters)
 
     async def wait(self, wanted: Wanted, seconds: float) -> bool:
-        """True when there may be work of this kind; False if there was none in time."""
+        """True when there may be work of this kind; False if there was none in time, or never
+        will be: a wait that begins after `close` ends at once.
+        """
+        if self._is_closed:
+            return False
         waiter = _Waiter(wanted)
         self._waiters[waiter] = None
         self.notify()  # a notification may have come between its claim and now
@@ -80,7 +85,8 @@ class WaitingRoom:
         self._asked.set()
 
     def close(self) -> None:
-        """Release all waiters; their claims are answered with no lease."""
+        """Release all waiters, and those that come; their claims are answered with no lease."""
+        self._is_closed = True
         for waiter in list(self._waiters):
             if not waiter.woken.done():
                 waiter.woken.set_result(None)
