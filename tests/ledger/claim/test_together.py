@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -122,6 +123,21 @@ def test_if_one_of_them_fails_the_others_are_made_alone(meet: Meet) -> None:
                 bad.result()
         finally:
             cursor.execute(MENDED)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_waits_for_no_claim_of_its_parent(in_thread: Any) -> None:
+    """The thread that leads is not there."""
+    submit("first", keys(1), pipeline="first")
+    gate = Gate(FIRST)
+    first = in_thread(gate.through(lambda: claim_as(NextClaim(["first"]), shared=True)))
+    gate.wait()
+    child = os.fork()
+    if child == 0:
+        os._exit(len(list(together._groups)))
+    assert os.waitpid(child, 0)[1] == 0
+    gate.open()
+    assert first.result().leases
 
 
 def test_one_that_is_alone_is_one_statement(caches_kept: None) -> None:
